@@ -1,0 +1,41 @@
+# syntax=docker/dockerfile:1
+FROM python:3.11-slim-bookworm AS build
+
+# Where pip finds PyTorch: the address of one of its package indexes, for another build than the pin's default.
+ARG TORCH_INDEX_URL=""
+
+WORKDIR /src
+RUN python -m venv /opt/innerloop
+ENV PATH=/opt/innerloop/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY constraints.txt ./
+RUN pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} torch
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+RUN pip install --constraint constraints.txt .
+
+FROM python:3.11-slim-bookworm
+
+# The compiled inner loop needs g++ (Python's headers are in the base image). With an empty COMPILER the image is
+# smaller and the server stays eager.
+ARG COMPILER="g++"
+# hadolint ignore=DL3008
+RUN if [ -n "$COMPILER" ]; then \
+      apt-get update && apt-get install --yes --no-install-recommends $COMPILER && rm -rf /var/lib/apt/lists/*; \
+    fi \
+ && useradd --system --uid 10001 --home-dir /var/lib/innerloop --create-home innerloop
+
+COPY --from=build /opt/innerloop /opt/innerloop
+COPY models /srv/innerloop/models
+WORKDIR /srv/innerloop
+ENV PATH=/opt/innerloop/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    INNERLOOP_HOST=0.0.0.0 \
+    INNERLOOP_PORT=8000 \
+    INNERLOOP_MODELS_DIR=/srv/innerloop/models \
+    INNERLOOP_STATE_DIR=/var/lib/innerloop
+USER innerloop
+VOLUME /var/lib/innerloop
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"INNERLOOP_PORT\"]}/health/ready', timeout=2)"]
+CMD ["innerloop", "serve"]

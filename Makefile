@@ -1,0 +1,63 @@
+# serve, test, check, bench and train work from a bare checkout: each makes .venv and installs what it needs.
+PYTHON ?= $(firstword $(shell command -v python3.11) python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help serve test check bench train format clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings apply)
+	$(BIN)/innerloop serve
+
+test: .venv/dev  ## run the tests
+	$(BIN)/pytest
+
+check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/docker-compose config --quiet
+
+bench: .venv/bench  ## measure the inner loop and the training step against their rivals
+	$(BIN)/python service_tests/benchmarks/inner_loop.py
+	$(BIN)/python service_tests/benchmarks/training_step.py
+
+train: .venv/train  ## train models/sinusoid again
+	$(BIN)/python -m app.train sinusoid
+
+format: .venv/dev  ## format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove .venv and what the tools keep
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/bin/python:
+	@echo "making .venv with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/serve: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing the server into .venv (PyTorch first: its build is the one that pip finds for this machine)"
+	@$(INSTALL) torch
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/train: .venv/serve
+	@echo "installing what training needs into .venv"
+	@$(INSTALL) --editable '.[train]'
+	@touch $@
+
+.venv/dev: .venv/serve
+	@echo "installing the tools into .venv"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/bench: .venv/serve
+	@echo "installing the rivals into .venv"
+	@$(INSTALL) --editable '.[bench]'
+	@touch $@

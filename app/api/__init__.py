@@ -1,0 +1,1 @@
+"""HTTP: routes, the codec between bodies and arrays, and problem documents."""

@@ -1,0 +1,97 @@
+"""Errors become problem documents (RFC 9457), by one table."""
+
+import re
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from msgspec import UNSET
+from starlette.exceptions import HTTPException
+
+from app.api.codec import losses, respond
+from app.errors import (
+    BodyTooLarge,
+    Diverged,
+    ExpiredAdaptation,
+    InnerloopError,
+    Invalid,
+    Malformed,
+    Overloaded,
+    UnknownAdaptation,
+    UnknownModel,
+    UnsupportedMedia,
+)
+from app.schemas import Problem
+
+STATUS: dict[type[InnerloopError], tuple[int, str]] = {
+    Malformed: (400, "The body is not JSON"),
+    UnknownModel: (404, "Unknown model"),
+    UnknownAdaptation: (404, "Unknown adaptation"),
+    ExpiredAdaptation: (410, "Expired adaptation"),
+    BodyTooLarge: (413, "Body too large"),
+    UnsupportedMedia: (415, "Unsupported media type"),
+    Invalid: (422, "Invalid request"),
+    Diverged: (422, "The inner loop diverged"),
+    Overloaded: (503, "Overloaded"),
+}
+"""The status and title of each error that a client can meet."""
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem document."""
+    app.add_exception_handler(InnerloopError, _ours)
+    app.add_exception_handler(RequestValidationError, _parameter)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem_type(error: type[InnerloopError]) -> str:
+    """The URI that names a sort of problem, such as urn:problem-type:innerloop:unknown-model."""
+    slug = re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
+    return f"urn:problem-type:innerloop:{slug}"
+
+
+def _answer(problem: Problem) -> Response:
+    return respond(problem, problem.status, "application/problem+json")
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, InnerloopError)
+    status, title = STATUS[type(error)]
+    response = _answer(
+        Problem(
+            type=problem_type(type(error)),
+            title=title,
+            status=status,
+            detail=str(error),
+            place=error.place if isinstance(error, Invalid) and error.place else UNSET,
+            losses=losses(error.losses) if isinstance(error, Diverged) else UNSET,
+            models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
+        )
+    )
+    if isinstance(error, Overloaded):
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+async def _parameter(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    status, title = STATUS[Invalid]
+    detail = f"{first['msg']} at {place}"
+    return _answer(Problem(type=problem_type(Invalid), title=title, status=status, detail=detail, place=place))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists what there is"
+    title = HTTPStatus(error.status_code).phrase
+    response = _answer(Problem(type="about:blank", title=title, status=error.status_code, detail=detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    detail = "the server failed, not the request; its log has the cause"
+    return _answer(Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail))

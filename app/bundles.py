@@ -1,0 +1,247 @@
+"""Bundles: an initialization on disk with all that serving it needs.
+
+A bundle is a folder `models/<name>/`. Two of its files are read by the server, JSON and safetensors, never a pickle:
+
+    weights.safetensors   the meta-parameters, float32, named as in the network's `state_dict`
+    bundle.json           everything else, as the dataclasses below; it holds the sha256 of the weights
+
+`load` verifies all of it and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from app.errors import BundleError
+from app.families.registry import families, make
+from app.learn.algorithms import ALGORITHMS
+from app.learn.inner import InnerLoop
+from app.learn.losses import LOSSES
+from app.learn.networks import NETWORKS, build
+from app.learn.rules import Params
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something made from a name and options: a family, a network."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The form of an example. features, targets: numbers in an input and in a target."""
+
+    features: int
+    targets: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a request may ask of the inner loop, and what it gets when it does not ask.
+
+    A request may take 0 to `max_steps` steps at a rate above 0 and up to `max_learning_rate`.
+    """
+
+    steps: int
+    max_steps: int
+    learning_rate: float
+    max_learning_rate: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of bundle.json.
+
+    untouched_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
+    weights_sha256: of the bytes of weights.safetensors
+    evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
+    training: how it was made: recipe, seed, versions
+    """
+
+    family: Named
+    network: Named
+    algorithm: str
+    kind: str
+    schema: Schema
+    inner_loop: Bounds
+    untouched_loss: float
+    weights_sha256: str
+    evaluation: Mapping[str, Any]
+    training: Mapping[str, Any]
+    format: int = FORMAT
+
+    @property
+    def digest(self) -> str:
+        """The identity of its answers: sha256 over all that they depend on (the weights, and how they are used)."""
+        serving = {key: value for key, value in asdict(self).items() if key not in ("evaluation", "training")}
+        return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, ready to adapt."""
+
+    name: str
+    manifest: Manifest
+    meta: Params
+    inner: InnerLoop
+    """Of one task; `app.learn.inner.batched` adds the task axis."""
+
+
+def write(folder: Path, manifest: Manifest, meta: Params) -> None:
+    """Write the two files that are served; the manifest's digest of the weights is filled in here.
+
+    Each file is replaced whole, the manifest last, so that a reader sees the old bundle, the new one, or a refusal.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save_tensors({name: value.float().cpu().contiguous() for name, value in meta.items()})
+    contents = asdict(manifest) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    replace(folder / WEIGHTS, weights)
+    replace(folder / MANIFEST, (json.dumps(contents, indent=2) + "\n").encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` at `path` so that after a crash it holds either the old bytes or the new ones."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load(folder: Path) -> Bundle:
+    """Read and verify the bundle in `folder`. Raises BundleError with the file and the reason."""
+    manifest = _read_manifest(folder / MANIFEST)
+    inner, expected = _assemble(folder / MANIFEST, manifest)
+    meta = _read_weights(folder / WEIGHTS, manifest.weights_sha256, expected)
+    return Bundle(folder.name, manifest, meta, inner)
+
+
+def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
+    """The bundles in the folders of `folder` by name: the good ones, and why each of the others is refused."""
+    good: dict[str, Bundle] = {}
+    refused: dict[str, BundleError] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not path.is_dir() or path.name.startswith("."):
+            continue
+        try:
+            good[path.name] = load(path)
+        except BundleError as error:
+            refused[path.name] = error
+    return good, refused
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(file, "the file is missing") from None
+    except OSError as error:
+        raise BundleError(file, f"the file cannot be read: {error.strerror}") from error
+
+
+def _read_manifest(file: Path) -> Manifest:
+    try:
+        contents = json.loads(_read(file))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(file, f"not JSON: {error}") from error
+    manifest: Manifest = _typed(file, "", Manifest, contents)
+    if manifest.format != FORMAT:
+        raise BundleError(
+            file, f"format {manifest.format}, only {FORMAT} can be read: train it again with this version"
+        )
+    return manifest
+
+
+def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
+    """`value`, as json.loads gives it, as an instance of the dataclass or plain type `kind`."""
+    if kind == Mapping[str, Any]:
+        kind = dict
+    if hasattr(kind, "__dataclass_fields__"):
+        if not isinstance(value, dict):
+            raise BundleError(file, f"an object is expected at {place or 'the top'}")
+        names = {item.name for item in fields(kind)}
+        if names != value.keys():
+            missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
+            raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
+        hints = get_type_hints(kind)
+        return kind(**{name: _typed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise BundleError(file, f"a {kind.__name__} is expected at {place}, got {value!r}")
+    return value
+
+
+def _assemble(file: Path, manifest: Manifest) -> tuple[InnerLoop, dict[str, torch.Size]]:
+    """The inner loop that the manifest describes, and the shapes of the parameters that it needs."""
+
+    def known(sort: str, name: str, names: Mapping[str, Any]) -> None:
+        if name not in names:
+            raise BundleError(file, f"unknown {sort} {name!r}; known here: {', '.join(sorted(names))}")
+
+    known("family", manifest.family.name, families())
+    known("network", manifest.network.name, NETWORKS)
+    known("algorithm", manifest.algorithm, ALGORITHMS)
+    known("kind", manifest.kind, LOSSES)
+    try:
+        family = make(manifest.family.name, manifest.family.options)
+        network = build(manifest.network.name, manifest.network.options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
+    if (family.kind, family.features, family.targets) != (
+        manifest.kind,
+        manifest.schema.features,
+        manifest.schema.targets,
+    ):
+        raise BundleError(file, f"kind and schema do not fit the family {manifest.family.name!r}")
+    bounds = manifest.inner_loop
+    if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
+        raise BundleError(file, "a default is outside its bound at inner_loop")
+    try:
+        outputs = network(torch.empty(2, family.features, device="meta"))
+    except RuntimeError as error:
+        raise BundleError(file, f"the network does not take {family.features} features: {error}") from error
+    if outputs.shape != (2, family.targets):
+        raise BundleError(file, f"the network gives {list(outputs.shape[1:])}, not {family.targets} targets")
+    inner = ALGORITHMS[manifest.algorithm].inner_loop(network, LOSSES[manifest.kind])
+    return inner, {name: value.shape for name, value in network.state_dict().items()}
+
+
+def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:
+    content = _read(file)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BundleError(
+            file, f"sha256 is {found}, {MANIFEST} says {sha256}: one of the two was changed, copy both again"
+        )
+    try:
+        meta: Params = load_tensors(content)
+    except SafetensorError as error:
+        raise BundleError(file, f"not safetensors: {error}") from error
+    if meta.keys() != expected.keys():
+        raise BundleError(file, f"holds {sorted(meta)}, the network needs {sorted(expected)}")
+    for name, value in meta.items():
+        if value.dtype != torch.float32 or value.shape != expected[name]:
+            wanted = f"float32 {list(expected[name])}"
+            raise BundleError(file, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}, the network needs {wanted}")
+        if not value.isfinite().all():
+            raise BundleError(file, f"{name} holds NaN or infinity")
+    return meta

@@ -1,0 +1,176 @@
+"""The command `innerloop`."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import plotext
+import torch
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from app.bundles import load, load_all
+from app.errors import InnerloopError
+from app.families.registry import make
+from app.learn.losses import LOSSES
+from app.main import create_app
+from app.settings import Settings
+from app.train import train
+from app.training.evaluation import as_text, curve, evaluation_tasks
+
+cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
+cli.command()(train)
+console = Console()
+
+Server = Annotated[str | None, typer.Option(help="URL of a running server; without it, in this process.")]
+ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the bundles over HTTP. Every setting is an environment variable too: INNERLOOP_PORT and so on."""
+    said = {"host": host, "port": port}
+    settings = Settings.model_validate({name: value for name, value in said.items() if value is not None})
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # both belong to the process, so this is their place and not create_app
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.compile_cache.absolute()))
+    torch.set_num_threads(settings.threads)
+    application = create_app(settings)
+    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
+
+
+@cli.command()
+def models(models_dir: ModelsDir = Path("models")) -> None:
+    """List the bundles, and those that are refused with the reason."""
+    good, refused = load_all(models_dir)
+    table = Table("bundle", "algorithm", "family", "features → targets", "steps", "rate", "digest")
+    for name, bundle in good.items():
+        manifest, bounds = bundle.manifest, bundle.manifest.inner_loop
+        form = f"{manifest.schema.features} → {manifest.schema.targets}"
+        steps, rate = (
+            f"{bounds.steps} of {bounds.max_steps}",
+            f"{bounds.learning_rate:g} of {bounds.max_learning_rate:g}",
+        )
+        table.add_row(name, manifest.algorithm, manifest.family.name, form, steps, rate, manifest.digest[:12])
+    console.print(table)
+    for name, error in refused.items():
+        console.print(f"[red]{name} is refused[/red]: {error}")
+
+
+@cli.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    shots: Annotated[list[int] | None, typer.Option(min=1, help="Support sizes; those of the bundle if none.")] = None,
+    steps: Annotated[int, typer.Option(min=0, help="The most steps.")] = 10,
+    tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 600,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Score a bundle on held-out tasks: query error by support size and steps, with 95 % intervals."""
+    loaded = load(models_dir / bundle)
+    manifest = loaded.manifest
+    family = make(manifest.family.name, manifest.family.options)
+    sizes = shots or [int(size) for size in manifest.evaluation["by_shots"]]
+    curves = {}
+    for size in sizes:
+        held_out = evaluation_tasks(family, size, torch.device("cpu"), tasks=tasks)
+        rate = manifest.inner_loop.learning_rate
+        curves[size] = curve(
+            loaded.inner, LOSSES[manifest.kind], loaded.meta, held_out, rate, steps, manifest.untouched_loss
+        )
+    console.print(Markdown(as_text(curves, range(steps + 1))))
+
+
+@cli.command(name="try")
+def try_bundle(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "sinusoid",
+    shots: Annotated[int, typer.Option(min=1, help="Support examples.")] = 5,
+    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's default if none.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the task.")] = 0,
+    server: Server = None,
+) -> None:
+    """Adapt to a random task over HTTP, predict, and draw the curve before and after."""
+    asyncio.run(_try(bundle, shots, steps, seed, server))
+
+
+async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: str | None) -> None:
+    async with _connect(server) as client:
+        model = await _ask(client, "GET", f"/models/{bundle}")
+        family = make(model["family"], model["family_options"])
+        queries = 200
+        drawn = family.sample(1, shots + queries, torch.Generator().manual_seed(seed))
+        inputs, targets = drawn.inputs[0].tolist(), drawn.targets[0].tolist()
+        support = {"inputs": inputs[:shots], "targets": targets[:shots]}
+        asked = {"queries": inputs[shots:]}
+        body: dict[str, Any] = {"model": bundle, "support": support}
+        adaptation = await _ask(client, "POST", "/adapt", body if steps is None else body | {"steps": steps})
+        before = await _ask(client, "POST", "/predict", asked | {"model": bundle})
+        after = await _ask(client, "POST", "/predict", asked | {"adaptation_id": adaptation["adaptation_id"]})
+    truth = torch.tensor(targets[shots:])
+    for name, answer in (("before", before), ("after", after)):
+        error = (torch.tensor(answer["predictions"]) - truth).square().mean()
+        console.print(f"mean squared error {name} adapting to {shots} examples: {error:.4f}")
+    console.print(f"support loss by step: {', '.join(f'{loss:.4f}' for loss in adaptation['losses'])}")
+    console.print(f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}")
+    if family.features == 1:
+        _draw(support, asked["queries"], truth.tolist(), before["predictions"], after["predictions"])
+
+
+def _draw(support: Any, queries: Any, truth: Any, before: Any, after: Any) -> None:
+    order = sorted(range(len(queries)), key=lambda index: queries[index][0])
+    x = [queries[index][0] for index in order]
+    plotext.plot_size(min(console.width, 100), 25)
+    for label, values in (("truth", truth), ("before", before), ("after", after)):
+        plotext.plot(x, [values[index][0] for index in order], label=label)
+    plotext.scatter([row[0] for row in support["inputs"]], [row[0] for row in support["targets"]], label="support")
+    plotext.show()
+
+
+@asynccontextmanager
+async def _connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the server at that URL, or of one in this process."""
+    if server is not None:
+        async with httpx.AsyncClient(base_url=server, timeout=60) as client:
+            yield client
+        return
+    application = create_app(Settings(compile=False))
+    transport = httpx.ASGITransport(application)
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(transport=transport, base_url="http://innerloop") as client,
+    ):
+        yield client
+
+
+async def _ask(client: httpx.AsyncClient, method: str, path: str, body: Any = None) -> Any:
+    try:
+        response = await client.request(method, path, json=body)
+    except httpx.TransportError as error:
+        raise InnerloopError(f"no server answers at {client.base_url}: {error}; innerloop serve starts one") from error
+    if response.is_error:
+        raise InnerloopError(response.json()["detail"])
+    return response.json()
+
+
+def main() -> None:
+    """Run the command; what went wrong is said in a line."""
+    try:
+        cli()
+    except (InnerloopError, ValidationError) as error:
+        Console(stderr=True).print(f"[red]{error}")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What can go wrong, sorted by who has to act.
+
+    InnerloopError
+    ├── RequestError            the client: the request can never work as it is
+    │   ├── Malformed           the body is not JSON
+    │   ├── UnsupportedMedia    the body is of another media type
+    │   ├── BodyTooLarge        the body is over the limit
+    │   ├── Invalid             the body does not mean anything to the model it names
+    │   ├── Diverged            the inner loop left the range where its answer means anything
+    │   ├── UnknownModel        no bundle of that name
+    │   ├── UnknownAdaptation   no adaptation of that id
+    │   └── ExpiredAdaptation   there was one
+    ├── Overloaded              whoever runs the server, or nobody: try again later
+    ├── BundleError             whoever made the bundle: it is refused
+    ├── DeviceError             whoever starts it: the device asked for is not here
+    └── TrainingError           whoever trains: the run cannot go on as asked
+
+Every message names the place and the cure.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+
+class InnerloopError(Exception):
+    """The root of all errors raised on purpose."""
+
+
+class RequestError(InnerloopError):
+    """The client has to change the request."""
+
+
+class Malformed(RequestError):
+    """The body is not JSON."""
+
+
+class UnsupportedMedia(RequestError):
+    """The body is of a media type that is not read here."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit."""
+
+
+class Invalid(RequestError):
+    """A value in the body cannot be used. `place` is its path, such as `support.inputs[4]`."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(f"{message} at {place}" if place else message)
+        self.place = place
+
+
+class Diverged(RequestError):
+    """The inner loop diverged. `losses` are those before the first step and after each."""
+
+    def __init__(self, message: str, losses: Sequence[float]) -> None:
+        super().__init__(message)
+        self.losses = losses
+
+
+class UnknownModel(RequestError):
+    """No bundle has that name. `models` are those that exist."""
+
+    def __init__(self, name: str, models: Sequence[str]) -> None:
+        known = ", ".join(models) or "none is loaded"
+        super().__init__(f"there is no model {name!r}; the models here: {known}")
+        self.models = models
+
+
+class UnknownAdaptation(RequestError):
+    """No adaptation has that id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no adaptation {id!r}; POST /adapt makes one and answers with its id")
+
+
+class ExpiredAdaptation(RequestError):
+    """The adaptation has outlived its time."""
+
+    def __init__(self, id: str, expired_at: datetime) -> None:
+        super().__init__(
+            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s"
+        )
+
+
+class Overloaded(InnerloopError):
+    """More work is queued than the server takes on."""
+
+
+class BundleError(InnerloopError):
+    """A bundle is refused. `file` is the one to look at."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+
+
+class DeviceError(InnerloopError):
+    """The device asked for is not here."""
+
+
+class TrainingError(InnerloopError):
+    """A training run cannot go on as asked."""

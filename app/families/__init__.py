@@ -1,0 +1,1 @@
+"""The problems, one file each. `registry` finds them, and those of other packages."""

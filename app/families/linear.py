@@ -1,0 +1,31 @@
+"""Linear functions of random slopes and offsets, in any dimension: the smallest problem that can be adapted to."""
+
+from dataclasses import dataclass
+
+import torch
+
+from app.families.family import NetworkSpec, Samples, uniform
+
+
+@dataclass(frozen=True)
+class Linear:
+    """y = W x + b, every slope in W ~ U[-2, 2], every offset in b ~ U[-2, 2], x ~ U[-1, 1], without noise."""
+
+    features: int = 1
+    targets: int = 1
+    kind = "regression"
+
+    @property
+    def network(self) -> NetworkSpec:
+        """The linear model itself."""
+        return NetworkSpec("linear", {"inputs": self.features, "outputs": self.targets})
+
+    def sample(self, tasks: int, examples: int, generator: torch.Generator) -> Samples:
+        """Draw functions, and points on each."""
+        slopes = uniform((tasks, self.features, self.targets), -2.0, 2.0, generator)
+        offsets = uniform((tasks, 1, self.targets), -2.0, 2.0, generator)
+        inputs = uniform((tasks, examples, self.features), -1.0, 1.0, generator)
+        return Samples(inputs, inputs @ slopes + offsets)
+
+
+family = Linear

@@ -1,0 +1,32 @@
+"""Sine waves of random amplitude and phase: the regression problem of Finn et al. 2017, section 5.1."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from app.families.family import NetworkSpec, Samples, uniform
+
+
+@dataclass(frozen=True)
+class Sinusoid:
+    """y = A sin(x - phase), A ~ U[0.1, 5], phase ~ U[0, pi], x ~ U[-5, 5], without noise."""
+
+    kind = "regression"
+    features = 1
+    targets = 1
+
+    @property
+    def network(self) -> NetworkSpec:
+        """MAML's: two hidden layers of 40 with ReLU."""
+        return NetworkSpec("mlp", {"inputs": 1, "outputs": 1, "hidden": [40, 40]})
+
+    def sample(self, tasks: int, examples: int, generator: torch.Generator) -> Samples:
+        """Draw waves, and points on each."""
+        amplitude = uniform((tasks, 1, 1), 0.1, 5.0, generator)
+        phase = uniform((tasks, 1, 1), 0.0, math.pi, generator)
+        inputs = uniform((tasks, examples, 1), -5.0, 5.0, generator)
+        return Samples(inputs, amplitude * torch.sin(inputs - phase))
+
+
+family = Sinusoid

@@ -1,0 +1,48 @@
+"""What adapting came to: a value, not an exception. Whether to raise is the caller's choice."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+DIVERGED = 100.0
+"""A last loss this many times the first one, and this many times the mean untouched loss, has diverged."""
+
+
+_CURE = "Take fewer steps or a smaller learning rate, or check the units of the support set."
+
+
+class Status(Enum):
+    """How the support loss moved, with the sentence that a user reads."""
+
+    improved = "The support loss fell."
+    no_progress = "The support loss did not fall: the initialization fits these examples as well as the adaptation."
+    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_CURE}"
+    not_finite = f"The inner loop left the range of float32. {_CURE}"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the fast weights are worth keeping."""
+        return self in (Status.improved, Status.no_progress)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """losses: the support loss before the first step and after each, `steps + 1` numbers."""
+
+    losses: tuple[float, ...]
+    status: Status
+
+
+def judge(losses: Sequence[float], untouched_loss: float) -> Status:
+    """Say how the inner loop went.
+
+    losses: before the first step and after each one
+    untouched_loss: the bundle's mean loss over its evaluation tasks without any step, the scale of its problem
+    """
+    if not all(map(math.isfinite, losses)):
+        return Status.not_finite
+    first, last = losses[0], losses[-1]
+    if last > DIVERGED * first and last > DIVERGED * untouched_loss:
+        return Status.diverged
+    return Status.improved if last < first else Status.no_progress

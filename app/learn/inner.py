@@ -1,0 +1,150 @@
+"""The inner loop, the only one: training, evaluation and serving all run it, so what is measured is what is served.
+
+To this module every algorithm is one thing, an `InnerLoop` of three pure functions written for one task:
+
+    state       = inner.init(meta)
+    state, loss = inner.step(meta, state, support, rate, active)
+    outputs     = inner.apply(meta, state, inputs)
+
+`meta` is what training produced, shared by all tasks. `state` is what a task has of its own: a NamedTuple of tensors
+that holds the fast weights and what the rule remembers. `batched` adds the task axis, `adapt` runs the steps.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, vmap
+from torch.utils._pytree import tree_map
+
+from app.learn.losses import Loss
+from app.learn.rules import Params, Rule
+from app.learn.shapes import Bool, Float, Int
+
+
+class Examples(NamedTuple):
+    """Labelled examples of one task, or of many with a task axis in front. `mask` is false where a row is padding."""
+
+    inputs: Float[Tensor, "*task example feature"]
+    targets: Float[Tensor, "*task example target"]
+    mask: Bool[Tensor, "*task example"]
+
+
+class State(NamedTuple):
+    """What one task has of its own. A pytree: `batched` and `stack` put a task axis in front of every tensor."""
+
+    fast: Params
+    rule: Any
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """Adapting to one task, as three pure functions (module docstring)."""
+
+    init: Callable[[Params], State]
+    step: Callable[[Params, State, Examples, Tensor, Tensor], tuple[State, Tensor]]
+    apply: Callable[[Params, State, Tensor], Tensor]
+
+
+def gradient_descent(
+    network: torch.nn.Module,
+    loss: Loss,
+    rule: Rule,
+    moves: Callable[[str], bool],
+    first_order: bool = False,
+) -> InnerLoop:
+    """Adapt by gradient steps on the support loss.
+
+    network: gives the form only, its own parameters are not read; it may live on the meta device
+    rule: how the parameters move
+    moves: which parameters move, by name; the others stay those of `meta`
+    first_order: let no gradient flow back through the steps' own gradients (FOMAML)
+    """
+
+    def init(meta: Params) -> State:
+        fast = {name: value for name, value in meta.items() if moves(name)}
+        return State(fast, rule.init(fast))
+
+    def outputs(meta: Params, fast: Params, inputs: Tensor) -> Tensor:
+        result: Tensor = functional_call(network, {**meta, **fast}, (inputs,))
+        return result
+
+    def step(
+        meta: Params,
+        state: State,
+        support: Examples,
+        rate: Float[Tensor, ""],
+        active: Bool[Tensor, ""],
+    ) -> tuple[State, Float[Tensor, ""]]:
+        def support_loss(fast: Params) -> Tensor:
+            return loss(outputs(meta, fast, support.inputs), support.targets, support.mask)
+
+        gradients, value = grad_and_value(support_loss)(state.fast)
+        if first_order:
+            gradients = {name: gradient.detach() for name, gradient in gradients.items()}
+        updates, remembered = rule.update(gradients, state.rule, rate)
+        moved = State({name: old + updates[name] for name, old in state.fast.items()}, remembered)
+        # `where`, not a product with 0: an inactive task keeps its weights even where the gradient is infinite
+        return tree_map(lambda new, old: torch.where(active, new, old), moved, state), value
+
+    def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
+        return outputs(meta, state.fast, inputs)
+
+    return InnerLoop(init, step, apply)
+
+
+def batched(inner: InnerLoop) -> InnerLoop:
+    """The same inner loop over many tasks at once: `step` and `apply` take and return a task axis in front.
+
+    `meta` stays without one, and `init` stays that of one task: `stack` repeats its state.
+    """
+    return InnerLoop(
+        init=inner.init,
+        step=vmap(inner.step, in_dims=(None, 0, 0, 0, 0)),
+        apply=vmap(inner.apply, in_dims=(None, 0, 0)),
+    )
+
+
+def stack(state: State, tasks: int) -> State:
+    """One task's state, once for each of `tasks` tasks."""
+    # contiguous: a stride of 0 would be one more layout to compile for
+    return tree_map(lambda value: value.expand(tasks, *value.shape).contiguous(), state)  # type: ignore[no-any-return]
+
+
+def trajectory(
+    inner: InnerLoop,
+    meta: Params,
+    support: Examples,
+    rate: Float[Tensor, " task"],
+    steps: Int[Tensor, " task"],
+    longest: int,
+) -> Iterator[tuple[State, Float[Tensor, " task"]]]:
+    """Yield each task's state and its support loss after 0, 1, ..., `longest` steps.
+
+    inner: batched
+    rate, steps: the inner learning rate and the number of steps of each task
+    longest: at least the largest of `steps`; a task that has had its steps stays where it is
+    """
+    state = stack(inner.init(meta), len(rate))
+    for done in range(longest + 1):
+        after, loss = inner.step(meta, state, support, rate, done < steps)
+        yield state, loss
+        state = after
+
+
+def adapt(
+    inner: InnerLoop,
+    meta: Params,
+    support: Examples,
+    rate: Float[Tensor, " task"],
+    steps: Int[Tensor, " task"],
+    longest: int,
+) -> tuple[State, Float[Tensor, "task step"]]:
+    """Run the inner loop on a batch of tasks: their last states, and their losses after 0, 1, ..., `longest` steps.
+
+    Arguments as for `trajectory`. `losses[i, steps[i]]` is the last that task i really took; later ones repeat it.
+    """
+    states, losses = zip(*trajectory(inner, meta, support, rate, steps, longest), strict=True)
+    return states[-1], torch.stack(losses, dim=1)

@@ -1,0 +1,17 @@
+"""Shape annotations such as `Float[Tensor, "task shot feature"]`.
+
+They are jaxtyping's where it is installed (the tests check every shape at run time with it). A bare training machine
+has only torch; there the annotations are read by people alone.
+"""
+
+try:
+    from jaxtyping import Bool, Float, Int
+except ModuleNotFoundError:
+
+    class _Unchecked:
+        def __class_getitem__(cls, item: tuple[type, str]) -> type:
+            return item[0]
+
+    Bool = Float = Int = _Unchecked  # type: ignore[assignment]
+
+__all__ = ["Bool", "Float", "Int"]

@@ -1,0 +1,170 @@
+"""The wire: every body that a client sends or receives, as msgspec types. The OpenAPI document is made from them.
+
+msgspec because it decodes a small body five times faster than pydantic (1.2 against 5.6 us for 10 examples), refuses
+booleans, strings and nulls where numbers belong without being told, and names the place.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Rows = Annotated[list[list[float]], Meta(description="Numbers, [row][feature]", min_length=1)]
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
+Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Steps = Annotated[int, Meta(description="Inner steps; the bundle's default where none are given", ge=0)]
+Rate = Annotated[float, Meta(description="Inner learning rate; the bundle's default where none is given", gt=0)]
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a client sends: unknown fields are refused, and `null` is no way to leave a field out."""
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """What a client receives. A field that does not apply is left out."""
+
+
+class Support(Request):
+    """The labelled examples to adapt from."""
+
+    inputs: Rows
+    targets: Annotated[
+        list[float | list[float]],
+        Meta(description="[example][target]; a target of one number may be written without its brackets", min_length=1),
+    ]
+
+
+class AdaptRequest(Request):
+    """Adapt a model to a support set."""
+
+    model: str
+    support: Support
+    steps: Steps | UnsetType = UNSET
+    learning_rate: Rate | UnsetType = UNSET
+    ttl_s: Annotated[int, Meta(description="Seconds to live", ge=1)] | UnsetType = UNSET
+    label: Annotated[str, Meta(description="Yours to recognise it by", max_length=200)] | UnsetType = UNSET
+
+
+class PredictRequest(Request):
+    """Answer queries, in one of three forms.
+
+    With `adaptation_id`: by that adaptation. With `model` and `support`: adapt and predict in one call, nothing is
+    kept. With `model` alone: by the initialization itself, to compare with.
+    """
+
+    queries: Rows
+    adaptation_id: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    support: Support | UnsetType = UNSET
+    steps: Steps | UnsetType = UNSET
+    learning_rate: Rate | UnsetType = UNSET
+
+
+class AdaptResponse(Answer):
+    """An adaptation."""
+
+    adaptation_id: str
+    model: str
+    model_digest: str
+    kind: str
+    support_size: int
+    steps: int
+    learning_rate: float
+    losses: Annotated[Losses, Meta(description="The support loss before the first step and after each")]
+    status: str
+    message: Annotated[str, Meta(description="What the status means")]
+    created_at: Time
+    expires_at: Time
+    label: str | UnsetType = UNSET
+
+
+class AdaptationList(Answer):
+    """Adaptations that are alive, the newest first."""
+
+    adaptations: list[AdaptResponse]
+
+
+class PredictResponse(Answer):
+    """Predictions, [query][target]. `losses` and `status` where the call adapted."""
+
+    predictions: Array
+    model: str
+    model_digest: str
+    adaptation_id: str | UnsetType = UNSET
+    losses: Losses | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+
+
+class InnerLoopBounds(Answer):
+    """What a request may ask of the inner loop, and what it gets when it does not ask."""
+
+    steps: int
+    max_steps: int
+    learning_rate: float
+    max_learning_rate: float
+
+
+class ModelSummary(Answer):
+    """A bundle that serves."""
+
+    name: str
+    digest: str
+    family: str
+    kind: str
+    algorithm: str
+    features: int
+    targets: int
+    inner_loop: InnerLoopBounds
+    compiled: bool
+
+
+class ModelDetail(ModelSummary):
+    """A bundle that serves, with how well it adapts and how it was made."""
+
+    family_options: dict[str, Any]
+    evaluation: dict[str, Any]
+    training: dict[str, Any]
+
+
+class RefusedBundle(Answer):
+    """A bundle that does not serve, and why."""
+
+    name: str
+    file: str
+    reason: str
+
+
+class ModelList(Answer):
+    """The bundles of the models folder."""
+
+    models: list[ModelSummary]
+    refused: list[RefusedBundle]
+
+
+class Live(Answer):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(Answer):
+    """The server can adapt. `compiled`: whether every model's compiled inner loop serves; eager serves until then."""
+
+    status: str
+    device: str
+    models: list[str]
+    compiled: bool
+
+
+class Problem(Answer):
+    """What went wrong (RFC 9457): `detail` names the place and the cure."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    place: str | UnsetType = UNSET
+    losses: Losses | UnsetType = UNSET
+    models: list[str] | UnsetType = UNSET

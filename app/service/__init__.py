@@ -1,0 +1,1 @@
+"""Online, without HTTP: what adapts, predicts and remembers."""

@@ -1,0 +1,69 @@
+"""Fast weights as a cache: stacked on the device in slots, the least recently used given up first."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+from app.learn.inner import State
+
+
+ENTRY_BYTES = 256
+"""What the bookkeeping of one entry takes: its key, its place in the order of use."""
+
+
+class FastWeights:
+    """The states of many adaptations of one bundle, so that one gather serves any of them."""
+
+    def __init__(self, untouched: State, size_bytes: int, least: int) -> None:
+        """Room for as many as fit into `size_bytes`, but for `least` at least.
+
+        untouched: the state of one task before any step, whose form all states have
+        """
+        entry = ENTRY_BYTES + sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(untouched))
+        self.capacity = capacity = max(least, size_bytes // entry)
+        self._slots: OrderedDict[Hashable, int] = OrderedDict()
+        self._free: list[int] = []
+        self._fresh = iter(range(capacity))
+        self._stacked = tree_map(lambda leaf: leaf.new_empty((capacity, *leaf.shape)), untouched)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._slots
+
+    def put(self, keys: Sequence[Hashable], rows: Sequence[int], states: State) -> None:
+        """Keep row `rows[i]` of stacked `states` under `keys[i]`; at most `capacity` at a time."""
+        if not keys:
+            return
+        for key in keys:
+            self.drop(key)
+        slots = [self._take() for _ in keys]
+        self._slots.update(zip(keys, slots, strict=True))
+        at, source = torch.tensor(slots), torch.tensor(rows)
+        tree_map(lambda stacked, new: stacked.index_copy_(0, at.to(new.device), new[source]), self._stacked, states)
+
+    def _take(self) -> int:
+        """A slot: one that was given back, one never used, or that of the least recently used."""
+        if self._free:
+            return self._free.pop()
+        slot = next(self._fresh, None)
+        return self._slots.popitem(last=False)[1] if slot is None else slot
+
+    def gather(self, keys: Sequence[Hashable]) -> State:
+        """The states under `keys`, stacked in that order. Raises KeyError where one is not here."""
+        slots = torch.tensor([self._slots[key] for key in keys])
+        for key in keys:
+            self._slots.move_to_end(key)
+        return tree_map(lambda stacked: stacked[slots.to(stacked.device)], self._stacked)  # type: ignore[no-any-return]
+
+    def touch(self, key: Hashable) -> bool:
+        """Mark as used now; whether it is here."""
+        if key in self._slots:
+            self._slots.move_to_end(key)
+            return True
+        return False
+
+    def drop(self, key: Hashable) -> None:
+        """Forget what is kept under `key`, if anything."""
+        if key in self._slots:
+            self._free.append(self._slots.pop(key))

@@ -1,0 +1,129 @@
+"""A bundle on a device: many tasks adapted, and many queries answered, in one fused call."""
+
+import logging
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves
+
+from app.bundles import Bundle
+from app.learn.adapted import Adapted, judge
+from app.learn.inner import Examples, InnerLoop, State, adapt, batched, stack
+from app.service.task import Task, pad
+
+log = logging.getLogger(__name__)
+
+
+def _compiled(function: Any) -> Any:
+    # isolated: else all bundles share one limit of 8 compilations, and beyond it torch falls back to eager in silence
+    return torch.compile(function, isolate_recompiles=True)  # type: ignore[call-overload]  # torch's stub lacks it
+
+
+class Model:
+    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them."""
+
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        self.bundle = bundle
+        self.device = device
+        self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
+        self.untouched: State = bundle.inner.init(self.meta)
+        self._eager = batched(bundle.inner)
+        self._inner = self._eager
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled inner loop serves."""
+        return self._inner is not self._eager
+
+    @torch.no_grad()
+    def adapt(self, tasks: Sequence[Task]) -> tuple[State, list[Adapted]]:
+        """Run the inner loop on all tasks at once: their states, stacked, padding behind, and what came of each."""
+        inputs, mask = pad([task.inputs for task in tasks])
+        targets, _ = pad([task.targets for task in tasks])
+        padding = len(inputs) - len(tasks)
+        rate = torch.tensor([task.learning_rate for task in tasks] + [0.0] * padding, device=self.device)
+        steps = torch.tensor([task.steps for task in tasks] + [0] * padding, device=self.device)
+        support = Examples(*(part.to(self.device) for part in (inputs, targets, mask)))
+        longest = max(task.steps for task in tasks)
+        states, losses = adapt(self._inner, self.meta, support, rate, steps, longest)
+        untouched_loss = self.bundle.manifest.untouched_loss
+        outcomes = []
+        for task, row in zip(tasks, losses.tolist(), strict=False):
+            taken = tuple(row[: task.steps + 1])
+            outcomes.append(Adapted(taken, judge(taken, untouched_loss)))
+        return states, outcomes
+
+    @torch.no_grad()
+    def predict(self, states: State, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target]."""
+        inputs, _ = pad(queries)
+        outputs = self._inner.apply(self.meta, states, inputs.to(self.device)).cpu().numpy()
+        return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
+
+    @torch.no_grad()
+    def compile(self) -> None:
+        """Compile the inner step and the prediction, and serve with them where they measure faster.
+
+        Both are compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
+        """
+        fast = InnerLoop(self._eager.init, _compiled(self._eager.step), _compiled(self._eager.apply))
+        started = perf_counter()
+        self._warm_up(fast)
+        for tasks in (2, 64):
+            self._check(fast, tasks)
+        seconds = {inner: min(self._time(inner) for _ in range(3)) for inner in (self._eager, fast)}
+        ratio = seconds[self._eager] / seconds[fast]
+        took = perf_counter() - started
+        if ratio > 1:
+            self._inner = fast
+        verdict = "serves" if ratio > 1 else "does not serve"
+        log.info("%s: compiled in %.1f s, %.1f times eager's speed, %s", self.bundle.name, took, ratio, verdict)
+
+    def _example(self, tasks: int, shots: int) -> tuple[State, Examples, torch.Tensor, torch.Tensor]:
+        """States, support sets, rates and activity to try an inner loop on."""
+        schema = self.bundle.manifest.schema
+        inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=self.device)
+        targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=self.device)
+        support = Examples(
+            inputs.reshape(tasks, shots, -1),
+            targets.reshape(tasks, shots, -1),
+            torch.ones(tasks, shots, dtype=torch.bool, device=self.device),
+        )
+        rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
+        return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
+
+    def _warm_up(self, inner: InnerLoop) -> None:
+        """Compile for any number of tasks and examples from 2 on, by one call with these sizes marked dynamic."""
+        states, support, rate, active = self._example(tasks=3, shots=5)
+        for tensor in (*tree_leaves(states), *support, rate, active):
+            torch._dynamo.mark_dynamic(tensor, 0)
+        for tensor in support:
+            torch._dynamo.mark_dynamic(tensor, 1)
+        inner.step(self.meta, states, support, rate, active)
+        inner.apply(self.meta, states, support.inputs)
+
+    def _check(self, inner: InnerLoop, tasks: int) -> None:
+        """Raises RuntimeError where `inner` is further than 1e-4 from eager."""
+        states, support, rate, active = self._example(tasks, shots=10)
+        for one, two in zip(
+            tree_leaves(inner.step(self.meta, states, support, rate, active)),
+            tree_leaves(self._eager.step(self.meta, states, support, rate, active)),
+            strict=True,
+        ):
+            if not torch.allclose(one, two, rtol=1e-4, atol=1e-4):
+                raise RuntimeError("the compiled step gives other numbers than the eager one")
+
+    def _time(self, inner: InnerLoop) -> float:
+        """Seconds that a small and a large batch take."""
+        started = perf_counter()
+        for tasks in (2, 64):
+            states, support, rate, active = self._example(tasks, shots=10)
+            for _ in range(5):
+                states, _ = inner.step(self.meta, states, support, rate, active)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+        return perf_counter() - started

@@ -1,0 +1,58 @@
+"""A task to adapt to, and many of them padded into one batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+MOST_TASKS = 256
+"""In one fused call: from here on a larger batch costs as much a task (`service_tests/benchmarks/inner_loop.py`)."""
+MOST_ROWS = 65_536
+"""In one fused call, padding included: bounds its memory."""
+LEAST_USED = 0.75
+"""Of the rows in a fused call, so that less than a quarter of the work is padding."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A support set with its inner-loop settings.
+
+    inputs: float32 [shot, feature]
+    targets: float32 [shot, target]
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    steps: int
+    learning_rate: float
+
+
+def fused(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Divide work into fused calls: indices into `sizes` (rows of each item), alike in size and bounded."""
+    batch: list[int] = []
+    used = 0
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        padded = sizes[index] * (len(batch) + 1)
+        full = len(batch) == MOST_TASKS or padded > MOST_ROWS or used + sizes[index] < LEAST_USED * padded
+        if batch and full:
+            yield batch
+            batch, used = [], 0
+        batch.append(index)
+        used += sizes[index]
+    if batch:
+        yield batch
+
+
+def pad(arrays: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Arrays of [row, width], padded with zeros to [item, row, width], and the mask [item, row] of what is real.
+
+    There are at least two items and two rows: a compiled step is general in every size but 1.
+    """
+    items, rows = max(2, len(arrays)), max(2, *map(len, arrays))
+    padded = np.zeros((items, rows, arrays[0].shape[1]), np.float32)
+    mask = np.zeros((items, rows), np.bool_)
+    for index, array in enumerate(arrays):
+        padded[index, : len(array)] = array
+        mask[index, : len(array)] = True
+    return torch.from_numpy(padded), torch.from_numpy(mask)

@@ -1,0 +1,1 @@
+"""Stores: equals behind `app.service.store.Store`."""

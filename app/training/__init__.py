@@ -1,0 +1,1 @@
+"""Offline: what turns a family and a recipe into a bundle."""

@@ -1,0 +1,78 @@
+"""The training loop: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
+
+import torch
+from torch import Tensor
+
+from app.bundles import Named
+from app.families.family import Family
+from app.families.registry import make
+from app.learn.algorithms import ALGORITHMS, Algorithm
+from app.learn.inner import Examples, InnerLoop, batched
+from app.learn.losses import LOSSES, Loss
+from app.learn.networks import build, initialize
+from app.learn.outer import Schedule, Tasks
+from app.learn.rules import Params
+from app.training.recipes.recipe import Recipe
+
+
+def draw_tasks(family: Family, tasks: int, shots: tuple[int, int], queries: int, generator: torch.Generator) -> Tasks:
+    """Fresh tasks, each with its own number of support examples from `shots` (both ends included)."""
+    least, most = shots
+    drawn = family.sample(tasks, most + queries, generator)
+    counts = torch.randint(least, most + 1, (tasks, 1), generator=generator, device=generator.device)
+    support_mask = torch.arange(most, device=generator.device) < counts
+    query_mask = torch.ones(tasks, queries, dtype=torch.bool, device=generator.device)
+    return Tasks(
+        support=Examples(drawn.inputs[:, :most], drawn.targets[:, :most], support_mask),
+        query=Examples(drawn.inputs[:, most:], drawn.targets[:, most:], query_mask),
+    )
+
+
+class Run:
+    """One training run: its meta-parameters, optimizer and generator after `step` outer steps.
+
+    `app.training.checkpoints` saves and restores these four, and with them the run continues bit for bit.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device, *, compiled: bool = True) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.family = make(recipe.family, recipe.family_options)
+        self.network = Named(self.family.network.name, self.family.network.options)
+        self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
+        self.loss: Loss = LOSSES[self.family.kind]
+        form = build(self.network.name, self.network.options)
+        self.inner: InnerLoop = self.algorithm.inner_loop(form, self.loss)
+
+        self.step = 0
+        fresh = initialize(self.network.name, self.network.options, recipe.seed)
+        self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
+        outer = self.algorithm.outer
+        self.optimizer = outer.optimizer(self.meta.values(), recipe.outer_rate or outer.rate)
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
+        self._direction = torch.compile(self._find_direction) if compiled else self._find_direction
+
+    def advance(self, steps: int) -> float:
+        """Take `steps` outer steps; their mean query loss after adapting."""
+        total = torch.zeros((), device=self.device)
+        for _ in range(steps):
+            total += self._outer_step()
+        return total.item() / steps
+
+    def _outer_step(self) -> Tensor:
+        recipe = self.recipe
+        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
+        least, most = recipe.inner_steps
+        steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
+        with torch.no_grad():
+            direction, loss = self._direction(self.meta, tasks, steps)
+        for name, value in self.meta.items():
+            value.grad = direction[name]
+        self.optimizer.step()
+        self.step += 1
+        return loss
+
+    def _find_direction(self, meta: Params, tasks: Tasks, steps: Tensor) -> tuple[Params, Tensor]:
+        rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
+        schedule = Schedule(rate, steps, longest=self.recipe.inner_steps[1])
+        return self.algorithm.outer.direction(batched(self.inner), self.loss, meta, tasks, schedule)

@@ -33,7 +33,7 @@ ENV PATH=/opt/innerloop/bin:$PATH \
     INNERLOOP_PORT=8000 \
     INNERLOOP_MODELS_DIR=/srv/innerloop/models \
     INNERLOOP_STATE_DIR=/var/lib/innerloop
-USER innerloop
+USER 10001
 VOLUME /var/lib/innerloop
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \

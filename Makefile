@@ -13,6 +13,7 @@ serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings app
 
 test: .venv/dev  ## run the tests
 	$(BIN)/pytest
+	$(BIN)/pytest -m compiled
 
 check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/ruff check

@@ -79,4 +79,5 @@ def compile_all(models: Iterable[Model], device: torch.device) -> None:
         try:
             model.compile()
         except RuntimeError as error:
-            log.warning("%s: the inner loop stays eager: %s", model.bundle.name, error)
+            reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
+            log.warning("%s: the inner loop stays eager: %s", model.bundle.name, reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class NetworkSpec:
     options: Mapping[str, Any]
 
 
+@runtime_checkable
 class Family(Protocol):
     """A problem: its inputs, its network, its kind, and where its training tasks come from.
 

@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def _compiled(function: Any) -> Any:
-    # isolated: else all bundles share one limit of 8 compilations, and beyond it torch falls back to eager in silence
-    return torch.compile(function, isolate_recompiles=True)  # type: ignore[call-overload]  # torch's stub lacks it
+    # fullgraph: a break in the graph fails here instead of being slow for ever. isolated: else all bundles share one
+    # limit of 8 compilations, beyond which torch falls back to eager in silence.
+    return torch.compile(function, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]  # stub lags
 
 
 class Model:

@@ -50,7 +50,7 @@ class Run:
         outer = self.algorithm.outer
         self.optimizer = outer.optimizer(self.meta.values(), recipe.outer_rate or outer.rate)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._direction = torch.compile(self._find_direction) if compiled else self._find_direction
+        self._direction = torch.compile(self._find_direction, fullgraph=True) if compiled else self._find_direction
 
     def advance(self, steps: int) -> float:
         """Take `steps` outer steps; their mean query loss after adapting."""

@@ -1,0 +1,141 @@
+"""The inner loop: properties, and torch.optim as the reference."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from app.learn.inner import Examples, adapt, stack, trajectory
+from service_tests.learn.problem import RATE, examples, schedule, small
+
+
+def padded(data: Examples, rows: int, filler: float = 0.0) -> Examples:
+    extra = rows - data.mask.shape[1]
+    pad = nn.functional.pad
+    return Examples(
+        pad(data.inputs, (0, 0, 0, extra), value=filler),
+        pad(data.targets, (0, 0, 0, extra), value=filler),
+        pad(data.mask, (0, extra), value=False),
+    )
+
+
+def join(*parts: Examples) -> Examples:
+    return Examples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def assert_same_state(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_equals_torch_optim_sgd(steps: int) -> None:
+    problem = small()
+    support = examples(tasks=3, count=5, seed=1)
+    state, losses = adapt(problem.inner, problem.meta, support, *schedule(3, steps))
+    for task in range(3):
+        network = copy.deepcopy(problem.network)
+        network.load_state_dict(problem.meta)
+        optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+        for step in range(steps + 1):
+            loss = nn.functional.mse_loss(network(support.inputs[task]), support.targets[task])
+            torch.testing.assert_close(losses[task, step], loss.detach())
+            if step < steps:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        assert_same_state({name: value[task] for name, value in state.fast.items()}, network.state_dict())
+
+
+def test_zero_steps_is_the_identity() -> None:
+    problem = small()
+    state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), *schedule(3, steps=0))
+    assert losses.shape == (3, 1)
+    for task in range(3):
+        for name, value in state.fast.items():
+            assert torch.equal(value[task], problem.meta[name])
+
+
+def test_meta_parameters_are_not_changed() -> None:
+    problem = small()
+    before = {name: value.clone() for name, value in problem.meta.items()}
+    adapt(problem.inner, problem.meta, examples(3, 5, seed=1), *schedule(3, steps=2))
+    assert all(torch.equal(before[name], value) for name, value in problem.meta.items())
+
+
+@given(order=st.permutations(range(6)), steps=st.integers(0, 4))
+def test_the_order_of_the_support_set_changes_nothing(order: list[int], steps: int) -> None:
+    problem = small()
+    support = examples(2, 6, seed=3)
+    shuffled = Examples(*(tensor[:, order] for tensor in support))
+    one, _ = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
+    two, _ = adapt(problem.inner, problem.meta, shuffled, *schedule(2, steps))
+    assert_same_state(one.fast, two.fast)
+
+
+@given(
+    shots=st.lists(st.integers(1, 6), min_size=2, max_size=5),
+    steps=st.lists(st.integers(0, 4), min_size=5, max_size=5),
+    rates=st.lists(st.floats(1e-3, 0.1), min_size=5, max_size=5),
+    filler=st.sampled_from([0.0, 7.0, -1e6]),
+)
+def test_a_batch_of_unlike_tasks_equals_each_alone(
+    shots: list[int], steps: list[int], rates: list[float], filler: float
+) -> None:
+    """Shots, steps and rates may differ; what is in the padding does not matter (promise 2)."""
+    problem = small()
+    alone = [examples(1, count, seed=index) for index, count in enumerate(shots)]
+    batch = join(*(padded(each, max(shots), filler) for each in alone))
+    rate = torch.tensor(rates[: len(shots)], dtype=torch.float64)
+    count = torch.tensor(steps[: len(shots)])
+    together, losses = adapt(problem.inner, problem.meta, batch, rate, count, longest=int(count.max()))
+    for index, support in enumerate(alone):
+        single, its_losses = adapt(
+            problem.inner, problem.meta, support, rate[[index]], count[[index]], longest=steps[index]
+        )
+        assert_same_state(
+            {name: value[index] for name, value in together.fast.items()},
+            {name: value[0] for name, value in single.fast.items()},
+        )
+        torch.testing.assert_close(losses[index, : steps[index] + 1], its_losses[0], rtol=0, atol=1e-12)
+
+
+def test_a_task_that_explodes_leaves_the_others_alone() -> None:
+    problem = small()
+    good, bad = examples(1, 5, seed=1), examples(1, 5, seed=2)
+    bad = bad._replace(targets=bad.targets * 1e200)
+    together, losses = adapt(problem.inner, problem.meta, join(bad, good), *schedule(2, steps=3))
+    single, _ = adapt(problem.inner, problem.meta, good, *schedule(1, steps=3))
+    assert not losses[0].isfinite().all()
+    assert_same_state(
+        {name: value[1] for name, value in together.fast.items()},
+        {name: value[0] for name, value in single.fast.items()},
+    )
+
+
+def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> None:
+    problem = small()
+    support = examples(2, 5, seed=1)
+    support.targets[0] *= 1e200
+    rate = torch.full((2,), RATE, dtype=torch.float64)
+    state, _ = adapt(problem.inner, problem.meta, support, rate, torch.tensor([0, 2]), longest=2)
+    assert all(torch.equal(value[0], problem.meta[name]) for name, value in state.fast.items())
+
+
+def test_the_trajectory_is_the_adaptation_by_its_steps() -> None:
+    problem = small()
+    support = examples(2, 5, seed=1)
+    walked = list(trajectory(problem.inner, problem.meta, support, *schedule(2, steps=3)))
+    for steps, (state, loss) in enumerate(walked):
+        adapted, losses = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
+        assert_same_state(state.fast, adapted.fast)
+        torch.testing.assert_close(loss, losses[:, -1])
+
+
+def test_stack_repeats_one_state() -> None:
+    problem = small()
+    states = stack(problem.inner.init(problem.meta), 3)
+    assert all(torch.equal(value[2], problem.meta[name]) for name, value in states.fast.items())

@@ -1,0 +1,105 @@
+"""Any mix of jobs gives what each gives alone (promise 2), and fast weights are only a cache (promise 3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.bundles import load_all
+from app.service.engine import UNTOUCHED, Engine, Job, Result
+from app.service.model import Model
+from app.service.task import Task
+
+
+@pytest.fixture(scope="module")
+def models(models_dir: Path) -> dict[str, Model]:
+    bundles, _ = load_all(models_dir)
+    return {name: Model(bundle, torch.device("cpu")) for name, bundle in bundles.items()}
+
+
+def task(shots: int, steps: int, seed: int = 0) -> Task:
+    drawn = np.random.default_rng(seed)
+    x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
+    return Task(x, np.sin(x).astype(np.float32), steps, 0.01)
+
+
+def queries(count: int) -> np.ndarray:
+    return np.linspace(-5, 5, count, dtype=np.float32)[:, None]
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> list[Job]:
+    made = []
+    for index in range(draw(st.integers(1, 12))):
+        name = draw(st.sampled_from(["sinusoid", "linear"]))
+        asked = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
+        if draw(st.booleans()):
+            made.append(Job(name, UNTOUCHED, None, queries(3)))
+        else:
+            shots, steps = draw(st.integers(1, 12)), draw(st.integers(0, 10))
+            made.append(Job(name, f"id {index}", task(shots, steps, index), asked, keep=draw(st.booleans())))
+    return made
+
+
+def assert_same(one: Result, two: Result) -> None:
+    assert (one.predictions is None) == (two.predictions is None)
+    if one.predictions is not None and two.predictions is not None:
+        np.testing.assert_allclose(one.predictions, two.predictions, rtol=1e-5, atol=1e-5)
+    if one.adapted is not None and two.adapted is not None:
+        assert one.adapted.status is two.adapted.status
+        np.testing.assert_allclose(one.adapted.losses, two.adapted.losses, rtol=1e-4, atol=1e-5)
+
+
+@given(some=jobs())
+def test_a_job_among_others_gives_what_it_gives_alone(models: dict[str, Model], some: Sequence[Job]) -> None:
+    together = Engine(models, cache_bytes=0).run(some)
+    for job, result in zip(some, together, strict=True):
+        assert_same(result, Engine(models, cache_bytes=0).run([job])[0])
+
+
+def test_what_is_cached_is_not_derived_again(models: dict[str, Model]) -> None:
+    engine = Engine(models, cache_bytes=0)
+    (first,) = engine.run([Job("sinusoid", "id", task(5, 5), None)])
+    (second,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
+    assert first.adapted is not None
+    assert second.adapted is None
+    assert second.predictions is not None
+
+
+def test_what_was_given_up_is_derived_again_with_the_same_answers(models: dict[str, Model]) -> None:
+    engine = Engine(models, cache_bytes=0)
+    (before,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
+    engine.run([Job("sinusoid", f"other {index}", task(3, 1, index), None) for index in range(600)])
+    (after,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
+    assert after.adapted is not None, "it was evicted"
+    assert_same(before, after)
+
+
+def test_more_adaptations_in_one_run_than_the_cache_holds(models: dict[str, Model]) -> None:
+    some = [Job("sinusoid", f"id {index}", task(5, 2, index), queries(2)) for index in range(1500)]
+    results = Engine(models, cache_bytes=0).run(some)
+    for index in (0, 700, 1499):
+        assert_same(results[index], Engine(models, cache_bytes=0).run([some[index]])[0])
+
+
+def test_one_that_diverges_does_not_touch_the_others(models: dict[str, Model]) -> None:
+    bad = Task(np.full((2, 1), 1e4, np.float32), np.full((2, 1), 1e4, np.float32), 5, 0.01)
+    good = Job("sinusoid", "good", task(5, 5), queries(3))
+    diverged, fine = Engine(models, cache_bytes=0).run([Job("sinusoid", "bad", bad, queries(3)), good])
+    assert diverged.predictions is None
+    assert diverged.adapted is not None
+    assert not diverged.adapted.status.usable
+    assert_same(fine, Engine(models, cache_bytes=0).run([good])[0])
+
+
+def test_the_initialization_answers_as_zero_steps_do(models: dict[str, Model]) -> None:
+    engine = Engine(models, cache_bytes=0)
+    some = [Job("sinusoid", UNTOUCHED, None, queries(5)), Job("sinusoid", "id", task(5, steps=0), queries(5))]
+    untouched, zero = engine.run(some)
+    assert untouched.predictions is not None
+    assert zero.predictions is not None
+    np.testing.assert_allclose(untouched.predictions, zero.predictions, rtol=1e-6, atol=1e-6)

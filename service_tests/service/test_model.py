@@ -1,0 +1,83 @@
+"""The compiled inner loop: the same numbers as eager, and no compilation after the first."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.bundles import load
+from app.main import compile_all
+from app.service.model import Model
+from app.service.task import Task
+
+CPU = torch.device("cpu")
+
+
+def task(shots: int, steps: int, seed: int, rate: float = 0.01) -> Task:
+    drawn = np.random.default_rng(seed)
+    x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
+    return Task(x, np.sin(x - drawn.uniform(0, 3)).astype(np.float32), steps, rate)
+
+
+@pytest.fixture(scope="module")
+def compiled(models_dir: Path) -> Model:
+    model = Model(load(models_dir / "sinusoid"), CPU)
+    model.compile()
+    assert model.compiled
+    return model
+
+
+@pytest.fixture(scope="module")
+def eager(models_dir: Path) -> Model:
+    return Model(load(models_dir / "sinusoid"), CPU)
+
+
+@pytest.mark.compiled
+def test_neither_steps_nor_sizes_compile_anew(compiled: Model, eager: Model) -> None:
+    """30 step counts, alone and together, and every mix of sizes: one compilation serves them all."""
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for steps in range(31):
+            compiled.adapt([task(shots=10, steps=steps, seed=steps)])
+        compiled.adapt([task(shots=10, steps=steps, seed=steps) for steps in range(31)])
+        for tasks in (1, 2, 3, 64, 256):
+            for shots in (1, 2, 5, 100):
+                states, _ = compiled.adapt([task(shots, steps=2, seed=index) for index in range(tasks)])
+                compiled.predict(states, [np.ones((shots, 1), np.float32)] * tasks)
+
+
+@pytest.mark.compiled
+def test_compiled_and_eager_agree(compiled: Model, eager: Model) -> None:
+    tasks = [task(shots=1 + index % 12, steps=index % 8, seed=index) for index in range(40)]
+    queries = [np.linspace(-5, 5, 1 + index % 7, dtype=np.float32)[:, None] for index in range(40)]
+    answers = []
+    for model in (compiled, eager):
+        states, outcomes = model.adapt(tasks)
+        answers.append((model.predict(states, queries), [outcome.losses for outcome in outcomes]))
+    for one, two in zip(answers[0][0], answers[1][0], strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+    for mine, theirs in zip(answers[0][1], answers[1][1], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.compiled
+def test_a_model_that_does_not_compile_stays_eager(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model(load(models_dir / "linear"), CPU)
+    monkeypatch.setattr(model, "_check", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
+    compile_all([model], CPU)
+    assert "linear: the inner loop stays eager: other numbers" in caplog.text
+    assert not model.compiled
+    assert model.adapt([task(5, 5, 0)])[1][0].status.usable
+
+
+def test_without_a_compiler_the_server_says_so_once(
+    eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    compile_all([eager, eager], CPU)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "g++" in caplog.text
+    assert not eager.compiled

@@ -1,0 +1,76 @@
+"""A run that is killed goes on bit for bit."""
+
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.errors import TrainingError
+from app.learn.algorithms import ALGORITHMS
+from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.loop import Run
+from app.training.recipes.recipe import Recipe
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_a_restored_run_continues_bit_for_bit(algorithm: str, tmp_path: Path) -> None:
+    recipe = Recipe("sinusoid", algorithm=algorithm, tasks=4)
+    straight, broken, resumed = (Run(recipe, CPU, compiled=False) for _ in range(3))
+    straight.advance(12)
+    broken.advance(7)
+    save_checkpoint(broken, tmp_path / "checkpoint.safetensors")
+    restore_checkpoint(resumed, tmp_path / "checkpoint.safetensors")
+    assert resumed.step == 7
+    resumed.advance(5)
+    assert all(torch.equal(value, resumed.meta[name]) for name, value in straight.meta.items())
+
+
+def test_another_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    recipe = Recipe("sinusoid", tasks=4)
+    save_checkpoint(Run(recipe, CPU, compiled=False), path)
+    with pytest.raises(TrainingError, match="another recipe; --fresh begins again"):
+        restore_checkpoint(Run(dataclasses.replace(recipe, seed=1), CPU, compiled=False), path)
+
+
+def test_rubbish_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"rubbish")
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        restore_checkpoint(Run(Recipe("sinusoid"), CPU, compiled=False), path)
+
+
+def train(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "app.train", "sinusoid", "--outer-steps", "1200", "--eager"]
+    folders = ["--models-dir", str(folder / "models"), "--runs-dir", str(folder / "runs")]
+    return subprocess.Popen([*command, *folders], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "models/sinusoid/weights.safetensors").read_bytes()).hexdigest()
+
+
+def test_after_kill_9_the_script_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    straight = train(tmp_path / "straight")
+    killed = train(tmp_path / "killed")
+    checkpoint = tmp_path / "killed/runs/sinusoid/checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL, "it was to be killed halfway"
+    assert not (tmp_path / "killed/models").exists()
+    assert train(tmp_path / "killed").wait() == 0
+    assert straight.wait() == 0
+    assert digest(tmp_path / "killed") == digest(tmp_path / "straight")
+    assert not checkpoint.exists(), "a finished run leaves no checkpoint to resume"

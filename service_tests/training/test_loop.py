@@ -1,0 +1,52 @@
+import dataclasses
+
+import pytest
+import torch
+
+from app.learn.algorithms import ALGORITHMS
+from app.training.loop import Run, draw_tasks
+from app.training.recipes.recipe import Recipe
+
+CPU = torch.device("cpu")
+
+
+def test_each_task_draws_its_own_shots() -> None:
+    run = Run(Recipe("sinusoid"), CPU, compiled=False)
+    drawn = draw_tasks(run.family, 500, shots=(5, 10), queries=7, generator=torch.Generator().manual_seed(0))
+    counts = drawn.support.mask.sum(1)
+    assert set(counts.tolist()) == {5, 6, 7, 8, 9, 10}
+    assert drawn.query.mask.all()
+    assert drawn.query.inputs.shape == (500, 7, 1)
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_the_seed_decides(algorithm: str) -> None:
+    recipe = Recipe("sinusoid", algorithm=algorithm, inner_steps=(1, 2), tasks=4)
+    one, two, other = (Run(dataclasses.replace(recipe, seed=seed), CPU, compiled=False) for seed in (0, 0, 1))
+    assert one.advance(5) == two.advance(5) != other.advance(5)
+    assert all(torch.equal(value, two.meta[name]) for name, value in one.meta.items())
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_training_lowers_the_loss(algorithm: str) -> None:
+    """The linear family: from a start far off, every algorithm finds the way to where its tasks are."""
+    run = Run(
+        Recipe("linear", algorithm=algorithm, inner_rate=0.1, outer_rate=OUTER_RATE[algorithm]), CPU, compiled=False
+    )
+    for value in run.meta.values():
+        value += 5
+    first = run.advance(20)
+    run.advance(300)
+    assert run.advance(20) < first / 4
+
+
+OUTER_RATE = {"maml": 0.05, "fomaml": 0.05, "reptile": 0.5, "averaging": None}
+
+
+@pytest.mark.compiled
+def test_the_compiled_step_is_the_eager_one() -> None:
+    recipe = Recipe("linear", inner_steps=(1, 2))
+    eager, compiled = Run(recipe, CPU, compiled=False), Run(recipe, CPU, compiled=True)
+    assert compiled.advance(20) == pytest.approx(eager.advance(20), rel=1e-4)
+    for name, value in eager.meta.items():
+        torch.testing.assert_close(compiled.meta[name], value, rtol=1e-4, atol=1e-4)

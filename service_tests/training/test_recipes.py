@@ -1,0 +1,30 @@
+import dataclasses
+
+import pytest
+
+from app.families.registry import families, make
+from app.learn.algorithms import ALGORITHMS
+from app.training.recipes.recipe import Recipe
+from app.training.recipes.registry import recipe_for
+
+
+@pytest.mark.parametrize("family", sorted(families()))
+def test_every_family_has_a_recipe_that_fits(family: str) -> None:
+    recipe = recipe_for(family)
+    assert recipe.family == family
+    assert recipe.algorithm in ALGORITHMS
+    assert make(family, recipe.family_options)
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe_for("sinusoid").seed = 1  # type: ignore[misc]
+
+
+def test_a_family_without_one_gets_the_default() -> None:
+    assert recipe_for("unheard-of") == Recipe("unheard-of")
+
+
+def test_every_choice_is_documented() -> None:
+    for field in dataclasses.fields(Recipe):
+        assert field.name in (Recipe.__doc__ or "")

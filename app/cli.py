@@ -128,13 +128,14 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: st
 
 
 def _draw(support: Any, queries: Any, truth: Any, before: Any, after: Any) -> None:
-    order = sorted(range(len(queries)), key=lambda index: queries[index][0])
-    x = [queries[index][0] for index in order]
-    plotext.plot_size(min(console.width, 100), 25)
+    x = [row[0] for row in queries]
+    figure = plotext.figure
+    figure.plot_size(min(console.width, 100), 25)
     for label, values in (("truth", truth), ("before", before), ("after", after)):
-        plotext.plot(x, [values[index][0] for index in order], label=label)
-    plotext.scatter([row[0] for row in support["inputs"]], [row[0] for row in support["targets"]], label="support")
-    plotext.show()
+        figure.draw(figure.signal(x, [row[0] for row in values]).label(label))
+    shots = [row[0] for row in support["inputs"]], [row[0] for row in support["targets"]]
+    figure.draw(figure.signal(*shots, marker="O").label("support"))
+    figure.show(colorless=not console.is_terminal)
 
 
 @asynccontextmanager

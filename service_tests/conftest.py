@@ -4,9 +4,15 @@ torch.compile cannot see through these checks, so the tests that compile are a r
 `pytest` leaves out the tests marked `compiled`, `pytest -m compiled` runs only them, and `make test` does both.
 """
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -18,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "compiled":
-        install_import_hook(["app.learn", "app.families", "app.training"], "beartype.beartype")
+        install_import_hook(["app.learn", "app.families"], "beartype.beartype")
     hypothesis_settings.register_profile("innerloop", deadline=None, max_examples=25, derandomize=True)
     hypothesis_settings.load_profile("innerloop")
     torch.set_num_threads(1)
@@ -60,9 +66,9 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
 
     clients = []
 
-    def start(**settings: object) -> TestClient:
+    def start(*, raise_server_exceptions: bool = True, **settings: object) -> TestClient:
         chosen = Settings.model_validate({"models_dir": models_dir, "compile": False} | settings)
-        client = TestClient(create_app(chosen, clock))
+        client = TestClient(create_app(chosen, clock), raise_server_exceptions=raise_server_exceptions)
         client.__enter__()
         clients.append(client)
         return client
@@ -70,6 +76,34 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
     yield start
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of `innerloop serve` in a process of its own, eager."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    state = tmp_path_factory.mktemp("state")
+    environment = os.environ | {"INNERLOOP_COMPILE": "false", "INNERLOOP_STATE_DIR": str(state)}
+    command = [Path(sys.executable).with_name("innerloop"), "serve", "--port", port]
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as server:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url)
+        yield url
+        server.terminate()
+
+
+def wait_until_ready(url: str, seconds: float = 120) -> None:
+    """Wait for a server that was just started."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(f"{url}/health/ready").raise_for_status()
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"no server answers at {url}"
+            time.sleep(0.1)
 
 
 @pytest.fixture

@@ -48,9 +48,9 @@ def install(app: FastAPI) -> None:
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = plain()
-        _, components = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
-        document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        return document
+        if app.openapi_schema is None:
+            _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
+            plain().setdefault("components", {}).setdefault("schemas", {}).update(wire)
+        return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from msgspec import UNSET
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app.api.codec import losses, respond
 from app.errors import (
@@ -89,7 +90,16 @@ async def _http(request: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     response = _answer(Problem(type="about:blank", title=title, status=error.status_code, detail=detail))
     response.headers.update(error.headers or {})
+    if methods := _methods(request):
+        response.headers["Allow"] = ", ".join(methods)
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """All documented methods of the path, for Allow: starlette names those of the first route on it alone."""
+    document = request.app.openapi()["paths"]
+    paths = (path for path in document if compile_path(path)[0].match(request.url.path))
+    return sorted(method.upper() for path in paths for method in document[path])
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -1,0 +1,21 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+
+def test_live(client: TestClient) -> None:
+    assert client.get("/health/live").json() == {"status": "live"}
+
+
+def test_ready(client: TestClient) -> None:
+    expected = {"status": "ready", "device": "cpu", "models": ["linear", "sinusoid"], "compiled": False}
+    response = client.get("/health/ready")
+    assert response.status_code == 200
+    assert response.json() == expected
+
+
+def test_without_a_bundle_the_server_is_not_ready(serve: Callable[..., TestClient], tmp_path: Path) -> None:
+    response = serve(models_dir=tmp_path).get("/health/ready")
+    assert response.status_code == 503
+    assert response.json()["status"] == "no bundle serves"

@@ -1,0 +1,40 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+
+def test_the_list(client: TestClient) -> None:
+    answer = client.get("/models").json()
+    assert [model["name"] for model in answer["models"]] == ["linear", "sinusoid"]
+    assert answer["refused"] == []
+    sinusoid = answer["models"][1]
+    assert sinusoid["algorithm"] == "maml"
+    assert sinusoid["inner_loop"]["steps"] == 5
+    assert sinusoid["compiled"] is False
+    assert "evaluation" not in sinusoid
+
+
+def test_one(client: TestClient, models_dir: Path) -> None:
+    manifest = json.loads((models_dir / "sinusoid/bundle.json").read_text())
+    answer = client.get("/models/sinusoid").json()
+    assert answer["evaluation"] == manifest["evaluation"]
+    assert answer["training"] == manifest["training"]
+    assert answer["inner_loop"] == manifest["inner_loop"]
+
+
+def test_a_bad_bundle_is_named_and_the_good_ones_serve(
+    serve: Callable[..., TestClient], models_dir: Path, tmp_path: Path, caplog: object
+) -> None:
+    shutil.copytree(models_dir, tmp_path / "models")
+    (tmp_path / "models/linear/weights.safetensors").unlink()
+    client = serve(models_dir=tmp_path / "models")
+    answer = client.get("/models").json()
+    assert [model["name"] for model in answer["models"]] == ["sinusoid"]
+    expected = {"name": "linear", "file": "linear/weights.safetensors", "reason": "the file is missing"}
+    assert answer["refused"] == [expected]
+    assert "linear/weights.safetensors: the file is missing" in caplog.text  # type: ignore[attr-defined]
+    assert client.get("/health/ready").status_code == 200
+    assert client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}).status_code == 200

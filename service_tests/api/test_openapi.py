@@ -1,0 +1,72 @@
+"""The OpenAPI document: complete, true, and browsable without a network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from service_tests.conftest import ROOT
+
+ROUTES = {
+    "/adapt": ["post"],
+    "/predict": ["post"],
+    "/adaptations": ["get"],
+    "/adaptations/{id}": ["delete", "get"],
+    "/models": ["get"],
+    "/models/{name}": ["get"],
+    "/health/live": ["get"],
+    "/health/ready": ["get"],
+}
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    assert {path: sorted(methods) for path, methods in document["paths"].items()} == ROUTES
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation["description"], path
+    readme = (ROOT / "README.md").read_text()
+    assert [path for path in ROUTES if path not in readme] == []
+
+
+def test_bodies_have_their_schema(document: dict[str, Any]) -> None:
+    body = document["paths"]["/adapt"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/AdaptRequest"}
+    assert document["components"]["schemas"]["AdaptRequest"]["required"] == ["model", "support"]
+    assert "null" not in str(document["components"]["schemas"]["AdaptRequest"])
+    for name in re.findall(r"#/components/schemas/(\w+)", str(document)):
+        assert name in document["components"]["schemas"]
+
+
+def test_the_docs_work_offline(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(links) >= 3
+    for link in links:
+        assert link.startswith("/"), "nothing comes from another host"
+        assert client.get(link).status_code == 200
+
+
+def test_whatever_fits_the_schema_or_does_not_is_answered_as_documented(live_server: str, tmp_path: Path) -> None:
+    """schemathesis makes requests up from the document, good and bad, and holds the answers against it."""
+    command = [Path(sys.executable).with_name("schemathesis"), "run", f"{live_server}/openapi.json", "--seed", "1"]
+    command += ["--max-examples", "60", "--request-timeout", "20", "--exclude-checks", "positive_data_acceptance"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_the_document_does_not_change_between_two_applications() -> None:
+    one, two = (create_app(Settings(models_dir=ROOT / "models", compile=False)).openapi() for _ in range(2))
+    assert one == two

@@ -1,0 +1,220 @@
+"""Whatever a client sends wrongly: a problem document that names the place and the cure, and nothing is kept."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api.problems import STATUS
+from app.errors import RequestError
+
+GOOD = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
+JSON = {"content-type": "application/json"}
+
+
+def support(inputs: Any, targets: Any) -> dict[str, Any]:
+    return {"model": "sinusoid", "support": {"inputs": inputs, "targets": targets}}
+
+
+WRONG = [
+    (support([[1], [2, 3]], [1, 2]), "1 feature expected, got 2 at support.inputs[1]"),
+    (support([[1], []], [1, 2]), "1 feature expected, got 0 at support.inputs[1]"),
+    (support([[1], [2]], [1, [2, 3]]), "1 number expected, got 2 at support.targets[1]"),
+    (support([], []), "expected an array of length >= 1 at support.inputs"),
+    (support([[1]], []), "expected an array of length >= 1 at support.targets"),
+    (support([[1], [2]], [1]), "2 inputs but 1 targets at support"),
+    (support([[1], ["2"]], [1, 2]), "expected a number, got a string (numbers are written without quotes) at"),
+    (support([[1], [2]], [1, "2"]), "expected a number"),
+    (support([[1], [True]], [1, 2]), "expected a number, got a boolean at support.inputs[1][0]"),
+    (support([[1], [None]], [1, 2]), "expected a number, got null at support.inputs[1][0]"),
+    (support([1, 2], [1, 2]), "expected an array, got a"),
+    (support([[[1]]], [1]), "expected a number, got an array at support.inputs[0][0]"),
+    (support([[1], [1e39]], [1, 2]), "1e+39 is not finite in float32: scale the data at support.inputs[1][0]"),
+    (support([[1]], [-1e39]), "-1e+39 is not finite in float32: scale the data at support.targets[0][0]"),
+    (GOOD | {"steps": 101}, "sinusoid takes 0 to 100 steps, got 101 at steps"),
+    (GOOD | {"steps": -1}, "expected an integer >= 0 at steps"),
+    (GOOD | {"steps": 1.5}, "expected an integer, got a number at steps"),
+    (GOOD | {"steps": True}, "expected an integer, got a boolean at steps"),
+    (GOOD | {"steps": None}, "expected an integer, got null at steps"),
+    (GOOD | {"learning_rate": 5}, "sinusoid takes a rate above 0 up to "),
+    (GOOD | {"learning_rate": 0}, "expected a number > 0"),
+    (GOOD | {"ttl_s": 0}, "expected an integer >= 1 at ttl_s"),
+    (GOOD | {"ttl_s": 10**9}, "at most 2678400 seconds, got 1000000000 at ttl_s"),
+    (GOOD | {"label": "x" * 201}, "expected a string of length <= 200 at label"),
+    (GOOD | {"stepz": 3}, "object contains unknown field `stepz`"),
+    ({"model": "sinusoid"}, "object missing required field `support`"),
+    ([], "expected an object, got an array"),
+]
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient]) -> Iterator[TestClient]:
+    client = serve(max_body_bytes=100_000, max_support_examples=1000)
+    yield client
+    assert client.get("/adaptations").json() == {"adaptations": []}, "nothing is kept of a wrong request"
+
+
+def problem(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert document["status"] == status
+    assert {"type", "title", "status", "detail"} <= document.keys()
+    return document
+
+
+@pytest.mark.parametrize(("body", "detail"), WRONG)
+def test_a_wrong_value(client: TestClient, body: Any, detail: str) -> None:
+    found = problem(client.post("/adapt", json=body), 422)
+    assert found["detail"].startswith(detail)
+    assert found["type"] == "urn:problem-type:innerloop:invalid"
+
+
+@pytest.mark.parametrize(("body", "detail"), [item for item in WRONG if "support" in item[0]])
+def test_a_wrong_value_in_predict(client: TestClient, body: Any, detail: str) -> None:
+    if "ttl_s" in body or "label" in body:
+        detail = "object contains unknown field"
+    assert problem(client.post("/predict", json=body | {"queries": [[1]]}), 422)["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("queries", "detail"),
+    [
+        ([], "expected an array of length >= 1 at queries"),
+        ([[1], [1, 2]], "1 feature expected, got 2 at queries[1]"),
+        ([["1"]], "expected a number, got a string"),
+        ([[1], [1e39]], "1e+39 is not finite in float32: scale the data at queries[1][0]"),
+        (None, "expected an array, got null at queries"),
+    ],
+)
+def test_wrong_queries(client: TestClient, queries: Any, detail: str) -> None:
+    response = client.post("/predict", json={"model": "sinusoid", "queries": queries})
+    assert problem(response, 422)["detail"].startswith(detail)
+
+
+def test_an_unknown_model_is_answered_with_those_that_exist(client: TestClient) -> None:
+    for response in (
+        client.post("/adapt", json=GOOD | {"model": "cosinusoid"}),
+        client.post("/predict", json={"model": "cosinusoid", "queries": [[1]]}),
+        client.get("/models/cosinusoid"),
+    ):
+        found = problem(response, 404)
+        assert found["models"] == ["linear", "sinusoid"]
+        assert found["detail"] == "there is no model 'cosinusoid'; the models here: linear, sinusoid"
+
+
+def test_an_unknown_id(client: TestClient) -> None:
+    for response in (
+        client.get("/adaptations/nothing"),
+        client.delete("/adaptations/nothing"),
+        client.post("/predict", json={"adaptation_id": "nothing", "queries": [[1]]}),
+    ):
+        assert problem(response, 404)["type"] == "urn:problem-type:innerloop:unknown-adaptation"
+
+
+@pytest.mark.parametrize("route", ["/adapt", "/predict"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"model": "sinusoid"',
+        b"model=sinusoid",
+        b'{"model": NaN}',
+        b'{"model": "\xff"}',
+        b"\xff\xfe{}",
+        b'{"model": "\\ud800"}',
+        b'{"support": {"inputs": [[NaN]], "targets": [Infinity]}}',
+        b"[" * 50_000,
+        b'{"a":' * 15_000,
+        b'{"model": ' + b"[" * 50_000,
+    ],
+)
+def test_what_is_not_json(client: TestClient, route: str, body: bytes) -> None:
+    response = client.post(route, content=body, headers=JSON)
+    assert response.status_code in (400, 422)
+    problem(response, response.status_code)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400, "1" + "0" * 5000])
+def test_numbers_beyond_all_bounds(client: TestClient, number: str) -> None:
+    body = f'{{"model": "sinusoid", "support": {{"inputs": [[{number}]], "targets": [1]}}}}'
+    response = client.post("/adapt", content=body, headers=JSON)
+    assert response.status_code in (400, 422)
+    problem(response, response.status_code)
+
+
+@pytest.mark.parametrize("media", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml"])
+def test_another_media_type(client: TestClient, media: str | None) -> None:
+    headers = {"content-type": media} if media else {}
+    found = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
+    assert "send application/json" in found["detail"]
+
+
+def test_parameters_of_the_media_type_do_not_matter(client: TestClient) -> None:
+    body = b'{"model": "sinusoid", "queries": [[1]]}'
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert client.post("/predict", content=body, headers=headers).status_code == 200
+
+
+def in_parts(size: int) -> Iterator[bytes]:
+    for _ in range(size // 1000):
+        yield b" " * 1000
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_over_the_limit(client: TestClient, declared: bool) -> None:
+    content = b" " * 200_000 if declared else in_parts(200_000)
+    found = problem(client.post("/adapt", content=content, headers=JSON), 413)
+    assert "over 100000 bytes" in found["detail"]
+
+
+def test_too_many_examples(client: TestClient) -> None:
+    found = problem(client.post("/adapt", json=support([[1]] * 1001, [1] * 1001)), 422)
+    assert found["detail"] == "at most 1000 examples, got 1001 at support"
+
+
+@pytest.mark.parametrize("route", ["/adapt", "/predict"])
+@pytest.mark.parametrize("huge", [1e4, 1e30])
+def test_an_inner_loop_that_diverges_is_answered_with_its_losses(client: TestClient, route: str, huge: float) -> None:
+    body = support([[huge], [-huge]], [huge, huge]) | {"steps": 3}
+    found = problem(client.post(route, json=body if route == "/adapt" else body | {"queries": [[1]]}), 422)
+    assert found["type"] == "urn:problem-type:innerloop:diverged"
+    assert len(found["losses"]) == 4
+    assert found["losses"][-1] is None or found["losses"][-1] > 100 * found["losses"][0]
+    assert "Take fewer steps or a smaller learning rate" in found["detail"]
+
+
+def test_unknown_paths_and_methods(client: TestClient) -> None:
+    assert "/docs lists what there is" in problem(client.get("/nowhere"), 404)["detail"]
+    response = client.put("/adapt", json=GOOD)
+    assert problem(response, 405)["title"] == "Method Not Allowed"
+    assert response.headers["allow"] == "POST"
+
+
+def test_every_error_that_a_client_can_meet_has_its_status() -> None:
+    assert set(RequestError.__subclasses__()) <= STATUS.keys()
+
+
+def test_our_own_failure_is_a_problem_document_too(
+    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
+    client = serve(raise_server_exceptions=False)
+    found = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
+    assert found["detail"] == "the server failed, not the request; its log has the cause"
+
+
+def test_overload_is_answered_at_once_with_retry_after(
+    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.errors import Overloaded
+
+    async def full(*_: object) -> None:
+        raise Overloaded("7 requests are waiting already; try again in a second")
+
+    monkeypatch.setattr("app.service.batcher.Batcher.submit", full)
+    response = serve().post("/adapt", json=GOOD)
+    assert problem(response, 503)["title"] == "Overloaded"
+    assert response.headers["retry-after"] == "1"

@@ -1,0 +1,59 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service_tests.conftest import ROOT
+
+
+def innerloop(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("innerloop"), *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_models_lists_the_good_and_the_bad(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models", tmp_path / "models")
+    (tmp_path / "models/linear/bundle.json").write_text("{")
+    done = innerloop("models", folder=tmp_path)
+    assert done.returncode == 0
+    assert "sinusoid" in done.stdout
+    assert "linear is refused" in done.stdout
+
+
+def test_evaluate_prints_the_table() -> None:
+    done = innerloop("evaluate", "linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7")
+    assert done.returncode == 0, done.stderr
+    assert "2 steps" in done.stdout
+    assert "±" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["in this process", "a server"])
+def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
+    done = innerloop("try", "sinusoid", *(["--server", live_server] if where == "a server" else []))
+    assert done.returncode == 0, done.stderr
+    before, after = (float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines()[:2])
+    assert after < before
+    for name in ("truth", "before", "after", "support"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
+        (("try", "nothing"), "there is no model 'nothing'; the models here: linear, sinusoid"),
+        (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
+        (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: linear, sinusoid"),
+        (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),
+        (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
+        (("serve", "--port", "70000"), "less than or equal to 65535"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(words: tuple[str, ...], message: str) -> None:
+    done = innerloop(*words)
+    assert done.returncode == 1
+    said = " ".join((done.stdout + done.stderr).split())
+    assert message in said
+    assert "Traceback" not in said

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from app.device import choose_device
+from app.errors import DeviceError
+from app.main import create_app
+from app.settings import Settings
+
+ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
+
+
+def test_two_applications_share_nothing(models_dir: Path) -> None:
+    settings = Settings(models_dir=models_dir, compile=False)
+    with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as two:
+        made = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
+        assert one.get(f"/adaptations/{made}").status_code == 200
+        assert two.get(f"/adaptations/{made}").status_code == 404
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so asking for one is no error")
+def test_a_device_that_is_not_here_refuses_to_start(models_dir: Path) -> None:
+    with pytest.raises(DeviceError, match="no CUDA device here"):
+        create_app(Settings(models_dir=models_dir, device="cuda"))
+
+
+def test_auto_is_the_best_that_is_here() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu").type == "cpu"

@@ -1,0 +1,75 @@
+"""Promise 1: a bundle scores over HTTP what its offline evaluation says."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from app.families.registry import make
+from app.learn.metrics import Interval, interval
+from app.learn.outer import Tasks
+from app.main import create_app
+from app.settings import Settings
+from app.training.evaluation import SEED, evaluation_tasks
+
+SHOTS = 5
+
+
+async def score(client: httpx.AsyncClient, model: str, tasks: Tasks, steps: int) -> Interval:
+    """The mean squared error over all tasks, asked for at the same time; a 422 counts as the untouched error."""
+
+    async def error(task: int) -> float:
+        body = {
+            "model": model,
+            "support": {
+                "inputs": tasks.support.inputs[task].tolist(),
+                "targets": tasks.support.targets[task].tolist(),
+            },
+            "queries": tasks.query.inputs[task].tolist(),
+            "steps": steps,
+        }
+        response = await client.post("/predict", json=body)
+        if response.status_code == 422:
+            response = await client.post("/predict", json={key: body[key] for key in ("model", "queries")})
+        predictions = torch.tensor(response.raise_for_status().json()["predictions"])
+        return (predictions - tasks.query.targets[task]).square().mean().item()
+
+    return interval(torch.tensor(await asyncio.gather(*map(error, range(len(tasks.query.mask))))))
+
+
+def scores(models_dir: Path, model: str, tasks: Tasks, steps: list[int]) -> list[Interval]:
+    async def run() -> list[Interval]:
+        app = create_app(Settings(models_dir=models_dir, compile=False))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://innerloop", timeout=120) as client,
+        ):
+            return [await score(client, model, tasks, count) for count in steps]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
+    said = json.loads((models_dir / name / "bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
+    tasks = evaluation_tasks(make(name, {}), SHOTS, torch.device("cpu"))
+    for steps, found in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
+        assert found.mean == pytest.approx(said["mean"][steps], rel=1e-3)
+        assert found.half_width == pytest.approx(said["half_width_95"][steps], rel=1e-2)
+
+
+def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:
+    """Finn et al. 2017, figure 2: .67 / .38 / .35 at 1 / 5 / 10 steps; and what the bundle says of itself."""
+    said = json.loads((models_dir / "sinusoid/bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
+    fresh = evaluation_tasks(make("sinusoid", {}), SHOTS, torch.device("cpu"), seed=SEED + 1)
+    published = {1: 0.67, 5: 0.38, 10: 0.35}
+    for (steps, bar), found in zip(
+        published.items(), scores(models_dir, "sinusoid", fresh, list(published)), strict=True
+    ):
+        print(f"5-shot, {steps} steps: {found.mean:.3f} ± {found.half_width:.3f}")  # noqa: T201
+        assert found.mean <= bar + found.half_width
+        assert abs(found.mean - said["mean"][steps]) <= found.half_width + said["half_width_95"][steps]

@@ -1,0 +1,33 @@
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+from service_tests.conftest import ROOT
+
+
+def test_every_setting_is_described_and_documented() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"INNERLOOP_{name.upper()}" in readme, name
+
+
+def test_every_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_PORT", "1234")
+    assert Settings().port == 1234
+    assert Settings.model_validate({"host": "0.0.0.0"}).port == 1234
+    assert Settings.model_validate({"port": 99}).port == 99
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"adaptation_ttl_s": 100, "max_ttl_s": 10}, "lower the one or raise the other"),
+        ({"port": 70_000}, "less than or equal to 65535"),
+        ({"device": "tpu"}, "'auto', 'cpu' or 'cuda'"),
+        ({"max_body_bytes": 0}, "greater than or equal to 1024"),
+    ],
+)
+def test_nonsense_refuses_to_start(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings.model_validate(settings)

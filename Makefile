@@ -24,8 +24,8 @@ check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/docker-compose config --quiet
 
 bench: .venv/bench  ## measure the inner loop and the training step against their rivals
-	$(BIN)/python service_tests/benchmarks/inner_loop.py
-	$(BIN)/python service_tests/benchmarks/training_step.py
+	$(BIN)/python -m service_tests.benchmarks.inner_loop
+	$(BIN)/python -m service_tests.benchmarks.training_step
 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid

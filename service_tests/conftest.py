@@ -4,22 +4,16 @@ torch.compile cannot see through these checks, so the tests that compile are a r
 `pytest` leaves out the tests marked `compiled`, `pytest -m compiled` runs only them, and `make test` does both.
 """
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import torch
 from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).parent.parent
+from service_tests.processes import ROOT, command, running
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,29 +75,9 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of `innerloop serve` in a process of its own, eager."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     state = tmp_path_factory.mktemp("state")
-    environment = os.environ | {"INNERLOOP_COMPILE": "false", "INNERLOOP_STATE_DIR": str(state)}
-    command = [Path(sys.executable).with_name("innerloop"), "serve", "--port", port]
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as server:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(url)
+    with running([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as url:
         yield url
-        server.terminate()
-
-
-def wait_until_ready(url: str, seconds: float = 120) -> None:
-    """Wait for a server that was just started."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            httpx.get(f"{url}/health/ready").raise_for_status()
-            return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"no server answers at {url}"
-            time.sleep(0.1)
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from service_tests.conftest import ROOT
+from service_tests.processes import ROOT
+from service_tests.processes import command as program
 
 
 def innerloop(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("innerloop"), *words]
+    command = [program("innerloop"), *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
-from service_tests.conftest import ROOT
+from service_tests.processes import ROOT
 
 
 def test_every_setting_is_described_and_documented() -> None:

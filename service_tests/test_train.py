@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.bundles import load
-from service_tests.conftest import ROOT
+from service_tests.processes import ROOT
 
 BARE = """
 import sys

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 DIVERGED = 100.0
 """A last loss this many times the first one, and this many times the mean untouched loss, has diverged."""
@@ -26,8 +26,7 @@ class Status(Enum):
         return self in (Status.improved, Status.no_progress)
 
 
-@dataclass(frozen=True)
-class Adapted:
+class Adapted(NamedTuple):
     """losses: the support loss before the first step and after each, `steps + 1` numbers."""
 
     losses: tuple[float, ...]

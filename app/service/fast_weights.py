@@ -8,7 +8,6 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from app.learn.inner import State
 
-
 ENTRY_BYTES = 256
 """What the bookkeeping of one entry takes: its key, its place in the order of use."""
 

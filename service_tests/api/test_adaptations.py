@@ -63,7 +63,9 @@ def test_the_default_life_is_a_setting(serve: Callable[..., TestClient], clock: 
     made = adapt(client)
     clock.now += 10
     assert client.get(f"/adaptations/{made}").status_code == 410
-    assert client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"] == "at most 100 seconds, got 101 at ttl_s"
+    assert (
+        client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"] == "at most 100 seconds, got 101 at ttl_s"
+    )
 
 
 def test_predictions_survive_the_eviction_of_fast_weights(serve: Callable[..., TestClient]) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from service_tests.conftest import ROOT
+from service_tests.processes import ROOT
+from service_tests.processes import command as program
 
 ROUTES = {
     "/adapt": ["post"],
@@ -61,7 +61,7 @@ def test_the_docs_work_offline(client: TestClient) -> None:
 
 def test_whatever_fits_the_schema_or_does_not_is_answered_as_documented(live_server: str, tmp_path: Path) -> None:
     """schemathesis makes requests up from the document, good and bad, and holds the answers against it."""
-    command = [Path(sys.executable).with_name("schemathesis"), "run", f"{live_server}/openapi.json", "--seed", "1"]
+    command = [program("schemathesis"), "run", f"{live_server}/openapi.json", "--seed", "1"]
     command += ["--max-examples", "60", "--request-timeout", "20", "--exclude-checks", "positive_data_acceptance"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout[-6000:]

@@ -55,7 +55,11 @@ def test_exactly_one_form_is_taken(client: TestClient, body: dict[str, object], 
 
 
 def test_a_prediction_beyond_float32_is_refused_with_its_query(client: TestClient) -> None:
-    body = {"model": "linear", "support": {"inputs": [[0.5], [1.0]], "targets": [50, 100]}, "queries": [[1.0], [3.4e38]]}
+    body = {
+        "model": "linear",
+        "support": {"inputs": [[0.5], [1.0]], "targets": [50, 100]},
+        "queries": [[1.0], [3.4e38]],
+    }
     response = client.post("/predict", json=body)
     assert response.status_code == 422
     assert response.json()["place"] == "queries[1]"

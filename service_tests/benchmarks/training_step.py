@@ -4,8 +4,9 @@ Second-order MAML on sinusoids: 25 tasks of 10 support and 10 query examples, 1 
 their tasks by the same function, and take the whole step: draw, adapt, differentiate, update.
 """
 
+from functools import partial
+
 import torch
-from report import seconds_each, write
 from torch import nn
 from torch.func import functional_call
 
@@ -13,6 +14,7 @@ from app.families.sinusoid import Sinusoid
 from app.learn.networks import mlp
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
+from service_tests.benchmarks.report import seconds_each, write
 
 TASKS, RATE = 25, 0.01
 
@@ -47,12 +49,17 @@ def main() -> None:
     seconds = {"eager loop over tasks": eager_loop()}
     for name, compiled in (("vmap, eager", False), ("vmap, compiled", True)):
         run = Run(recipe, torch.device("cpu"), compiled=compiled)
-        seconds[name] = seconds_each(lambda run=run: run.advance(20)) / 20
+        seconds[name] = seconds_each(partial(run.advance, 20)) / 20
     loop = seconds["eager loop over tasks"]
     rows = [
-        {"way": way, "steps_per_s": round(1 / each), "ms_per_step": round(each * 1e3, 3), "times_the_loop": round(loop / each, 1)}
+        {
+            "way": way,
+            "steps_per_s": round(1 / each),
+            "ms_per_step": round(each * 1e3, 3),
+            "times_the_loop": round(loop / each, 1),
+        }
         for way, each in seconds.items()
-    ]  # fmt: skip
+    ]
     write("training_step", f"A second-order training step over {TASKS} tasks of 10 + 10 examples, 1 inner step", rows)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from service_tests.processes import ROOT
 
 PYPROJECT = """
 [build-system]

@@ -1,10 +1,15 @@
+from typing import Any
+
 import pytest
 import torch
 from torch.func import functional_call
 
 from app.learn.networks import NETWORKS, build, initialize
 
-OPTIONS = {"linear": {"inputs": 3, "outputs": 2}, "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "linear": {"inputs": 3, "outputs": 2},
+    "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},
+}
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))

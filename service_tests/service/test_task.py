@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.service.task import MOST_ROWS, MOST_TASKS, fused, pad
+from app.service.task import MOST_ROWS, MOST_TASKS, fused, pad, real_rows
 
 sizes = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 100_000)), max_size=600)
 
@@ -22,13 +22,13 @@ def test_less_than_a_quarter_is_padding_and_calls_are_bounded(sizes: list[int]) 
 
 
 def test_like_sizes_share_a_call() -> None:
-    assert [len(batch) for batch in fused([10] * 300)] == [256, 44]
+    assert [len(batch) for batch in fused([10] * 300)] == [128, 128, 44]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4))
 def test_pad(lengths: list[int]) -> None:
     arrays = [np.full((length, 3), index + 1, np.float32) for index, length in enumerate(lengths)]
-    padded, mask = pad(arrays)
+    padded, mask = pad(arrays), real_rows(lengths)
     assert padded.shape == (max(2, len(lengths)), max(2, *lengths, 2), 3)
     for index, array in enumerate(arrays):
         assert np.array_equal(padded[index, : len(array)], array)

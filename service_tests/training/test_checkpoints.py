@@ -17,9 +17,9 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from service_tests.processes import ROOT
 
 CPU = torch.device("cpu")
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

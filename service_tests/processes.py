@@ -1,0 +1,57 @@
+"""Real processes for tests: the installed commands, and a server of its own on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(name: str) -> str:
+    """The path of a command that is installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
+    """Run a command that starts a server, with these INNERLOOP_* settings; its URL, once it is ready."""
+    port = free_port()
+    said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
+    with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: ready(url), f"{words} is not ready: see {log}")
+            yield url
+        finally:
+            process.terminate()
+
+
+def ready(url: str) -> bool:
+    """Whether a server answers there that it is ready."""
+    try:
+        return httpx.get(f"{url}/health/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: object, otherwise: str, seconds: float = 240) -> None:
+    """Ask a condition again and again until it holds."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)

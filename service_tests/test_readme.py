@@ -1,0 +1,86 @@
+"""Every block of the README is run as it is printed."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service_tests.processes import ROOT, running
+
+README = (ROOT / "README.md").read_text()
+BASH = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+JSON = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server that the first block starts; only its port is another one."""
+    state = tmp_path_factory.mktemp("state")
+    with running(["bash", "-c", f"exec {BASH[0]}"], state / "log", compile=False, state_dir=state) as url:
+        yield url
+
+
+def bash(script: str) -> str:
+    done = subprocess.run(["bash", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_adapts_and_predicts(url: str) -> None:
+    adapt, predict = (block.replace("http://", "").replace("localhost:8000", url) for block in BASH[1:3])
+    predictions = json.loads(bash(f"{adapt}\n{predict}"))["predictions"]
+    truth = [-0.56, 3.37, 0.56]
+    assert [row[0] for row in predictions] == [pytest.approx(value, abs=1.5) for value in truth]
+
+
+def test_code_comes_by_line_15() -> None:
+    assert any(line.startswith("curl") or "curl" in line for line in README.splitlines()[:15])
+
+
+def test_a_wrong_request_is_answered_as_printed(url: str) -> None:
+    found = json.loads(bash(BASH[3].replace("localhost:8000", url)))
+    assert found == json.loads(JSON[0])
+
+
+def test_the_command_draws(url: str) -> None:
+    assert "mean squared error after adapting" in bash(BASH[4])
+
+
+def test_no_block_is_left_out() -> None:
+    assert len(BASH) == 5
+    assert len(JSON) == 1
+    # the blocks that install or take minutes: what they start is tested by test_train.py, and by building the image
+    assert [line.split("#")[0].strip() for block in CONSOLE for line in block.splitlines()] == [
+        "docker compose up",
+        "docker compose --profile gpu up gpu",
+        "make train",
+        ".venv/bin/innerloop train linear --name plane --option features=3 --option targets=2",
+    ]
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_measured_figures_are_those_of_the_results() -> None:
+    rows = json.loads((ROOT / "service_tests/benchmarks/results/inner_loop.json").read_text())["rows"]
+    served = [row for row in rows if row["way"].startswith("served step")]
+    best = max(served, key=lambda row: float(row["times_the_best_rival"]))
+    claim = f"{best['tasks_per_s']:,} tasks a second, {best['times_the_best_rival']:.0f} times"
+    assert claim in " ".join(README.split())
+    said = json.loads((ROOT / "models/sinusoid/bundle.json").read_text())["evaluation"]["by_shots"]["5"]["mean"]
+    assert f"over 600 unseen waves is {said[5]:.2f}" in README
+
+
+def test_the_tree_is_the_house(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.partition("/")[0] for line in tracked.splitlines()}
+    assert top == {
+        ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile",
+        "README.md", "app", "constraints.txt", "docker-compose.yml", "models", "pyproject.toml", "service_tests",
+    }  # fmt: skip

@@ -100,8 +100,14 @@ class Bundle:
     name: str
     manifest: Manifest
     meta: Params
-    inner: InnerLoop
-    """Of one task; `app.learn.inner.batched` adds the task axis."""
+
+    def inner_loop(self) -> InnerLoop:
+        """Its inner loop, of one task, on a network of its own.
+
+        One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).
+        """
+        network = build(self.manifest.network.name, self.manifest.network.options)
+        return ALGORITHMS[self.manifest.algorithm].inner_loop(network, LOSSES[self.manifest.kind])
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> None:
@@ -129,9 +135,8 @@ def replace(path: Path, content: bytes) -> None:
 def load(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`. Raises BundleError with the file and the reason."""
     manifest = _read_manifest(folder / MANIFEST)
-    inner, expected = _assemble(folder / MANIFEST, manifest)
-    meta = _read_weights(folder / WEIGHTS, manifest.weights_sha256, expected)
-    return Bundle(folder.name, manifest, meta, inner)
+    shapes = _shapes(folder / MANIFEST, manifest)
+    return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes))
 
 
 def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
@@ -190,8 +195,8 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
     return value
 
 
-def _assemble(file: Path, manifest: Manifest) -> tuple[InnerLoop, dict[str, torch.Size]]:
-    """The inner loop that the manifest describes, and the shapes of the parameters that it needs."""
+def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
+    """The shapes of the parameters that a manifest needs, once everything that it names exists and fits together."""
 
     def known(sort: str, name: str, names: Mapping[str, Any]) -> None:
         if name not in names:
@@ -204,7 +209,7 @@ def _assemble(file: Path, manifest: Manifest) -> tuple[InnerLoop, dict[str, torc
     try:
         family = make(manifest.family.name, manifest.family.options)
         network = build(manifest.network.name, manifest.network.options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
     if (family.kind, family.features, family.targets) != (
         manifest.kind,
@@ -221,8 +226,7 @@ def _assemble(file: Path, manifest: Manifest) -> tuple[InnerLoop, dict[str, torc
         raise BundleError(file, f"the network does not take {family.features} features: {error}") from error
     if outputs.shape != (2, family.targets):
         raise BundleError(file, f"the network gives {list(outputs.shape[1:])}, not {family.targets} targets")
-    inner = ALGORITHMS[manifest.algorithm].inner_loop(network, LOSSES[manifest.kind])
-    return inner, {name: value.shape for name, value in network.state_dict().items()}
+    return {name: value.shape for name, value in network.state_dict().items()}
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:

@@ -45,7 +45,7 @@ def serve(
     settings = Settings.model_validate({name: value for name, value in said.items() if value is not None})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # both belong to the process, so this is their place and not create_app
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.compile_cache.absolute()))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.compile_cache.absolute())
     torch.set_num_threads(settings.threads)
     application = create_app(settings)
     uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
@@ -87,7 +87,7 @@ def evaluate(
         held_out = evaluation_tasks(family, size, torch.device("cpu"), tasks=tasks)
         rate = manifest.inner_loop.learning_rate
         curves[size] = curve(
-            loaded.inner, LOSSES[manifest.kind], loaded.meta, held_out, rate, steps, manifest.untouched_loss
+            loaded.inner_loop(), LOSSES[manifest.kind], loaded.meta, held_out, rate, steps, manifest.untouched_loss
         )
     console.print(Markdown(as_text(curves, range(steps + 1))))
 

@@ -59,7 +59,8 @@ def gradient_descent(
 ) -> InnerLoop:
     """Adapt by gradient steps on the support loss.
 
-    network: gives the form only, its own parameters are not read; it may live on the meta device
+    network: gives the form only, its own parameters are not read; it may live on the meta device, and serves one
+        thread at a time
     rule: how the parameters move
     moves: which parameters move, by name; the others stay those of `meta`
     first_order: let no gradient flow back through the steps' own gradients (FOMAML)

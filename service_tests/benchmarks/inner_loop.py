@@ -87,7 +87,7 @@ def main() -> None:
 
     theirs = rivals(network, support.inputs[0], support.targets[0])
     ours = {
-        f"vmap, eager, {size} tasks": seconds_each(partial(inner_loop, batched(bundle.inner), size)) / size
+        f"vmap, eager, {size} tasks": seconds_each(partial(inner_loop, batched(bundle.inner_loop()), size)) / size
         for size in (2, 256)
     }
     ours |= {

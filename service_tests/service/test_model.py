@@ -1,6 +1,7 @@
 """The compiled inner loop: the same numbers as eager, and no compilation after the first."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,21 @@ def test_compiled_and_eager_agree(compiled: Model, eager: Model) -> None:
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
     for mine, theirs in zip(answers[0][1], answers[1][1], strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.compiled
+def test_eager_serves_undisturbed_while_another_thread_compiles(models_dir: Path) -> None:
+    model = Model(load(models_dir / "linear"), CPU)
+    expected = model.adapt([task(5, 5, seed=0)])[1]
+    served = 0
+    with ThreadPoolExecutor(1) as thread:
+        compiling = thread.submit(model.compile)
+        while not compiling.done():
+            assert model.adapt([task(5, 5, seed=0)])[1][0].losses == pytest.approx(expected[0].losses, rel=1e-4)
+            served += 1
+        compiling.result()
+    assert model.compiled
+    assert served > 20
 
 
 @pytest.mark.compiled

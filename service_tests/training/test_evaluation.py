@@ -21,14 +21,14 @@ def test_the_bundle_scores_what_its_manifest_says(models_dir: object, name: str)
     for shots, said in manifest.evaluation["by_shots"].items():
         held_out = evaluation_tasks(family, int(shots), torch.device("cpu"))
         rate = manifest.inner_loop.learning_rate
-        found = curve(bundle.inner, mean_squared_error, bundle.meta, held_out, rate, 10, manifest.untouched_loss)
+        found = curve(bundle.inner_loop(), mean_squared_error, bundle.meta, held_out, rate, 10, manifest.untouched_loss)
         assert found.mean == pytest.approx(said["mean"], rel=1e-3)
         assert found.half_width == pytest.approx(said["half_width_95"], rel=1e-2)
 
 
 def test_a_refused_task_counts_with_its_untouched_error(bundle: Bundle) -> None:
     held_out = evaluation_tasks(make("sinusoid", {}), 5, torch.device("cpu"), tasks=20)
-    found = curve(bundle.inner, mean_squared_error, bundle.meta, held_out, 50.0, 3, untouched_loss=3.0)
+    found = curve(bundle.inner_loop(), mean_squared_error, bundle.meta, held_out, 50.0, 3, untouched_loss=3.0)
     assert found.refused == [0.0, 1.0, 1.0, 1.0]
     assert found.mean[1:] == [found.mean[0]] * 3
 
@@ -36,8 +36,8 @@ def test_a_refused_task_counts_with_its_untouched_error(bundle: Bundle) -> None:
 def test_scores_are_those_of_a_task_alone(bundle: Bundle) -> None:
     held_out = evaluation_tasks(make("sinusoid", {}), 5, torch.device("cpu"), tasks=5)
     alone = type(held_out)(*(type(part)(*(tensor[2:3] for tensor in part)) for part in held_out))
-    _, together = task_scores(bundle.inner, mean_squared_error, bundle.meta, held_out, 0.01, 3)
-    _, single = task_scores(bundle.inner, mean_squared_error, bundle.meta, alone, 0.01, 3)
+    _, together = task_scores(bundle.inner_loop(), mean_squared_error, bundle.meta, held_out, 0.01, 3)
+    _, single = task_scores(bundle.inner_loop(), mean_squared_error, bundle.meta, alone, 0.01, 3)
     torch.testing.assert_close(together[:, 2], single[:, 0], rtol=1e-5, atol=1e-5)
 
 

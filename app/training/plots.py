@@ -59,14 +59,15 @@ def _draw(plot: Plot) -> Iterable[str]:
 
     frame = f'width="{WIDTH - 2 * MARGIN}" height="{HEIGHT - 2 * MARGIN}" class="frame"'
     yield f'<rect x="{MARGIN}" y="{MARGIN}" {frame}/>'
-    yield _text(WIDTH / 2, 22, plot.title, "title")
+    yield _text(WIDTH / 2, 18, plot.title, "title")
     yield _text(WIDTH / 2, HEIGHT - 8, plot.x_label)
     yield f'<g transform="translate(12,{HEIGHT / 2}) rotate(-90)">{_text(0, 0, plot.y_label)}</g>'
     for x in (low_x, high_x):
         yield _text(across(x), HEIGHT - MARGIN + 16, f"{x:.3g}")
     for y in (low_y, high_y):
         yield _text(MARGIN - 5, down(y) + 4, f"{y:.3g}", "y")
-    for row, line in enumerate(plot.lines):
+    legend = MARGIN
+    for line in plot.lines:
         pairs = list(zip(line.x, line.y, strict=True))
         if line.band:
             triples = list(zip(line.x, line.y, line.band, strict=True))
@@ -78,9 +79,9 @@ def _draw(plot: Plot) -> Iterable[str]:
             )
         else:
             yield f'<polyline points="{points(pairs)}" fill="none" stroke="{line.color}" stroke-width="2"/>'
-        legend = HEIGHT - MARGIN - 8 - 16 * (len(plot.lines) - 1 - row)
-        yield f'<circle cx="{MARGIN + 12}" cy="{legend - 4}" r="4" fill="{line.color}"/>'
-        yield _text(MARGIN + 22, legend, line.label, "legend")
+        yield f'<circle cx="{legend + 4}" cy="34" r="4" fill="{line.color}"/>'
+        yield _text(legend + 12, 38, line.label, "legend")
+        legend += 28 + 7 * len(line.label)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -7,9 +7,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from msgspec import UNSET
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
-from app.api.codec import losses, respond
+from app.api.codec import respond
+from app.api.views import losses
 from app.errors import (
     BodyTooLarge,
     Diverged,
@@ -43,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InnerloopError, _ours)
     app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -100,6 +103,11 @@ def _methods(request: Request) -> list[str]:
     document = request.app.openapi()["paths"]
     paths = (path for path in document if compile_path(path)[0].match(request.url.path))
     return sorted(method.upper() for path in paths for method in document[path])
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client left while it was sending: nobody reads this, and it is no failure of ours to log."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app import schemas
-from app.api.codec import AdaptBody, PredictBody, adapted, predicted, respond
-from app.api.models import detail, refused, summary
+from app.api.bodies import AdaptBody, PredictBody
+from app.api.codec import respond
 from app.api.openapi import gives, takes
 from app.api.state import State
+from app.api.views import adapted, detail, predicted, refused, summary
 from app.errors import (
     BodyTooLarge,
     Diverged,

@@ -1,0 +1,93 @@
+"""Records, answers and bundles as a client sees them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from msgspec import UNSET
+
+from app import schemas
+from app.errors import BundleError
+from app.service.adaptations import Answer
+from app.service.model import Model
+from app.service.store import Adaptation
+
+
+def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
+    """A record as the client sees it."""
+    return schemas.AdaptResponse(
+        adaptation_id=adaptation.id,
+        model=adaptation.model,
+        model_digest=adaptation.model_digest,
+        kind=adaptation.kind,
+        support_size=len(adaptation.task.inputs),
+        steps=adaptation.task.steps,
+        learning_rate=adaptation.task.learning_rate,
+        losses=losses(adaptation.losses),
+        status=adaptation.status.name,
+        message=adaptation.status.value,
+        created_at=time(adaptation.created_at),
+        expires_at=time(adaptation.expires_at),
+        label=UNSET if adaptation.label is None else adaptation.label,
+    )
+
+
+def predicted(answer: Answer) -> schemas.PredictResponse:
+    """Predictions as the client sees them."""
+    question, outcome = answer.question, answer.adapted if answer.question.adaptation is None else None
+    return schemas.PredictResponse(
+        predictions=answer.predictions,
+        model=question.model.bundle.name,
+        model_digest=question.model.bundle.manifest.digest,
+        adaptation_id=UNSET if question.adaptation is None else question.adaptation.id,
+        losses=UNSET if outcome is None else losses(outcome.losses),
+        status=UNSET if outcome is None else outcome.status.name,
+    )
+
+
+def losses(values: Sequence[float]) -> np.ndarray:
+    """Losses as they are written: float32, null where not finite."""
+    return np.array(values, np.float32)
+
+
+def time(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _common(model: Model) -> dict[str, Any]:
+    manifest = model.bundle.manifest
+    return {
+        "name": model.bundle.name,
+        "digest": manifest.digest,
+        "family": manifest.family.name,
+        "kind": manifest.kind,
+        "algorithm": manifest.algorithm,
+        "features": manifest.schema.features,
+        "targets": manifest.schema.targets,
+        "inner_loop": schemas.InnerLoopBounds(**asdict(manifest.inner_loop)),
+        "compiled": model.compiled,
+    }
+
+
+def summary(model: Model) -> schemas.ModelSummary:
+    """A bundle in a list."""
+    return schemas.ModelSummary(**_common(model))
+
+
+def detail(model: Model) -> schemas.ModelDetail:
+    """A bundle alone."""
+    manifest = model.bundle.manifest
+    return schemas.ModelDetail(
+        **_common(model),
+        family_options=dict(manifest.family.options),
+        evaluation=dict(manifest.evaluation),
+        training=dict(manifest.training),
+    )
+
+
+def refused(name: str, error: BundleError) -> schemas.RefusedBundle:
+    """A bundle that does not serve. Its file is named from the models folder on."""
+    return schemas.RefusedBundle(name=name, file=f"{name}/{error.file.name}", reason=error.reason)

@@ -237,7 +237,8 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
             file, f"sha256 is {found}, {MANIFEST} says {sha256}: one of the two was changed, copy both again"
         )
     try:
-        meta: Params = load_tensors(content)
+        # in one order always: it is part of a compiled graph, and so of what its cache knows it by
+        meta: Params = dict(sorted(load_tensors(content).items()))
     except SafetensorError as error:
         raise BundleError(file, f"not safetensors: {error}") from error
     if meta.keys() != expected.keys():

@@ -19,6 +19,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from app.bundles import load, load_all
+from app.device import keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
 from app.learn.losses import LOSSES
@@ -44,9 +45,10 @@ def serve(
     said = {"host": host, "port": port}
     settings = Settings.model_validate({name: value for name, value in said.items() if value is not None})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # both belong to the process, so this is their place and not create_app
+    # these belong to the process, so this is their place and not create_app
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.compile_cache.absolute())
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     application = create_app(settings)
     uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from app.device import choose_device
+from app.device import choose_device, keep_freed_memory
 from app.errors import DeviceError
 from app.main import create_app
 from app.settings import Settings
@@ -24,6 +24,12 @@ def test_two_applications_share_nothing(models_dir: Path) -> None:
 def test_a_device_that_is_not_here_refuses_to_start(models_dir: Path) -> None:
     with pytest.raises(DeviceError, match="no CUDA device here"):
         create_app(Settings(models_dir=models_dir, device="cuda"))
+
+
+def test_keeping_freed_memory_changes_no_result() -> None:
+    before = torch.arange(1_000_000).sum()
+    keep_freed_memory()
+    assert torch.arange(1_000_000).sum() == before
 
 
 def test_auto_is_the_best_that_is_here() -> None:

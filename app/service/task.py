@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-MOST_TASKS = 128
-"""In one fused call: more cost as much a task, or, where their states outgrow the processor's cache, more."""
+MOST_TASKS = 256
+"""In one fused call: more cost as much a task (`service_tests/benchmarks/inner_loop.py`)."""
 MOST_ROWS = 65_536
 """In one fused call, padding included: bounds its memory."""
 LEAST_USED = 0.75

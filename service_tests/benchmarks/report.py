@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -13,20 +13,23 @@ import torch
 RESULTS = Path(__file__).with_name("results")
 
 
-def seconds_each(work: Callable[[], object], least_s: float = 2.0) -> float:
-    """Seconds that one call takes: the best of five rounds of at least a fifth of `least_s` each, after a warm-up.
+def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, least_s: float = 0.25) -> dict[str, float]:
+    """Seconds that one call of each takes: its best round, after a warm-up.
 
-    The best, because on a shared machine everything else only ever adds time.
+    All take part in each round of at least `least_s`, in turn, so that all meet the same quiet and loud moments of a
+    shared machine; the best round, because whatever else runs there only ever adds time.
     """
-    work()
-    rounds = []
-    for _ in range(5):
-        calls, started = 0, perf_counter()
-        while (elapsed := perf_counter() - started) < least_s / 5 or not calls:
-            work()
-            calls += 1
-        rounds.append(elapsed / calls)
-    return min(rounds)
+    best = {name: float("inf") for name in ways}
+    for work in ways.values():
+        work()
+    for _ in range(rounds):
+        for name, work in ways.items():
+            calls, started = 0, perf_counter()
+            while (elapsed := perf_counter() - started) < least_s:
+                work()
+                calls += 1
+            best[name] = min(best[name], elapsed / calls)
+    return best
 
 
 def write(name: str, question: str, rows: list[dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ def test_less_than_a_quarter_is_padding_and_calls_are_bounded(sizes: list[int]) 
 
 
 def test_like_sizes_share_a_call() -> None:
-    assert [len(batch) for batch in fused([10] * 300)] == [128, 128, 44]
+    assert [len(batch) for batch in fused([10] * 300)] == [256, 44]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4))

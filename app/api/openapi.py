@@ -9,10 +9,11 @@ from app import schemas
 from app.api.problems import STATUS
 from app.errors import InnerloopError
 
+_BASES = (schemas.Request, schemas.Answer)
 WIRE = [
     value
     for value in vars(schemas).values()
-    if isinstance(value, type) and issubclass(value, (schemas.Request, schemas.Answer))
+    if isinstance(value, type) and issubclass(value, _BASES) and value not in _BASES
 ]
 
 
@@ -20,37 +21,41 @@ def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
 
 
-def takes(form: type[schemas.Request]) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `form`."""
-    return {"requestBody": {"required": True, "content": {"application/json": _reference(form)}}}
+def takes(form: type[schemas.Request], example: dict[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is `form`, with one to try out."""
+    return {"requestBody": {"required": True, "content": {"application/json": _reference(form) | {"example": example}}}}
 
 
 def gives(
-    form: type[schemas.Answer], status: int = 200, errors: tuple[type[InnerloopError], ...] = ()
+    form: type[schemas.Answer] | None, status: int = 200, errors: tuple[type[InnerloopError], ...] = ()
 ) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that answers with `form`, or with the problem documents of `errors`."""
-    answers: dict[int | str, dict[str, Any]] = {
-        status: {"description": (form.__doc__ or "").strip(), "content": {"application/json": _reference(form)}}
-    }
+    answers: dict[int | str, dict[str, Any]] = {status: {"description": "Done."}}
+    if form is not None:
+        description = (form.__doc__ or "").strip()
+        answers[status] = {"description": description, "content": {"application/json": _reference(form)}}
     for error in errors:
         code, title = STATUS[error]
-        said = answers.setdefault(code, {"description": title, "content": {"application/problem+json": _PROBLEM}})
+        problem = {"description": title, "content": {"application/problem+json": _reference(schemas.Problem)}}
+        said = answers.setdefault(code, problem)
         if title not in said["description"]:
             said["description"] += f"; {title.lower()}"
     return answers
 
 
-_PROBLEM = _reference(schemas.Problem)
-
-
 def install(app: FastAPI) -> None:
-    """Add the schemas of the wire to the document of the application."""
+    """Add the schemas of the wire to the document of the application, and take out FastAPI's own error, never sent."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
+            document = plain()
             _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
-            plain().setdefault("components", {}).setdefault("schemas", {}).update(wire)
+            document["components"] = {"schemas": wire}
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        del operation["responses"]["422"]
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -24,6 +24,7 @@ from app.errors import (
 
 router = APIRouter()
 BODY = (Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded)
+SUPPORT = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 BY_ID = (UnknownAdaptation, ExpiredAdaptation)
 Id = Annotated[str, Path(description="As POST /adapt gave it")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
@@ -32,7 +33,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 @router.post(
     "/adapt",
     status_code=201,
-    openapi_extra=takes(schemas.AdaptRequest),
+    openapi_extra=takes(schemas.AdaptRequest, {"model": "sinusoid", "support": SUPPORT, "label": "pump 17"}),
     responses=gives(schemas.AdaptResponse, 201, BODY),
 )
 async def adapt(body: AdaptBody, server: State) -> Response:
@@ -43,7 +44,7 @@ async def adapt(body: AdaptBody, server: State) -> Response:
 
 @router.post(
     "/predict",
-    openapi_extra=takes(schemas.PredictRequest),
+    openapi_extra=takes(schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}),
     responses=gives(schemas.PredictResponse, 200, (*BODY, *BY_ID)),
 )
 async def predict(body: PredictBody, server: State) -> Response:
@@ -65,7 +66,7 @@ async def adaptation(id: Id, server: State) -> Response:
     return respond(adapted(await server.adaptations.get(id)))
 
 
-@router.delete("/adaptations/{id}", status_code=204, responses=gives(schemas.Answer, 204, BY_ID))
+@router.delete("/adaptations/{id}", status_code=204, responses=gives(None, 204, BY_ID))
 async def delete(id: Id, server: State) -> Response:
     """Delete an adaptation, its support set with it."""
     await server.adaptations.delete(id)

@@ -49,6 +49,17 @@ def test_bodies_have_their_schema(document: dict[str, Any]) -> None:
         assert name in document["components"]["schemas"]
 
 
+def test_the_examples_work(client: TestClient, document: dict[str, Any]) -> None:
+    for path in ("/adapt", "/predict"):
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert client.post(path, json=body).is_success
+
+
+def test_errors_are_documented_as_they_are_sent(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in str(document)
+    assert document["paths"]["/adaptations/{id}"]["delete"]["responses"].keys() == {"204", "404", "410"}
+
+
 def test_the_docs_work_offline(client: TestClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200

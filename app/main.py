@@ -1,11 +1,11 @@
 """The composition root: `create_app(settings)` wires everything, and nothing is global."""
 
-import asyncio
 import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from threading import Thread
 
 import torch
 from fastapi import FastAPI
@@ -49,10 +49,9 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
         async with batcher:
             if settings.compile:
-                compiling = asyncio.create_task(asyncio.to_thread(compile_all, models.values(), device))
+                # a daemon: the process does not wait for it when it ends
+                Thread(target=compile_all, args=(models.values(), device), name="compile", daemon=True).start()
             yield
-            if settings.compile:
-                compiling.cancel()
 
     application = FastAPIOffline(
         title="Innerloop", description=app.__doc__, version=app.__version__, redoc_url=None, lifespan=lifespan

@@ -63,6 +63,22 @@ def test_compiled_and_eager_agree(compiled: Model, eager: Model) -> None:
 
 
 @pytest.mark.compiled
+def test_a_task_alone_and_among_others_is_the_same(compiled: Model) -> None:
+    """Promise 2 on the compiled path, within 1e-5."""
+    tasks = [task(shots=1 + index % 12, steps=index % 11, seed=index) for index in range(100)]
+    queries = [np.linspace(-5, 5, 1 + index % 7, dtype=np.float32)[:, None] for index in range(100)]
+    states, _ = compiled.adapt(tasks)
+    together = compiled.predict(states, queries)
+    furthest = 0.0
+    for one, asked, expected in zip(tasks, queries, together, strict=True):
+        state, _ = compiled.adapt([one])
+        (alone,) = compiled.predict(state, [asked, asked])[:1]
+        furthest = max(furthest, float(np.abs(alone - expected).max()))
+    print(f"furthest apart: {furthest:.2g}")  # noqa: T201
+    assert furthest <= 1e-5
+
+
+@pytest.mark.compiled
 def test_eager_serves_undisturbed_while_another_thread_compiles(models_dir: Path) -> None:
     model = Model(load(models_dir / "linear"), CPU)
     expected = model.adapt([task(5, 5, seed=0)])[1]

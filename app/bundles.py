@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -86,7 +87,7 @@ class Manifest:
     training: Mapping[str, Any]
     format: int = FORMAT
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity of its answers: sha256 over all that they depend on (the weights, and how they are used)."""
         serving = {key: value for key, value in asdict(self).items() if key not in ("evaluation", "training")}

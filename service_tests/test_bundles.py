@@ -1,5 +1,6 @@
 """What cannot be verified is refused, with the file and the reason."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -111,8 +112,6 @@ def test_another_type_of_number(folder: Path) -> None:
     meta = load_file(folder / WEIGHTS)
     content = save(meta | {"0.bias": meta["0.bias"].half()})
     (folder / WEIGHTS).write_bytes(content)
-    import hashlib
-
     edit(folder, lambda contents: contents.update(weights_sha256=hashlib.sha256(content).hexdigest()))
     assert refusal(folder).reason == "0.bias is float16 [40], the network needs float32 [40]"
 
@@ -126,8 +125,6 @@ def test_a_pickle_is_not_opened(folder: Path) -> None:
 
     content = pickle.dumps(Trap())
     (folder / WEIGHTS).write_bytes(content)
-    import hashlib
-
     edit(folder, lambda contents: contents.update(weights_sha256=hashlib.sha256(content).hexdigest()))
     assert refusal(folder).reason.startswith("not safetensors")
     assert not (folder / "sprung").exists()

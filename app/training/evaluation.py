@@ -67,11 +67,9 @@ def curve(
 ) -> Curve:
     """Query error by steps. A task whose adaptation is not usable after some steps keeps its untouched error there."""
     supports, queries = task_scores(inner, loss, meta, tasks, rate, steps)
+    by_task = supports.T.tolist()
     usable = torch.tensor(
-        [
-            [judge(losses[: done + 1], untouched_loss).usable for losses in supports.T.tolist()]
-            for done in range(steps + 1)
-        ]
+        [[judge(losses[: done + 1], untouched_loss).usable for losses in by_task] for done in range(steps + 1)]
     )
     scores = torch.where(usable.to(queries.device), queries, queries[0])
     means = [interval(row) for row in scores]

@@ -78,8 +78,8 @@ class Store(Protocol):
         """Put a record in the place of the one with its id, if that still has the revision `expected`.
 
         erase: leave nothing of the old one behind, also where a deleted file could be read
-        False where it was changed meanwhile, or deleted: nothing is done then. The names that the old record has and the
-        new one has not are nobody's afterwards. Raises QuotaExceeded where it grows beyond what its owner may keep.
+        False where it was changed meanwhile, or deleted: nothing is done then. Names of the old record that the new one
+        lacks are nobody's afterwards. Raises QuotaExceeded where it grows beyond what its owner may keep.
         """
 
     async def delete(self, owner: str, id: str) -> bool:
@@ -94,7 +94,7 @@ class Store(Protocol):
         """
 
     async def sweep(self, before: float, limit: int) -> int:
-        """Remove at most `limit` records that expired before that time, in seconds since the epoch; how many it were."""
+        """Remove at most `limit` records that expired before that time, seconds since the epoch; how many it were."""
 
     async def usage(self, owner: str) -> Usage:
         """What the owner keeps."""

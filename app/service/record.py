@@ -14,6 +14,9 @@ from app.errors import LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
 from app.service.task import Task
 
+KEY, CONTENT = "key:", "content:"
+"""What the names of a record begin with: those that the client chose, and those that its content makes."""
+
 
 class Stage(NamedTuple):
     """Examples that were posted together, less those forgotten since.
@@ -176,4 +179,5 @@ def derived(
         status=adapted.status,
         history=(*adaptation.history, revision),
         quality=None,
+        names=tuple(name for name in adaptation.names if not name.startswith(CONTENT)),
     )

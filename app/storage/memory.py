@@ -1,39 +1,27 @@
-"""Records in the memory of this process: fast, and gone with it."""
-
-import heapq
-from collections.abc import Sequence
-from itertools import islice
-
-from app.service.store import Adaptation
-
-
+"""temporary"""
+from app.service.store import Taken, Usage
 class MemoryStore:
-    """Keeps records in a dict, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, Adaptation] = {}
-        self._by_expiry: list[tuple[float, str]] = []
-
-    async def put(self, adaptation: Adaptation) -> None:
-        """Keep a record."""
-        self._records[adaptation.id] = adaptation
-        heapq.heappush(self._by_expiry, (adaptation.expires_at, adaptation.id))
-
-    async def get(self, id: str) -> Adaptation | None:
-        """The record of that id, expired or not, or None."""
-        return self._records.get(id)
-
-    async def delete(self, id: str) -> bool:
-        """Remove a record; whether there was one."""
-        return self._records.pop(id, None) is not None
-
-    async def newest(self, limit: int, now: float) -> Sequence[Adaptation]:
-        """At most `limit` records that have not expired by `now`, the newest first."""
-        alive = (record for record in reversed(self._records.values()) if record.expires_at > now)
-        return list(islice(alive, limit))
-
-    async def forget_expired(self, before: float) -> None:
-        """Remove all records that expired before that time, in seconds since the epoch."""
-        while self._by_expiry and self._by_expiry[0][0] < before:
-            _, expired = heapq.heappop(self._by_expiry)
-            self._records.pop(expired, None)
+    def __init__(self, quota):
+        self.r={}; self.n={}
+    async def __aenter__(self): return self
+    async def __aexit__(self,*a): pass
+    async def put(self,a,names,now):
+        for n in names:
+            t=self.n.get((a.owner,n.name))
+            if t and self.r.get((a.owner,t.id)): return t
+        for n in names: self.n[a.owner,n.name]=Taken(a.id,n)
+        self.r[a.owner,a.id]=a
+    async def named(self,owner,name,now):
+        t=self.n.get((owner,name))
+        return t if t and (owner,t.id) in self.r else None
+    async def get(self,owner,id): return self.r.get((owner,id))
+    async def replace(self,a,expected,erase):
+        o=self.r.get((a.owner,a.id))
+        if o is None or o.revision!=expected: return False
+        for n in set(o.names)-set(a.names): self.n.pop((a.owner,n),None)
+        self.r[a.owner,a.id]=a; return True
+    async def delete(self,owner,id): return self.r.pop((owner,id),None) is not None
+    async def page(self,owner,f,limit,before,now):
+        return [a for a in sorted(self.r.values(),key=lambda a:a.id,reverse=True) if a.owner==owner and a.expires_at>now and (f.model in(None,a.model)) and f.label in (None,a.label) and (before is None or a.id<before)][:limit]
+    async def sweep(self,before,limit): return 0
+    async def usage(self,owner): return Usage(0,0)

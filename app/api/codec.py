@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -39,13 +39,13 @@ class Codec:
 
     media: str
     name: str
-    decoder: type[msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any]]
+    decoder: Callable[..., Any]
     encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder
 
     def decode(self, body: bytes, form: type[T]) -> T:
         """The body as `form`. Raises Malformed where it cannot be read; Invalid, with the place, if it does not fit."""
         try:
-            decoded: T = self.decoder(form).decode(body)
+            decoded: T = self.decoder(body, type=form)
             return decoded
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `$")
@@ -61,8 +61,8 @@ class Codec:
         return Response(self.encoder.encode(answer), status, media_type=self.media)
 
 
-JSON = Codec("application/json", "JSON", msgspec.json.Decoder, msgspec.json.Encoder(enc_hook=_json_array))
-MSGPACK = Codec("application/msgpack", "msgpack", msgspec.msgpack.Decoder, msgspec.msgpack.Encoder(enc_hook=_raw_array))
+JSON = Codec("application/json", "JSON", msgspec.json.decode, msgspec.json.Encoder(enc_hook=_json_array))
+MSGPACK = Codec("application/msgpack", "msgpack", msgspec.msgpack.decode, msgspec.msgpack.Encoder(enc_hook=_raw_array))
 NDJSON = "application/x-ndjson"
 
 
@@ -97,9 +97,9 @@ def rows(values: Sequence[Sequence[float]] | schemas.RawArray, width: int, unit:
             if len(row) != width:
                 raise Invalid(f"{_many(width, unit)} expected, got {len(row)}", f"{place}[{index}]")
         exact = np.array(values, np.float64)
-    largest = np.abs(exact).max()
-    if not largest <= FLOAT32_MAX:  # NaN is not, either
-        index, column = np.argwhere(~(np.abs(exact) <= FLOAT32_MAX))[0]
+    # the sum of squares bounds them all, for a fifth of the time of looking at each; NaN is not below anything
+    if not np.vdot(exact, exact) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
+        index, column = np.argwhere(~inside)[0]
         found = f"{exact[index, column]:g} is not finite in float32: scale the data"
         raise Invalid(found, f"{place}[{index}][{column}]")
     return exact.astype(np.float32)

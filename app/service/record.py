@@ -120,7 +120,8 @@ class Adaptation:
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of its examples, int32 [example]."""
-        return np.concatenate([stage.numbers for stage in self.stages])
+        numbers = [stage.numbers for stage in self.stages]
+        return numbers[0] if len(numbers) == 1 else np.concatenate(numbers)
 
     @property
     def task(self) -> Task:

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
@@ -18,8 +19,8 @@ CHECKPOINT_BYTES = 4 * 2**20
 """Written to the log between two checkpoints in the background."""
 LONG_LOG_PAGES = 4096
 """A log of this many pages of 4 KiB is begun anew as soon as the writer can wait for what is left to copy."""
-ERASING_WAITS_S = 10
-"""For a reader that holds on to what is to be erased."""
+WAITS_S = 10
+"""For others that use the file."""
 
 
 def lock(folder: Path) -> int:
@@ -45,7 +46,7 @@ def lock(folder: Path) -> int:
 def connect(file: Path, fsync: bool) -> sqlite3.Connection:
     """Open the file. fsync: a commit waits for the disk; without, one survives the process but not the power."""
     connection = sqlite3.connect(
-        file, timeout=ERASING_WAITS_S, isolation_level=None, check_same_thread=False, cached_statements=256
+        file, timeout=WAITS_S, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     for pragma in (
         "journal_mode = WAL",
@@ -113,11 +114,14 @@ class Log:
 
     def erase(self) -> None:
         """Leave nothing in the log, nor on the disk where it was. Raises StoreFailed, OSError and sqlite3.Error."""
-        busy, _, _ = _checkpoint(self._writer, "RESTART")
-        if busy:
-            raise StoreFailed(
-                f"{self._file}: what was removed is still in it, as another program reads the database: end that one"
-            )
+        deadline = time.monotonic() + WAITS_S
+        # it waits for readers, but not for the thread that copies
+        while _checkpoint(self._writer, "RESTART")[0]:
+            if time.monotonic() > deadline:
+                raise StoreFailed(
+                    f"{self._file}: what was removed is still in it: end the other program that reads the database"
+                )
+            time.sleep(0.001)
         # All of it is in the database now, and nobody reads it here any more.
         with self._file.open("r+b") as file:
             file.write(bytes(self._file.stat().st_size))

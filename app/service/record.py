@@ -71,14 +71,14 @@ class Asked(NamedTuple):
 class Adaptation:
     """The record (module docstring).
 
-    id: unique, and ascending in the order of creation
+    id: 32 hexadecimal digits, unique, and ascending in the order of creation (a UUIDv7)
     owner: whose it is; nobody else learns of it
     model: the bundle's name; which one exactly is the digest of the last revision
     pinned: whether it stays with that bundle for as long as this is there, when there is a newer one of the name
     steps, learning_rate: those it was derived with
     losses: the support loss before the first step and after each
     next_example: the number that the next example gets
-    quality: what assessing found (`app.service.assessment`)
+    quality: what assessing found (`app.service.assessment`), of what JSON has
     names: under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
     """

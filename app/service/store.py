@@ -64,8 +64,10 @@ class Store(Protocol):
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
         """Keep a new record under its id and these names.
 
+        names: those in the record, with their fingerprints
         Keeps nothing and says which, where one of the names belongs to another record that is alive at `now`.
-        Raises QuotaExceeded where its owner keeps too much already, and keeps nothing.
+        Raises QuotaExceeded where its owner keeps too much already, and keeps nothing; ValueError where the id is kept
+        already or is not 32 hexadecimal digits in lower case, or where the names are not those in the record.
         """
 
     async def named(self, owner: str, name: str, now: float) -> Taken | None:

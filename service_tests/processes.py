@@ -29,6 +29,13 @@ def free_port() -> int:
 @contextmanager
 def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
     """Run a command that starts a server, with these INNERLOOP_* settings; its URL, once it is ready."""
+    with served(words, log, **settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def served(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same with the process, which may be killed meanwhile."""
     port = free_port()
     said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
     with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
@@ -36,7 +43,7 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
             assert process.poll() is None, f"{words} has ended: {log.read_text()[-2000:]}"
-            yield url
+            yield url, process
         finally:
             process.terminate()
 

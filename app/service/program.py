@@ -113,7 +113,7 @@ def _inductor(
 
 
 def leaves(tree: Any, found: list[Tensor] | None = None) -> list[Tensor]:
-    """The tensors of nested tuples and dicts, in order, behind those in `found`; `tree_leaves` in a fifth of the time."""
+    """The tensors of nested tuples and dicts, in order, behind those in `found`: `tree_leaves` in a fifth of its time."""
     found = [] if found is None else found
     if isinstance(tree, Tensor):
         found.append(tree)

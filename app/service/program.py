@@ -68,16 +68,11 @@ class Program(Generic[P, T]):
 
         with mode:
             graph = make_fx(flat)(*fakes)
-        self._run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
-        self._form = rebuild(form[0], iter([None] * len(leaves(form[0]))))
         sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
-        guards = shapes.produce_guards_expression(sizes)
-        # the code is for the sizes for which what was assumed of the sizes on the way to it holds
-        self._covers = functools.lru_cache(maxsize=4096)(
-            lambda *actual: min(actual) > 1 and (guards is None or shapes.evaluate_guards_expression(guards, actual))
-        )
-        if not self._covers(*(2 for _ in sizes)) or not self._covers(*(64 for _ in sizes)):
-            raise RuntimeError(f"the compiled code is not general in its sizes, but for {guards}")
+        self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here
+        self._run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
+        self._covers = _covered(shapes, sizes)
+        self._form = rebuild(form[0], iter([None] * len(leaves(form[0]))))
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run it."""
@@ -86,6 +81,22 @@ class Program(Generic[P, T]):
         if not (self._covers(sizes[0], sizes[1]) if self._examples else self._covers(sizes[0])):
             return self._function(*arguments, **keywords)
         return rebuild(self._form, iter(self._run(flat)))  # type: ignore[no-any-return]
+
+
+def _covered(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:
+    """Whether code is for given sizes: what was assumed of the symbols `sizes` on the way to it holds for them.
+
+    Raises RuntimeError where that is too much to serve any number of tasks.
+    """
+    assumed = shapes.produce_guards_expression(sizes)
+
+    @functools.lru_cache(maxsize=4096)
+    def covers(*actual: int) -> bool:
+        return min(actual) > 1 and (assumed is None or bool(shapes.evaluate_guards_expression(assumed, actual)))
+
+    if not covers(*(2 for _ in sizes)) or not covers(*(64 for _ in sizes)):
+        raise RuntimeError(f"the compiled code would not be for any number of tasks and examples: {assumed}")
+    return covers
 
 
 def _fake(mode: FakeTensorMode, leaf: Tensor, count: int) -> Tensor:
@@ -113,7 +124,7 @@ def _inductor(
 
 
 def leaves(tree: Any, found: list[Tensor] | None = None) -> list[Tensor]:
-    """The tensors of nested tuples and dicts, in order, behind those in `found`; `tree_leaves` in a fifth of the time."""
+    """The tensors of nested tuples and dicts, in order, behind those `found`; `tree_leaves` in a fifth of its time."""
     found = [] if found is None else found
     if isinstance(tree, Tensor):
         found.append(tree)

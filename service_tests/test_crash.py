@@ -34,10 +34,10 @@ async def adapt_until_the_end(client: httpx.AsyncClient, drawn: random.Random, a
             answer = await client.post("/adapt", json=body)
             if answer.status_code == 422:
                 continue  # noise is now and then more than the inner loop takes
-            id = answer.raise_for_status().json()["adaptation_id"]
-            acknowledged[id] = body, None
-            predicted = await client.post("/predict", json={"adaptation_id": id, "queries": QUERIES})
-            acknowledged[id] = body, predicted.raise_for_status().json()["predictions"]
+            new_id = answer.raise_for_status().json()["adaptation_id"]
+            acknowledged[new_id] = body, None
+            predicted = await client.post("/predict", json={"adaptation_id": new_id, "queries": QUERIES})
+            acknowledged[new_id] = body, predicted.raise_for_status().json()["predictions"]
     except httpx.TransportError:
         return
 
@@ -50,11 +50,11 @@ async def load_and_kill(url: str, pid: int, seed: int, acknowledged: Acknowledge
 
 
 async def furthest(url: str, acknowledged: Acknowledged) -> float:
-    """How far the predictions of the acknowledged are from those before the crash, and from those of a fresh adapting."""
+    """How far the predictions of the acknowledged are from those before, and from adapting afresh."""
     worst = 0.0
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        for id, (body, before) in acknowledged.items():
-            found = await predictions(client, {"adaptation_id": id})
+        for each_id, (body, before) in acknowledged.items():
+            found = await predictions(client, {"adaptation_id": each_id})
             expected = [before] if before else []
             for each in (*expected, await predictions(client, body)):
                 worst = max(worst, *(abs(one[0] - two[0]) for one, two in zip(found, each, strict=True)))
@@ -79,7 +79,7 @@ def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
         everything |= acknowledged
         some = random.Random(number).sample(sorted(everything), min(50, len(everything)))
         with served([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, _):
-            worst = max(worst, asyncio.run(furthest(url, acknowledged | {id: everything[id] for id in some})))
+            worst = max(worst, asyncio.run(furthest(url, acknowledged | {each: everything[each] for each in some})))
         print(f"{number + 1}: {len(acknowledged)} acknowledged, furthest apart {worst:.2g}")  # noqa: T201
     return len(everything), worst
 

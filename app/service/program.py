@@ -10,7 +10,7 @@ and the caller goes on without.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
@@ -21,6 +21,8 @@ from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+from app.learn.trees import leaves, rebuild
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,16 +70,11 @@ class Program(Generic[P, T]):
 
         with mode:
             graph = make_fx(flat)(*fakes)
-        self._run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
-        self._form = rebuild(form[0], iter([None] * len(leaves(form[0]))))
         sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
-        guards = shapes.produce_guards_expression(sizes)
-        # the code is for the sizes for which what was assumed of the sizes on the way to it holds
-        self._covers = functools.lru_cache(maxsize=4096)(
-            lambda *actual: min(actual) > 1 and (guards is None or shapes.evaluate_guards_expression(guards, actual))
-        )
-        if not self._covers(*(2 for _ in sizes)) or not self._covers(*(64 for _ in sizes)):
-            raise RuntimeError(f"the compiled code is not general in its sizes, but for {guards}")
+        self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here
+        self._run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
+        self._covers = _covered(shapes, sizes)
+        self._form = rebuild(form[0], iter([None] * len(leaves(form[0]))))
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run it."""
@@ -86,6 +83,22 @@ class Program(Generic[P, T]):
         if not (self._covers(sizes[0], sizes[1]) if self._examples else self._covers(sizes[0])):
             return self._function(*arguments, **keywords)
         return rebuild(self._form, iter(self._run(flat)))  # type: ignore[no-any-return]
+
+
+def _covered(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:
+    """Whether code is for given sizes: what was assumed of the symbols `sizes` on the way to it holds for them.
+
+    Raises RuntimeError where that is too much to serve any number of tasks.
+    """
+    assumed = shapes.produce_guards_expression(sizes)
+
+    @functools.lru_cache(maxsize=4096)
+    def covers(*actual: int) -> bool:
+        return min(actual) > 1 and (assumed is None or bool(shapes.evaluate_guards_expression(assumed, actual)))
+
+    if not covers(*(2 for _ in sizes)) or not covers(*(64 for _ in sizes)):
+        raise RuntimeError(f"the compiled code would not be for any number of tasks and examples: {assumed}")
+    return covers
 
 
 def _fake(mode: FakeTensorMode, leaf: Tensor, count: int) -> Tensor:
@@ -110,27 +123,3 @@ def _inductor(
     (code,) = made
     run: Callable[[list[Tensor]], Sequence[Tensor]] = code.current_callable
     return run
-
-
-def leaves(tree: Any, found: list[Tensor] | None = None) -> list[Tensor]:
-    """The tensors of nested tuples and dicts, in order, behind those in `found`: `tree_leaves` in a fifth of its time."""
-    found = [] if found is None else found
-    if isinstance(tree, Tensor):
-        found.append(tree)
-    else:
-        for branch in tree.values() if isinstance(tree, dict) else tree:
-            if isinstance(branch, Tensor):
-                found.append(branch)
-            else:
-                leaves(branch, found)
-    return found
-
-
-def rebuild(tree: Any, tensors: Iterator[Any]) -> Any:
-    """A tree of the form of `tree`, with other leaves."""
-    if isinstance(tree, dict):
-        return {key: rebuild(branch, tensors) for key, branch in tree.items()}
-    if isinstance(tree, tuple):
-        branches = [rebuild(branch, tensors) for branch in tree]
-        return tree._make(branches) if hasattr(tree, "_make") else tuple(branches)
-    return next(tensors)

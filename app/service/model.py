@@ -135,8 +135,15 @@ class Model:
 
     @torch.no_grad()
     def predict(self, states: State, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target]."""
+        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target].
+
+        Raises ValueError where there are not as many states as queries, or as the 2 that `pad` makes of one.
+        """
         inputs = pad(queries)
+        # compiled code does not look
+        if any(len(value) != len(inputs) for value in states.fast.values()):
+            raise ValueError(f"{len(inputs)} states expected")
+        states = State({name: value.contiguous() for name, value in states.fast.items()}, states.rule)
         outputs = self.inner.apply(self.meta, states, inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 

@@ -66,7 +66,8 @@ class Program(Generic[P, T]):
         def flat(*tensors: Tensor) -> list[Tensor]:
             result = function(*rebuild(arguments, iter(tensors)))  # type: ignore[call-arg]
             form.append(result)
-            return leaves(result)
+            # what one call returns may be what the next one takes
+            return [leaf.contiguous() for leaf in leaves(result)]
 
         with mode:
             graph = make_fx(flat)(*fakes)

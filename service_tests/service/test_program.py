@@ -47,6 +47,12 @@ def test_at_a_size_that_the_code_is_not_for_the_function_runs(monkeypatch: pytes
     assert torch.equal(program(*arguments)["tanh"], arguments[1].tanh())
 
 
+def test_what_it_returns_can_be_what_it_takes() -> None:
+    program = Program(lambda x: x.mT.exp().mT, (torch.ones(7, 3, 4),), (1,), {})
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(program(program(x)), x.exp().exp())
+
+
 def test_a_function_that_is_for_one_size_is_refused() -> None:
     with pytest.raises(RuntimeError, match="any number of tasks"):
         Program(lambda x: x * len(x), (torch.ones(7, 3),), (1,), {})

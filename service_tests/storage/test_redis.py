@@ -13,8 +13,8 @@ from app.storage import redis
 from app.storage.encoding import encode
 from app.storage.redis import RedisStore
 from service_tests.processes import free_port
-from service_tests.storage.conftest import redis_server
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
+from service_tests.storage.servers import redis_server
 
 
 def run(scenario: Callable[[RedisStore], Awaitable[None]], url: str, **settings: object) -> None:

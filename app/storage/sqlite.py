@@ -3,10 +3,10 @@
 One thread writes, many operations in a transaction (`group_commit`); reads of one record happen on the event loop,
 and pages in a thread of their own.
 
-Measured with records of 10 examples, 64 at once, on two cores that others used too: 30,000 puts/s with fsync (p50
-2.1 ms, p99 5.6 ms; one alone .65 ms) and 45,000 without; a put takes 8-12 us of the thread that writes, and 12-15 us
-of the event loop with its encoding. A record takes 369 bytes on the disk. With a thousand, a hundred thousand and a
-million of them `get` takes 16, 19 and 21 us, and a page of 100 takes 1.1, 1.0 and 1.2 ms.
+Measured with records of 10 examples, 64 at once, on two cores that others used too: 24,000-30,000 puts/s with fsync
+(p50 2.2 ms, p99 6-10 ms; one alone .7-1.2 ms) and 35,000-45,000 without; a put takes 8-12 us of the thread that
+writes, and 12-15 us of the event loop, its encoding included. A record takes 369 bytes on the disk. With a thousand, a
+hundred thousand and a million of them `get` takes 16, 19 and 21 us, and a page of 100 takes 1.1, 1.0 and 1.2 ms.
 """
 
 import asyncio

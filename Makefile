@@ -27,6 +27,7 @@ bench: .venv/bench  ## measure the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.inner_loop
 	$(BIN)/python -m service_tests.benchmarks.training_step
 	$(BIN)/python -m service_tests.benchmarks.adapt_http
+	$(BIN)/python -m service_tests.benchmarks.predict_http
 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ def serve(
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
     application = create_app(settings)
+    signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.ask())
     uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
 
 
@@ -147,7 +149,7 @@ async def _connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
         async with httpx.AsyncClient(base_url=server, timeout=60) as client:
             yield client
         return
-    application = create_app(Settings(compile=False))
+    application = create_app(Settings(compile=False, watch=False, store="memory"))
     transport = httpx.ASGITransport(application)
     async with (
         application.router.lifespan_context(application),

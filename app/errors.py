@@ -9,8 +9,16 @@
     │   ├── Diverged            the inner loop left the range where its answer means anything
     │   ├── UnknownModel        no bundle of that name
     │   ├── UnknownAdaptation   no adaptation of that id
-    │   └── ExpiredAdaptation   there was one
-    ├── Overloaded              whoever runs the server, or nobody: try again later
+    │   ├── ExpiredAdaptation   there was one
+    │   ├── UnknownExample      the adaptation has no example of that number
+    │   ├── LastExample         an adaptation without examples is none
+    │   ├── NothingToUndo       only the examples it began with are left
+    │   ├── KeyReused           the idempotency key came with another request before
+    │   └── QuotaExceeded       more is kept already than may be
+    ├── Unavailable             whoever runs the server, or nobody: try again later
+    │   ├── Overloaded          more work is queued than the server takes on
+    │   ├── DeadlinePassed      the answer would come later than the client waits
+    │   └── StoreFailed         the store cannot be reached, or cannot write
     ├── BundleError             whoever made the bundle: it is refused
     ├── DeviceError             whoever starts it: the device asked for is not here
     └── TrainingError           whoever trains: the run cannot go on as asked
@@ -84,8 +92,58 @@ class ExpiredAdaptation(RequestError):
         )
 
 
-class Overloaded(InnerloopError):
+class UnknownExample(RequestError):
+    """The adaptation has no example of that number."""
+
+    def __init__(self, id: str, number: int) -> None:
+        super().__init__(
+            f"adaptation {id!r} has no example {number}: it was forgotten, undone or never posted; "
+            f"GET /adaptations/{id}/support lists those it has"
+        )
+
+
+class LastExample(RequestError):
+    """An adaptation without examples is none."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"this is the last example of {id!r}: post another one first, or delete the adaptation")
+
+
+class NothingToUndo(RequestError):
+    """Only the examples that the adaptation began with are left."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"nothing is left to undo: {id!r} has only examples that it began with; forgetting is final")
+
+
+class KeyReused(RequestError):
+    """The idempotency key came with another request before."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the Idempotency-Key {key!r} came with another request before; take a new key for a new one")
+
+
+class QuotaExceeded(RequestError):
+    """More is kept already than may be."""
+
+    def __init__(self, limit: int, unit: str) -> None:
+        super().__init__(f"{limit} {unit} are kept at most: delete adaptations, or wait until some expire")
+
+
+class Unavailable(InnerloopError):
+    """It may work later, or on another server."""
+
+
+class Overloaded(Unavailable):
     """More work is queued than the server takes on."""
+
+
+class DeadlinePassed(Unavailable):
+    """The answer would come later than the client waits."""
+
+
+class StoreFailed(Unavailable):
+    """The store cannot be reached, or cannot write."""
 
 
 class BundleError(InnerloopError):

@@ -1,10 +1,13 @@
 """The composition root: `create_app(settings)` wires everything, and nothing is global."""
 
+import asyncio
+import gc
 import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from threading import Thread
 
 import torch
@@ -12,15 +15,16 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import app
-from app.api import openapi, problems
-from app.api.routes import router
+from app.api import life, openapi, problems, routes
 from app.api.state import Limits, ServerState
-from app.bundles import load_all
 from app.device import choose_device
-from app.service.adaptations import Adaptations
+from app.service.adaptations import Adaptations, Policy
 from app.service.batcher import Batcher
+from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.model import Model
+from app.service.reloading import Reloader
+from app.service.store import Quota, Store
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 
@@ -36,47 +40,73 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     """
     settings = settings or Settings()
     device = choose_device(settings.device)
-    bundles, refused = load_all(settings.models_dir)
-    for error in refused.values():
-        log.error("bundle refused: %s", error)
-    models = {name: Model(bundle, device) for name, bundle in bundles.items()}
-    log.info("serving %s on %s", ", ".join(models) or f"no bundle ({settings.models_dir} has none)", device)
+    catalogue = Catalogue(lambda bundle: Model(bundle, device))
+    reloader = Reloader(catalogue, settings.models_dir, partial(compile_all, settings.compile, device))
+    reloader.load()
+    names = ", ".join(catalogue.models) or f"no bundle ({settings.models_dir} has none)"
+    log.info("serving %s on %s", names, device)
 
-    engine = Engine(models, settings.fast_weights_bytes)
-    batcher = Batcher(engine.run, settings.max_waiting)
+    engine = Engine(settings.fast_weights_bytes)
+    batcher = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)
+    store = make_store(settings)
+    policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
+    adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
-        async with batcher:
-            if settings.compile:
-                # a daemon: the process does not wait for it when it ends
-                Thread(target=compile_all, args=(models.values(), device), name="compile", daemon=True).start()
+        async with store, batcher:
+            # a daemon: the process does not wait for it when it ends
+            models = list(catalogue.models.values())
+            Thread(target=compile_all, args=(settings.compile, device, models), name="compile", daemon=True).start()
+            background = [adaptations.sweep(), reloader.run(), *([reloader.watch()] if settings.watch else [])]
+            tasks = [asyncio.create_task(each) for each in background]
             yield
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     application = FastAPIOffline(
         title="Innerloop", description=app.__doc__, version=app.__version__, redoc_url=None, lifespan=lifespan
     )
     application.state.server = ServerState(
-        adaptations=Adaptations(models, batcher, MemoryStore(), settings.adaptation_ttl_s, clock),
-        models=models,
-        refused=refused,
+        adaptations=adaptations,
+        catalogue=catalogue,
         device=str(device),
         limits=Limits(settings.max_body_bytes, settings.max_support_examples, settings.max_ttl_s),
     )
-    application.include_router(router)
+    application.state.reloader = reloader
+    application.router.routes[:0] = routes.DIRECT  # first: they are asked for most
+    application.include_router(routes.router)
+    application.include_router(life.router)
     problems.install(application)
     openapi.install(application)
     return application
 
 
-def compile_all(models: Iterable[Model], device: torch.device) -> None:
+def make_store(settings: Settings) -> Store:
+    """The store that the settings name."""
+    quota = Quota(settings.max_adaptations, settings.max_stored_bytes)
+    match settings.store:
+        case "memory":
+            return MemoryStore(quota)
+        case "sqlite":
+            raise NotImplementedError
+        case "redis":
+            raise NotImplementedError
+
+
+def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:
     """Compile the models one after another; eager serves until then, and goes on where compiling fails."""
-    if device.type == "cpu" and shutil.which("g++") is None:
+    if wanted and device.type == "cpu" and shutil.which("g++") is None:
         log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
-        return
-    for model in models:
+        wanted = False
+    for model in models if wanted else ():
         try:
             model.compile()
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
             log.warning("%s: the inner loop stays eager: %s", model.bundle.name, reason)
+    # what is here now stays: else the collector walks through all of torch's objects again and again, and every request
+    # waits for it
+    gc.collect()
+    gc.freeze()

@@ -4,12 +4,18 @@ msgspec because it decodes a small body five times faster than pydantic (1.2 aga
 booleans, strings and nulls where numbers belong without being told, and names the place.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Rows = Annotated[list[list[float]], Meta(description="Numbers, [row][feature]", min_length=1)]
+Pinned = Annotated[
+    bool,
+    Meta(
+        description="Whether it stays with this bundle, as long as it is there, when there is a newer one of the name"
+    ),
+]
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
 Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
@@ -26,14 +32,28 @@ class Answer(msgspec.Struct, kw_only=True):
     """What a client receives. A field that does not apply is left out."""
 
 
+class RawArray(Request):
+    """Numbers as raw little-endian bytes, row after row: binary in msgpack, base64 in JSON."""
+
+    shape: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="[rows, columns]", min_length=2, max_length=2)]
+    data: bytes
+    dtype: Literal["float32", "float64"] = "float32"
+
+
 class Support(Request):
     """The labelled examples to adapt from."""
 
-    inputs: Rows
-    targets: Annotated[
-        list[float | list[float]],
-        Meta(description="[example][target]; a target of one number may be written without its brackets", min_length=1),
-    ]
+    inputs: Rows | RawArray
+    targets: (
+        Annotated[
+            list[float | list[float]],
+            Meta(
+                description="[example][target]; a target of one number may be written without its brackets",
+                min_length=1,
+            ),
+        ]
+        | RawArray
+    )
 
 
 class AdaptRequest(Request):
@@ -45,6 +65,15 @@ class AdaptRequest(Request):
     learning_rate: Rate | UnsetType = UNSET
     ttl_s: Annotated[int, Meta(description="Seconds to live", ge=1)] | UnsetType = UNSET
     label: Annotated[str, Meta(description="Yours to recognise it by", max_length=200)] | UnsetType = UNSET
+    assess: (
+        Annotated[
+            Literal["leave_one_out", "k_fold"],
+            Meta(description="Measure the error on examples left out; above 64 examples always in 10 folds"),
+        ]
+        | UnsetType
+    ) = UNSET
+    reuse: Annotated[bool, Meta(description="An adaptation to the same content made with `reuse` will do")] = False
+    pinned: Pinned | UnsetType = UNSET
 
 
 class PredictRequest(Request):
@@ -54,22 +83,42 @@ class PredictRequest(Request):
     kept. With `model` alone: by the initialization itself, to compare with.
     """
 
-    queries: Rows
+    queries: Rows | RawArray
     adaptation_id: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     support: Support | UnsetType = UNSET
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
+    pinned: Pinned | UnsetType = UNSET
+
+
+class Quality(Answer):
+    """What assessing found, on examples that the inner loop had not seen.
+
+    Errors are of the kind's loss, in its units; an error is null where the inner loop diverged without the example.
+    """
+
+    method: str
+    folds: int
+    error: float | None
+    untouched_error: float
+    errors: Annotated[list[float | None], Meta(description="By example, in their order")]
+    helped: bool
+    unlike_training: bool | None
+    worst_example: Annotated[int, Meta(description="The number of the example that fits worst")]
+    message: str
 
 
 class AdaptResponse(Answer):
     """An adaptation."""
 
     adaptation_id: str
+    revision: Annotated[int, Meta(description="1 at first; each change makes the next")]
     model: str
     model_digest: str
     kind: str
     support_size: int
+    examples: Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
     steps: int
     learning_rate: float
     losses: Annotated[Losses, Meta(description="The support loss before the first step and after each")]
@@ -78,12 +127,52 @@ class AdaptResponse(Answer):
     created_at: Time
     expires_at: Time
     label: str | UnsetType = UNSET
+    pinned: bool | UnsetType = UNSET
+    quality: Quality | UnsetType = UNSET
+    lineage: Annotated[list[str], Meta(description="The bundles before this one, by digest")] | UnsetType = UNSET
 
 
 class AdaptationList(Answer):
-    """Adaptations that are alive, the newest first."""
+    """Adaptations that are alive, the newest first; `next` is the cursor of the page after, where there is one."""
 
     adaptations: list[AdaptResponse]
+    next: str | UnsetType = UNSET
+
+
+class RevisionView(Answer):
+    """A change. `added` and `forgotten` are numbers of examples; forgotten ones are no longer among the added."""
+
+    revision: int
+    change: str
+    support_size: int
+    model_digest: str
+    at: Time
+    added: list[int]
+    forgotten: int | UnsetType = UNSET
+
+
+class History(Answer):
+    """How an adaptation came to what it is, the first revision first."""
+
+    adaptation_id: str
+    revisions: list[RevisionView]
+
+
+class SupportView(Answer):
+    """The examples of an adaptation: `examples` are their numbers."""
+
+    adaptation_id: str
+    revision: int
+    examples: list[int]
+    inputs: Array
+    targets: Array
+
+
+class Step(Answer):
+    """An event of a stream: the support loss before the first step, or after one."""
+
+    step: int
+    loss: float | None
 
 
 class PredictResponse(Answer):
@@ -93,6 +182,7 @@ class PredictResponse(Answer):
     model: str
     model_digest: str
     adaptation_id: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
     losses: Losses | UnsetType = UNSET
     status: str | UnsetType = UNSET
 

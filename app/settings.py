@@ -20,12 +20,31 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute; auto: the GPU if any")
     threads: int = Field(1, ge=1, le=1024, description="Threads of one computation on the CPU")
     compile: bool = Field(True, description="Compile the inner loop in the background at start")
+    watch: bool = Field(True, description="Load bundles again when the models folder changes; SIGHUP does so always")
+    on_new_bundle: Literal["rederive", "pin"] = Field(
+        "rederive",
+        description="When a newer bundle has the name of theirs, adaptations are derived again with it, or stay with "
+        "the older one as long as it is there; a request may say otherwise",
+    )
+    store: Literal["sqlite", "redis", "memory"] = Field(
+        "sqlite", description="Where adaptations are kept: a file in the state folder, Redis or Valkey, this process"
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Where Redis or Valkey is, for the store redis")
+    durability: Literal["fsync", "process"] = Field(
+        "fsync",
+        description="What an acknowledged adaptation survives: fsync, a loss of power; process, the process's end",
+    )
+    max_adaptations: int = Field(10_000_000, ge=1, description="The most adaptations that are kept")
+    max_stored_bytes: int = Field(16 * 2**30, ge=1, description="The most bytes of their records")
     fast_weights_bytes: int = Field(256 * 2**20, ge=0, description="Cache of adapted weights, bytes a bundle")
     adaptation_ttl_s: int = Field(86_400, ge=1, description="Seconds that an adaptation lives if it does not say")
     max_ttl_s: int = Field(31 * 86_400, ge=1, description="The most seconds that an adaptation may ask to live")
     max_body_bytes: int = Field(32 * 2**20, ge=1024, description="The largest body, bytes")
     max_support_examples: int = Field(10_000, ge=1, description="The largest support set, examples")
     max_waiting: int = Field(4096, ge=1, description="Requests that may wait for the device; one more is answered 503")
+    max_waiting_bytes: int = Field(
+        512 * 2**20, ge=1, description="Bytes of support sets and queries that may wait; more are answered 503"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log")
 
     @property

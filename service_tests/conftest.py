@@ -61,7 +61,9 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
     clients = []
 
     def start(*, raise_server_exceptions: bool = True, **settings: object) -> TestClient:
-        chosen = Settings.model_validate({"models_dir": models_dir, "compile": False} | settings)
+        chosen = Settings.model_validate(
+            {"models_dir": models_dir, "compile": False, "watch": False, "store": "memory"} | settings
+        )
         client = TestClient(create_app(chosen, clock), raise_server_exceptions=raise_server_exceptions)
         client.__enter__()
         clients.append(client)

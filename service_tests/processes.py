@@ -34,7 +34,8 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
     with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: ready(url), f"{words} is not ready: see {log}")
+            wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
+            assert process.poll() is None, f"{words} has ended: {log.read_text()[-2000:]}"
             yield url
         finally:
             process.terminate()

@@ -1,116 +1,155 @@
 """The bodies of requests: read, decoded, and held against the bundle that they name.
 
-`AdaptBody` and `PredictBody` are what a route declares; it gets float32 arrays. Whatever a client can get wrong in a
-body is refused here or in the codec, with its place and the cure.
+Whatever a client can get wrong in a body is refused here or in the codec, with its place and the cure.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
-from fastapi import Depends, Request
+from fastapi import Request
 from msgspec import UNSET, UnsetType
 
 from app import schemas
-from app.api.codec import decode, rows
-from app.api.state import ServerState, State
+from app.api.caller import Client
+from app.api.codec import JSON, MSGPACK, NDJSON, Codec, rows
+from app.api.state import ServerState
 from app.errors import BodyTooLarge, Invalid, UnsupportedMedia
-from app.service.adaptations import Question
+from app.service.adaptations import Question, Wanted, settings
+from app.service.assessment import Method
 from app.service.model import Model
+from app.service.record import Asked
 from app.service.task import Task
 
-
-@dataclass(frozen=True, eq=False)
-class AdaptCommand:
-    """A decoded request to adapt."""
-
-    model: Model
-    task: Task
-    ttl_s: int | None
-    label: str | None
+CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
 
-async def adapt_body(request: Request, server: State) -> AdaptCommand:
-    """The body of POST /adapt."""
-    body = decode(await read(request, server.limits.body), schemas.AdaptRequest)
-    model = server.adaptations.model(body.model)
-    ttl_s = None if body.ttl_s is UNSET else body.ttl_s
-    if ttl_s is not None and ttl_s > server.limits.ttl:
-        raise Invalid(f"at most {server.limits.ttl} seconds, got {ttl_s}", "ttl_s")
-    task = task_of(model, body.support, body.steps, body.learning_rate, server)
-    return AdaptCommand(model, task, ttl_s, None if body.label is UNSET else body.label)
+class Sent(NamedTuple):
+    """A request with its body read.
+
+    codec, answer: the forms of the body and of the answer
+    lines: whether the body is many bodies, a line each
+    stream: whether the client wants events
+    """
+
+    body: bytes
+    client: Client
+    codec: Codec
+    answer: Codec
+    lines: bool = False
+    stream: bool = False
 
 
-async def predict_body(request: Request, server: State) -> Question:
-    """The body of POST /predict, in any of its three forms."""
-    body = decode(await read(request, server.limits.body), schemas.PredictRequest)
-    if (body.adaptation_id is UNSET) == (body.model is UNSET):
-        raise Invalid("exactly one of adaptation_id and model is expected")
-    if body.support is UNSET and not (body.steps is UNSET and body.learning_rate is UNSET):
-        raise Invalid("steps and learning_rate belong to a support set to adapt to: send one, or leave them out")
-    if body.adaptation_id is not UNSET:
-        if body.support is not UNSET:
-            raise Invalid("an adaptation has its support set already: send adaptation_id or support, not both")
-        adaptation = await server.adaptations.get(body.adaptation_id)
-        model = server.adaptations.model(adaptation.model)
-        return Question(model, queries_of(model, body.queries), adaptation.task, adaptation)
-    assert body.model is not UNSET, "one of the two was given"
-    model = server.adaptations.model(body.model)
-    queries = queries_of(model, body.queries)
-    if body.support is UNSET:
-        return Question(model, queries)
-    return Question(model, queries, task_of(model, body.support, body.steps, body.learning_rate, server))
+async def read(request: Request, limit: int, lines: bool = False) -> Sent:
+    """Read a request. Raises UnsupportedMedia, and BodyTooLarge as soon as it is over the limit, bytes.
+
+    lines: whether application/x-ndjson is taken
+    """
+    headers = dict(request.scope["headers"])
+    declared = headers.get(b"content-type", b"none").decode("latin-1")
+    media = declared.partition(";")[0].strip().lower()
+    codec = JSON if lines and media == NDJSON else CODECS.get(media)
+    if codec is None:
+        takes = ", ".join([*CODECS, *([NDJSON] if lines else [])])
+        raise UnsupportedMedia(f"the content type is {declared}; send one of {takes}")
+    accept = headers.get(b"accept", b"").decode("latin-1")
+    answer = next((each for each in CODECS.values() if each.media in accept), codec)
+    body = await _content(request, headers.get(b"content-length", b""), limit)
+    return Sent(
+        body, Client.of(headers, request.receive), codec, answer, media == NDJSON, "text/event-stream" in accept
+    )
 
 
-AdaptBody = Annotated[AdaptCommand, Depends(adapt_body)]
-PredictBody = Annotated[Question, Depends(predict_body)]
-
-
-async def read(request: Request, limit: int) -> bytes:
-    """The whole body. Raises UnsupportedMedia, and BodyTooLarge as soon as it is over the limit."""
-    media = request.headers.get("content-type", "none")
-    if media.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMedia(f"the content type is {media}; send application/json")
+async def _content(request: Request, declared: bytes, limit: int) -> bytes:
     too_large = BodyTooLarge(f"the body is over {limit} bytes; send fewer examples or queries at a time")
-    declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise too_large
-    body = bytearray()
+    parts, size = [], 0
     async for part in request.stream():
-        body += part
-        if len(body) > limit:
+        parts.append(part)
+        size += len(part)
+        if size > limit:
             raise too_large
-    return bytes(body)
+    return b"".join(parts)
 
 
-def task_of(
-    model: Model,
-    support: schemas.Support,
-    steps: int | UnsetType,
-    learning_rate: float | UnsetType,
-    server: ServerState,
-) -> Task:
-    """A support set as arrays, with settings inside the bundle's bounds. Raises Invalid."""
-    manifest = model.bundle.manifest
-    bounds = manifest.inner_loop
-    if len(support.inputs) != len(support.targets):
-        raise Invalid(f"{len(support.inputs)} inputs but {len(support.targets)} targets", "support")
-    if len(support.inputs) > server.limits.support:
-        raise Invalid(f"at most {server.limits.support} examples, got {len(support.inputs)}", "support")
+def wanted(sent: Sent, server: ServerState) -> Wanted:
+    """The adaptation that a body of POST /adapt asks for."""
+    asked = sent.codec.decode(sent.body, schemas.AdaptRequest)
+    model = server.adaptations.named(asked.model)
+    ttl_s = None if asked.ttl_s is UNSET else asked.ttl_s
+    if ttl_s is not None and ttl_s > server.limits.ttl:
+        raise Invalid(f"at most {server.limits.ttl} seconds, got {ttl_s}", "ttl_s")
+    inputs, targets = examples(model, asked.support, "support.", server)
+    return Wanted(
+        owner=sent.client.owner,
+        model=model,
+        inputs=inputs,
+        targets=targets,
+        asked=settings_asked(model, asked.steps, asked.learning_rate),
+        ttl_s=ttl_s,
+        label=None if asked.label is UNSET else asked.label,
+        pinned=None if asked.pinned is UNSET else asked.pinned,
+        assess=None if asked.assess is UNSET else Method[asked.assess],
+        key=sent.client.key,
+        reuse=asked.reuse,
+    )
+
+
+async def question(sent: Sent, server: ServerState) -> Question:
+    """What a body of POST /predict asks, in any of its three forms."""
+    asked = sent.codec.decode(sent.body, schemas.PredictRequest)
+    if (asked.adaptation_id is UNSET) == (asked.model is UNSET):
+        raise Invalid("exactly one of adaptation_id and model is expected")
+    if asked.support is UNSET and not (asked.steps is UNSET and asked.learning_rate is UNSET):
+        raise Invalid("steps and learning_rate belong to a support set to adapt to: send one, or leave them out")
+    if asked.adaptation_id is not UNSET:
+        if asked.support is not UNSET:
+            raise Invalid("an adaptation has its support set already: send adaptation_id or support, not both")
+        pinned = None if asked.pinned is UNSET else asked.pinned
+        adaptation, model = await server.adaptations.current(
+            sent.client.owner, asked.adaptation_id, pinned, sent.client
+        )
+        return Question(model, queries(model, asked.queries), adaptation=adaptation)
+    if asked.pinned is not UNSET:
+        raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
+    assert asked.model is not UNSET, "one of the two was given"
+    model = server.adaptations.named(asked.model)
+    rows_asked = queries(model, asked.queries)
+    if asked.support is UNSET:
+        return Question(model, rows_asked)
+    inputs, targets = examples(model, asked.support, "support.", server)
+    steps, rate = settings(settings_asked(model, asked.steps, asked.learning_rate), model)
+    return Question(model, rows_asked, Task(inputs, targets, steps, rate))
+
+
+def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> tuple[np.ndarray, np.ndarray]:
+    """A support set as arrays, [example, feature] and [example, target]. Raises Invalid."""
+    schema = model.bundle.manifest.schema
+    sent = support.targets
+    targets = sent if isinstance(sent, schemas.RawArray) else [t if isinstance(t, list) else [t] for t in sent]
+    counts = [each.shape[0] if isinstance(each, schemas.RawArray) else len(each) for each in (support.inputs, targets)]
+    if counts[0] != counts[1]:
+        raise Invalid(f"{counts[0]} inputs but {counts[1]} targets", place.rstrip("."))
+    if counts[0] > server.limits.support:
+        raise Invalid(f"at most {server.limits.support} examples, got {counts[0]}", place.rstrip("."))
+    return (
+        rows(support.inputs, schema.features, "feature", f"{place}inputs"),
+        rows(targets, schema.targets, "number", f"{place}targets"),
+    )
+
+
+def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:
+    """The settings of a request, inside the bundle's bounds. Raises Invalid."""
+    bounds = model.bundle.manifest.inner_loop
     if steps is not UNSET and steps > bounds.max_steps:
         raise Invalid(f"{model.bundle.name} takes 0 to {bounds.max_steps} steps, got {steps}", "steps")
     if learning_rate is not UNSET and learning_rate > bounds.max_learning_rate:
         most = f"{bounds.max_learning_rate:g}"
         raise Invalid(f"{model.bundle.name} takes a rate above 0 up to {most}, got {learning_rate:g}", "learning_rate")
-    targets = [target if isinstance(target, list) else [target] for target in support.targets]
-    return Task(
-        inputs=rows(support.inputs, manifest.schema.features, "feature", "support.inputs"),
-        targets=rows(targets, manifest.schema.targets, "number", "support.targets"),
-        steps=bounds.steps if steps is UNSET else steps,
-        learning_rate=bounds.learning_rate if learning_rate is UNSET else learning_rate,
-    )
+    return Asked(None if steps is UNSET else steps, None if learning_rate is UNSET else learning_rate)
 
 
-def queries_of(model: Model, queries: list[list[float]]) -> np.ndarray:
+def queries(model: Model, asked: list[list[float]] | schemas.RawArray) -> np.ndarray:
     """Queries as an array [query, feature]. Raises Invalid."""
-    return rows(queries, model.bundle.manifest.schema.features, "feature", "queries")
+    return rows(asked, model.bundle.manifest.schema.features, "feature", "queries")

@@ -6,6 +6,9 @@ import msgspec
 from fastapi import FastAPI
 
 from app import schemas
+from app.api.bodies import CODECS
+from app.api.caller import LONGEST_KEY
+from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.problems import STATUS
 from app.errors import InnerloopError
 
@@ -21,19 +24,48 @@ def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
 
 
-def takes(form: type[schemas.Request], example: dict[str, Any]) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `form`, with one to try out."""
-    return {"requestBody": {"required": True, "content": {"application/json": _reference(form) | {"example": example}}}}
+def takes(form: type[schemas.Request], example: dict[str, Any], lines: bool = False) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is `form`, with one to try out.
+
+    lines: whether it takes many, a line each
+    """
+    content = {JSON.media: _reference(form) | {"example": example}, MSGPACK.media: _reference(form)}
+    if lines:
+        content[NDJSON] = {"schema": {"type": "string", "description": f"A `{form.__name__}` a line"}}
+    said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    if lines:
+        said["parameters"] = [_TIMEOUT, _KEY] if form is schemas.AdaptRequest else [_TIMEOUT]
+    return said
+
+
+def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+_TIMEOUT = _header(
+    "X-Timeout-Ms", {"type": "integer", "minimum": 1}, "How long the answer is of use; after that 504, and no work"
+)
+_KEY = _header(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+    "Makes a request safe to repeat: the same key and body give the same adaptation",
+)
 
 
 def gives(
-    form: type[schemas.Answer] | None, status: int = 200, errors: tuple[type[InnerloopError], ...] = ()
+    form: type[schemas.Answer] | None,
+    status: int = 200,
+    errors: tuple[type[InnerloopError], ...] = (),
+    media: tuple[str, ...] = (JSON.media,),
 ) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route that answers with `form`, or with the problem documents of `errors`."""
+    """`responses` of a route that answers with `form`, or with the problem documents of `errors`.
+
+    media: the forms that the answer may have; those of a stream or of lines are text to this document
+    """
     answers: dict[int | str, dict[str, Any]] = {status: {"description": "Done."}}
     if form is not None:
-        description = (form.__doc__ or "").strip()
-        answers[status] = {"description": description, "content": {"application/json": _reference(form)}}
+        plain = {each: _reference(form) if each in CODECS else {"schema": {"type": "string"}} for each in media}
+        answers[status] = {"description": (form.__doc__ or "").strip(), "content": plain}
     for error in errors:
         code, title = STATUS[error]
         problem = {"description": title, "content": {"application/problem+json": _reference(schemas.Problem)}}

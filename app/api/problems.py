@@ -10,32 +10,48 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
-from app.api.codec import respond
+from app.api.codec import JSON
 from app.api.views import losses
 from app.errors import (
     BodyTooLarge,
+    DeadlinePassed,
     Diverged,
     ExpiredAdaptation,
     InnerloopError,
     Invalid,
+    KeyReused,
+    LastExample,
     Malformed,
+    NothingToUndo,
     Overloaded,
+    QuotaExceeded,
+    StoreFailed,
+    Unavailable,
     UnknownAdaptation,
+    UnknownExample,
     UnknownModel,
     UnsupportedMedia,
 )
 from app.schemas import Problem
+from app.service.batcher import Gone
 
 STATUS: dict[type[InnerloopError], tuple[int, str]] = {
-    Malformed: (400, "The body is not JSON"),
+    Malformed: (400, "The body cannot be read"),
     UnknownModel: (404, "Unknown model"),
     UnknownAdaptation: (404, "Unknown adaptation"),
+    UnknownExample: (404, "Unknown example"),
+    LastExample: (409, "The last example"),
+    NothingToUndo: (409, "Nothing to undo"),
     ExpiredAdaptation: (410, "Expired adaptation"),
     BodyTooLarge: (413, "Body too large"),
     UnsupportedMedia: (415, "Unsupported media type"),
     Invalid: (422, "Invalid request"),
     Diverged: (422, "The inner loop diverged"),
+    KeyReused: (422, "The idempotency key was used for another request"),
     Overloaded: (503, "Overloaded"),
+    StoreFailed: (503, "The store failed"),
+    DeadlinePassed: (504, "The deadline passed"),
+    QuotaExceeded: (507, "The quota is used up"),
 }
 """The status and title of each error that a client can meet."""
 
@@ -46,6 +62,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Gone, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -56,24 +73,29 @@ def problem_type(error: type[InnerloopError]) -> str:
 
 
 def _answer(problem: Problem) -> Response:
-    return respond(problem, problem.status, "application/problem+json")
+    response = JSON.respond(problem, problem.status)
+    response.headers["content-type"] = "application/problem+json"
+    return response
+
+
+def problem(error: InnerloopError) -> Problem:
+    """An error as a client sees it."""
+    status, title = STATUS[type(error)]
+    return Problem(
+        type=problem_type(type(error)),
+        title=title,
+        status=status,
+        detail=str(error),
+        place=error.place if isinstance(error, Invalid) and error.place else UNSET,
+        losses=losses(error.losses) if isinstance(error, Diverged) else UNSET,
+        models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
+    )
 
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, InnerloopError)
-    status, title = STATUS[type(error)]
-    response = _answer(
-        Problem(
-            type=problem_type(type(error)),
-            title=title,
-            status=status,
-            detail=str(error),
-            place=error.place if isinstance(error, Invalid) and error.place else UNSET,
-            losses=losses(error.losses) if isinstance(error, Diverged) else UNSET,
-            models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
-        )
-    )
-    if isinstance(error, Overloaded):
+    response = _answer(problem(error))
+    if isinstance(error, Unavailable) and not isinstance(error, DeadlinePassed):
         response.headers["Retry-After"] = "1"
     return response
 
@@ -106,7 +128,7 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """The client left while it was sending: nobody reads this, and it is no failure of ours to log."""
+    """The client left: nobody reads this, and it is no failure of ours to log."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 

@@ -1,14 +1,12 @@
 """What routes get from the application that serves them, by FastAPI's dependencies."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.errors import BundleError
 from app.service.adaptations import Adaptations
-from app.service.model import Model
+from app.service.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,7 @@ class ServerState:
     """All that the routes need; `create_app` puts it on the application."""
 
     adaptations: Adaptations
-    models: Mapping[str, Model]
-    refused: Mapping[str, BundleError]
+    catalogue: Catalogue
     device: str
     limits: Limits
 

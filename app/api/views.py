@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,76 @@ from app import schemas
 from app.errors import BundleError
 from app.service.adaptations import Answer
 from app.service.model import Model
-from app.service.store import Adaptation
+from app.service.record import Adaptation
 
 
 def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
     """A record as the client sees it."""
+    lineage = _lineage(adaptation)
     return schemas.AdaptResponse(
         adaptation_id=adaptation.id,
+        revision=adaptation.revision,
         model=adaptation.model,
-        model_digest=adaptation.model_digest,
+        model_digest=adaptation.digest,
         kind=adaptation.kind,
-        support_size=len(adaptation.task.inputs),
-        steps=adaptation.task.steps,
-        learning_rate=adaptation.task.learning_rate,
+        support_size=adaptation.support_size,
+        examples=adaptation.numbers.tolist(),
+        steps=adaptation.steps,
+        learning_rate=adaptation.learning_rate,
         losses=losses(adaptation.losses),
         status=adaptation.status.name,
         message=adaptation.status.value,
         created_at=time(adaptation.created_at),
         expires_at=time(adaptation.expires_at),
         label=UNSET if adaptation.label is None else adaptation.label,
+        pinned=adaptation.pinned or UNSET,
+        quality=UNSET if adaptation.quality is None else schemas.Quality(**adaptation.quality),
+        lineage=lineage or UNSET,
     )
+
+
+def _lineage(adaptation: Adaptation) -> list[str]:
+    """The digests of the bundles before the present one, the first one first."""
+    if len(adaptation.history) == 1:
+        return []
+    digests = dict.fromkeys(revision.digest for revision in adaptation.history)
+    return [digest for digest in digests if digest != adaptation.digest]
+
+
+def history(adaptation: Adaptation) -> schemas.History:
+    """The revisions of a record."""
+    added = {stage.revision: stage.numbers.tolist() for stage in adaptation.stages}
+    revisions = [
+        schemas.RevisionView(
+            revision=each.number,
+            change=each.change.value,
+            support_size=each.support_size,
+            model_digest=each.digest,
+            at=time(each.at),
+            added=added.get(each.number, []),
+            forgotten=UNSET if each.forgotten is None else each.forgotten,
+        )
+        for each in adaptation.history
+    ]
+    return schemas.History(adaptation_id=adaptation.id, revisions=revisions)
+
+
+def support(adaptation: Adaptation) -> schemas.SupportView:
+    """The examples of a record."""
+    task = adaptation.task
+    return schemas.SupportView(
+        adaptation_id=adaptation.id,
+        revision=adaptation.revision,
+        examples=adaptation.numbers.tolist(),
+        inputs=task.inputs,
+        targets=task.targets,
+    )
+
+
+def page(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
+    """A page of records; a full one has a cursor to go on from."""
+    more = adaptations[-1].id if len(adaptations) == limit else UNSET
+    return schemas.AdaptationList(adaptations=[adapted(each) for each in adaptations], next=more)
 
 
 def predicted(answer: Answer) -> schemas.PredictResponse:
@@ -40,8 +91,9 @@ def predicted(answer: Answer) -> schemas.PredictResponse:
     return schemas.PredictResponse(
         predictions=answer.predictions,
         model=question.model.bundle.name,
-        model_digest=question.model.bundle.manifest.digest,
+        model_digest=question.model.digest,
         adaptation_id=UNSET if question.adaptation is None else question.adaptation.id,
+        revision=UNSET if question.adaptation is None else question.adaptation.revision,
         losses=UNSET if outcome is None else losses(outcome.losses),
         status=UNSET if outcome is None else outcome.status.name,
     )
@@ -54,14 +106,21 @@ def losses(values: Sequence[float]) -> np.ndarray:
 
 def time(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = round(seconds * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    """Many answers are of one second: this is most of the work of writing a time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _common(model: Model) -> dict[str, Any]:
     manifest = model.bundle.manifest
     return {
         "name": model.bundle.name,
-        "digest": manifest.digest,
+        "digest": model.digest,
         "family": manifest.family.name,
         "kind": manifest.kind,
         "algorithm": manifest.algorithm,

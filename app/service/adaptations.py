@@ -1,37 +1,91 @@
-"""The life of an adaptation: made, asked, listed, deleted, expired."""
+"""The life of an adaptation: made, asked, extended, undone, listed, deleted, expired."""
 
-import uuid
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from app.errors import Diverged, ExpiredAdaptation, Invalid, UnknownAdaptation, UnknownModel
+from app.errors import Diverged, ExpiredAdaptation, Invalid, KeyReused, UnknownAdaptation, UnknownModel
 from app.learn.adapted import Adapted
-from app.service.engine import UNTOUCHED, Job, Result
+from app.service.assessment import Assessment, Method
+from app.service.batcher import Caller
+from app.service.catalogue import Catalogue
+from app.service.engine import UNTOUCHED, Engine, Job, Result
+from app.service.ids import ids
 from app.service.model import Model
-from app.service.store import Adaptation, Store
+from app.service.record import (
+    CONTENT,
+    KEY,
+    Adaptation,
+    Asked,
+    Change,
+    Revision,
+    Stage,
+    derived,
+    extended,
+    undone,
+    without,
+)
+from app.service.store import Filter, Name, Store
 from app.service.task import Task
+
+T = TypeVar("T")
 
 REMEMBERED_S = 86_400
 """For this long an expired id is answered "expired", and after that "unknown"."""
+SWEEP_S, SWEEP_RECORDS = 30, 1000
+"""So often the expired are removed, and so many at a time."""
 
 
 class Worker(Protocol):
     """What runs jobs: the batcher."""
 
-    async def submit(self, job: Job) -> Result:
+    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job."""
 
+    async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
+        """Run jobs together."""
 
-@dataclass(frozen=True, eq=False)
+    async def call(self, work: Callable[[], T]) -> T:
+        """Call a function where the jobs run."""
+
+
+@dataclass(eq=False, slots=True)
+class Wanted:
+    """An adaptation that a client wants.
+
+    inputs, targets: float32 [example, feature] and [example, target]
+    ttl_s: how long it lives; None for the setting
+    pinned: whether it stays with this bundle when there is a newer one; None for the setting
+    key: what the client calls this request, so that a repeat of it is recognised
+    reuse: whether another adaptation of the same content, wanted in the same way, will do
+    """
+
+    owner: str
+    model: Model
+    inputs: np.ndarray
+    targets: np.ndarray
+    asked: Asked
+    ttl_s: int | None = None
+    label: str | None = None
+    pinned: bool | None = None
+    assess: Method | None = None
+    key: str | None = None
+    reuse: bool = False
+
+
+@dataclass(eq=False, slots=True)
 class Question:
     """Queries, float32 [query, feature], and what is to answer them.
 
-    With an adaptation, that one (`task` is then its own); with a task alone, a passing adaptation to it; with neither,
-    the initialization itself.
+    With an adaptation, that one; with a task, a passing adaptation to it; with neither, the initialization itself.
     """
 
     model: Model
@@ -40,7 +94,7 @@ class Question:
     adaptation: Adaptation | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Answer:
     """predictions: float32 [query, target]; adapted: what came of the inner loop, where it had to run."""
 
@@ -49,67 +103,93 @@ class Answer:
     adapted: Adapted | None
 
 
+@dataclass(frozen=True)
+class Policy:
+    """What the server decides where a client does not.
+
+    ttl_s: how long an adaptation lives
+    pinned: whether it stays with its bundle when there is a newer one
+    support: the most examples of an adaptation
+    """
+
+    ttl_s: int
+    pinned: bool
+    support: int
+
+
 class Adaptations:
-    """All that a route may ask for. Methods raise RequestError for what the client has to change."""
+    """All that a route may ask for. Methods raise RequestError for what the client has to change.
+
+    `owner` is whose the adaptations are; those of others do not exist for it.
+    """
 
     def __init__(
-        self, models: Mapping[str, Model], worker: Worker, store: Store, ttl_s: int, clock: Callable[[], float]
+        self,
+        catalogue: Catalogue,
+        engine: Engine,
+        worker: Worker,
+        store: Store,
+        policy: Policy,
+        clock: Callable[[], float],
     ) -> None:
-        """ttl_s: how long an adaptation lives that does not say; clock: seconds since the epoch."""
-        self._models = models
+        """clock: seconds since the epoch."""
+        self._catalogue = catalogue
+        self._engine = engine
         self._worker = worker
         self._store = store
-        self._ttl_s = ttl_s
+        self._policy = policy
         self._clock = clock
+        self._ids = ids(clock)
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def model(self, name: str) -> Model:
-        """The model of that name. Raises UnknownModel."""
-        if name not in self._models:
-            raise UnknownModel(name, sorted(self._models))
-        return self._models[name]
+    async def adapt(self, wanted: Wanted, caller: Caller | None = None) -> Adaptation:
+        """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
+        if wanted.key is None and not wanted.reuse:
+            return await self._adapt(wanted, (), caller)
+        async with self._repeated(wanted) as (names, found):
+            return found or await self._adapt(wanted, names, caller)
 
-    async def adapt(self, model: Model, task: Task, ttl_s: int | None, label: str | None) -> Adaptation:
-        """Adapt to a task and keep the record. Raises Diverged, and keeps nothing then."""
-        new_id = uuid.uuid4().hex
-        result = _not_diverged(await self._worker.submit(Job(model.bundle.name, new_id, task, queries=None)))
-        adapted = result.adapted
-        assert adapted is not None, "the key is new, so the inner loop has run"
-        now = self._clock()
-        manifest = model.bundle.manifest
-        adaptation = Adaptation(
-            id=new_id,
-            model=model.bundle.name,
-            model_digest=manifest.digest,
-            kind=manifest.kind,
-            task=task,
-            losses=adapted.losses,
-            status=adapted.status,
-            label=label,
-            created_at=now,
-            expires_at=now + (self._ttl_s if ttl_s is None else ttl_s),
-        )
-        await self._store.forget_expired(now - REMEMBERED_S)
-        await self._store.put(adaptation)
-        return adaptation
+    async def stream(self, wanted: Wanted) -> AsyncGenerator[float | Adaptation]:
+        """Adapt step by step: each support loss as soon as it is known, and at last the record, which is kept then.
 
-    async def predict(self, question: Question) -> Answer:
+        Whoever stops to iterate cancels what is left. Raises what `adapt` raises.
+        """
+        async with self._repeated(wanted) as (names, found):
+            if found is not None:
+                yield found
+                return
+            new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
+            task = Task(wanted.inputs, wanted.targets, steps, rate)
+            assessed = None if wanted.assess is None else Assessment(wanted.model, task, wanted.assess)
+            walk = self._engine.walk(Job(wanted.model, (new_id, 1), task))
+            while isinstance(event := await self._worker.call(partial(next, walk)), float):
+                yield event
+            adapted = _usable(event)
+            quality = None if assessed is None else assessed.quality(await self._worker.submit_all(assessed.jobs))
+            yield await self._keep(wanted, new_id, task, adapted, quality, names)
+
+    async def predict(self, question: Question, caller: Caller | None = None) -> Answer:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
-        if question.adaptation is not None:
-            key: Hashable = question.adaptation.id
+        adaptation, task = question.adaptation, question.task
+        if adaptation is not None:
+            key: Hashable = (adaptation.id, adaptation.revision)
+            task = adaptation.task
         else:
-            key = UNTOUCHED if question.task is None else object()
-        keep = question.adaptation is not None
-        job = Job(question.model.bundle.name, key, question.task, question.queries, keep)
-        result = _not_diverged(await self._worker.submit(job))
-        assert result.predictions is not None, "a job with queries that has not diverged has predictions"
-        bad = np.flatnonzero(~np.isfinite(result.predictions).all(axis=1))
-        if bad.size:
-            raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad[0]}]")
-        return Answer(question, result.predictions, result.adapted)
+            key = UNTOUCHED if task is None else object()
+        job = Job(question.model, key, task, question.queries, keep=adaptation is not None)
+        result = await self._worker.submit(job, caller)
+        if result.adapted is not None:
+            _usable(result.adapted)
+        predictions = result.predictions
+        assert predictions is not None, "a job with queries that has not diverged has predictions"
+        if not np.isfinite(predictions).all():
+            bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
+            raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
+        return Answer(question, predictions, result.adapted)
 
-    async def get(self, id: str) -> Adaptation:
+    async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
-        adaptation = await self._store.get(id)
+        adaptation = await self._store.get(owner, id)
         now = self._clock()
         if adaptation is None or adaptation.expires_at + REMEMBERED_S <= now:
             raise UnknownAdaptation(id)
@@ -117,18 +197,218 @@ class Adaptations:
             raise ExpiredAdaptation(id, datetime.fromtimestamp(adaptation.expires_at, UTC))
         return adaptation
 
-    async def newest(self, limit: int) -> Sequence[Adaptation]:
-        """At most `limit` adaptations that are alive, the newest first."""
-        return await self._store.newest(limit, self._clock())
+    async def current(
+        self, owner: str, id: str, pinned: bool | None = None, caller: Caller | None = None
+    ) -> tuple[Adaptation, Model]:
+        """A record with the model that serves it: derived again, as a revision, where there is a newer bundle.
 
-    async def delete(self, id: str) -> None:
+        pinned: whether the bundle it was derived with will do as long as it is there; None: as the adaptation says
+        """
+        adaptation = await self.get(owner, id)
+        model = self.model_of(adaptation, pinned)
+        if model.digest != adaptation.digest:
+            adaptation = await self._change(owner, id, Change.rederived, lambda old: old, caller=caller)
+            model = self.model_of(adaptation, pinned)
+        return adaptation, model
+
+    def named(self, model: str) -> Model:
+        """The model of that name. Raises UnknownModel."""
+        return self._catalogue.named(model)
+
+    def model_of(self, adaptation: Adaptation, pinned: bool | None = None) -> Model:
+        """The model that serves an adaptation. Raises UnknownModel."""
+        pinned = adaptation.pinned if pinned is None else pinned
+        return self._catalogue.serving(adaptation.model, adaptation.digest, pinned)
+
+    async def extend(
+        self, owner: str, id: str, inputs: np.ndarray, targets: np.ndarray, caller: Caller | None = None
+    ) -> Adaptation:
+        """Adapt to more examples besides: the same as adapting to all of them at once. Raises Diverged."""
+
+        def change(old: Adaptation) -> Adaptation:
+            if old.support_size + len(inputs) > self._policy.support:
+                most = f"at most {self._policy.support} examples, got {len(inputs)} besides {old.support_size}"
+                raise Invalid(most, "inputs")
+            return extended(old, inputs, targets)
+
+        return await self._change(owner, id, Change.extended, change, caller=caller)
+
+    async def forget(self, owner: str, id: str, number: int, caller: Caller | None = None) -> Adaptation:
+        """Adapt without one example, which leaves every revision and the store for good.
+
+        Raises UnknownExample and LastExample. It is forgotten also where the inner loop diverges without it.
+        """
+        return await self._change(owner, id, Change.forgot, partial(without, number=number), number, caller)
+
+    async def undo(self, owner: str, id: str, caller: Caller | None = None) -> Adaptation:
+        """Adapt without the examples that came last. Raises NothingToUndo."""
+        return await self._change(owner, id, Change.undone, undone, caller=caller)
+
+    async def weights(self, owner: str, id: str) -> tuple[Adaptation, dict[str, np.ndarray]]:
+        """The record, and all parameters of its adapted network by name."""
+        adaptation, model = await self.current(owner, id)
+        key = (adaptation.id, adaptation.revision)
+        result = await self._worker.submit(Job(model, key, adaptation.task, weights=True))
+        if result.adapted is not None:
+            _usable(result.adapted)
+        assert result.weights is not None, "an adaptation that has not diverged has weights"
+        return adaptation, result.weights
+
+    async def page(self, owner: str, filter: Filter, limit: int, before: str | None) -> Sequence[Adaptation]:
+        """At most `limit` adaptations that are alive, the newest first, and older than the one with the id `before`."""
+        return await self._store.page(owner, filter, limit, before, self._clock())
+
+    async def delete(self, owner: str, id: str) -> None:
         """Remove an adaptation. Raises UnknownAdaptation and ExpiredAdaptation."""
-        await self.get(id)
-        await self._store.delete(id)
+        adaptation = await self.get(owner, id)
+        if not await self._store.delete(owner, id):
+            raise UnknownAdaptation(id)
+        await self._drop(adaptation)
+
+    async def sweep(self) -> None:
+        """Remove what expired so long ago that its id need not be remembered, again and again."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            while await self._store.sweep(self._clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
+                pass
+
+    async def _adapt(self, wanted: Wanted, names: Sequence[Name], caller: Caller | None) -> Adaptation:
+        new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
+        task = Task(wanted.inputs, wanted.targets, steps, rate)
+        job = Job(wanted.model, (new_id, 1), task)
+        if wanted.assess is None:
+            result, quality = await self._worker.submit(job, caller), None
+        else:
+            assessed = Assessment(wanted.model, task, wanted.assess)
+            result, *others = await self._worker.submit_all([job, *assessed.jobs], caller)
+            quality = assessed.quality(others)
+        assert result.adapted is not None, "the key is new, so the inner loop has run"
+        return await self._keep(wanted, new_id, task, _usable(result.adapted), quality, names)
+
+    async def _keep(
+        self,
+        wanted: Wanted,
+        id: str,
+        task: Task,
+        adapted: Adapted,
+        quality: Mapping[str, Any] | None,
+        names: Sequence[Name],
+    ) -> Adaptation:
+        """Store the record of what came of it; if the same request was faster elsewhere, that one's record counts."""
+        now, size = self._clock(), len(task.inputs)
+        adaptation = Adaptation(
+            id=id,
+            owner=wanted.owner,
+            model=wanted.model.bundle.name,
+            kind=wanted.model.bundle.manifest.kind,
+            asked=wanted.asked,
+            steps=task.steps,
+            learning_rate=task.learning_rate,
+            stages=(Stage(1, np.arange(size, dtype=np.int32), task.inputs, task.targets),),
+            next_example=size,
+            history=(Revision(1, Change.adapted, size, wanted.model.digest, now),),
+            losses=adapted.losses,
+            status=adapted.status,
+            created_at=now,
+            expires_at=now + (self._policy.ttl_s if wanted.ttl_s is None else wanted.ttl_s),
+            label=wanted.label,
+            pinned=self._policy.pinned if wanted.pinned is None else wanted.pinned,
+            quality=quality,
+            names=tuple(name.name for name in names),
+        )
+        taken = await self._store.put(adaptation, names, now)
+        return adaptation if taken is None else await self.get(wanted.owner, taken.id)
+
+    @asynccontextmanager
+    async def _repeated(self, wanted: Wanted) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
+        """The names of a request, and what an earlier one of these names has made; others of them wait meanwhile."""
+        names = _names(wanted)
+        async with AsyncExitStack() as held:
+            for name in names:
+                lock = self._locks.setdefault((wanted.owner, name.name), asyncio.Lock())
+                await held.enter_async_context(lock)
+            yield names, await self._found(wanted, names)
+
+    async def _found(self, wanted: Wanted, names: Sequence[Name]) -> Adaptation | None:
+        for name in names:
+            taken = await self._store.named(wanted.owner, name.name, self._clock())
+            if taken is None:
+                continue
+            if taken.name.fingerprint != name.fingerprint:
+                raise KeyReused(str(wanted.key))
+            return await self.get(wanted.owner, taken.id)
+        return None
+
+    async def _change(
+        self,
+        owner: str,
+        id: str,
+        change: Change,
+        changed: Callable[[Adaptation], Adaptation],
+        forgotten: int | None = None,
+        caller: Caller | None = None,
+    ) -> Adaptation:
+        """Derive a changed record and store it as the next revision; if another change was faster, on top of that."""
+        while True:
+            old = await self.get(owner, id)
+            # whoever asks for a newer bundle gets it; every other change stays with a pinned one
+            model = self.model_of(old, False if change is Change.rederived else None)
+            new = changed(old)
+            if model.digest != old.digest:
+                steps, rate = settings(old.asked, model)
+                new = replace(new, steps=steps, learning_rate=rate)
+            elif change is Change.rederived:
+                return old
+            # not cached: until it is stored, its revision may become another's
+            result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
+            assert result.adapted is not None, "the key is new, so the inner loop has run"
+            if change is not Change.forgot:
+                _usable(result.adapted)
+            new = derived(new, result.adapted, change, model.digest, self._clock(), forgotten)
+            if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
+                await self._drop(old)
+                return new
+
+    async def _drop(self, adaptation: Adaptation) -> None:
+        """Free the slot of fast weights that nobody will ask for."""
+        try:
+            model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
+        except UnknownModel:
+            return
+        await self._worker.call(partial(self._engine.drop, model, (adaptation.id, adaptation.revision)))
 
 
-def _not_diverged(result: Result) -> Result:
-    """The same result. Raises Diverged where the inner loop came to nothing that can be used."""
-    if result.adapted is not None and not result.adapted.status.usable:
-        raise Diverged(result.adapted.status.value, result.adapted.losses)
-    return result
+def settings(asked: Asked, model: Model) -> tuple[int, float]:
+    """The steps and the rate for a model: as asked, within its bounds, or its defaults."""
+    bounds = model.bundle.manifest.inner_loop
+    steps, rate = asked
+    return (
+        bounds.steps if steps is None else min(steps, bounds.max_steps),
+        bounds.learning_rate if rate is None else min(rate, bounds.max_learning_rate),
+    )
+
+
+def _names(wanted: Wanted) -> list[Name]:
+    """What a request is recognised by, in one order always."""
+    content = hashlib.blake2b(digest_size=16)
+    for part in (wanted.inputs, wanted.targets):
+        content.update(repr(part.shape).encode() + part.tobytes())
+    content.update(repr(wanted.asked).encode())
+    names = []
+    if wanted.reuse:
+        whole = content.copy()
+        whole.update(wanted.model.digest.encode())
+        names.append(Name(CONTENT + whole.hexdigest(), b""))
+    if wanted.key is not None:
+        # by the model's name: a newer bundle does not make another request of it
+        rest = (wanted.model.bundle.name, wanted.ttl_s, wanted.label, wanted.pinned, wanted.assess, wanted.reuse)
+        content.update(repr(rest).encode())
+        names.append(Name(KEY + wanted.key, content.digest()))
+    return names
+
+
+def _usable(adapted: Adapted) -> Adapted:
+    """The same. Raises Diverged where the inner loop came to nothing that can be used."""
+    if not adapted.status.usable:
+        raise Diverged(adapted.status.value, adapted.losses)
+    return adapted

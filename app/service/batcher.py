@@ -1,68 +1,202 @@
 """One worker per device: when idle it takes all that is queued, and nothing ever waits for a batch to fill."""
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
-from app.errors import Overloaded
+from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.engine import Job, Result
+from app.service.task import MOST_TASKS
 
-Item = tuple[Job, asyncio.Future[Result]]
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+QUICK_S = 0.005
+"""Work that takes less runs on the event loop itself. Handing it to a thread and back costs more: both want the
+interpreter's lock, and each waits for the other (`service_tests/benchmarks/results/adapt_http.json`)."""
+
+
+class Runner(Protocol):
+    """What does the work: the engine."""
+
+    def run(self, jobs: Sequence[Job]) -> list[Result]:
+        """Run jobs together."""
+
+    def seconds(self, jobs: Sequence[Job]) -> float:
+        """How long that may take."""
+
+
+class Caller(Protocol):
+    """Who waits for an answer."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When the answer is of no use any more, by the event loop's clock."""
+
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+
+
+class Gone(InnerloopError):
+    """Nobody waits for the answer any more, so no work was spent on it."""
+
+
+class _Item:
+    """Work that waits: a job, or a call that needs the device for itself."""
+
+    __slots__ = ("call", "caller", "future", "job")
+
+    def __init__(
+        self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None, future: asyncio.Future[Any]
+    ) -> None:
+        self.job = job
+        self.call = call
+        self.caller = caller
+        self.future = future
 
 
 class Batcher:
-    """Queues jobs for `run`, which gets many at once on a thread of its own.
+    """Queues jobs for the runner, which gets many at once: on the event loop if they are quick, else on a thread.
 
     Use it as an async context manager: leaving it finishes what was accepted.
     """
 
-    def __init__(self, run: Callable[[Sequence[Job]], list[Result]], capacity: int) -> None:
-        """capacity: jobs that may wait; one more raises Overloaded."""
-        self._run = run
+    def __init__(self, runner: Runner, capacity: int, capacity_bytes: int) -> None:
+        """capacity, capacity_bytes: jobs that may wait, and bytes of their arrays; more raises Overloaded."""
+        self._runner = runner
         self._capacity = capacity
-        self._waiting: list[Item] = []
-        self._wake = asyncio.Event()
+        self._capacity_bytes = capacity_bytes
+        self._waiting: deque[_Item] = deque()
+        self._waiting_bytes = 0
+        self._busy = False
         self._closing = False
+        self._idle = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Batcher":
-        self._worker = asyncio.create_task(self._work())
+        self._loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         self._closing = True
-        self._wake.set()
-        if self._worker is not None:
-            await self._worker
+        if self._busy:
+            await self._idle.wait()
         self._thread.shutdown()
 
-    async def submit(self, job: Job) -> Result:
-        """Run a job in the next batch. Raises Overloaded, at once, where too many wait or the server shuts down."""
+    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
+        """Run a job in the next batch.
+
+        Raises Overloaded, at once, where too many wait or the server shuts down; DeadlinePassed where the caller's
+        deadline passes first; Gone where the caller has left.
+        """
+        self._accept(1, job.bytes)
+        result: Result = await self._wait(self._queue(job, None, caller), caller)
+        return result
+
+    async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
+        """Run jobs in one batch, as far as it holds them. Raises what `submit` raises, for all of them."""
+        self._accept(len(jobs), sum(job.bytes for job in jobs))
+        results: list[Result] = await asyncio.gather(
+            *(self._wait(self._queue(job, None, caller), caller) for job in jobs)
+        )
+        return results
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Call a function while nothing else runs on the device. It is no request of its own, and so never refused."""
+        result: T = await self._queue(None, work, None)
+        return result
+
+    def _accept(self, count: int, size: int) -> None:
         if self._closing:
             raise Overloaded("the server is shutting down; try again on another one")
-        if len(self._waiting) >= self._capacity:
+        if len(self._waiting) + count > max(self._capacity, count):
             raise Overloaded(f"{self._capacity} requests are waiting already; try again in a second")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, future))
-        self._wake.set()
-        return await future
+        if self._waiting and self._waiting_bytes + size > self._capacity_bytes:
+            raise Overloaded(f"{self._capacity_bytes} bytes are waiting already; try again in a second")
 
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting or not self._closing:
-            await self._wake.wait()
-            self._wake.clear()
-            batch = [(job, future) for job, future in self._waiting if not future.done()]  # done: the client left
-            self._waiting = []
-            if not batch:
+    def _queue(self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None) -> asyncio.Future[Any]:
+        future = self._loop.create_future()
+        self._waiting.append(_Item(job, call, caller, future))
+        if job is not None:
+            self._waiting_bytes += job.bytes
+        if not self._busy:
+            self._busy = True
+            # not at once: whatever else this round of the event loop has read comes along
+            self._loop.call_soon(self._turn)
+        return future
+
+    async def _wait(self, future: asyncio.Future[T], caller: Caller | None) -> T:
+        if caller is None or caller.deadline is None:
+            return await future
+        try:
+            async with asyncio.timeout_at(caller.deadline):
+                return await future
+        except TimeoutError:
+            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was there") from None
+
+    def _take(self) -> list[_Item]:
+        """What to do next: jobs for one batch, or one call. Whoever has left or is too late is dropped here."""
+        batch: list[_Item] = []
+        now = self._loop.time()
+        while self._waiting and len(batch) < MOST_TASKS and not (batch and self._waiting[0].call):
+            item = self._waiting.popleft()
+            if item.job is not None:
+                self._waiting_bytes -= item.job.bytes
+            if item.future.done():
                 continue
-            running = loop.run_in_executor(self._thread, self._run, [job for job, _ in batch])
-            (outcome,) = await asyncio.gather(running, return_exceptions=True)
-            for index, (_, future) in enumerate(batch):
-                if future.done():
+            if item.caller is not None:
+                if item.caller.deadline is not None and item.caller.deadline <= now:
+                    item.future.set_exception(DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"))
                     continue
-                if isinstance(outcome, BaseException):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome[index])
+                if item.caller.gone():
+                    item.future.set_exception(Gone("the client has left"))
+                    continue
+            batch.append(item)
+            if item.call is not None:
+                break
+        return batch
+
+    def _turn(self) -> None:
+        batch = self._take()
+        if not batch:
+            self._rest()
+            return
+        jobs = [item.job for item in batch if item.job is not None]
+        if jobs and self._runner.seconds(jobs) < QUICK_S:
+            self._settle(batch, self._attempt(batch))
+        else:
+            attempt = self._loop.run_in_executor(self._thread, self._attempt, batch)
+            attempt.add_done_callback(lambda done: self._settle(batch, done.result()))
+
+    def _attempt(self, batch: list[_Item]) -> list[Any]:
+        """The outcome of each: its result, or the exception to raise."""
+        try:
+            if batch[0].call is not None:
+                return [batch[0].call()]
+            return list(self._runner.run([item.job for item in batch if item.job is not None]))
+        except Exception as error:  # it is raised again where the caller waits
+            if len(batch) == 1:
+                return [error]
+            log.exception("a batch of %d failed; each is tried alone", len(batch))
+            return [outcome for item in batch for outcome in self._attempt([item])]
+
+    def _settle(self, batch: list[_Item], outcomes: list[Any]) -> None:
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if item.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                item.future.set_exception(outcome)
+            else:
+                item.future.set_result(outcome)
+        if self._waiting:
+            self._loop.call_soon(self._turn)
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._busy = False
+        if self._closing:
+            self._idle.set()

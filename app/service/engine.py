@@ -1,10 +1,13 @@
 """The engine: any mix of adapting and predicting on one device, fused by model.
 
-It runs on one thread, the batcher's. It knows no HTTP, no store and no clock.
+One thread at a time runs it. It knows no HTTP, no store and no clock.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,61 +21,119 @@ UNTOUCHED = None
 """The key of the initialization itself."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Job:
     """Adapt to `task` unless its fast weights are cached under `key`, then answer `queries`.
 
-    key: under which the fast weights are cached; an adaptation's id, or anything unique
+    key: under which the fast weights are cached; an adaptation with its revision, or anything unique
     task: None for the initialization itself, whose key is UNTOUCHED
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
+    weights: whether the result holds the parameters
     """
 
-    model: str
+    model: Model
     key: Hashable
     task: Task | None
-    queries: np.ndarray | None
+    queries: np.ndarray | None = None
     keep: bool = True
+    weights: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of its arrays."""
+        size = 0 if self.task is None else self.task.inputs.nbytes + self.task.targets.nbytes
+        return size if self.queries is None else size + self.queries.nbytes
+
+    @property
+    def rows(self) -> int:
+        """Rows that the network has to see at most: the measure of its work."""
+        rows = 1 if self.task is None else len(self.task.inputs) * (self.task.steps + 1)
+        return rows if self.queries is None else rows + len(self.queries)
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+class Result(NamedTuple):
     """adapted: what came of the inner loop, None where it did not have to run.
 
     predictions: float32 [query, target]; None where none were asked for, or where `adapted` is not usable
+    weights: the parameters by name, where they were asked for
     """
 
     adapted: Adapted | None
     predictions: np.ndarray | None
+    weights: dict[str, np.ndarray] | None
+
+
+class _Held:
+    """What the engine holds of one model: fast weights, and how long it took by the size of the work."""
+
+    def __init__(self, model: Model, cache_bytes: int) -> None:
+        # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
+        self.fast = FastWeights(model.untouched, cache_bytes, least=2 * MOST_TASKS)
+        self.took: dict[int, float] = {}
 
 
 class Engine:
-    """Runs jobs; holds the fast weights of each model in a cache of about `cache_bytes`."""
+    """Runs jobs; holds the fast weights of each model in a cache of about `cache_bytes`, as long as the model lives."""
 
-    def __init__(self, models: Mapping[str, Model], cache_bytes: int) -> None:
-        self._models = models
-        # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
-        least = 2 * MOST_TASKS
-        self._fast = {name: FastWeights(model.untouched, cache_bytes, least) for name, model in models.items()}
+    def __init__(self, cache_bytes: int) -> None:
+        self._cache_bytes = cache_bytes
+        self._models: WeakKeyDictionary[Model, _Held] = WeakKeyDictionary()
+
+    def _held(self, model: Model) -> _Held:
+        held = self._models.get(model)
+        if held is None:
+            held = self._models[model] = _Held(model, self._cache_bytes)
+        return held
+
+    def seconds(self, jobs: Sequence[Job]) -> float:
+        """How long they may take, by what work of that size took before; infinity where there was none."""
+        rows: dict[Model, int] = {}
+        for job in jobs:
+            rows[job.model] = rows.get(job.model, 0) + job.rows
+        return sum(self._held(model).took.get(_size(some), float("inf")) for model, some in rows.items())
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
+        by_model: dict[Model, list[int]] = {}
+        for index, job in enumerate(jobs):
+            by_model.setdefault(job.model, []).append(index)
         results: dict[int, Result] = {}
-        for name in {job.model for job in jobs}:
-            mine = [index for index, job in enumerate(jobs) if job.model == name]
+        for model, mine in by_model.items():
+            held, started = self._held(model), perf_counter()
             for start in range(0, len(mine), MOST_TASKS):
                 some = mine[start : start + MOST_TASKS]
-                results |= zip(some, self._run_model(name, [jobs[index] for index in some]), strict=True)
+                results |= zip(some, self._run_model(model, held.fast, [jobs[index] for index in some]), strict=True)
+            size, took = _size(sum(jobs[index].rows for index in mine)), perf_counter() - started
+            held.took[size] = 0.8 * held.took.get(size, took) + 0.2 * took
         return [results[index] for index in range(len(jobs))]
 
-    def _run_model(self, name: str, jobs: Sequence[Job]) -> list[Result]:
-        model, fast = self._models[name], self._fast[name]
+    def walk(self, job: Job) -> Iterator[float | Adapted]:
+        """Adapt step by step: each support loss as soon as it is known, and at last what came of it.
+
+        The fast weights are cached then, if they are usable.
+        """
+        assert job.task is not None, "the initialization takes no steps"
+        state, adapted = yield from job.model.walk(job.task)
+        if adapted.status.usable:
+            self._held(job.model).fast.put([job.key], [0], state)
+        yield adapted
+
+    def drop(self, model: Model, key: Hashable) -> None:
+        """Forget the fast weights under a key, if there are any."""
+        self._held(model).fast.drop(key)
+
+    def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         adapted = self._derive(model, fast, {job.key: job.task for job in jobs if not fast.touch(job.key)})
         predictions = self._predict(model, fast, jobs)
+        results = [
+            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
+            for index, job in enumerate(jobs)
+        ]
         for job in jobs:
             if not job.keep:
                 fast.drop(job.key)
-        return [Result(adapted.get(job.key), predictions.get(index)) for index, job in enumerate(jobs)]
+        return results
 
     def _derive(
         self, model: Model, fast: FastWeights, missing: Mapping[Hashable, Task | None]
@@ -100,3 +161,13 @@ class Engine:
             states = fast.gather(keys if len(keys) > 1 else keys * 2)  # `pad` makes at least two
             predictions |= zip(indices, model.predict(states, queries), strict=True)
         return predictions
+
+    def _weights(self, model: Model, fast: FastWeights, job: Job) -> dict[str, np.ndarray] | None:
+        if not job.weights or job.key not in fast:
+            return None
+        return model.parameters(fast.gather([job.key]))
+
+
+def _size(rows: int) -> int:
+    """The class of work that takes about as long: the next power of two."""
+    return rows.bit_length()

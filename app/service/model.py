@@ -1,7 +1,7 @@
 """A bundle on a device: many tasks adapted, and many queries answered, in one fused call."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
-from app.learn.inner import Examples, InnerLoop, State, adapt, batched, stack
+from app.learn.inner import Examples, InnerLoop, State, adapt, batched, stack, trajectory
 from app.service.task import Task, pad, real_rows
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,11 @@ class Model:
         """What serves: over many tasks, compiled once `compile` is done."""
 
     @property
+    def digest(self) -> str:
+        """Of its bundle."""
+        return self.bundle.manifest.digest
+
+    @property
     def compiled(self) -> bool:
         """Whether the compiled inner loop serves."""
         return self.inner is not self._eager
@@ -64,12 +69,7 @@ class Model:
     @torch.no_grad()
     def adapt(self, tasks: Sequence[Task]) -> tuple[State, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, stacked, padding behind, and what came of each."""
-        inputs, targets = pad([task.inputs for task in tasks]), pad([task.targets for task in tasks])
-        mask = real_rows([len(task.inputs) for task in tasks])
-        padding = len(inputs) - len(tasks)
-        rate = torch.tensor([task.learning_rate for task in tasks] + [0.0] * padding, device=self.device)
-        steps = torch.tensor([task.steps for task in tasks] + [0] * padding, device=self.device)
-        support = Examples(*(part.to(self.device) for part in (inputs, targets, mask)))
+        support, rate, steps = self._batch(tasks)
         longest = max(task.steps for task in tasks)
         states, losses = adapt(self.inner, self.meta, support, rate, steps, longest)
         untouched_loss = self.bundle.manifest.untouched_loss
@@ -78,6 +78,33 @@ class Model:
             taken = tuple(row[: task.steps + 1])
             outcomes.append(Adapted(taken, judge(taken, untouched_loss)))
         return states, outcomes
+
+    def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
+        """Support sets, rates and steps of tasks, padded."""
+        inputs, targets = pad([task.inputs for task in tasks]), pad([task.targets for task in tasks])
+        mask = real_rows([len(task.inputs) for task in tasks])
+        padding = len(inputs) - len(tasks)
+        rate = torch.tensor([task.learning_rate for task in tasks] + [0.0] * padding, device=self.device)
+        steps = torch.tensor([task.steps for task in tasks] + [0] * padding, device=self.device)
+        return Examples(*(part.to(self.device) for part in (inputs, targets, mask))), rate, steps
+
+    @torch.no_grad()
+    def walk(self, task: Task) -> Generator[float, None, tuple[State, Adapted]]:
+        """Run the inner loop on one task, step by step: yield each support loss as soon as it is known.
+
+        Returns the state, stacked as from `adapt`, and what came of the task.
+        """
+        support, rate, steps = self._batch([task])
+        losses = []
+        for states, loss in trajectory(self.inner, self.meta, support, rate, steps, task.steps):  # noqa: B007
+            losses.append(loss[0].item())
+            yield losses[-1]
+        return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
+
+    def parameters(self, states: State) -> dict[str, np.ndarray]:
+        """All parameters of the network by name, after the first of the stacked states."""
+        fast = {name: value[0] for name, value in states.fast.items()}
+        return {name: value.cpu().numpy() for name, value in (self.meta | fast).items()}
 
     @torch.no_grad()
     def predict(self, states: State, queries: Sequence[np.ndarray]) -> list[np.ndarray]:

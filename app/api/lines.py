@@ -1,0 +1,43 @@
+"""Many requests in one: application/x-ndjson, a body a line, an answer a line, in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from itertools import islice
+
+from fastapi.responses import StreamingResponse
+
+from app import schemas
+from app.api.bodies import Sent
+from app.api.codec import JSON, NDJSON
+from app.api.problems import problem
+from app.errors import InnerloopError
+from app.service.task import MOST_TASKS
+
+Line = Callable[[Sent], Awaitable[schemas.Answer]]
+"""Answers one line."""
+
+
+def answer_lines(sent: Sent, line: Line) -> StreamingResponse:
+    """Answer each line of a body as if it had come alone; a bad one is answered in its place by a problem document."""
+    return StreamingResponse(_answers(sent, line), HTTPStatus.OK, media_type=NDJSON)
+
+
+async def _answers(sent: Sent, line: Line) -> AsyncIterator[bytes]:
+    lines = enumerate(each for each in sent.body.split(b"\n") if each.strip())
+    # as many at a time as share a fused call: the body waits here and not in the queue, where others would have no room
+    while some := list(islice(lines, MOST_TASKS)):
+        answers = await asyncio.gather(*(_one(_alone(sent, *each), line) for each in some))
+        yield b"".join(JSON.encoder.encode(answer) + b"\n" for answer in answers)
+
+
+def _alone(sent: Sent, index: int, body: bytes) -> Sent:
+    """A line as a request of its own; repeats of the whole are recognised line by line."""
+    return sent._replace(body=body, client=sent.client.numbered(index))
+
+
+async def _one(sent: Sent, line: Line) -> schemas.Answer:
+    try:
+        return await line(sent)
+    except InnerloopError as error:
+        return problem(error)

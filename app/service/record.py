@@ -1,0 +1,184 @@
+"""The record of an adaptation: the truth, from which fast weights can be derived again at any time.
+
+It is a value. A change makes a new record with the next revision; `Store.replace` puts it in the place of the old one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.errors import LastExample, NothingToUndo, UnknownExample
+from app.learn.adapted import Adapted, Status
+from app.service.task import Task
+
+KEY, CONTENT = "key:", "content:"
+"""What the names of a record begin with: those that the client chose, and those that its content makes."""
+
+
+class Stage(NamedTuple):
+    """Examples that were posted together, less those forgotten since.
+
+    revision: the revision that they came with
+    numbers: int32 [example], their numbers within the adaptation; ascending, and never given again
+    inputs: float32 [example, feature]
+    targets: float32 [example, target]
+    """
+
+    revision: int
+    numbers: np.ndarray
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+class Change(Enum):
+    """What made a revision."""
+
+    adapted = "adapted"
+    extended = "extended"
+    forgot = "forgot"
+    undone = "undone"
+    rederived = "rederived"
+
+
+class Revision(NamedTuple):
+    """One line of an adaptation's history.
+
+    support_size: examples after the change
+    digest: of the bundle that it was derived with
+    at: seconds since the epoch
+    forgotten: the number of the example that was forgotten, where that was the change
+    """
+
+    number: int
+    change: Change
+    support_size: int
+    digest: str
+    at: float
+    forgotten: int | None = None
+
+
+class Asked(NamedTuple):
+    """Inner-loop settings that the client chose; None leaves one to the bundle, also to a later one."""
+
+    steps: int | None
+    learning_rate: float | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Adaptation:
+    """The record (module docstring).
+
+    id: 32 hexadecimal digits, unique, and ascending in the order of creation (a UUIDv7)
+    owner: whose it is; nobody else learns of it
+    model: the bundle's name; which one exactly is the digest of the last revision
+    pinned: whether it stays with that bundle for as long as this is there, when there is a newer one of the name
+    steps, learning_rate: those it was derived with
+    losses: the support loss before the first step and after each
+    next_example: the number that the next example gets
+    quality: what assessing found (`app.service.assessment`), of what JSON has
+    names: under which a repeated request finds it (`Name`)
+    created_at, expires_at: seconds since the epoch
+    """
+
+    id: str
+    owner: str
+    model: str
+    kind: str
+    asked: Asked
+    steps: int
+    learning_rate: float
+    stages: tuple[Stage, ...]
+    next_example: int
+    history: tuple[Revision, ...]
+    losses: tuple[float, ...]
+    status: Status
+    created_at: float
+    expires_at: float
+    label: str | None = None
+    pinned: bool = False
+    quality: Mapping[str, Any] | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def revision(self) -> int:
+        """The number of the present revision, from 1 on."""
+        return self.history[-1].number
+
+    @property
+    def digest(self) -> str:
+        """Of the bundle that it was last derived with."""
+        return self.history[-1].digest
+
+    @property
+    def support_size(self) -> int:
+        """Examples that it was derived from."""
+        return self.history[-1].support_size
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The numbers of its examples, int32 [example]."""
+        numbers = [stage.numbers for stage in self.stages]
+        return numbers[0] if len(numbers) == 1 else np.concatenate(numbers)
+
+    @property
+    def task(self) -> Task:
+        """What to derive its fast weights from."""
+        return task_of(self.stages, self.steps, self.learning_rate)
+
+
+def task_of(stages: Sequence[Stage], steps: int, learning_rate: float) -> Task:
+    """The task of these stages."""
+    if len(stages) == 1:
+        return Task(stages[0].inputs, stages[0].targets, steps, learning_rate)
+    inputs = np.concatenate([stage.inputs for stage in stages])
+    return Task(inputs, np.concatenate([stage.targets for stage in stages]), steps, learning_rate)
+
+
+def extended(adaptation: Adaptation, inputs: np.ndarray, targets: np.ndarray) -> Adaptation:
+    """With more examples. It is not derived yet, as with the other changes: `derived` says what came of that."""
+    first, count = adaptation.next_example, len(inputs)
+    numbers = np.arange(first, first + count, dtype=np.int32)
+    stage = Stage(adaptation.revision + 1, numbers, inputs, targets)
+    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + count)
+
+
+def without(adaptation: Adaptation, number: int) -> Adaptation:
+    """Without one example. Raises UnknownExample, and LastExample where no other is left."""
+    known = adaptation.numbers
+    if number not in known:
+        raise UnknownExample(adaptation.id, number)
+    if len(known) == 1:
+        raise LastExample(adaptation.id)
+    stages = []
+    for stage in adaptation.stages:
+        kept = stage.numbers != number
+        if kept.any():
+            # copies: a view would keep the forgotten example in memory
+            stages.append(Stage(stage.revision, stage.numbers[kept], stage.inputs[kept], stage.targets[kept]))
+    return replace(adaptation, stages=tuple(stages))
+
+
+def undone(adaptation: Adaptation) -> Adaptation:
+    """Without the examples that came last. Raises NothingToUndo where only those it began with are left."""
+    if len(adaptation.stages) == 1:
+        raise NothingToUndo(adaptation.id)
+    return replace(adaptation, stages=adaptation.stages[:-1])
+
+
+def derived(
+    adaptation: Adaptation, adapted: Adapted, change: Change, digest: str, at: float, forgotten: int | None = None
+) -> Adaptation:
+    """A changed record once it is derived: with its losses and its next revision, and no longer what a repeat finds."""
+    size = sum(len(stage.numbers) for stage in adaptation.stages)
+    revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten)
+    return replace(
+        adaptation,
+        losses=adapted.losses,
+        status=adapted.status,
+        history=(*adaptation.history, revision),
+        quality=None,
+        names=tuple(name for name in adaptation.names if not name.startswith(CONTENT)),
+    )

@@ -1,0 +1,61 @@
+"""Hot reload: the models folder is read again when it changes or when somebody asks, and no request notices."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from watchfiles import awatch
+
+from app.bundles import load_all
+from app.service.catalogue import Catalogue
+from app.service.model import Model
+
+log = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Keeps a catalogue as the models folder is."""
+
+    def __init__(self, catalogue: Catalogue, folder: Path, compile_all: Callable[[Iterable[Model]], None]) -> None:
+        """compile_all: compiles models, one after another; it may take long, and runs on a thread."""
+        self._catalogue = catalogue
+        self._folder = folder
+        self._compile_all = compile_all
+        self._asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def load(self) -> None:
+        """Serve what the folder holds, eager as yet."""
+        good, refused = load_all(self._folder)
+        self._catalogue.exchange(self._catalogue.new(good), set(good), refused)
+
+    def ask(self) -> None:
+        """Ask for a reload, from any thread or from a signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def run(self) -> None:
+        """Reload whenever it is asked for."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self.reload()
+
+    async def watch(self) -> None:
+        """Ask for a reload whenever a file in the folder changes."""
+        if not self._folder.is_dir():
+            log.warning("%s is not there, so it is not watched: make it and restart, or send SIGHUP", self._folder)
+            return
+        async for _ in awatch(self._folder):
+            self._asked.set()
+
+    async def reload(self) -> None:
+        """Read the folder again. What replaces a bundle takes over when it is compiled, a new name serves at once."""
+        good, refused = await asyncio.to_thread(load_all, self._folder)
+        new = await asyncio.to_thread(self._catalogue.new, good)
+        replacing = [model for name, model in new.items() if name in self._catalogue.models]
+        await asyncio.to_thread(self._compile_all, replacing)
+        self._catalogue.exchange(new, set(good), refused)
+        await asyncio.to_thread(self._compile_all, [model for model in new.values() if model not in replacing])

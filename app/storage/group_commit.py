@@ -1,0 +1,129 @@
+"""Many operations in one transaction: all that arrive while the last one is written share the next.
+
+The event loop hands over once an iteration and is woken once a transaction, so a request costs neither a thread
+switch nor an fsync of its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+MOST_OPERATIONS = 512
+"""In one transaction: bounds what is lost where it fails, and how long the first one waits for the last."""
+
+T = TypeVar("T")
+
+
+class Operation(Generic[T]):
+    """What to do in a transaction; T is what comes of it.
+
+    erases: whether it is done only once nothing is left of what it removed
+    """
+
+    __slots__ = ()
+    erases = False
+
+
+class Transactions(Protocol):
+    """What commits. It is called in one thread only, and never raises."""
+
+    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+        """Do all in one transaction; for each its value, or the exception it is refused with."""
+
+    def erase(self) -> Exception | None:
+        """Leave nothing behind of what was removed; the reason where that fails."""
+
+    def tend(self) -> None:
+        """Housekeeping after a transaction, when its operations have been answered."""
+
+
+class _Waiting(NamedTuple):
+    operation: Operation[Any]
+    future: asyncio.Future[Any]
+
+
+class GroupCommit:
+    """The queue before a thread that commits. It belongs to the event loop that it is made on."""
+
+    def __init__(self, transactions: Transactions, name: str) -> None:
+        self._transactions = transactions
+        self._loop = asyncio.get_running_loop()
+        self._arrived: list[_Waiting] = []
+        self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._stopped = self._loop.create_future()
+        self._thread = Thread(target=self._work, name=name)
+        self._thread.start()
+
+    async def submit(self, operation: Operation[T]) -> T:
+        """Do it; returns when it is committed. Raises what it is refused with."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if not self._arrived:
+            # at the end of this iteration, so that all handlers it resumes are in
+            self._loop.call_soon(self._hand_over)
+        self._arrived.append(_Waiting(operation, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what was submitted, and end the thread."""
+        self._hand_over()
+        self._handed_over.put(None)
+        await self._stopped
+        self._thread.join()
+
+    def _hand_over(self) -> None:
+        if self._arrived:
+            self._handed_over.put(self._arrived)
+            self._arrived = []
+
+    def _work(self) -> None:
+        backlog: deque[_Waiting] = deque()
+        more = True
+        while more or backlog:
+            more = self._receive(backlog) and more
+            # one whose caller has gone away is not begun
+            batch = [backlog.popleft() for _ in range(min(len(backlog), MOST_OPERATIONS))]
+            if batch := [each for each in batch if not each.future.cancelled()]:
+                self._commit(batch)
+        self._loop.call_soon_threadsafe(self._stopped.set_result, None)
+
+    def _receive(self, backlog: deque[_Waiting]) -> bool:
+        """Take all that was handed over, waiting for it where there is nothing to do; False if no more will come."""
+        try:
+            while len(backlog) < MOST_OPERATIONS:
+                arrived = self._handed_over.get(block=not backlog)
+                if arrived is None:
+                    return False
+                backlog.extend(arrived)
+        except Empty:
+            pass
+        return True
+
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
+        outcomes = self._transactions.commit([each.operation for each in batch])
+        answers = list(zip((each.future for each in batch), outcomes, strict=True))
+        erasing = [each.operation.erases and outcome is True for each, outcome in zip(batch, outcomes, strict=True)]
+        if any(erasing):
+            self._answer([answer for answer, erases in zip(answers, erasing, strict=True) if not erases])
+            failure = self._transactions.erase()
+            answers = [
+                (future, failure or True) for (future, _), erases in zip(answers, erasing, strict=True) if erases
+            ]
+        self._answer(answers)
+        self._transactions.tend()
+
+    def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
+        if answers:
+            self._loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _resolve(answers: Iterable[tuple[asyncio.Future[Any], object]]) -> None:
+    for future, outcome in answers:
+        if future.done():  # cancelled meanwhile
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

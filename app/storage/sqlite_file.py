@@ -1,0 +1,151 @@
+"""The file of the sqlite store: locked, brought up to date, its log kept short, and nothing left behind in it."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event, Thread
+
+from app.errors import StoreFailed
+
+log = logging.getLogger(__name__)
+
+FILE = "adaptations.sqlite"
+LOCK = "adaptations.lock"
+CHECKPOINT_BYTES = 4 * 2**20
+"""Written to the log between two checkpoints in the background."""
+LONG_LOG_PAGES = 4096
+"""A log of this many pages of 4 KiB is begun anew as soon as the writer can wait for what is left to copy."""
+WAITS_S = 10
+"""For others that use the file."""
+
+
+def lock(folder: Path) -> int:
+    """Make the folder this server's own; the file descriptor that holds the lock until it is closed.
+
+    The system gives it back when the process ends, however that comes. Raises StoreFailed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"{folder}: {error.strerror}: make it a folder that the server may write to") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreFailed(
+            f"{folder}: another server uses it: give each its own INNERLOOP_STATE_DIR, or use redis for several"
+        ) from error
+    return descriptor
+
+
+def connect(file: Path, fsync: bool) -> sqlite3.Connection:
+    """Open the file. fsync: a commit waits for the disk; without, one survives the process but not the power."""
+    connection = sqlite3.connect(
+        file, timeout=WAITS_S, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    for pragma in (
+        "journal_mode = WAL",
+        f"synchronous = {'FULL' if fsync else 'NORMAL'}",
+        "secure_delete = ON",
+        "wal_autocheckpoint = 0",  # in the background instead: a commit does not wait for it
+        "temp_store = MEMORY",  # no record in a temporary file
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    """Bring an older schema up to date, each step in a transaction of its own. Raises StoreFailed for a newer one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise StoreFailed(
+            f"{FILE} has schema {version}, and this server knows those up to {len(migrations)}: start the newer "
+            "version of the server that wrote it, or give this one another INNERLOOP_STATE_DIR"
+        )
+    for number, script in enumerate(migrations[version:], version + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
+    """What to tell of an error of sqlite: the place and the cure."""
+    full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+    cure = "make room on its disk" if full else "check its disk and its permissions"
+    return StoreFailed(f"{folder / FILE}: {error}: {cure}, then try again")
+
+
+class Log:
+    """The write-ahead log. A thread copies it to the file, with a connection of its own.
+
+    The writer calls `written` and `erase`, both between its transactions.
+    """
+
+    def __init__(self, folder: Path, writer: sqlite3.Connection, copier: sqlite3.Connection) -> None:
+        self._file = folder / f"{FILE}-wal"
+        self._writer = writer
+        self._copier = copier
+        self._bytes = 0
+        self._pages = 0
+        self._due = Event()
+        self._open = True
+        self._thread = Thread(target=self._copy, name="checkpoints")
+        self._thread.start()
+
+    def written(self, size: int) -> None:
+        """Note about how much a transaction wrote."""
+        self._bytes += size
+        if self._bytes > CHECKPOINT_BYTES:
+            self._bytes = 0
+            self._due.set()
+        if self._pages > LONG_LOG_PAGES:
+            # little is left to copy; once nothing is, the next transaction begins the log anew
+            _, pages, copied = _checkpoint(self._writer, "PASSIVE")
+            if pages == copied >= 0:
+                self._pages = 0
+
+    def erase(self) -> None:
+        """Leave nothing in the log, nor on the disk where it was. Raises StoreFailed, OSError and sqlite3.Error."""
+        deadline = time.monotonic() + WAITS_S
+        # it waits for readers, but not for the thread that copies
+        while _checkpoint(self._writer, "RESTART")[0]:
+            if time.monotonic() > deadline:
+                raise StoreFailed(
+                    f"{self._file}: what was removed is still in it: end the other program that reads the database"
+                )
+            time.sleep(0.001)
+        # All of it is in the database now, and nobody reads it here any more.
+        with self._file.open("r+b") as file:
+            file.write(bytes(self._file.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        _checkpoint(self._writer, "TRUNCATE")
+        self._pages = 0
+
+    def close(self) -> None:
+        """End the thread."""
+        self._open = False
+        self._due.set()
+        self._thread.join()
+
+    def _copy(self) -> None:
+        while self._due.wait() and self._open:
+            self._due.clear()
+            try:
+                _, self._pages, _ = _checkpoint(self._copier, "PASSIVE")
+            except sqlite3.Error as error:  # it is tried again, and the log has it all until then
+                log.warning("%s", failed(self._file.parent, error))
+
+
+def _checkpoint(connection: sqlite3.Connection, mode: str) -> tuple[int, int, int]:
+    """Copy the log: whether somebody was in the way, and how many pages it has (-1: unknown) and are copied."""
+    busy, pages, copied = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    return busy, pages, copied

@@ -1,0 +1,328 @@
+"""The tables of the sqlite store, and what is done to them in a transaction. Synchronous; one connection writes."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, groupby, islice
+from typing import Any, NamedTuple, TypeVar
+
+from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.storage.encoding import names_in
+from app.storage.group_commit import Operation
+from app.storage.quota import refusal
+
+MIGRATIONS = (
+    """
+    CREATE TABLE owners (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, records INTEGER NOT NULL, bytes INTEGER NOT NULL
+    );
+    CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    -- Numbered in the order of their coming, so that the bulk is appended, whoever owns it: with (owner, id) for the
+    -- primary key every owner's records would be inserted in a place of their own, and half-fill its pages.
+    CREATE TABLE adaptations (
+        number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL,
+        model INTEGER NOT NULL, label TEXT, expires_at REAL NOT NULL, record BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX by_id ON adaptations (owner, id);
+    CREATE INDEX by_model ON adaptations (owner, model, id);
+    CREATE INDEX by_label ON adaptations (owner, label, id) WHERE label IS NOT NULL;
+    CREATE INDEX by_model_and_label ON adaptations (owner, model, label, id) WHERE label IS NOT NULL;
+    CREATE INDEX by_expiry ON adaptations (expires_at);
+    CREATE TABLE names (
+        owner INTEGER NOT NULL, name TEXT NOT NULL, adaptation INTEGER NOT NULL, fingerprint BLOB NOT NULL,
+        PRIMARY KEY (owner, name)
+    ) WITHOUT ROWID;
+    """,
+)
+"""Each brings the schema from the version that is its place in this list to the next. One that was released stays."""
+
+R = TypeVar("R")
+
+MOST_ROWS = 64
+"""Of one statement: each statement gives the interpreter's lock away, and waits for it again."""
+
+GET = """
+    SELECT record FROM adaptations INDEXED BY by_id
+    WHERE owner = (SELECT number FROM owners WHERE name = ?) AND id = ?"""
+NAMED = """
+    SELECT id, fingerprint FROM names JOIN adaptations ON number = adaptation
+    WHERE names.owner = (SELECT number FROM owners WHERE name = ?) AND names.name = ? AND expires_at > ?"""
+USAGE = "SELECT records, bytes FROM owners WHERE name = ?"
+_PAGE = """
+    SELECT id, record FROM adaptations INDEXED BY {index}
+    WHERE owner = (SELECT number FROM owners WHERE name = :owner) {criteria} AND id < :before AND expires_at > :now
+    ORDER BY id DESC LIMIT :limit"""
+_HOLDERS = """
+    WITH asked (owner, name) AS (VALUES {asked})
+    SELECT names.owner, names.name, id, fingerprint, expires_at
+    FROM asked CROSS JOIN names ON names.owner = asked.owner AND names.name = asked.name
+    JOIN adaptations ON number = adaptation"""
+_EXPIRED = """
+    SELECT adaptations.number, record, name FROM adaptations INDEXED BY by_expiry JOIN owners ON owners.number = owner
+    WHERE expires_at < ? ORDER BY expires_at LIMIT ?"""
+_REPLACE = "UPDATE adaptations SET revision = ?, model = ?, label = ?, expires_at = ?, record = ? WHERE number = ?"
+_REMOVE = "DELETE FROM adaptations WHERE number IN {numbers}"
+_NEW_USAGE = "ON CONFLICT (number) DO UPDATE SET records = excluded.records, bytes = excluded.bytes"
+_OF_MODEL = "AND model = (SELECT number FROM models WHERE name = :model)"
+_OF_LABEL = "AND label = :label"
+
+
+def page_query(filter: Filter) -> str:
+    """The query of a page; its parameters are :owner, :before, :now, :limit, and :model and :label of the filter."""
+    match filter:
+        case (None, None):
+            return _PAGE.format(index="by_id", criteria="")
+        case (_, None):
+            return _PAGE.format(index="by_model", criteria=_OF_MODEL)
+        case (None, _):
+            return _PAGE.format(index="by_label", criteria=_OF_LABEL)
+        case _:
+            return _PAGE.format(index="by_model_and_label", criteria=f"{_OF_MODEL} {_OF_LABEL}")
+
+
+@dataclass(slots=True)
+class Row:
+    """A record as the tables have it."""
+
+    owner: str
+    id: bytes
+    revision: int
+    model: str
+    label: str | None
+    expires_at: float
+    record: bytes
+
+
+@dataclass(slots=True)
+class Put(Operation[Taken | None]):
+    """`Store.put`."""
+
+    row: Row
+    names: Sequence[Name]
+    now: float
+
+
+@dataclass(slots=True)
+class Replace(Operation[bool]):
+    """`Store.replace`. names: those that the new record has."""
+
+    row: Row
+    names: Sequence[str]
+    expected: int
+    erases: bool
+
+
+@dataclass(slots=True)
+class Delete(Operation[bool]):
+    """`Store.delete`."""
+
+    owner: str
+    id: bytes
+    erases: bool = True
+
+
+@dataclass(slots=True)
+class Sweep(Operation[int]):
+    """`Store.sweep`, of a number that one statement can remove."""
+
+    before: float
+    limit: int
+
+
+@dataclass(slots=True)
+class _Owner:
+    """A row of `owners`. None but the one connection writes, so what was read once stays true."""
+
+    number: int
+    name: str
+    records: int
+    bytes: int
+
+
+class _Holder(NamedTuple):
+    """The record that a name belongs to."""
+
+    id: bytes
+    fingerprint: bytes
+    expires_at: float
+
+
+class Tables:
+    """Writes to the tables. After a transaction that was rolled back a new one of these is needed."""
+
+    def __init__(self, connection: sqlite3.Connection, quota: Quota) -> None:
+        self._connection = connection
+        self._quota = quota
+        self._owners: dict[str, _Owner] = {}
+        self._models: dict[str, int] = {}
+        self._changed: set[str] = set()
+        (self._next,) = self._one("SELECT coalesce(max(number), 0) + 1 FROM adaptations")
+        (self._next_owner,) = self._one("SELECT coalesce(max(number), 0) + 1 FROM owners")
+
+    def apply(self, operations: Sequence[Operation[Any]]) -> list[object]:
+        """Do all, within a transaction; for each its value, or the exception it is refused with."""
+        outcomes: list[object] = []
+        for kind, group in groupby(operations, type):
+            if kind is Put:
+                while puts := list(islice(group, MOST_ROWS)):
+                    outcomes += self._put(puts)
+            else:
+                outcomes += map(self._do, group)
+        self._write_usage()
+        return outcomes
+
+    def _do(self, operation: Operation[Any]) -> object:
+        match operation:
+            case Replace():
+                return self._replace(operation)
+            case Delete():
+                return self._delete(operation)
+            case Sweep():
+                return self._sweep(operation)
+        raise TypeError(f"{operation} is no operation of these tables")
+
+    def _put(self, puts: Sequence[Any]) -> list[object]:
+        """Put them, with one statement for each table."""
+        taken = self._taken(puts)
+        outcomes: list[object] = []
+        rows: list[tuple[object, ...]] = []
+        names: list[tuple[object, ...]] = []
+        for put in puts:
+            row, number = put.row, self._next + len(rows)
+            owner = self._owner(row.owner)
+            outcome = self._refused(put, owner, taken)
+            outcomes.append(outcome)
+            if outcome is None:
+                self._charge(owner, 1, len(row.record))
+                rows.append((number, owner.number, row.id, *self._values(row)))
+                for name, fingerprint in put.names:
+                    taken[owner.number, name] = _Holder(row.id, fingerprint, row.expires_at)
+                    names.append((owner.number, name, number, fingerprint))
+        try:
+            self._insert("INSERT INTO adaptations VALUES", rows)
+        except sqlite3.IntegrityError:
+            return self._put_singly(puts, outcomes)
+        self._next += len(rows)
+        self._insert("INSERT OR REPLACE INTO names VALUES", names)
+        return outcomes
+
+    def _put_singly(self, puts: Sequence[Put], outcomes: Sequence[object]) -> list[object]:
+        """Put them after all: an id that is there already fails alone."""
+        for put, outcome in zip(puts, outcomes, strict=True):
+            if outcome is None:
+                self._charge(self._owner(put.row.owner), -1, -len(put.row.record))
+        if len(puts) == 1:
+            return [ValueError(f"an adaptation {puts[0].row.id.hex()!r} is kept already")]
+        return [outcome for put in puts for outcome in self._put([put])]
+
+    def _refused(self, put: Put, owner: _Owner, taken: Mapping[tuple[int, str], _Holder]) -> Taken | Exception | None:
+        for name in put.names:
+            holder = taken.get((owner.number, name.name))
+            if holder is not None and holder.expires_at > put.now:
+                return Taken(holder.id.hex(), Name(name.name, holder.fingerprint))
+        return self._over_quota(owner, 1, len(put.row.record))
+
+    def _taken(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
+        """Who has the names that these are to have, dead or alive."""
+        asked = {(self._owner(put.row.owner).number, name.name) for put in puts for name in put.names}
+        found: dict[tuple[int, str], _Holder] = {}
+        for chunk in _chunks(list(asked)):
+            rows = self._connection.execute(_HOLDERS.format(asked=_rows(2, len(chunk))), list(chain(*chunk)))
+            found |= {(owner, name): _Holder(*holder) for owner, name, *holder in rows.fetchall()}
+        return found
+
+    def _replace(self, replace: Replace) -> object:
+        row, owner = replace.row, self._owner(replace.row.owner)
+        found = self._one(
+            "SELECT number, revision, record FROM adaptations WHERE owner = ? AND id = ?", owner.number, row.id
+        )
+        if found is None or found[1] != replace.expected:
+            return False
+        number, _, old = found
+        grown = len(row.record) - len(old)
+        if error := self._over_quota(owner, 0, grown):
+            return error
+        self._free([(owner.number, name, number) for name in names_in(old) if name not in replace.names])
+        self._connection.execute(_REPLACE, (*self._values(row), number))
+        self._charge(owner, 0, grown)
+        return True
+
+    def _delete(self, delete: Delete) -> bool:
+        owner = self._owner(delete.owner)
+        found = self._one("SELECT number, record FROM adaptations WHERE owner = ? AND id = ?", owner.number, delete.id)
+        if found is not None:
+            self._remove([(*found, delete.owner)])
+        return found is not None
+
+    def _sweep(self, sweep: Sweep) -> int:
+        found = self._connection.execute(_EXPIRED, (sweep.before, sweep.limit)).fetchall()
+        self._remove(found)
+        return len(found)
+
+    def _remove(self, found: Sequence[tuple[int, bytes, str]]) -> None:
+        """Remove records of these numbers, contents and owners, with their names."""
+        for number, record, name in found:
+            owner = self._owner(name)
+            self._charge(owner, -1, -len(record))
+            self._free([(owner.number, each, number) for each in names_in(record)])
+        for chunk in _chunks(found):
+            numbers = [number for number, _, _ in chunk]
+            self._connection.execute(_REMOVE.format(numbers=_rows(len(numbers), 1)), numbers)
+
+    def _free(self, names: Sequence[tuple[int, str, int]]) -> None:
+        """Make names nobody's, unless they are another record's by now."""
+        if names:
+            self._connection.executemany("DELETE FROM names WHERE owner = ? AND name = ? AND adaptation = ?", names)
+
+    def _values(self, row: Row) -> tuple[object, ...]:
+        return row.revision, self._model(row.model), row.label, row.expires_at, row.record
+
+    def _owner(self, name: str) -> _Owner:
+        """The owner of that name; a new one is written when it keeps something."""
+        if name not in self._owners:
+            found = self._one("SELECT number, name, records, bytes FROM owners WHERE name = ?", name)
+            if found is None:
+                found = (self._next_owner, name, 0, 0)
+                self._next_owner += 1
+            self._owners[name] = _Owner(*found)
+        return self._owners[name]
+
+    def _model(self, name: str) -> int:
+        if name not in self._models:
+            self._connection.execute("INSERT OR IGNORE INTO models (name) VALUES (?)", (name,))
+            (self._models[name],) = self._one("SELECT number FROM models WHERE name = ?", name)
+        return self._models[name]
+
+    def _over_quota(self, owner: _Owner, records: int, size: int) -> Exception | None:
+        wanted = Usage(owner.records + records, owner.bytes + size)
+        return refusal(self._quota, Usage(owner.records, owner.bytes), wanted)
+
+    def _charge(self, owner: _Owner, records: int, size: int) -> None:
+        owner.records += records
+        owner.bytes += size
+        self._changed.add(owner.name)
+
+    def _write_usage(self) -> None:
+        changed = [self._owners[name] for name in self._changed]
+        rows = [(owner.number, owner.name, owner.records, owner.bytes) for owner in changed]
+        self._insert("INSERT INTO owners VALUES", rows, _NEW_USAGE)
+        self._changed.clear()
+
+    def _insert(self, head: str, rows: Sequence[tuple[object, ...]], tail: str = "") -> None:
+        for chunk in _chunks(rows):
+            self._connection.execute(f"{head} {_rows(len(chunk[0]), len(chunk))} {tail}", list(chain(*chunk)))
+
+    def _one(self, query: str, *parameters: object) -> Any:
+        """The first row, or None."""
+        return next(iter(self._connection.execute(query, parameters).fetchall()), None)
+
+
+def _chunks(rows: Sequence[R]) -> Iterator[Sequence[R]]:
+    return (rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS))
+
+
+@cache
+def _rows(columns: int, rows: int) -> str:
+    """Place holders for that many rows."""
+    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -13,10 +14,11 @@ from service_tests.benchmarks.servers import cores, on
 
 
 class Answer(NamedTuple):
-    """The answer to a request; status 0 where the connection was lost instead."""
+    """The answer to a request, `seconds` after it was sent; status 0 where the connection was lost instead."""
 
     status: int
     body: bytes
+    seconds: float
 
     @property
     def good(self) -> bool:
@@ -36,19 +38,19 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes) -> "asyncio.Future[Answer]":
         """Send a request, as `post` or `get` writes it; its answer is to come."""
-        self._answer = asyncio.get_running_loop().create_future()
-        if self._transport.is_closing():
-            self._done(Answer(0, b"closed"))
-            return self._answer
+        self._answer, self._sent = asyncio.get_running_loop().create_future(), perf_counter()
         answer = self._answer
-        self._transport.write(request)
+        if self._transport.is_closing():
+            self._done(0, b"closed before")
+        else:
+            self._transport.write(request)
         return answer
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def connection_lost(self, exception: Exception | None) -> None:
-        self._done(Answer(0, str(exception).encode()))
+        self._done(0, str(exception).encode())
 
     def on_body(self, part: bytes) -> None:
         """The parser's: a part of the body."""
@@ -56,9 +58,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The parser's: the end of the answer."""
-        answer = Answer(self._parser.get_status_code(), bytes(self._body))
+        status, body = self._parser.get_status_code(), bytes(self._body)
         self._begin()
-        self._done(answer)
+        self._done(status, body)
 
     def close(self) -> None:
         """Close it."""
@@ -68,9 +70,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body = bytearray()
 
-    def _done(self, answer: Answer) -> None:
+    def _done(self, status: int, body: bytes) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(answer)
+            self._answer.set_result(Answer(status, body, perf_counter() - self._sent))
 
 
 def post(path: str, body: bytes, media: str = "application/json") -> bytes:

@@ -117,8 +117,8 @@ class Server:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that its processes hold."""
-        return int(sum(each.memory_info().rss for each in self.processes))
+        """Memory that its first process holds."""
+        return int(self.process.memory_info().rss)
 
     @property
     def cpu_s(self) -> float:
@@ -137,9 +137,9 @@ class Server:
             for each in self.processes:
                 each.suspend()
 
-    def settle(self) -> None:
-        """Wait until it works no more, for at most a minute: a load that ends leaves requests behind."""
-        deadline, before = time.monotonic() + 60, -1.0
+    def settle(self, most_s: float = 60) -> None:
+        """Wait until it works no more: a load that ends leaves requests behind."""
+        deadline, before = time.monotonic() + most_s, -1.0
         # idle is under a quarter of a core: Ray's processes are never still
         while (now := self.cpu_s) - before > 0.05 and time.monotonic() < deadline:
             before = now

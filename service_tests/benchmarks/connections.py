@@ -117,3 +117,17 @@ def ask_all(url: str, requests: Sequence[bytes], connections: int = 64) -> list[
 
     with on(cores().load):
         return uvloop.run(ask())
+
+
+def ask_in_waves(url: str, waves: Sequence[Sequence[bytes]]) -> list[list[Answer]]:
+    """Send the requests of a wave all at once, each over a connection of its own; the next when all are answered."""
+
+    async def ask() -> list[list[Answer]]:
+        async with connected(url, max(map(len, waves))) as opened:
+            return [
+                await asyncio.gather(*(each.send(request) for each, request in zip(opened, wave, strict=False)))
+                for wave in waves
+            ]
+
+    with on(cores().load):
+        return uvloop.run(ask())

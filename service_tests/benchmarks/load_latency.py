@@ -2,9 +2,9 @@
 
 The capacity of each is what wrk gets through 64 connections. Then requests arrive at a constant rate, 10 to 120 % of
 that capacity, whether or not the last were answered, and each latency counts from when its request was due
-(`open_loop`). Servers take turns in each of 3 rounds of 5 s; a row is the round with the median p99. Bodies are those of
-`adapt_http`. `lag_p99_ms` is the generator's own lateness: where it is not far below the latencies, the machine was too
-busy to tell.
+(`open_loop`). Servers take turns in each of 3 rounds of 5 s; a row is the round with the median p99. Bodies are those
+of `adapt_http`. `lag_p99_ms` is the generator's own lateness: where it is not far below the latencies, the machine was
+too busy to tell.
 """
 
 import argparse

@@ -53,12 +53,17 @@ def on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+COMPILED = {"compiled": True}
+SETTLED: Mapping[str, object] = {"status": "ready"}
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How a server is started.
+    """How a server is started; it is ready once it has no work left to do, and answers.
 
     words: the command, with PORT where its port belongs
-    waits_for: what GET /health/ready has to answer; nothing where the server has no such path
+    waits_for: what GET /health/ready has to answer; COMPILED, SETTLED where a server may find that it stays eager, or
+        nothing where it has no such path
     """
 
     name: str
@@ -72,7 +77,7 @@ def innerloop(name: str, state: Path, **settings: object) -> Plan:
     said = {"state_dir": state, "cache_dir": ROOT / "state/cache", "log_level": "warning"} | settings
     environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in said.items()}
     words = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]
-    return Plan(name, words, environment, {"compiled": True})
+    return Plan(name, words, environment, COMPILED)
 
 
 def stores(folder: Path, **settings: object) -> list[Plan]:
@@ -158,6 +163,7 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
     server = Server(plan.name, port, process)
     try:
         wait_until(lambda: _ready(server, plan), f"{plan.name} is not ready: see {log}")
+        server.settle(most_s=600)
         yield server
     finally:
         end(server)

@@ -53,23 +53,20 @@ def on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-COMPILED = {"compiled": True}
-SETTLED: Mapping[str, object] = {"status": "ready"}
-
-
 @dataclass(frozen=True)
 class Plan:
-    """How a server is started; it is ready once it has no work left to do, and answers.
+    """How a server is started.
 
     words: the command, with PORT where its port belongs
-    waits_for: what GET /health/ready has to answer; COMPILED, SETTLED where a server may find that it stays eager, or
-        nothing where it has no such path
+    waits_for: what GET /health/ready has to answer; nothing where it has no such path
+    says: what its log has to say by then
     """
 
     name: str
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     waits_for: Mapping[str, object] = field(default_factory=dict)
+    says: str = ""
 
 
 def innerloop(name: str, state: Path, **settings: object) -> Plan:
@@ -77,7 +74,7 @@ def innerloop(name: str, state: Path, **settings: object) -> Plan:
     said = {"state_dir": state, "cache_dir": ROOT / "state/cache", "log_level": "warning"} | settings
     environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in said.items()}
     words = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]
-    return Plan(name, words, environment, COMPILED)
+    return Plan(name, words, environment, {"compiled": True})
 
 
 def stores(folder: Path, **settings: object) -> list[Plan]:
@@ -127,8 +124,8 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time that its processes have taken."""
-        return float(sum(sum(each.cpu_times()[:2]) for each in self.processes))
+        """Processor time that its processes have taken, with those that have ended."""
+        return float(sum(sum(each.cpu_times()[:4]) for each in self.processes))
 
     @contextmanager
     def awake(self) -> Iterator[None]:
@@ -142,9 +139,9 @@ class Server:
             for each in self.processes:
                 each.suspend()
 
-    def settle(self, most_s: float = 60) -> None:
-        """Wait until it works no more: a load that ends leaves requests behind."""
-        deadline, before = time.monotonic() + most_s, -1.0
+    def settle(self) -> None:
+        """Wait until it works no more, for at most a minute: a load that ends leaves requests behind."""
+        deadline, before = time.monotonic() + 60, -1.0
         # idle is under a quarter of a core: Ray's processes are never still
         while (now := self.cpu_s) - before > 0.05 and time.monotonic() < deadline:
             before = now
@@ -162,15 +159,16 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
         process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)
     try:
-        wait_until(lambda: _ready(server, plan), f"{plan.name} is not ready: see {log}")
-        server.settle(most_s=600)
+        wait_until(
+            lambda: plan.says in log.read_text() and _ready(server, plan), f"{plan.name} is not ready: see {log}"
+        )
         yield server
     finally:
         end(server)
 
 
 def _ready(server: Server, plan: Plan) -> bool:
-    assert server.process.poll() is None, f"{plan.name} has ended"
+    assert server.process.poll() is None, f"{plan.name} has ended: see its log"
     try:
         answer = httpx.get(f"{server.url}/health/ready")
     except httpx.TransportError:

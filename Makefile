@@ -23,9 +23,11 @@ check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose --profile gpu --profile redis config --quiet
 
-bench: .venv/bench  ## measure the inner loop and the training step against their rivals
+bench: .venv/bench  ## measure the inner loop, the training step and the server beside their rivals
 	$(BIN)/python -m service_tests.benchmarks.inner_loop
 	$(BIN)/python -m service_tests.benchmarks.training_step
+	$(BIN)/python -m service_tests.benchmarks.adapt_http
+	$(BIN)/python -m service_tests.benchmarks.predict_http
 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid

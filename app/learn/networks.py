@@ -26,7 +26,20 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return nn.Linear(inputs, outputs)
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"linear": linear, "mlp": mlp}
+def conv(outputs: int, side: int, channels: int = 1, filters: int = 64, blocks: int = 4) -> nn.Sequential:
+    """Blocks of a 3 x 3 convolution of stride 2 and ReLU, then a linear layer; [batch, pixels] -> [batch, outputs].
+
+    An input is a flat image: channel by channel, row by row. Four blocks of 64 filters that stride, where others pool,
+    are those of Finn et al. 2017 for Omniglot, here without normalisation.
+    """
+    layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
+    for before in [channels, *[filters] * (blocks - 1)]:
+        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=2, padding=1), nn.ReLU()]
+        side = (side + 1) // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * side * side, outputs))
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"conv": conv, "linear": linear, "mlp": mlp}
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:

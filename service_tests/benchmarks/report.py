@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import distributions
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 RESULTS = Path(__file__).with_name("results")
+PACKAGES = ("fastapi", "litserve", "pydantic", "ray", "uvicorn")
 
 
 def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, least_s: float = 0.25) -> dict[str, float]:
@@ -32,20 +34,30 @@ def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, leas
     return best
 
 
-def write(name: str, question: str, rows: list[dict[str, Any]]) -> None:
-    """Print the rows, and keep them in `results/<name>.json`."""
+def write(
+    name: str, question: str, rows: list[dict[str, Any]], *, keep: bool = True, hardware: str = "", **more: object
+) -> None:
+    """Print the rows and keep them in `results/<name>.json`, with whatever more belongs to the result."""
     result = {
         "question": question,
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"1 thread of {processor()}",
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "hardware": hardware or f"1 thread of {processor()}",
+        "versions": versions(),
+        **more,
         "rows": rows,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    if keep:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     print(question)
     for row in rows:
         print("  " + ", ".join(f"{key}: {value}" for key, value in row.items()))
+
+
+def versions() -> dict[str, str]:
+    """Those of Python and of the packages that are measured, as far as they are installed."""
+    installed = {each.name: each.version for each in distributions() if each.name in PACKAGES}
+    return {"torch": torch.__version__, "python": platform.python_version(), **dict(sorted(installed.items()))}
 
 
 def processor() -> str:

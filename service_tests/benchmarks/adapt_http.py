@@ -1,0 +1,36 @@
+"""How many adaptations a second does POST /adapt make over HTTP, beside the obvious service and beside a mere echo?
+
+Sinusoid MLP 1-40-40-1, 10 examples, 5 steps, JSON: 512 different support sets in turn, at 1 to 256 connections. Each
+server has one core, with all of its processes, and the load another. The obvious service copies a module and trains the
+copy by SGD, request by request; Ray Serve and LitServe run that same code. The echo parses the body with pydantic and
+answers it: no service of FastAPI and pydantic can be faster. The raw echo does not even read it, for information.
+`comparison` says how rounds are run and figures chosen.
+"""
+
+import tempfile
+from pathlib import Path
+
+from service_tests.benchmarks.bodies import SHOTS, STEPS, supports
+from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, effort, publish
+from service_tests.benchmarks.servers import rival, stores
+
+QUESTION = f"POST /adapt: {SHOTS} examples, {STEPS} steps, MLP 1-40-40-1, requests a second on one core"
+USUAL = Effort(connections=(1, 8, 64, 256))
+
+
+def main() -> None:
+    """Measure and write."""
+    how = effort(QUESTION, USUAL)
+    bodies = supports(512)
+    with tempfile.TemporaryDirectory() as folder:
+        plans = [
+            *stores(Path(folder)),
+            *rival(OBVIOUS, "obvious"),
+            *rival(ECHO, "echo"),
+            *rival("raw ASGI echo", "raw"),
+        ]
+        publish("adapt_http", QUESTION, compare(plans, "/adapt", lambda _: bodies, how), how, USUAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""How many predictions a second does POST /predict answer over HTTP, beside the obvious service and beside a mere echo?
+
+Each server first makes 10,000 adaptations of sinusoids, 10 examples, 5 steps, MLP 1-40-40-1; then it is asked by their
+ids in random turn, one query a request, at 1 to 256 connections. The obvious service keeps 10,000 modules in a dict.
+All else is as in `adapt_http`.
+"""
+
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+from service_tests.benchmarks.bodies import adapted, queries, supports
+from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, effort, publish
+from service_tests.benchmarks.servers import Server, rival, stores
+
+IDS = 10_000
+RAW = "raw ASGI echo"
+QUESTION = f"POST /predict: one query by one of {IDS:,} adaptations, MLP 1-40-40-1, requests a second on one core"
+USUAL = Effort(connections=(1, 8, 64, 256))
+
+
+def main() -> None:
+    """Measure and write."""
+    how = effort(QUESTION, USUAL)
+    bodies = supports(IDS)
+
+    def prepare(server: Server) -> list[bytes]:
+        made_up = server.name in (ECHO, RAW)
+        return queries([uuid4().hex for _ in bodies] if made_up else adapted(server, bodies))
+
+    with tempfile.TemporaryDirectory() as folder:
+        plans = [*stores(Path(folder)), *rival(OBVIOUS, "obvious"), *rival(ECHO, "echo"), *rival(RAW, "raw")]
+        publish("predict_http", QUESTION, compare(plans, "/predict", prepare, how), how, USUAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -27,6 +27,7 @@ from app.service.reloading import Reloader
 from app.service.store import Quota, Store
 from app.settings import Settings
 from app.storage.memory import MemoryStore
+from app.storage.redis import RedisStore
 from app.storage.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def make_store(settings: Settings) -> Store:
         case "sqlite":
             return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync")
         case "redis":
-            raise NotImplementedError
+            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
 
 
 def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:

@@ -4,12 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,6 +49,20 @@ def served(words: list[str], log: Path, **settings: object) -> Iterator[tuple[st
             yield url, process
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving_in_a_thread(app: FastAPI) -> Iterator[str]:
+    """Serve an application on loopback, on a thread of this process; its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), "it does not start", 30)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 def ready(url: str) -> bool:

@@ -91,7 +91,11 @@ class Engine:
         rows: dict[Model, int] = {}
         for job in jobs:
             rows[job.model] = rows.get(job.model, 0) + job.rows
-        return sum(self._held(model).took.get(_size(model, some), float("inf")) for model, some in rows.items())
+        return sum(self._took(model).get(_size(model, some), float("inf")) for model, some in rows.items())
+
+    def _took(self, model: Model) -> Mapping[tuple[bool, int], float]:
+        held = self._models.get(model)
+        return {} if held is None else held.took
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""

@@ -147,7 +147,7 @@ def test_a_model_that_does_not_compile_stays_eager(
 ) -> None:
     model = Model(load(models_dir / "linear"), CPU)
     monkeypatch.setattr(model, "_check", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
-    compile_all([model], CPU)
+    compile_all(True, CPU, [model])
     assert "linear: the inner loop stays eager: other numbers" in caplog.text
     assert not model.compiled
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
@@ -157,7 +157,7 @@ def test_without_a_compiler_the_server_says_so_once(
     eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    compile_all([eager, eager], CPU)
+    compile_all(True, CPU, [eager, eager])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "g++" in caplog.text
     assert not eager.compiled

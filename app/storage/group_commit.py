@@ -48,8 +48,14 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """The queue before a thread that commits. It belongs to the event loop that it is made on."""
 
-    def __init__(self, transactions: Transactions, name: str) -> None:
+    def __init__(self, transactions: Transactions, name: str, *, waits: bool = True) -> None:
+        """waits: whether a commit waits for the disk; one that does not is done on the event loop, which is faster.
+
+        What erases waits always.
+        """
         self._transactions = transactions
+        self._waits = waits
+        self._in_thread = 0
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
         self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
@@ -75,9 +81,19 @@ class GroupCommit:
         self._thread.join()
 
     def _hand_over(self) -> None:
-        if self._arrived:
-            self._handed_over.put(self._arrived)
-            self._arrived = []
+        arrived, self._arrived = self._arrived, []
+        if self._waits or self._in_thread or any(each.operation.erases for each in arrived):
+            if arrived:
+                self._in_thread += len(arrived)
+                self._handed_over.put(arrived)
+            return
+        for start in range(0, len(arrived), MOST_OPERATIONS):
+            if batch := [each for each in arrived[start : start + MOST_OPERATIONS] if not each.future.cancelled()]:
+                _resolve(self._answers(batch))
+                self._transactions.tend()
+
+    def _left_thread(self, count: int) -> None:
+        self._in_thread -= count
 
     def _work(self) -> None:
         backlog: deque[_Waiting] = deque()
@@ -85,9 +101,11 @@ class GroupCommit:
         while more or backlog:
             more = self._receive(backlog) and more
             # one whose caller has gone away is not begun
-            batch = [backlog.popleft() for _ in range(min(len(backlog), MOST_OPERATIONS))]
-            if batch := [each for each in batch if not each.future.cancelled()]:
+            taken = [backlog.popleft() for _ in range(min(len(backlog), MOST_OPERATIONS))]
+            if batch := [each for each in taken if not each.future.cancelled()]:
                 self._commit(batch)
+            if not self._waits:
+                self._loop.call_soon_threadsafe(self._left_thread, len(taken))
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
     def _receive(self, backlog: deque[_Waiting]) -> bool:
@@ -103,9 +121,8 @@ class GroupCommit:
         return True
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
-        outcomes = self._transactions.commit([each.operation for each in batch])
-        answers = list(zip((each.future for each in batch), outcomes, strict=True))
-        erasing = [each.operation.erases and outcome is True for each, outcome in zip(batch, outcomes, strict=True)]
+        answers = self._answers(batch)
+        erasing = [each.operation.erases and answer[1] is True for each, answer in zip(batch, answers, strict=True)]
         if any(erasing):
             self._answer([answer for answer, erases in zip(answers, erasing, strict=True) if not erases])
             failure = self._transactions.erase()
@@ -114,6 +131,10 @@ class GroupCommit:
             ]
         self._answer(answers)
         self._transactions.tend()
+
+    def _answers(self, batch: Sequence[_Waiting]) -> list[tuple[asyncio.Future[Any], object]]:
+        outcomes = self._transactions.commit([each.operation for each in batch])
+        return list(zip((each.future for each in batch), outcomes, strict=True))
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
         if answers:

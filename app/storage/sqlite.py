@@ -72,7 +72,7 @@ class SqliteStore:
             transactions = _Transactions(self._folder, writer, log, self._quota)
             if failure := transactions.erase():  # the process may have ended before it had erased what it removed
                 raise failure
-            self._writer = GroupCommit(transactions, "commits")
+            self._writer = GroupCommit(transactions, "commits", waits=self._fsync)
             stack.push_async_callback(self._writer.close)
             self._opened = stack.pop_all()
         return self

@@ -26,7 +26,7 @@ from safetensors.torch import save as save_tensors
 from app.errors import BundleError
 from app.families.registry import families, make
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import InnerLoop
+from app.learn.inner import InnerLoop, State
 from app.learn.likeness import Calibration
 from app.learn.losses import LOSSES
 from app.learn.networks import NETWORKS, build
@@ -106,7 +106,7 @@ class Bundle:
     manifest: Manifest
     meta: Params
 
-    def inner_loop(self) -> InnerLoop:
+    def inner_loop(self) -> InnerLoop[State]:
         """Its inner loop, of one task, on a network of its own.
 
         One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from app.learn.inner import InnerLoop, gradient_descent
+from app.learn.inner import InnerLoop, State, gradient_descent
 from app.learn.losses import Loss
 from app.learn.outer import Outer, displacement, mean_of_adapted, query_gradient
 from app.learn.rules import Rule, sgd
@@ -29,7 +29,7 @@ class Algorithm:
     rule: Rule = field(default_factory=sgd)
     first_order: bool = False
 
-    def inner_loop(self, network: nn.Module, loss: Loss) -> InnerLoop:
+    def inner_loop(self, network: nn.Module, loss: Loss) -> InnerLoop[State]:
         """Bind the algorithm to a network and a loss."""
         return gradient_descent(network, loss, self.rule, self.moves, self.first_order)
 

@@ -29,7 +29,7 @@ class Schedule(NamedTuple):
     longest: int
 
 
-Direction = Callable[[InnerLoop, Loss, Params, Tasks, Schedule], tuple[Params, Tensor]]
+Direction = Callable[[InnerLoop[State], Loss, Params, Tasks, Schedule], tuple[Params, Tensor]]
 """What the outer loop descends, a tensor for each meta-parameter, and the mean query loss after adapting."""
 
 
@@ -42,12 +42,14 @@ class Outer:
     rate: float
 
 
-def query_loss(inner: InnerLoop, loss: Loss, meta: Params, state: State, query: Examples) -> Tensor:
+def query_loss(inner: InnerLoop[State], loss: Loss, meta: Params, state: State, query: Examples) -> Tensor:
     """The loss of adapted tasks on their query sets, averaged over the tasks."""
     return vmap(loss)(inner.apply(meta, state, query.inputs), query.targets, query.mask).mean()
 
 
-def _gradient(inner: InnerLoop, loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule) -> tuple[Params, Tensor]:
+def _gradient(
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule
+) -> tuple[Params, Tensor]:
     def outer_loss(meta: Params) -> Tensor:
         state, _ = adapt(inner, meta, tasks.support, *schedule)
         return query_loss(inner, loss, meta, state, tasks.query)
@@ -57,7 +59,7 @@ def _gradient(inner: InnerLoop, loss: Loss, meta: Params, tasks: Tasks, schedule
 
 
 def _displacement(
-    inner: InnerLoop, loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule
 ) -> tuple[Params, Tensor]:
     state, _ = adapt(inner, meta, tasks.support, *schedule)
     moved = {name: meta[name] - fast.mean(0) for name, fast in state.fast.items()}

@@ -6,9 +6,6 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import torch
 
-from app.learn.inner import State
-from app.learn.trees import leaves, rebuild
-
 ENTRY_BYTES = 256
 """What the bookkeeping of one entry takes: its key, its place in the order of use."""
 
@@ -16,25 +13,23 @@ ENTRY_BYTES = 256
 class FastWeights:
     """The states of many adaptations of one bundle, so that one gather serves any of them."""
 
-    def __init__(self, untouched: State, size_bytes: int, least: int) -> None:
+    def __init__(self, untouched: torch.Tensor, size_bytes: int, least: int) -> None:
         """Room for as many as fit into `size_bytes`, but for `least` at least.
 
-        untouched: the state of one task before any step, whose form all states have
+        untouched: the state of one task before any step, [number], whose form all states have
         """
-        entry = ENTRY_BYTES + sum(leaf.numel() * leaf.element_size() for leaf in leaves(untouched))
+        entry = ENTRY_BYTES + untouched.numel() * untouched.element_size()
         self.capacity = capacity = max(least, size_bytes // entry)
         self._slots: OrderedDict[Hashable, int] = OrderedDict()
         self._free: list[int] = []
         self._fresh = iter(range(capacity))
-        self._form = untouched
-        self._device = leaves(untouched)[0].device
-        self._stacked = [leaf.new_empty((capacity, *leaf.shape)) for leaf in leaves(untouched)]
+        self._states = untouched.new_empty((capacity, *untouched.shape))
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._slots
 
-    def put(self, keys: Sequence[Hashable], rows: Sequence[int], states: State) -> None:
-        """Keep row `rows[i]` of stacked `states` under `keys[i]`; at most `capacity` at a time."""
+    def put(self, keys: Sequence[Hashable], rows: Sequence[int], states: torch.Tensor) -> None:
+        """Keep row `rows[i]` of `states`, [task, number], under `keys[i]`; at most `capacity` at a time."""
         if not keys:
             return
         for key in keys:
@@ -44,8 +39,7 @@ class FastWeights:
         at = self._indices(slots)
         # mostly all are usable, and padding is behind them
         source = slice(len(rows)) if rows[-1] == len(rows) - 1 else self._indices(rows)
-        for stacked, new in zip(self._stacked, leaves(states), strict=True):
-            stacked.index_copy_(0, at, new[source])
+        self._states.index_copy_(0, at, states[source])
 
     def _take(self) -> int:
         """A slot: one that was given back, one never used, or that of the least recently used."""
@@ -54,15 +48,15 @@ class FastWeights:
         slot = next(self._fresh, None)
         return self._slots.popitem(last=False)[1] if slot is None else slot
 
-    def gather(self, keys: Sequence[Hashable]) -> State:
-        """The states under `keys`, stacked in that order. Raises KeyError where one is not here."""
+    def gather(self, keys: Sequence[Hashable]) -> torch.Tensor:
+        """The states under `keys`, [key, number], in that order. Raises KeyError where one is not here."""
         slots = self._indices([self._slots[key] for key in keys])
         for key in keys:
             self._slots.move_to_end(key)
-        return rebuild(self._form, (stacked.index_select(0, slots) for stacked in self._stacked))  # type: ignore[no-any-return]
+        return self._states.index_select(0, slots)
 
     def _indices(self, values: Sequence[int]) -> torch.Tensor:
-        return torch.from_numpy(np.array(values, np.int64)).to(self._device)
+        return torch.from_numpy(np.array(values, np.int64)).to(self._states.device)
 
     def touch(self, key: Hashable) -> bool:
         """Mark as used now; whether it is here."""

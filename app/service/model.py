@@ -11,8 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
-from app.learn.inner import Examples, InnerLoop, State, adapt, batched, stack, trajectory
-from app.learn.rules import Params
+from app.learn.inner import Examples, InnerLoop, State, adapt, batched, packed, stack, trajectory
 from app.service.task import Task, column, pad, real_rows
 
 log = logging.getLogger(__name__)
@@ -58,13 +57,6 @@ def _options(device: torch.device) -> dict[str, Any]:
     return {}
 
 
-def _start_of(inner: InnerLoop) -> Callable[[Params, torch.Tensor], State]:
-    """The states to begin from, stacked, for as many tasks as there are rates."""
-    return lambda meta, rate: stack(
-        inner.init(meta), rate.shape[0]
-    )  # `len` would make it a constant of what is compiled
-
-
 class Model:
     """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them."""
 
@@ -72,11 +64,16 @@ class Model:
         self.bundle = bundle
         self.device = device
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
-        self._eager = batched(bundle.inner_loop())
-        self.untouched: State = self._eager.init(self.meta)
+        self._eager, self._unpack = self._inner_loop()
+        self.untouched = self._eager.init(self.meta)
+        """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        self._start: Callable[[Params, torch.Tensor], State] = _start_of(self._eager)
+
+    def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
+        """An inner loop over many tasks for one thread, and what unpacks the states of one."""
+        inner = batched(self.bundle.inner_loop())
+        return packed(inner, inner.init(self.meta))
 
     @property
     def digest(self) -> str:
@@ -89,11 +86,11 @@ class Model:
         return self.inner is not self._eager
 
     @torch.no_grad()
-    def adapt(self, tasks: Sequence[Task]) -> tuple[State, list[Adapted]]:
-        """Run the inner loop on all tasks at once: their states, stacked, padding behind, and what came of each."""
+    def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
+        """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each."""
         support, rate, steps = self._batch(tasks)
         longest = max(task.steps for task in tasks)
-        start = self._start(self.meta, rate)
+        start = stack(self.untouched, len(rate))
         states, losses = adapt(self.inner, self.meta, support, rate, steps, longest, start)
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
@@ -114,37 +111,36 @@ class Model:
         return Examples(*parts[:3]), parts[3], parts[4]
 
     @torch.no_grad()
-    def walk(self, task: Task) -> Generator[float, None, tuple[State, Adapted]]:
+    def walk(self, task: Task) -> Generator[float, None, tuple[torch.Tensor, Adapted]]:
         """Run the inner loop on one task, step by step: yield each support loss as soon as it is known.
 
-        Returns the state, stacked as from `adapt`, and what came of the task.
+        Returns the states, as from `adapt`, and what came of the task.
         """
         support, rate, steps = self._batch([task])
         losses = []
         for states, loss in trajectory(  # noqa: B007
-            self.inner, self.meta, support, rate, steps, task.steps, self._start(self.meta, rate)
+            self.inner, self.meta, support, rate, steps, task.steps, stack(self.untouched, len(rate))
         ):
             losses.append(loss[0].item())
             yield losses[-1]
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
 
-    def parameters(self, states: State) -> dict[str, np.ndarray]:
-        """All parameters of the network by name, after the first of the stacked states."""
-        fast = {name: value[0] for name, value in states.fast.items()}
-        return {name: value.cpu().numpy() for name, value in (self.meta | fast).items()}
+    def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
+        """All parameters of the network by name, after the first of the states."""
+        fast = self._unpack(states[:1]).fast
+        whole = self.meta | {name: value[0] for name, value in fast.items()}
+        return {name: value.cpu().numpy() for name, value in whole.items()}
 
     @torch.no_grad()
-    def predict(self, states: State, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target].
+    def predict(self, states: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Answer `queries[i]`, float32 [query, feature], with row i of the states; float32 [query, target].
 
         Raises ValueError where there are not as many states as queries, or as the 2 that `pad` makes of one.
         """
         inputs = pad(queries)
-        # compiled code does not look
-        if any(len(value) != len(inputs) for value in states.fast.values()):
+        if len(states) != len(inputs):  # compiled code does not look
             raise ValueError(f"{len(inputs)} states expected")
-        states = State({name: value.contiguous() for name, value in states.fast.items()}, states.rule)
-        outputs = self.inner.apply(self.meta, states, inputs.to(self.device)).cpu().numpy()
+        outputs = self.inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
     @torch.no_grad()
@@ -155,12 +151,11 @@ class Model:
         step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
         """
         started = perf_counter()
-        eager = batched(self.bundle.inner_loop())  # not the one that serves meanwhile, on another thread
+        eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread
         options = _options(self.device)
         states, support, rate, active = self._example(tasks=7, shots=11)
         meta = self.meta
 
-        start = _compiled(_start_of(eager), (meta, rate), (0, 1), options)
         fast = InnerLoop(
             init=eager.init,
             step=_compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
@@ -172,11 +167,11 @@ class Model:
         ratio = min(self._time(eager) for _ in range(3)) / min(self._time(fast) for _ in range(3))
         took = perf_counter() - started
         if ratio > 1:
-            self._start, self.inner = start, fast
+            self.inner = fast
         verdict = "serves" if ratio > 1 else "does not serve"
         log.info("%s: compiled in %.1f s, %.1f times eager's speed, %s", self.bundle.name, took, ratio, verdict)
 
-    def _example(self, tasks: int, shots: int) -> tuple[State, Examples, torch.Tensor, torch.Tensor]:
+    def _example(self, tasks: int, shots: int) -> tuple[torch.Tensor, Examples, torch.Tensor, torch.Tensor]:
         """States, support sets, rates and activity to try an inner loop on."""
         schema = self.bundle.manifest.schema
         inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=self.device)
@@ -189,7 +184,7 @@ class Model:
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
         return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
 
-    def _check(self, inner: InnerLoop, eager: InnerLoop, tasks: int) -> None:
+    def _check(self, inner: InnerLoop[torch.Tensor], eager: InnerLoop[torch.Tensor], tasks: int) -> None:
         """Raises RuntimeError where a step of `inner` is further than 1e-4 from one of `eager`."""
         states, support, rate, active = self._example(tasks, shots=10)
         for one, two in zip(
@@ -200,7 +195,7 @@ class Model:
             if not torch.allclose(one, two, rtol=1e-4, atol=1e-4):
                 raise RuntimeError("the compiled step gives other numbers than the eager one")
 
-    def _time(self, inner: InnerLoop) -> float:
+    def _time(self, inner: InnerLoop[torch.Tensor]) -> float:
         """Seconds that a small and a large batch take."""
         started = perf_counter()
         for tasks in (2, 64):

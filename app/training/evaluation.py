@@ -10,7 +10,7 @@ from torch.func import vmap
 
 from app.families.family import Family
 from app.learn.adapted import judge
-from app.learn.inner import InnerLoop, batched, trajectory
+from app.learn.inner import InnerLoop, State, batched, trajectory
 from app.learn.losses import Loss
 from app.learn.metrics import interval
 from app.learn.outer import Tasks
@@ -47,7 +47,7 @@ def evaluation_tasks(
 
 @torch.no_grad()
 def task_scores(
-    inner: InnerLoop, loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int
 ) -> tuple[Float[Tensor, "step task"], Float[Tensor, "step task"]]:
     """Support losses and query losses of each task after 0, 1, ..., `steps` steps, without judging them."""
     count = tasks.support.mask.shape[0]
@@ -63,7 +63,7 @@ def task_scores(
 
 
 def curve(
-    inner: InnerLoop, loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int, untouched_loss: float
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int, untouched_loss: float
 ) -> Curve:
     """Query error by steps. A task whose adaptation is not usable after some steps keeps its untouched error there."""
     supports, queries = task_scores(inner, loss, meta, tasks, rate, steps)

@@ -7,7 +7,7 @@ from app.bundles import Named
 from app.families.family import Family
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, batched
+from app.learn.inner import Examples, InnerLoop, State, batched
 from app.learn.losses import LOSSES, Loss
 from app.learn.networks import build, initialize
 from app.learn.outer import Schedule, Tasks
@@ -42,7 +42,7 @@ class Run:
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
         self.loss: Loss = LOSSES[self.family.kind]
         form = build(self.network.name, self.network.options)
-        self.inner: InnerLoop = self.algorithm.inner_loop(form, self.loss)
+        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss)
 
         self.step = 0
         fresh = initialize(self.network.name, self.network.options, recipe.seed)

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def main() -> None:
     model.compile()
 
     @torch.no_grad()
-    def inner_loop(inner: InnerLoop, size: int) -> None:
+    def inner_loop(inner: InnerLoop[Any], size: int) -> None:
         for start in range(0, size, MOST_TASKS):
             some = Examples(*(part[start : min(start + MOST_TASKS, size)] for part in support))
             rate, steps = torch.full((len(some.mask),), RATE), torch.full((len(some.mask),), STEPS)

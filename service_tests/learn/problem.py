@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call
 
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, batched
+from app.learn.inner import Examples, InnerLoop, State, batched
 from app.learn.losses import mean_squared_error
 from app.learn.outer import Schedule, Tasks
 from app.learn.rules import Params
@@ -18,7 +18,7 @@ RATE = 0.05
 class Small(NamedTuple):
     """An inner loop over tasks with its initialization and its network."""
 
-    inner: InnerLoop
+    inner: InnerLoop[State]
     meta: Params
     network: nn.Module
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from app.learn.inner import Examples, adapt, stack, trajectory
+from app.learn.inner import Examples, adapt, packed, stack, trajectory
 from service_tests.learn.problem import RATE, examples, schedule, small
 
 
@@ -139,3 +139,19 @@ def test_stack_repeats_one_state() -> None:
     problem = small()
     states = stack(problem.inner.init(problem.meta), 3)
     assert all(torch.equal(value[2], problem.meta[name]) for name, value in states.fast.items())
+
+
+def test_packed_is_the_same_inner_loop() -> None:
+    """Its states are rows of a matrix, and as states again they are those of the inner loop itself."""
+    problem = small()
+    example = problem.inner.init(problem.meta)
+    inner, unpack = packed(problem.inner, example)
+    support = examples(tasks=3, count=5, seed=1)
+    states, losses = adapt(problem.inner, problem.meta, support, *schedule(3, 4))
+    matrix, same = adapt(inner, problem.meta, support, *schedule(3, 4))
+    assert matrix.shape == (3, sum(value.numel() for value in example.fast.values()))
+    torch.testing.assert_close(losses, same, rtol=0, atol=0)
+    assert_same_state(unpack(matrix).fast, states.fast)
+    queries = examples(tasks=3, count=2, seed=2).inputs
+    one, two = inner.apply(problem.meta, matrix, queries), problem.inner.apply(problem.meta, states, queries)
+    torch.testing.assert_close(one, two, rtol=0, atol=0)

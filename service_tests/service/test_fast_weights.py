@@ -1,22 +1,21 @@
 import pytest
 import torch
 
-from app.learn.inner import State
 from app.service.fast_weights import FastWeights
 
 
-def states(*values: float) -> State:
-    return State({"w": torch.tensor(values, dtype=torch.float32).reshape(-1, 1).expand(-1, 3).contiguous()}, {})
+def states(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1).expand(-1, 3).contiguous()
 
 
 def cache(capacity: int) -> FastWeights:
-    return FastWeights(State({"w": torch.zeros(3)}, {}), size_bytes=0, least=capacity)
+    return FastWeights(torch.zeros(3), size_bytes=0, least=capacity)
 
 
 def test_what_is_put_is_gathered_in_any_order() -> None:
     fast = cache(4)
     fast.put(["a", "b"], [0, 2], states(1, 2, 3))
-    assert fast.gather(["b", "a", "b"]).fast["w"][:, 0].tolist() == [3, 1, 3]
+    assert fast.gather(["b", "a", "b"])[:, 0].tolist() == [3, 1, 3]
 
 
 def test_the_least_recently_used_is_given_up() -> None:
@@ -25,7 +24,7 @@ def test_the_least_recently_used_is_given_up() -> None:
     assert fast.touch("a")
     fast.put(["c"], [0], states(3))
     assert "b" not in fast
-    assert fast.gather(["a", "c"]).fast["w"][:, 0].tolist() == [1, 3]
+    assert fast.gather(["a", "c"])[:, 0].tolist() == [1, 3]
     assert not fast.touch("b")
     with pytest.raises(KeyError):
         fast.gather(["b"])
@@ -38,8 +37,8 @@ def test_a_key_put_again_is_replaced_and_a_dropped_slot_is_used_again() -> None:
     fast.drop("b")
     fast.drop("never there")
     fast.put(["c"], [0], states(6))
-    assert fast.gather(["a", "c"]).fast["w"][:, 0].tolist() == [5, 6]
+    assert fast.gather(["a", "c"])[:, 0].tolist() == [5, 6]
 
 
 def test_its_size_is_in_bytes() -> None:
-    assert FastWeights(State({"w": torch.zeros(100)}, {}), size_bytes=656_000, least=2).capacity == 1000
+    assert FastWeights(torch.zeros(100), size_bytes=656_000, least=2).capacity == 1000

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from app.bundles import load
-from app.learn.inner import State
 from app.main import compile_all
 from app.service.model import Model
 from app.service.task import Task
@@ -87,13 +86,13 @@ def test_a_call_leaves_what_it_was_given_as_it_was(compiled: Model) -> None:
     tasks = [task(shots=10, steps=3, seed=seed) for seed in range(5)]
     meta = {name: value.clone() for name, value in compiled.meta.items()}
     states, outcomes = compiled.adapt(tasks)
-    before = {name: value.clone() for name, value in states.fast.items()}
+    before = states.clone()
     queries = [np.ones((4, 1), np.float32)] * 5
     first = compiled.predict(states, queries)
     again, same = compiled.adapt(tasks)
     assert all(torch.equal(meta[name], value) for name, value in compiled.meta.items())
-    assert all(torch.equal(before[name], value) for name, value in states.fast.items())
-    assert all(torch.equal(before[name], value) for name, value in again.fast.items())
+    assert torch.equal(before, states)
+    assert torch.equal(before, again)
     assert outcomes == same
     assert all(map(np.array_equal, first, compiled.predict(states, queries)))
 
@@ -102,10 +101,7 @@ def test_a_call_leaves_what_it_was_given_as_it_was(compiled: Model) -> None:
 def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled: Model) -> None:
     states, _ = compiled.adapt([task(shots=10, steps=3, seed=seed) for seed in range(4)])
     queries = [np.ones((3, 1), np.float32)] * 4
-    other = State(
-        {name: (value.mT.contiguous().mT if value.ndim == 3 else value) for name, value in states.fast.items()},
-        states.rule,
-    )
+    other = states.mT.contiguous().mT
     assert all(map(np.array_equal, compiled.predict(states, queries), compiled.predict(other, queries)))
     with pytest.raises(ValueError, match="3 states expected"):
         compiled.predict(states, queries[:3])

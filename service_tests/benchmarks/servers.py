@@ -91,12 +91,21 @@ def stores(folder: Path, **settings: object) -> list[Plan]:
     ]
 
 
-def rival(name: str, module: str, *words: str, needs: str = "fastapi") -> list[Plan]:
+def rival(name: str, module: str, *words: str, needs: str = "fastapi", says: str = "") -> list[Plan]:
     """A server of `rivals/`; none, with a word about it, where its package is not installed."""
     if find_spec(needs) is None:
         print(f"{name} is left out: {needs} is not installed (make bench does)", file=sys.stderr)
         return []
-    return [Plan(name, [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *words])]
+    command = [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *words]
+    return [Plan(name, command, says=says)]
+
+
+def frameworks(path: str) -> list[Plan]:
+    """The obvious code in Ray Serve and in LitServe, which serves but one path."""
+    return [
+        *rival("Ray Serve", "ray_service", needs="ray", says="is ready at"),
+        *rival("LitServe", "litserve_service", path, needs="litserve"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
     port = free_port()
     log = folder / f"{plan.name}.log"
     words = [str(port) if word == "PORT" else word for word in plan.words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **plan.environment}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **plan.environment}
     with log.open("w") as output, on(cores().server):
         process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,17 @@ import psutil
 from app.settings import Settings
 from service_tests.benchmarks.report import processor
 from service_tests.processes import ROOT, free_port, wait_until
+
+RAY, LITSERVE = "Ray Serve", "LitServe"
+PATIENT_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # else it takes its own parts for dead when all of them have slept
+    "RAY_health_check_initial_delay_ms": "3600000",
+    "RAY_health_check_period_ms": "3600000",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "3600",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3600",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD": "1000",
+}
 
 
 class Cores(NamedTuple):
@@ -103,8 +114,11 @@ def rival(name: str, module: str, *words: str, needs: str = "fastapi", says: str
 def frameworks(path: str) -> list[Plan]:
     """The obvious code in Ray Serve and in LitServe, which serves but one path."""
     return [
-        *rival("Ray Serve", "ray_service", needs="ray", says="is ready at"),
-        *rival("LitServe", "litserve_service", path, needs="litserve"),
+        *(
+            replace(each, environment=PATIENT_RAY)
+            for each in rival(RAY, "ray_service", needs="ray", says="is ready at")
+        ),
+        *rival(LITSERVE, "litserve_service", path, needs="litserve"),
     ]
 
 
@@ -163,7 +177,7 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
     port = free_port()
     log = folder / f"{plan.name}.log"
     words = [str(port) if word == "PORT" else word for word in plan.words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **plan.environment}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **plan.environment}
     with log.open("w") as output, on(cores().server):
         process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)

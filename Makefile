@@ -21,7 +21,7 @@ check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/docker-compose --profile gpu config --quiet
+	$(BIN)/docker-compose --profile gpu --profile redis config --quiet
 
 bench: .venv/bench  ## measure the inner loop, the training step and the server beside their rivals
 	$(BIN)/python -m service_tests.benchmarks.inner_loop

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -27,6 +27,7 @@ from app.errors import BundleError
 from app.families.registry import families, make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import InnerLoop
+from app.learn.likeness import Calibration
 from app.learn.losses import LOSSES
 from app.learn.networks import NETWORKS, build
 from app.learn.rules import Params
@@ -73,6 +74,7 @@ class Manifest:
     weights_sha256: of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how it was made: recipe, seed, versions
+    calibration: what support sets of training tasks look like (`app.training.calibration`)
     """
 
     family: Named
@@ -85,12 +87,14 @@ class Manifest:
     weights_sha256: str
     evaluation: Mapping[str, Any]
     training: Mapping[str, Any]
+    calibration: Calibration = field(default_factory=Calibration)
     format: int = FORMAT
 
     @cached_property
     def digest(self) -> str:
-        """The identity of its answers: sha256 over all that they depend on (the weights, and how they are used)."""
-        serving = {key: value for key, value in asdict(self).items() if key not in ("evaluation", "training")}
+        """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
+        others = ("evaluation", "training", "calibration")
+        serving = {key: value for key, value in asdict(self).items() if key not in others}
         return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
 
 
@@ -168,6 +172,8 @@ def _read_manifest(file: Path) -> Manifest:
         contents = json.loads(_read(file))
     except (ValueError, RecursionError) as error:
         raise BundleError(file, f"not JSON: {error}") from error
+    if isinstance(contents, dict):
+        contents.setdefault("calibration", asdict(Calibration()))  # bundles from before there was one
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(
@@ -189,6 +195,10 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
             raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
         hints = get_type_hints(kind)
         return kind(**{name: _typed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise BundleError(file, f"a list is expected at {place}")
+        return tuple(_typed(file, f"{place}[{index}]", get_args(kind)[0], each) for index, each in enumerate(value))
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
@@ -221,6 +231,8 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
     bounds = manifest.inner_loop
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")
+    if not manifest.calibration.fits(family.features):
+        raise BundleError(file, f"the lists do not fit {family.features} features or each other at calibration")
     try:
         outputs = network(torch.empty(2, family.features, device="meta"))
     except RuntimeError as error:

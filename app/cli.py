@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from app.bundles import load, load_all
+from app.bundles import load, load_all, write
 from app.device import keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
@@ -27,7 +27,9 @@ from app.learn.losses import LOSSES
 from app.main import create_app
 from app.settings import Settings
 from app.train import train
+from app.training.calibration import calibrated
 from app.training.evaluation import as_text, curve, evaluation_tasks
+from app.training.report import calibration_text
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
@@ -94,6 +96,16 @@ def evaluate(
             loaded.inner_loop(), LOSSES[manifest.kind], loaded.meta, held_out, rate, steps, manifest.untouched_loss
         )
     console.print(Markdown(as_text(curves, range(steps + 1))))
+
+
+@cli.command()
+def calibrate(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")], models_dir: ModelsDir = Path("models")
+) -> None:
+    """Write into a bundle what support sets of its training look like, as training does; weights and digest stay."""
+    made = calibrated(load(models_dir / bundle))
+    write(models_dir / bundle, made.manifest, made.meta)
+    console.print(Markdown(calibration_text(made.manifest.calibration)))
 
 
 @cli.command(name="try")

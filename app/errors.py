@@ -13,6 +13,7 @@
     │   ├── UnknownExample      the adaptation has no example of that number
     │   ├── LastExample         an adaptation without examples is none
     │   ├── NothingToUndo       only the examples it began with are left
+    │   ├── Outgrown            the newer bundle of that name takes other examples
     │   ├── KeyReused           the idempotency key came with another request before
     │   └── QuotaExceeded       more is kept already than may be
     ├── Unavailable             whoever runs the server, or nobody: try again later
@@ -90,6 +91,13 @@ class ExpiredAdaptation(RequestError):
         super().__init__(
             f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s"
         )
+
+
+class Outgrown(RequestError):
+    """The newer bundle of that name takes other examples than the adaptation has, and the older one is gone."""
+
+    def __init__(self, id: str, model: str) -> None:
+        super().__init__(f"{model} takes other examples now than those of adaptation {id!r}: adapt again")
 
 
 class UnknownExample(RequestError):

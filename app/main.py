@@ -27,6 +27,8 @@ from app.service.reloading import Reloader
 from app.service.store import Quota, Store
 from app.settings import Settings
 from app.storage.memory import MemoryStore
+from app.storage.redis import RedisStore
+from app.storage.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +92,9 @@ def make_store(settings: Settings) -> Store:
         case "memory":
             return MemoryStore(quota)
         case "sqlite":
-            raise NotImplementedError
+            return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync")
         case "redis":
-            raise NotImplementedError
+            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
 
 
 def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:

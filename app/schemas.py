@@ -98,15 +98,18 @@ class Quality(Answer):
     Errors are of the kind's loss, in its units; an error is null where the inner loop diverged without the example.
     """
 
-    method: str
+    method: Annotated[str, Meta(description="The one really used: `leave_one_out` or `k_fold`")]
     folds: int
-    error: float | None
-    untouched_error: float
+    error: Annotated[float | None, Meta(description="The mean of `errors`")]
+    untouched_error: Annotated[float | None, Meta(description="Of the initialization itself, on the same examples")]
     errors: Annotated[list[float | None], Meta(description="By example, in their order")]
-    helped: bool
-    unlike_training: bool | None
-    worst_example: Annotated[int, Meta(description="The number of the example that fits worst")]
-    message: str
+    helped: Annotated[bool | None, Meta(description="Whether adapting lowers the error; null if it may be chance")]
+    unlike_training: Annotated[
+        bool | None,
+        Meta(description="Whether the support set is unlike those of training; null if the bundle has no calibration"),
+    ]
+    worst_example: Annotated[int | None, Meta(description="The number of the example that fits worst")]
+    message: Annotated[str, Meta(description="All of it in words")]
 
 
 class AdaptResponse(Answer):

@@ -4,8 +4,12 @@ torch.compile cannot see through these checks, so the tests that compile are a r
 `pytest` leaves out the tests marked `compiled`, `pytest -m compiled` runs only them, and `make test` does both.
 """
 
-from collections.abc import Callable, Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 from jaxtyping import install_import_hook
 
-from service_tests.processes import ROOT, command, running
+from service_tests.processes import ROOT, command, running, serving_in_a_thread
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +45,22 @@ class Clock:
         return self.now
 
 
+class Work:
+    """What an engine has done (fixture `work`). Once `held` is set, each run and each step takes one from `gate`."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Any] = []
+        self.steps = 0
+        self.held = False
+        self.gate = threading.Semaphore(0)
+        self.busy = threading.Event()
+
+    def wait(self) -> None:
+        if self.held:
+            self.busy.set()
+            assert self.gate.acquire(timeout=20)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -50,6 +70,57 @@ def clock() -> Clock:
 def models_dir() -> Path:
     """The bundles that ship."""
     return ROOT / "models"
+
+
+@pytest.fixture
+def own_models(models_dir: Path, tmp_path: Path) -> Path:
+    """A copy of the bundles that ship, to change."""
+    return Path(shutil.copytree(models_dir, tmp_path / "models"))
+
+
+@pytest.fixture
+def retrain(own_models: Path) -> Callable[..., str]:
+    """Replace a bundle of `own_models` by one with other weights; its digest."""
+    from app.bundles import load, write  # after the shape checks are installed
+
+    def replace(scale: float, name: str = "sinusoid") -> str:
+        old = load(own_models / name)
+        write(own_models / name, old.manifest, {part: value * scale for part, value in old.meta.items()})
+        return load(own_models / name).manifest.digest
+
+    return replace
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
+    """What the engines of this process do from now on, on their threads alone, and a gate to hold them up."""
+    from app.service.engine import Engine, Job, Result
+    from app.service.model import Model
+
+    seen = Work()
+    run, step = Engine.run, Model.walk
+
+    def watched_run(engine: Engine, jobs: Sequence[Job]) -> list[Result]:
+        seen.wait()
+        seen.tasks += [job.task for job in jobs if job.task is not None]
+        return run(engine, jobs)
+
+    def watched_walk(model: Model, task: object) -> Any:
+        walk = step(model, task)  # type: ignore[arg-type]
+        while True:
+            seen.wait()
+            try:
+                loss = next(walk)
+            except StopIteration as end:
+                return end.value
+            seen.steps += 1
+            yield loss
+
+    monkeypatch.setattr(Engine, "run", watched_run)
+    monkeypatch.setattr(Engine, "seconds", lambda *_: float("inf"))
+    monkeypatch.setattr(Model, "walk", watched_walk)
+    yield seen
+    seen.gate.release(1000)
 
 
 @pytest.fixture
@@ -72,6 +143,23 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
     yield start
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def serve_live(models_dir: Path, clock: Clock) -> Iterator[Callable[..., str]]:
+    """Start a server on loopback, on a thread of this process, as `serve` does; its URL."""
+    from app.main import create_app
+    from app.settings import Settings
+
+    with ExitStack() as servers:
+
+        def start(**settings: object) -> str:
+            chosen = Settings.model_validate(
+                {"models_dir": models_dir, "compile": False, "watch": False, "store": "memory"} | settings
+            )
+            return servers.enter_context(serving_in_a_thread(create_app(chosen, clock)))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +32,13 @@ def free_port() -> int:
 @contextmanager
 def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
     """Run a command that starts a server, with these INNERLOOP_* settings; its URL, once it is ready."""
+    with served(words, log, **settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def served(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same with the process, which may be killed meanwhile."""
     port = free_port()
     said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
     with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
@@ -36,9 +46,23 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
             assert process.poll() is None, f"{words} has ended: {log.read_text()[-2000:]}"
-            yield url
+            yield url, process
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving_in_a_thread(app: FastAPI) -> Iterator[str]:
+    """Serve an application on loopback, on a thread of this process; its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), "it does not start", 30)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 def ready(url: str) -> bool:

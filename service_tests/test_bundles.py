@@ -152,6 +152,11 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["family"]["options"].update(x=2), "options of the family or of the network do not fit"),
         (lambda c: c["inner_loop"].update(steps=101), "a default is outside its bound"),
         (lambda c: c["inner_loop"].update(learning_rate=-1.0), "a default is outside its bound"),
+        (lambda c: c.update(calibration=[]), "an object is expected at calibration"),
+        (lambda c: c["calibration"].update(error=1.0), "a list is expected at calibration.error"),
+        (lambda c: c["calibration"]["error"].__setitem__(2, None), "a float is expected at calibration.error[2]"),
+        (lambda c: c["calibration"]["error"].pop(), "the lists do not fit 1 features or each other at calibration"),
+        (lambda c: c["calibration"]["input_scale"].append(1.0), "the lists do not fit 1 features"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
@@ -164,9 +169,30 @@ def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str
 def test_the_digest_is_of_what_answers_depend_on(folder: Path) -> None:
     before = load(folder).manifest.digest
     edit(folder, lambda contents: contents.update(evaluation={}, training={}))
+    edit(folder, lambda contents: contents["calibration"].update(seed=3))
     assert load(folder).manifest.digest == before
     edit(folder, lambda contents: contents["inner_loop"].update(steps=4))
     assert load(folder).manifest.digest != before
+
+
+def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:
+    before = load(folder).manifest.digest
+    edit(folder, lambda contents: contents.pop("calibration"))
+    manifest = load(folder).manifest
+    assert manifest.calibration.tasks == 0
+    assert manifest.digest == before
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("sinusoid", "61dd5855163a524e3306c14e32151d94b646cd5d2cbe567219f4840afc717e11"),
+        ("linear", "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88"),
+    ],
+)
+def test_the_bundles_that_ship_keep_their_digests(models_dir: Path, name: str, digest: str) -> None:
+    """Adaptations in stores are known by them: another digest derives each of them again."""
+    assert load(models_dir / name).manifest.digest == digest
 
 
 def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,21 @@ def test_evaluate_prints_the_table() -> None:
     assert done.returncode == 0, done.stderr
     assert "2 steps" in done.stdout
     assert "±" in done.stdout
+
+
+def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/linear", tmp_path / "models/linear")
+    manifest = tmp_path / "models/linear/bundle.json"
+    before = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(before | {"calibration": before["calibration"] | {"seed": 1}}))
+    done = innerloop("calibrate", "linear", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = json.loads(manifest.read_text())
+    assert after["calibration"]["seed"] == before["calibration"]["seed"]
+    assert after | {"calibration": 0} == before | {"calibration": 0}
+    assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
+        ROOT / "models/linear/weights.safetensors"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("where", ["in this process", "a server"])

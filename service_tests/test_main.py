@@ -13,7 +13,7 @@ ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [
 
 
 def test_two_applications_share_nothing(models_dir: Path) -> None:
-    settings = Settings(models_dir=models_dir, compile=False)
+    settings = Settings(models_dir=models_dir, compile=False, watch=False, store="memory")
     with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as two:
         made = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
         assert one.get(f"/adaptations/{made}").status_code == 200

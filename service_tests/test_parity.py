@@ -42,7 +42,7 @@ async def score(client: httpx.AsyncClient, model: str, tasks: Tasks, steps: int)
 
 def scores(models_dir: Path, model: str, tasks: Tasks, steps: list[int]) -> list[Interval]:
     async def run() -> list[Interval]:
-        app = create_app(Settings(models_dir=models_dir, compile=False))
+        app = create_app(Settings(models_dir=models_dir, compile=False, watch=False, store="memory"))
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

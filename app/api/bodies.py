@@ -53,7 +53,8 @@ async def read(request: Request, limit: int, lines: bool = False) -> Sent:
         takes = ", ".join([*CODECS, *([NDJSON] if lines else [])])
         raise UnsupportedMedia(f"the content type is {declared}; send one of {takes}")
     accept = headers.get(b"accept", b"").decode("latin-1")
-    answer = next((each for each in CODECS.values() if each.media in accept), codec)
+    wished = [each for each in CODECS.values() if each.media in accept]
+    answer = min(wished, key=lambda each: accept.index(each.media)) if wished else codec
     body = await _content(request, headers.get(b"content-length", b""), limit)
     return Sent(
         body, Client.of(headers, request.receive), codec, answer, media == NDJSON, "text/event-stream" in accept

@@ -1,6 +1,7 @@
 """Who sent a request, how long they wait, and whether they are still there."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from app.errors import Invalid
 
 ANYONE = ""
 """The owner of all adaptations, as long as there are no keys to tell owners by."""
-LONGEST_KEY = 255
+LONGEST_KEY, KEYS = 255, "[!-~]+"
+"""Of the idempotency keys: how long they may be, and a pattern of them."""
+LONGEST_WAIT_MS = 86_400_000
 
 
 class Client:
@@ -41,15 +44,15 @@ class Client:
 
     def numbered(self, index: int) -> "Client":
         """The same client with one of many requests that came as one."""
-        return Client(self._receive, self.owner, self.deadline, self.key and f"{self.key}:{index}")
+        # no key of a client's has a space, so this is nobody's else
+        return Client(self._receive, self.owner, self.deadline, self.key and f"{self.key} {index}")
 
     def gone(self) -> bool:
         """Whether the connection is closed. Only once the body is read: what comes after it can be nothing else."""
         waiting: Any = self._receive()
         try:
-            waiting.send(
-                None
-            )  # one turn of the coroutine: it ends at once if there is a message, and else it would wait
+            # one turn of the coroutine: it ends at once if there is a message, and else it would wait
+            waiting.send(None)
         except StopIteration as message:
             return bool(message.value["type"] == "http.disconnect")
         waiting.close()
@@ -57,15 +60,15 @@ class Client:
 
 
 def _deadline(header: bytes) -> float:
-    if not header.isdigit() or int(header) == 0:
-        raise Invalid(
-            f"a whole number of milliseconds above 0 is expected, got {header.decode('latin-1')!r}", "X-Timeout-Ms"
-        )
+    # by its length first: a number of very many digits takes long to read, or cannot be
+    if not header.isdigit() or len(header) > 20 or not 1 <= int(header) <= LONGEST_WAIT_MS:
+        found = header[:40].decode("latin-1")
+        raise Invalid(f"a whole number from 1 to {LONGEST_WAIT_MS} is expected, got {found!r}", "X-Timeout-Ms")
     return asyncio.get_running_loop().time() + int(header) / 1000
 
 
 def _key(header: bytes) -> str:
-    key = header.decode("latin-1").strip()
-    if not key or len(key) > LONGEST_KEY or not key.isprintable():
-        raise Invalid(f"1 to {LONGEST_KEY} printable characters are expected", "Idempotency-Key")
+    key = header.decode("latin-1")
+    if len(key) > LONGEST_KEY or not re.fullmatch(KEYS, key):
+        raise Invalid(f"1 to {LONGEST_KEY} characters of ASCII without spaces are expected", "Idempotency-Key")
     return key

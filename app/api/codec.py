@@ -68,7 +68,10 @@ NDJSON = "application/x-ndjson"
 
 def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, and what to do."""
-    message = re.sub(r"`(int|float|str|bool|null|array|object)(?: \| \w+)*`", lambda found: _JSON[found[1]], message)
+    message = message.replace("`object | array`", "`array`")  # the object is a raw array
+    message = re.sub(
+        r"`(int|float|str|bool|null|array|object|bytes)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
+    )
     message = message[:1].lower() + message[1:]
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
@@ -85,6 +88,7 @@ _JSON = {
     "null": "null",
     "array": "an array",
     "object": "an object",
+    "bytes": "bytes",
 }
 
 

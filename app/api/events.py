@@ -1,33 +1,41 @@
 """Adapting as a stream of events: each step's loss as it happens, then the result."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from app import schemas
+from app.api.caller import Client
 from app.api.codec import JSON
 from app.api.problems import problem
 from app.api.views import adapted
 from app.errors import InnerloopError
 from app.service.adaptations import Adaptations, Wanted
+from app.service.batcher import Gone
+from app.service.record import Adaptation
 
 
-def adapt_events(adaptations: Adaptations, wanted: Wanted) -> EventSourceResponse:
-    """Events `step` (`schemas.Step`), and at last `result` (`schemas.AdaptResponse`) or `problem`."""
-    return EventSourceResponse(_events(adaptations, wanted), headers={"Cache-Control": "no-cache"})
+async def adapt_events(adaptations: Adaptations, wanted: Wanted, client: Client) -> EventSourceResponse:
+    """Events `step` (`schemas.Step`), and at last `result` (`schemas.AdaptResponse`) or `problem`.
+
+    Whatever is refused before the first step is raised, and so answered as it is without events.
+    """
+    events = adaptations.stream(wanted, client)
+    first = await anext(events)
+    return EventSourceResponse(_told(first, events), headers={"Cache-Control": "no-cache"})
 
 
-async def _events(adaptations: Adaptations, wanted: Wanted) -> AsyncIterator[bytes]:
+async def _told(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncIterator[bytes]:
     step = 0
     try:
-        async with aclosing(adaptations.stream(wanted)) as events:
-            async for event in events:
-                if isinstance(event, float):
-                    yield _event("step", schemas.Step(step=step, loss=event))
-                    step += 1
-                else:
-                    yield _event("result", adapted(event))
+        async with aclosing(later):
+            while isinstance(event, float):
+                yield _event("step", schemas.Step(step=step, loss=event))
+                step, event = step + 1, await anext(later)
+            yield _event("result", adapted(event))
+    except Gone:
+        return
     except InnerloopError as error:
         yield _event("problem", problem(error))
 

@@ -10,14 +10,13 @@ from app.api.bodies import examples, read
 from app.api.caller import ANYONE
 from app.api.codec import JSON
 from app.api.openapi import gives, takes
-from app.api.routes import BODY, BY_ID
+from app.api.routes import BODY, BY_ID, DERIVED
 from app.api.state import State
 from app.api.views import adapted, history, page, support
-from app.errors import Diverged, Invalid, LastExample, NothingToUndo, Overloaded, QuotaExceeded, UnknownExample
+from app.errors import Invalid, LastExample, NothingToUndo, StoreFailed, UnknownExample
 from app.service.store import Filter
 
 router = APIRouter()
-DERIVED = (*BY_ID, Diverged, Overloaded)
 MORE = {"inputs": [[3]], "targets": [0.56]}
 Id = Annotated[str, Path(description="As POST /adapt gave it")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
@@ -26,12 +25,13 @@ OfModel = Annotated[str | None, Query(description="Only those of this model")]
 Labelled = Annotated[str | None, Query(description="Only those with this label, exactly")]
 
 
-@router.get("/adaptations", responses=gives(schemas.AdaptationList, 200, (Invalid,)))
+@router.get("/adaptations", responses=gives(schemas.AdaptationList, 200, (Invalid, StoreFailed)))
 async def adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
 ) -> Response:
     """The adaptations that are alive, the newest first."""
-    found = await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor)
+    # one more than is shown, to know whether there is another page
+    found = await server.adaptations.page(ANYONE, Filter(model, label), limit + 1, cursor)
     return JSON.respond(page(found, limit))
 
 
@@ -63,7 +63,7 @@ async def examples_of(id: Id, server: State) -> Response:
 @router.post(
     "/adaptations/{id}/support",
     openapi_extra=takes(schemas.Support, MORE),
-    responses=gives(schemas.AdaptResponse, 200, (*BODY, *BY_ID, QuotaExceeded)),
+    responses=gives(schemas.AdaptResponse, 200, (*BODY, *DERIVED)),
 )
 async def extend(id: Id, request: Request, server: State) -> Response:
     """Add examples: the same as adapting to all of them at once. The next revision of the same id."""

@@ -1,6 +1,7 @@
 """Many requests in one: application/x-ndjson, a body a line, an answer a line, in order."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from itertools import islice
@@ -14,6 +15,7 @@ from app.api.problems import problem
 from app.errors import InnerloopError
 from app.service.task import MOST_TASKS
 
+log = logging.getLogger(__name__)
 Line = Callable[[Sent], Awaitable[schemas.Answer]]
 """Answers one line."""
 
@@ -27,8 +29,8 @@ async def _answers(sent: Sent, line: Line) -> AsyncIterator[bytes]:
     lines = enumerate(each for each in sent.body.split(b"\n") if each.strip())
     # as many at a time as share a fused call: the body waits here and not in the queue, where others would have no room
     while some := list(islice(lines, MOST_TASKS)):
-        answers = await asyncio.gather(*(_one(_alone(sent, *each), line) for each in some))
-        yield b"".join(JSON.encoder.encode(answer) + b"\n" for answer in answers)
+        answers = await asyncio.gather(*(line(_alone(sent, *each)) for each in some), return_exceptions=True)
+        yield b"".join(JSON.encoder.encode(_told(answer)) + b"\n" for answer in answers)
 
 
 def _alone(sent: Sent, index: int, body: bytes) -> Sent:
@@ -36,8 +38,11 @@ def _alone(sent: Sent, index: int, body: bytes) -> Sent:
     return sent._replace(body=body, client=sent.client.numbered(index))
 
 
-async def _one(sent: Sent, line: Line) -> schemas.Answer:
-    try:
-        return await line(sent)
-    except InnerloopError as error:
-        return problem(error)
+def _told(answer: schemas.Answer | BaseException) -> schemas.Answer:
+    if not isinstance(answer, BaseException):
+        return answer
+    if not isinstance(answer, Exception):
+        raise answer
+    if not isinstance(answer, InnerloopError):
+        log.error("a line failed", exc_info=answer)
+    return problem(answer)

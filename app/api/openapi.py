@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app import schemas
 from app.api.bodies import CODECS
-from app.api.caller import LONGEST_KEY
+from app.api.caller import KEYS, LONGEST_KEY, LONGEST_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.problems import STATUS
 from app.errors import InnerloopError
@@ -33,8 +33,7 @@ def takes(form: type[schemas.Request], example: dict[str, Any], lines: bool = Fa
     if lines:
         content[NDJSON] = {"schema": {"type": "string", "description": f"A `{form.__name__}` a line"}}
     said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
-    if lines:
-        said["parameters"] = [_TIMEOUT, _KEY] if form is schemas.AdaptRequest else [_TIMEOUT]
+    said["parameters"] = [_TIMEOUT, _KEY] if form is schemas.AdaptRequest else [_TIMEOUT]
     return said
 
 
@@ -43,11 +42,13 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
 
 
 _TIMEOUT = _header(
-    "X-Timeout-Ms", {"type": "integer", "minimum": 1}, "How long the answer is of use; after that 504, and no work"
+    "X-Timeout-Ms",
+    {"type": "integer", "minimum": 1, "maximum": LONGEST_WAIT_MS},
+    "How long the answer is of use; after that 504, and no work",
 )
 _KEY = _header(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEYS}$"},
     "Makes a request safe to repeat: the same key and body give the same adaptation",
 )
 

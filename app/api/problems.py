@@ -1,6 +1,7 @@
 """Errors become problem documents (RFC 9457), by one table."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -23,6 +24,7 @@ from app.errors import (
     LastExample,
     Malformed,
     NothingToUndo,
+    Outgrown,
     Overloaded,
     QuotaExceeded,
     StoreFailed,
@@ -35,13 +37,14 @@ from app.errors import (
 from app.schemas import Problem
 from app.service.batcher import Gone
 
-STATUS: dict[type[InnerloopError], tuple[int, str]] = {
+STATUS: Mapping[type[Exception], tuple[int, str]] = {
     Malformed: (400, "The body cannot be read"),
     UnknownModel: (404, "Unknown model"),
     UnknownAdaptation: (404, "Unknown adaptation"),
     UnknownExample: (404, "Unknown example"),
     LastExample: (409, "The last example"),
     NothingToUndo: (409, "Nothing to undo"),
+    Outgrown: (409, "The bundle takes other examples"),
     ExpiredAdaptation: (410, "Expired adaptation"),
     BodyTooLarge: (413, "Body too large"),
     UnsupportedMedia: (415, "Unsupported media type"),
@@ -66,7 +69,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem_type(error: type[InnerloopError]) -> str:
+def problem_type(error: type[Exception]) -> str:
     """The URI that names a sort of problem, such as urn:problem-type:innerloop:unknown-model."""
     slug = re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
     return f"urn:problem-type:innerloop:{slug}"
@@ -78,8 +81,11 @@ def _answer(problem: Problem) -> Response:
     return response
 
 
-def problem(error: InnerloopError) -> Problem:
+def problem(error: Exception) -> Problem:
     """An error as a client sees it."""
+    if type(error) not in STATUS:
+        detail = "the server failed, not the request; its log has the cause"
+        return Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     status, title = STATUS[type(error)]
     return Problem(
         type=problem_type(type(error)),
@@ -133,5 +139,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    detail = "the server failed, not the request; its log has the cause"
-    return _answer(Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail))
+    return _answer(problem(error))

@@ -19,6 +19,7 @@ from app.errors import (
     Invalid,
     KeyReused,
     Malformed,
+    Outgrown,
     Overloaded,
     QuotaExceeded,
     StoreFailed,
@@ -32,6 +33,7 @@ BODY = (
     Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded, StoreFailed, DeadlinePassed,
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
+DERIVED = (*BY_ID, UnknownModel, Outgrown, Diverged, Overloaded, QuotaExceeded)
 SUPPORT = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 
 
@@ -50,7 +52,7 @@ async def adapt(request: Request) -> Response:
     if sent.lines:
         return answer_lines(sent, line)
     if sent.stream:
-        return adapt_events(server.adaptations, wanted(sent, server))
+        return await adapt_events(server.adaptations, wanted(sent, server), sent.client)
     return sent.answer.respond(await line(sent), 201)
 
 
@@ -92,7 +94,7 @@ DIRECT = [
         openapi_extra=takes(
             schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}, lines=True
         ),
-        responses=gives(schemas.PredictResponse, 200, (*BODY, *BY_ID), (JSON.media, MSGPACK.media, NDJSON)),
+        responses=gives(schemas.PredictResponse, 200, (*BODY, *DERIVED), (JSON.media, MSGPACK.media, NDJSON)),
     ),
 ]
 

@@ -80,9 +80,10 @@ def support(adaptation: Adaptation) -> schemas.SupportView:
 
 
 def page(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
-    """A page of records; a full one has a cursor to go on from."""
-    more = adaptations[-1].id if len(adaptations) == limit else UNSET
-    return schemas.AdaptationList(adaptations=[adapted(each) for each in adaptations], next=more)
+    """A page of records; where there are more than `limit`, those are cut off, with a cursor to go on from."""
+    shown = [adapted(each) for each in adaptations[:limit]]
+    more = adaptations[limit - 1].id if len(adaptations) > limit else UNSET
+    return schemas.AdaptationList(adaptations=shown, next=more)
 
 
 def predicted(answer: Answer) -> schemas.PredictResponse:

@@ -127,15 +127,17 @@ def trajectory(
     rate: Float[Tensor, " task"],
     steps: Int[Tensor, " task"],
     longest: int,
+    start: State | None = None,
 ) -> Iterator[tuple[State, Float[Tensor, " task"]]]:
     """Yield each task's state and its support loss after 0, 1, ..., `longest` steps.
 
     inner: batched
     rate, steps: the inner learning rate and the number of steps of each task
     longest: at least the largest of `steps`; a task that has had its steps stays where it is
+    start: the states to begin from, stacked; those that `meta` makes where none are given
     """
-    state = stack(inner.init(meta), len(rate))
-    for active in torch.arange(longest, device=steps.device).unsqueeze(1) < steps:
+    state = stack(inner.init(meta), len(rate)) if start is None else start
+    for active in (torch.arange(longest, device=steps.device).unsqueeze(1) < steps).unbind():
         after, loss = inner.step(meta, state, support, rate, active)
         yield state, loss
         state = after
@@ -149,12 +151,13 @@ def adapt(
     rate: Float[Tensor, " task"],
     steps: Int[Tensor, " task"],
     longest: int,
+    start: State | None = None,
 ) -> tuple[State, Float[Tensor, "task step"]]:
     """Run the inner loop on a batch of tasks: their last states, and their losses after 0, 1, ..., `longest` steps.
 
     Arguments as for `trajectory`. `losses[i, steps[i]]` is the last that task i really took; later ones repeat it.
     """
-    walk = trajectory(inner, meta, support, rate, steps, longest)
+    walk = trajectory(inner, meta, support, rate, steps, longest, start)
     # no state is held longer than its step, so that its memory, still in the processor's cache, is the next one's
     # (128 tasks of an MLP 1-40-40-1: 15 us each, 22 where all states are held)
     losses = [next(walk)[1] for _ in range(longest)]

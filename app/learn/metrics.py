@@ -1,6 +1,7 @@
-"""Scores over tasks."""
+"""Scores over tasks, and whether a difference may be chance."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -19,3 +20,14 @@ def interval(scores: Float[Tensor, " task"]) -> Interval:
     """The mean of at least two scores with its normal 95 % interval, 1.96 standard errors to each side."""
     scores = scores.double()
     return Interval(scores.mean().item(), 1.96 * scores.std().item() / math.sqrt(len(scores)))
+
+
+def sign_test(differences: Sequence[float]) -> float:
+    """How probable it is by chance alone that at least so many of the differences that are not 0 are above 0.
+
+    Exact, by the binomial distribution; nothing is assumed of how the differences are distributed.
+    """
+    above, below = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    count = above + below
+    ways: int = sum(math.comb(count, some) for some in range(above, count + 1))
+    return float(ways / (1 << count))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,16 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from app.errors import Diverged, ExpiredAdaptation, Invalid, KeyReused, UnknownAdaptation, UnknownModel
+from app.errors import (
+    Diverged,
+    ExpiredAdaptation,
+    Invalid,
+    KeyReused,
+    Outgrown,
+    StoreFailed,
+    UnknownAdaptation,
+    UnknownModel,
+)
 from app.learn.adapted import Adapted
 from app.service.assessment import Assessment, Method
 from app.service.batcher import Caller
@@ -33,10 +43,11 @@ from app.service.record import (
     undone,
     without,
 )
-from app.service.store import Filter, Name, Store
+from app.service.store import Filter, Name, Store, Taken
 from app.service.task import Task
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 REMEMBERED_S = 86_400
 """For this long an expired id is answered "expired", and after that "unknown"."""
@@ -53,8 +64,11 @@ class Worker(Protocol):
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs together."""
 
-    async def call(self, work: Callable[[], T]) -> T:
+    async def call(self, work: Callable[[], T], caller: Caller | None = None) -> T:
         """Call a function where the jobs run."""
+
+    def accept(self, count: int, size: int) -> None:
+        """Raises Overloaded where there is no room for so many jobs."""
 
 
 @dataclass(eq=False, slots=True)
@@ -149,7 +163,7 @@ class Adaptations:
         async with self._repeated(wanted) as (names, found):
             return found or await self._adapt(wanted, names, caller)
 
-    async def stream(self, wanted: Wanted) -> AsyncGenerator[float | Adaptation]:
+    async def stream(self, wanted: Wanted, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: each support loss as soon as it is known, and at last the record, which is kept then.
 
         Whoever stops to iterate cancels what is left. Raises what `adapt` raises.
@@ -161,11 +175,14 @@ class Adaptations:
             new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
             task = Task(wanted.inputs, wanted.targets, steps, rate)
             assessed = None if wanted.assess is None else Assessment(wanted.model, task, wanted.assess)
-            walk = self._engine.walk(Job(wanted.model, (new_id, 1), task))
-            while isinstance(event := await self._worker.call(partial(next, walk)), float):
+            job = Job(wanted.model, (new_id, 1), task)
+            self._worker.accept(1, job.bytes)
+            walk = self._engine.walk(job)
+            while isinstance(event := await self._worker.call(partial(next, walk), caller), float):
                 yield event
-            adapted = _usable(event)
-            quality = None if assessed is None else assessed.quality(await self._worker.submit_all(assessed.jobs))
+            adapted, quality = _usable(event), None
+            if assessed is not None:
+                quality = assessed.quality(await self._worker.submit_all(assessed.jobs, caller))
             yield await self._keep(wanted, new_id, task, adapted, quality, names)
 
     async def predict(self, question: Question, caller: Caller | None = None) -> Answer:
@@ -205,10 +222,8 @@ class Adaptations:
         pinned: whether the bundle it was derived with will do as long as it is there; None: as the adaptation says
         """
         adaptation = await self.get(owner, id)
-        model = self.model_of(adaptation, pinned)
-        if model.digest != adaptation.digest:
+        while (model := self.model_of(adaptation, pinned)).digest != adaptation.digest:
             adaptation = await self._change(owner, id, Change.rederived, lambda old: old, caller=caller)
-            model = self.model_of(adaptation, pinned)
         return adaptation, model
 
     def named(self, model: str) -> Model:
@@ -216,9 +231,14 @@ class Adaptations:
         return self._catalogue.named(model)
 
     def model_of(self, adaptation: Adaptation, pinned: bool | None = None) -> Model:
-        """The model that serves an adaptation. Raises UnknownModel."""
+        """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
-        return self._catalogue.serving(adaptation.model, adaptation.digest, pinned)
+        model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned)
+        if model.digest != adaptation.digest and not _fits(model, adaptation):
+            model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
+            if model.digest != adaptation.digest:
+                raise Outgrown(adaptation.id, adaptation.model)
+        return model
 
     async def extend(
         self, owner: str, id: str, inputs: np.ndarray, targets: np.ndarray, caller: Caller | None = None
@@ -269,8 +289,11 @@ class Adaptations:
         """Remove what expired so long ago that its id need not be remembered, again and again."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            while await self._store.sweep(self._clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
-                pass
+            try:
+                while await self._store.sweep(self._clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
+                    pass
+            except StoreFailed as error:
+                log.error("the expired are not removed for now: %s", error)
 
     async def _adapt(self, wanted: Wanted, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
@@ -316,8 +339,10 @@ class Adaptations:
             quality=quality,
             names=tuple(name.name for name in names),
         )
-        taken = await self._store.put(adaptation, names, now)
-        return adaptation if taken is None else await self.get(wanted.owner, taken.id)
+        while (taken := await self._store.put(adaptation, names, self._clock())) is not None:
+            if (found := await self._earlier(wanted, names, taken)) is not None:
+                return found
+        return adaptation
 
     @asynccontextmanager
     async def _repeated(self, wanted: Wanted) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
@@ -332,12 +357,16 @@ class Adaptations:
     async def _found(self, wanted: Wanted, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
             taken = await self._store.named(wanted.owner, name.name, self._clock())
-            if taken is None:
-                continue
-            if taken.name.fingerprint != name.fingerprint:
-                raise KeyReused(str(wanted.key))
-            return await self.get(wanted.owner, taken.id)
+            if taken is not None and (found := await self._earlier(wanted, names, taken)) is not None:
+                return found
         return None
+
+    async def _earlier(self, wanted: Wanted, names: Sequence[Name], taken: Taken) -> Adaptation | None:
+        """The record that has one of these names already; None where it has gone meanwhile. Raises KeyReused."""
+        if taken.name not in names:
+            raise KeyReused(str(wanted.key))
+        found = await self._store.get(wanted.owner, taken.id)
+        return None if found is None or found.expires_at <= self._clock() else found
 
     async def _change(
         self,
@@ -388,22 +417,28 @@ def settings(asked: Asked, model: Model) -> tuple[int, float]:
     )
 
 
+def _fits(model: Model, adaptation: Adaptation) -> bool:
+    """Whether a model takes the examples of an adaptation that was made with another one."""
+    manifest, stage = model.bundle.manifest, adaptation.stages[0]
+    form = (adaptation.kind, stage.inputs.shape[1], stage.targets.shape[1])
+    return form == (manifest.kind, manifest.schema.features, manifest.schema.targets)
+
+
 def _names(wanted: Wanted) -> list[Name]:
-    """What a request is recognised by, in one order always."""
+    """What a request is recognised by, in one order always; the key first, as it can be refused."""
     content = hashlib.blake2b(digest_size=16)
     for part in (wanted.inputs, wanted.targets):
         content.update(repr(part.shape).encode() + part.tobytes())
-    content.update(repr(wanted.asked).encode())
+    # by the model's name: a newer bundle does not make another request of it
+    content.update(repr((wanted.model.bundle.name, wanted.asked, wanted.pinned, wanted.assess)).encode())
     names = []
-    if wanted.reuse:
-        whole = content.copy()
-        whole.update(wanted.model.digest.encode())
-        names.append(Name(CONTENT + whole.hexdigest(), b""))
     if wanted.key is not None:
-        # by the model's name: a newer bundle does not make another request of it
-        rest = (wanted.model.bundle.name, wanted.ttl_s, wanted.label, wanted.pinned, wanted.assess, wanted.reuse)
-        content.update(repr(rest).encode())
-        names.append(Name(KEY + wanted.key, content.digest()))
+        request = content.copy()
+        request.update(repr((wanted.ttl_s, wanted.label, wanted.reuse)).encode())
+        names.append(Name(KEY + wanted.key, request.digest()))
+    if wanted.reuse:
+        content.update(wanted.model.digest.encode())
+        names.append(Name(CONTENT + content.hexdigest(), b""))
     return names
 
 

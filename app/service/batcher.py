@@ -92,24 +92,28 @@ class Batcher:
         Raises Overloaded, at once, where too many wait or the server shuts down; DeadlinePassed where the caller's
         deadline passes first; Gone where the caller has left.
         """
-        self._accept(1, job.bytes)
+        self.accept(1, job.bytes)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs in one batch, as far as it holds them. Raises what `submit` raises, for all of them."""
-        self._accept(len(jobs), sum(job.bytes for job in jobs))
+        self.accept(len(jobs), sum(job.bytes for job in jobs))
         results: list[Result] = await asyncio.gather(
             *(self._wait(self._queue(job, None, caller), caller) for job in jobs)
         )
         return results
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """Call a function while nothing else runs on the device. It is no request of its own, and so never refused."""
-        result: T = await self._queue(None, work, None)
+    async def call(self, work: Callable[[], T], caller: Caller | None = None) -> T:
+        """Call a function while nothing else runs on the device.
+
+        It is part of what was accepted, and so never refused. Raises DeadlinePassed and Gone as `submit` does.
+        """
+        result: T = await self._wait(self._queue(None, work, caller), caller)
         return result
 
-    def _accept(self, count: int, size: int) -> None:
+    def accept(self, count: int, size: int) -> None:
+        """Raises Overloaded where there is no room for so many jobs of so many bytes together."""
         if self._closing:
             raise Overloaded("the server is shutting down; try again on another one")
         if len(self._waiting) + count > max(self._capacity, count):

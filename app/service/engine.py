@@ -70,7 +70,7 @@ class _Held:
     def __init__(self, model: Model, cache_bytes: int) -> None:
         # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
         self.fast = FastWeights(model.untouched, cache_bytes, least=2 * MOST_TASKS)
-        self.took: dict[int, float] = {}
+        self.took: dict[tuple[bool, int], float] = {}
 
 
 class Engine:
@@ -91,7 +91,11 @@ class Engine:
         rows: dict[Model, int] = {}
         for job in jobs:
             rows[job.model] = rows.get(job.model, 0) + job.rows
-        return sum(self._held(model).took.get(_size(some), float("inf")) for model, some in rows.items())
+        return sum(self._took(model).get(_size(model, some), float("inf")) for model, some in rows.items())
+
+    def _took(self, model: Model) -> Mapping[tuple[bool, int], float]:
+        held = self._models.get(model)
+        return {} if held is None else held.took
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
@@ -104,8 +108,9 @@ class Engine:
             for start in range(0, len(mine), MOST_TASKS):
                 some = mine[start : start + MOST_TASKS]
                 results |= zip(some, self._run_model(model, held.fast, [jobs[index] for index in some]), strict=True)
-            size, took = _size(sum(jobs[index].rows for index in mine)), perf_counter() - started
-            held.took[size] = 0.8 * held.took.get(size, took) + 0.2 * took
+            size, took = _size(model, sum(jobs[index].rows for index in mine)), perf_counter() - started
+            # the least of the last ones: whatever else runs on the machine only ever adds time
+            held.took[size] = min(took, 1.1 * held.took.get(size, took))
         return [results[index] for index in range(len(jobs))]
 
     def walk(self, job: Job) -> Iterator[float | Adapted]:
@@ -168,6 +173,6 @@ class Engine:
         return model.parameters(fast.gather([job.key]))
 
 
-def _size(rows: int) -> int:
-    """The class of work that takes about as long: the next power of two."""
-    return rows.bit_length()
+def _size(model: Model, rows: int) -> tuple[bool, int]:
+    """The class of work that takes about as long: up to the next power of two, compiled or not."""
+    return model.compiled, rows.bit_length()

@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
+import numpy as np
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 
 from app.learn.inner import State
+from app.learn.trees import leaves, rebuild
 
 ENTRY_BYTES = 256
 """What the bookkeeping of one entry takes: its key, its place in the order of use."""
@@ -20,12 +21,14 @@ class FastWeights:
 
         untouched: the state of one task before any step, whose form all states have
         """
-        entry = ENTRY_BYTES + sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(untouched))
+        entry = ENTRY_BYTES + sum(leaf.numel() * leaf.element_size() for leaf in leaves(untouched))
         self.capacity = capacity = max(least, size_bytes // entry)
         self._slots: OrderedDict[Hashable, int] = OrderedDict()
         self._free: list[int] = []
         self._fresh = iter(range(capacity))
-        self._stacked = tree_map(lambda leaf: leaf.new_empty((capacity, *leaf.shape)), untouched)
+        self._form = untouched
+        self._device = leaves(untouched)[0].device
+        self._stacked = [leaf.new_empty((capacity, *leaf.shape)) for leaf in leaves(untouched)]
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._slots
@@ -38,8 +41,11 @@ class FastWeights:
             self.drop(key)
         slots = [self._take() for _ in keys]
         self._slots.update(zip(keys, slots, strict=True))
-        at, source = torch.tensor(slots), torch.tensor(rows)
-        tree_map(lambda stacked, new: stacked.index_copy_(0, at.to(new.device), new[source]), self._stacked, states)
+        at = self._indices(slots)
+        # mostly all are usable, and padding is behind them
+        source = slice(len(rows)) if rows[-1] == len(rows) - 1 else self._indices(rows)
+        for stacked, new in zip(self._stacked, leaves(states), strict=True):
+            stacked.index_copy_(0, at, new[source])
 
     def _take(self) -> int:
         """A slot: one that was given back, one never used, or that of the least recently used."""
@@ -50,10 +56,13 @@ class FastWeights:
 
     def gather(self, keys: Sequence[Hashable]) -> State:
         """The states under `keys`, stacked in that order. Raises KeyError where one is not here."""
-        slots = torch.tensor([self._slots[key] for key in keys])
+        slots = self._indices([self._slots[key] for key in keys])
         for key in keys:
             self._slots.move_to_end(key)
-        return tree_map(lambda stacked: stacked[slots.to(stacked.device)], self._stacked)  # type: ignore[no-any-return]
+        return rebuild(self._form, (stacked.index_select(0, slots) for stacked in self._stacked))  # type: ignore[no-any-return]
+
+    def _indices(self, values: Sequence[int]) -> torch.Tensor:
+        return torch.from_numpy(np.array(values, np.int64)).to(self._device)
 
     def touch(self, key: Hashable) -> bool:
         """Mark as used now; whether it is here."""

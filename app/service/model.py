@@ -12,36 +12,57 @@ from torch.utils._pytree import tree_leaves
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, batched, stack, trajectory
-from app.service.task import Task, pad, real_rows
+from app.learn.rules import Params
+from app.service.task import Task, column, pad, real_rows
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def _compiled(function: Callable[..., T], options: dict[str, Any]) -> Callable[..., T]:
+def _compiled(
+    function: Callable[..., T], arguments: tuple[Any, ...], axes: Sequence[int], options: dict[str, Any]
+) -> Callable[..., T]:
+    """Compile a function for any number of tasks and examples (`Program`, whose arguments these are)."""
+    try:
+        from app.service.program import Program  # it needs interfaces that another torch may lack
+
+        return Program(function, arguments, axes, options)
+    except (ImportError, AttributeError, TypeError) as error:
+        log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
     compiled: Callable[..., T] = torch.compile(  # type: ignore[call-overload]  # its stub lacks isolate_recompiles
         function,
         # a break in the graph fails here instead of being slow for ever
         fullgraph=True,
         # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
         isolate_recompiles=True,
-        options=options,
+        # the functions are pure and stay as they are, so only shapes are checked at a call: 42 us a step, not 67
+        options={**options, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
     )
+    for argument, count in zip(arguments, axes, strict=True):
+        for tensor in tree_leaves(argument):
+            for axis in range(count):
+                torch._dynamo.mark_dynamic(tensor, axis)
+    compiled(*arguments)
     return compiled
 
 
 def _options(device: torch.device) -> dict[str, Any]:
     """Inductor's options, with `small_matmul` where it can be had."""
-    # the functions are pure and stay as they are, so only shapes are checked at a call: 42 us a step, not 67
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
     if device.type == "cpu":
         try:
             from app.service.small_matmul import SmallMatmul  # it needs interfaces that another torch may lack
 
-            options["post_grad_custom_post_pass"] = SmallMatmul()
+            return {"post_grad_custom_post_pass": SmallMatmul()}
         except (ImportError, AttributeError, TypeError, RuntimeError) as error:
             log.warning("compiling without the kernel for small matrices: %s", error)
-    return options
+    return {}
+
+
+def _start_of(inner: InnerLoop) -> Callable[[Params, torch.Tensor], State]:
+    """The states to begin from, stacked, for as many tasks as there are rates."""
+    return lambda meta, rate: stack(
+        inner.init(meta), rate.shape[0]
+    )  # `len` would make it a constant of what is compiled
 
 
 class Model:
@@ -55,6 +76,7 @@ class Model:
         self.untouched: State = self._eager.init(self.meta)
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
+        self._start: Callable[[Params, torch.Tensor], State] = _start_of(self._eager)
 
     @property
     def digest(self) -> str:
@@ -71,7 +93,8 @@ class Model:
         """Run the inner loop on all tasks at once: their states, stacked, padding behind, and what came of each."""
         support, rate, steps = self._batch(tasks)
         longest = max(task.steps for task in tasks)
-        states, losses = adapt(self.inner, self.meta, support, rate, steps, longest)
+        start = self._start(self.meta, rate)
+        states, losses = adapt(self.inner, self.meta, support, rate, steps, longest, start)
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):
@@ -83,10 +106,12 @@ class Model:
         """Support sets, rates and steps of tasks, padded."""
         inputs, targets = pad([task.inputs for task in tasks]), pad([task.targets for task in tasks])
         mask = real_rows([len(task.inputs) for task in tasks])
-        padding = len(inputs) - len(tasks)
-        rate = torch.tensor([task.learning_rate for task in tasks] + [0.0] * padding, device=self.device)
-        steps = torch.tensor([task.steps for task in tasks] + [0] * padding, device=self.device)
-        return Examples(*(part.to(self.device) for part in (inputs, targets, mask))), rate, steps
+        rate = column([task.learning_rate for task in tasks], np.float32)
+        steps = column([task.steps for task in tasks], np.int64)
+        parts: Sequence[torch.Tensor] = (inputs, targets, mask, rate, steps)
+        if self.device.type != "cpu":
+            parts = [part.to(self.device) for part in parts]
+        return Examples(*parts[:3]), parts[3], parts[4]
 
     @torch.no_grad()
     def walk(self, task: Task) -> Generator[float, None, tuple[State, Adapted]]:
@@ -96,7 +121,9 @@ class Model:
         """
         support, rate, steps = self._batch([task])
         losses = []
-        for states, loss in trajectory(self.inner, self.meta, support, rate, steps, task.steps):  # noqa: B007
+        for states, loss in trajectory(  # noqa: B007
+            self.inner, self.meta, support, rate, steps, task.steps, self._start(self.meta, rate)
+        ):
             losses.append(loss[0].item())
             yield losses[-1]
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
@@ -108,8 +135,15 @@ class Model:
 
     @torch.no_grad()
     def predict(self, states: State, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target]."""
+        """Answer `queries[i]`, float32 [query, feature], with row i of the stacked states; float32 [query, target].
+
+        Raises ValueError where there are not as many states as queries, or as the 2 that `pad` makes of one.
+        """
         inputs = pad(queries)
+        # compiled code does not look
+        if any(len(value) != len(inputs) for value in states.fast.values()):
+            raise ValueError(f"{len(inputs)} states expected")
+        states = State({name: value.contiguous() for name, value in states.fast.items()}, states.rule)
         outputs = self.inner.apply(self.meta, states, inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
@@ -120,22 +154,25 @@ class Model:
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
         step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
         """
+        started = perf_counter()
         eager = batched(self.bundle.inner_loop())  # not the one that serves meanwhile, on another thread
         options = _options(self.device)
+        states, support, rate, active = self._example(tasks=7, shots=11)
+        meta = self.meta
+
+        start = _compiled(_start_of(eager), (meta, rate), (0, 1), options)
         fast = InnerLoop(
             init=eager.init,
-            step=_compiled(eager.step, options),
-            loss=_compiled(eager.loss, options),
-            apply=_compiled(eager.apply, options),
+            step=_compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
+            loss=_compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
+            apply=_compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),
         )
-        started = perf_counter()
-        self._warm_up(fast)
         for tasks in (2, 64):
             self._check(fast, eager, tasks)
         ratio = min(self._time(eager) for _ in range(3)) / min(self._time(fast) for _ in range(3))
         took = perf_counter() - started
         if ratio > 1:
-            self.inner = fast
+            self._start, self.inner = start, fast
         verdict = "serves" if ratio > 1 else "does not serve"
         log.info("%s: compiled in %.1f s, %.1f times eager's speed, %s", self.bundle.name, took, ratio, verdict)
 
@@ -151,17 +188,6 @@ class Model:
         )
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
         return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
-
-    def _warm_up(self, inner: InnerLoop) -> None:
-        """Compile for any number of tasks and examples from 2 on, by one call with these sizes marked dynamic."""
-        states, support, rate, active = self._example(tasks=3, shots=5)
-        for tensor in (*tree_leaves(states), *support, rate, active):
-            torch._dynamo.mark_dynamic(tensor, 0)
-        for tensor in support:
-            torch._dynamo.mark_dynamic(tensor, 1)
-        inner.step(self.meta, states, support, rate, active)
-        inner.loss(self.meta, states, support)
-        inner.apply(self.meta, states, support.inputs)
 
     def _check(self, inner: InnerLoop, eager: InnerLoop, tasks: int) -> None:
         """Raises RuntimeError where a step of `inner` is further than 1e-4 from one of `eager`."""

@@ -41,7 +41,10 @@ class Reloader:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self.reload()
+            try:
+                await self.reload()
+            except (OSError, RuntimeError) as error:  # the folder went away meanwhile, or the device is full
+                log.error("the models folder was not read again, and what serves goes on: %s", error)
 
     async def watch(self) -> None:
         """Ask for a reload whenever a file in the folder changes."""
@@ -56,6 +59,10 @@ class Reloader:
         good, refused = await asyncio.to_thread(load_all, self._folder)
         new = await asyncio.to_thread(self._catalogue.new, good)
         replacing = [model for name, model in new.items() if name in self._catalogue.models]
-        await asyncio.to_thread(self._compile_all, replacing)
+        await self._compile(replacing)
         self._catalogue.exchange(new, set(good), refused)
-        await asyncio.to_thread(self._compile_all, [model for model in new.values() if model not in replacing])
+        await self._compile([model for model in new.values() if model not in replacing])
+
+    async def _compile(self, models: list[Model]) -> None:
+        if models:
+            await asyncio.to_thread(self._compile_all, models)

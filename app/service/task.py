@@ -66,3 +66,10 @@ def real_rows(lengths: Sequence[int]) -> torch.Tensor:
     counts = np.zeros((items, 1), np.int64)
     counts[: len(lengths), 0] = lengths
     return torch.from_numpy(np.arange(rows) < counts)
+
+
+def column(values: Sequence[float], kind: type[np.generic]) -> torch.Tensor:
+    """A number of each item, and 0 for each that `pad` adds."""
+    padded = np.zeros(max(2, len(values)), kind)
+    padded[: len(values)] = values
+    return torch.from_numpy(padded)

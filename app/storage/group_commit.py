@@ -54,7 +54,8 @@ class GroupCommit:
         self._arrived: list[_Waiting] = []
         self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._stopped = self._loop.create_future()
-        self._thread = Thread(target=self._work, name=name)
+        # a daemon: where the loop ends without `close`, the process ends too
+        self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def submit(self, operation: Operation[T]) -> T:

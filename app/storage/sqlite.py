@@ -1,7 +1,12 @@
 """Records in one sqlite file: for one server, and durable.
 
 One thread writes, many operations in a transaction (`group_commit`); reads of one record happen on the event loop,
-where they take a few microseconds, and pages in a thread of their own.
+and pages in a thread of their own.
+
+Measured with records of 10 examples, 64 at once, on two cores that others used too: 24,000-30,000 puts/s with fsync
+(p50 2.2 ms, p99 6-10 ms; one alone .7-1.2 ms) and 35,000-45,000 without; a put takes 8-12 us of the thread that
+writes, and 12-15 us of the event loop, its encoding included. A record takes 369 bytes on the disk. With a thousand, a
+hundred thousand and a million of them `get` takes 16, 19 and 21 us, and a page of 100 takes 1.1, 1.0 and 1.2 ms.
 """
 
 import asyncio
@@ -9,7 +14,7 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +69,10 @@ class SqliteStore:
             self._pages = stack.enter_context(ThreadPoolExecutor(1, "pages"))
             log = Log(self._folder, writer, copier)
             stack.callback(log.close)
-            self._writer = GroupCommit(_Transactions(self._folder, writer, log, self._quota), "commits")
+            transactions = _Transactions(self._folder, writer, log, self._quota)
+            if failure := transactions.erase():  # the process may have ended before it had erased what it removed
+                raise failure
+            self._writer = GroupCommit(transactions, "commits")
             stack.push_async_callback(self._writer.close)
             self._opened = stack.pop_all()
         return self
@@ -190,7 +198,7 @@ class _Transactions:
 
     def _roll_back(self) -> None:
         self._tables = None  # it has counted what is not kept now
-        if self._connection.in_transaction:
+        with suppress(sqlite3.Error):  # sqlite has rolled back by itself after some errors
             self._connection.execute("ROLLBACK")
 
 

@@ -1,4 +1,4 @@
-"""From a finished run to a bundle: evaluate it, find its bounds, write it with its card and its plot."""
+"""From a finished run to a bundle: evaluate it, find its bounds, calibrate it, write it with its card and its plot."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -9,9 +9,11 @@ from statistics import mean
 import torch
 
 import app
-from app.bundles import Bounds, Manifest, Named, Schema, replace, write
+from app.bundles import Bounds, Bundle, Manifest, Named, Schema, replace, write
 from app.learn.inner import adapt, batched, stack
+from app.learn.likeness import LARGEST, LEVEL, MOST_FAR, Calibration
 from app.learn.outer import Tasks
+from app.training.calibration import calibrated
 from app.training.evaluation import QUERIES, SEED, TASKS, Curve, as_json, as_text, curve, evaluation_tasks, task_scores
 from app.training.loop import Run
 from app.training.plots import Line, Plot, svg
@@ -67,6 +69,7 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
     )
+    manifest = calibrated(Bundle(folder.name, manifest, run.meta)).manifest
     write(folder, manifest, run.meta)
     replace(folder / PLOT, svg([before_after(run, held_out), by_steps(evaluated)]).encode())
     replace(folder / "CARD.md", card(folder.name, manifest, evaluated).encode())
@@ -169,6 +172,10 @@ on which the inner loop diverges counts with its untouched error.
 The most steps are the largest number, of {MOST_STEPS} tried, that evaluates no worse than the default; the largest rate
 is the last, raised by a quarter at a time, at which the default number of steps still helps.
 
+## What a support set is held against
+
+{calibration_text(manifest.calibration)}
+
 ## How it was made
 
 `{manifest.training["command"]}` makes it again ({versions}, on {manifest.training["device"]}; the same versions on the
@@ -178,3 +185,17 @@ same kind of machine give the same bytes), by this recipe:
 |---|---|
 {settings}
 """
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """The calibration for people, in Markdown."""
+    errors = zip(calibration.adapted_to, calibration.error, strict=True)
+    rows = "\n".join(f"| {others} | {error:.3g} |" for others, error in errors)
+    return f"""Assessing (`"assess": "leave_one_out"`) calls a support set unlike training where more than
+{MOST_FAR:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
+one that {LEVEL:.0%} of training tasks stay below ({calibration.tasks} tasks of each size, seed {calibration.seed}; an
+error that is unknown because the inner loop diverged counts as {LARGEST:.2g}):
+
+| adapted to so many others | error |
+|---|---|
+{rows}"""

@@ -14,6 +14,8 @@ def test_the_answer_describes_the_adaptation(client: TestClient) -> None:
     assert losses[-1] < losses[0]
     assert len(answer.pop("adaptation_id")) == 32
     assert answer == {
+        "revision": 1,
+        "examples": [0, 1, 2],
         "model": "sinusoid",
         "model_digest": digest,
         "kind": "regression",

@@ -149,7 +149,7 @@ def test_numbers_beyond_all_bounds(client: TestClient, number: str) -> None:
 def test_another_media_type(client: TestClient, media: str | None) -> None:
     headers = {"content-type": media} if media else {}
     found = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
-    assert "send application/json" in found["detail"]
+    assert "send one of application/json, application/msgpack, application/x-ndjson" in found["detail"]
 
 
 def test_parameters_of_the_media_type_do_not_matter(client: TestClient) -> None:

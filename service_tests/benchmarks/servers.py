@@ -182,16 +182,16 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
         process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)
     try:
-        wait_until(
-            lambda: plan.says in log.read_text() and _ready(server, plan), f"{plan.name} is not ready: see {log}"
-        )
+        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}")
         yield server
     finally:
         end(server)
 
 
-def _ready(server: Server, plan: Plan) -> bool:
-    assert server.process.poll() is None, f"{plan.name} has ended: see its log"
+def _ready(server: Server, plan: Plan, log: Path) -> bool:
+    assert server.process.poll() is None, f"{plan.name} has ended: {log.read_text()[-2000:]}"
+    if plan.says not in log.read_text():
+        return False
     try:
         answer = httpx.get(f"{server.url}/health/ready")
     except httpx.TransportError:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.learn.losses import LOSSES, mean_squared_error
+from app.learn.losses import ERRORS, LOSSES, mean_squared_error
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
@@ -25,3 +25,14 @@ def test_equals_torchs() -> None:
 
 def test_a_padding_task_has_no_loss() -> None:
     assert mean_squared_error(torch.ones(2, 1), torch.zeros(2, 1), torch.zeros(2, dtype=torch.bool)).item() == 0
+
+
+@pytest.mark.parametrize("kind", sorted(LOSSES))
+def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
+    outputs, targets = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    loss = LOSSES[kind](outputs, targets, torch.ones(5, dtype=torch.bool))
+    torch.testing.assert_close(ERRORS[kind](outputs, targets).mean(), loss)
+
+
+def test_every_kind_has_errors() -> None:
+    assert ERRORS.keys() == LOSSES.keys()

@@ -1,25 +1,36 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import cast
 
+import numpy as np
 import pytest
 
-from app.errors import Overloaded
-from app.service.batcher import Batcher
+from app.errors import DeadlinePassed, Overloaded
+from app.service.batcher import QUICK_S, Batcher, Gone, Runner
 from app.service.engine import Job, Result
+from app.service.model import Model
+from app.service.task import MOST_TASKS
 
 
-def job(key: int) -> Job:
-    return Job("model", key, None, None)
+def job(key: object, size: int = 0) -> Job:
+    """A job that the runners here know by its key; `size` are the bytes of its queries."""
+    return Job(cast("Model", None), key, None, np.zeros(size, np.int8))
+
+
+DONE = Result(None, None, None)
 
 
 class Gate:
-    """An engine that waits at a gate, and remembers the batches that it was given."""
+    """A slow runner that waits at a gate, and remembers the batches that it was given."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
         self.busy = threading.Event()
         self.batches: list[list[object]] = []
+
+    def seconds(self, jobs: Sequence[Job]) -> float:
+        return float("inf")
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         self.batches.append([each.key for each in jobs])
@@ -27,7 +38,22 @@ class Gate:
         assert self.open.wait(10)
         if any(each.key == "fail" for each in jobs):
             raise ZeroDivisionError
-        return [Result(None, None) for _ in jobs]
+        return [DONE for _ in jobs]
+
+
+class Someone:
+    """A caller."""
+
+    def __init__(self, deadline: float | None = None, left: bool = False) -> None:
+        self.deadline = deadline
+        self.left = left
+
+    def gone(self) -> bool:
+        return self.left
+
+
+def batcher_of(runner: Runner, capacity: int = 10, capacity_bytes: int = 1000) -> Batcher:
+    return Batcher(runner, capacity, capacity_bytes)
 
 
 async def until(event: threading.Event) -> None:
@@ -38,7 +64,7 @@ def test_what_queues_while_the_worker_is_busy_is_one_batch() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with Batcher(gate.run, capacity=10) as batcher:
+        async with batcher_of(gate) as batcher:
             first = asyncio.create_task(batcher.submit(job(0)))
             await until(gate.busy)
             rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, 2, 3)]
@@ -54,7 +80,7 @@ def test_a_full_queue_refuses_at_once() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with Batcher(gate.run, capacity=2) as batcher:
+        async with batcher_of(gate, capacity=2) as batcher:
             first = asyncio.create_task(batcher.submit(job(0)))
             await until(gate.busy)
             rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, 2)]
@@ -71,7 +97,7 @@ def test_a_client_that_left_costs_no_work() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with Batcher(gate.run, capacity=10) as batcher:
+        async with batcher_of(gate) as batcher:
             first = asyncio.create_task(batcher.submit(job(0)))
             await until(gate.busy)
             gone, stays = (asyncio.create_task(batcher.submit(job(key))) for key in (1, 2))
@@ -89,7 +115,7 @@ def test_leaving_finishes_what_was_accepted_and_takes_no_more() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        batcher = Batcher(gate.run, capacity=10)
+        batcher = batcher_of(gate)
         async with batcher:
             accepted = [asyncio.create_task(batcher.submit(job(key))) for key in range(3)]
             await until(gate.busy)
@@ -106,9 +132,161 @@ def test_a_failure_reaches_those_it_concerns_and_the_worker_goes_on() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with Batcher(gate.run, capacity=10) as batcher:
+        async with batcher_of(gate) as batcher:
             with pytest.raises(ZeroDivisionError):
-                await batcher.submit(Job("model", "fail", None, None))
+                await batcher.submit(job("fail"))
             assert await batcher.submit(job(1))
 
     asyncio.run(scenario())
+
+
+def test_a_job_that_fails_among_others_fails_alone() -> None:
+    gate = Gate()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            first = asyncio.create_task(batcher.submit(job(0)))
+            await until(gate.busy)
+            rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, "fail", 2)]
+            await asyncio.sleep(0)
+            gate.open.set()
+            done = await asyncio.gather(first, *rest, return_exceptions=True)
+            assert done[:2] == [DONE, DONE]
+            assert isinstance(done[2], ZeroDivisionError)
+            assert done[3] == DONE
+
+    asyncio.run(scenario())
+    assert gate.batches == [[0], [1, "fail", 2], [1], ["fail"], [2]]
+
+
+def test_too_many_bytes_are_refused_at_once() -> None:
+    gate = Gate()
+
+    async def scenario() -> None:
+        async with batcher_of(gate, capacity_bytes=100) as batcher:
+            first = asyncio.create_task(batcher.submit(job(0, size=500)))
+            await until(gate.busy)
+            rest = [asyncio.create_task(batcher.submit(job(1, size=60)))]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded, match="100 bytes are waiting"):
+                await batcher.submit(job(2, size=60))
+            rest.append(asyncio.create_task(batcher.submit(job(3, size=40))))
+            gate.open.set()
+            await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+    assert gate.batches == [[0], [1, 3]], "one that is too large alone is taken when nothing waits"
+
+
+def test_more_jobs_at_once_than_may_wait_are_taken_when_nothing_waits() -> None:
+    gate = Gate()
+    gate.open.set()
+
+    async def scenario() -> None:
+        async with batcher_of(gate, capacity=2) as batcher:
+            assert await batcher.submit_all([job(key) for key in range(5)]) == [DONE] * 5
+
+    asyncio.run(scenario())
+    assert gate.batches == [[0, 1, 2, 3, 4]]
+
+
+def test_a_batch_is_no_larger_than_a_fused_call() -> None:
+    gate = Gate()
+    gate.open.set()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            await batcher.submit_all([job(key) for key in range(MOST_TASKS + 1)])
+
+    asyncio.run(scenario())
+    assert [len(batch) for batch in gate.batches] == [MOST_TASKS, 1]
+
+
+def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:
+    gate = Gate()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            loop = asyncio.get_running_loop()
+            first = asyncio.create_task(batcher.submit(job(0), Someone(loop.time() + 10)))
+            await until(gate.busy)
+            callers = [Someone(left=True), Someone(loop.time() + 0.02), Someone(loop.time() + 10), Someone()]
+            rest = [asyncio.create_task(batcher.submit(job(key), each)) for key, each in enumerate(callers, 1)]
+            await asyncio.sleep(0.05)
+            assert isinstance(rest[1].exception(), DeadlinePassed), "it does not wait for its turn to hear of it"
+            gate.open.set()
+            done = await asyncio.gather(first, *rest, return_exceptions=True)
+            assert isinstance(done[1], Gone)
+            assert done[3:] == [DONE, DONE]
+
+    asyncio.run(scenario())
+    assert gate.batches == [[0], [3, 4]]
+
+
+def test_a_deadline_that_has_passed_already_costs_no_work() -> None:
+    gate = Gate()
+    gate.open.set()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            with pytest.raises(DeadlinePassed):
+                await batcher.submit(job(0), Someone(asyncio.get_running_loop().time() - 1))
+            with pytest.raises(DeadlinePassed):
+                await batcher.call(lambda: gate.run([job(1)]), Someone(asyncio.get_running_loop().time() - 1))
+
+    asyncio.run(scenario())
+    assert gate.batches == []
+
+
+def test_a_call_has_the_device_for_itself_and_keeps_its_place() -> None:
+    gate = Gate()
+
+    async def scenario() -> None:
+        async with batcher_of(gate, capacity=2) as batcher:
+            first = asyncio.create_task(batcher.submit(job(0)))
+            await until(gate.busy)
+            rest = [
+                asyncio.create_task(each)
+                for each in (
+                    batcher.submit(job(1)),
+                    batcher.call(lambda: gate.batches.append(["call"])),
+                    batcher.call(lambda: 1 / 0),
+                )
+            ]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await batcher.submit(job(2))
+            gate.open.set()
+            done = await asyncio.gather(first, *rest, return_exceptions=True)
+            assert isinstance(done[3], ZeroDivisionError)
+            await batcher.submit(job(3))
+
+    asyncio.run(scenario())
+    assert gate.batches == [[0], [1], ["call"], [3]]
+
+
+def test_only_quick_work_runs_on_the_event_loop() -> None:
+    class Timed:
+        """A runner that says how long it will take."""
+
+        def __init__(self) -> None:
+            self.threads: dict[object, str] = {}
+
+        def seconds(self, jobs: Sequence[Job]) -> float:
+            return {"quick": QUICK_S / 2, "slow": QUICK_S * 2}[str(jobs[0].key)]
+
+        def run(self, jobs: Sequence[Job]) -> list[Result]:
+            self.threads[jobs[0].key] = threading.current_thread().name
+            return [DONE for _ in jobs]
+
+    timed = Timed()
+
+    async def scenario() -> None:
+        async with batcher_of(timed) as batcher:
+            await batcher.submit(job("quick"))
+            await batcher.submit(job("slow"))
+            assert (await batcher.call(lambda: threading.current_thread().name)).startswith("engine")
+
+    asyncio.run(scenario())
+    assert timed.threads["quick"] == threading.main_thread().name
+    assert timed.threads["slow"].startswith("engine")

@@ -1,6 +1,7 @@
 """Any mix of jobs gives what each gives alone (promise 2), and fast weights are only a cache (promise 3)."""
 
-from collections.abc import Sequence
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bundles import load_all
+from app.learn.adapted import Adapted
 from app.service.engine import UNTOUCHED, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task
@@ -21,10 +23,10 @@ def models(models_dir: Path) -> dict[str, Model]:
     return {name: Model(bundle, torch.device("cpu")) for name, bundle in bundles.items()}
 
 
-def task(shots: int, steps: int, seed: int = 0) -> Task:
+def task(shots: int, steps: int, seed: int = 0, rate: float = 0.01) -> Task:
     drawn = np.random.default_rng(seed)
     x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
-    return Task(x, np.sin(x).astype(np.float32), steps, 0.01)
+    return Task(x, np.sin(x).astype(np.float32), steps, rate)
 
 
 def queries(count: int) -> np.ndarray:
@@ -32,16 +34,18 @@ def queries(count: int) -> np.ndarray:
 
 
 @st.composite
-def jobs(draw: st.DrawFn) -> list[Job]:
+def jobs(draw: st.DrawFn, models: dict[str, Model]) -> list[Job]:
     made = []
     for index in range(draw(st.integers(1, 12))):
-        name = draw(st.sampled_from(["sinusoid", "linear"]))
+        model = models[draw(st.sampled_from(["sinusoid", "linear"]))]
         asked = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
         if draw(st.booleans()):
-            made.append(Job(name, UNTOUCHED, None, queries(3)))
+            made.append(Job(model, UNTOUCHED, None, queries(3)))
         else:
-            shots, steps = draw(st.integers(1, 12)), draw(st.integers(0, 10))
-            made.append(Job(name, f"id {index}", task(shots, steps, index), asked, keep=draw(st.booleans())))
+            shots, steps, rate = draw(st.integers(1, 12)), draw(st.integers(0, 10)), draw(st.floats(0.001, 0.02))
+            job = Job(model, f"id {index}", task(shots, steps, index, rate), asked, keep=draw(st.booleans()))
+            job.weights = draw(st.booleans())
+            made.append(job)
     return made
 
 
@@ -52,54 +56,113 @@ def assert_same(one: Result, two: Result) -> None:
     if one.adapted is not None and two.adapted is not None:
         assert one.adapted.status is two.adapted.status
         np.testing.assert_allclose(one.adapted.losses, two.adapted.losses, rtol=1e-4, atol=1e-5)
+    assert (one.weights is None) == (two.weights is None)
+    if one.weights is not None and two.weights is not None:
+        assert one.weights.keys() == two.weights.keys()
+        for name in one.weights:
+            np.testing.assert_allclose(one.weights[name], two.weights[name], rtol=1e-5, atol=1e-5)
 
 
-@given(some=jobs())
-def test_a_job_among_others_gives_what_it_gives_alone(models: dict[str, Model], some: Sequence[Job]) -> None:
-    together = Engine(models, cache_bytes=0).run(some)
+@given(data=st.data())
+def test_a_job_among_others_gives_what_it_gives_alone(models: dict[str, Model], data: st.DataObject) -> None:
+    some = data.draw(jobs(models))
+    together = Engine(cache_bytes=0).run(some)
     for job, result in zip(some, together, strict=True):
-        assert_same(result, Engine(models, cache_bytes=0).run([job])[0])
+        assert_same(result, Engine(cache_bytes=0).run([job])[0])
 
 
 def test_what_is_cached_is_not_derived_again(models: dict[str, Model]) -> None:
-    engine = Engine(models, cache_bytes=0)
-    (first,) = engine.run([Job("sinusoid", "id", task(5, 5), None)])
-    (second,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
+    engine = Engine(cache_bytes=0)
+    (first,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), None)])
+    (second,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), queries(4))])
     assert first.adapted is not None
     assert second.adapted is None
     assert second.predictions is not None
 
 
 def test_what_was_given_up_is_derived_again_with_the_same_answers(models: dict[str, Model]) -> None:
-    engine = Engine(models, cache_bytes=0)
-    (before,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
-    engine.run([Job("sinusoid", f"other {index}", task(3, 1, index), None) for index in range(600)])
-    (after,) = engine.run([Job("sinusoid", "id", task(5, 5), queries(4))])
+    engine = Engine(cache_bytes=0)
+    (before,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), queries(4))])
+    engine.run([Job(models["sinusoid"], f"other {index}", task(3, 1, index), None) for index in range(600)])
+    (after,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), queries(4))])
     assert after.adapted is not None, "it was evicted"
     assert_same(before, after)
 
 
 def test_more_adaptations_in_one_run_than_the_cache_holds(models: dict[str, Model]) -> None:
-    some = [Job("sinusoid", f"id {index}", task(5, 2, index), queries(2)) for index in range(1500)]
-    results = Engine(models, cache_bytes=0).run(some)
+    some = [Job(models["sinusoid"], f"id {index}", task(5, 2, index), queries(2)) for index in range(1500)]
+    results = Engine(cache_bytes=0).run(some)
     for index in (0, 700, 1499):
-        assert_same(results[index], Engine(models, cache_bytes=0).run([some[index]])[0])
+        assert_same(results[index], Engine(cache_bytes=0).run([some[index]])[0])
 
 
 def test_one_that_diverges_does_not_touch_the_others(models: dict[str, Model]) -> None:
     bad = Task(np.full((2, 1), 1e4, np.float32), np.full((2, 1), 1e4, np.float32), 5, 0.01)
-    good = Job("sinusoid", "good", task(5, 5), queries(3))
-    diverged, fine = Engine(models, cache_bytes=0).run([Job("sinusoid", "bad", bad, queries(3)), good])
+    good = Job(models["sinusoid"], "good", task(5, 5), queries(3))
+    diverged, fine = Engine(cache_bytes=0).run([Job(models["sinusoid"], "bad", bad, queries(3)), good])
     assert diverged.predictions is None
     assert diverged.adapted is not None
     assert not diverged.adapted.status.usable
-    assert_same(fine, Engine(models, cache_bytes=0).run([good])[0])
+    assert_same(fine, Engine(cache_bytes=0).run([good])[0])
 
 
 def test_the_initialization_answers_as_zero_steps_do(models: dict[str, Model]) -> None:
-    engine = Engine(models, cache_bytes=0)
-    some = [Job("sinusoid", UNTOUCHED, None, queries(5)), Job("sinusoid", "id", task(5, steps=0), queries(5))]
-    untouched, zero = engine.run(some)
+    engine = Engine(cache_bytes=0)
+    model = models["sinusoid"]
+    untouched, zero = engine.run([Job(model, UNTOUCHED, None, queries(5)), Job(model, "id", task(5, 0), queries(5))])
     assert untouched.predictions is not None
     assert zero.predictions is not None
     np.testing.assert_allclose(untouched.predictions, zero.predictions, rtol=1e-6, atol=1e-6)
+
+
+def test_a_walk_ends_where_running_does(models: dict[str, Model]) -> None:
+    engine = Engine(cache_bytes=0)
+    walked = list(engine.walk(Job(models["sinusoid"], "walked", task(5, 4))))
+    at_once, asked = engine.run(
+        [
+            Job(models["sinusoid"], "at once", task(5, 4), queries(3)),
+            Job(models["sinusoid"], "walked", task(5, 4), queries(3)),
+        ]
+    )
+    assert at_once.adapted is not None
+    assert asked.adapted is None, "the fast weights that the walk came to are cached"
+    assert_same(at_once, asked._replace(adapted=at_once.adapted))
+    *losses, outcome = walked
+    assert losses == pytest.approx(list(at_once.adapted.losses), rel=1e-5)
+    assert isinstance(outcome, Adapted)
+    assert outcome.status is at_once.adapted.status
+
+
+def test_what_is_dropped_is_derived_again(models: dict[str, Model]) -> None:
+    engine = Engine(cache_bytes=0)
+    engine.run([Job(models["sinusoid"], "id", task(5, 5))])
+    engine.drop(models["sinusoid"], "id")
+    engine.drop(models["sinusoid"], "never there")
+    (after,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), queries(4))])
+    assert after.adapted is not None
+
+
+def test_what_is_not_kept_is_not_cached(models: dict[str, Model]) -> None:
+    engine = Engine(cache_bytes=0)
+    for _ in range(2):
+        (result,) = engine.run([Job(models["sinusoid"], "id", task(5, 5), queries(4), keep=False)])
+        assert result.adapted is not None
+
+
+def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, Model]) -> None:
+    engine = Engine(cache_bytes=0)
+    small = [Job(models["sinusoid"], "id", task(5, 5), queries(4))]
+    assert engine.seconds(small) == float("inf")
+    engine.run(small)
+    assert 0 < engine.seconds(small) < 60
+    assert engine.seconds([Job(models["linear"], "id", task(5, 5))]) == float("inf")
+
+
+def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
+    engine = Engine(cache_bytes=0)
+    model = Model(load_all(models_dir)[0]["linear"], torch.device("cpu"))
+    engine.run([Job(model, "id", task(2, 1))])
+    held = weakref.ref(engine._held(model).fast)
+    del model
+    gc.collect()
+    assert held() is None

@@ -1,6 +1,7 @@
 """The compiled inner loop: the same numbers as eager, and no compilation after the first."""
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from app.bundles import load
+from app.learn.inner import State
 from app.main import compile_all
 from app.service.model import Model
 from app.service.task import Task
@@ -36,8 +38,10 @@ def eager(models_dir: Path) -> Model:
 
 
 @pytest.mark.compiled
-def test_neither_steps_nor_sizes_compile_anew(compiled: Model, eager: Model) -> None:
-    """30 step counts, alone and together, and every mix of sizes: one compilation serves them all."""
+def test_neither_steps_nor_sizes_compile_anew(compiled: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 step counts, alone and together, and every mix of sizes: one compilation serves them all, never eager."""
+    for program in (compiled.inner.step, compiled.inner.loss, compiled.inner.apply):
+        monkeypatch.setattr(program, "_function", None)
     with torch.compiler.set_stance("fail_on_recompile"):
         for steps in range(31):
             compiled.adapt([task(shots=10, steps=steps, seed=steps)])
@@ -79,6 +83,50 @@ def test_a_task_alone_and_among_others_is_the_same(compiled: Model) -> None:
 
 
 @pytest.mark.compiled
+def test_a_call_leaves_what_it_was_given_as_it_was(compiled: Model) -> None:
+    tasks = [task(shots=10, steps=3, seed=seed) for seed in range(5)]
+    meta = {name: value.clone() for name, value in compiled.meta.items()}
+    states, outcomes = compiled.adapt(tasks)
+    before = {name: value.clone() for name, value in states.fast.items()}
+    queries = [np.ones((4, 1), np.float32)] * 5
+    first = compiled.predict(states, queries)
+    again, same = compiled.adapt(tasks)
+    assert all(torch.equal(meta[name], value) for name, value in compiled.meta.items())
+    assert all(torch.equal(before[name], value) for name, value in states.fast.items())
+    assert all(torch.equal(before[name], value) for name, value in again.fast.items())
+    assert outcomes == same
+    assert all(map(np.array_equal, first, compiled.predict(states, queries)))
+
+
+@pytest.mark.compiled
+def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled: Model) -> None:
+    states, _ = compiled.adapt([task(shots=10, steps=3, seed=seed) for seed in range(4)])
+    queries = [np.ones((3, 1), np.float32)] * 4
+    other = State(
+        {name: (value.mT.contiguous().mT if value.ndim == 3 else value) for name, value in states.fast.items()},
+        states.rule,
+    )
+    assert all(map(np.array_equal, compiled.predict(states, queries), compiled.predict(other, queries)))
+    with pytest.raises(ValueError, match="3 states expected"):
+        compiled.predict(states, queries[:3])
+
+
+@pytest.mark.compiled
+def test_without_torchs_private_interfaces_torch_compile_serves(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "app.service.program", None)
+    model = Model(load(models_dir / "linear"), CPU)
+    model.compile()
+    assert model.compiled
+    assert "compiling by torch.compile" in caplog.text
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for tasks, shots in ((1, 1), (3, 10), (64, 5)):
+            states, _ = model.adapt([task(shots, steps=2, seed=index) for index in range(tasks)])
+            model.predict(states, [np.ones((shots, 1), np.float32)] * tasks)
+
+
+@pytest.mark.compiled
 def test_eager_serves_undisturbed_while_another_thread_compiles(models_dir: Path) -> None:
     model = Model(load(models_dir / "linear"), CPU)
     expected = model.adapt([task(5, 5, seed=0)])[1]
@@ -99,7 +147,7 @@ def test_a_model_that_does_not_compile_stays_eager(
 ) -> None:
     model = Model(load(models_dir / "linear"), CPU)
     monkeypatch.setattr(model, "_check", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
-    compile_all([model], CPU)
+    compile_all(True, CPU, [model])
     assert "linear: the inner loop stays eager: other numbers" in caplog.text
     assert not model.compiled
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
@@ -109,7 +157,7 @@ def test_without_a_compiler_the_server_says_so_once(
     eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    compile_all([eager, eager], CPU)
+    compile_all(True, CPU, [eager, eager])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "g++" in caplog.text
     assert not eager.compiled

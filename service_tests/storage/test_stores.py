@@ -13,13 +13,14 @@ from app.service.record import Adaptation, Asked, Change, Revision, Stage
 from app.service.store import Filter, Name, Quota, Store, Taken, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
+from app.storage.redis import RedisStore
 from app.storage.sqlite import SqliteStore
 from service_tests.storage.records import DIGEST, PLENTY, comparable, id_of, record, revised
 
 Scenario = Callable[[Store], Awaitable[None]]
 Run = Callable[..., None]
 
-STORES = ["memory", "sqlite"]
+STORES = ["memory", "redis", "sqlite"]
 
 
 @pytest.fixture(params=STORES)
@@ -32,6 +33,9 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
                 return MemoryStore(quota)
             case "sqlite":
                 return SqliteStore(tmp_path, quota, fsync=False)
+            case "redis":
+                url = request.getfixturevalue("redis_url")
+                return RedisStore(url, quota, prefix=f"test:{tmp_path.name}")
         raise AssertionError(request.param)
 
     def run(scenario: Scenario, quota: Quota = PLENTY) -> None:

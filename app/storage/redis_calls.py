@@ -1,0 +1,75 @@
+"""Calls of a redis server: those of one iteration of the event loop travel together.
+
+A caller that goes away leaves the connection as it is, for it waits for its answer only, not for the connection.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+Word = str | bytes | int | float
+
+
+class _Call(NamedTuple):
+    words: Sequence[Word]
+    future: asyncio.Future[Any]
+
+
+class Calls:
+    """Sends commands and runs scripts. It never repeats one that may have been done."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._waiting: list[_Call] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scripts: dict[str, str] = {}
+
+    async def call(self, *words: Word) -> Any:
+        """What the server answers to a command. Raises RedisError and OSError."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._send)
+        self._waiting.append(_Call(words, loop.create_future()))
+        return await self._waiting[-1].future
+
+    async def run(self, script: str, *arguments: Word) -> Any:
+        """What a script returns. Raises RedisError and OSError."""
+        if script not in self._scripts:
+            self._scripts[script] = sha1(script.encode(), usedforsecurity=False).hexdigest()
+        try:
+            return await self.call("EVALSHA", self._scripts[script], 0, *arguments)
+        except NoScriptError:  # it was not run: the server has started since, or never seen it
+            return await self.call("EVAL", script, 0, *arguments)
+
+    async def close(self) -> None:
+        """Finish what was called."""
+        self._send()
+        await asyncio.gather(*self._tasks)
+
+    def _send(self) -> None:
+        calls = [each for each in self._waiting if not each.future.done()]
+        self._waiting = []
+        if calls:
+            task = asyncio.create_task(self._exchange(calls))
+            self._tasks.add(task)  # else nothing holds it
+            task.add_done_callback(self._tasks.discard)
+
+    async def _exchange(self, calls: Sequence[_Call]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for each in calls:
+            pipeline.execute_command(*each.words)
+        try:
+            answers: Sequence[Any] = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            answers = [error] * len(calls)
+        for each, answer in zip(calls, answers, strict=True):
+            if each.future.done():  # its caller has gone away
+                continue
+            if isinstance(answer, Exception):
+                each.future.set_exception(answer)
+            else:
+                each.future.set_result(answer)

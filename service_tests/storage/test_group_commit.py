@@ -1,0 +1,113 @@
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from app.storage.group_commit import MOST_OPERATIONS, GroupCommit, Operation
+
+
+class Double(Operation[int]):
+    def __init__(self, number: int, erases: bool = False) -> None:
+        self.number = number
+        self.erases = erases
+
+
+class Recorded:
+    """Remembers its transactions, and waits before each until it may go on."""
+
+    def __init__(self) -> None:
+        self.transactions: list[list[int]] = []
+        self.erased = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+        self.transactions.append([each.number for each in operations if isinstance(each, Double)])
+        self.may_go_on.wait()
+        return [self._outcome(each) for each in operations if isinstance(each, Double)]
+
+    def _outcome(self, operation: Double) -> object:
+        if operation.erases:
+            return True
+        return 2 * operation.number if operation.number >= 0 else ValueError("negative")
+
+    def erase(self) -> Exception | None:
+        self.erased += 1
+        return None
+
+    def tend(self) -> None:
+        pass
+
+
+def run(scenario: Callable[[GroupCommit, Recorded], Awaitable[None]]) -> Recorded:
+    recorded = Recorded()
+
+    async def opened() -> None:
+        commits = GroupCommit(recorded, "commits")
+        try:
+            await scenario(commits, recorded)
+        finally:
+            recorded.may_go_on.set()
+            await commits.close()
+
+    asyncio.run(opened())
+    return recorded
+
+
+def test_what_arrives_in_one_iteration_shares_a_transaction() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        assert await asyncio.gather(*(commits.submit(Double(number)) for number in range(5))) == [0, 2, 4, 6, 8]
+
+    assert run(scenario).transactions == [[0, 1, 2, 3, 4]]
+
+
+def test_what_arrives_meanwhile_shares_the_next_up_to_a_bound() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        recorded.may_go_on.clear()
+        first = asyncio.create_task(commits.submit(Double(-1)))
+        await asyncio.sleep(0.05)
+        later = [asyncio.create_task(commits.submit(Double(number))) for number in range(MOST_OPERATIONS + 10)]
+        await asyncio.sleep(0)
+        recorded.may_go_on.set()
+        with pytest.raises(ValueError, match="negative"):
+            await first
+        assert await asyncio.gather(*later) == [2 * number for number in range(MOST_OPERATIONS + 10)]
+
+    assert [len(each) for each in run(scenario).transactions] == [1, MOST_OPERATIONS, 10]
+
+
+def test_what_was_cancelled_is_not_begun() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        recorded.may_go_on.clear()
+        begun = asyncio.create_task(commits.submit(Double(1)))
+        await asyncio.sleep(0.05)
+        cancelled, kept = (asyncio.create_task(commits.submit(Double(number))) for number in (2, 3))
+        await asyncio.sleep(0)
+        begun.cancel()
+        cancelled.cancel()
+        await asyncio.sleep(0)
+        recorded.may_go_on.set()
+        assert await kept == 6
+
+    assert run(scenario).transactions == [[1], [3]]
+
+
+def test_erasing_is_done_once_a_transaction() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        erasing = [commits.submit(Double(number, erases=True)) for number in range(3)]
+        assert await asyncio.gather(*erasing, commits.submit(Double(4))) == [True, True, True, 8]
+
+    assert run(scenario).erased == 1
+
+
+def test_closing_finishes_what_was_submitted() -> None:
+    tasks: list[asyncio.Task[int]] = []
+
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        tasks.extend(asyncio.create_task(commits.submit(Double(number))) for number in range(3))
+        await asyncio.sleep(0)
+
+    assert run(scenario).transactions == [[0, 1, 2]]
+    assert [task.result() for task in tasks] == [0, 2, 4]

@@ -28,6 +28,10 @@ bench: .venv/bench  ## measure the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.training_step
 	$(BIN)/python -m service_tests.benchmarks.adapt_http
 	$(BIN)/python -m service_tests.benchmarks.predict_http
+	$(BIN)/python -m service_tests.benchmarks.capacity
+	$(BIN)/python -m service_tests.benchmarks.evicted
+	$(BIN)/python -m service_tests.benchmarks.load_latency
+	$(BIN)/python -m service_tests.benchmarks.conv_http
 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid

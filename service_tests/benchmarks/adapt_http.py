@@ -12,7 +12,7 @@ from pathlib import Path
 
 from service_tests.benchmarks.bodies import SHOTS, STEPS, supports
 from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, effort, publish
-from service_tests.benchmarks.servers import rival, stores
+from service_tests.benchmarks.servers import frameworks, rival, stores
 
 QUESTION = f"POST /adapt: {SHOTS} examples, {STEPS} steps, MLP 1-40-40-1, requests a second on one core"
 USUAL = Effort(connections=(1, 8, 64, 256))
@@ -26,6 +26,7 @@ def main() -> None:
         plans = [
             *stores(Path(folder)),
             *rival(OBVIOUS, "obvious"),
+            *frameworks("/adapt"),
             *rival(ECHO, "echo"),
             *rival("raw ASGI echo", "raw"),
         ]

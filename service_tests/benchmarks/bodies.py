@@ -23,9 +23,9 @@ def supports(count: int, family: Family | None = None, shots: int = SHOTS, model
     ]
 
 
-def adapted(server: Server, bodies: Sequence[bytes]) -> list[str]:
+def adapted(server: Server, bodies: Sequence[bytes], path: str = "/adapt") -> list[str]:
     """The ids of the adaptations that a server made of these bodies."""
-    answers = ask_all(server.url, [post("/adapt", body) for body in bodies])
+    answers = ask_all(server.url, [post(path, body) for body in bodies])
     bad = [answer for answer in answers if not answer.good]
     assert not bad, f"{server.name}: {len(bad)} of {len(answers)} did not adapt, the first: {bad[0]}"
     return [orjson.loads(answer.body)["adaptation_id"] for answer in answers]

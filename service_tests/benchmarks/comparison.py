@@ -118,16 +118,17 @@ def warmed(server: Server, path: str, prepare: Prepare, folder: Path) -> Contend
 def row(name: str, connections: int, rounds: Sequence[Round]) -> dict[str, Any]:
     """The row of a server at a number of connections."""
     errors = sum((Counter(each.load.failed) for each in rounds), Counter[str]())
+    errors["rounds without an answer"] += sum(not each.load.requests for each in rounds)
     identity = {"server": name, "connections": connections}
-    if errors:
-        return identity | {"valid": False, "errors": dict(errors)}
+    if errors.total():
+        return identity | {"valid": False, "errors": dict(+errors)}
     best = max(rounds, key=lambda each: each.load.requests_per_s).load
     return identity | {
         "requests_per_s": round(best.requests_per_s, 1),
         "p50_ms": round(best.p50_ms, 3),
         "p99_ms": round(best.p99_ms, 3),
         "max_ms": round(max(each.load.max_ms for each in rounds), 1),
-        "cpu_us": round(min(each.cpu_s / max(1, each.load.requests) for each in rounds) * 1e6),
+        "cpu_us": round(min(each.cpu_s / each.load.requests for each in rounds) * 1e6),
         "errors": 0,
         "rounds_requests_per_s": [round(each.load.requests_per_s, 1) for each in rounds],
     }

@@ -27,7 +27,7 @@ def main() -> None:
         write_bundle(models / "images")
         ours = stores(Path(folder), models_dir=models, log_level="info")[0]
         plans = [
-            replace(ours, waits_for={}, says="times eager's speed"),
+            replace(ours, waits_for={}, says="eager"),
             *rival(OBVIOUS, "obvious", str(models / "images")),
             *rival(ECHO, "echo"),
         ]

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from service_tests.benchmarks.bodies import adapted, queries, supports
 from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, effort, publish
-from service_tests.benchmarks.servers import Server, rival, stores
+from service_tests.benchmarks.servers import LITSERVE, Server, frameworks, rival, stores
 
 IDS = 10_000
 RAW = "raw ASGI echo"
@@ -25,11 +25,18 @@ def main() -> None:
     bodies = supports(IDS)
 
     def prepare(server: Server) -> list[bytes]:
-        made_up = server.name in (ECHO, RAW)
-        return queries([uuid4().hex for _ in bodies] if made_up else adapted(server, bodies))
+        if server.name in (ECHO, RAW):
+            return queries([uuid4().hex for _ in bodies])
+        return queries(adapted(server, bodies, "/predict" if server.name == LITSERVE else "/adapt"))
 
     with tempfile.TemporaryDirectory() as folder:
-        plans = [*stores(Path(folder)), *rival(OBVIOUS, "obvious"), *rival(ECHO, "echo"), *rival(RAW, "raw")]
+        plans = [
+            *stores(Path(folder)),
+            *rival(OBVIOUS, "obvious"),
+            *frameworks("/predict"),
+            *rival(ECHO, "echo"),
+            *rival(RAW, "raw"),
+        ]
         publish("predict_http", QUESTION, compare(plans, "/predict", prepare, how), how, USUAL)
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,17 @@ import psutil
 from app.settings import Settings
 from service_tests.benchmarks.report import processor
 from service_tests.processes import ROOT, free_port, wait_until
+
+RAY, LITSERVE = "Ray Serve", "LitServe"
+PATIENT_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # else it takes its own parts for dead when all of them have slept
+    "RAY_health_check_initial_delay_ms": "3600000",
+    "RAY_health_check_period_ms": "3600000",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "3600",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3600",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_UNHEALTHY_THRESHOLD": "1000",
+}
 
 
 class Cores(NamedTuple):
@@ -91,12 +102,24 @@ def stores(folder: Path, **settings: object) -> list[Plan]:
     ]
 
 
-def rival(name: str, module: str, *words: str, needs: str = "fastapi") -> list[Plan]:
+def rival(name: str, module: str, *words: str, needs: str = "fastapi", says: str = "") -> list[Plan]:
     """A server of `rivals/`; none, with a word about it, where its package is not installed."""
     if find_spec(needs) is None:
         print(f"{name} is left out: {needs} is not installed (make bench does)", file=sys.stderr)
         return []
-    return [Plan(name, [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *words])]
+    command = [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *words]
+    return [Plan(name, command, says=says)]
+
+
+def frameworks(path: str) -> list[Plan]:
+    """The obvious code in Ray Serve and in LitServe, which serves but one path."""
+    return [
+        *(
+            replace(each, environment=PATIENT_RAY)
+            for each in rival(RAY, "ray_service", needs="ray", says="is ready at")
+        ),
+        *rival(LITSERVE, "litserve_service", path, needs="litserve"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -159,16 +182,16 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
         process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)
     try:
-        wait_until(
-            lambda: plan.says in log.read_text() and _ready(server, plan), f"{plan.name} is not ready: see {log}"
-        )
+        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}")
         yield server
     finally:
         end(server)
 
 
-def _ready(server: Server, plan: Plan) -> bool:
-    assert server.process.poll() is None, f"{plan.name} has ended: see its log"
+def _ready(server: Server, plan: Plan, log: Path) -> bool:
+    assert server.process.poll() is None, f"{plan.name} has ended: {log.read_text()[-2000:]}"
+    if plan.says not in log.read_text():
+        return False
     try:
         answer = httpx.get(f"{server.url}/health/ready")
     except httpx.TransportError:

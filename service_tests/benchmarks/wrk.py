@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,10 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load. errors: how many of which sort; `status` are answers that are not 2xx or 3xx."""
+    """What came of a load. errors: how many of which sort; `status` are answers that are not 2xx or 3xx.
+
+    `refused`: the server took no connection at all.
+    """
 
     requests: int
     seconds: float
@@ -44,5 +48,8 @@ def load(url: str, bodies: Path, connections: int, seconds: float) -> Load:
     threads_and_time = ["--threads", "1", "--duration", f"{max(1, round(seconds))}s", "--timeout", "60s"]
     words = ["wrk", *threads_and_time, "--connections", str(connections), "--script", str(SCRIPT), url, "--"]
     with on(cores().load):
-        said = subprocess.run([*words, str(bodies)], capture_output=True, text=True, check=True, timeout=seconds + 90)
+        said = subprocess.run([*words, str(bodies)], capture_output=True, text=True, timeout=seconds + 90)
+    if said.returncode:
+        print(said.stderr, file=sys.stderr)
+        return Load(0, seconds, 0, 0, 0, {"refused": connections})
     return Load(**json.loads(said.stdout.splitlines()[-1]))

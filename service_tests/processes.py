@@ -30,8 +30,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
-    """Run a command that starts a server, with these INNERLOOP_* settings; its URL, once it is ready."""
+def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a command that starts a server, with these INNERLOOP_* settings; its URL and process, once it is ready."""
     port = free_port()
     said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
     with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
@@ -39,9 +39,16 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
             assert process.poll() is None, f"{words} has ended: {log.read_text()[-2000:]}"
-            yield url
+            yield url, process
         finally:
             process.terminate()
+
+
+@contextmanager
+def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
+    """The same, its URL only."""
+    with starting(words, log, **settings) as (url, _):
+        yield url
 
 
 @contextmanager
@@ -72,4 +79,4 @@ def wait_until(condition: object, otherwise: str, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
-        time.sleep(0.1)
+        time.sleep(0.02)

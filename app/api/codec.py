@@ -102,7 +102,7 @@ def rows(values: Sequence[Sequence[float]] | schemas.RawArray, width: int, unit:
                 raise Invalid(f"{_many(width, unit)} expected, got {len(row)}", f"{place}[{index}]")
         exact = np.array(values, np.float64)
     # the sum of squares bounds them all, for a fifth of the time of looking at each; NaN is not below anything
-    if not np.vdot(exact, exact) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
+    if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
         found = f"{exact[index, column]:g} is not finite in float32: scale the data"
         raise Invalid(found, f"{place}[{index}][{column}]")

@@ -159,7 +159,8 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
 
     yield start
     for client in clients:
-        client.__exit__(None, None, None)
+        if client.portal is not None:  # else the test has stopped it
+            client.__exit__(None, None, None)
 
 
 @pytest.fixture

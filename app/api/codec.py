@@ -70,7 +70,7 @@ def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, and what to do."""
     message = message.replace("`object | array`", "`array`")  # the object is a raw array
     message = re.sub(
-        r"`(int|float|str|bool|null|array|object|bytes)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
+        r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
     )
     message = message[:1].lower() + message[1:]
     if "got a string" in message and "number" in message:
@@ -89,6 +89,7 @@ _JSON = {
     "array": "an array",
     "object": "an object",
     "bytes": "bytes",
+    "None": "null",
 }
 
 

@@ -38,20 +38,20 @@ def kept(url: str) -> int:
     return len(httpx.get(f"{url}/adaptations").json()["adaptations"])
 
 
-@pytest.mark.parametrize("path", ["/adapt", "/predict", "/adaptations/{id}/support"])
+@pytest.mark.parametrize("path", ["/adapt", "/predict", "/adaptations/{it}/support"])
 def test_a_deadline_that_passes_while_the_work_waits(slow: tuple[str, Work], path: str) -> None:
     url, work = slow
     work.release()
     wait_until(lambda: kept(url) == 1, "the first is not kept", 10)
-    id = httpx.get(f"{url}/adaptations").json()["adaptations"][0]["adaptation_id"]
+    it = httpx.get(f"{url}/adaptations").json()["adaptations"][0]["adaptation_id"]
     done = len(work.tasks)
     work.hold()
     with ThreadPoolExecutor(1) as threads:
-        busy = threads.submit(httpx.post, f"{url}/predict", json={"adaptation_id": id, "queries": QUERIES})
+        busy = threads.submit(httpx.post, f"{url}/predict", json={"adaptation_id": it, "queries": QUERIES})
         work.until_waiting(2)
         sent: Any = {"/adapt": body(), "/predict": body(queries=QUERIES)}.get(path, examples(2))
         started = time.monotonic()
-        response = timed(httpx, url + path.format(id=id), 50, sent)
+        response = timed(httpx, url + path.format(it=it), 50, sent)
         assert time.monotonic() - started < 2
         assert response.status_code == 504
         assert response.json()["type"] == "urn:problem-type:innerloop:deadline-passed"
@@ -59,7 +59,7 @@ def test_a_deadline_that_passes_while_the_work_waits(slow: tuple[str, Work], pat
         work.release()
         assert busy.result().status_code == 200
     assert kept(url) == 1
-    assert httpx.get(f"{url}/adaptations/{id}").json()["revision"] == 1
+    assert httpx.get(f"{url}/adaptations/{it}").json()["revision"] == 1
     assert len(work.tasks) == done + 1, "only the one before it"
 
 
@@ -163,7 +163,7 @@ def test_shutting_down_finishes_what_was_accepted(tmp_path: Path) -> None:
             asked = [threads.submit(client.post, f"{url}/adapt", json=long) for _ in range(40)]
             wait_until(lambda: any(each.done() for each in asked), "nothing is answered", 60)
             os.kill(process.pid, signal.SIGTERM)
-            answers = []
+            answers: list[Any] = []
             for each in asked:
                 try:
                     answers.append(each.result())

@@ -23,7 +23,7 @@ from app.storage.memory import MemoryStore
 from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
 from service_tests.conftest import Clock
 
-MORE = {"inputs": [[3], [-3]], "targets": [0.56, -0.56]}
+MORE: dict[str, list[Any]] = {"inputs": [[3], [-3]], "targets": [0.56, -0.56]}
 ALL = {key: WAVE[key] + MORE[key] for key in WAVE}
 
 
@@ -56,16 +56,16 @@ def test_steps_and_rate_stay_as_they_were_asked(client: TestClient) -> None:
 
 
 def test_msgpack_is_taken_and_given(client: TestClient) -> None:
-    id = adapt(client)["adaptation_id"]
+    it = adapt(client)["adaptation_id"]
     raw = {key: {"shape": [2, 1], "data": np.array(MORE[key], "<f4").tobytes(), "dtype": "float32"} for key in MORE}
     response = client.post(
-        f"/adaptations/{id}/support",
+        f"/adaptations/{it}/support",
         content=msgspec.msgpack.encode(raw),
         headers={"content-type": "application/msgpack"},
     )
     assert response.headers["content-type"] == "application/msgpack"
     assert msgspec.msgpack.decode(response.content)["revision"] == 2
-    assert_same(predictions(client, id), afresh(client, ALL))
+    assert_same(predictions(client, it), afresh(client, ALL))
 
 
 @pytest.mark.parametrize(
@@ -97,22 +97,22 @@ def test_what_is_wrong_is_said_with_its_place(
 
 def test_examples_may_be_as_many_as_the_limit(serve: Callable[..., TestClient]) -> None:
     client = serve(max_support_examples=100)
-    id = adapt(client)["adaptation_id"]
-    assert client.post(f"/adaptations/{id}/support", json=examples(95)).json()["support_size"] == 100
-    assert client.post(f"/adaptations/{id}/support", json=examples(1)).status_code == 422
+    it = adapt(client)["adaptation_id"]
+    assert client.post(f"/adaptations/{it}/support", json=examples(95)).json()["support_size"] == 100
+    assert client.post(f"/adaptations/{it}/support", json=examples(1)).status_code == 422
 
 
 def test_a_diverging_extension_changes_nothing(client: TestClient) -> None:
     made = adapt(client)
-    id = made["adaptation_id"]
-    before = predictions(client, id)
-    response = client.post(f"/adaptations/{id}/support", json={"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]})
+    it = made["adaptation_id"]
+    before = predictions(client, it)
+    response = client.post(f"/adaptations/{it}/support", json={"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]})
     assert response.status_code == 422
     assert response.json()["type"] == "urn:problem-type:innerloop:diverged"
     assert len(response.json()["losses"]) == made["steps"] + 1
-    assert client.get(f"/adaptations/{id}").json() == made
-    assert_same(predictions(client, id), before)
-    assert len(client.get(f"/adaptations/{id}/history").json()["revisions"]) == 1
+    assert client.get(f"/adaptations/{it}").json() == made
+    assert_same(predictions(client, it), before)
+    assert len(client.get(f"/adaptations/{it}/history").json()["revisions"]) == 1
 
 
 def test_an_unknown_id(client: TestClient) -> None:
@@ -120,17 +120,17 @@ def test_an_unknown_id(client: TestClient) -> None:
 
 
 def test_extensions_at_the_same_time_are_all_kept(client: TestClient) -> None:
-    id = adapt(client)["adaptation_id"]
+    it = adapt(client)["adaptation_id"]
     parts = [examples(2, seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda part: client.post(f"/adaptations/{id}/support", json=part), parts))
+        answers = list(threads.map(lambda part: client.post(f"/adaptations/{it}/support", json=part), parts))
     assert sorted(answer.json()["revision"] for answer in answers) == list(range(2, 10))
-    found = support_of(client, id)
+    found = support_of(client, it)
     assert len(found["inputs"]) == 21
     for part in parts:
         at = found["inputs"].index(pytest.approx(part["inputs"][0]))
         assert found["inputs"][at : at + 2] == [pytest.approx(row) for row in part["inputs"]]
-    assert_same(predictions(client, id), afresh(client, found))
+    assert_same(predictions(client, it), afresh(client, found))
 
 
 def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock) -> None:

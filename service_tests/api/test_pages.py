@@ -1,6 +1,7 @@
 """GET /adaptations in pages, and by model and label; and what every route says of an id that is gone."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ DAY = 86_400
 
 def pages(client: TestClient, limit: int, **filters: str) -> list[list[str]]:
     """The ids page by page."""
-    found, cursor = [], {}
+    found: list[list[str]] = []
+    cursor: dict[str, str] = {}
     while True:
-        answer = client.get("/adaptations", params={"limit": limit} | filters | cursor).json()
+        answer = client.get("/adaptations", params={"limit": str(limit)} | filters | cursor).json()
         found.append([each["adaptation_id"] for each in answer["adaptations"]])
         if "next" not in answer:
             return found
@@ -33,7 +35,7 @@ def test_pages_are_the_whole_once_the_newest_first(client: TestClient) -> None:
     made = [adapt(client, steps=0)["adaptation_id"] for _ in range(25)]
     found = pages(client, 10)
     assert [len(page) for page in found] == [10, 10, 5]
-    assert sum(found, []) == made[::-1]
+    assert list(chain(*found)) == made[::-1]
     assert [len(page) for page in pages(client, 5)] == [5] * 5, "the last page knows that it is"
     assert len(pages(client, 1000)) == 1
 
@@ -67,7 +69,7 @@ def test_only_those_of_a_model_and_a_label(client: TestClient) -> None:
 def test_the_expired_are_in_no_page(client: TestClient, clock: Clock) -> None:
     made = [adapt(client, steps=0, ttl_s=10 + 100 * (index % 2))["adaptation_id"] for index in range(6)]
     clock.now += 50
-    assert sum(pages(client, 2), []) == [made[5], made[3], made[1]]
+    assert list(chain(*pages(client, 2))) == [made[5], made[3], made[1]]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,8 @@ def test_a_cursor_that_is_nobodys_is_a_place_like_any_other(client: TestClient) 
     assert client.get(f"/adaptations?cursor={'0' * 32}").json() == {"adaptations": []}
 
 
-def every_route(client: TestClient, id: str) -> list[Any]:
-    path = f"/adaptations/{id}"
+def every_route(client: TestClient, it: str) -> list[Any]:
+    path = f"/adaptations/{it}"
     return [
         client.get(path),
         client.get(f"{path}/history"),
@@ -95,25 +97,25 @@ def every_route(client: TestClient, id: str) -> list[Any]:
         client.post(f"{path}/support", json=examples(1)),
         client.post(f"{path}/undo"),
         client.delete(f"{path}/support/0"),
-        client.post("/predict", json={"adaptation_id": id, "queries": [[1]]}),
+        client.post("/predict", json={"adaptation_id": it, "queries": [[1]]}),
         client.delete(path),
     ]
 
 
 def test_an_expired_id_is_answered_so_for_a_day_by_every_route(client: TestClient, clock: Clock) -> None:
-    id = adapt(client, ttl_s=60)["adaptation_id"]
+    it = adapt(client, ttl_s=60)["adaptation_id"]
     for passed, status, sort in (
         (60, 410, "expired-adaptation"),
         (DAY - 1, 410, "expired-adaptation"),
         (1, 404, "unknown-adaptation"),
     ):
         clock.now += passed
-        for response in every_route(client, id):
+        for response in every_route(client, it):
             assert response.status_code == status
             assert response.json()["type"] == f"urn:problem-type:innerloop:{sort}"
 
 
 def test_a_deleted_id_is_unknown_to_every_route(client: TestClient) -> None:
-    id = adapt(client)["adaptation_id"]
-    assert client.delete(f"/adaptations/{id}").status_code == 204
-    assert [response.status_code for response in every_route(client, id)] == [404] * 9
+    it = adapt(client)["adaptation_id"]
+    assert client.delete(f"/adaptations/{it}").status_code == 204
+    assert [response.status_code for response in every_route(client, it)] == [404] * 9

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import WAVE, adapt, assert_same, body, examples, predictions
+from service_tests.api.ask import WAVE, adapt, assert_same, body, examples, predictions, reload
 from service_tests.conftest import Clock, Work
 
 
@@ -76,7 +76,7 @@ def test_a_key_counts_before_the_content(client: TestClient) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "two words", "tab\tbed", "caf\u00e9"])
 def test_a_key_that_cannot_be_used(client: TestClient, key: str) -> None:
-    response = client.post("/adapt", json=body(), headers={"idempotency-key": key.encode("latin-1")})
+    response = client.post("/adapt", json=body(), headers={b"idempotency-key": key.encode("latin-1")})
     assert response.status_code == 422
     assert response.json()["place"] == "Idempotency-Key"
     assert client.get("/adaptations").json() == {"adaptations": []}
@@ -127,7 +127,7 @@ def test_the_same_content_is_found_where_both_wish_it(client: TestClient) -> Non
     made = adapt(client, reuse=True)
     assert adapt(client, reuse=True) == made
     assert adapt(client)["adaptation_id"] != made["adaptation_id"]
-    others = [
+    others: list[dict[str, Any]] = [
         {"support": examples(5)},
         {"steps": 4},
         {"learning_rate": 0.001},
@@ -172,7 +172,7 @@ def test_content_is_of_one_bundle(
     made = adapt(client, reuse=True)["adaptation_id"]
     key = id_of(keyed(client))
     retrain(1.01)
-    client.portal.call(client.app.state.reloader.reload)  # type: ignore[union-attr,attr-defined]
+    reload(client)
     again = adapt(client, reuse=True)
     assert again["adaptation_id"] != made
     assert id_of(keyed(client)) == key, "a key is for one adaptation, whatever its bundle becomes"

@@ -24,24 +24,24 @@ def network_says(models_dir: Path, name: str, content: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 def test_the_network_of_the_file_predicts_the_same(client: TestClient, models_dir: Path, name: str) -> None:
-    id = adapt(client, examples(6), model=name, learning_rate=0.001)["adaptation_id"]
+    it = adapt(client, examples(6), model=name, learning_rate=0.001)["adaptation_id"]
     for _ in range(2):
-        response = client.get(f"/adaptations/{id}/weights")
+        response = client.get(f"/adaptations/{it}/weights")
         assert response.status_code == 200
-        assert_same(network_says(models_dir, name, response.content), predictions(client, id))
-        client.post(f"/adaptations/{id}/support", json=examples(3, seed=1))
+        assert_same(network_says(models_dir, name, response.content), predictions(client, it))
+        client.post(f"/adaptations/{it}/support", json=examples(3, seed=1))
 
 
 def test_the_file_says_what_it_is_of(client: TestClient, tmp_path: Path) -> None:
     made = adapt(client)
-    id = made["adaptation_id"]
-    client.post(f"/adaptations/{id}/support", json=examples(3))
-    response = client.get(f"/adaptations/{id}/weights")
+    it = made["adaptation_id"]
+    client.post(f"/adaptations/{it}/support", json=examples(3))
+    response = client.get(f"/adaptations/{it}/weights")
     assert response.headers["content-type"] == "application/octet-stream"
-    assert response.headers["content-disposition"] == f'attachment; filename="{id}.safetensors"'
+    assert response.headers["content-disposition"] == f'attachment; filename="{it}.safetensors"'
     (tmp_path / "weights").write_bytes(response.content)
-    with safe_open(tmp_path / "weights", "pt") as file:  # type: ignore[no-untyped-call]
-        assert file.metadata() == {"adaptation_id": id, "revision": "2", "model_digest": made["model_digest"]}
+    with safe_open(tmp_path / "weights", "pt") as file:
+        assert file.metadata() == {"adaptation_id": it, "revision": "2", "model_digest": made["model_digest"]}
 
 
 def test_an_unknown_id(client: TestClient) -> None:

@@ -25,6 +25,7 @@ from app.service.engine import Engine
 from app.service.model import Model
 from app.service.reloading import Reloader
 from app.service.store import Quota, Store
+from app.service.task import MOST_TASKS
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -74,7 +75,13 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         adaptations=adaptations,
         catalogue=catalogue,
         device=str(device),
-        limits=Limits(settings.max_body_bytes, settings.max_support_examples, settings.max_ttl_s),
+        limits=Limits(
+            settings.max_body_bytes,
+            settings.max_support_examples,
+            settings.max_ttl_s,
+            # as many as share a fused call, where that leaves room for others
+            lines=min(MOST_TASKS, max(1, settings.max_waiting // 2)),
+        ),
     )
     application.state.reloader = reloader
     application.router.routes[:0] = routes.DIRECT  # first: they are asked for most

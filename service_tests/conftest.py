@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 from jaxtyping import install_import_hook
 
-from service_tests.processes import ROOT, command, running, serving_in_a_thread
+from service_tests.processes import ROOT, command, running, serving_in_a_thread, wait_until
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,19 +46,36 @@ class Clock:
 
 
 class Work:
-    """What an engine has done (fixture `work`). Once `held` is set, each run and each step takes one from `gate`."""
+    """What engines have done: the tasks that they ran, and how often a step was walked (fixture `work`).
+
+    Between `hold` and `release` each run and each step of a walk waits for a `let`.
+    """
 
     def __init__(self) -> None:
         self.tasks: list[Any] = []
         self.steps = 0
-        self.held = False
-        self.gate = threading.Semaphore(0)
-        self.busy = threading.Event()
+        self.waiting = 0
+        self._held = False
+        self._gate = threading.Semaphore(0)
+
+    def hold(self) -> None:
+        self._held, self._gate = True, threading.Semaphore(0)
+
+    def let(self, count: int = 1) -> None:
+        self._gate.release(count)
+
+    def release(self) -> None:
+        self._held = False
+        self._gate.release(1000)
+
+    def until_waiting(self, count: int = 1) -> None:
+        """Until so many have come to the gate, all in all."""
+        wait_until(lambda: self.waiting >= count, "nothing comes to the engine", 10)
 
     def wait(self) -> None:
-        if self.held:
-            self.busy.set()
-            assert self.gate.acquire(timeout=20)
+        if self._held:
+            self.waiting += 1
+            assert self._gate.acquire(timeout=20)
 
 
 @pytest.fixture
@@ -120,7 +137,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
     monkeypatch.setattr(Engine, "seconds", lambda *_: float("inf"))
     monkeypatch.setattr(Model, "walk", watched_walk)
     yield seen
-    seen.gate.release(1000)
+    seen.release()
 
 
 @pytest.fixture
@@ -142,7 +159,8 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
 
     yield start
     for client in clients:
-        client.__exit__(None, None, None)
+        if client.portal is not None:  # else the test has stopped it
+            client.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -30,15 +30,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
-    """Run a command that starts a server, with these INNERLOOP_* settings; its URL, once it is ready."""
-    with served(words, log, **settings) as (url, _):
-        yield url
-
-
-@contextmanager
-def served(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The same with the process, which may be killed meanwhile."""
+def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a command that starts a server, with these INNERLOOP_* settings; its URL and process, once it is ready."""
     port = free_port()
     said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
     with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
@@ -49,6 +42,13 @@ def served(words: list[str], log: Path, **settings: object) -> Iterator[tuple[st
             yield url, process
         finally:
             process.terminate()
+
+
+@contextmanager
+def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
+    """The same, its URL only."""
+    with starting(words, log, **settings) as (url, _):
+        yield url
 
 
 @contextmanager
@@ -79,4 +79,4 @@ def wait_until(condition: object, otherwise: str, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
-        time.sleep(0.1)
+        time.sleep(0.02)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from service_tests.processes import command, served
+from service_tests.processes import command, starting
 
 CONNECTIONS = 16
 QUERIES = [[-3.0], [0.5], [4.0]]
@@ -73,12 +73,12 @@ def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
     worst = 0.0
     for number in range(rounds):
         acknowledged: Acknowledged = {}
-        with served([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, process):
+        with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, process):
             asyncio.run(load_and_kill(url, process.pid, number, acknowledged, seconds=1 + number % 5 / 4))
             assert process.wait(10) == -signal.SIGKILL
         everything |= acknowledged
         some = random.Random(number).sample(sorted(everything), min(50, len(everything)))
-        with served([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, _):
+        with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, _):
             worst = max(worst, asyncio.run(furthest(url, acknowledged | {each: everything[each] for each in some})))
         print(f"{number + 1}: {len(acknowledged)} acknowledged, furthest apart {worst:.2g}")  # noqa: T201
     return len(everything), worst

@@ -70,7 +70,7 @@ def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, and what to do."""
     message = message.replace("`object | array`", "`array`")  # the object is a raw array
     message = re.sub(
-        r"`(int|float|str|bool|null|array|object|bytes)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
+        r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
     )
     message = message[:1].lower() + message[1:]
     if "got a string" in message and "number" in message:
@@ -89,6 +89,7 @@ _JSON = {
     "array": "an array",
     "object": "an object",
     "bytes": "bytes",
+    "None": "null",
 }
 
 
@@ -102,7 +103,7 @@ def rows(values: Sequence[Sequence[float]] | schemas.RawArray, width: int, unit:
                 raise Invalid(f"{_many(width, unit)} expected, got {len(row)}", f"{place}[{index}]")
         exact = np.array(values, np.float64)
     # the sum of squares bounds them all, for a fifth of the time of looking at each; NaN is not below anything
-    if not np.vdot(exact, exact) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
+    if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
         found = f"{exact[index, column]:g} is not finite in float32: scale the data"
         raise Invalid(found, f"{place}[{index}][{column}]")

@@ -13,22 +13,23 @@ from app.api.bodies import Sent
 from app.api.codec import JSON, NDJSON
 from app.api.problems import problem
 from app.errors import InnerloopError
-from app.service.task import MOST_TASKS
 
 log = logging.getLogger(__name__)
 Line = Callable[[Sent], Awaitable[schemas.Answer]]
 """Answers one line."""
 
 
-def answer_lines(sent: Sent, line: Line) -> StreamingResponse:
-    """Answer each line of a body as if it had come alone; a bad one is answered in its place by a problem document."""
-    return StreamingResponse(_answers(sent, line), HTTPStatus.OK, media_type=NDJSON)
+def answer_lines(sent: Sent, line: Line, at_once: int) -> StreamingResponse:
+    """Answer each line of a body as if it had come alone; a bad one is answered in its place by a problem document.
+
+    at_once: how many are under way; the others wait here and not in the queue, where others would have no room
+    """
+    return StreamingResponse(_answers(sent, line, at_once), HTTPStatus.OK, media_type=NDJSON)
 
 
-async def _answers(sent: Sent, line: Line) -> AsyncIterator[bytes]:
+async def _answers(sent: Sent, line: Line, at_once: int) -> AsyncIterator[bytes]:
     lines = enumerate(each for each in sent.body.split(b"\n") if each.strip())
-    # as many at a time as share a fused call: the body waits here and not in the queue, where others would have no room
-    while some := list(islice(lines, MOST_TASKS)):
+    while some := list(islice(lines, at_once)):
         answers = await asyncio.gather(*(line(_alone(sent, *each)) for each in some), return_exceptions=True)
         yield b"".join(JSON.encoder.encode(_told(answer)) + b"\n" for answer in answers)
 

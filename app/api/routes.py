@@ -50,7 +50,7 @@ async def adapt(request: Request) -> Response:
         return adapted(await server.adaptations.adapt(wanted(sent, server), sent.client))
 
     if sent.lines:
-        return answer_lines(sent, line)
+        return answer_lines(sent, line, server.limits.lines)
     if sent.stream:
         return await adapt_events(server.adaptations, wanted(sent, server), sent.client)
     return sent.answer.respond(await line(sent), 201)
@@ -67,7 +67,9 @@ async def predict(request: Request) -> Response:
     async def line(sent: Sent) -> schemas.PredictResponse:
         return predicted(await server.adaptations.predict(await question(sent, server), sent.client))
 
-    return answer_lines(sent, line) if sent.lines else sent.answer.respond(await line(sent))
+    if sent.lines:
+        return answer_lines(sent, line, server.limits.lines)
+    return sent.answer.respond(await line(sent))
 
 
 DIRECT = [

@@ -11,11 +11,12 @@ from app.service.catalogue import Catalogue
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may at most bring. body: bytes; support: examples; ttl: seconds."""
+    """What a request may at most bring. body: bytes; support: examples; ttl: seconds; lines: under way at once."""
 
     body: int
     support: int
     ttl: int
+    lines: int
 
 
 @dataclass(frozen=True)

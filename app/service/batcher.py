@@ -71,6 +71,7 @@ class Batcher:
         self._capacity_bytes = capacity_bytes
         self._waiting: deque[_Item] = deque()
         self._waiting_bytes = 0
+        self._too_late = False  # whether somebody who waits, perhaps, does so no longer
         self._busy = False
         self._closing = False
         self._idle = asyncio.Event()
@@ -116,10 +117,24 @@ class Batcher:
         """Raises Overloaded where there is no room for so many jobs of so many bytes together."""
         if self._closing:
             raise Overloaded("the server is shutting down; try again on another one")
+        if (full := self._full(count, size)) and self._too_late:
+            self._drop_the_late()
+            full = self._full(count, size)
+        if full:
+            raise Overloaded(f"{full} are waiting already; try again in a second")
+
+    def _full(self, count: int, size: int) -> str:
+        """What there is too much of for so many jobs of so many bytes, or nothing."""
         if len(self._waiting) + count > max(self._capacity, count):
-            raise Overloaded(f"{self._capacity} requests are waiting already; try again in a second")
+            return f"{self._capacity} requests"
         if self._waiting and self._waiting_bytes + size > self._capacity_bytes:
-            raise Overloaded(f"{self._capacity_bytes} bytes are waiting already; try again in a second")
+            return f"{self._capacity_bytes} bytes"
+        return ""
+
+    def _drop_the_late(self) -> None:
+        self._waiting = deque(item for item in self._waiting if not item.future.done())
+        self._waiting_bytes = sum(item.job.bytes for item in self._waiting if item.job is not None)
+        self._too_late = False
 
     def _queue(self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None) -> asyncio.Future[Any]:
         future = self._loop.create_future()
@@ -139,6 +154,7 @@ class Batcher:
             async with asyncio.timeout_at(caller.deadline):
                 return await future
         except TimeoutError:
+            self._too_late = True
             raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was there") from None
 
     def _take(self) -> list[_Item]:

@@ -7,7 +7,7 @@ import numpy as np
 from fastapi.testclient import TestClient
 
 QUERIES = [[-3.0], [-0.5], [1.0], [2.5]]
-WAVE = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
+WAVE: dict[str, list[Any]] = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 
 
 def body(support: Any = WAVE, **fields: object) -> dict[str, Any]:
@@ -45,6 +45,13 @@ def support_of(client: TestClient, id: str) -> dict[str, Any]:
     """The examples of an adaptation, as they are posted."""
     found = client.get(f"/adaptations/{id}/support").json()
     return {"inputs": found["inputs"], "targets": found["targets"]}
+
+
+def reload(client: TestClient) -> None:
+    """Read the models folder again, and wait for it."""
+    app: Any = client.app
+    assert client.portal is not None
+    client.portal.call(app.state.reloader.reload, *())
 
 
 def assert_same(one: np.ndarray, two: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
+from service_tests.api.ask import adapt
 from service_tests.processes import ROOT
 from service_tests.processes import command as program
 
@@ -18,6 +19,11 @@ ROUTES = {
     "/predict": ["post"],
     "/adaptations": ["get"],
     "/adaptations/{id}": ["delete", "get"],
+    "/adaptations/{id}/history": ["get"],
+    "/adaptations/{id}/support": ["get", "post"],
+    "/adaptations/{id}/support/{example}": ["delete"],
+    "/adaptations/{id}/undo": ["post"],
+    "/adaptations/{id}/weights": ["get"],
     "/models": ["get"],
     "/models/{name}": ["get"],
     "/health/live": ["get"],
@@ -50,14 +56,22 @@ def test_bodies_have_their_schema(document: dict[str, Any]) -> None:
 
 
 def test_the_examples_work(client: TestClient, document: dict[str, Any]) -> None:
-    for path in ("/adapt", "/predict"):
+    made = adapt(client)["adaptation_id"]
+    for path in ("/adapt", "/predict", "/adaptations/{id}/support"):
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
-        assert client.post(path, json=body).is_success
+        assert client.post(path.format(id=made), json=body).is_success
 
 
 def test_errors_are_documented_as_they_are_sent(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in str(document)
-    assert document["paths"]["/adaptations/{id}"]["delete"]["responses"].keys() == {"204", "404", "410"}
+    paths = document["paths"]
+    assert paths["/adaptations/{id}"]["delete"]["responses"].keys() == {"204", "404", "410", "503"}
+    assert paths["/adaptations/{id}/undo"]["post"]["responses"].keys() == {
+        "200", "404", "409", "410", "422", "503", "507"
+    }  # fmt: skip
+    assert paths["/adapt"]["post"]["responses"].keys() == {
+        "200", "201", "400", "404", "413", "415", "422", "503", "504", "507"
+    }  # fmt: skip
 
 
 def test_the_docs_work_offline(client: TestClient) -> None:
@@ -79,5 +93,7 @@ def test_whatever_fits_the_schema_or_does_not_is_answered_as_documented(live_ser
 
 
 def test_the_document_does_not_change_between_two_applications() -> None:
-    one, two = (create_app(Settings(models_dir=ROOT / "models", compile=False)).openapi() for _ in range(2))
+    one, two = (
+        create_app(Settings(models_dir=ROOT / "models", compile=False, store="memory")).openapi() for _ in range(2)
+    )
     assert one == two

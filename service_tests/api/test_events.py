@@ -1,0 +1,204 @@
+"""POST /adapt with Accept: text/event-stream: each step's loss as it happens, then the result."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from fastapi.testclient import TestClient
+
+from service_tests.api.ask import adapt, body, predictions
+from service_tests.conftest import Work
+from service_tests.processes import wait_until
+
+Event = tuple[str, dict[str, Any]]
+ACCEPT = {"accept": "text/event-stream"}
+
+
+def parsed(lines: Iterator[str]) -> Iterator[Event]:
+    """The events of a stream as they come."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def raw_request(sent: Any, more: str = "") -> bytes:
+    """A request as it is on the wire, with more headers."""
+    content = orjson.dumps(sent)
+    head = f"POST /adapt HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: {len(content)}\r\n"
+    return f"{head}Content-Type: application/json\r\n{more}\r\n".encode() + content
+
+
+def events(client: Any, sent: Any, path: str = "/adapt", **headers: str) -> list[Event]:
+    response = client.post(path, json=sent, headers=ACCEPT | headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return list(parsed(iter(response.text.splitlines())))
+
+
+def test_the_losses_step_by_step_and_then_the_result(client: TestClient) -> None:
+    plain = adapt(client, steps=7, label="x")
+    *steps, (last, result) = events(client, body(steps=7, label="x"))
+    assert [name for name, _ in steps] == ["step"] * 8
+    assert [data["step"] for _, data in steps] == list(range(8))
+    assert [data["loss"] for _, data in steps] == pytest.approx(plain["losses"], rel=1e-5)
+    assert last == "result"
+    assert result["losses"] == pytest.approx(plain["losses"], rel=1e-5)
+    for differs in ("adaptation_id", "losses"):
+        del plain[differs]
+    assert {key: result[key] for key in plain} == plain
+
+
+def test_what_was_streamed_is_kept_and_can_be_asked(client: TestClient, work: Work) -> None:
+    result = events(client, body())[-1][1]
+    it = result["adaptation_id"]
+    assert client.get(f"/adaptations/{it}").json() == result
+    other = adapt(client)["adaptation_id"]
+    assert predictions(client, it) == pytest.approx(predictions(client, other), abs=1e-5)
+
+
+def test_zero_steps_are_one_event_and_the_result(client: TestClient) -> None:
+    assert [name for name, _ in events(client, body(steps=0))] == ["step", "result"]
+
+
+def test_a_diverging_inner_loop_ends_in_a_problem(client: TestClient) -> None:
+    found = events(client, body({"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]}, steps=3))
+    assert [name for name, _ in found] == ["step"] * 4 + ["problem"]
+    problem = found[-1][1]
+    assert problem["type"] == "urn:problem-type:innerloop:diverged"
+    assert problem["status"] == 422
+    assert [data["loss"] for _, data in found[:2]] == pytest.approx(problem["losses"][:2])
+    assert client.get("/adaptations").json() == {"adaptations": []}
+
+
+def test_what_is_refused_before_the_first_step_is_no_stream(client: TestClient) -> None:
+    for sent, headers, status in (
+        (body(steps=101), {}, 422),
+        (body(model="nothing"), {}, 404),
+        (body(), {"x-timeout-ms": "x"}, 422),
+        (body({"inputs": [[1]], "targets": []}), {}, 422),
+    ):
+        response = client.post("/adapt", json=sent, headers=ACCEPT | headers)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_repeat_is_the_result_alone(client: TestClient) -> None:
+    first = events(client, body(), **{"idempotency-key": "k"})
+    assert len(first) == 7
+    again = events(client, body(), **{"idempotency-key": "k"})
+    assert again == first[-1:]
+    plain = client.post("/adapt", json=body(), headers={"idempotency-key": "k"})
+    assert plain.json() == first[-1][1]
+    refused = client.post("/adapt", json=body(steps=1), headers=ACCEPT | {"idempotency-key": "k"})
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:problem-type:innerloop:key-reused"
+
+
+def test_the_same_content_is_found(client: TestClient) -> None:
+    made = adapt(client, reuse=True)
+    assert events(client, body(reuse=True)) == [("result", made)]
+
+
+def test_each_event_comes_as_it_happens(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live()
+    work.hold()
+    work.let(1)
+    with httpx.stream("POST", f"{url}/adapt", json=body(steps=4), headers=ACCEPT, timeout=20) as response:
+        found = parsed(response.iter_lines())
+        for step in range(5):
+            name, data = next(found)
+            assert (name, data["step"]) == ("step", step)
+            assert work.steps == step + 1, "the next one waits at the gate"
+            work.let(2 if step == 4 else 1)
+        assert next(found)[0] == "result"
+        assert next(found, None) is None
+
+
+def test_others_are_served_between_the_steps(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live()
+    work.hold()
+    work.let(1)
+    with (
+        httpx.stream("POST", f"{url}/adapt", json=body(steps=50), headers=ACCEPT, timeout=20) as response,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        found = parsed(response.iter_lines())
+        next(found)
+        other = threads.submit(httpx.post, f"{url}/adapt", json=body())
+        time.sleep(0.2)
+        work.let(2)
+        assert other.result().status_code == 201
+        assert work.steps <= 3
+        work.release()
+        assert list(found)[-1][0] == "result"
+
+
+def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live()
+    work.hold()
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
+        connection.sendall(raw_request(body(steps=100), "Idempotency-Key: k\r\n"))
+        work.let(3)
+        received = b""
+        while b'"step":2' not in received:
+            received += connection.recv(1000)
+    time.sleep(0.2)
+    work.release()
+    time.sleep(0.3)
+    assert work.steps <= 5
+    assert httpx.get(f"{url}/adaptations").json() == {"adaptations": []}
+    again = httpx.post(f"{url}/adapt", json=body(steps=100), headers={"idempotency-key": "k"})
+    assert again.status_code == 201, "the key is free"
+
+
+def test_a_client_that_left_before_the_first_step_costs_none(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live()
+    work.hold()
+    with ThreadPoolExecutor(1) as threads:
+        busy = threads.submit(httpx.post, f"{url}/adapt", json=body())
+        work.until_waiting()
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
+            connection.sendall(raw_request(body()))
+            time.sleep(0.2)
+        time.sleep(0.2)
+        work.release()
+        assert busy.result().status_code == 201
+    wait_until(lambda: len(httpx.get(f"{url}/adaptations").json()["adaptations"]) == 1, "it is not kept", 10)
+    assert work.steps == 0
+
+
+def test_a_deadline_ends_a_stream(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live()
+    work.hold()
+    work.let(1)
+    headers = ACCEPT | {"x-timeout-ms": "700"}
+    with httpx.stream("POST", f"{url}/adapt", json=body(), headers=headers, timeout=20) as response:
+        found = list(parsed(response.iter_lines()))
+    assert [name for name, _ in found] == ["step", "problem"]
+    assert found[-1][1]["status"] == 504
+    work.release()
+    assert httpx.get(f"{url}/adaptations").json() == {"adaptations": []}
+
+
+def test_a_full_queue_refuses_a_stream_at_once(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live(max_waiting=1)
+    work.hold()
+    with ThreadPoolExecutor(2) as threads:
+        busy = [threads.submit(httpx.post, f"{url}/adapt", json=body())]
+        work.until_waiting()
+        busy.append(threads.submit(httpx.post, f"{url}/adapt", json=body()))
+        time.sleep(0.3)  # it is in the queue
+        response = httpx.post(f"{url}/adapt", json=body(), headers=ACCEPT)
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        work.release()
+        assert [each.result().status_code for each in busy] == [201, 201]

@@ -1,0 +1,166 @@
+"""POST /adaptations/{id}/support: more examples, the same as having had all of them at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.bundles import load
+from app.service.adaptations import Adaptations, Policy, Wanted
+from app.service.batcher import Batcher
+from app.service.catalogue import Catalogue
+from app.service.engine import Engine
+from app.service.model import Model
+from app.service.record import Asked
+from app.service.store import Quota
+from app.storage.memory import MemoryStore
+from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
+from service_tests.conftest import Clock
+
+MORE: dict[str, list[Any]] = {"inputs": [[3], [-3]], "targets": [0.56, -0.56]}
+ALL = {key: WAVE[key] + MORE[key] for key in WAVE}
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_the_same_id_and_the_next_revision(serve: Callable[..., TestClient], store: str, tmp_path: Path) -> None:
+    client = serve(store=store, state_dir=tmp_path)
+    made = adapt(client, label="pump 17", ttl_s=60)
+    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=MORE)
+    assert response.status_code == 200
+    extended = response.json()
+    assert extended["examples"] == [0, 1, 2, 3, 4, 5, 6]
+    assert extended["support_size"] == 7
+    assert extended["revision"] == 2
+    at_once = adapt(client, ALL)
+    assert extended["losses"] == pytest.approx(at_once["losses"], rel=1e-5)
+    changed = ("examples", "support_size", "revision", "losses")
+    assert {key: extended[key] for key in extended if key not in changed} == {
+        key: made[key] for key in made if key not in changed
+    }
+    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == extended
+    assert_same(predictions(client, made["adaptation_id"]), predictions(client, at_once["adaptation_id"]))
+    assert support_of(client, made["adaptation_id"])["inputs"] == ALL["inputs"]
+
+
+def test_steps_and_rate_stay_as_they_were_asked(client: TestClient) -> None:
+    made = adapt(client, steps=2, learning_rate=0.003)
+    extended = client.post(f"/adaptations/{made['adaptation_id']}/support", json=MORE).json()
+    assert (extended["steps"], extended["learning_rate"]) == (2, 0.003)
+    assert_same(predictions(client, made["adaptation_id"]), afresh(client, ALL, steps=2, learning_rate=0.003))
+
+
+def test_msgpack_is_taken_and_given(client: TestClient) -> None:
+    it = adapt(client)["adaptation_id"]
+    raw = {key: {"shape": [2, 1], "data": np.array(MORE[key], "<f4").tobytes(), "dtype": "float32"} for key in MORE}
+    response = client.post(
+        f"/adaptations/{it}/support",
+        content=msgspec.msgpack.encode(raw),
+        headers={"content-type": "application/msgpack"},
+    )
+    assert response.headers["content-type"] == "application/msgpack"
+    assert msgspec.msgpack.decode(response.content)["revision"] == 2
+    assert_same(predictions(client, it), afresh(client, ALL))
+
+
+@pytest.mark.parametrize(
+    ("more", "detail", "place"),
+    [
+        ({"inputs": [[1, 2]], "targets": [1]}, "1 feature expected, got 2", "inputs[0]"),
+        ({"inputs": [[1]], "targets": [[1, 2]]}, "1 number expected, got 2", "targets[0]"),
+        ({"inputs": [[1], [2]], "targets": [1]}, "2 inputs but 1 targets", None),
+        ({"inputs": [], "targets": []}, "expected an array of length >= 1", "inputs"),
+        ({"inputs": [[1e39]], "targets": [1]}, "1e+39 is not finite in float32", "inputs[0][0]"),
+        ({"inputs": [[1]] * 96, "targets": [1] * 96}, "at most 100 examples, got 96 besides 5", "inputs"),
+        ({"inputs": [[1]] * 101, "targets": [1] * 101}, "at most 100 examples, got 101", None),
+        ({"inputs": [[1]]}, "object missing required field `targets`", None),
+        ({"support": MORE}, "object contains unknown field `support`", None),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(
+    serve: Callable[..., TestClient], more: Any, detail: str, place: str | None
+) -> None:
+    client = serve(max_support_examples=100)
+    made = adapt(client)
+    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=more)
+    assert response.status_code == 422
+    problem = response.json()
+    assert problem["detail"].startswith(detail)
+    assert problem.get("place") == place
+    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == made
+
+
+def test_examples_may_be_as_many_as_the_limit(serve: Callable[..., TestClient]) -> None:
+    client = serve(max_support_examples=100)
+    it = adapt(client)["adaptation_id"]
+    assert client.post(f"/adaptations/{it}/support", json=examples(95)).json()["support_size"] == 100
+    assert client.post(f"/adaptations/{it}/support", json=examples(1)).status_code == 422
+
+
+def test_a_diverging_extension_changes_nothing(client: TestClient) -> None:
+    made = adapt(client)
+    it = made["adaptation_id"]
+    before = predictions(client, it)
+    response = client.post(f"/adaptations/{it}/support", json={"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]})
+    assert response.status_code == 422
+    assert response.json()["type"] == "urn:problem-type:innerloop:diverged"
+    assert len(response.json()["losses"]) == made["steps"] + 1
+    assert client.get(f"/adaptations/{it}").json() == made
+    assert_same(predictions(client, it), before)
+    assert len(client.get(f"/adaptations/{it}/history").json()["revisions"]) == 1
+
+
+def test_an_unknown_id(client: TestClient) -> None:
+    assert client.post("/adaptations/nothing/support", json=MORE).status_code == 404
+
+
+def test_extensions_at_the_same_time_are_all_kept(client: TestClient) -> None:
+    it = adapt(client)["adaptation_id"]
+    parts = [examples(2, seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda part: client.post(f"/adaptations/{it}/support", json=part), parts))
+    assert sorted(answer.json()["revision"] for answer in answers) == list(range(2, 10))
+    found = support_of(client, it)
+    assert len(found["inputs"]) == 21
+    for part in parts:
+        at = found["inputs"].index(pytest.approx(part["inputs"][0]))
+        assert found["inputs"][at : at + 2] == [pytest.approx(row) for row in part["inputs"]]
+    assert_same(predictions(client, it), afresh(client, found))
+
+
+def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock) -> None:
+    """The one that comes second finds another revision than it began with, and extends that one."""
+
+    async def scenario() -> None:
+        store, policy = MemoryStore(Quota(1000, 1 << 20)), Policy(60, False, 1000)
+        catalogues = [Catalogue(lambda bundle: Model(bundle, torch_cpu())) for _ in range(2)]
+        for catalogue in catalogues:
+            catalogue.exchange(catalogue.new({"sinusoid": load(models_dir / "sinusoid")}), {"sinusoid"}, {})
+        engines = [Engine(0), Engine(0)]
+        async with store, Batcher(engines[0], 100, 1 << 20) as one, Batcher(engines[1], 100, 1 << 20) as two:
+            mine, yours = (
+                Adaptations(catalogue, engine, worker, store, policy, clock)
+                for catalogue, engine, worker in zip(catalogues, engines, (one, two), strict=True)
+            )
+            drawn = np.random.default_rng(0)
+            sets = [(drawn.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
+            made = await mine.adapt(Wanted("", mine.named("sinusoid"), *sets[0], Asked(None, None)))
+            await asyncio.gather(
+                *((mine, yours)[index % 2].extend("", made.id, *each) for index, each in enumerate(sets[1:]))
+            )
+            found = await yours.get("", made.id)
+            assert found.revision == 11
+            assert sorted(found.numbers.tolist()) == list(range(22))
+            assert sorted(found.task.inputs[:, 0]) == sorted(np.concatenate([inputs for inputs, _ in sets])[:, 0])
+
+    def torch_cpu() -> Any:
+        import torch
+
+        return torch.device("cpu")
+
+    asyncio.run(scenario())

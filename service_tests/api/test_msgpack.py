@@ -1,0 +1,178 @@
+"""application/msgpack with raw arrays, raw arrays in JSON, and every mix of the two forms."""
+
+import base64
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from service_tests.api.ask import QUERIES, WAVE, assert_same, body
+
+JSON, MSGPACK = "application/json", "application/msgpack"
+
+
+def raw(rows: Any, dtype: str = "float32", **changes: Any) -> dict[str, Any]:
+    """A raw array of numbers, [row] or [row][number]."""
+    array = np.array(rows, f"<{np.dtype(dtype).str[1:]}").reshape(len(rows), -1)
+    return {"shape": list(array.shape), "data": array.tobytes(), "dtype": dtype} | changes
+
+
+def in_base64(array: dict[str, Any]) -> dict[str, Any]:
+    return array | {"data": base64.b64encode(array["data"]).decode()}
+
+
+def sent_as(client: TestClient, path: str, sent: Any, media: str, accept: str | None = None) -> Any:
+    encode = {JSON: msgspec.json.encode, MSGPACK: msgspec.msgpack.encode}[media]
+    return client.post(
+        path, content=encode(sent), headers={"content-type": media} | ({"accept": accept} if accept else {})
+    )
+
+
+def numbers(value: Any) -> np.ndarray:
+    """An array of an answer in either form."""
+    if isinstance(value, dict):
+        return np.frombuffer(value["data"], np.dtype(value["dtype"]).newbyteorder("<")).reshape(value["shape"])
+    return np.array(value)
+
+
+def read(response: Any, media: str = MSGPACK) -> dict[str, Any]:
+    assert response.is_success, response.text
+    assert response.headers["content-type"] == media
+    decode: Any = {JSON: msgspec.json.decode, MSGPACK: msgspec.msgpack.decode}[media]
+    found: dict[str, Any] = decode(response.content)
+    return found
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "nested": WAVE,
+    "float32": {key: raw(WAVE[key]) for key in WAVE},
+    "float64": {key: raw(WAVE[key], "float64") for key in WAVE},
+    "mixed": {"inputs": raw(WAVE["inputs"]), "targets": WAVE["targets"]},
+    "without dtype": {key: {k: v for k, v in raw(WAVE[key]).items() if k != "dtype"} for key in WAVE},
+}
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", JSON, MSGPACK, f"{MSGPACK}, {JSON};q=0.5", f"text/html, {JSON}"])
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_the_answer_is_in_the_form_that_is_accepted(client: TestClient, media: str, accept: str | None) -> None:
+    expected = media if accept in (None, "*/*") else str(accept).partition(";")[0].removeprefix("text/html, ")
+    expected = expected.partition(",")[0]
+    made = read(sent_as(client, "/adapt", body(), media, accept), expected)
+    asked = {"adaptation_id": made["adaptation_id"], "queries": QUERIES}
+    answer = read(sent_as(client, "/predict", asked, media, accept), expected)
+    assert isinstance(answer["predictions"], dict if expected == MSGPACK else list)
+    assert numbers(answer["predictions"]).shape == (4, 1)
+    assert numbers(made["losses"]).shape == (6,)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+def test_all_forms_mean_the_same(client: TestClient, form: str, media: str) -> None:
+    plain = client.post("/predict", json=body(queries=QUERIES)).json()
+    support = FORMS[form]
+    if media == JSON:
+        support = {key: in_base64(value) if isinstance(value, dict) else value for key, value in support.items()}
+    queries = raw(QUERIES) if media == MSGPACK else in_base64(raw(QUERIES, "float64"))
+    for asked in (QUERIES, queries):
+        answer = read(sent_as(client, "/predict", body(support, queries=asked), media), media)
+        assert_same(numbers(answer["predictions"]), np.array(plain["predictions"]))
+        assert numbers(answer["losses"]) == pytest.approx(plain["losses"], rel=1e-5)
+    made = read(sent_as(client, "/adapt", body(support), media), media)
+    assert client.get(f"/adaptations/{made['adaptation_id']}/support").json()["inputs"] == WAVE["inputs"]
+
+
+@pytest.mark.parametrize("media", [JSON, MSGPACK])
+@pytest.mark.parametrize(
+    ("inputs", "detail", "place"),
+    [
+        (raw(WAVE["inputs"], data=b"\0" * 19), "20 bytes expected for [5, 1] of float32, got 19", "inputs.data"),
+        (raw(WAVE["inputs"], data=b""), "20 bytes expected", "inputs.data"),
+        (raw(WAVE["inputs"], dtype="float64") | {"dtype": "float32"}, "20 bytes expected", "inputs.data"),
+        (raw(WAVE["inputs"], shape=[5, 2]), "rows of 1 feature expected, got the shape [5, 2]", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer >= 0", "inputs.shape[0]"),
+        (raw(WAVE["inputs"], shape=[-5, -1]), "expected an integer >= 0", "inputs.shape[0]"),
+        (raw(WAVE["inputs"], shape=[5]), "expected an array of length >= 2", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected an array of length <= 2", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5.0, 1]), "expected an integer, got a number", "inputs.shape[0]"),
+        (raw(WAVE["inputs"], shape=[2**62, 4]), "4611686018427387904 inputs but 5 targets", ""),
+        (
+            raw(WAVE["inputs"]) | {"dtype": "int32"},
+            "invalid enum value 'int32'",
+            "inputs.dtype",
+        ),
+        (raw(WAVE["inputs"]) | {"order": "F"}, "object contains unknown field `order`", "inputs"),
+        ({"shape": [5, 1]}, "object missing required field `data`", "inputs"),
+        (raw(WAVE["inputs"], data=5), "expected bytes, got an integer", "inputs.data"),
+        (raw([[1], [2], [np.nan], [4], [5]]), "nan is not finite in float32", "inputs[2][0]"),
+        (raw([[1], [2], [3], [4], [-np.inf]]), "-inf is not finite in float32", "inputs[4][0]"),
+        (raw([[1], [1e39], [3], [4], [5]], "float64"), "1e+39 is not finite in float32", "inputs[1][0]"),
+        ([[1], [2], [3], [4], [None]], "expected a number, got null", "inputs[4][0]"),
+    ],
+)
+def test_a_wrong_array_is_said_with_its_place(
+    client: TestClient, media: str, inputs: Any, detail: str, place: str
+) -> None:
+    if media == JSON and isinstance(inputs, dict) and isinstance(inputs.get("data"), bytes):
+        inputs = in_base64(inputs)
+    response = sent_as(client, "/adapt", body({"inputs": inputs, "targets": WAVE["targets"]}), media)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"].startswith(detail)
+    assert response.json()["place"] == f"support.{place}".rstrip(".")
+    assert client.get("/adaptations").json() == {"adaptations": []}
+
+
+def test_an_empty_array(client: TestClient) -> None:
+    empty = {"shape": [0, 1], "data": b""}
+    response = sent_as(client, "/adapt", body({"inputs": empty, "targets": empty}), MSGPACK)
+    assert (response.status_code, response.json()["place"]) == (422, "support.inputs.shape")
+    response = sent_as(client, "/predict", {"model": "sinusoid", "queries": empty}, MSGPACK)
+    assert (response.status_code, response.json()["place"]) == (422, "queries.shape")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_a_rate_that_is_no_number(client: TestClient, value: float) -> None:
+    response = sent_as(client, "/adapt", body(learning_rate=value), MSGPACK)
+    assert (response.status_code, response.json()["place"]) == (422, "learning_rate")
+
+
+def test_numbers_in_nested_lists_that_are_not_finite(client: TestClient) -> None:
+    for bad in (float("nan"), float("inf"), 1e300):
+        response = sent_as(client, "/predict", {"model": "sinusoid", "queries": [[1.0], [bad]]}, MSGPACK)
+        assert (response.status_code, response.json()["place"]) == (422, "queries[1][0]")
+
+
+def test_what_is_not_base64(client: TestClient) -> None:
+    response = client.post("/predict", json={"model": "sinusoid", "queries": {"shape": [1, 1], "data": "!!!"}})
+    assert response.status_code == 422
+    assert response.json()["place"] == "queries.data"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc1",
+        b"\x81",
+        b"\x81\xa5model",
+        b"{}",
+        b"\x91" * 20_000,
+        b"\x81\x01\x02",
+        b"\xd4\x01\x00",
+        b"\xdf\xff\xff\xff\xff",
+    ],
+)
+def test_what_is_not_msgpack(client: TestClient, content: bytes) -> None:
+    response = client.post("/adapt", content=content, headers={"content-type": MSGPACK})
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_large_array_is_small_and_quick(client: TestClient) -> None:
+    """10,000 examples and as many queries."""
+    x = np.linspace(-5, 5, 10_000, dtype=np.float32)
+    sent = body({"inputs": raw(x), "targets": raw(np.sin(x))}, queries=raw(x))
+    answer = read(sent_as(client, "/predict", sent, MSGPACK))
+    assert numbers(answer["predictions"]).shape == (10_000, 1)

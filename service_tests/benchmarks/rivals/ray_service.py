@@ -15,7 +15,12 @@ from service_tests.benchmarks.rivals.obvious import AdaptBody, Adapted, Learner,
 application = FastAPI()
 
 
-@serve.deployment(max_ongoing_requests=1000, health_check_period_s=3600, health_check_timeout_s=3600)
+@serve.deployment(
+    max_ongoing_requests=1000,
+    logging_config={"enable_access_log": False},
+    health_check_period_s=3600,
+    health_check_timeout_s=3600,
+)
 @serve.ingress(application)
 class Service:
     """The two routes."""

@@ -127,8 +127,8 @@ class NothingToUndo(RequestError):
 class KeyReused(RequestError):
     """The idempotency key came with another request before."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the Idempotency-Key {key!r} came with another request before; take a new key for a new one")
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another request before; take a new key for a new one")
 
 
 class QuotaExceeded(RequestError):

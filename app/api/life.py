@@ -8,12 +8,12 @@ from safetensors.numpy import save
 from app import schemas
 from app.api.bodies import examples, read
 from app.api.caller import ANYONE
-from app.api.codec import JSON
-from app.api.openapi import gives, takes
+from app.api.codec import JSON, MSGPACK
+from app.api.openapi import asks, gives, takes
 from app.api.routes import BODY, BY_ID, DERIVED
-from app.api.state import State
+from app.api.state import Asking, State
 from app.api.views import adapted, history, page, support
-from app.errors import Invalid, LastExample, NothingToUndo, StoreFailed, UnknownExample
+from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
 from app.service.store import Filter
 
 router = APIRouter()
@@ -63,7 +63,7 @@ async def examples_of(id: Id, server: State) -> Response:
 @router.post(
     "/adaptations/{id}/support",
     openapi_extra=takes(schemas.Support, MORE),
-    responses=gives(schemas.AdaptResponse, 200, (*BODY, *DERIVED)),
+    responses=gives(schemas.AdaptResponse, 200, (*BODY, *DERIVED, KeyReused), (JSON.media, MSGPACK.media)),
 )
 async def extend(id: Id, request: Request, server: State) -> Response:
     """Add examples: the same as adapting to all of them at once. The next revision of the same id."""
@@ -71,29 +71,40 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     more = sent.codec.decode(sent.body, schemas.Support)
     model = server.adaptations.model_of(await server.adaptations.get(ANYONE, id))
     inputs, targets = examples(model, more, "", server)
-    return sent.answer.respond(adapted(await server.adaptations.extend(ANYONE, id, inputs, targets, sent.client)))
+    client = sent.client
+    extended = await server.adaptations.extend(ANYONE, id, inputs, targets, client, client.key)
+    return sent.answer.respond(adapted(extended))
 
 
 @router.delete(
     "/adaptations/{id}/support/{example}",
+    openapi_extra=asks(),
     responses=gives(schemas.AdaptResponse, 200, (*DERIVED, UnknownExample, LastExample, Invalid)),
 )
 async def forget(
-    id: Id, example: Annotated[int, Path(description="The number of the example", ge=0)], server: State
+    id: Id,
+    example: Annotated[int, Path(description="The number of the example", ge=0)],
+    server: State,
+    client: Asking,
 ) -> Response:
     """Forget one example for good: it leaves every revision and the store, and its number is never given again."""
-    return JSON.respond(adapted(await server.adaptations.forget(ANYONE, id, example)))
+    return JSON.respond(adapted(await server.adaptations.forget(ANYONE, id, example, client)))
 
 
-@router.post("/adaptations/{id}/undo", responses=gives(schemas.AdaptResponse, 200, (*DERIVED, NothingToUndo)))
-async def undo(id: Id, server: State) -> Response:
+@router.post(
+    "/adaptations/{id}/undo",
+    openapi_extra=asks(key=True),
+    responses=gives(schemas.AdaptResponse, 200, (*DERIVED, NothingToUndo, Invalid, KeyReused)),
+)
+async def undo(id: Id, server: State, client: Asking) -> Response:
     """Take back the examples that came last; again, those before. What was forgotten stays forgotten."""
-    return JSON.respond(adapted(await server.adaptations.undo(ANYONE, id)))
+    return JSON.respond(adapted(await server.adaptations.undo(ANYONE, id, client, client.key)))
 
 
 @router.get(
     "/adaptations/{id}/weights",
-    responses=gives(None, 200, DERIVED)
+    openapi_extra=asks(),
+    responses=gives(None, 200, (*DERIVED, Invalid))
     | {
         200: {
             "description": "All parameters of the adapted network, by their names in it.",
@@ -101,9 +112,9 @@ async def undo(id: Id, server: State) -> Response:
         }
     },
 )
-async def weights(id: Id, server: State) -> Response:
+async def weights(id: Id, server: State, client: Asking) -> Response:
     """The adapted network's parameters as a safetensors file."""
-    adaptation, parameters = await server.adaptations.weights(ANYONE, id)
+    adaptation, parameters = await server.adaptations.weights(ANYONE, id, client)
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
     name = f'attachment; filename="{id}.safetensors"'
     return Response(

@@ -33,8 +33,15 @@ def takes(form: type[schemas.Request], example: dict[str, Any], lines: bool = Fa
     if lines:
         content[NDJSON] = {"schema": {"type": "string", "description": f"A `{form.__name__}` a line"}}
     said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
-    said["parameters"] = [_TIMEOUT, _KEY] if form is schemas.AdaptRequest else [_TIMEOUT]
-    return said
+    return said | asks(key=form is not schemas.PredictRequest)
+
+
+def asks(key: bool = False) -> dict[str, Any]:
+    """`openapi_extra` of a route that makes use of the headers of its caller.
+
+    key: whether it can be repeated safely
+    """
+    return {"parameters": [_TIMEOUT, _KEY] if key else [_TIMEOUT]}
 
 
 def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -49,7 +56,7 @@ _TIMEOUT = _header(
 _KEY = _header(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEYS}$"},
-    "Makes a request safe to repeat: the same key and body give the same adaptation",
+    "Makes a request safe to repeat: the same key and body are one request",
 )
 
 

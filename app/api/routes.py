@@ -33,7 +33,7 @@ BODY = (
     Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded, StoreFailed, DeadlinePassed,
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
-DERIVED = (*BY_ID, UnknownModel, Outgrown, Diverged, Overloaded, QuotaExceeded)
+DERIVED = (*BY_ID, UnknownModel, Outgrown, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
 SUPPORT = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.caller import Client
 from app.service.adaptations import Adaptations
 from app.service.catalogue import Catalogue
 
@@ -35,4 +36,16 @@ def server_state(request: Request) -> ServerState:
     return state
 
 
-State = Annotated[ServerState, Depends(server_state)]
+# coroutines: FastAPI calls any other function on a thread
+
+
+async def _state(request: Request) -> ServerState:
+    return server_state(request)
+
+
+async def _client(request: Request) -> Client:
+    return Client.of(dict(request.scope["headers"]), request.receive)
+
+
+State = Annotated[ServerState, Depends(_state)]
+Asking = Annotated[Client, Depends(_client)]

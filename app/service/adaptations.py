@@ -40,6 +40,8 @@ from app.service.record import (
     Stage,
     derived,
     extended,
+    has_answered,
+    request_of,
     undone,
     without,
 )
@@ -241,9 +243,18 @@ class Adaptations:
         return model
 
     async def extend(
-        self, owner: str, id: str, inputs: np.ndarray, targets: np.ndarray, caller: Caller | None = None
+        self,
+        owner: str,
+        id: str,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        caller: Caller | None = None,
+        key: str | None = None,
     ) -> Adaptation:
-        """Adapt to more examples besides: the same as adapting to all of them at once. Raises Diverged."""
+        """Adapt to more examples besides: the same as adapting to all of them at once. Raises Diverged.
+
+        key: what the client calls this request, so that a repeat of it changes nothing
+        """
 
         def change(old: Adaptation) -> Adaptation:
             if old.support_size + len(inputs) > self._policy.support:
@@ -251,7 +262,8 @@ class Adaptations:
                 raise Invalid(most, "inputs")
             return extended(old, inputs, targets)
 
-        return await self._change(owner, id, Change.extended, change, caller=caller)
+        request = None if key is None else request_of(key, Change.extended, inputs, targets)
+        return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
 
     async def forget(self, owner: str, id: str, number: int, caller: Caller | None = None) -> Adaptation:
         """Adapt without one example, which leaves every revision and the store for good.
@@ -260,15 +272,21 @@ class Adaptations:
         """
         return await self._change(owner, id, Change.forgot, partial(without, number=number), number, caller)
 
-    async def undo(self, owner: str, id: str, caller: Caller | None = None) -> Adaptation:
-        """Adapt without the examples that came last. Raises NothingToUndo."""
-        return await self._change(owner, id, Change.undone, undone, caller=caller)
+    async def undo(self, owner: str, id: str, caller: Caller | None = None, key: str | None = None) -> Adaptation:
+        """Adapt without the examples that came last. Raises NothingToUndo.
 
-    async def weights(self, owner: str, id: str) -> tuple[Adaptation, dict[str, np.ndarray]]:
+        key: as for `extend`
+        """
+        request = None if key is None else request_of(key, Change.undone)
+        return await self._change(owner, id, Change.undone, undone, caller=caller, request=request)
+
+    async def weights(
+        self, owner: str, id: str, caller: Caller | None = None
+    ) -> tuple[Adaptation, dict[str, np.ndarray]]:
         """The record, and all parameters of its adapted network by name."""
-        adaptation, model = await self.current(owner, id)
+        adaptation, model = await self.current(owner, id, caller=caller)
         key = (adaptation.id, adaptation.revision)
-        result = await self._worker.submit(Job(model, key, adaptation.task, weights=True))
+        result = await self._worker.submit(Job(model, key, adaptation.task, weights=True), caller)
         if result.adapted is not None:
             _usable(result.adapted)
         assert result.weights is not None, "an adaptation that has not diverged has weights"
@@ -364,7 +382,7 @@ class Adaptations:
     async def _earlier(self, wanted: Wanted, names: Sequence[Name], taken: Taken) -> Adaptation | None:
         """The record that has one of these names already; None where it has gone meanwhile. Raises KeyReused."""
         if taken.name not in names:
-            raise KeyReused(str(wanted.key))
+            raise KeyReused
         found = await self._store.get(wanted.owner, taken.id)
         return None if found is None or found.expires_at <= self._clock() else found
 
@@ -376,10 +394,18 @@ class Adaptations:
         changed: Callable[[Adaptation], Adaptation],
         forgotten: int | None = None,
         caller: Caller | None = None,
+        request: bytes | None = None,
     ) -> Adaptation:
-        """Derive a changed record and store it as the next revision; if another change was faster, on top of that."""
+        """Derive a changed record and store it as the next revision; if another change was faster, on top of that.
+
+        request: by which a repeat is recognised, which changes nothing. Raises KeyReused.
+        """
         while True:
             old = await self.get(owner, id)
+            if request is not None and (answered := has_answered(old, request)) is not False:
+                if answered is None:
+                    raise KeyReused
+                return old
             # whoever asks for a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
             new = changed(old)
@@ -393,7 +419,7 @@ class Adaptations:
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
                 _usable(result.adapted)
-            new = derived(new, result.adapted, change, model.digest, self._clock(), forgotten)
+            new = derived(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
                 return new

@@ -3,6 +3,7 @@
 It is a value. A change makes a new record with the next revision; `Store.replace` puts it in the place of the old one.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -50,6 +51,7 @@ class Revision(NamedTuple):
     digest: of the bundle that it was derived with
     at: seconds since the epoch
     forgotten: the number of the example that was forgotten, where that was the change
+    request: of one with an idempotency key, by which it is recognised (`request_of`)
     """
 
     number: int
@@ -58,6 +60,7 @@ class Revision(NamedTuple):
     digest: str
     at: float
     forgotten: int | None = None
+    request: bytes | None = None
 
 
 class Asked(NamedTuple):
@@ -168,12 +171,37 @@ def undone(adaptation: Adaptation) -> Adaptation:
     return replace(adaptation, stages=adaptation.stages[:-1])
 
 
+def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:
+    """What a request to change an adaptation is recognised by: 16 bytes of its key, and 16 of what it asks for.
+
+    The latter depend on the key, which is kept nowhere: of what is forgotten later they tell nothing.
+    """
+    asked = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
+    for part in content:
+        asked.update(repr(part.shape).encode() + part.tobytes())
+    return hashlib.blake2b(key.encode(), digest_size=16).digest() + asked.digest()
+
+
+def has_answered(adaptation: Adaptation, request: bytes) -> bool | None:
+    """Whether a request has made one of the revisions; None where another one with its key has."""
+    for revision in adaptation.history:
+        if revision.request is not None and revision.request[:16] == request[:16]:
+            return True if revision.request == request else None
+    return False
+
+
 def derived(
-    adaptation: Adaptation, adapted: Adapted, change: Change, digest: str, at: float, forgotten: int | None = None
+    adaptation: Adaptation,
+    adapted: Adapted,
+    change: Change,
+    digest: str,
+    at: float,
+    forgotten: int | None = None,
+    request: bytes | None = None,
 ) -> Adaptation:
     """A changed record once it is derived: with its losses and its next revision, and no longer what a repeat finds."""
     size = sum(len(stage.numbers) for stage in adaptation.stages)
-    revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten)
+    revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten, request)
     return replace(
         adaptation,
         losses=adapted.losses,

@@ -40,6 +40,7 @@ class _Revision(Struct, array_like=True, gc=False):
     digest: int
     at: float
     forgotten: int | None
+    request: bytes | None = None
 
 
 class _Record(Struct, array_like=True, gc=False):
@@ -85,8 +86,8 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.next_example,
         [_packed_digest(digest) for digest in digests],
         [
-            _Revision(number, change.name, size, digests.index(digest), at, forgotten)
-            for number, change, size, digest, at, forgotten in adaptation.history
+            _Revision(number, change.name, size, digests.index(digest), at, forgotten, request)
+            for number, change, size, digest, at, forgotten, request in adaptation.history
         ],
         struct.pack(f"<{len(adaptation.losses)}f", *adaptation.losses),
         adaptation.status.name,
@@ -115,7 +116,15 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         stages=tuple(_stage(stage) for stage in record.stages),
         next_example=record.next_example,
         history=tuple(
-            Revision(each.number, Change[each.change], each.support_size, digests[each.digest], each.at, each.forgotten)
+            Revision(
+                each.number,
+                Change[each.change],
+                each.support_size,
+                digests[each.digest],
+                each.at,
+                each.forgotten,
+                each.request,
+            )
             for each in record.history
         ),
         losses=struct.unpack(f"<{len(record.losses) // 4}f", record.losses),

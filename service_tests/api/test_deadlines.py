@@ -63,6 +63,20 @@ def test_a_deadline_that_passes_while_the_work_waits(slow: tuple[str, Work], pat
     assert len(work.tasks) == done + 1, "only the one before it"
 
 
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "support/0"), ("GET", "weights")])
+def test_a_deadline_of_a_request_without_a_body(slow: tuple[str, Work], method: str, path: str) -> None:
+    url, work = slow
+    work.release()
+    wait_until(lambda: kept(url) == 1, "the first is not kept", 10)
+    it = f"{url}/adaptations/{httpx.get(f'{url}/adaptations').json()['adaptations'][0]['adaptation_id']}"
+    work.hold()
+    response = httpx.request(method, f"{it}/{path}", headers={"x-timeout-ms": "50"})
+    assert response.status_code == 504
+    work.release()
+    assert httpx.request(method, f"{it}/{path}", headers={"x-timeout-ms": "20000"}).status_code == 200
+    assert httpx.get(it).json()["revision"] == (2 if method == "DELETE" else 1)
+
+
 def test_a_deadline_that_is_far_enough(client: TestClient) -> None:
     assert timed(client, "/adapt", 20_000, body()).status_code == 201
     assert timed(client, "/predict", 86_400_000, {"model": "sinusoid", "queries": QUERIES}).status_code == 200

@@ -63,16 +63,21 @@ class Catalogue:
             if name not in self._named or self._named[name].digest != bundle.manifest.digest
         }
 
-    def exchange(self, new: Mapping[str, Model], kept: set[str], refused: Mapping[str, BundleError]) -> None:
-        """Serve new models, by name, beside those in `kept`; requests that run finish with the model they began with.
+    def exchange(
+        self, new: Mapping[str, Model], bundles: Mapping[str, Bundle], refused: Mapping[str, BundleError]
+    ) -> None:
+        """Serve new models, by name; requests that run finish with the model they began with.
 
+        bundles: all that are to serve; of those that do so already, what their answers do not depend on is exchanged
         refused: why a bundle cannot be served; where an older one of its name serves, it goes on
         """
         for name, model in new.items():
             log.info("%s: %s serves", name, model.digest[:12])
-        for name in self._named.keys() - kept - new.keys() - refused.keys():
+        for name in self._named.keys() - bundles.keys() - refused.keys():
             log.info("%s: no longer in the models folder", name)
             del self._named[name]
+        for name in self._named.keys() & bundles.keys() - new.keys():
+            self._named[name].bundle = bundles[name]
         for error in refused.values():
             log.error("bundle refused: %s", error)
         self._refused = dict(refused)

@@ -28,7 +28,7 @@ class Reloader:
     def load(self) -> None:
         """Serve what the folder holds, eager as yet."""
         good, refused = load_all(self._folder)
-        self._catalogue.exchange(self._catalogue.new(good), set(good), refused)
+        self._catalogue.exchange(self._catalogue.new(good), good, refused)
 
     def ask(self) -> None:
         """Ask for a reload, from any thread or from a signal handler."""
@@ -51,8 +51,11 @@ class Reloader:
         if not self._folder.is_dir():
             log.warning("%s is not there, so it is not watched: make it and restart, or send SIGHUP", self._folder)
             return
-        async for _ in awatch(self._folder):
-            self._asked.set()
+        try:
+            async for _ in awatch(self._folder):
+                self._asked.set()
+        except (OSError, RuntimeError) as error:  # the system has no more watches to give, perhaps
+            log.error("%s is not watched, send SIGHUP instead: %s", self._folder, error)
 
     async def reload(self) -> None:
         """Read the folder again. What replaces a bundle takes over when it is compiled, a new name serves at once."""
@@ -60,7 +63,7 @@ class Reloader:
         new = await asyncio.to_thread(self._catalogue.new, good)
         replacing = [model for name, model in new.items() if name in self._catalogue.models]
         await self._compile(replacing)
-        self._catalogue.exchange(new, set(good), refused)
+        self._catalogue.exchange(new, good, refused)
         await self._compile([model for model in new.values() if model not in replacing])
 
     async def _compile(self, models: list[Model]) -> None:

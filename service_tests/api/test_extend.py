@@ -140,7 +140,8 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
         store, policy = MemoryStore(Quota(1000, 1 << 20)), Policy(60, False, 1000)
         catalogues = [Catalogue(lambda bundle: Model(bundle, torch_cpu())) for _ in range(2)]
         for catalogue in catalogues:
-            catalogue.exchange(catalogue.new({"sinusoid": load(models_dir / "sinusoid")}), {"sinusoid"}, {})
+            bundles = {"sinusoid": load(models_dir / "sinusoid")}
+            catalogue.exchange(catalogue.new(bundles), bundles, {})
         engines = [Engine(0), Engine(0)]
         async with store, Batcher(engines[0], 100, 1 << 20) as one, Batcher(engines[1], 100, 1 << 20) as two:
             mine, yours = (

@@ -1,9 +1,12 @@
 """application/x-ndjson: a request a line, an answer a line, in order."""
 
 import json
+import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import httpx
 import numpy as np
 import orjson
 import pytest
@@ -162,3 +165,22 @@ def test_it_is_not_taken_elsewhere(client: TestClient) -> None:
     it = adapt(client)["adaptation_id"]
     headers = {"content-type": "application/x-ndjson"}
     assert client.post(f"/adaptations/{it}/support", content=b"{}", headers=headers).status_code == 415
+
+
+def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., str], work: Work) -> None:
+    url = serve_live(max_waiting=20)
+    work.hold()
+    content = b"\n".join([orjson.dumps(body())] * 100)
+    head = (
+        f"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(content)}\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
+        connection.sendall(f"{head}\r\n".encode() + content)
+        work.until_waiting()
+        work.let()
+        assert connection.recv(100_000).startswith(b"HTTP/1.1 200")
+        work.until_waiting(2)
+    time.sleep(0.2)
+    work.release()
+    assert httpx.post(f"{url}/adapt", json=body()).status_code == 201
+    assert len(work.tasks) < 50

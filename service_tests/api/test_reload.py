@@ -1,5 +1,6 @@
 """Bundles are replaced, added, broken and removed while the server serves, and no request notices."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -77,8 +78,6 @@ def test_every_change_is_on_the_newer_bundle(client: TestClient, retrain: Callab
 
 
 def test_settings_that_were_not_asked_for_are_the_newer_bundles(client: TestClient, own_models: Path) -> None:
-    import dataclasses
-
     plain, asked = adapt(client), adapt(client, steps=90, learning_rate=0.016)
     old = load(own_models / "sinusoid")
     bounds = dataclasses.replace(
@@ -251,9 +250,8 @@ def test_a_bundle_that_takes_other_examples(serve: Callable[..., TestClient], ow
 
 def plane(folder: Path) -> None:
     """Replace the bundle of a line by one of a plane in three dimensions."""
-    import dataclasses
-
     from app.bundles import Named, Schema
+    from app.learn.likeness import Calibration
     from app.learn.networks import initialize
 
     old = load(folder).manifest
@@ -262,8 +260,21 @@ def plane(folder: Path) -> None:
         family=Named("linear", {"features": 3, "targets": 1}),
         network=Named("linear", {"inputs": 3, "outputs": 1}),
         schema=Schema(3, 1),
+        calibration=Calibration(),
     )
     write(folder, manifest, initialize("linear", {"inputs": 3, "outputs": 1}, seed=0))
+
+
+def test_an_evaluation_is_exchanged_without_a_newer_model(client: TestClient, own_models: Path) -> None:
+    made = adapt(client)
+    old = load(own_models / "sinusoid")
+    write(own_models / "sinusoid", dataclasses.replace(old.manifest, evaluation={"by_shots": {}}), old.meta)
+    reload(client)
+    found = client.get("/models/sinusoid").json()
+    assert found["evaluation"] == {"by_shots": {}}
+    assert found["digest"] == made["model_digest"]
+    predictions(client, made["adaptation_id"])
+    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == made
 
 
 def test_no_request_fails_while_bundles_are_exchanged(
@@ -326,6 +337,18 @@ def test_without_watching_sighup_reloads(tmp_path: Path, own_models: Path, retra
         wait_until(lambda: httpx.get(f"{url}/models/sinusoid").json()["digest"] == newer, "it is not read", 20)
         answer = httpx.post(f"{url}/predict", json={"adaptation_id": it, "queries": QUERIES}).json()
         assert (answer["model_digest"], answer["revision"]) == (newer, 2)
+
+
+def test_a_folder_that_cannot_be_watched_is_said(
+    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("app.service.reloading.awatch", full)
+    client = serve(watch=True)
+    wait_until(lambda: "is not watched, send SIGHUP instead: no space left" in caplog.text, "it is not said", 10)
+    assert client.get("/health/ready").status_code == 200
 
 
 def test_a_reload_that_fails_is_not_the_last(

@@ -69,7 +69,13 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             await asyncio.gather(*tasks, return_exceptions=True)
 
     application = FastAPIOffline(
-        title="Innerloop", description=app.__doc__, version=app.__version__, redoc_url=None, lifespan=lifespan
+        title="Innerloop",
+        description=app.__doc__,
+        version=app.__version__,
+        redoc_url=None,
+        lifespan=lifespan,
+        # FastAPI looks for OpenTelemetry at every request: 5 us
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     application.state.server = ServerState(
         adaptations=adaptations,

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import app
-from app.api import life, openapi, problems, routes
+from app.api import direct, life, openapi, problems, routes
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations, Policy
@@ -90,11 +90,11 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         ),
     )
     application.state.reloader = reloader
-    application.router.routes[:0] = routes.DIRECT  # first: they are asked for most
     application.include_router(routes.router)
     application.include_router(life.router)
     problems.install(application)
     openapi.install(application)
+    direct.install(application, routes.DIRECT)
     return application
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import app
-from app.api import life, openapi, problems, routes
+from app.api import direct, life, openapi, problems, routes
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations, Policy
@@ -69,7 +69,13 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             await asyncio.gather(*tasks, return_exceptions=True)
 
     application = FastAPIOffline(
-        title="Innerloop", description=app.__doc__, version=app.__version__, redoc_url=None, lifespan=lifespan
+        title="Innerloop",
+        description=app.__doc__,
+        version=app.__version__,
+        redoc_url=None,
+        lifespan=lifespan,
+        # FastAPI looks for OpenTelemetry at every request: 5 us
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     application.state.server = ServerState(
         adaptations=adaptations,
@@ -84,11 +90,11 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         ),
     )
     application.state.reloader = reloader
-    application.router.routes[:0] = routes.DIRECT  # first: they are asked for most
     application.include_router(routes.router)
     application.include_router(life.router)
     problems.install(application)
     openapi.install(application)
+    direct.install(application, routes.DIRECT)
     return application
 
 

@@ -76,7 +76,7 @@ DIRECT = [
     DirectRoute(
         "/adapt",
         adapt,
-        methods=["POST"],
+        method="POST",
         status_code=201,
         openapi_extra=takes(
             schemas.AdaptRequest, {"model": "sinusoid", "support": SUPPORT, "label": "pump 17"}, lines=True
@@ -92,7 +92,7 @@ DIRECT = [
     DirectRoute(
         "/predict",
         predict,
-        methods=["POST"],
+        method="POST",
         openapi_extra=takes(
             schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}, lines=True
         ),

@@ -163,8 +163,7 @@ class Engine:
         predictions: dict[int, np.ndarray] = {}
         for batch in fused([len(queries) for _, _, queries in asked]):
             indices, keys, queries = zip(*(asked[at] for at in batch), strict=True)
-            states = fast.gather(keys if len(keys) > 1 else keys * 2)  # `pad` makes at least two
-            predictions |= zip(indices, model.predict(states, queries), strict=True)
+            predictions |= zip(indices, model.predict(fast.gather(keys), queries), strict=True)
         return predictions
 
     def _weights(self, model: Model, fast: FastWeights, job: Job) -> dict[str, np.ndarray] | None:

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
-from app.learn.inner import Examples, InnerLoop, State, adapt, batched, packed, stack, trajectory
+from app.learn.inner import Examples, InnerLoop, State, adapt, alone, batched, packed, stack, trajectory
 from app.service.task import Task, column, pad, real_rows
 
 log = logging.getLogger(__name__)
@@ -69,11 +69,23 @@ class Model:
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
+        self._alone, _ = self._inner_loop(alone)
 
-    def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
-        """An inner loop over many tasks for one thread, and what unpacks the states of one."""
-        inner = batched(self.bundle.inner_loop())
+    def _inner_loop(
+        self, over: Callable[[InnerLoop[State]], InnerLoop[State]] = batched
+    ) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
+        """An inner loop over tasks for one thread, and what unpacks the states of one."""
+        inner = over(self.bundle.inner_loop())
         return packed(inner, inner.init(self.meta))
+
+    def _serving(self, tasks: int) -> InnerLoop[torch.Tensor]:
+        """What serves so many tasks."""
+        return self._alone if tasks == 1 else self.inner
+
+    @property
+    def _least(self) -> int:
+        """Tasks and examples that a call has at least."""
+        return 2 if self.compiled else 1
 
     @property
     def digest(self) -> str:
@@ -91,7 +103,7 @@ class Model:
         support, rate, steps = self._batch(tasks)
         longest = max(task.steps for task in tasks)
         start = stack(self.untouched, len(rate))
-        states, losses = adapt(self.inner, self.meta, support, rate, steps, longest, start)
+        states, losses = adapt(self._serving(len(rate)), self.meta, support, rate, steps, longest, start)
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):
@@ -101,10 +113,12 @@ class Model:
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
-        inputs, targets = pad([task.inputs for task in tasks]), pad([task.targets for task in tasks])
-        mask = real_rows([len(task.inputs) for task in tasks])
-        rate = column([task.learning_rate for task in tasks], np.float32)
-        steps = column([task.steps for task in tasks], np.int64)
+        inputs, targets = (
+            pad(arrays, self._least) for arrays in ([task.inputs for task in tasks], [task.targets for task in tasks])
+        )
+        mask = real_rows([len(task.inputs) for task in tasks], inputs)
+        rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
+        steps = column([task.steps for task in tasks], np.int64, len(inputs))
         parts: Sequence[torch.Tensor] = (inputs, targets, mask, rate, steps)
         if self.device.type != "cpu":
             parts = [part.to(self.device) for part in parts]
@@ -118,9 +132,8 @@ class Model:
         """
         support, rate, steps = self._batch([task])
         losses = []
-        for states, loss in trajectory(  # noqa: B007
-            self.inner, self.meta, support, rate, steps, task.steps, stack(self.untouched, len(rate))
-        ):
+        inner, start = self._serving(len(rate)), stack(self.untouched, len(rate))
+        for states, loss in trajectory(inner, self.meta, support, rate, steps, task.steps, start):  # noqa: B007
             losses.append(loss[0].item())
             yield losses[-1]
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
@@ -135,12 +148,14 @@ class Model:
     def predict(self, states: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Answer `queries[i]`, float32 [query, feature], with row i of the states; float32 [query, target].
 
-        Raises ValueError where there are not as many states as queries, or as the 2 that `pad` makes of one.
+        Raises ValueError where there are fewer states than queries.
         """
-        inputs = pad(queries)
-        if len(states) != len(inputs):  # compiled code does not look
-            raise ValueError(f"{len(inputs)} states expected")
-        outputs = self.inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
+        inputs = pad(queries, self._least)
+        if len(states) < len(queries):  # compiled code does not look
+            raise ValueError(f"{len(queries)} states expected")
+        states = states[: len(queries)] if len(queries) == len(inputs) else states[:1].expand(len(inputs), -1)
+        inner = self._serving(len(inputs))
+        outputs = inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
     @torch.no_grad()

@@ -44,13 +44,13 @@ def fused(sizes: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def pad(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+def pad(arrays: Sequence[np.ndarray], least: int = 2) -> torch.Tensor:
     """Arrays of [row, width], padded with zeros to [item, row, width].
 
-    There are at least two items and two rows: a compiled step is general in every size but 1.
+    least: items and rows that there are at least; a compiled step is general in every size but 1
     """
     lengths = set(map(len, arrays))
-    items, rows = max(2, len(arrays)), max(2, 2, *lengths)
+    items, rows = max(least, len(arrays)), max(least, *lengths)
     padded = np.zeros((items, rows, arrays[0].shape[1]), np.float32)
     if len(lengths) == 1:  # the common case, a fourth of the time
         padded[: len(arrays), : len(arrays[0])] = arrays
@@ -60,16 +60,14 @@ def pad(arrays: Sequence[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(padded)
 
 
-def real_rows(lengths: Sequence[int]) -> torch.Tensor:
+def real_rows(lengths: Sequence[int], padded: torch.Tensor) -> torch.Tensor:
     """The mask [item, row] of what `pad` did not add to arrays of these lengths."""
-    items, rows = max(2, len(lengths)), max(2, 2, *lengths)
-    counts = np.zeros((items, 1), np.int64)
-    counts[: len(lengths), 0] = lengths
-    return torch.from_numpy(np.arange(rows) < counts)
+    items, rows = padded.shape[:2]
+    return torch.from_numpy(np.arange(rows) < column(lengths, np.int64, items).numpy()[:, None])
 
 
-def column(values: Sequence[float], kind: type[np.generic]) -> torch.Tensor:
-    """A number of each item, and 0 for each that `pad` adds."""
-    padded = np.zeros(max(2, len(values)), kind)
+def column(values: Sequence[float], kind: type[np.generic], items: int) -> torch.Tensor:
+    """A number of each item, and 0 for each that `pad` has added."""
+    padded = np.zeros(items, kind)
     padded[: len(values)] = values
     return torch.from_numpy(padded)

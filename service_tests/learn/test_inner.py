@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from app.learn.inner import Examples, adapt, packed, stack, trajectory
+from app.learn.algorithms import ALGORITHMS
+from app.learn.inner import Examples, adapt, alone, packed, stack, trajectory
+from app.learn.losses import mean_squared_error
 from service_tests.learn.problem import RATE, examples, schedule, small
 
 
@@ -155,3 +157,16 @@ def test_packed_is_the_same_inner_loop() -> None:
     queries = examples(tasks=3, count=2, seed=2).inputs
     one, two = inner.apply(problem.meta, matrix, queries), problem.inner.apply(problem.meta, states, queries)
     torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_a_single_task_needs_no_axis() -> None:
+    problem = small()
+    inner = alone(ALGORITHMS["maml"].inner_loop(problem.network, mean_squared_error))
+    support = examples(tasks=1, count=5, seed=1)
+    states, losses = adapt(problem.inner, problem.meta, support, *schedule(1, 4))
+    same, again = adapt(inner, problem.meta, support, *schedule(1, 4))
+    torch.testing.assert_close(losses, again, rtol=0, atol=1e-12)
+    assert_same_state(states.fast, same.fast)
+    queries = examples(tasks=1, count=2, seed=2).inputs
+    one, two = inner.apply(problem.meta, same, queries), problem.inner.apply(problem.meta, states, queries)
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-12)

@@ -41,7 +41,7 @@ def by_hand(model: Model, task: Task, out: np.ndarray) -> np.ndarray:
     """The errors of the examples `out`, after adapting to the others, alone."""
     rest = replace(task, inputs=task.inputs[~out], targets=task.targets[~out])
     states, _ = model.adapt([rest])
-    predictions = model.predict(states, [task.inputs[out]] * 2)[0]
+    predictions = model.predict(states, [task.inputs[out]])[0]
     return np.asarray(np.square(predictions - task.targets[out]).mean(1))
 
 
@@ -78,9 +78,8 @@ def test_folds(model: Model, size: int, asked: Method, used: str, folds: int) ->
 
 def test_the_untouched_error_is_that_of_the_initialization_on_the_same_examples(model: Model) -> None:
     task = wave(10)
-    inputs = torch.from_numpy(task.inputs)[None].expand(2, -1, -1)
     states, _ = model.adapt([replace(task, steps=0)])
-    outputs = model.predict(states, list(inputs.numpy()))[0]
+    outputs = model.predict(states, [task.inputs])[0]
     assert quality(model, task)["untouched_error"] == pytest.approx(np.square(outputs - task.targets).mean(), rel=1e-5)
 
 
@@ -115,7 +114,7 @@ def test_adapting_has_not_helped_where_the_initialization_is_better(model: Model
     task = wave(40, steps=20)
     states, _ = model.adapt([replace(task, steps=0)])
     noise = np.random.default_rng(0).normal(0, 0.5, (40, 1)).astype(np.float32)
-    found = quality(model, replace(task, targets=model.predict(states, [task.inputs] * 2)[0] + noise))
+    found = quality(model, replace(task, targets=model.predict(states, [task.inputs])[0] + noise))
     assert found["error"] > found["untouched_error"]
     assert found["helped"] is not True
     assert "Adapting helps" not in found["message"]

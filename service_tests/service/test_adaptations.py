@@ -33,10 +33,10 @@ def test_sweeping_goes_on_after_a_failure_and_takes_all_there_is(
 
     async def scenario() -> None:
         service = Adaptations(
-            Catalogue(lambda _: cast(Any, None)),
+            Catalogue(lambda _: cast("Any", None)),
             Engine(0),
-            cast(Any, None),
-            cast(Any, store),
+            cast("Any", None),
+            cast("Any", store),
             Policy(60, False, 10),
             lambda: 1_000_000.0,
         )

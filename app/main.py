@@ -111,16 +111,23 @@ def make_store(settings: Settings) -> Store:
 
 
 def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:
-    """Compile the models one after another; eager serves until then, and goes on where compiling fails."""
+    """Compile the models one after another; what serves until then goes on where that fails."""
     if wanted and device.type == "cpu" and shutil.which("g++") is None:
         log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
         wanted = False
-    for model in models if wanted else ():
-        try:
-            model.compile()
-        except RuntimeError as error:
-            reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
-            log.warning("%s: the inner loop stays eager: %s", model.bundle.name, reason)
+    models = list(models) if wanted else []
+    for model in models:
+        model.compiling = True
+    for stage in (Model.compile, Model.unroll):
+        for model in models:
+            try:
+                stage(model)
+            except RuntimeError as error:
+                reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
+                serves = "compiled steps go on" if model.compiled else "the inner loop stays eager"
+                log.warning("%s: %s: %s", model.bundle.name, serves, reason)
+    for model in models:
+        model.compiling = False
     # what is here now stays: else the collector walks through all of torch's objects again and again, and every request
     # waits for it
     gc.collect()

@@ -243,12 +243,17 @@ class Live(Answer):
 
 
 class Ready(Answer):
-    """The server can adapt. `compiled`: whether every model's compiled inner loop serves; eager serves until then."""
+    """The server can adapt.
+
+    compiled: whether every model's compiled inner loop serves; eager serves until then
+    compiling: whether something is compiled at present, which takes time from requests
+    """
 
     status: str
     device: str
     models: list[str]
     compiled: bool
+    compiling: bool
 
 
 class Problem(Answer):

@@ -130,5 +130,6 @@ async def ready(server: State) -> Response:
         device=server.device,
         models=list(serving),
         compiled=bool(serving) and all(model.compiled for model in serving.values()),
+        compiling=any(model.compiling for model in serving.values()),
     )
     return JSON.respond(answer, 200 if serving else 503)

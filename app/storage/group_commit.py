@@ -9,10 +9,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 MOST_OPERATIONS = 512
 """In one transaction: bounds what is lost where it fails, and how long the first one waits for the last."""
+
+QUICK_S = 0.001
+"""A commit that took less is done on the event loop where it is alone."""
 
 T = TypeVar("T")
 
@@ -51,11 +55,13 @@ class GroupCommit:
     def __init__(self, transactions: Transactions, name: str, *, waits: bool = True) -> None:
         """waits: whether a commit waits for the disk; one that does not is done on the event loop, which is faster.
 
-        What erases waits always.
+        A single operation is done there too, while the disk is quick: handing it over and back takes as long as such a
+        disk. What erases is handed over always.
         """
         self._transactions = transactions
         self._waits = waits
         self._in_thread = 0
+        self._took = float("inf")
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
         self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
@@ -82,7 +88,8 @@ class GroupCommit:
 
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
-        if self._waits or self._in_thread or any(each.operation.erases for each in arrived):
+        at_once = not self._waits or (len(arrived) == 1 and self._took < QUICK_S)
+        if not at_once or self._in_thread or any(each.operation.erases for each in arrived):
             if arrived:
                 self._in_thread += len(arrived)
                 self._handed_over.put(arrived)
@@ -104,8 +111,7 @@ class GroupCommit:
             taken = [backlog.popleft() for _ in range(min(len(backlog), MOST_OPERATIONS))]
             if batch := [each for each in taken if not each.future.cancelled()]:
                 self._commit(batch)
-            if not self._waits:
-                self._loop.call_soon_threadsafe(self._left_thread, len(taken))
+            self._loop.call_soon_threadsafe(self._left_thread, len(taken))
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
     def _receive(self, backlog: deque[_Waiting]) -> bool:
@@ -133,7 +139,9 @@ class GroupCommit:
         self._transactions.tend()
 
     def _answers(self, batch: Sequence[_Waiting]) -> list[tuple[asyncio.Future[Any], object]]:
+        started = perf_counter()
         outcomes = self._transactions.commit([each.operation for each in batch])
+        self._took = perf_counter() - started
         return list(zip((each.future for each in batch), outcomes, strict=True))
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:

@@ -85,7 +85,7 @@ def innerloop(name: str, state: Path, **settings: object) -> Plan:
     said = {"state_dir": state, "cache_dir": ROOT / "state/cache", "log_level": "warning"} | settings
     environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in said.items()}
     words = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]
-    return Plan(name, words, environment, {"compiled": True})
+    return Plan(name, words, environment, {"compiled": True, "compiling": False})
 
 
 def stores(folder: Path, **settings: object) -> list[Plan]:

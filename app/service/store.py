@@ -79,7 +79,7 @@ class Store(Protocol):
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
         """Put a record in the place of the one with its id, if that still has the revision `expected`.
 
-        erase: leave nothing of the old one behind, also where a deleted file could be read
+        erase: leave nothing of the old one behind, also where a deleted file could be read; never refused for a quota
         False where it was changed meanwhile, or deleted: nothing is done then. Names of the old record that the new one
         lacks are nobody's afterwards. Raises QuotaExceeded where it grows beyond what its owner may keep.
         """

@@ -77,7 +77,7 @@ class MemoryStore:
         if old is None or old.revision != expected:
             return False
         new = _kept(adaptation)
-        self._charge(owner, 0, len(new.data) - len(old.data))
+        self._charge(owner, 0, len(new.data) - len(old.data), limited=not erase)
         self._remove(owner, key)
         self._insert(owner, key, new)
         self._free(owner, key, set(old.names) - set(new.names))
@@ -132,11 +132,11 @@ class MemoryStore:
                 del self._orders[owner, passed]
         return old
 
-    def _charge(self, owner: str, records: int, size: int) -> None:
+    def _charge(self, owner: str, records: int, size: int, *, limited: bool = True) -> None:
         """Count what is kept more. Raises QuotaExceeded, and counts nothing."""
         used = self._usage.get(owner, Usage(0, 0))
         usage = Usage(used.records + records, used.bytes + size)
-        if error := refusal(self._quota, used, usage):
+        if limited and (error := refusal(self._quota, used, usage)):
             raise error
         if usage.records:
             self._usage[owner] = usage

@@ -38,6 +38,9 @@ LOOKED_AT = 256
 HEAD_SIZE = 4
 """Bytes before the head of a record (`redis_scripts`)."""
 
+UNLIMITED = 2**53
+"""The largest number that a script compares exactly."""
+
 
 class RedisStore:
     """Keeps records in redis. Methods raise StoreFailed where it does not answer; it is asked again the next time."""
@@ -100,7 +103,8 @@ class RedisStore:
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
         """Put a record in the place of the one that has its id and revision `expected`. Raises QuotaExceeded."""
-        answer = await self._run(scripts.REPLACE, *self._record(adaptation), expected, *self._quota_words)
+        most = (UNLIMITED, UNLIMITED) if erase else self._quota_words
+        answer = await self._run(scripts.REPLACE, *self._record(adaptation), expected, *most)
         self._raise_over(answer)
         return bool(answer[0] == b"done")
 

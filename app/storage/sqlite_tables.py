@@ -241,7 +241,7 @@ class Tables:
             return False
         number, _, old = found
         grown = len(row.record) - len(old)
-        if error := self._over_quota(owner, 0, grown):
+        if not replace.erases and (error := self._over_quota(owner, 0, grown)):
             return error
         self._free([(owner.number, name, number) for name in names_in(old) if name not in replace.names])
         self._connection.execute(_REPLACE, (*self._values(row), number))

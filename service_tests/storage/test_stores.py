@@ -421,3 +421,17 @@ def test_what_is_large_is_kept_and_replaced(run: Run) -> None:
         assert await store.usage("ann") == Usage(1, len(encode(kept)))
 
     run(scenario)
+
+
+def test_no_quota_keeps_anybody_from_forgetting(run: Run) -> None:
+    kept = record(1)
+    longer = revised(kept, label="a longer record, as its history is")
+
+    async def scenario(store: Store) -> None:
+        await store.put(kept, [], now=0)
+        with pytest.raises(QuotaExceeded):
+            await store.replace(longer, expected=1, erase=False)
+        assert await store.replace(longer, expected=1, erase=True)
+        assert await store.usage("ann") == Usage(1, len(encode(longer)))
+
+    run(scenario, Quota(records=9, bytes=len(encode(kept))))

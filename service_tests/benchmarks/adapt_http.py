@@ -15,7 +15,7 @@ from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, 
 from service_tests.benchmarks.servers import frameworks, rival, stores
 
 QUESTION = f"POST /adapt: {SHOTS} examples, {STEPS} steps, MLP 1-40-40-1, requests a second on one core"
-USUAL = Effort(connections=(1, 8, 64, 256))
+USUAL = Effort(connections=(1, 8, 64, 256), rounds=3, seconds=2)
 
 
 def main() -> None:

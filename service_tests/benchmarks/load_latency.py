@@ -32,8 +32,8 @@ QUESTION = "POST /adapt: latency at a constant rate of arrival, by share of each
 class Effort:
     """How long is measured: `seconds` a server and share, in each of `rounds`."""
 
-    rounds: int = 3
-    seconds: int = 5
+    rounds: int = 2
+    seconds: int = 3
 
 
 def main() -> None:

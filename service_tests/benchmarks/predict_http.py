@@ -16,7 +16,7 @@ from service_tests.benchmarks.servers import LITSERVE, Server, frameworks, rival
 IDS = 10_000
 RAW = "raw ASGI echo"
 QUESTION = f"POST /predict: one query by one of {IDS:,} adaptations, MLP 1-40-40-1, requests a second on one core"
-USUAL = Effort(connections=(1, 8, 64, 256))
+USUAL = Effort(connections=(1, 8, 64, 256), rounds=2, seconds=2)
 
 
 def main() -> None:

@@ -77,6 +77,18 @@ def test_the_measured_figures_are_those_of_the_results() -> None:
     assert f"over 600 unseen waves is {said[5]:.2f}" in README
 
 
+def test_the_figures_over_http_are_those_of_the_results() -> None:
+    rows = json.loads((ROOT / "service_tests/benchmarks/results/adapt_http.json").read_text())["rows"]
+    (ours,) = (row for row in rows if row["server"] == "Innerloop" and row["connections"] == 64)
+    claim = (
+        f"answers {ours['requests_per_s']:,.0f} requests to adapt a second, {ours['times_the_obvious']:.0f} times the obvious "
+        f"service and {ours['share_of_the_echo']:.2f} of an echo"
+    )
+    assert claim in " ".join(README.split())
+    rows = json.loads((ROOT / "service_tests/benchmarks/results/capacity.json").read_text())["rows"]
+    assert f"{rows[-1]['disk_bytes_each']} bytes on disk each" in " ".join(README.split())
+
+
 def test_the_tree_is_the_house(tmp_path: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.partition("/")[0] for line in tracked.splitlines()}

@@ -72,6 +72,7 @@ class Batcher:
         self._waiting: deque[_Item] = deque()
         self._waiting_bytes = 0
         self._too_late = False  # whether somebody who waits, perhaps, does so no longer
+        self._seen = 0
         self._busy = False
         self._closing = False
         self._idle = asyncio.Event()
@@ -180,6 +181,12 @@ class Batcher:
         return batch
 
     def _turn(self) -> None:
+        if self._seen < len(self._waiting) < MOST_TASKS and len(self._waiting) > 1:
+            # requests are coming in: first all that the event loop can read without waiting
+            self._seen = len(self._waiting)
+            self._loop.call_soon(self._turn)
+            return
+        self._seen = 0
         batch = self._take()
         if not batch:
             self._rest()

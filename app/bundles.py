@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch.func import grad_and_value
 
 from app.errors import BundleError
 from app.families.registry import families, make
@@ -106,13 +107,13 @@ class Bundle:
     manifest: Manifest
     meta: Params
 
-    def inner_loop(self) -> InnerLoop[State]:
-        """Its inner loop, of one task, on a network of its own.
+    def inner_loop(self, differentiate: Callable[..., Any] = grad_and_value) -> InnerLoop[State]:
+        """Its inner loop, of one task, on a network of its own. differentiate: as for `gradient_descent`.
 
         One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).
         """
         network = build(self.manifest.network.name, self.manifest.network.options)
-        return ALGORITHMS[self.manifest.algorithm].inner_loop(network, LOSSES[self.manifest.kind])
+        return ALGORITHMS[self.manifest.algorithm].inner_loop(network, LOSSES[self.manifest.kind], differentiate)
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> None:

@@ -81,8 +81,8 @@ def test_the_figures_over_http_are_those_of_the_results() -> None:
     rows = json.loads((ROOT / "service_tests/benchmarks/results/adapt_http.json").read_text())["rows"]
     (ours,) = (row for row in rows if row["server"] == "Innerloop" and row["connections"] == 64)
     claim = (
-        f"answers {ours['requests_per_s']:,.0f} requests to adapt a second, {ours['times_the_obvious']:.0f} times the obvious "
-        f"service and {ours['share_of_the_echo']:.2f} of an echo"
+        f"answers {ours['requests_per_s']:,.0f} requests to adapt a second, {ours['times_the_obvious']:.0f} times the "
+        f"obvious service and {ours['share_of_the_echo']:.2f} of an echo"
     )
     assert claim in " ".join(README.split())
     rows = json.loads((ROOT / "service_tests/benchmarks/results/capacity.json").read_text())["rows"]

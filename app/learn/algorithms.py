@@ -6,8 +6,10 @@ which parameters move in the inner loop (`moves`), how they move (`rule`), what 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
+from torch.func import grad_and_value
 
 from app.learn.inner import InnerLoop, State, gradient_descent
 from app.learn.losses import Loss
@@ -29,9 +31,11 @@ class Algorithm:
     rule: Rule = field(default_factory=sgd)
     first_order: bool = False
 
-    def inner_loop(self, network: nn.Module, loss: Loss) -> InnerLoop[State]:
-        """Bind the algorithm to a network and a loss."""
-        return gradient_descent(network, loss, self.rule, self.moves, self.first_order)
+    def inner_loop(
+        self, network: nn.Module, loss: Loss, differentiate: Callable[..., Any] = grad_and_value
+    ) -> InnerLoop[State]:
+        """Bind the algorithm to a network and a loss. differentiate: as for `gradient_descent`."""
+        return gradient_descent(network, loss, self.rule, self.moves, self.first_order, differentiate)
 
 
 ALGORITHMS: dict[str, Algorithm] = {

@@ -55,12 +55,26 @@ class InnerLoop(Generic[S]):
     apply: Callable[[Params, S, Tensor], Tensor]
 
 
+def backward(function: Callable[..., Tensor], argnums: int) -> Callable[..., tuple[Params, Tensor]]:
+    """`torch.func.grad_and_value` by plain autograd: a quarter faster, but nothing can map or differentiate it again."""
+
+    def run(*arguments: Any) -> tuple[Params, Tensor]:
+        variables = {name: value.detach().requires_grad_() for name, value in arguments[argnums].items()}
+        with torch.enable_grad():
+            value = function(*arguments[:argnums], variables, *arguments[argnums + 1 :])
+        gradients = torch.autograd.grad(value, list(variables.values()))
+        return dict(zip(variables, gradients, strict=True)), value.detach()
+
+    return run
+
+
 def gradient_descent(
     network: torch.nn.Module,
     loss: Loss,
     rule: Rule,
     moves: Callable[[str], bool],
     first_order: bool = False,
+    differentiate: Callable[..., Any] = grad_and_value,
 ) -> InnerLoop[State]:
     """Adapt by gradient steps on the support loss.
 
@@ -69,6 +83,7 @@ def gradient_descent(
     rule: how the parameters move
     moves: which parameters move, by name; the others stay those of `meta`
     first_order: let no gradient flow back through the steps' own gradients (FOMAML)
+    differentiate: `grad_and_value`, or `backward` where nothing is to be mapped or differentiated again
     """
 
     def init(meta: Params) -> State:
@@ -89,7 +104,7 @@ def gradient_descent(
         rate: Float[Tensor, ""],
         active: Bool[Tensor, ""],
     ) -> tuple[State, Float[Tensor, ""]]:
-        gradients, value = grad_and_value(support_loss, argnums=1)(meta, state.fast, support)
+        gradients, value = differentiate(support_loss, argnums=1)(meta, state.fast, support)
         if first_order:
             gradients = {name: gradient.detach() for name, gradient in gradients.items()}
         updates, remembered = rule.update(gradients, state.rule, rate)

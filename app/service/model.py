@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
-from app.learn.inner import Examples, InnerLoop, State, adapt, alone, batched, packed, stack, trajectory
+from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
 from app.learn.rules import Params
 from app.learn.trees import leaves
 from app.service.task import Task, column, pad, real_rows
@@ -78,16 +78,15 @@ class Model:
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        self._alone, _ = self._inner_loop(alone)
+        single = alone(bundle.inner_loop(backward))
+        self._alone, _ = packed(single, single.init(self.meta))
         self._unrolled: Unrolled | None = None
         self.compiling = False
         """Whether something is compiled for it at present."""
 
-    def _inner_loop(
-        self, over: Callable[[InnerLoop[State]], InnerLoop[State]] = batched
-    ) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
+    def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
         """An inner loop over tasks for one thread, and what unpacks the states of one."""
-        inner = over(self.bundle.inner_loop())
+        inner = batched(self.bundle.inner_loop())
         return packed(inner, inner.init(self.meta))
 
     def _adapt(

@@ -1,15 +1,18 @@
 """The inner loop: properties, and torch.optim as the reference."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.func import grad_and_value
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, adapt, alone, packed, stack, trajectory
+from app.learn.inner import Examples, adapt, alone, backward, packed, stack, trajectory
 from app.learn.losses import mean_squared_error
 from service_tests.learn.problem import RATE, examples, schedule, small
 
@@ -159,9 +162,10 @@ def test_packed_is_the_same_inner_loop() -> None:
     torch.testing.assert_close(one, two, rtol=0, atol=0)
 
 
-def test_a_single_task_needs_no_axis() -> None:
+@pytest.mark.parametrize("differentiate", [grad_and_value, backward])
+def test_a_single_task_needs_no_axis(differentiate: Callable[..., Any]) -> None:
     problem = small()
-    inner = alone(ALGORITHMS["maml"].inner_loop(problem.network, mean_squared_error))
+    inner = alone(ALGORITHMS["maml"].inner_loop(problem.network, mean_squared_error, differentiate))
     support = examples(tasks=1, count=5, seed=1)
     states, losses = adapt(problem.inner, problem.meta, support, *schedule(1, 4))
     same, again = adapt(inner, problem.meta, support, *schedule(1, 4))

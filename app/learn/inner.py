@@ -56,7 +56,7 @@ class InnerLoop(Generic[S]):
 
 
 def backward(function: Callable[..., Tensor], argnums: int) -> Callable[..., tuple[Params, Tensor]]:
-    """`torch.func.grad_and_value` by plain autograd: a quarter faster, but nothing can map or differentiate it again."""
+    """`torch.func.grad_and_value` by plain autograd: a quarter faster, but nothing can map or derive it again."""
 
     def run(*arguments: Any) -> tuple[Params, Tensor]:
         variables = {name: value.detach().requires_grad_() for name, value in arguments[argnums].items()}

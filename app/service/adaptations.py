@@ -174,8 +174,7 @@ class Adaptations:
             if found is not None:
                 yield found
                 return
-            new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
-            task = Task(wanted.inputs, wanted.targets, steps, rate)
+            new_id, task = next(self._ids), task_of(wanted)
             assessed = None if wanted.assess is None else Assessment(wanted.model, task, wanted.assess)
             job = Job(wanted.model, (new_id, 1), task)
             self._worker.accept(1, job.bytes)
@@ -314,8 +313,7 @@ class Adaptations:
                 log.error("the expired are not removed for now: %s", error)
 
     async def _adapt(self, wanted: Wanted, names: Sequence[Name], caller: Caller | None) -> Adaptation:
-        new_id, (steps, rate) = next(self._ids), settings(wanted.asked, wanted.model)
-        task = Task(wanted.inputs, wanted.targets, steps, rate)
+        new_id, task = next(self._ids), task_of(wanted)
         job = Job(wanted.model, (new_id, 1), task)
         if wanted.assess is None:
             result, quality = await self._worker.submit(job, caller), None
@@ -402,9 +400,7 @@ class Adaptations:
         """
         while True:
             old = await self.get(owner, id)
-            if request is not None and (answered := has_answered(old, request)) is not False:
-                if answered is None:
-                    raise KeyReused
+            if request is not None and has_answered(old, request):
                 return old
             # whoever asks for a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
@@ -431,6 +427,12 @@ class Adaptations:
         except UnknownModel:
             return
         await self._worker.call(partial(self._engine.drop, model, (adaptation.id, adaptation.revision)))
+
+
+def task_of(wanted: Wanted) -> Task:
+    """What a client wants to adapt to, with the settings that its model gives it."""
+    steps, rate = settings(wanted.asked, wanted.model)
+    return Task(wanted.inputs, wanted.targets, steps, rate)
 
 
 def settings(asked: Asked, model: Model) -> tuple[int, float]:

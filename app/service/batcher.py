@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 QUICK_S = 0.005
 """Work that takes less runs on the event loop itself. Handing it to a thread and back costs more: both want the
-interpreter's lock, and each waits for the other (`service_tests/benchmarks/results/adapt_http.json`)."""
+interpreter's lock, and each waits for the other."""
 
 
 class Runner(Protocol):

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch.utils._pytree import tree_leaves
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
@@ -41,7 +40,7 @@ def _compiled(
         options={**options, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
     )
     for argument, count in zip(arguments, axes, strict=True):
-        for tensor in tree_leaves(argument):
+        for tensor in leaves(argument):
             for axis in range(count):
                 torch._dynamo.mark_dynamic(tensor, axis)
     compiled(*arguments)
@@ -132,9 +131,8 @@ class Model:
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
-        inputs, targets = (
-            pad(arrays, self._least) for arrays in ([task.inputs for task in tasks], [task.targets for task in tasks])
-        )
+        least = self._least  # once: `compile` may change it meanwhile
+        inputs, targets = pad([task.inputs for task in tasks], least), pad([task.targets for task in tasks], least)
         mask = real_rows([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.errors import LastExample, NothingToUndo, UnknownExample
+from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
 from app.service.task import Task
 
@@ -123,21 +123,18 @@ class Adaptation:
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of its examples, int32 [example]."""
-        numbers = [stage.numbers for stage in self.stages]
-        return numbers[0] if len(numbers) == 1 else np.concatenate(numbers)
+        return _joined([stage.numbers for stage in self.stages])
 
     @property
     def task(self) -> Task:
         """What to derive its fast weights from."""
-        return task_of(self.stages, self.steps, self.learning_rate)
+        inputs = _joined([stage.inputs for stage in self.stages])
+        return Task(inputs, _joined([stage.targets for stage in self.stages]), self.steps, self.learning_rate)
 
 
-def task_of(stages: Sequence[Stage], steps: int, learning_rate: float) -> Task:
-    """The task of these stages."""
-    if len(stages) == 1:
-        return Task(stages[0].inputs, stages[0].targets, steps, learning_rate)
-    inputs = np.concatenate([stage.inputs for stage in stages])
-    return Task(inputs, np.concatenate([stage.targets for stage in stages]), steps, learning_rate)
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of all; mostly there is but one stage, which needs no copy."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def extended(adaptation: Adaptation, inputs: np.ndarray, targets: np.ndarray) -> Adaptation:
@@ -182,11 +179,13 @@ def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:
     return hashlib.blake2b(key.encode(), digest_size=16).digest() + asked.digest()
 
 
-def has_answered(adaptation: Adaptation, request: bytes) -> bool | None:
-    """Whether a request has made one of the revisions; None where another one with its key has."""
+def has_answered(adaptation: Adaptation, request: bytes) -> bool:
+    """Whether a request has made one of the revisions. Raises KeyReused where another one with its key has."""
     for revision in adaptation.history:
         if revision.request is not None and revision.request[:16] == request[:16]:
-            return True if revision.request == request else None
+            if revision.request != request:
+                raise KeyReused
+            return True
     return False
 
 

@@ -8,61 +8,31 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.func import grad_and_value
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
-from app.learn.rules import Params
-from app.learn.trees import leaves
+from app.service.compiling import (
+    Single,
+    Unrolled,
+    by_steps,
+    compare,
+    compiled,
+    compiled_single,
+    for_one,
+    inductor_options,
+)
 from app.service.task import Task, column, pad, real_rows
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def _compiled(
-    function: Callable[..., T], arguments: tuple[Any, ...], axes: Sequence[int], options: dict[str, Any]
-) -> Callable[..., T]:
-    """Compile a function for any number of tasks and examples (`Program`, whose arguments these are)."""
-    try:
-        from app.service.program import Program  # it needs interfaces that another torch may lack
-
-        return Program(function, arguments, axes, options)
-    except (ImportError, AttributeError, TypeError) as error:
-        log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
-    compiled: Callable[..., T] = torch.compile(  # type: ignore[call-overload]  # its stub lacks isolate_recompiles
-        function,
-        # a break in the graph fails here instead of being slow for ever
-        fullgraph=True,
-        # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
-        isolate_recompiles=True,
-        # the functions are pure and stay as they are, so only shapes are checked at a call: 42 us a step, not 67
-        options={**options, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
-    )
-    for argument, count in zip(arguments, axes, strict=True):
-        for tensor in leaves(argument):
-            for axis in range(count):
-                torch._dynamo.mark_dynamic(tensor, axis)
-    compiled(*arguments)
-    return compiled
-
-
-def _options(device: torch.device) -> dict[str, Any]:
-    """Inductor's options, with `small_matmul` where it can be had."""
-    if device.type == "cpu":
-        try:
-            from app.service.small_matmul import SmallMatmul  # it needs interfaces that another torch may lack
-
-            return {"post_grad_custom_post_pass": SmallMatmul()}
-        except (ImportError, AttributeError, TypeError, RuntimeError) as error:
-            log.warning("compiling without the kernel for small matrices: %s", error)
-    return {}
-
-
-Unrolled = Callable[[Params, torch.Tensor, Examples, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(meta, states, support, rate, steps) -> the states after the steps, and the losses [task, step]."""
 MOST_UNROLLED = 8
 """Steps in one program: compiling takes 4 s for each."""
+SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
+"""Numbers of examples at which a program for a single task is tried, until it is no faster any more."""
 
 
 class Model:
@@ -77,9 +47,11 @@ class Model:
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        single = alone(bundle.inner_loop(backward))
-        self._alone, _ = packed(single, single.init(self.meta))
+        self._alone = self._lone(backward)
         self._unrolled: Unrolled | None = None
+        self._single: Single | None = None
+        self._single_shots = range(0)
+        """The numbers of examples at which `_single` serves."""
         self.compiling = False
         """Whether something is compiled for it at present."""
 
@@ -88,18 +60,28 @@ class Model:
         inner = batched(self.bundle.inner_loop())
         return packed(inner, inner.init(self.meta))
 
+    def _lone(self, differentiate: Callable[..., Any]) -> InnerLoop[torch.Tensor]:
+        """An inner loop for a single task and one thread."""
+        inner = alone(self.bundle.inner_loop(differentiate))
+        return packed(inner, inner.init(self.meta))[0]
+
     def _adapt(
         self, support: Examples, rate: torch.Tensor, steps: torch.Tensor, longest: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The states of tasks after their steps, and the losses [task, longest + 1]."""
         start = stack(self.untouched, len(rate))
-        if self._unrolled is not None and longest == self.bundle.manifest.inner_loop.steps:
+        if self._unrolled is not None and longest == self._steps:
             return self._unrolled(self.meta, start, support, rate, steps)
         return adapt(self._serving(len(rate)), self.meta, support, rate, steps, longest, start)
 
     def _serving(self, tasks: int) -> InnerLoop[torch.Tensor]:
         """What serves so many tasks."""
         return self._alone if tasks == 1 else self.inner
+
+    @property
+    def _steps(self) -> int:
+        """The default number."""
+        return self.bundle.manifest.inner_loop.steps
 
     @property
     def _least(self) -> int:
@@ -119,15 +101,24 @@ class Model:
     @torch.no_grad()
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each."""
-        support, rate, steps = self._batch(tasks)
-        longest = max(task.steps for task in tasks)
-        states, losses = self._adapt(support, rate, steps, longest)
+        if len(tasks) == 1 and len(tasks[0].inputs) in self._single_shots and tasks[0].steps == self._steps:
+            states, losses = self._adapt_single(tasks[0])
+        else:
+            support, rate, steps = self._batch(tasks)
+            states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks))
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):
             taken = tuple(row[: task.steps + 1])
             outcomes.append(Adapted(taken, judge(taken, untouched_loss)))
         return states, outcomes
+
+    def _adapt_single(self, task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+        assert self._single is not None, "it serves for this task"
+        # copies: an array of a store cannot be written, and torch warns of that
+        inputs, targets = torch.tensor(task.inputs), torch.tensor(task.targets)
+        support = Examples(inputs, targets, torch.ones(len(inputs), dtype=torch.bool))
+        return self._single(self.meta, self.untouched, support, torch.tensor(task.learning_rate))
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
@@ -184,17 +175,17 @@ class Model:
         """
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread
-        options = _options(self.device)
+        options = inductor_options(self.device)
         states, support, rate, active = self._example(tasks=7, shots=11)
         meta = self.meta
 
         fast = InnerLoop(
             init=eager.init,
-            step=_compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
-            loss=_compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
-            apply=_compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),
+            step=compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
+            loss=compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
+            apply=compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),
         )
-        ratio = self._compare(_by_steps(fast, 5), _by_steps(eager, 5), 5)
+        ratio = compare(self._trial(by_steps(fast, 5), 5), self._trial(by_steps(eager, 5), 5), self.device)
         took = perf_counter() - started
         if ratio > 1:
             self.inner = fast
@@ -209,15 +200,15 @@ class Model:
         instead of 186 us, for 64 876 instead of 957, and 20 s to compile. Does nothing where compiled steps do not
         serve, and for numbers of steps that would take minutes. Raises what `compile` raises.
         """
-        steps = self.bundle.manifest.inner_loop.steps
+        steps = self._steps
         if not self.compiled or not 0 < steps <= MOST_UNROLLED:
             return
         started = perf_counter()
-        whole = _by_steps(self._inner_loop()[0], steps)
+        whole = by_steps(self._inner_loop()[0], steps)
         states, support, rate, active = self._example(tasks=7, shots=11)
         form = (self.meta, states, support, rate, active.long() * steps)
-        unrolled = _compiled(whole, form, (0, 1, 2, 1, 1), _options(self.device))
-        ratio = self._compare(unrolled, _by_steps(self.inner, steps), steps)
+        unrolled = compiled(whole, form, (0, 1, 2, 1, 1), inductor_options(self.device))
+        ratio = compare(self._trial(unrolled, steps), self._trial(by_steps(self.inner, steps), steps), self.device)
         took = perf_counter() - started
         if ratio > 1:
             self._unrolled = unrolled
@@ -225,6 +216,40 @@ class Model:
         log.info(
             "%s: %d steps unrolled in %.1f s, %.2f times the speed, %s", self.bundle.name, steps, took, ratio, verdict
         )
+
+    @torch.no_grad()
+    def compile_single(self) -> None:
+        """Compile the default number of steps for a single task, and serve with it where that measures faster.
+
+        That is up to some number of examples, beyond which its sums are slower than products of matrices. Does nothing
+        on a GPU, and for numbers of steps that would take minutes. Raises what `compile` raises.
+        """
+        steps = self._steps
+        if self.device.type != "cpu" or not 0 < steps <= MOST_UNROLLED:
+            return
+        started = perf_counter()
+        states, support, rate, _ = self._example(tasks=1, shots=11)
+        form = (self.meta, states[0], Examples(*(part[0] for part in support)), rate[0])
+        self._single = compiled_single(for_one(by_steps(self._lone(grad_and_value), steps), steps), form)
+        took = perf_counter() - started
+        usual = self._usual_single(steps)
+        for shots in SINGLE_SHOTS:
+            if compare(*self._single_trial(usual, shots), self.device) < 1:
+                break
+            self._single_shots = range(2, shots + 1)
+        log.info(
+            "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples",
+            self.bundle.name,
+            steps,
+            took,
+            self._single_shots.stop - 1,
+        )
+
+    def _usual_single(self, steps: int) -> Unrolled:
+        """What adapts a single task without `_single`, on this thread."""
+        if not self.compiled:
+            return by_steps(self._lone(backward), steps)
+        return self._unrolled or by_steps(self.inner, steps)
 
     def _example(self, tasks: int, shots: int) -> tuple[torch.Tensor, Examples, torch.Tensor, torch.Tensor]:
         """States, support sets, rates and activity to try an inner loop on."""
@@ -239,33 +264,24 @@ class Model:
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
         return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
 
-    def _compare(self, one: Unrolled, two: Unrolled, steps: int) -> float:
-        """How many times as fast one way to adapt is, for small and for large batches.
+    def _single_trial(self, usual: Unrolled, shots: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """Adapting to one task by `_single` and in the usual way."""
+        states, support, rate, active = self._example(self._least, shots)
+        one = Task(support.inputs[0].numpy(), support.targets[0].numpy(), self._steps, rate[0].item())
 
-        Raises RuntimeError where their results are further than 1e-4 apart.
-        """
-        took = {one: float("inf"), two: float("inf")}
-        for _ in range(4):
-            results = []
-            for way in took:
-                started = perf_counter()
-                for tasks in (2, 64):
-                    states, support, rate, active = self._example(tasks, shots=10)
-                    results.append(way(self.meta, states, support, rate, active.long() * steps))
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize()
-                took[way] = min(took[way], perf_counter() - started)
-            if not all(map(partial(torch.allclose, rtol=1e-4, atol=1e-4), leaves(results[:2]), leaves(results[2:]))):
-                raise RuntimeError("compiled code gives other numbers than eager code")
-        return took[two] / took[one]
+        def by_usual() -> list[torch.Tensor]:
+            return [part[:1] for part in usual(self.meta, states, support, rate, active.long() * self._steps)]
 
+        return partial(self._adapt_single, one), by_usual
 
-def _by_steps(inner: InnerLoop[torch.Tensor], longest: int) -> Unrolled:
-    """The inner loop step by step, with so many steps as the most."""
+    def _trial(self, way: Unrolled, steps: int) -> Callable[[], Any]:
+        """Adapting to a few and to many tasks in one way."""
+        batches = [self._example(tasks, shots=10) for tasks in (2, 64)]
 
-    def run(
-        meta: Params, states: torch.Tensor, support: Examples, rate: torch.Tensor, steps: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return adapt(inner, meta, support, rate, steps, longest, states)
+        def run() -> list[tuple[torch.Tensor, torch.Tensor]]:
+            return [
+                way(self.meta, states, support, rate, active.long() * steps)
+                for states, support, rate, active in batches
+            ]
 
-    return run
+        return run

@@ -32,6 +32,26 @@ OPTIONS = {
     "size_asserts": False,
     "alignment_asserts": False,
 }
+ALL_IN_C = {
+    "cpp_wrapper": True,  # what is around the loops too: 64 us instead of 89 for a task of `AS_SUMS`
+    "memory_planning": True,  # one allocation: 53 us
+}
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+
+
+def _added_product(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return c + _product(a, b)
+
+
+AS_SUMS: Mapping[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.mm.default: _product,
+    torch.ops.aten.addmm.default: _added_product,
+}
+"""Products of matrices as sums. Inductor makes one C function of such sums and all between them, instead of a call
+from Python for each: 5 steps of a single MLP 1-40-40-1 on 10 examples take 53 us, not 212 (with `ALL_IN_C`)."""
 
 
 class Program(Generic[P, T]):
@@ -46,6 +66,7 @@ class Program(Generic[P, T]):
         arguments: tuple[Any, ...],
         axes: Sequence[int],
         options: Mapping[str, Any],
+        decompositions: Mapping[Any, Callable[..., Any]] | None = None,
     ) -> None:
         """Trace and compile. Raises RuntimeError where that fails.
 
@@ -53,6 +74,7 @@ class Program(Generic[P, T]):
         arguments: examples of its arguments; their numbers of tasks and of examples should be no other size in it
         axes: of each argument, how many axes in front are general: 0, 1 (tasks) or 2 (tasks, examples)
         options: Inductor's
+        decompositions: what to trace instead of some of torch's operations
         """
         self._function = function
         counts = [count for argument, count in zip(arguments, axes, strict=True) for _ in leaves(argument)]
@@ -70,7 +92,7 @@ class Program(Generic[P, T]):
             return [leaf.contiguous() for leaf in leaves(result)]
 
         with mode:
-            graph = make_fx(flat)(*fakes)
+            graph = make_fx(flat, dict(decompositions or {}))(*fakes)
         sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
         self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here
         self._run = _inductor(graph, fakes, mode, {**OPTIONS, **options})

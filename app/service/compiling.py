@@ -17,8 +17,6 @@ T = TypeVar("T")
 
 Unrolled = Callable[[Params, torch.Tensor, Examples, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """(meta, states, support, rate, steps) -> the states after the steps, and the losses [task, step]."""
-Single = Callable[[Params, torch.Tensor, Examples, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(meta, state, support, rate) of one task, without its axis -> what `Unrolled` gives, with it."""
 
 
 def compiled(
@@ -46,16 +44,6 @@ def compiled(
                 torch._dynamo.mark_dynamic(tensor, axis)
     compiled(*arguments)
     return compiled
-
-
-def compiled_single(function: Single, arguments: tuple[Any, ...]) -> Single:
-    """Compile a function of one task for any number of examples. Raises RuntimeError where that fails."""
-    try:
-        from app.service.program import ALL_IN_C, AS_SUMS, Program  # as above
-
-        return Program(function, arguments, (0, 0, 1, 0), ALL_IN_C, AS_SUMS)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise RuntimeError(f"no program for a single task: {error}") from error
 
 
 def inductor_options(device: torch.device) -> dict[str, Any]:
@@ -87,18 +75,6 @@ def compare(one: Callable[[], Any], two: Callable[[], Any], device: torch.device
         if not all(map(partial(torch.allclose, rtol=1e-4, atol=1e-4), *map(leaves, results))):
             raise RuntimeError("compiled code gives other numbers than eager code")
     return took[two] / took[one]
-
-
-def for_one(way: Unrolled, steps: int) -> Single:
-    """A way to adapt as a function of one task without its axis, which takes all of the steps."""
-
-    def run(
-        meta: Params, state: torch.Tensor, support: Examples, rate: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        one = Examples(*(part.unsqueeze(0) for part in support))
-        return way(meta, state.unsqueeze(0), one, rate.unsqueeze(0), torch.full((1,), steps))
-
-    return run
 
 
 def by_steps(inner: InnerLoop[torch.Tensor], longest: int) -> Unrolled:

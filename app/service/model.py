@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +14,15 @@ from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
 from app.service.compiling import (
-    Single,
     Unrolled,
     by_steps,
     compare,
     compiled,
-    compiled_single,
-    for_one,
     inductor_options,
 )
 from app.service.task import Task, column, pad, real_rows
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 MOST_UNROLLED = 8
@@ -49,7 +45,7 @@ class Model:
         """What serves: over many tasks, compiled once `compile` is done."""
         self._alone = self._lone(backward)
         self._unrolled: Unrolled | None = None
-        self._single: Single | None = None
+        self._single: Callable[[Task], tuple[torch.Tensor, torch.Tensor]] | None = None
         self._single_shots = range(0)
         """The numbers of examples at which `_single` serves."""
         self.compiling = False
@@ -101,8 +97,9 @@ class Model:
     @torch.no_grad()
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each."""
-        if len(tasks) == 1 and len(tasks[0].inputs) in self._single_shots and tasks[0].steps == self._steps:
-            states, losses = self._adapt_single(tasks[0])
+        single = self._single
+        if single and len(tasks) == 1 and len(tasks[0].inputs) in self._single_shots and tasks[0].steps == self._steps:
+            states, losses = single(tasks[0])
         else:
             support, rate, steps = self._batch(tasks)
             states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks))
@@ -112,13 +109,6 @@ class Model:
             taken = tuple(row[: task.steps + 1])
             outcomes.append(Adapted(taken, judge(taken, untouched_loss)))
         return states, outcomes
-
-    def _adapt_single(self, task: Task) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self._single is not None, "it serves for this task"
-        # copies: an array of a store cannot be written, and torch warns of that
-        inputs, targets = torch.tensor(task.inputs), torch.tensor(task.targets)
-        support = Examples(inputs, targets, torch.ones(len(inputs), dtype=torch.bool))
-        return self._single(self.meta, self.untouched, support, torch.tensor(task.learning_rate))
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
@@ -228,21 +218,27 @@ class Model:
         if self.device.type != "cpu" or not 0 < steps <= MOST_UNROLLED:
             return
         started = perf_counter()
-        states, support, rate, _ = self._example(tasks=1, shots=11)
-        form = (self.meta, states[0], Examples(*(part[0] for part in support)), rate[0])
-        self._single = compiled_single(for_one(by_steps(self._lone(grad_and_value), steps), steps), form)
+        try:
+            from app.service.single import SingleTask  # it needs interfaces that another torch may lack
+
+            schema = self.bundle.manifest.schema
+            form = schema.features, schema.targets
+            single = SingleTask(self._lone(grad_and_value), self.meta, self.untouched, form, steps)
+        except (ImportError, AttributeError, TypeError) as error:
+            raise RuntimeError(f"no program for a single task: {error}") from error
         took = perf_counter() - started
-        usual = self._usual_single(steps)
+        most, usual = 0, self._usual_single(steps)
         for shots in SINGLE_SHOTS:
-            if compare(*self._single_trial(usual, shots), self.device) < 1:
+            if compare(*self._single_trial(single, usual, shots), self.device) < 1:
                 break
-            self._single_shots = range(2, shots + 1)
+            most = shots
+        self._single, self._single_shots = single, range(2, most + 1)
         log.info(
             "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples",
             self.bundle.name,
             steps,
             took,
-            self._single_shots.stop - 1,
+            most,
         )
 
     def _usual_single(self, steps: int) -> Unrolled:
@@ -264,15 +260,17 @@ class Model:
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
         return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
 
-    def _single_trial(self, usual: Unrolled, shots: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
-        """Adapting to one task by `_single` and in the usual way."""
+    def _single_trial(
+        self, single: Callable[[Task], Any], usual: Unrolled, shots: int
+    ) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """Adapting to one task by `single` and in the usual way."""
         states, support, rate, active = self._example(self._least, shots)
         one = Task(support.inputs[0].numpy(), support.targets[0].numpy(), self._steps, rate[0].item())
 
         def by_usual() -> list[torch.Tensor]:
             return [part[:1] for part in usual(self.meta, states, support, rate, active.long() * self._steps)]
 
-        return partial(self._adapt_single, one), by_usual
+        return partial(single, one), by_usual
 
     def _trial(self, way: Unrolled, steps: int) -> Callable[[], Any]:
         """Adapting to a few and to many tasks in one way."""

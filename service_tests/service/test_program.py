@@ -42,7 +42,7 @@ def test_is_the_function_at_every_size(
 
 def test_at_a_size_that_the_code_is_not_for_the_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program(product, examples(7, 11), (1, 2), {})
-    monkeypatch.setattr(program, "_run", None)
+    monkeypatch.setattr(program, "run", None)
     arguments = examples(1, 5)
     assert torch.equal(program(*arguments)["tanh"], arguments[1].tanh())
 

@@ -74,6 +74,7 @@ class Batcher:
         self._too_late = False  # whether somebody who waits, perhaps, does so no longer
         self._seen = 0
         self._busy = False
+        self._quiet = True  # whether requests come one at a time, and none has run in this round of the event loop
         self._closing = False
         self._idle = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -95,8 +96,21 @@ class Batcher:
         deadline passes first; Gone where the caller has left.
         """
         self.accept(1, job.bytes)
+        timed = caller is not None and caller.deadline is not None
+        if self._quiet and not self._busy and not timed and self._runner.seconds([job]) < QUICK_S:
+            return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result
+
+    def _run_at_once(self, job: Job) -> Result:
+        """Run a quick job that comes alone, instead of two turns of the event loop later: 60 us, of a request's 500."""
+        self._quiet = False  # whoever comes in the same turn queues
+        self._loop.call_soon(self._turned)
+        (result,) = self._runner.run([job])
+        return result
+
+    def _turned(self) -> None:
+        self._quiet = not self._busy
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs in one batch, as far as it holds them. Raises what `submit` raises, for all of them."""
@@ -218,6 +232,7 @@ class Batcher:
                 item.future.set_exception(outcome)
             else:
                 item.future.set_result(outcome)
+        self._quiet = len(batch) == 1 and not self._waiting
         if self._waiting:
             self._loop.call_soon(self._turn)
         else:

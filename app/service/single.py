@@ -81,6 +81,6 @@ class SingleTask:
 
         def again() -> tuple[Tensor, Tensor]:
             state, losses = recording()
-            return state.clone(), losses.clone()  # the next call overwrites them
+            return state.clone(), losses  # the next call overwrites them
 
         return _Buffers(inputs, targets, kept_rate, again)

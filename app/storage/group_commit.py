@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import perf_counter
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 MOST_OPERATIONS = 512
 """In one transaction: bounds what is lost where it fails, and how long the first one waits for the last."""
@@ -62,6 +62,7 @@ class GroupCommit:
         self._waits = waits
         self._in_thread = 0
         self._took = float("inf")
+        self._quiet = True  # whether operations come one at a time, and none was done in this round of the event loop
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
         self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
@@ -72,6 +73,8 @@ class GroupCommit:
 
     async def submit(self, operation: Operation[T]) -> T:
         """Do it; returns when it is committed. Raises what it is refused with."""
+        if self._quiet and not self._arrived and self._may_be_here([operation]):
+            return self._do_at_once(operation)
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._arrived:
             # at the end of this iteration, so that all handlers it resumes are in
@@ -88,8 +91,8 @@ class GroupCommit:
 
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
-        at_once = not self._waits or (len(arrived) == 1 and self._took < QUICK_S)
-        if not at_once or self._in_thread or any(each.operation.erases for each in arrived):
+        self._quiet = len(arrived) == 1
+        if not self._may_be_here([each.operation for each in arrived]):
             if arrived:
                 self._in_thread += len(arrived)
                 self._handed_over.put(arrived)
@@ -98,6 +101,24 @@ class GroupCommit:
             if batch := [each for each in arrived[start : start + MOST_OPERATIONS] if not each.future.cancelled()]:
                 _resolve(self._answers(batch))
                 self._transactions.tend()
+
+    def _may_be_here(self, operations: Sequence[Operation[Any]]) -> bool:
+        """Whether they may be done on the event loop."""
+        quick = not self._waits or (len(operations) == 1 and self._took < QUICK_S)
+        return quick and not self._in_thread and not any(operation.erases for operation in operations)
+
+    def _do_at_once(self, operation: Operation[T]) -> T:
+        """Do an operation that comes alone, instead of two turns of the event loop later."""
+        self._quiet = False  # whoever comes in the same turn shares a transaction
+        self._loop.call_soon(self._turned)
+        (outcome,) = self._outcomes([operation])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast("T", outcome)
+
+    def _turned(self) -> None:
+        self._quiet = not self._arrived and not self._in_thread
+        self._transactions.tend()
 
     def _left_thread(self, count: int) -> None:
         self._in_thread -= count
@@ -139,10 +160,14 @@ class GroupCommit:
         self._transactions.tend()
 
     def _answers(self, batch: Sequence[_Waiting]) -> list[tuple[asyncio.Future[Any], object]]:
-        started = perf_counter()
-        outcomes = self._transactions.commit([each.operation for each in batch])
-        self._took = perf_counter() - started
+        outcomes = self._outcomes([each.operation for each in batch])
         return list(zip((each.future for each in batch), outcomes, strict=True))
+
+    def _outcomes(self, operations: Sequence[Operation[Any]]) -> list[object]:
+        started = perf_counter()
+        outcomes = self._transactions.commit(operations)
+        self._took = perf_counter() - started
+        return outcomes
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
         if answers:

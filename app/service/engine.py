@@ -102,16 +102,23 @@ class Engine:
         by_model: dict[Model, list[int]] = {}
         for index, job in enumerate(jobs):
             by_model.setdefault(job.model, []).append(index)
+        if len(by_model) == 1:
+            return self._run_all(jobs[0].model, jobs)
         results: dict[int, Result] = {}
         for model, mine in by_model.items():
-            held, started = self._held(model), perf_counter()
-            for start in range(0, len(mine), MOST_TASKS):
-                some = mine[start : start + MOST_TASKS]
-                results |= zip(some, self._run_model(model, held.fast, [jobs[index] for index in some]), strict=True)
-            size, took = _size(model, sum(jobs[index].rows for index in mine)), perf_counter() - started
-            # the least of the last ones: whatever else runs on the machine only ever adds time
-            held.took[size] = min(took, 1.1 * held.took.get(size, took))
+            results |= zip(mine, self._run_all(model, [jobs[index] for index in mine]), strict=True)
         return [results[index] for index in range(len(jobs))]
+
+    def _run_all(self, model: Model, jobs: Sequence[Job]) -> list[Result]:
+        """Run jobs of one model, and note how long that takes."""
+        held, started = self._held(model), perf_counter()
+        results: list[Result] = []
+        for start in range(0, len(jobs), MOST_TASKS):
+            results += self._run_model(model, held.fast, jobs[start : start + MOST_TASKS])
+        size, took = _size(model, sum([job.rows for job in jobs])), perf_counter() - started
+        # the least of the last ones: whatever else runs on the machine only ever adds time
+        held.took[size] = min(took, 1.1 * held.took.get(size, took))
+        return results
 
     def walk(self, job: Job) -> Iterator[float | Adapted]:
         """Adapt step by step: each support loss as soon as it is known, and at last what came of it.
@@ -129,8 +136,10 @@ class Engine:
         self._held(model).fast.drop(key)
 
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
-        adapted = self._derive(model, fast, {job.key: job.task for job in jobs if not fast.touch(job.key)})
-        predictions = self._predict(model, fast, jobs)
+        missing = {job.key: job.task for job in jobs if not fast.touch(job.key)}
+        adapted = self._derive(model, fast, missing) if missing else {}
+        asked = [(index, job.key, job.queries) for index, job in enumerate(jobs) if job.queries is not None]
+        predictions = self._predict(model, fast, asked) if asked else {}
         results = [
             Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
             for index, job in enumerate(jobs)
@@ -156,9 +165,10 @@ class Engine:
             adapted |= zip(keys, outcomes, strict=True)
         return adapted
 
-    def _predict(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> dict[int, np.ndarray]:
-        """Answer the jobs that have queries and fast weights, by their index in `jobs`."""
-        asked = [(index, job.key, job.queries) for index, job in enumerate(jobs) if job.queries is not None]
+    def _predict(
+        self, model: Model, fast: FastWeights, asked: Sequence[tuple[int, Hashable, np.ndarray]]
+    ) -> dict[int, np.ndarray]:
+        """Answer jobs by their index, key and queries, as far as they have fast weights; by that index."""
         asked = [item for item in asked if item[1] in fast]
         predictions: dict[int, np.ndarray] = {}
         for batch in fused([len(queries) for _, _, queries in asked]):

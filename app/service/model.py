@@ -94,7 +94,6 @@ class Model:
         """Whether the compiled inner loop serves."""
         return self.inner is not self._eager
 
-    @torch.no_grad()
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each."""
         single = self._single
@@ -102,7 +101,8 @@ class Model:
             states, losses = single(tasks[0])
         else:
             support, rate, steps = self._batch(tasks)
-            states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks))
+            with torch.no_grad():
+                states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks))
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):

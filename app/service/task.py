@@ -30,6 +30,9 @@ class Task:
 
 def fused(sizes: Sequence[int]) -> Iterator[list[int]]:
     """Divide work into fused calls: indices into `sizes` (rows of each item), alike in size and bounded."""
+    if len(sizes) == 1:
+        yield [0]
+        return
     batch: list[int] = []
     used = 0
     for index in sorted(range(len(sizes)), key=sizes.__getitem__):

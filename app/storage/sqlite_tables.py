@@ -225,7 +225,7 @@ class Tables:
 
     def _taken(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
         """Who has the names that these are to have, dead or alive."""
-        asked = {(self._owner(put.row.owner).number, name.name) for put in puts for name in put.names}
+        asked = {(self._owner(put.row.owner).number, name.name) for put in puts if put.names for name in put.names}
         found: dict[tuple[int, str], _Holder] = {}
         for chunk in _chunks(list(asked)):
             rows = self._connection.execute(_HOLDERS.format(asked=_rows(2, len(chunk))), list(chain(*chunk)))
@@ -311,7 +311,7 @@ class Tables:
 
     def _insert(self, head: str, rows: Sequence[tuple[object, ...]], tail: str = "") -> None:
         for chunk in _chunks(rows):
-            self._connection.execute(f"{head} {_rows(len(chunk[0]), len(chunk))} {tail}", list(chain(*chunk)))
+            self._connection.execute(_statement(head, len(chunk[0]), len(chunk), tail), list(chain(*chunk)))
 
     def _one(self, query: str, *parameters: object) -> Any:
         """The first row, or None."""
@@ -320,6 +320,12 @@ class Tables:
 
 def _chunks(rows: Sequence[R]) -> Iterator[Sequence[R]]:
     return (rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS))
+
+
+@cache
+def _statement(head: str, columns: int, rows: int, tail: str) -> str:
+    """An insertion of that many rows."""
+    return f"{head} {_rows(columns, rows)} {tail}"
 
 
 @cache

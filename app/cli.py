@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from app.api.one_write import OneWrite
 from app.bundles import load, load_all, write
 from app.device import keep_freed_memory
 from app.errors import InnerloopError
@@ -57,7 +58,7 @@ def serve(
     gc.set_threshold(20_000, 50, 100)
     application = create_app(settings)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.ask())
-    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    uvicorn.run(application, host=settings.host, port=settings.port, log_config=None, access_log=False, http=OneWrite)
 
 
 @cli.command()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from fastapi import Request
 from msgspec import UNSET, UnsetType
+from starlette.requests import ClientDisconnect
 
 from app import schemas
 from app.api.caller import Client
@@ -62,16 +63,24 @@ async def read(request: Request, limit: int, lines: bool = False) -> Sent:
 
 
 async def _content(request: Request, declared: bytes, limit: int) -> bytes:
-    too_large = BodyTooLarge(f"the body is over {limit} bytes; send fewer examples or queries at a time")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
+        raise _too_large(limit)
+    parts, size, more = [], 0, True
+    while more:
+        # as `request.stream` does, in a third of its 25 us
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is over {limit} bytes; send fewer examples or queries at a time")
 
 
 def wanted(sent: Sent, server: ServerState) -> Wanted:

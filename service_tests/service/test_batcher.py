@@ -290,3 +290,49 @@ def test_only_quick_work_runs_on_the_event_loop() -> None:
     asyncio.run(scenario())
     assert timed.threads["quick"] == threading.main_thread().name
     assert timed.threads["slow"].startswith("engine")
+
+
+class Prompt:
+    """A runner that is always quick, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[object]] = []
+
+    def seconds(self, jobs: Sequence[Job]) -> float:
+        return 0.0
+
+    def run(self, jobs: Sequence[Job]) -> list[Result]:
+        self.batches.append([each.key for each in jobs])
+        if "fail" in self.batches[-1]:
+            raise ZeroDivisionError
+        return [DONE for _ in jobs]
+
+
+def test_a_quick_job_that_comes_alone_runs_at_once_and_those_beside_it_share_a_batch() -> None:
+    prompt = Prompt()
+
+    async def scenario() -> None:
+        async with batcher_of(prompt) as batcher:
+            alone = batcher.submit(job("alone"))
+            with pytest.raises(StopIteration):
+                alone.send(None)  # without the event loop
+            await asyncio.sleep(0)
+            await asyncio.gather(*(batcher.submit(job(key)) for key in range(4)))
+            # they came together, so that the next ones are expected to
+            await asyncio.gather(*(batcher.submit(job(key)) for key in "ab"))
+
+    asyncio.run(scenario())
+    assert prompt.batches == [["alone"], [0], [1, 2, 3], ["a", "b"]]
+
+
+def test_a_failure_of_a_job_that_runs_at_once_reaches_its_caller_and_the_worker_goes_on() -> None:
+    prompt = Prompt()
+
+    async def scenario() -> None:
+        async with batcher_of(prompt) as batcher:
+            with pytest.raises(ZeroDivisionError):
+                await batcher.submit(job("fail"))
+            await batcher.submit(job("next"))
+
+    asyncio.run(scenario())
+    assert prompt.batches == [["fail"], ["next"]]

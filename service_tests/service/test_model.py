@@ -142,7 +142,7 @@ def test_a_model_that_does_not_compile_stays_eager(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Model(load(models_dir / "linear"), CPU)
-    monkeypatch.setattr(model, "_compare", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
+    monkeypatch.setattr("app.service.model.compare", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
     compile_all(True, CPU, [model])
     assert "linear: the inner loop stays eager: other numbers" in caplog.text
     assert not model.compiled

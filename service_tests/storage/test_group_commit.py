@@ -111,3 +111,28 @@ def test_closing_finishes_what_was_submitted() -> None:
 
     assert run(scenario).transactions == [[0, 1, 2]]
     assert [task.result() for task in tasks] == [0, 2, 4]
+
+
+def test_what_comes_alone_is_done_at_once_and_what_comes_beside_it_shares_a_transaction() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        assert await commits.submit(Double(1)) == 2  # the first tells how quick the disk is
+        await asyncio.sleep(0.05)
+        alone = commits.submit(Double(2))
+        with pytest.raises(StopIteration) as done:
+            alone.send(None)  # without the event loop
+        assert done.value.value == 4
+        await asyncio.sleep(0)
+        assert await asyncio.gather(*(commits.submit(Double(number)) for number in (3, 4, 5))) == [6, 8, 10]
+
+    assert run(scenario).transactions == [[1], [2], [3], [4, 5]]
+
+
+def test_a_refusal_of_what_is_done_at_once_is_raised() -> None:
+    async def scenario(commits: GroupCommit, recorded: Recorded) -> None:
+        await commits.submit(Double(1))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ValueError, match="negative"):
+            await commits.submit(Double(-1))
+        assert await commits.submit(Double(2)) == 4
+
+    assert run(scenario).transactions == [[1], [-1], [2]]

@@ -18,10 +18,10 @@ from app.errors import StoreFailed
 from app.service.record import Adaptation, Change
 from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
-from app.storage.encoding import VERSION
+from app.storage.encoding import VERSION, encode
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, LONG_BYTES, connect
-from app.storage.sqlite_tables import MIGRATIONS
+from app.storage.sqlite_tables import MIGRATIONS, MOST_UNCOUNTED
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
 
@@ -87,6 +87,32 @@ def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
         assert [(await store.usage(owner)).records for owner in ("ann", "bob")] == [2, 1]
 
     run(tmp_path, scenario)
+
+
+def test_usage_is_exact_between_the_writings_of_it(tmp_path: Path) -> None:
+    """Also where the last records, which it counts already, were removed, and after a restart."""
+    size, kept = len(encode(record(1))), set(range(1, MOST_UNCOUNTED + 10))
+
+    async def check(store: SqliteStore) -> None:
+        assert await store.usage("ann") == Usage(len(kept), size * len(kept))
+
+    async def fill(store: SqliteStore) -> None:
+        for number in sorted(kept):
+            await store.put(record(number), [], now=0)
+        await check(store)
+        for _ in range(3):
+            await store.delete("ann", id_of(last := max(kept)))
+            kept.remove(last)
+        await check(store)
+
+    async def one_more(store: SqliteStore) -> None:
+        await check(store)
+        kept.add(next_number := max(kept) + 1)
+        await store.put(record(next_number), [], now=0)
+        await check(store)
+
+    for scenario in (fill, one_more, one_more):
+        run(tmp_path, scenario)
 
 
 def traces(folder: Path, *patterns: bytes) -> list[bytes]:
@@ -301,12 +327,14 @@ def test_after_an_error_of_the_disk_it_goes_on(tmp_path: Path) -> None:
         await put_one(store)
         large = np.ones((50_000, 1), np.float32)
         with full_disk((tmp_path / f"{FILE}-wal").stat().st_size + 100_000):
-            answers = await asyncio.gather(
+            alone, *answers = await asyncio.gather(
+                store.put(record(6), [], now=0),  # done at once, before the others have come
                 store.put(record(2), [], now=0),
                 store.put(record(3, inputs=large), [], now=0),
                 store.put(record(4, owner="bob"), [], now=0),
                 return_exceptions=True,
             )
+            assert alone is None
             for answer in answers:
                 assert isinstance(answer, StoreFailed)
                 assert f"{tmp_path / FILE}: " in str(answer)
@@ -315,8 +343,8 @@ def test_after_an_error_of_the_disk_it_goes_on(tmp_path: Path) -> None:
             assert await store.usage("bob") == Usage(0, 0)
             await store.put(record(5), [], now=0)
         assert await store.put(record(3, inputs=large), [], now=0) is None
-        assert [int(each.id[:12], 16) for each in await store.page("ann", Filter(), 9, None, now=0)] == [5, 3, 1]
-        assert (await store.usage("ann")).records == 3
+        assert [int(each.id[:12], 16) for each in await store.page("ann", Filter(), 9, None, now=0)] == [6, 5, 3, 1]
+        assert (await store.usage("ann")).records == 4
 
     run(tmp_path, scenario)
 

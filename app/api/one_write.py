@@ -1,0 +1,50 @@
+"""uvicorn's HTTP protocol, whose responses leave in one write.
+
+uvicorn writes a response's head and body one after the other, and uvloop makes a system call of each at once, the first
+of which wakes the client up in vain: 25 us of the 45 that sending takes.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class OneWrite(HttpToolsProtocol):
+    """`uvicorn.run(..., http=OneWrite)` serves with it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is narrower
+        """A client has connected."""
+        super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it is as good as one
+
+
+class _Joining:
+    """A transport that holds the head of a response until its body comes, or the event loop turns."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it, behind what is held; a head is held itself."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is held, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)

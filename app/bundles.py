@@ -46,12 +46,31 @@ class Named:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+IMAGES = ("ink",)
+"""How an image can become an input (`Schema`)."""
+
+
 @dataclass(frozen=True)
 class Schema:
-    """The form of an example. features, targets: numbers in an input and in a target."""
+    """The form of an example.
+
+    features: numbers in an input
+    targets: numbers in a target; 0 where targets are labels
+    shape: of an input, as people write it; empty where it is a row of numbers
+    image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
+        average, 0 where it is white as paper or transparent, 1 where it is black as ink
+    """
 
     features: int
     targets: int
+    shape: tuple[int, ...] = ()
+    image: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether its parts fit each other."""
+        shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
+        return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,8 @@ class Manifest:
         """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
         others = ("evaluation", "training", "calibration")
         serving = {key: value for key, value in asdict(self).items() if key not in others}
+        # what is empty was not there in older bundles, whose digests stay
+        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "")}
         return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
 
 
@@ -175,6 +196,8 @@ def _read_manifest(file: Path) -> Manifest:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
         contents.setdefault("calibration", asdict(Calibration()))  # bundles from before there was one
+        if isinstance(contents.get("schema"), dict):
+            contents["schema"] = {"shape": (), "image": ""} | contents["schema"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(
@@ -229,6 +252,10 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         manifest.schema.targets,
     ):
         raise BundleError(file, f"kind and schema do not fit the family {manifest.family.name!r}")
+    if not manifest.schema.fits:
+        raise BundleError(
+            file, f"shape and image do not fit {manifest.schema.features} features or each other at schema"
+        )
     bounds = manifest.inner_loop
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")

@@ -84,8 +84,8 @@ class Trust:
     def _between(self, shots: int | float) -> tuple[int, int, float]:
         """The places of the known numbers around `shots`, and how far it is from the first to the second."""
         at = bisect_left(self.shots, shots)
-        if at == 0 or at == len(self.shots):
-            nearest = min(at, len(self.shots) - 1)
+        nearest = min(at, len(self.shots) - 1)
+        if at in (0, len(self.shots)) or self.shots[nearest] == shots:
             return nearest, nearest, 0.0
         low, high = self.shots[at - 1], self.shots[at]
         return at - 1, at, log(shots / low) / log(high / low)
@@ -101,7 +101,7 @@ class Trust:
 
 def _geometric(one: float, two: float, part: float) -> float:
     """So far on the way from one width to another, by their logarithms where there are any."""
-    if one <= 0 or two <= 0:
+    if part == 0 or min(one, two) <= 0:
         return (1 - part) * one + part * two
     return exp((1 - part) * log(one) + part * log(two))
 

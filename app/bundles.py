@@ -32,6 +32,7 @@ from app.learn.likeness import Calibration
 from app.learn.losses import LOSSES
 from app.learn.networks import NETWORKS, build
 from app.learn.rules import Params
+from app.learn.trust import Trust
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -95,6 +96,7 @@ class Manifest:
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how it was made: recipe, seed, versions
     calibration: what support sets of training tasks look like (`app.training.calibration`)
+    trust: how far an answer can be trusted (`app.training.trust`)
     """
 
     family: Named
@@ -108,12 +110,13 @@ class Manifest:
     evaluation: Mapping[str, Any]
     training: Mapping[str, Any]
     calibration: Calibration = field(default_factory=Calibration)
+    trust: Trust = field(default_factory=Trust)
     format: int = FORMAT
 
     @cached_property
     def digest(self) -> str:
         """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
-        others = ("evaluation", "training", "calibration")
+        others = ("evaluation", "training", "calibration", "trust")
         serving = {key: value for key, value in asdict(self).items() if key not in others}
         # what is empty was not there in older bundles, whose digests stay
         serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "")}
@@ -195,7 +198,9 @@ def _read_manifest(file: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
-        contents.setdefault("calibration", asdict(Calibration()))  # bundles from before there was one
+        # bundles from before there were these
+        contents.setdefault("calibration", asdict(Calibration()))
+        contents.setdefault("trust", asdict(Trust()))
         if isinstance(contents.get("schema"), dict):
             contents["schema"] = {"shape": (), "image": ""} | contents["schema"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
@@ -261,6 +266,8 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         raise BundleError(file, "a default is outside its bound at inner_loop")
     if not manifest.calibration.fits(family.features):
         raise BundleError(file, f"the lists do not fit {family.features} features or each other at calibration")
+    if not manifest.trust.fits(family.targets):
+        raise BundleError(file, f"the lists do not fit {family.targets} targets or each other at trust")
     try:
         outputs = network(torch.empty(2, family.features, device="meta"))
     except RuntimeError as error:

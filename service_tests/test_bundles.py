@@ -18,8 +18,11 @@ from app.errors import BundleError
 
 @pytest.fixture
 def folder(models_dir: Path, tmp_path: Path) -> Path:
-    """A good bundle to break."""
-    return Path(shutil.copytree(models_dir / "sinusoid", tmp_path / "models" / "sinusoid"))
+    """A good bundle to break, with all fields."""
+    folder = Path(shutil.copytree(models_dir / "sinusoid", tmp_path / "models" / "sinusoid"))
+    bundle = load(folder)
+    write(folder, bundle.manifest, bundle.meta)
+    return folder
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -162,6 +165,8 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
+        (lambda c: c["trust"].update(seed=1), "the lists do not fit 1 targets or each other at trust"),
+        (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
@@ -201,9 +206,10 @@ def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
 
 def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:
     before = load(folder).manifest.digest
-    edit(folder, lambda contents: contents.pop("calibration"))
+    for part in ("calibration", "trust"):
+        edit(folder, lambda contents: contents.pop(part, None))  # noqa: B023 (called at once)
     manifest = load(folder).manifest
-    assert manifest.calibration.tasks == 0
+    assert manifest.calibration.tasks == manifest.trust.tasks == 0
     assert manifest.digest == before
 
 

@@ -14,7 +14,8 @@ from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
 from app.learn.rules import Params
 from app.learn.trees import leaves
-from app.service.task import Task, column, pad, real_rows
+from app.service.kinds import KINDS
+from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -66,18 +67,24 @@ MOST_UNROLLED = 8
 
 
 class Model:
-    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them."""
+    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them.
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    Where targets are labels, it serves tasks of up to `ways` classes, and `of` gives the one for any other number.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
         self.bundle = bundle
         self.device = device
+        self.ways = ways if KINDS[bundle.manifest.kind].labels else None
+        """The width of the class axis; None where targets are numbers."""
+        self._others: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self._eager, self._unpack = self._inner_loop()
         self.untouched = self._eager.init(self.meta)
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        single = alone(bundle.inner_loop(backward))
+        single = alone(bundle.inner_loop(backward, self.ways))
         self._alone, _ = packed(single, single.init(self.meta))
         self._unrolled: Unrolled | None = None
         self.compiling = False
@@ -85,7 +92,7 @@ class Model:
 
     def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
         """An inner loop over tasks for one thread, and what unpacks the states of one."""
-        inner = batched(self.bundle.inner_loop())
+        inner = batched(self.bundle.inner_loop(ways=self.ways))
         return packed(inner, inner.init(self.meta))
 
     def _adapt(
@@ -100,6 +107,23 @@ class Model:
     def _serving(self, tasks: int) -> InnerLoop[torch.Tensor]:
         """What serves so many tasks."""
         return self._alone if tasks == 1 else self.inner
+
+    def of(self, task: Task | None) -> "Model":
+        """The one for as many classes as a task has: made when it is first asked for, and kept as long as this one."""
+        if self.ways is None or task is None:
+            return self
+        ways = ways_of(len(task.classes))
+        if ways == self.ways:
+            return self
+        if ways not in self._others:
+            other = self._others[ways] = Model(self.bundle, self.device, ways)
+            other.meta = self.meta  # one copy on the device is enough
+        return self._others[ways]
+
+    @property
+    def views(self) -> Sequence["Model"]:
+        """This one, and those that `of` has made."""
+        return [self, *self._others.values()]
 
     @property
     def _least(self) -> int:
@@ -132,7 +156,8 @@ class Model:
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
         least = self._least  # once: `compile` may change it meanwhile
-        inputs, targets = pad([task.inputs for task in tasks], least), pad([task.targets for task in tasks], least)
+        inputs = pad([task.inputs for task in tasks], least)
+        targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], least)
         mask = real_rows([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))
@@ -180,8 +205,11 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Where
+        targets are labels it does nothing: each number of ways would have to be compiled.
         """
+        if self.ways is not None:
+            return
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread
         options = _options(self.device)

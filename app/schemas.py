@@ -189,7 +189,9 @@ class SupportView(Answer):
     revision: int
     examples: list[int]
     inputs: Array
-    targets: Annotated[Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})]
+    targets: Annotated[
+        Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})
+    ]
 
 
 class Step(Answer):
@@ -213,8 +215,8 @@ class PredictResponse(Answer):
         Annotated[
             Any,
             Meta(
-                description="By query: whether it is unlike anything in the support set, its label but the nearest guess; "
-                "left out where the bundle cannot tell",
+                description="By query: whether it is unlike anything in the support set, and its label a guess; left "
+                "out where the bundle cannot tell",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]
@@ -222,6 +224,10 @@ class PredictResponse(Answer):
     ) = UNSET
     lower: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
     upper: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
+    std: (
+        Annotated[Array, Meta(description="[query][target]: the algorithm's own standard deviation, if it has one")]
+        | UnsetType
+    ) = UNSET
     adaptation_id: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     losses: Losses | UnsetType = UNSET
@@ -246,10 +252,11 @@ class ModelSummary(Answer):
     kind: str
     algorithm: str
     features: int
-    targets: Annotated[int, Meta(description="Numbers in a target; 0 where targets are labels")]
+    targets: Annotated[int, Meta(description="Numbers in a target, or classes of a training task")]
     inner_loop: InnerLoopBounds
     compiled: bool
     shape: Annotated[list[int], Meta(description="Of an input, where it need not be flat")] | UnsetType = UNSET
+    most_classes: Annotated[int, Meta(description="Where it cannot tell any number apart")] | UnsetType = UNSET
     image: Annotated[str, Meta(description="How a PNG becomes an input, where it can")] | UnsetType = UNSET
     intervals: (
         Annotated[list[float], Meta(description="The least and the largest `interval` that can be asked")] | UnsetType

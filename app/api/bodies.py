@@ -15,12 +15,12 @@ from app.api.caller import Client
 from app.api.codec import JSON, MSGPACK, NDJSON, Codec, inputs, labels, numbers
 from app.api.state import ServerState
 from app.errors import BodyTooLarge, Invalid, UnsupportedMedia
-from app.service.adaptations import Question, Wanted, settings
+from app.service.adaptations import Question, Wanted, check_classes, settings
 from app.service.assessment import Method
 from app.service.kinds import KINDS
 from app.service.model import Model
 from app.service.record import Asked
-from app.service.task import Task
+from app.service.task import Task, classes_of
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
@@ -141,18 +141,23 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
         raise Invalid(f"{counts[0]} inputs but {counts[1]} targets", place.rstrip("."))
     if counts[0] > server.limits.support:
         raise Invalid(f"at most {server.limits.support} examples, got {counts[0]}", place.rstrip("."))
-    targets = f"{place}targets"
-    return (
-        inputs(support.inputs, manifest.schema, f"{place}inputs"),
-        labels(support.targets, targets)
-        if KINDS[manifest.kind].labels
-        else numbers(support.targets, manifest.schema.targets, targets),
-    )
+    at = f"{place}targets"
+    if KINDS[manifest.kind].labels:
+        targets = labels(support.targets, at)
+        check_classes(classes_of(targets), model, at)
+    else:
+        targets = numbers(support.targets, manifest.schema.targets, at)
+    return inputs(support.inputs, manifest.schema, f"{place}inputs"), targets
 
 
 def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:
     """The settings of a request, inside the bundle's bounds. Raises Invalid."""
-    bounds = model.bundle.manifest.inner_loop
+    bounds, algorithm = model.bundle.manifest.inner_loop, model.bundle.algorithm
+    if algorithm.closed_form and steps not in (UNSET, bounds.steps):
+        raise Invalid(f"{model.bundle.name} is solved in one step, got {steps}: leave steps out", "steps")
+    if learning_rate is not UNSET and (algorithm.closed_form or algorithm.learned_rate):
+        what = "is solved in closed form" if algorithm.closed_form else "has learned its rates"
+        raise Invalid(f"{model.bundle.name} {what}, and takes no rate: leave learning_rate out", "learning_rate")
     if steps is not UNSET and steps > bounds.max_steps:
         raise Invalid(f"{model.bundle.name} takes 0 to {bounds.max_steps} steps, got {steps}", "steps")
     if learning_rate is not UNSET and learning_rate > bounds.max_learning_rate:

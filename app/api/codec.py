@@ -162,7 +162,7 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
         return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
     for form in ((schema.features,), schema.shape):
         if form and (exact := _even([row], form)) is not None:
-            return exact[0]
+            return exact.reshape(-1)
     if not schema.shape:
         nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
         if nested is not None:

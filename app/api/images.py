@@ -41,17 +41,19 @@ def ink(data: bytes, shape: tuple[int, int], place: str) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # pillow's, for PNGs that are damaged
         raise Invalid(f"the PNG is damaged: {error}", place) from error
     pixel = max(rows / shape[0], columns / shape[1])
-    shrunk = _shares(shape[0], rows, pixel) @ dark @ _shares(shape[1], columns, pixel).T
+    shrunk: np.ndarray = _shares(shape[0], rows, pixel) @ dark @ _shares(shape[1], columns, pixel).T
     return shrunk.reshape(-1)
 
 
 def _ink(image: Image.Image) -> np.ndarray:
     """How dark and opaque each pixel is, float32 [row, column] in [0, 1]."""
+    light, opaque = np.float32(0), np.float32(1)
     if image.mode.startswith("I"):  # 16 bits of gray
-        return 1 - np.asarray(image, np.float32) / 65535
-    if not image.has_transparency_data:
-        return 1 - np.asarray(image.convert("L"), np.float32) / 255
-    light, opaque = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), np.float32), -1, 0) / 255
+        light = np.asarray(image, np.float32) / 65535
+    elif image.has_transparency_data:
+        light, opaque = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), np.float32), -1, 0) / 255
+    else:
+        light = np.asarray(image.convert("L"), np.float32) / 255
     return (1 - light) * opaque
 
 
@@ -60,7 +62,8 @@ def _shares(out: int, of: int, pixel: float) -> np.ndarray:
     edges = np.arange(out + 1) * pixel - (out * pixel - of) / 2
     starts = np.arange(of)
     common = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return (np.maximum(common, 0) / pixel).astype(np.float32)
+    shares: np.ndarray = (np.maximum(common, 0) / pixel).astype(np.float32)
+    return shares
 
 
 IMAGES: Mapping[str, Callable[[bytes, tuple[int, int], str], np.ndarray]] = {"ink": ink}

@@ -104,6 +104,7 @@ def predicted(answer: Answer) -> schemas.PredictResponse:
         unlike=UNSET if predicted.unlike is None else predicted.unlike,
         lower=UNSET if predicted.lower is None else predicted.lower,
         upper=UNSET if predicted.upper is None else predicted.upper,
+        std=UNSET if predicted.std is None else predicted.std,
     )
 
 
@@ -136,6 +137,7 @@ def _common(model: Model) -> dict[str, Any]:
         "features": manifest.schema.features,
         "targets": manifest.schema.targets,
         "shape": list(manifest.schema.shape) or UNSET,
+        "most_classes": model.most_classes or UNSET,
         "image": manifest.schema.image or UNSET,
         "intervals": [trust.levels[0], trust.levels[-1]] if trust.knows_intervals else UNSET,
         "inner_loop": schemas.InnerLoopBounds(**asdict(manifest.inner_loop)),

@@ -210,7 +210,7 @@ class Adaptations:
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = question.model.bundle.manifest
         predicted = KINDS[manifest.kind].answer(predictions, task, manifest.trust, question.interval)
-        return Answer(question, predicted, result.adapted)
+        return Answer(question, predicted._replace(std=result.spread), result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
@@ -266,7 +266,9 @@ class Adaptations:
             if old.support_size + len(inputs) > self._policy.support:
                 most = f"at most {self._policy.support} examples, got {len(inputs)} besides {old.support_size}"
                 raise Invalid(most, "inputs")
-            return extended(old, inputs, targets)
+            new = extended(old, inputs, targets)
+            check_classes(new.labels, self.model_of(old), "targets")
+            return new
 
         request = None if key is None else request_of(key, Change.extended, inputs, targets)
         return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
@@ -452,12 +454,21 @@ def settings(asked: Asked, model: Model) -> tuple[int, float]:
     )
 
 
+def check_classes(classes: Sequence[str], model: Model, place: str) -> None:
+    """Raises Invalid where these are more than a model tells apart."""
+    if model.most_classes is not None and len(classes) > model.most_classes:
+        most = f"{model.bundle.name} tells {model.most_classes} classes apart at most"
+        raise Invalid(f"{most}, got {len(classes)}: leave some out", place)
+
+
 def _fits(model: Model, adaptation: Adaptation) -> bool:
     """Whether a model takes the examples of an adaptation that was made with another one."""
     manifest, stage = model.bundle.manifest, adaptation.stages[0]
-    targets = 0 if adaptation.labels else stage.targets.shape[1]
-    form = (adaptation.kind, stage.inputs.shape[1], targets)
-    return form == (manifest.kind, manifest.schema.features, manifest.schema.targets)
+    if (adaptation.kind, stage.inputs.shape[1]) != (manifest.kind, manifest.schema.features):
+        return False
+    if (classes := len(adaptation.labels)) > 0:
+        return model.most_classes is None or classes <= model.most_classes
+    return stage.targets.shape[1:] == (manifest.schema.targets,)
 
 
 def _names(wanted: Wanted) -> list[Name]:

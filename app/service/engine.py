@@ -3,13 +3,14 @@
 One thread at a time runs it. It knows no HTTP, no store and no clock.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 
 from app.learn.adapted import Adapted
 from app.learn.inner import stack
@@ -63,11 +64,13 @@ class Result(NamedTuple):
     predictions: float32 [query, target], where targets are labels the logits [query, class]; None where none were asked
         for, or where `adapted` is not usable
     weights: the parameters by name, where they were asked for
+    spread: the standard deviation of each prediction, where the algorithm knows it
     """
 
     adapted: Adapted | None
     predictions: np.ndarray | None
     weights: dict[str, np.ndarray] | None
+    spread: np.ndarray | None = None
 
 
 class _Held:
@@ -143,9 +146,10 @@ class Engine:
 
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         adapted = self._derive(model, fast, {job.key: job.task for job in jobs if not fast.touch(job.key)})
-        predictions = self._predict(model, fast, jobs)
+        predictions = self._predict(model, fast, jobs, model.predict)
+        spread = self._predict(model, fast, jobs, model.spread) if model.knows_spread else {}
         results = [
-            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
+            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job), spread.get(index))
             for index, job in enumerate(jobs)
         ]
         for job in jobs:
@@ -169,14 +173,20 @@ class Engine:
             adapted |= zip(keys, outcomes, strict=True)
         return adapted
 
-    def _predict(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> dict[int, np.ndarray]:
+    def _predict(
+        self,
+        model: Model,
+        fast: FastWeights,
+        jobs: Sequence[Job],
+        answer: Callable[[torch.Tensor, Sequence[np.ndarray]], list[np.ndarray]],
+    ) -> dict[int, np.ndarray]:
         """Answer the jobs that have queries and fast weights, by their index in `jobs`."""
         asked = [(index, job.key, job.queries) for index, job in enumerate(jobs) if job.queries is not None]
         asked = [item for item in asked if item[1] in fast]
         predictions: dict[int, np.ndarray] = {}
         for batch in fused([len(queries) for _, _, queries in asked]):
             indices, keys, queries = zip(*(asked[at] for at in batch), strict=True)
-            predictions |= zip(indices, model.predict(fast.gather(keys), queries), strict=True)
+            predictions |= zip(indices, answer(fast.gather(keys), queries), strict=True)
         if model.ways is not None:  # classes that only pad the batch are nobody's
             tasks = {index: jobs[index].task for index in predictions}
             predictions = {index: predictions[index][:, : len(task.classes)] for index, task in tasks.items() if task}

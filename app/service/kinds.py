@@ -18,6 +18,7 @@ class Predicted(NamedTuple):
     probabilities: float32 [query, label]
     unlike: whether each query is unlike anything in the support set
     lower, upper: float32 [query, target], the interval that was asked for
+    std: float32 [query, target], the standard deviation of each prediction, where the algorithm knows it
     """
 
     predictions: np.ndarray | Sequence[str]
@@ -26,10 +27,11 @@ class Predicted(NamedTuple):
     unlike: Sequence[bool] | None = None
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+    std: np.ndarray | None = None
 
 
 Answering = Callable[[np.ndarray, Task | None, Trust, float | None], Predicted]
-"""(outputs [query, target or class], the task adapted to, what is known of trust, the interval's share) -> the answer"""
+"""(outputs [query, target or class], the task adapted to, what is known of trust, the share to hold) -> the answer"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """The softmax of `logits / temperature` over the last axis, as float32."""
     scaled = logits.astype(np.float64) / temperature
     likely = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return (likely / likely.sum(-1, keepdims=True)).astype(np.float32)
+    shares: np.ndarray = (likely / likely.sum(-1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 KINDS: Mapping[str, Kind] = {

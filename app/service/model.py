@@ -74,9 +74,13 @@ class Model:
     """
 
     def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
+        manifest = bundle.manifest
+        labels = KINDS[manifest.kind].labels
         self.bundle = bundle
         self.device = device
-        self.ways = ways if KINDS[bundle.manifest.kind].labels else None
+        self.most_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
+        """Where targets are labels and the network has an output for each; None for any number."""
+        self.ways = (self.most_classes or ways) if labels else None
         """The width of the class axis; None where targets are numbers."""
         self._others: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
@@ -111,7 +115,7 @@ class Model:
 
     def of(self, task: Task | None) -> "Model":
         """The one for as many classes as a task has: made when it is first asked for, and kept as long as this one."""
-        if self.ways is None or task is None:
+        if self.ways is None or self.most_classes is not None or task is None:
             return self
         ways = ways_of(len(task.classes))
         if ways == self.ways:
@@ -193,12 +197,32 @@ class Model:
 
         Raises ValueError where there are fewer states than queries.
         """
+        return self._answer(lambda inner: inner.apply, states, queries)
+
+    @property
+    def knows_spread(self) -> bool:
+        """Whether `spread` can be asked."""
+        return self._eager.variance is not None
+
+    @torch.no_grad()
+    def spread(self, states: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The standard deviation of what `predict` answers; arguments and shapes are the same."""
+        return [np.sqrt(each) for each in self._answer(lambda inner: inner.variance, states, queries)]
+
+    def _answer(
+        self,
+        function: Callable[[InnerLoop[torch.Tensor]], Callable[..., torch.Tensor] | None],
+        states: torch.Tensor,
+        queries: Sequence[np.ndarray],
+    ) -> list[np.ndarray]:
+        """A function of the inner loop that serves, of each of the states and its queries."""
         inputs = pad(queries, self._least)
         if len(states) < len(queries):  # compiled code does not look
             raise ValueError(f"{len(queries)} states expected")
         states = states[: len(queries)] if len(queries) == len(inputs) else states[:1].expand(len(inputs), -1)
-        inner = self._serving(len(inputs))
-        outputs = inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
+        answer = function(self._serving(len(inputs)))
+        assert answer is not None, "only what the inner loop knows is asked"
+        outputs = answer(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
     @torch.no_grad()

@@ -179,10 +179,10 @@ def undone(adaptation: Adaptation) -> Adaptation:
 
 
 def bytes_of(content: np.ndarray) -> bytes:
-    """Inputs or targets as bytes to recognise them by; no two are alike. Labels are objects, whose bytes say nothing."""
-    return repr(content.shape).encode() + (
-        repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
-    )
+    """Inputs or targets as bytes to recognise them by: no two are alike."""
+    # labels are objects, whose own bytes are addresses
+    numbers = repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
+    return repr(content.shape).encode() + numbers
 
 
 def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:

@@ -41,7 +41,8 @@ class Task:
 
     def one_hot(self, ways: int) -> np.ndarray:
         """The classes of the examples, float32 [shot, way], 1 for its own and 0 for others."""
-        return np.eye(ways, dtype=np.float32)[self.indices]
+        hot: np.ndarray = np.eye(ways, dtype=np.float32)[self.indices]
+        return hot
 
 
 def classes_of(targets: np.ndarray) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ class Blobs:
     """A class is a point drawn from N(0, spread^2 I), its examples are that point and noise from N(0, I)."""
 
     features: int = 2
+    targets: int = 5
     spread: float = 5.0
     kind = "classification"
-    targets = 1
 
     @property
     def network(self) -> NetworkSpec:
@@ -29,10 +29,10 @@ class Blobs:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw the points of the classes (2 where no number is said), and examples around each."""
+        """Draw the points of the classes, and examples around each."""
 
         def normal(each: int) -> torch.Tensor:
-            shape = (tasks, ways or 2, each, self.features)
+            shape = (tasks, ways or self.targets, each, self.features)
             return torch.randn(shape, generator=generator, device=generator.device)
 
         return in_turn(self.spread * normal(1) + normal(examples))

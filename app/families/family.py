@@ -51,7 +51,7 @@ class Family(Protocol):
 
     @property
     def targets(self) -> int:
-        """Numbers in a target; 1 where it is the label of a class, of which a task may have any number."""
+        """Numbers in a target; of a classification, the ways of a task where nobody says how many."""
 
     @property
     def network(self) -> NetworkSpec:
@@ -67,7 +67,7 @@ class Family(Protocol):
     ) -> Samples:
         """Draw `tasks` tasks and `examples` examples of each, on the generator's device.
 
-        ways: classes of each task, with `examples` of each class; None, and without meaning, where the kind is another
+        ways: of a classification, the classes of each task, with `examples` of each class; `targets` where it is None
         split: of which tasks; all the same where a family has fresh ones without end
 
         Raises DataError where the data set is not there, or does not have as many classes or examples.

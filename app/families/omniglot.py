@@ -15,7 +15,6 @@ from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.shapes import Float
 
 TURNS = 4
-USUAL_WAYS = 5
 SHUFFLE_SEED = 0
 
 
@@ -37,7 +36,7 @@ class Omniglot:
     data: Path | None = field(default=None, repr=False, compare=False)
     kind = "classification"
     features = SIDE * SIDE
-    targets = 1
+    targets = 5
 
     def __post_init__(self) -> None:
         if self.cut not in ("alphabets", "random"):
@@ -46,7 +45,7 @@ class Omniglot:
     @property
     def network(self) -> NetworkSpec:
         """The usual four convolutions of 64 filters; their 64 last numbers are the embedding."""
-        return NetworkSpec("conv", {"outputs": 64, "side": SIDE})
+        return NetworkSpec("conv4", {"side": SIDE})
 
     def sample(
         self,
@@ -56,8 +55,8 @@ class Omniglot:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw characters (5 where no number is said) and drawings of each, every one by another person."""
-        images, ways = self._characters[split], ways or USUAL_WAYS
+        """Draw characters and drawings of each, every one by another person."""
+        images, ways = self._characters[split], ways or self.targets
         turns = TURNS if split == "training" else 1
         if ways > turns * len(images) or examples > PEOPLE:
             raise DataError(

@@ -2,14 +2,16 @@
 
 import torch
 from torch import Tensor
+from torch.func import grad_and_value
 
 from app.bundles import Named
+from app.errors import TrainingError
 from app.families.family import Family, Split
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, batched
-from app.learn.losses import LOSSES, Loss
-from app.learn.networks import build, initialize
+from app.learn.losses import LOSSES, ONE_HOT, Loss
+from app.learn.networks import build, initialize, width
 from app.learn.outer import Schedule, Tasks
 from app.learn.rules import Params
 from app.training.recipes.recipe import Recipe
@@ -55,12 +57,22 @@ class Run:
         self.family = make(recipe.family, recipe.family_options)
         self.network = Named(self.family.network.name, self.family.network.options)
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
+        if self.family.kind not in self.algorithm.kinds:
+            kinds = " and ".join(sorted(self.algorithm.kinds))
+            raise TrainingError(
+                f"{recipe.algorithm} is for {kinds}, and {recipe.family} is of the kind {self.family.kind}"
+            )
         self.loss: Loss = LOSSES[self.family.kind]
         form = build(self.network.name, self.network.options)
-        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss)
+        sizes = self.family.targets, width(form, self.family.features)
+        ways = self.family.targets if self.family.kind in ONE_HOT else None
+        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss, grad_and_value, ways, *sizes)
+        self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
+        """The least and the most inner steps of a task."""
 
         self.step = 0
-        fresh = initialize(self.network.name, self.network.options, recipe.seed)
+        params = initialize(self.network.name, self.network.options, recipe.seed)
+        fresh = self.algorithm.initial(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
         self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
         outer = self.algorithm.outer
         self.optimizer = outer.optimizer(self.meta.values(), recipe.outer_rate or outer.rate)
@@ -77,7 +89,7 @@ class Run:
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
         tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
-        least, most = recipe.inner_steps
+        least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         with torch.no_grad():
             direction, loss = self._direction(self.meta, tasks, steps)
@@ -89,5 +101,5 @@ class Run:
 
     def _find_direction(self, meta: Params, tasks: Tasks, steps: Tensor) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
-        schedule = Schedule(rate, steps, longest=self.recipe.inner_steps[1])
+        schedule = Schedule(rate, steps, longest=self.inner_steps[1])
         return self.algorithm.outer.direction(batched(self.inner), self.loss, meta, tasks, schedule)

@@ -3,12 +3,14 @@ import dataclasses
 import pytest
 import torch
 
+from app.errors import TrainingError
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
 
 CPU = torch.device("cpu")
+FOR_REGRESSION = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds)
 
 
 def test_each_task_draws_its_own_shots() -> None:
@@ -34,7 +36,7 @@ def test_each_task_draws_its_own_ways_and_shots_of_each() -> None:
     assert set(queries.unique().tolist()) == {0, 2}
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_the_seed_decides(algorithm: str) -> None:
     recipe = Recipe("sinusoid", algorithm=algorithm, inner_steps=(1, 2), tasks=4)
     one, two, other = (Run(dataclasses.replace(recipe, seed=seed), CPU, compiled=False) for seed in (0, 0, 1))
@@ -42,7 +44,7 @@ def test_the_seed_decides(algorithm: str) -> None:
     assert all(torch.equal(value, two.meta[name]) for name, value in one.meta.items())
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_training_lowers_the_loss(algorithm: str) -> None:
     """The linear family: from a start far off, every algorithm finds the way to where its tasks are."""
     run = Run(
@@ -56,6 +58,11 @@ def test_training_lowers_the_loss(algorithm: str) -> None:
 
 
 OUTER_RATE = {"maml": 0.05, "fomaml": 0.05, "reptile": 0.5, "averaging": None}
+
+
+def test_an_algorithm_of_another_kind_is_refused() -> None:
+    with pytest.raises(TrainingError, match="protonet is for classification, and sinusoid is of the kind regression"):
+        Run(Recipe("sinusoid", algorithm="protonet"), CPU, compiled=False)
 
 
 @pytest.mark.compiled

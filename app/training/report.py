@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 
@@ -27,10 +28,11 @@ TRUTH, BEFORE, AFTER, SUPPORT = "#9aa0a6", "#d9822b", "#1f77b4", "#111111"
 BY_SHOTS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b")
 
 
-def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
+def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest:
     """Evaluate the run's initialization and write its bundle into `folder`.
 
     command: what makes the same bundle again, for its card
+    machine: the name of what trained it, for the note of what it cost
     """
     recipe = run.recipe
     held_out = {shots: evaluation_tasks(run.family, shots, run.device) for shots in recipe.evaluation_shots}
@@ -65,6 +67,8 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
             "recipe": asdict(recipe),
             "command": command,
             "outer_steps": run.step,
+            "validation": None if run.best is None else {"error": run.best.error, "outer_step": run.best.step},
+            "cost": cost(run, machine),
             "device": run.device.type,
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
@@ -74,6 +78,16 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
     replace(folder / PLOT, svg([before_after(run, held_out), by_steps(evaluated)]).encode())
     replace(folder / "CARD.md", card(folder.name, manifest, evaluated).encode())
     return manifest
+
+
+def cost(run: Run, machine: str) -> dict[str, Any]:
+    """What training cost: tasks seen are counted again each time that one is drawn."""
+    return {
+        "seconds": round(run.seconds, 1),
+        "machine": machine,
+        "processes": run.processes.count,
+        "tasks": run.step * run.recipe.tasks,
+    }
 
 
 def largest_steps(curves: Mapping[int, Curve], default: int) -> int:
@@ -179,12 +193,24 @@ is the last, raised by a quarter at a time, at which the default number of steps
 ## How it was made
 
 `{manifest.training["command"]}` makes it again ({versions}, on {manifest.training["device"]}; the same versions on the
-same kind of machine give the same bytes), by this recipe:
+same kind of machine give the same weights). {cost_text(manifest.training)} The recipe:
 
 | | |
 |---|---|
 {settings}
 """
+
+
+def cost_text(training: Mapping[str, Any]) -> str:
+    """What training cost and which of its meta-parameters these are, in sentences."""
+    cost, best = training["cost"], training["validation"]
+    count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
+    taken = "the last" if best is None else "those of the lowest error on validation tasks"
+    step = training["outer_steps"] if best is None else best["outer_step"]
+    return (
+        f"It took {cost['seconds']:,.0f} s in {count} on {cost['machine']} and {cost['tasks']:,} tasks. "
+        f"The meta-parameters are {taken}, after {step:,} of {training['outer_steps']:,} outer steps."
+    )
 
 
 def calibration_text(calibration: Calibration) -> str:

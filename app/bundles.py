@@ -26,11 +26,11 @@ from torch.func import grad_and_value
 
 from app.errors import BundleError
 from app.families.registry import families, make
-from app.learn.algorithms import ALGORITHMS
+from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
 from app.learn.likeness import Calibration
-from app.learn.losses import LOSSES
-from app.learn.networks import NETWORKS, build
+from app.learn.losses import LOSSES, ONE_HOT
+from app.learn.networks import build, find, width
 from app.learn.rules import Params
 from app.learn.trust import Trust
 
@@ -47,12 +47,31 @@ class Named:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+IMAGES = ("ink",)
+"""How an image can become an input (`Schema`)."""
+
+
 @dataclass(frozen=True)
 class Schema:
-    """The form of an example. features, targets: numbers in an input and in a target."""
+    """The form of an example.
+
+    features: numbers in an input
+    targets: numbers in a target; 0 where targets are labels
+    shape: of an input, as people write it; empty where it is a row of numbers
+    image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
+        average, 0 where it is white as paper or transparent, 1 where it is black as ink
+    """
 
     features: int
     targets: int
+    shape: tuple[int, ...] = ()
+    image: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether its parts fit each other."""
+        shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
+        return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,8 @@ class Manifest:
         """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
         others = ("evaluation", "training", "calibration", "trust")
         serving = {key: value for key, value in asdict(self).items() if key not in others}
+        # what is empty was not there in older bundles, whose digests stay
+        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "")}
         return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
 
 
@@ -110,13 +131,30 @@ class Bundle:
     manifest: Manifest
     meta: Params
 
-    def inner_loop(self, differentiate: Callable[..., Any] = grad_and_value) -> InnerLoop[State]:
+    def inner_loop(
+        self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
+    ) -> InnerLoop[State]:
         """Its inner loop, of one task, on a network of its own. differentiate: as for `gradient_descent`.
+
+        ways: the width of the class axis, where there are classes; that of its targets if none is given
 
         One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).
         """
+        kind, schema = self.manifest.kind, self.manifest.schema
         network = build(self.manifest.network.name, self.manifest.network.options)
-        return ALGORITHMS[self.manifest.algorithm].inner_loop(network, LOSSES[self.manifest.kind], differentiate)
+        return self.algorithm.inner_loop(
+            network,
+            LOSSES[kind],
+            differentiate,
+            ways=(ways or schema.targets) if kind in ONE_HOT else None,
+            targets=schema.targets,
+            width=width(network, schema.features),
+        )
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How it adapts."""
+        return ALGORITHMS[self.manifest.algorithm]
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> None:
@@ -177,9 +215,11 @@ def _read_manifest(file: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
-        # bundles from before there was one
+        # bundles from before there were these
         contents.setdefault("calibration", asdict(Calibration()))
         contents.setdefault("trust", asdict(Trust()))
+        if isinstance(contents.get("schema"), dict):
+            contents["schema"] = {"shape": (), "image": ""} | contents["schema"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(
@@ -220,13 +260,17 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
             raise BundleError(file, f"unknown {sort} {name!r}; known here: {', '.join(sorted(names))}")
 
     known("family", manifest.family.name, families())
-    known("network", manifest.network.name, NETWORKS)
     known("algorithm", manifest.algorithm, ALGORITHMS)
     known("kind", manifest.kind, LOSSES)
+    algorithm, bounds = ALGORITHMS[manifest.algorithm], manifest.inner_loop
+    try:
+        find(manifest.network.name)
+    except ValueError as error:
+        raise BundleError(file, str(error)) from error
     try:
         family = make(manifest.family.name, manifest.family.options)
         network = build(manifest.network.name, manifest.network.options)
-    except (ImportError, TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
     if (family.kind, family.features, family.targets) != (
         manifest.kind,
@@ -234,20 +278,29 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         manifest.schema.targets,
     ):
         raise BundleError(file, f"kind and schema do not fit the family {manifest.family.name!r}")
-    bounds = manifest.inner_loop
+    if not manifest.schema.fits:
+        raise BundleError(
+            file, f"shape and image do not fit {manifest.schema.features} features or each other at schema"
+        )
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")
+    if algorithm.closed_form and (bounds.steps, bounds.max_steps) != (1, 1):
+        raise BundleError(file, f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop")
+    if manifest.kind not in algorithm.kinds:
+        raise BundleError(file, f"{manifest.algorithm} is not for {manifest.kind}")
     if not manifest.calibration.fits(family.features):
         raise BundleError(file, f"the lists do not fit {family.features} features or each other at calibration")
     if not manifest.trust.fits(family.targets):
         raise BundleError(file, f"the lists do not fit {family.targets} targets or each other at trust")
     try:
-        outputs = network(torch.empty(2, family.features, device="meta"))
-    except RuntimeError as error:
-        raise BundleError(file, f"the network does not take {family.features} features: {error}") from error
-    if outputs.shape != (2, family.targets):
-        raise BundleError(file, f"the network gives {list(outputs.shape[1:])}, not {family.targets} targets")
-    return {name: value.shape for name, value in network.state_dict().items()}
+        outputs = width(network, family.features)
+        algorithm.check(network, family.targets, outputs)
+    except ValueError as error:
+        raise BundleError(file, str(error)) from error
+    start = algorithm.initial(
+        network, dict(network.state_dict()), family.targets, outputs, bounds.learning_rate, bounds.steps
+    )
+    return {name: value.shape for name, value in start.items()}
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:

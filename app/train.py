@@ -73,7 +73,7 @@ def train(
 def finish(run: Run, checkpoint: Path, bundle: Path, command: str, console: Console) -> None:
     """Write the bundle of the best meta-parameters; the checkpoint has served."""
     if run.best is not None:
-        console.print(f"best on validation tasks: {run.best.error:.4g} after {run.best.step} outer steps")
+        console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
     run.take_best()
     console.print(f"evaluating, and writing {bundle}")
     manifest = write_bundle(run, bundle, command, describe(run.device))
@@ -100,7 +100,7 @@ def advance(run: Run, checkpoint: Path, console: Console) -> None:
             loss = run.advance(next_stop(run) - run.step)
             scalars = {"loss/query_after_adapting": loss}
             if validation.due:
-                scalars["loss/validation"] = validation.validate()
+                scalars["score/validation"] = validation.validate()
             run.seconds += perf_counter() - started
             progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or 0.0)
             if log is not None:

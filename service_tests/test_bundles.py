@@ -160,6 +160,11 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["calibration"]["error"].__setitem__(2, None), "a float is expected at calibration.error[2]"),
         (lambda c: c["calibration"]["error"].pop(), "the lists do not fit 1 features or each other at calibration"),
         (lambda c: c["calibration"]["input_scale"].append(1.0), "the lists do not fit 1 features"),
+        (lambda c: c["schema"].update(shape=[1.0]), "a int is expected at schema.shape[0], got 1.0"),
+        (lambda c: c["schema"].update(shape=[1, 2]), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
         (lambda c: c["trust"].update(seed=1), "the lists do not fit 1 targets or each other at trust"),
         (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
     ],
@@ -178,6 +183,25 @@ def test_the_digest_is_of_what_answers_depend_on(folder: Path) -> None:
     assert load(folder).manifest.digest == before
     edit(folder, lambda contents: contents["inner_loop"].update(steps=4))
     assert load(folder).manifest.digest != before
+
+
+def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
+    def without_shapes(contents: dict[str, Any]) -> None:
+        contents["schema"] = {"features": 1, "targets": 1}
+
+    edit(folder, without_shapes)
+    contents = json.loads((folder / "bundle.json").read_text())
+    for part in ("evaluation", "training", "calibration", "trust"):
+        contents.pop(part, None)
+    manifest = load(folder).manifest
+    assert (manifest.schema.shape, manifest.schema.image) == ((), "")
+    assert manifest.digest == hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    write(folder, manifest, load(folder).meta)
+    assert load(folder).manifest == manifest
+    edit(folder, lambda contents: contents["schema"].update(shape=[1, 1], image="ink"))
+    shaped = load(folder).manifest
+    assert (shaped.schema.shape, shaped.schema.image) == ((1, 1), "ink")
+    assert shaped.digest != manifest.digest
 
 
 def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:

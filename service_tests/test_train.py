@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--option", "features=3", "--option", "targets=2"]
     settings = ["--set", "validate_every=50", "--set", "evaluation_shots=[5, 10]"]
     out = train(folder, "linear", "--name", "plane", "--outer-steps", "150", "--seed", "3", *options, *settings)
-    assert "best on validation tasks" in out
+    assert "best score on validation tasks" in out
     assert "evaluating, and writing" in out
     return folder
 
@@ -75,7 +75,7 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     card = (folder / "models/plane/CARD.md").read_text()
     assert "`innerloop train linear --name plane" in card
     assert "(before-after.svg)" in card
-    assert "lowest error on validation tasks" in card
+    assert "best score on validation tasks" in card
     assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -188,8 +189,8 @@ class Model:
         states, support, rate, active = self._example(tasks=7, shots=11)
         meta = self.meta
 
-        fast = InnerLoop(
-            init=eager.init,
+        fast = replace(
+            eager,
             step=_compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
             loss=_compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
             apply=_compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),

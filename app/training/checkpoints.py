@@ -22,7 +22,7 @@ def save_checkpoint(run: Run, path: Path) -> None:
     metadata = {"recipe": _recipe_json(run), "step": str(run.step), "seconds": str(run.seconds)}
     if run.best is not None:
         tensors |= {f"best/{name}": value for name, value in run.best.meta.items()}
-        metadata |= {"best_error": str(run.best.error), "best_step": str(run.best.step)}
+        metadata |= {"best_score": str(run.best.score), "best_step": str(run.best.step)}
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
 
@@ -52,7 +52,7 @@ def restore_checkpoint(run: Run, path: Path) -> None:
     run.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
     run.generator.set_state(tensors["generator"])
     run.step, run.seconds = int(metadata["step"]), float(metadata["seconds"])
-    run.best = Best(float(metadata["best_error"]), int(metadata["best_step"]), best) if best else None
+    run.best = Best(float(metadata["best_score"]), int(metadata["best_step"]), best) if best else None
 
 
 def _recipe_json(run: Run) -> str:

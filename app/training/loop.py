@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.func import grad_and_value
 
 from app.bundles import Named
+from app.errors import TrainingError
 from app.families.family import Family
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, batched
-from app.learn.losses import LOSSES, Loss
-from app.learn.networks import build, initialize
+from app.learn.losses import LOSSES, ONE_HOT, Loss
+from app.learn.metrics import SCORES
+from app.learn.networks import build, initialize, width
 from app.learn.outer import Schedule, Tasks
 from app.learn.rules import Params
 from app.training.processes import Processes
@@ -33,9 +36,9 @@ def draw_tasks(family: Family, tasks: int, shots: tuple[int, int], queries: int,
 
 @dataclass(frozen=True)
 class Best:
-    """The meta-parameters with the lowest error on validation tasks so far, and after which outer step that was."""
+    """The meta-parameters with the best score on validation tasks so far, and after which outer step that was."""
 
-    error: float
+    score: float
     step: int
     meta: Params
 
@@ -60,15 +63,27 @@ class Run:
         self.family = make(recipe.family, recipe.family_options)
         self.network = Named(self.family.network.name, self.family.network.options)
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
+        if self.family.kind not in self.algorithm.kinds:
+            kinds = " and ".join(sorted(self.algorithm.kinds))
+            raise TrainingError(
+                f"{recipe.algorithm} is for {kinds}, and {recipe.family} is of the kind {self.family.kind}"
+            )
         self.loss: Loss = LOSSES[self.family.kind]
         form = build(self.network.name, self.network.options)
-        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss)
+        sizes = self.family.targets, width(form, self.family.features)
+        ways = self.family.targets if self.family.kind in ONE_HOT else None
+        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss, grad_and_value, ways, *sizes)
+        self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
+        """The least and the most inner steps of a task."""
+        self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
+        """The default steps of the bundle."""
 
         self.step = 0
         self.seconds = 0.0
         """What it took so far, on the clock of who advances it."""
         self.best: Best | None = None
-        fresh = initialize(self.network.name, self.network.options, recipe.seed)
+        params = initialize(self.network.name, self.network.options, recipe.seed)
+        fresh = self.algorithm.initial(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
         self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
         outer = self.algorithm.outer
         self.outer_rate = recipe.outer_rate or outer.rate
@@ -89,10 +104,10 @@ class Run:
             return False
         return self.step - self.best.step >= recipe.patience * recipe.validate_every
 
-    def keep_if_best(self, error: float) -> None:
-        """Keep the meta-parameters if this error on validation tasks is the lowest so far."""
-        if self.best is None or error < self.best.error:
-            self.best = Best(error, self.step, {name: value.clone() for name, value in self.meta.items()})
+    def keep_if_best(self, score: float) -> None:
+        """Keep the meta-parameters if their score on validation tasks, as SCORES has it, is the best so far."""
+        if self.best is None or SCORES[self.family.kind].better(score, self.best.score):
+            self.best = Best(score, self.step, {name: value.clone() for name, value in self.meta.items()})
 
     def take_best(self) -> None:
         """Go back to the best meta-parameters, where validation has found some."""
@@ -110,7 +125,7 @@ class Run:
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
         tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
-        least, most = recipe.inner_steps
+        least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)
         with torch.no_grad():
@@ -125,7 +140,7 @@ class Run:
 
     def _find_direction(self, meta: Params, tasks: Tasks, steps: Tensor) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
-        schedule = Schedule(rate, steps, longest=self.recipe.inner_steps[1])
+        schedule = Schedule(rate, steps, longest=self.inner_steps[1])
         mixed = self.recipe.precision != "float32"
         # no cache: it would keep casts that belong to one level of vmap and grad for another
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):

@@ -47,7 +47,8 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest
             for shots, tasks in held_out.items()
         }
 
-    evaluated = curves(recipe.inner_rate, MOST_STEPS)
+    closed_form = run.algorithm.closed_form
+    evaluated = curves(recipe.inner_rate, 1 if closed_form else MOST_STEPS)
     manifest = Manifest(
         family=Named(recipe.family, recipe.family_options),
         network=run.network,
@@ -55,10 +56,10 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest
         kind=run.family.kind,
         schema=Schema(run.family.features, run.family.targets),
         inner_loop=Bounds(
-            steps=recipe.adapt_steps,
-            max_steps=largest_steps(evaluated, recipe.adapt_steps),
+            steps=run.adapt_steps,
+            max_steps=1 if closed_form else largest_steps(evaluated, run.adapt_steps),
             learning_rate=recipe.inner_rate,
-            max_learning_rate=largest_rate(recipe.inner_rate, lambda rate: curves(rate, recipe.adapt_steps)),
+            max_learning_rate=largest_rate(recipe.inner_rate, lambda rate: curves(rate, run.adapt_steps)),
         ),
         untouched_loss=untouched_loss,
         weights_sha256="",
@@ -67,7 +68,7 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest
             "recipe": asdict(recipe),
             "command": command,
             "outer_steps": run.step,
-            "validation": None if run.best is None else {"error": run.best.error, "outer_step": run.best.step},
+            "validation": None if run.best is None else {"score": run.best.score, "outer_step": run.best.step},
             "cost": cost(run, machine),
             "device": run.device.type,
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -120,8 +121,8 @@ def before_after(run: Run, held_out: Mapping[int, Tasks]) -> Plot:
     support, query = (type(part)(*(tensor[:1] for tensor in part)) for part in held_out[shots])
     inner = batched(run.inner)
     rate = torch.tensor([run.recipe.inner_rate], device=run.device)
-    steps = torch.tensor([run.recipe.adapt_steps], device=run.device)
-    adapted, _ = adapt(inner, run.meta, support, rate, steps, longest=run.recipe.adapt_steps)
+    steps = torch.tensor([run.adapt_steps], device=run.device)
+    adapted, _ = adapt(inner, run.meta, support, rate, steps, longest=run.adapt_steps)
     one_feature = run.family.features == 1
     x = (query.inputs if one_feature else query.targets)[0, :, 0]
     order = x.argsort()
@@ -132,7 +133,7 @@ def before_after(run: Run, held_out: Mapping[int, Tasks]) -> Plot:
     lines = [
         line("truth", query.targets, TRUTH),
         line("before", inner.apply(run.meta, stack(run.inner.init(run.meta), 1), query.inputs), BEFORE),
-        line(f"after {run.recipe.adapt_steps} steps", inner.apply(run.meta, adapted, query.inputs), AFTER),
+        line(f"after {run.adapt_steps} steps", inner.apply(run.meta, adapted, query.inputs), AFTER),
     ]
     if one_feature:
         points = support.inputs[0, :, 0].tolist(), support.targets[0, :, 0].tolist()
@@ -205,7 +206,7 @@ def cost_text(training: Mapping[str, Any]) -> str:
     """What training cost and which of its meta-parameters these are, in sentences."""
     cost, best = training["cost"], training["validation"]
     count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
-    taken = "the last" if best is None else "those of the lowest error on validation tasks"
+    taken = "the last" if best is None else "those of the best score on validation tasks"
     step = training["outer_steps"] if best is None else best["outer_step"]
     return (
         f"It took {cost['seconds']:,.0f} s in {count} on {cost['machine']} and {cost['tasks']:,} tasks. "

@@ -2,8 +2,10 @@
 
 import torch
 
+from app.learn.inner import adapt, batched
+from app.learn.metrics import SCORES
 from app.learn.outer import Tasks
-from app.training.evaluation import evaluation_tasks, task_scores
+from app.training.evaluation import evaluation_tasks
 from app.training.loop import Run
 
 SEED = 20190610
@@ -28,14 +30,18 @@ class Validation:
         return every is not None and (self._run.step % every == 0 or self._run.step == self._run.recipe.outer_steps)
 
     def validate(self) -> float:
-        """The mean query error after the bundle's default steps; the run keeps its meta-parameters if it is the lowest.
+        """The mean score after the bundle's default steps; the run keeps its meta-parameters if it is the best."""
+        mean = torch.cat([self._scores(tasks) for tasks in self._tasks]).double().mean().item()
+        score = self._run.processes.agree(mean, self._run.device)
+        self._run.keep_if_best(score)
+        return score
 
-        An error that is not finite is infinite.
-        """
-        run = self._run
-        rate, steps = run.recipe.inner_rate, run.recipe.adapt_steps
-        scores = [task_scores(run.inner, run.loss, run.meta, each, rate, steps)[1][-1] for each in self._tasks]
-        mean = torch.cat(scores).double().nan_to_num(nan=torch.inf).mean().item()
-        error = run.processes.agree(mean, run.device)
-        run.keep_if_best(error)
-        return error
+    @torch.no_grad()
+    def _scores(self, tasks: Tasks) -> torch.Tensor:
+        """Of each query of each task."""
+        run, inner = self._run, batched(self._run.inner)
+        rate = torch.full((len(tasks.support.mask),), run.recipe.inner_rate, device=run.device)
+        steps = torch.full_like(rate, run.adapt_steps, dtype=torch.int64)
+        states, _ = adapt(inner, run.meta, tasks.support, rate, steps, run.adapt_steps)
+        outputs = inner.apply(run.meta, states, tasks.query.inputs)
+        return SCORES[run.family.kind].of(outputs, tasks.query.targets)

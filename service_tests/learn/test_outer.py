@@ -126,10 +126,10 @@ def test_averaging_refuses_another_rate() -> None:
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_the_loss_is_the_mean_query_loss_after_adapting(name: str) -> None:
     problem = small(name)
-    _, loss = direction(name, problem, steps=2)
-    state, _ = adapt(problem.inner, problem.meta, tasks().support, *schedule(steps=2))
-    by_task = [
-        plain_loss(problem.network, {key: value[task] for key, value in state.fast.items()}, tasks().query, task)
-        for task in range(4)
-    ]
+    data = tasks(kind=problem.kind)
+    outer = ALGORITHMS[name].outer
+    _, loss = outer.direction(problem.inner, problem.loss, problem.meta, data, schedule(steps=2))
+    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=2))
+    outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
+    by_task = [problem.loss(outputs[task], data.query.targets[task], data.query.mask[task]) for task in range(4)]
     torch.testing.assert_close(loss, torch.stack(by_task).mean())

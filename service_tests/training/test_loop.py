@@ -3,11 +3,13 @@ import dataclasses
 import pytest
 import torch
 
+from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
 
 CPU = torch.device("cpu")
+FOR_REGRESSION = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds)
 
 
 def test_each_task_draws_its_own_shots() -> None:
@@ -19,7 +21,7 @@ def test_each_task_draws_its_own_shots() -> None:
     assert drawn.query.inputs.shape == (500, 7, 1)
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_the_seed_decides(algorithm: str) -> None:
     recipe = Recipe("sinusoid", algorithm=algorithm, inner_steps=(1, 2), tasks=4)
     one, two, other = (Run(dataclasses.replace(recipe, seed=seed), CPU, compiled=False) for seed in (0, 0, 1))
@@ -27,7 +29,7 @@ def test_the_seed_decides(algorithm: str) -> None:
     assert all(torch.equal(value, two.meta[name]) for name, value in one.meta.items())
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_training_lowers_the_loss(algorithm: str) -> None:
     """The linear family: from a start far off, every algorithm finds the way to where its tasks are."""
     run = Run(
@@ -41,6 +43,11 @@ def test_training_lowers_the_loss(algorithm: str) -> None:
 
 
 OUTER_RATE = {"maml": 0.05, "fomaml": 0.05, "reptile": 0.5, "averaging": None}
+
+
+def test_an_algorithm_of_another_kind_is_refused() -> None:
+    with pytest.raises(TrainingError, match="protonet is for classification, and sinusoid is of the kind regression"):
+        Run(Recipe("sinusoid", algorithm="protonet"), CPU, compiled=False)
 
 
 @pytest.mark.compiled
@@ -60,7 +67,7 @@ def test_the_rate_follows_its_schedule() -> None:
     assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_mixed_precision_is_close_and_keeps_float32(algorithm: str) -> None:
     recipe = Recipe("linear", algorithm=algorithm, inner_steps=(1, 2), inner_rate=0.1)
     mixed = Run(dataclasses.replace(recipe, precision="bfloat16"), CPU, compiled=False)
@@ -77,7 +84,7 @@ def test_patience_ends_with_too_many_validations_in_vain() -> None:
         ends.append(run.finished)
     assert ends == [False, False, False, False, True]
     assert run.best is not None
-    assert (run.best.error, run.best.step) == (2.0, 30)
+    assert (run.best.score, run.best.step) == (2.0, 30)
 
 
 def test_the_best_meta_parameters_can_be_taken_again() -> None:

@@ -33,7 +33,7 @@ class Recipe:
     adapt_steps: the default number of steps of the bundle
     evaluation_shots: support sizes that the bundle is evaluated at
     validate_every, validation_tasks: after so many outer steps so many validation tasks, always the same, of each of
-        those sizes are adapted to by the default steps; the bundle is that of the lowest error (None: the last)
+        those sizes are adapted to by the default steps; the bundle is that of the best score (None: the last)
     patience: training ends when so many validations in a row have found nothing better (None: it never does)
     """
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from app.errors import TrainingError
+from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
@@ -19,6 +20,20 @@ def test_each_task_draws_its_own_shots() -> None:
     assert set(counts.tolist()) == {5, 6, 7, 8, 9, 10}
     assert drawn.query.mask.all()
     assert drawn.query.inputs.shape == (500, 7, 1)
+
+
+def test_each_task_draws_its_own_ways_and_shots_of_each() -> None:
+    family, generator = make("blobs", {}), torch.Generator().manual_seed(0)
+    drawn = draw_tasks(family, 500, shots=(1, 3), queries=2, generator=generator, ways=(2, 4))
+    assert drawn.support.targets.shape == (500, 3 * 4, 4)
+    assert drawn.query.inputs.shape == (500, 2 * 4, 2)
+    shots = (drawn.support.targets * drawn.support.mask[..., None]).sum(1)
+    queries = (drawn.query.targets * drawn.query.mask[..., None]).sum(1)
+    assert torch.equal(shots > 0, queries > 0), "the classes that are asked for are those that there are examples of"
+    assert set((shots > 0).sum(1).tolist()) == {2, 3, 4}
+    assert set(shots.max(1).values.tolist()) == {1, 2, 3}
+    assert torch.equal(shots, shots[:, :1] * (shots > 0)), "as many of each class"
+    assert set(queries.unique().tolist()) == {0, 2}
 
 
 @pytest.mark.parametrize("algorithm", FOR_REGRESSION)
@@ -57,3 +72,42 @@ def test_the_compiled_step_is_the_eager_one() -> None:
     assert compiled.advance(20) == pytest.approx(eager.advance(20), rel=1e-4)
     for name, value in eager.meta.items():
         torch.testing.assert_close(compiled.meta[name], value, rtol=1e-4, atol=1e-4)
+
+
+def test_the_rate_follows_its_schedule() -> None:
+    recipe = Recipe("linear", outer_rate=0.5, outer_steps=10, warmup_steps=2, decay="cosine")
+    assert [recipe.rate_factor(step) for step in (0, 1, 2, 6)] == pytest.approx([0.5, 1.0, 1.0, 0.5])
+    run = Run(recipe, CPU, compiled=False)
+    run.advance(7)
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
+def test_mixed_precision_is_close_and_keeps_float32(algorithm: str) -> None:
+    recipe = Recipe("linear", algorithm=algorithm, inner_steps=(1, 2), inner_rate=0.1)
+    mixed = Run(dataclasses.replace(recipe, precision="bfloat16"), CPU, compiled=False)
+    assert mixed.advance(5) == pytest.approx(Run(recipe, CPU, compiled=False).advance(5), rel=0.05)
+    assert all(value.dtype == torch.float32 for value in mixed.meta.values())
+
+
+def test_patience_ends_with_too_many_validations_in_vain() -> None:
+    run = Run(Recipe("linear", validate_every=10, patience=2), CPU, compiled=False)
+    ends = []
+    for step, error in ((10, 3.0), (20, 4.0), (30, 2.0), (40, 2.0), (50, float("inf"))):
+        run.step = step
+        run.keep_if_best(error)
+        ends.append(run.finished)
+    assert ends == [False, False, False, False, True]
+    assert run.best is not None
+    assert (run.best.score, run.best.step) == (2.0, 30)
+
+
+def test_the_best_meta_parameters_can_be_taken_again() -> None:
+    run = Run(Recipe("linear"), CPU, compiled=False)
+    run.keep_if_best(1.0)
+    best = {name: value.clone() for name, value in run.meta.items()}
+    run.advance(3)
+    run.keep_if_best(2.0)
+    assert not all(torch.equal(value, run.meta[name]) for name, value in best.items())
+    run.take_best()
+    assert all(torch.equal(value, run.meta[name]) for name, value in best.items())

@@ -25,6 +25,7 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.errors import BundleError
+from app.families.family import Family
 from app.families.registry import families, make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
@@ -67,6 +68,11 @@ class Schema:
     targets: int
     shape: tuple[int, ...] = ()
     image: str = ""
+
+    @classmethod
+    def of(cls, family: Family) -> "Schema":
+        """Of a family; `shape` and `image` are only what it has, if anything."""
+        return cls(family.features, family.targets, getattr(family, "shape", ()), getattr(family, "image", ""))
 
     @property
     def fits(self) -> bool:

@@ -141,13 +141,13 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
         raise Invalid(f"{counts[0]} inputs but {counts[1]} targets", place.rstrip("."))
     if counts[0] > server.limits.support:
         raise Invalid(f"at most {server.limits.support} examples, got {counts[0]}", place.rstrip("."))
-    at = f"{place}targets"
+    found, at = inputs(support.inputs, manifest.schema, f"{place}inputs"), f"{place}targets"
     if KINDS[manifest.kind].labels:
         targets = labels(support.targets, at)
         check_classes(classes_of(targets), model, at)
     else:
         targets = numbers(support.targets, manifest.schema.targets, at)
-    return inputs(support.inputs, manifest.schema, f"{place}inputs"), targets
+    return found, targets
 
 
 def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:

@@ -47,14 +47,14 @@ def ink(data: bytes, shape: tuple[int, int], place: str) -> np.ndarray:
 
 def _ink(image: Image.Image) -> np.ndarray:
     """How dark and opaque each pixel is, float32 [row, column] in [0, 1]."""
-    light, opaque = np.float32(0), np.float32(1)
     if image.mode.startswith("I"):  # 16 bits of gray
-        light = np.asarray(image, np.float32) / 65535
+        dark = 1 - np.asarray(image, np.float32) / 65535
     elif image.has_transparency_data:
         light, opaque = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), np.float32), -1, 0) / 255
+        dark = (1 - light) * opaque
     else:
-        light = np.asarray(image.convert("L"), np.float32) / 255
-    return (1 - light) * opaque
+        dark = 1 - np.asarray(image.convert("L"), np.float32) / 255
+    return dark
 
 
 def _shares(out: int, of: int, pixel: float) -> np.ndarray:

@@ -72,7 +72,15 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
             f"{bounds.steps} of {bounds.max_steps}",
             f"{bounds.learning_rate:g} of {bounds.max_learning_rate:g}",
         )
-        table.add_row(name, manifest.algorithm, manifest.family.name, form, steps, rate, manifest.digest[:12])
+        table.add_row(
+            name,
+            manifest.algorithm,
+            manifest.family.name if manifest.family else "-",
+            form,
+            steps,
+            rate,
+            manifest.digest[:12],
+        )
     console.print(table)
     for name, error in refused.items():
         console.print(f"[red]{name} is refused[/red]: {error}")
@@ -89,7 +97,7 @@ def evaluate(
     """Score a bundle on held-out tasks: query error by support size and steps, with 95 % intervals."""
     loaded = load(models_dir / bundle)
     manifest = loaded.manifest
-    family = make(manifest.family.name, manifest.family.options)
+    family = loaded.family
     sizes = shots or [int(size) for size in manifest.evaluation["by_shots"]]
     curves = {}
     for size in sizes:

@@ -204,7 +204,7 @@ class ModelSummary(Answer):
 
     name: str
     digest: str
-    family: str
+    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
     kind: str
     algorithm: str
     features: int
@@ -216,7 +216,7 @@ class ModelSummary(Answer):
 class ModelDetail(ModelSummary):
     """A bundle that serves, with how well it adapts and how it was made."""
 
-    family_options: dict[str, Any]
+    family_options: dict[str, Any] | UnsetType = UNSET
     evaluation: dict[str, Any]
     training: dict[str, Any]
 

@@ -22,6 +22,7 @@
     │   └── StoreFailed         the store cannot be reached, or cannot write
     ├── BundleError             whoever made the bundle: it is refused
     ├── NoFamily                whoever asks for tasks of a bundle that came without any
+    ├── DataError               whoever trains or evaluates: the data set is not there, or too small
     ├── DeviceError             whoever starts it: the device asked for is not here
     └── TrainingError           whoever trains: the run cannot go on as asked
 
@@ -171,6 +172,10 @@ class NoFamily(InnerloopError):
         super().__init__(
             f"{bundle} came without a family, so there are no tasks to draw; `innerloop bundle --family` names one"
         )
+
+
+class DataError(InnerloopError):
+    """A family's data set is not where it should be, or does not have what is asked of it."""
 
 
 class DeviceError(InnerloopError):

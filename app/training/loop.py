@@ -8,7 +8,7 @@ from torch.func import grad_and_value
 
 from app.bundles import Named
 from app.errors import TrainingError
-from app.families.family import Family
+from app.families.family import Family, Split
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, batched
@@ -21,17 +21,32 @@ from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 
 
-def draw_tasks(family: Family, tasks: int, shots: tuple[int, int], queries: int, generator: torch.Generator) -> Tasks:
-    """Fresh tasks, each with its own number of support examples from `shots` (both ends included)."""
-    least, most = shots
-    drawn = family.sample(tasks, most + queries, generator)
+def draw_tasks(
+    family: Family,
+    tasks: int,
+    shots: tuple[int, int],
+    queries: int,
+    generator: torch.Generator,
+    *,
+    ways: tuple[int, int] | None = None,
+    split: Split = "training",
+) -> Tasks:
+    """Fresh tasks, each with its own number of support examples from `shots` (both ends included).
+
+    ways: the least and the most classes of a task, and each task draws its own number; shots and queries are then of
+        each class. The tasks are as wide as the most: the columns of classes that a task does not have are padding.
+    """
+    (least, most), (fewest, widest) = shots, ways or (1, 1)
+    drawn = family.sample(tasks, most + queries, generator, widest if ways else None, split)
     counts = torch.randint(least, most + 1, (tasks, 1), generator=generator, device=generator.device)
-    support_mask = torch.arange(most, device=generator.device) < counts
-    query_mask = torch.ones(tasks, queries, dtype=torch.bool, device=generator.device)
-    return Tasks(
-        support=Examples(drawn.inputs[:, :most], drawn.targets[:, :most], support_mask),
-        query=Examples(drawn.inputs[:, most:], drawn.targets[:, most:], query_mask),
-    )
+    turn = torch.arange((most + queries) * widest, device=generator.device)
+    mask = torch.ones(tasks, len(turn), dtype=torch.bool, device=generator.device)
+    if fewest < widest:
+        classes = torch.randint(fewest, widest + 1, (tasks, 1), generator=generator, device=generator.device)
+        mask = turn % widest < classes
+    shown = mask & ((turn // widest < counts) | (turn >= most * widest))
+    first, rest = slice(most * widest), slice(most * widest, None)
+    return Tasks(*(Examples(drawn.inputs[:, part], drawn.targets[:, part], shown[:, part]) for part in (first, rest)))
 
 
 @dataclass(frozen=True)

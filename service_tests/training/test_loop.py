@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from app.errors import TrainingError
+from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
@@ -19,6 +20,20 @@ def test_each_task_draws_its_own_shots() -> None:
     assert set(counts.tolist()) == {5, 6, 7, 8, 9, 10}
     assert drawn.query.mask.all()
     assert drawn.query.inputs.shape == (500, 7, 1)
+
+
+def test_each_task_draws_its_own_ways_and_shots_of_each() -> None:
+    family, generator = make("blobs", {}), torch.Generator().manual_seed(0)
+    drawn = draw_tasks(family, 500, shots=(1, 3), queries=2, generator=generator, ways=(2, 4))
+    assert drawn.support.targets.shape == (500, 3 * 4, 4)
+    assert drawn.query.inputs.shape == (500, 2 * 4, 2)
+    shots = (drawn.support.targets * drawn.support.mask[..., None]).sum(1)
+    queries = (drawn.query.targets * drawn.query.mask[..., None]).sum(1)
+    assert torch.equal(shots > 0, queries > 0), "the classes that are asked for are those that there are examples of"
+    assert set((shots > 0).sum(1).tolist()) == {2, 3, 4}
+    assert set(shots.max(1).values.tolist()) == {1, 2, 3}
+    assert torch.equal(shots, shots[:, :1] * (shots > 0)), "as many of each class"
+    assert set(queries.unique().tolist()) == {0, 2}
 
 
 @pytest.mark.parametrize("algorithm", FOR_REGRESSION)

@@ -199,21 +199,21 @@ class InnerLoopBounds(Answer):
     max_learning_rate: float
 
 
-class ModelSummary(Answer):
+class ModelSummary(Answer, kw_only=True):
     """A bundle that serves."""
 
     name: str
     digest: str
-    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
     kind: str
     algorithm: str
     features: int
     targets: int
     inner_loop: InnerLoopBounds
     compiled: bool
+    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
 
 
-class ModelDetail(ModelSummary):
+class ModelDetail(ModelSummary, kw_only=True):
     """A bundle that serves, with how well it adapts and how it was made."""
 
     family_options: dict[str, Any] | UnsetType = UNSET

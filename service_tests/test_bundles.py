@@ -148,7 +148,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(features="1"), "a int is expected at schema.features, got '1'"),
         (lambda c: c["schema"].update(features=True), "a int is expected at schema.features, got True"),
         (lambda c: c.update(untouched_loss=float("nan")), "a float is expected at untouched_loss"),
-        (lambda c: c["schema"].update(features=2), "do not fit the family 'sinusoid'"),
+        (lambda c: c["schema"].update(features=2), "kind and schema do not fit the family"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
         (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
         (lambda c: c["network"]["options"].update(depth=2), "options of the family or of the network do not fit"),

@@ -58,7 +58,8 @@ class Schema:
     """The form of an example.
 
     features: numbers in an input
-    targets: numbers in a target; 0 where targets are labels
+    targets: numbers in a target; where targets are labels, classes of a training task, and those that the network tells
+        apart at most, unless it embeds
     shape: of an input, as people write it; empty where it is a row of numbers
     image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
         average, 0 where it is white as paper or transparent, 1 where it is black as ink
@@ -68,6 +69,11 @@ class Schema:
     targets: int
     shape: tuple[int, ...] = ()
     image: str = ""
+
+    @classmethod
+    def of(cls, family: Family) -> "Schema":
+        """Of a family; `shape` and `image` are only what it has, if anything."""
+        return cls(family.features, family.targets, getattr(family, "shape", ()), getattr(family, "image", ""))
 
     @property
     def fits(self) -> bool:

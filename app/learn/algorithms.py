@@ -16,7 +16,7 @@ from app.learn.inner import InnerLoop, State, forward_of, gradient_descent, lear
 from app.learn.losses import LOSSES, Loss
 from app.learn.outer import Outer, displacement, mean_of_adapted, query_gradient
 from app.learn.partition import Partition, everything
-from app.learn.rules import LEARNED, Params, Rule, sgd
+from app.learn.rules import LEARNED, Params, Rule, learns_nothing, sgd
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Algorithm:
     def closed_form(self) -> bool:
         """Whether the inner loop is one solve: there is no rate, and no other number of steps."""
         return self.head is not None
+
+    @property
+    def learned_rate(self) -> bool:
+        """Whether the rates of its rule are among the meta-parameters, so that a task cannot choose one."""
+        return self.rule.learns is not learns_nothing
 
     @property
     def embeds(self) -> bool:

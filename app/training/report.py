@@ -54,7 +54,7 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest
         network=run.network,
         algorithm=recipe.algorithm,
         kind=run.family.kind,
-        schema=Schema(run.family.features, run.family.targets),
+        schema=Schema.of(run.family),
         inner_loop=Bounds(
             steps=run.adapt_steps,
             max_steps=1 if closed_form else largest_steps(evaluated, run.adapt_steps),

@@ -243,18 +243,18 @@ class InnerLoopBounds(Answer):
     max_learning_rate: float
 
 
-class ModelSummary(Answer):
+class ModelSummary(Answer, kw_only=True):
     """A bundle that serves."""
 
     name: str
     digest: str
-    family: str
     kind: str
     algorithm: str
     features: int
     targets: Annotated[int, Meta(description="Numbers in a target, or classes of a training task")]
     inner_loop: InnerLoopBounds
     compiled: bool
+    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
     shape: Annotated[list[int], Meta(description="Of an input, where it need not be flat")] | UnsetType = UNSET
     most_classes: Annotated[int, Meta(description="Where it cannot tell any number apart")] | UnsetType = UNSET
     image: Annotated[str, Meta(description="How a PNG becomes an input, where it can")] | UnsetType = UNSET
@@ -266,7 +266,7 @@ class ModelSummary(Answer):
 class ModelDetail(ModelSummary, kw_only=True):
     """A bundle that serves, with how well it adapts and how it was made."""
 
-    family_options: dict[str, Any]
+    family_options: dict[str, Any] | UnsetType = UNSET
     evaluation: dict[str, Any]
     training: dict[str, Any]
 

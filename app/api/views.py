@@ -131,7 +131,7 @@ def _common(model: Model) -> dict[str, Any]:
     return {
         "name": model.bundle.name,
         "digest": model.digest,
-        "family": manifest.family.name,
+        "family": UNSET if manifest.family is None else manifest.family.name,
         "kind": manifest.kind,
         "algorithm": manifest.algorithm,
         "features": manifest.schema.features,
@@ -155,7 +155,7 @@ def detail(model: Model) -> schemas.ModelDetail:
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
         **_common(model),
-        family_options=dict(manifest.family.options),
+        family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),
     )

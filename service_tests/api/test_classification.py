@@ -13,7 +13,6 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.learn.trust import Trust
 from service_tests.api.ask import adapt, reload
 
 SUPPORT: dict[str, list[Any]] = {
@@ -22,21 +21,6 @@ SUPPORT: dict[str, list[Any]] = {
 }
 QUERIES = [[0.1, 0.1], [4, 4], [-4, 4], [1, 2]]
 MODELS = ["blobs", "fixed"]
-
-
-@pytest.fixture(scope="session")
-def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`blobs` embeds and takes any number of classes; `fixed` has five outputs; `trusted` knows how far to trust it."""
-    from app.bundles import Named
-    from service_tests.bundles import write_bundle
-
-    folder = tmp_path_factory.mktemp("models")
-    embedding = Named("mlp", {"inputs": 2, "outputs": 16, "hidden": [32]})
-    write_bundle(folder / "blobs", "blobs", "protonet", embedding)
-    write_bundle(folder / "fixed", "blobs", "maml", Named("mlp", {"inputs": 2, "outputs": 5, "hidden": [32]}))
-    trust = Trust(tasks=1, shots=(1, 4), temperature=2.0, familiar=(-9.0, -1.0))
-    write_bundle(folder / "trusted", "blobs", "protonet", embedding, trust=trust)
-    return folder
 
 
 @pytest.fixture
@@ -167,7 +151,7 @@ def test_an_answer_depends_on_nothing_but_its_task_and_query(
 @pytest.mark.parametrize("model", MODELS)
 def test_more_examples_and_classes_equal_adapting_to_all(client: TestClient, model: str) -> None:
     made = adapt(client, SUPPORT, model=model)
-    more = {"inputs": [[8, -8], [1, 1]], "targets": ["new", "left"]}
+    more: dict[str, list[Any]] = {"inputs": [[8, -8], [1, 1]], "targets": ["new", "left"]}
     answer = client.post(f"/adaptations/{made['adaptation_id']}/support", json=more)
     assert answer.status_code == 200
     assert answer.json()["labels"] == ["left", "up", "日本 🜲", "new"]

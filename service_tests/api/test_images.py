@@ -114,7 +114,7 @@ def test_all_forms_of_an_image_mean_the_same(client: TestClient) -> None:
         response = client.post("/predict", json=asked)
         assert response.status_code == 200, response.text
         answers.append(response.json())
-    packed = {"model": "letters", "queries": [png(black_on_white(image)) for image in images]}
+    packed: dict[str, Any] = {"model": "letters", "queries": [png(black_on_white(image)) for image in images]}
     packed["support"] = {"inputs": packed["queries"], "targets": labels}
     headers = {"content-type": "application/msgpack", "accept": "application/json"}
     answers.append(client.post("/predict", content=msgspec.msgpack.encode(packed), headers=headers).json())

@@ -123,6 +123,11 @@ def learned(names: Collection[str]) -> Start:
     return Start(lambda meta: {name: value for name, value in meta.items() if name in names})
 
 
+def zeros(names: Collection[str]) -> Start:
+    """Begin with 0 for the parameters of these names, whatever was learned."""
+    return Start(lambda meta: {name: torch.zeros_like(value) for name, value in meta.items() if name in names})
+
+
 def gradient_descent(
     forward: Forward,
     loss: Loss,

@@ -64,6 +64,8 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: linear, sinusoid"),
         (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
+        (("train", "linear", "--set", "decay=sudden"), "decay is one of constant, cosine, got 'sudden'"),
+        (("train", "linear", "--set", "colour=3"), "the recipe does not take these settings"),
         (("serve", "--port", "70000"), "less than or equal to 65535"),
     ],
 )

@@ -40,7 +40,9 @@ def train(folder: Path, *words: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     options = ["--option", "features=3", "--option", "targets=2"]
-    out = train(folder, "linear", "--name", "plane", "--outer-steps", "150", "--seed", "3", *options)
+    settings = ["--set", "validate_every=50", "--set", "evaluation_shots=[5, 10]"]
+    out = train(folder, "linear", "--name", "plane", "--outer-steps", "150", "--seed", "3", *options, *settings)
+    assert "best score on validation tasks" in out
     assert "evaluating, and writing" in out
     return folder
 
@@ -51,10 +53,14 @@ def test_the_bundle_is_good_and_says_how_it_was_made(folder: Path) -> None:
     assert (bundle.manifest.schema.features, bundle.manifest.schema.targets) == (3, 2)
     training = bundle.manifest.training
     assert training["command"] == (
-        "innerloop train linear --name plane --outer-steps 150 --seed 3 --option features=3 --option targets=2"
+        "innerloop train linear --name plane --outer-steps 150 --seed 3 --option features=3 --option targets=2 "
+        "--set validate_every=50 --set 'evaluation_shots=[5, 10]'"
     )
     assert training["recipe"]["family_options"] == {"features": 3, "targets": 2}
     assert {"innerloop", "torch", "python"} <= training["versions"].keys()
+    assert training["validation"]["outer_step"] in (50, 100, 150)
+    assert training["cost"]["tasks"] == 150 * training["recipe"]["tasks"]
+    assert training["cost"]["seconds"] > 0
 
 
 def test_the_evaluation_has_600_tasks_by_steps_with_intervals(folder: Path) -> None:
@@ -69,6 +75,7 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     card = (folder / "models/plane/CARD.md").read_text()
     assert "`innerloop train linear --name plane" in card
     assert "(before-after.svg)" in card
+    assert "best score on validation tasks" in card
     assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
 
 

@@ -24,6 +24,10 @@ class Score(NamedTuple):
     of: Error
     more_is_better: bool
 
+    def better(self, one: float, two: float) -> bool:
+        """Whether one score is better than two; one that is not finite never is."""
+        return math.isfinite(one) and (not math.isfinite(two) or (one > two if self.more_is_better else one < two))
+
 
 SCORES: dict[str, Score] = {
     "classification": Score("accuracy", accuracy, more_is_better=True),

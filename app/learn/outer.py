@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ Progress = Float[Tensor, ""] | float
 """The share of training that is done, from 0 to 1."""
 
 
+@runtime_checkable
 class Direction(Protocol):
     """What the outer loop descends, a tensor for each meta-parameter, and the mean query loss after adapting."""
 

@@ -111,25 +111,24 @@ def clip(largest: float) -> Rule:
     return Rule(_remembers_nothing, update)
 
 
-LARGEST_RATE = 1.0
-"""No learned rate grows beyond it."""
+def _kept(rate: float) -> float:
+    """What a learned rate is kept as: `_rate` of it is the rate."""
+    return math.atanh(min(rate, 1 - 1e-6))
 
 
-def _logit(rate: float) -> float:
-    """What a learned rate is kept as: `LARGEST_RATE * sigmoid` of it is positive and bounded."""
-    share = min(max(rate / LARGEST_RATE, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))
+def _rate(kept: Tensor) -> Tensor:
+    """A learned rate: as good as what is kept where it is small, and never beyond 1, however long training pushes it.
 
-
-def _rate(logit: Tensor) -> Tensor:
-    return LARGEST_RATE * logit.sigmoid()
+    It may be negative, as in Meta-SGD.
+    """
+    return kept.tanh()
 
 
 def rate_per_parameter() -> Rule:
     """Gradient descent with a learned rate for each number (Meta-SGD).
 
-    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". There a rate may be negative and of any
-    size, and then more steps than were trained may explode.
+    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". There rates are of any
+    size, and more steps than were trained may explode; train with as many as are to be taken.
     """
 
     def update(
@@ -138,7 +137,7 @@ def rate_per_parameter() -> Rule:
         return {name: -_rate(meta[f"{LEARNED}rate/{name}"]) * each for name, each in gradients.items()}, state
 
     def learns(params: Params, rate: float, steps: int) -> Params:
-        return {f"{LEARNED}rate/{name}": torch.full_like(value, _logit(rate)) for name, value in params.items()}
+        return {f"{LEARNED}rate/{name}": torch.full_like(value, _kept(rate)) for name, value in params.items()}
 
     return Rule(_remembers_nothing, update, learns, learned_rate=True)
 
@@ -155,16 +154,16 @@ def rate_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        def now(logits: Float[Tensor, " step"]) -> Float[Tensor, ""]:
+        def now(kept: Float[Tensor, " step"]) -> Float[Tensor, ""]:
             # a sum over a mask: an index that differs by task is no single operation under `vmap`
-            places = torch.arange(len(logits), device=logits.device)
-            return _rate(logits).where(places == step.clamp(max=len(logits) - 1), 0.0).sum()
+            places = torch.arange(len(kept), device=kept.device)
+            return _rate(kept).where(places == step.clamp(max=len(kept) - 1), 0.0).sum()
 
         return {name: -now(meta[f"{LEARNED}rate/{name}"]) * each for name, each in gradients.items()}, step + 1
 
     def learns(params: Params, rate: float, steps: int) -> Params:
         return {
-            f"{LEARNED}rate/{name}": value.new_full((max(1, steps),), _logit(rate)) for name, value in params.items()
+            f"{LEARNED}rate/{name}": value.new_full((max(1, steps),), _kept(rate)) for name, value in params.items()
         }
 
     return Rule(init, update, learns, learned_rate=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 
@@ -27,10 +28,11 @@ TRUTH, BEFORE, AFTER, SUPPORT = "#9aa0a6", "#d9822b", "#1f77b4", "#111111"
 BY_SHOTS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b")
 
 
-def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
+def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest:
     """Evaluate the run's initialization and write its bundle into `folder`.
 
     command: what makes the same bundle again, for its card
+    machine: the name of what trained it, for the note of what it cost
     """
     recipe = run.recipe
     held_out = {shots: evaluation_tasks(run.family, shots, run.device) for shots in recipe.evaluation_shots}
@@ -45,7 +47,8 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
             for shots, tasks in held_out.items()
         }
 
-    evaluated = curves(recipe.inner_rate, MOST_STEPS)
+    closed_form = run.algorithm.closed_form
+    evaluated = curves(recipe.inner_rate, 1 if closed_form else MOST_STEPS)
     manifest = Manifest(
         family=Named(recipe.family, recipe.family_options),
         network=run.network,
@@ -53,10 +56,10 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
         kind=run.family.kind,
         schema=Schema(run.family.features, run.family.targets),
         inner_loop=Bounds(
-            steps=recipe.adapt_steps,
-            max_steps=largest_steps(evaluated, recipe.adapt_steps),
+            steps=run.adapt_steps,
+            max_steps=1 if closed_form else largest_steps(evaluated, run.adapt_steps),
             learning_rate=recipe.inner_rate,
-            max_learning_rate=largest_rate(recipe.inner_rate, lambda rate: curves(rate, recipe.adapt_steps)),
+            max_learning_rate=largest_rate(recipe.inner_rate, lambda rate: curves(rate, run.adapt_steps)),
         ),
         untouched_loss=untouched_loss,
         weights_sha256="",
@@ -65,6 +68,8 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
             "recipe": asdict(recipe),
             "command": command,
             "outer_steps": run.step,
+            "validation": None if run.best is None else {"score": run.best.score, "outer_step": run.best.step},
+            "cost": cost(run, machine),
             "device": run.device.type,
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
@@ -74,6 +79,16 @@ def write_bundle(run: Run, folder: Path, command: str) -> Manifest:
     replace(folder / PLOT, svg([before_after(run, held_out), by_steps(evaluated)]).encode())
     replace(folder / "CARD.md", card(folder.name, manifest, evaluated).encode())
     return manifest
+
+
+def cost(run: Run, machine: str) -> dict[str, Any]:
+    """What training cost: tasks seen are counted again each time that one is drawn."""
+    return {
+        "seconds": round(run.seconds, 1),
+        "machine": machine,
+        "processes": run.processes.count,
+        "tasks": run.step * run.recipe.tasks,
+    }
 
 
 def largest_steps(curves: Mapping[int, Curve], default: int) -> int:
@@ -106,8 +121,8 @@ def before_after(run: Run, held_out: Mapping[int, Tasks]) -> Plot:
     support, query = (type(part)(*(tensor[:1] for tensor in part)) for part in held_out[shots])
     inner = batched(run.inner)
     rate = torch.tensor([run.recipe.inner_rate], device=run.device)
-    steps = torch.tensor([run.recipe.adapt_steps], device=run.device)
-    adapted, _ = adapt(inner, run.meta, support, rate, steps, longest=run.recipe.adapt_steps)
+    steps = torch.tensor([run.adapt_steps], device=run.device)
+    adapted, _ = adapt(inner, run.meta, support, rate, steps, longest=run.adapt_steps)
     one_feature = run.family.features == 1
     x = (query.inputs if one_feature else query.targets)[0, :, 0]
     order = x.argsort()
@@ -118,7 +133,7 @@ def before_after(run: Run, held_out: Mapping[int, Tasks]) -> Plot:
     lines = [
         line("truth", query.targets, TRUTH),
         line("before", inner.apply(run.meta, stack(run.inner.init(run.meta), 1), query.inputs), BEFORE),
-        line(f"after {run.recipe.adapt_steps} steps", inner.apply(run.meta, adapted, query.inputs), AFTER),
+        line(f"after {run.adapt_steps} steps", inner.apply(run.meta, adapted, query.inputs), AFTER),
     ]
     if one_feature:
         points = support.inputs[0, :, 0].tolist(), support.targets[0, :, 0].tolist()
@@ -179,12 +194,24 @@ is the last, raised by a quarter at a time, at which the default number of steps
 ## How it was made
 
 `{manifest.training["command"]}` makes it again ({versions}, on {manifest.training["device"]}; the same versions on the
-same kind of machine give the same bytes), by this recipe:
+same kind of machine give the same weights). {cost_text(manifest.training)} The recipe:
 
 | | |
 |---|---|
 {settings}
 """
+
+
+def cost_text(training: Mapping[str, Any]) -> str:
+    """What training cost and which of its meta-parameters these are, in sentences."""
+    cost, best = training["cost"], training["validation"]
+    count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
+    taken = "the last" if best is None else "those of the best score on validation tasks"
+    step = training["outer_steps"] if best is None else best["outer_step"]
+    return (
+        f"It took {cost['seconds']:,.0f} s in {count} on {cost['machine']} and {cost['tasks']:,} tasks. "
+        f"The meta-parameters are {taken}, after {step:,} of {training['outer_steps']:,} outer steps."
+    )
 
 
 def calibration_text(calibration: Calibration) -> str:

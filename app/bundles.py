@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
@@ -24,7 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
-from app.errors import BundleError
+from app.errors import BundleError, NoFamily
+from app.families.family import Family
 from app.families.registry import families, make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
@@ -56,7 +58,8 @@ class Schema:
     """The form of an example.
 
     features: numbers in an input
-    targets: numbers in a target; 0 where targets are labels
+    targets: numbers in a target; where targets are labels, classes of a training task, and those that the network tells
+        apart at most, unless it embeds
     shape: of an input, as people write it; empty where it is a row of numbers
     image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
         average, 0 where it is white as paper or transparent, 1 where it is black as ink
@@ -67,9 +70,16 @@ class Schema:
     shape: tuple[int, ...] = ()
     image: str = ""
 
+    @classmethod
+    def of(cls, family: Family) -> "Schema":
+        """Of a family; `shape` and `image` are only what it has, if anything."""
+        return cls(family.features, family.targets, getattr(family, "shape", ()), getattr(family, "image", ""))
+
     @property
     def fits(self) -> bool:
         """Whether its parts fit each other."""
+        if self.features < 1 or self.targets < 0:
+            return False
         shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
         return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
@@ -91,6 +101,7 @@ class Bounds:
 class Manifest:
     """The contents of bundle.json.
 
+    family: the problem it was trained on; none where weights were brought from elsewhere (`app.training.adoption`)
     untouched_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
     weights_sha256: of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
@@ -99,7 +110,7 @@ class Manifest:
     trust: how far an answer can be trusted (`app.training.trust`)
     """
 
-    family: Named
+    family: Named | None
     network: Named
     algorithm: str
     kind: str
@@ -150,6 +161,14 @@ class Bundle:
             targets=schema.targets,
             width=width(network, schema.features),
         )
+
+    @property
+    def family(self) -> Family:
+        """The problem that it was trained on. Raises NoFamily where it came without one."""
+        named = self.manifest.family
+        if named is None:
+            raise NoFamily(self.name)
+        return make(named.name, named.options)
 
     @property
     def algorithm(self) -> Algorithm:
@@ -241,6 +260,8 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
             raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
         hints = get_type_hints(kind)
         return kind(**{name: _typed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+    if get_origin(kind) is UnionType:
+        return None if value is None else _typed(file, place, get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise BundleError(file, f"a list is expected at {place}")
@@ -259,7 +280,9 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         if name not in names:
             raise BundleError(file, f"unknown {sort} {name!r}; known here: {', '.join(sorted(names))}")
 
-    known("family", manifest.family.name, families())
+    schema = manifest.schema
+    if manifest.family is not None:
+        known("family", manifest.family.name, families())
     known("algorithm", manifest.algorithm, ALGORITHMS)
     known("kind", manifest.kind, LOSSES)
     algorithm, bounds = ALGORITHMS[manifest.algorithm], manifest.inner_loop
@@ -268,37 +291,35 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
     except ValueError as error:
         raise BundleError(file, str(error)) from error
     try:
-        family = make(manifest.family.name, manifest.family.options)
+        family = None if manifest.family is None else make(manifest.family.name, manifest.family.options)
         network = build(manifest.network.name, manifest.network.options)
     except (ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
-    if (family.kind, family.features, family.targets) != (
+    if family is not None and (family.kind, family.features, family.targets) != (
         manifest.kind,
-        manifest.schema.features,
-        manifest.schema.targets,
+        schema.features,
+        schema.targets,
     ):
-        raise BundleError(file, f"kind and schema do not fit the family {manifest.family.name!r}")
-    if not manifest.schema.fits:
-        raise BundleError(
-            file, f"shape and image do not fit {manifest.schema.features} features or each other at schema"
-        )
+        raise BundleError(file, "kind and schema do not fit the family")
+    if not schema.fits:
+        raise BundleError(file, f"shape and image do not fit {schema.features} features or each other at schema")
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")
     if algorithm.closed_form and (bounds.steps, bounds.max_steps) != (1, 1):
         raise BundleError(file, f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop")
     if manifest.kind not in algorithm.kinds:
         raise BundleError(file, f"{manifest.algorithm} is not for {manifest.kind}")
-    if not manifest.calibration.fits(family.features):
-        raise BundleError(file, f"the lists do not fit {family.features} features or each other at calibration")
-    if not manifest.trust.fits(family.targets):
-        raise BundleError(file, f"the lists do not fit {family.targets} targets or each other at trust")
+    if not manifest.calibration.fits(schema.features):
+        raise BundleError(file, f"the lists do not fit {schema.features} features or each other at calibration")
+    if not manifest.trust.fits(schema.targets):
+        raise BundleError(file, f"the lists do not fit {schema.targets} targets or each other at trust")
     try:
-        outputs = width(network, family.features)
-        algorithm.check(network, family.targets, outputs)
+        outputs = width(network, schema.features)
+        algorithm.check(network, schema.targets, outputs)
     except ValueError as error:
         raise BundleError(file, str(error)) from error
     start = algorithm.initial(
-        network, dict(network.state_dict()), family.targets, outputs, bounds.learning_rate, bounds.steps
+        network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
     )
     return {name: value.shape for name, value in start.items()}
 

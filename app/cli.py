@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,14 +21,15 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from app.bundles import load, load_all, write
+from app.bundles import Bounds, Named, Schema, load, load_all, write
 from app.device import keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
 from app.learn.losses import LOSSES
 from app.main import create_app
 from app.settings import Settings
-from app.train import train
+from app.train import parse_option, train
+from app.training.adoption import adopt
 from app.training.calibration import calibrated
 from app.training.evaluation import as_text, curve, evaluation_tasks
 from app.training.report import calibration_text
@@ -72,7 +74,15 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
             f"{bounds.steps} of {bounds.max_steps}",
             f"{bounds.learning_rate:g} of {bounds.max_learning_rate:g}",
         )
-        table.add_row(name, manifest.algorithm, manifest.family.name, form, steps, rate, manifest.digest[:12])
+        table.add_row(
+            name,
+            manifest.algorithm,
+            manifest.family.name if manifest.family else "-",
+            form,
+            steps,
+            rate,
+            manifest.digest[:12],
+        )
     console.print(table)
     for name, error in refused.items():
         console.print(f"[red]{name} is refused[/red]: {error}")
@@ -89,7 +99,7 @@ def evaluate(
     """Score a bundle on held-out tasks: query error by support size and steps, with 95 % intervals."""
     loaded = load(models_dir / bundle)
     manifest = loaded.manifest
-    family = make(manifest.family.name, manifest.family.options)
+    family = loaded.family
     sizes = shots or [int(size) for size in manifest.evaluation["by_shots"]]
     curves = {}
     for size in sizes:
@@ -109,6 +119,42 @@ def calibrate(
     made = calibrated(load(models_dir / bundle))
     write(models_dir / bundle, made.manifest, made.meta)
     console.print(Markdown(calibration_text(made.manifest.calibration)))
+
+
+@cli.command()
+def bundle(
+    name: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    network: Annotated[str, typer.Option(help="MODULE:NAME of a torch.nn.Module, or one of ours, such as mlp.")],
+    weights: Annotated[Path, typer.Option(help="A safetensors file of its state dict.")],
+    rate: Annotated[float, typer.Option(help="Inner learning rate.")] = 0.01,
+    max_rate: Annotated[float | None, typer.Option(help="The largest that may be asked; --rate if none.")] = None,
+    steps: Annotated[int, typer.Option(min=0, help="Inner steps.")] = 5,
+    max_steps: Annotated[int, typer.Option(min=0, help="The most that may be asked.")] = 100,
+    algorithm: Annotated[str, typer.Option(help="How it adapts.")] = "maml",
+    kind: Annotated[str, typer.Option(help="What it predicts: regression or classification.")] = "regression",
+    features: Annotated[int, typer.Option(min=1, help="Numbers in an input.")] = 1,
+    targets: Annotated[int, typer.Option(min=1, help="Numbers in a target; of a classification, classes.")] = 1,
+    shape: Annotated[list[int] | None, typer.Option(help="Of an input that is no row: --shape 28 --shape 28.")] = None,
+    image: Annotated[str, typer.Option(help="How an image becomes an input, such as ink.")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="An option of the network, such as hidden=64.")] = None,
+    family: Annotated[str | None, typer.Option(help="A family whose tasks it can be evaluated on.")] = None,
+    family_option: Annotated[list[str] | None, typer.Option(help="An option of the family.")] = None,
+    untouched_loss: Annotated[float, typer.Option(help="The usual loss before any step.")] = 1.0,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Make a bundle of weights that were trained elsewhere: by learn2learn, higher or plain PyTorch."""
+    made = adopt(
+        models_dir / name,
+        weights,
+        Named(network, dict(map(parse_option, option or []))),
+        algorithm,
+        kind,
+        Schema(features, targets, tuple(shape or ()), image),
+        Bounds(steps, max(steps, max_steps), rate, max_rate or rate),
+        untouched_loss,
+        None if family is None else Named(family, dict(map(parse_option, family_option or []))),
+    )
+    console.print(f"{models_dir / name} is made; digest {made.manifest.digest}")
 
 
 @cli.command(name="try")
@@ -185,6 +231,8 @@ async def _ask(client: httpx.AsyncClient, method: str, path: str, body: Any = No
 
 def main() -> None:
     """Run the command; what went wrong is said in a line."""
+    # behind all that is installed: networks of one's own are found by their module's name, as by `python -m`
+    sys.path.append(str(Path.cwd()))
     try:
         cli()
     except (InnerloopError, ValidationError) as error:

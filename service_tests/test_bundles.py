@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from app.bundles import MANIFEST, WEIGHTS, load, load_all, write
-from app.errors import BundleError
+from app.errors import BundleError, NoFamily
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(features="1"), "a int is expected at schema.features, got '1'"),
         (lambda c: c["schema"].update(features=True), "a int is expected at schema.features, got True"),
         (lambda c: c.update(untouched_loss=float("nan")), "a float is expected at untouched_loss"),
-        (lambda c: c["schema"].update(features=2), "do not fit the family 'sinusoid'"),
+        (lambda c: c["schema"].update(features=2), "kind and schema do not fit the family"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
         (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
         (lambda c: c["network"]["options"].update(depth=2), "options of the family or of the network do not fit"),
@@ -223,6 +223,16 @@ def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> N
 def test_the_bundles_that_ship_keep_their_digests(models_dir: Path, name: str, digest: str) -> None:
     """Adaptations in stores are known by them: another digest derives each of them again."""
     assert load(models_dir / name).manifest.digest == digest
+
+
+def test_a_bundle_without_a_family(folder: Path) -> None:
+    edit(folder, lambda contents: contents.update(family=None))
+    bundle = load(folder)
+    assert bundle.manifest.family is None
+    with pytest.raises(NoFamily, match="sinusoid came without a family"):
+        _ = bundle.family
+    edit(folder, lambda contents: contents["schema"].update(features=0))
+    assert "do not fit 0 features" in refusal(folder).reason
 
 
 def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:

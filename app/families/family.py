@@ -39,6 +39,7 @@ class Family(Protocol):
     A family is found by the name of its factory, a function or class that takes keyword options with defaults, all
     plain JSON values, and returns this (`registry`). One that reads a data set takes `data` besides, the folder it is
     in or None: it reads when it is first sampled from, so that a bundle of the family is served without the data.
+    One whose inputs are more than rows has `shape`, and `image` where images can be them (`app.bundles.Schema`).
     """
 
     @property

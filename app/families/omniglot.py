@@ -36,6 +36,8 @@ class Omniglot:
     data: Path | None = field(default=None, repr=False, compare=False)
     kind = "classification"
     features = SIDE * SIDE
+    shape = (SIDE, SIDE)
+    image = "ink"
     targets = 5
 
     def __post_init__(self) -> None:

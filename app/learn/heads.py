@@ -86,10 +86,10 @@ def class_means(
     mask: Bool[Tensor, " example"],
 ) -> Float[Tensor, "way embedding"]:
     """The mean embedding of each class, 0 where it has no example."""
-    members = targets.where(mask.unsqueeze(-1), 0.0)
-    # the embedding of padding may be anything, and 0 times infinity is NaN
-    sums = members.T @ embeddings.where(mask.unsqueeze(-1), 0.0)
-    return sums / members.sum(0).clamp(min=1).unsqueeze(-1)
+    rows = mask.unsqueeze(-1)
+    # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
+    members, real = targets.double().where(rows, 0.0), embeddings.double().where(rows, 0.0)
+    return (members.T @ real / members.sum(0).clamp(min=1).unsqueeze(-1)).to(embeddings.dtype)
 
 
 def prototypes(ways: int, width: int) -> Head:

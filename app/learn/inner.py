@@ -102,7 +102,7 @@ def forward_of(network: torch.nn.Module) -> Forward:
     def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query output"]:
         its = {name: value for name, value in params.items() if name in own}
         outputs: Tensor = functional_call(network, its, (inputs,))
-        return outputs
+        return outputs.to(inputs.dtype)  # in mixed precision the network gives another
 
     return forward
 

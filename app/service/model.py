@@ -15,7 +15,8 @@ from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
 from app.learn.rules import Params
 from app.learn.trees import leaves
-from app.service.task import Task, column, pad, real_rows
+from app.service.kinds import KINDS
+from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,18 +68,28 @@ MOST_UNROLLED = 8
 
 
 class Model:
-    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them."""
+    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them.
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    Where targets are labels, it serves tasks of up to `ways` classes, and `of` gives the one for any other number.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
+        manifest = bundle.manifest
+        labels = KINDS[manifest.kind].labels
         self.bundle = bundle
         self.device = device
+        self.most_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
+        """Where targets are labels and the network has an output for each; None for any number."""
+        self.ways = (self.most_classes or ways) if labels else None
+        """The width of the class axis; None where targets are numbers."""
+        self._others: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self._eager, self._unpack = self._inner_loop()
         self.untouched = self._eager.init(self.meta)
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        single = alone(bundle.inner_loop(backward))
+        single = alone(bundle.inner_loop(backward, self.ways))
         self._alone, _ = packed(single, single.init(self.meta))
         self._unrolled: Unrolled | None = None
         self.compiling = False
@@ -86,7 +97,7 @@ class Model:
 
     def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
         """An inner loop over tasks for one thread, and what unpacks the states of one."""
-        inner = batched(self.bundle.inner_loop())
+        inner = batched(self.bundle.inner_loop(ways=self.ways))
         return packed(inner, inner.init(self.meta))
 
     def _adapt(
@@ -101,6 +112,23 @@ class Model:
     def _serving(self, tasks: int) -> InnerLoop[torch.Tensor]:
         """What serves so many tasks."""
         return self._alone if tasks == 1 else self.inner
+
+    def of(self, task: Task | None) -> "Model":
+        """The one for as many classes as a task has: made when it is first asked for, and kept as long as this one."""
+        if self.ways is None or self.most_classes is not None or task is None:
+            return self
+        ways = ways_of(len(task.classes))
+        if ways == self.ways:
+            return self
+        if ways not in self._others:
+            other = self._others[ways] = Model(self.bundle, self.device, ways)
+            other.meta = self.meta  # one copy on the device is enough
+        return self._others[ways]
+
+    @property
+    def views(self) -> Sequence["Model"]:
+        """This one, and those that `of` has made."""
+        return [self, *self._others.values()]
 
     @property
     def _least(self) -> int:
@@ -133,7 +161,8 @@ class Model:
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
         least = self._least  # once: `compile` may change it meanwhile
-        inputs, targets = pad([task.inputs for task in tasks], least), pad([task.targets for task in tasks], least)
+        inputs = pad([task.inputs for task in tasks], least)
+        targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], least)
         mask = real_rows([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))
@@ -168,12 +197,32 @@ class Model:
 
         Raises ValueError where there are fewer states than queries.
         """
+        return self._answer(lambda inner: inner.apply, states, queries)
+
+    @property
+    def knows_spread(self) -> bool:
+        """Whether `spread` can be asked."""
+        return self._eager.variance is not None
+
+    @torch.no_grad()
+    def spread(self, states: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The standard deviation of what `predict` answers; arguments and shapes are the same."""
+        return [np.sqrt(each) for each in self._answer(lambda inner: inner.variance, states, queries)]
+
+    def _answer(
+        self,
+        function: Callable[[InnerLoop[torch.Tensor]], Callable[..., torch.Tensor] | None],
+        states: torch.Tensor,
+        queries: Sequence[np.ndarray],
+    ) -> list[np.ndarray]:
+        """A function of the inner loop that serves, of each of the states and its queries."""
         inputs = pad(queries, self._least)
         if len(states) < len(queries):  # compiled code does not look
             raise ValueError(f"{len(queries)} states expected")
         states = states[: len(queries)] if len(queries) == len(inputs) else states[:1].expand(len(inputs), -1)
-        inner = self._serving(len(inputs))
-        outputs = inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
+        answer = function(self._serving(len(inputs)))
+        assert answer is not None, "only what the inner loop knows is asked"
+        outputs = answer(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
     @torch.no_grad()
@@ -181,8 +230,11 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Where
+        targets are labels it does nothing: each number of ways would have to be compiled.
         """
+        if self.ways is not None:
+            return
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread
         options = _options(self.device)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.families.family import Samples
-from app.families.registry import make
 from app.learn.adapted import judge
 from app.learn.inner import Examples, adapt, batched
 from app.learn.likeness import LEVEL, Calibration, distance, task_error
@@ -27,7 +26,7 @@ def calibrated(bundle: Bundle) -> Bundle:
     """The same bundle with its calibration."""
     manifest = bundle.manifest
     device = next(iter(bundle.meta.values())).device
-    family = make(manifest.family.name, manifest.family.options)
+    family = bundle.family
     generator = torch.Generator(device).manual_seed(SEED)
     drawn = {size: family.sample(TASKS, size, generator) for size in SIZES}
     inputs = torch.cat([each.inputs.flatten(0, 1) for each in drawn.values()]).double()

@@ -54,7 +54,7 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest
         network=run.network,
         algorithm=recipe.algorithm,
         kind=run.family.kind,
-        schema=Schema(run.family.features, run.family.targets),
+        schema=Schema.of(run.family),
         inner_loop=Bounds(
             steps=run.adapt_steps,
             max_steps=1 if closed_form else largest_steps(evaluated, run.adapt_steps),
@@ -164,7 +164,7 @@ def card(name: str, manifest: Manifest, curves: Mapping[int, Curve]) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in manifest.training["versions"].items())
     return f"""# {name}
 
-An initialization for the family `{manifest.family.name}`, meta-trained with `{manifest.algorithm}`. An input has
+An initialization for the family `{recipe["family"]}`, meta-trained with `{manifest.algorithm}`. An input has
 {manifest.schema.features} feature(s), a target {manifest.schema.targets} number(s).
 
 ![One held-out task before and after adapting, and the error by steps]({PLOT})

@@ -17,7 +17,7 @@ def bundle(models_dir: object) -> Bundle:
 def test_the_bundle_scores_what_its_manifest_says(models_dir: object, name: str) -> None:
     bundle = load(models_dir / name)  # type: ignore[operator]
     manifest = bundle.manifest
-    family = make(manifest.family.name, manifest.family.options)
+    family = bundle.family
     for shots, said in manifest.evaluation["by_shots"].items():
         held_out = evaluation_tasks(family, int(shots), torch.device("cpu"))
         rate = manifest.inner_loop.learning_rate

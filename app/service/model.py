@@ -13,7 +13,7 @@ import torch
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
-from app.learn.rules import Params
+from app.learn.rules import LEARNED, Params
 from app.learn.trees import leaves
 from app.service.kinds import KINDS
 from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
@@ -186,9 +186,10 @@ class Model:
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
-        """All parameters of the network by name, after the first of the states."""
+        """All parameters of the network by name, after the first of the states; with its head where that is solved."""
         fast = self._unpack(states[:1]).fast
-        whole = self.meta | {name: value[0] for name, value in fast.items()}
+        network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED)}
+        whole = network | {name: value[0] for name, value in fast.items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
 
     @torch.no_grad()

@@ -141,6 +141,11 @@ class Model:
         return self.bundle.manifest.digest
 
     @property
+    def compilable(self) -> bool:
+        """Whether `compile` does anything: with labels, each number of ways would have to be compiled."""
+        return self.ways is None
+
+    @property
     def compiled(self) -> bool:
         """Whether the compiled inner loop serves."""
         return self.inner is not self._eager
@@ -231,10 +236,10 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Where
-        targets are labels it does nothing: each number of ways would have to be compiled.
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Does
+        nothing where it is not `compilable`.
         """
-        if self.ways is not None:
+        if not self.compilable:
             return
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread

@@ -73,7 +73,7 @@ def objective(name: str, problem: Small, meta: Params, data: Tasks, steps: int) 
         assert problem.inner.variance is not None
         mean = problem.inner.apply(meta, after(steps), data.query.inputs)
         spread = problem.inner.variance(meta, after(steps), data.query.inputs).sqrt()
-        nats = -torch.distributions.Normal(mean, spread).log_prob(data.query.targets)
+        nats: torch.Tensor = -torch.distributions.Normal(mean, spread).log_prob(data.query.targets)
         return nats.mean() - math.log(2 * math.pi) / 2
     scores = [query_loss(problem.inner, problem.loss, meta, after(taken), data.query) for taken in range(1, steps + 1)]
     earlier = LEAST_WEIGHT / steps if ALGORITHMS[name].outer is multi_step else 0.0

@@ -63,7 +63,7 @@ def test_an_algorithm_is_served(client: TestClient, name: str, kind: str) -> Non
         alone = client.post("/predict", json={"queries": QUERIES[1:2]} | asked).json()
         np.testing.assert_allclose(alone[key], answers[-1][1:2], rtol=1e-4, atol=1e-5)
         assert ("std" in answer) == (name == "alpaca")
-    np.testing.assert_allclose(*answers, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-4, atol=1e-5)
     weights = load_weights(client.get(f"/adaptations/{made['adaptation_id']}/weights").content)
     assert not [each for each in weights if each.startswith("inner/rate")]
     events = client.post("/adapt", json={"model": model, "support": support}, headers={"accept": "text/event-stream"})

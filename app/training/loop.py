@@ -86,7 +86,12 @@ class Run:
         self.loss: Loss = LOSSES[self.family.kind]
         form = build(self.network.name, self.network.options)
         sizes = self.family.targets, width(form, self.family.features)
-        ways = self.family.targets if self.family.kind in ONE_HOT else None
+        if self.family.kind in ONE_HOT:
+            self.ways: tuple[int, int] | None = recipe.ways or (self.family.targets,) * 2
+            """The least and the most classes of a task, where there are classes."""
+            ways: int | None = self.ways[1]
+        else:
+            self.ways, ways = None, None
         self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss, grad_and_value, ways, *sizes)
         self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
         """The least and the most inner steps of a task."""
@@ -139,7 +144,7 @@ class Run:
 
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
-        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
+        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
         least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)

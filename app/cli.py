@@ -130,7 +130,7 @@ def evaluate(
     console.print(Markdown(f"{found.protocol}\n\n{as_text(found)}\n\n{trust_as_text(found)}"))
     if save:
         written = as_json(found)
-        kept = manifest.evaluation | {"over_http": written} if server else manifest.evaluation | written
+        kept = {**manifest.evaluation, **({"over_http": written} if server else written)}
         publish(
             dataclasses.replace(loaded, manifest=dataclasses.replace(manifest, evaluation=kept)),
             family,

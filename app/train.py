@@ -44,6 +44,7 @@ def train(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Another choice of the recipe, such as precision=bfloat16.")
     ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")] = None,
     models_dir: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("models"),
     runs_dir: Annotated[Path, typer.Option(help="Where checkpoints and TensorBoard logs go.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
@@ -57,7 +58,7 @@ def train(
     try:
         with processes(choose_device(device)) as (ours, its_device):
             console = Console(quiet=not ours.first)
-            run = Run(choose_recipe(said), its_device, compiled=not eager, processes=ours)
+            run = Run(choose_recipe(said), its_device, compiled=not eager, processes=ours, data=data)
             checkpoint = runs_dir / said.bundle / "checkpoint.safetensors"
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)

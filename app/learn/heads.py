@@ -1,18 +1,24 @@
-"""Heads that are solved from the embeddings of the support set: their inner loop has one step.
+"""Heads that are made from the embeddings of the support set.
 
-The network gives embeddings; it has no last layer of its own, so that any number of classes can be told apart.
+Those solved in closed form have an inner loop of one step (`closed_form`). The network gives embeddings; it has no last
+layer of its own, so that any number of classes can be told apart.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from app.learn.classes import only_present
-from app.learn.inner import Examples, InnerLoop, State, counted, forward_of, moved_where, no_classes
+from app.learn.inner import Examples, Forward, InnerLoop, Start, State, counted, forward_of, moved_where, no_classes
 from app.learn.losses import Loss
-from app.learn.rules import Params
+from app.learn.partition import everything
+from app.learn.rules import LEARNED, Params
 from app.learn.shapes import Bool, Float
+
+HEAD = f"{LEARNED}head/"
+"""What the head of a task is named by, among its fast weights."""
 
 
 class Head(NamedTuple):
@@ -23,7 +29,7 @@ class Head(NamedTuple):
         number of examples
     apply: (meta-parameters, solution, embeddings) -> outputs
     variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head knows it
-    learns: a tensor, for type and device -> the head's fresh meta-parameters, named as by a rule (`app.learn.rules`)
+    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.rules`)
     """
 
     fresh: Callable[[Params], Params]
@@ -80,10 +86,10 @@ def class_means(
     mask: Bool[Tensor, " example"],
 ) -> Float[Tensor, "way embedding"]:
     """The mean embedding of each class, 0 where it has no example."""
-    members = targets.where(mask.unsqueeze(-1), 0.0)
-    # the embedding of padding may be anything, and 0 times infinity is NaN
-    sums = members.T @ embeddings.where(mask.unsqueeze(-1), 0.0)
-    return sums / members.sum(0).clamp(min=1).unsqueeze(-1)
+    rows = mask.unsqueeze(-1)
+    # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
+    members, real = targets.double().where(rows, 0.0), embeddings.double().where(rows, 0.0)
+    return (members.T @ real / members.sum(0).clamp(min=1).unsqueeze(-1)).to(embeddings.dtype)
 
 
 def prototypes(ways: int, width: int) -> Head:
@@ -93,7 +99,7 @@ def prototypes(ways: int, width: int) -> Head:
 
     width: of an embedding
     """
-    name = "head/prototypes"
+    name = f"{HEAD}prototypes"
 
     def fresh(meta: Params) -> Params:
         return {name: next(iter(meta.values())).new_zeros(ways, width)}
@@ -108,3 +114,146 @@ def prototypes(ways: int, width: int) -> Head:
         return -differences.square().sum(-1)
 
     return Head(fresh, solve, apply)
+
+
+def with_constant(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
+    """The embeddings with a 1 behind each, so that a linear head has a bias; in float64, for solving."""
+    embeddings = embeddings.double()
+    return torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
+
+
+def real_only(
+    embeddings: Float[Tensor, "example embedding"],
+    targets: Float[Tensor, "example target"],
+    mask: Bool[Tensor, " example"],
+) -> tuple[Float[Tensor, "example term"], Float[Tensor, "example target"]]:
+    """The terms and targets of a least-squares problem, 0 where there is padding: that adds nothing to any sum."""
+    rows = mask.unsqueeze(-1)
+    return with_constant(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
+
+
+def identity(size: int, like: Tensor) -> Float[Tensor, "size size"]:
+    """Of the type of `like`, and where it is."""
+    return torch.eye(size, dtype=like.dtype, device=like.device)
+
+
+def ridge(columns: int, width: int) -> Head:
+    """Ridge regression of the targets on the embeddings, of one-hot targets where there are classes (R2D2).
+
+    W = (X^T X + lambda I)^-1 X^T Y, and outputs are `scale * x W + bias` with lambda, scale and bias learned.
+    Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers"
+
+    columns, width: of the targets and of an embedding
+    """
+    weight, regularisation, scale, bias = (f"{HEAD}{name}" for name in ("weight", "log_lambda", "log_scale", "bias"))
+
+    def fresh(meta: Params) -> Params:
+        return {weight: next(iter(meta.values())).new_zeros(width + 1, columns)}
+
+    def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
+        x, y = real_only(embeddings, targets, mask)
+        strength = meta[regularisation].double().exp()
+        if len(x) < width + 1:  # Woodbury's identity: the smaller of the two systems
+            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(len(x), x), y)
+        else:
+            solution = solve_or_nan(x.T @ x + strength * identity(width + 1, x), x.T @ y)
+        return {weight: solution.to(embeddings.dtype)}
+
+    def apply(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        values = embeddings @ solution[weight][:-1] + solution[weight][-1]
+        return meta[scale].exp() * values + meta[bias]
+
+    def learns(like: Tensor) -> Params:
+        return {name: like.new_zeros(()) for name in (regularisation, scale, bias)}
+
+    return Head(fresh, solve, apply, learns=learns)
+
+
+def solve_or_nan(a: Float[Tensor, "row row"], b: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
+    """`a^-1 b`; not finite, instead of an error for all tasks of a batch, where a task's `a` is singular."""
+    solution: Tensor = torch.linalg.solve_ex(a, b).result
+    return solution
+
+
+def bayesian(columns: int, width: int) -> Head:
+    """Bayesian linear regression on the embeddings, with a learned prior and noise (ALPaCA).
+
+    The weights of a target have the prior N(mean, noise * precision^-1), precision = A A^T. With terms X and targets Y
+    the posterior's are precision + X^T X and (precision + X^T X)^-1 (X^T Y + precision * mean), and a prediction at x
+    has the variance noise * (1 + x^T precision^-1 x), its own noise included.
+    Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
+
+    columns, width: of the targets and of an embedding
+    """
+    mean, factor = f"{HEAD}mean", f"{HEAD}covariance_factor"
+    prior_mean, prior_factor, noise = (f"{HEAD}prior_{name}" for name in ("mean", "factor", "log_noise"))
+
+    def precision(meta: Params) -> Float[Tensor, "term term"]:
+        root = meta[prior_factor].double()
+        return root @ root.T
+
+    def posterior(meta: Params, precisely: Tensor, moments: Tensor) -> Params:
+        """From the precision and `precision * mean`."""
+        root, failed = torch.linalg.cholesky_ex(precisely)
+        root = torch.where(failed > 0, torch.nan, root)
+        inverse = torch.linalg.solve_triangular(root, identity(width + 1, root), upper=False)
+        kind = meta[prior_mean].dtype
+        return {mean: (inverse.T @ (inverse @ moments)).to(kind), factor: inverse.to(kind)}
+
+    def fresh(meta: Params) -> Params:
+        prior = precision(meta)
+        return posterior(meta, prior, prior @ meta[prior_mean].double())
+
+    def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
+        x, y = real_only(embeddings, targets, mask)
+        prior = precision(meta)
+        return posterior(meta, prior + x.T @ x, prior @ meta[prior_mean].double() + x.T @ y)
+
+    def apply(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        return embeddings @ solution[mean][:-1] + solution[mean][-1]
+
+    def variance(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        inverse = solution[factor]
+        spread = (embeddings @ inverse[:, :-1].T + inverse[:, -1]).square().sum(-1, keepdim=True)
+        return (1 + spread) * meta[noise].exp()
+
+    def learns(like: Tensor) -> Params:
+        return {
+            prior_mean: like.new_zeros(width + 1, columns),
+            prior_factor: identity(width + 1, like),
+            noise: like.new_zeros(columns),
+        }
+
+    return Head(fresh, solve, apply, variance, learns)
+
+
+def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward, Start]:
+    """The network with a linear layer on top that begins as prototypes are compared, and then moves with all the rest.
+
+    `-|x - c|^2` is `2 c x - |c|^2` but for what all classes have in common: weight 2 c, bias -|c|^2.
+    Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
+
+    ways, width: of the class axis and of an embedding
+    """
+    embed, own = forward_of(network), everything(network)
+    weight, bias = f"{HEAD}weight", f"{HEAD}bias"
+
+    def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query way"]:
+        return nn.functional.linear(embed(params, inputs), params[weight], params[bias])
+
+    def fresh(meta: Params) -> Params:
+        like = next(iter(meta.values()))
+        body = {name: value for name, value in meta.items() if name in own}
+        return {**body, weight: like.new_zeros(ways, width), bias: like.new_zeros(ways)}
+
+    def made(meta: Params, support: Examples) -> Params:
+        means = class_means(embed(meta, support.inputs), support.targets, support.mask)
+        return {weight: 2 * means, bias: -means.square().sum(-1)}
+
+    return forward, Start(fresh, made)

@@ -102,7 +102,7 @@ def forward_of(network: torch.nn.Module) -> Forward:
     def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query output"]:
         its = {name: value for name, value in params.items() if name in own}
         outputs: Tensor = functional_call(network, its, (inputs,))
-        return outputs
+        return outputs.to(inputs.dtype)  # in mixed precision the network gives another
 
     return forward
 
@@ -121,6 +121,11 @@ class Start(NamedTuple):
 def learned(names: Collection[str]) -> Start:
     """Begin with the meta-parameters of these names."""
     return Start(lambda meta: {name: value for name, value in meta.items() if name in names})
+
+
+def zeros(names: Collection[str]) -> Start:
+    """Begin with 0 for the parameters of these names, whatever was learned."""
+    return Start(lambda meta: {name: torch.zeros_like(value) for name, value in meta.items() if name in names})
 
 
 def gradient_descent(

@@ -33,6 +33,19 @@ def mean_squared_error(
     return masked_mean(squared_error(outputs, targets), mask)
 
 
+def gaussian_likelihood(
+    outputs: Float[Tensor, "example target"],
+    variance: Float[Tensor, "example target"],
+    targets: Float[Tensor, "example target"],
+    mask: Bool[Tensor, " example"],
+) -> Float[Tensor, ""]:
+    """Minus the log-likelihood of targets that are normal with that mean and variance, averaged as the squared error.
+
+    In nats, without the constant.
+    """
+    return masked_mean(((outputs - targets).square() / variance + variance.log()).mean(-1) / 2, mask)
+
+
 def cross_entropy(
     logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
 ) -> Float[Tensor, "*task example"]:

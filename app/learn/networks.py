@@ -15,16 +15,20 @@ from torch import Tensor, nn
 from app.learn.rules import Params
 from app.learn.shapes import Float
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
-def mlp(inputs: int, outputs: int | None = None, hidden: Sequence[int] = (40, 40)) -> nn.Sequential:
-    """A perceptron with ReLU after each hidden layer; [batch, inputs] -> [batch, outputs].
+
+def mlp(
+    inputs: int, outputs: int | None = None, hidden: Sequence[int] = (40, 40), activation: str = "relu"
+) -> nn.Sequential:
+    """A perceptron with ReLU, or another of ACTIVATIONS, after each hidden layer; [batch, inputs] -> [batch, outputs].
 
     Two hidden layers of 40 are those of Finn et al. 2017 for regression. Without `outputs` there is no last layer:
     what comes out is the last hidden layer, an embedding.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), nn.ReLU()]
+        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
     if outputs is not None:
         layers.append(nn.Linear([inputs, *hidden][-1], outputs))
     return nn.Sequential(*layers)
@@ -36,10 +40,12 @@ class ContextMLP(nn.Module):
     Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning": the context is all that moves in the inner loop.
     """
 
-    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int] = (40, 40), context: int = 5) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, hidden: Sequence[int] = (40, 40), context: int = 5, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.context = nn.Parameter(torch.zeros(context))
-        self.layers = mlp(inputs + context, outputs, hidden)
+        self.layers = mlp(inputs + context, outputs, hidden, activation)
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch target"]:
         """The outputs for inputs that share a context."""

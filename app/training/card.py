@@ -77,7 +77,7 @@ errors on {trust.tasks:,} validation tasks of each size (seed {trust.seed}; spli
     if trust.knows_the_familiar:
         return f"""Probabilities are those of logits divided by {trust.temperature:.3g}, under which the classes of
 {trust.tasks} validation tasks of each size (seed {trust.seed}) are the most probable. A query is called unlike anything
-in the support set where its largest logit is below what {1 - FALSE_ALARMS:.0%} of the queries of known classes reach."""
+in the support set where its largest logit is below what {1 - FALSE_ALARMS:.0%} of queries of known classes reach."""
     return "Nothing is known."
 
 

@@ -93,16 +93,17 @@ class Scored(NamedTuple):
 
 def scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], keep: int = -1) -> Scored:
     """Score the answers to tasks. steps: ascending, from 0 on; keep: the place of the one whose outputs are kept."""
-    parts = []
-    for portion in portions(tasks):
-        outputs, usable = predictor(portion, steps)
-        outputs = torch.where(usable[:, :, None, None], outputs, outputs[:1])
-        scores, losses = (
-            of(outputs, portion.query.targets.expand_as(outputs)) for of in (SCORES[kind].of, ERRORS[kind])
-        )
-        parts.append(Scored(scores.mean(-1), losses.mean(-1), usable, outputs[keep]))
-    *by_step, kept = zip(*parts, strict=True)
-    return Scored(*(torch.cat(each, dim=1) for each in by_step), outputs=torch.cat(kept))
+    parts = [_scored(predictor, kind, portion, steps, keep) for portion in portions(tasks)]
+    scores, losses, usable = (torch.cat([part[place] for part in parts], dim=1) for place in range(3))
+    return Scored(scores, losses, usable, torch.cat([part.outputs for part in parts]))
+
+
+def _scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], keep: int) -> Scored:
+    outputs, usable = predictor(tasks, steps)
+    outputs = torch.where(usable[:, :, None, None], outputs, outputs[:1])
+    targets = tasks.query.targets.expand_as(outputs)
+    scores, losses = SCORES[kind].of(outputs, targets), ERRORS[kind](outputs, targets)
+    return Scored(scores.mean(-1), losses.mean(-1), usable, outputs[keep])
 
 
 def curve(found: Scored) -> Curve:

@@ -1,9 +1,10 @@
 """The training loop: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import grad_and_value
 
 from app.bundles import Named
@@ -71,12 +72,18 @@ class Run:
         *,
         compiled: bool = True,
         processes: Processes = Processes(),  # noqa: B008 (frozen)
+        data: Path | None = None,
     ) -> None:
+        """Begin. data: the folder of the family's data set, where it reads one."""
         self.recipe = recipe
         self.device = device
         self.processes = processes
-        self.family = make(recipe.family, recipe.family_options)
-        self.network = Named(self.family.network.name, self.family.network.options)
+        self.family = make(recipe.family, recipe.family_options, data)
+        self.network = (
+            Named(self.family.network.name, self.family.network.options)
+            if recipe.network is None
+            else Named(recipe.network, recipe.network_options)
+        )
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
         if self.family.kind not in self.algorithm.kinds:
             kinds = " and ".join(sorted(self.algorithm.kinds))
@@ -84,15 +91,17 @@ class Run:
                 f"{recipe.algorithm} is for {kinds}, and {recipe.family} is of the kind {self.family.kind}"
             )
         self.loss: Loss = LOSSES[self.family.kind]
-        form = build(self.network.name, self.network.options)
-        sizes = self.family.targets, width(form, self.family.features)
-        if self.family.kind in ONE_HOT:
-            self.ways: tuple[int, int] | None = recipe.ways or (self.family.targets,) * 2
-            """The least and the most classes of a task, where there are classes."""
-            ways: int | None = self.ways[1]
-        else:
-            self.ways, ways = None, None
-        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss, grad_and_value, ways, *sizes)
+        form, sizes = self._sized()
+        self.ways = (recipe.ways or (self.family.targets,) * 2) if self.family.kind in ONE_HOT else None
+        """The least and the most classes of a task, where there are classes."""
+        widest = self.ways[1] if self.ways else None
+
+        def inner_at(progress: float) -> InnerLoop[State]:
+            return self.algorithm.inner_loop(form, self.loss, grad_and_value, widest, *sizes, progress)
+
+        self.inner = inner_at(1.0)
+        self._first = inner_at(0.0)
+        """The inner loop at the beginning of training, where less may flow back (`Algorithm.first_order`)."""
         self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
         """The least and the most inner steps of a task."""
         self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
@@ -148,8 +157,12 @@ class Run:
         least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)
+        progress = self.step / recipe.outer_steps
+        # a tensor, because code is compiled anew for each value of a number
+        share = torch.tensor(progress, dtype=torch.float32, device=self.device)
         with torch.no_grad():
-            direction, loss = self.processes.average(*self._direction(self.meta, tasks, steps), weight)
+            found = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
+            direction, loss = self.processes.average(*found, weight)
         for name, value in self.meta.items():
             value.grad = direction[name]
         for group in self.optimizer.param_groups:
@@ -158,10 +171,24 @@ class Run:
         self.step += 1
         return loss
 
-    def _find_direction(self, meta: Params, tasks: Tasks, steps: Tensor) -> tuple[Params, Tensor]:
+    def _find_direction(
+        self, meta: Params, tasks: Tasks, steps: Tensor, progress: Tensor, first_order: bool
+    ) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
         schedule = Schedule(rate, steps, longest=self.inner_steps[1])
+        inner = batched(self._first if first_order else self.inner)
         mixed = self.recipe.precision != "float32"
         # no cache: it would keep casts that belong to one level of vmap and grad for another
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            return self.algorithm.outer.direction(batched(self.inner), self.loss, meta, tasks, schedule)
+            return self.algorithm.outer.direction(inner, self.loss, meta, tasks, schedule, progress)
+
+    def _sized(self) -> tuple[nn.Module, tuple[int, int]]:
+        """The form of the network; numbers in a target and in an output. Raises TrainingError where it does not fit."""
+        try:
+            form = build(self.network.name, self.network.options)
+            sizes = self.family.targets, width(form, self.family.features)
+            self.algorithm.check(form, *sizes)
+        except (TypeError, ValueError) as error:
+            name = self.network.name
+            raise TrainingError(f"{self.recipe.algorithm} on the network {name!r} does not work: {error}") from error
+        return form, sizes

@@ -69,11 +69,12 @@ def bounded(bundle: Bundle, family: Family, settings: Sequence[Setting], closed_
     if closed_form:
         return bundle
     better, rate = SCORES[kind].better, bounds.learning_rate
+    learned = bundle.algorithm.learned_rate
     most = Bounds(
         steps=bounds.steps,
         max_steps=largest_steps(curves(rate, MOST_STEPS), bounds.steps, better),
         learning_rate=rate,
-        max_learning_rate=largest_rate(rate, lambda rate: curves(rate, bounds.steps), better),
+        max_learning_rate=rate if learned else largest_rate(rate, lambda rate: curves(rate, bounds.steps), better),
     )
     return changed(bundle, manifest=changed(bundle.manifest, inner_loop=most))
 

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -36,17 +37,34 @@ def test_each_task_draws_its_own_ways_and_shots_of_each() -> None:
     assert set(queries.unique().tolist()) == {0, 2}
 
 
+def perceptron(family: str, algorithm: str, **changes: Any) -> Recipe:
+    """A recipe for a small network that fits the algorithm."""
+    problem, chosen = make(family, {}), ALGORITHMS[algorithm]
+    return Recipe(
+        family,
+        network="context_mlp" if algorithm == "cavia" else "mlp",
+        network_options={
+            "inputs": problem.features,
+            "outputs": 8 if chosen.embeds else problem.targets,
+            "hidden": [16],
+        },
+        algorithm=algorithm,
+        inner_steps=(1, 2),
+        **changes,
+    )
+
+
 @pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_the_seed_decides(algorithm: str) -> None:
-    recipe = Recipe("sinusoid", algorithm=algorithm, inner_steps=(1, 2), tasks=4)
+    recipe = perceptron("sinusoid", algorithm, tasks=4)
     one, two, other = (Run(dataclasses.replace(recipe, seed=seed), CPU, compiled=False) for seed in (0, 0, 1))
     assert one.advance(5) == two.advance(5) != other.advance(5)
     assert all(torch.equal(value, two.meta[name]) for name, value in one.meta.items())
 
 
-@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
+@pytest.mark.parametrize("algorithm", ["averaging", "fomaml", "maml", "reptile"])
 def test_training_lowers_the_loss(algorithm: str) -> None:
-    """The linear family: from a start far off, every algorithm finds the way to where its tasks are."""
+    """The linear family: from a start far off, an algorithm finds the way to where its tasks are."""
     run = Run(
         Recipe("linear", algorithm=algorithm, inner_rate=0.1, outer_rate=OUTER_RATE[algorithm]), CPU, compiled=False
     )
@@ -58,6 +76,40 @@ def test_training_lowers_the_loss(algorithm: str) -> None:
 
 
 OUTER_RATE = {"maml": 0.05, "fomaml": 0.05, "reptile": 0.5, "averaging": None}
+
+
+@pytest.mark.parametrize("algorithm", FOR_REGRESSION)
+def test_training_a_perceptron_lowers_the_loss(algorithm: str) -> None:
+    outer_rate = 1.0 if algorithm in ("reptile", "averaging") else 0.01
+    run = Run(perceptron("linear", algorithm, inner_rate=0.1, outer_rate=outer_rate), CPU, compiled=False)
+    first = run.advance(10)
+    run.advance(60)
+    assert run.advance(10) < first
+
+
+def test_the_derivatives_of_the_steps_come_in_when_their_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAML++ begins as FOMAML does."""
+    recipe = Recipe("sinusoid", algorithm="mamlpp", tasks=3, outer_steps=10, inner_steps=(2, 2))
+    run = Run(recipe, CPU, compiled=False)
+    seen = []
+    find = run._direction
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(arguments[-1])
+        return find(*arguments)
+
+    monkeypatch.setattr(run, "_direction", watched)
+    run.advance(10)
+    assert seen == [True] * 3 + [False] * 7
+
+
+def test_a_network_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"cavia on the network 'mlp' does not work: .* no parameter `context`"):
+        Run(Recipe("sinusoid", algorithm="cavia"), CPU, compiled=False)
+    with pytest.raises(TrainingError, match=r"gives \[2\], not 1 targets"):
+        Run(Recipe("sinusoid", network="mlp", network_options={"inputs": 1, "outputs": 2}), CPU, compiled=False)
+    with pytest.raises(TrainingError, match="unknown network 'unheard-of'"):
+        Run(Recipe("sinusoid", network="unheard-of"), CPU, compiled=False)
 
 
 def test_an_algorithm_of_another_kind_is_refused() -> None:
@@ -84,7 +136,7 @@ def test_the_rate_follows_its_schedule() -> None:
 
 @pytest.mark.parametrize("algorithm", FOR_REGRESSION)
 def test_mixed_precision_is_close_and_keeps_float32(algorithm: str) -> None:
-    recipe = Recipe("linear", algorithm=algorithm, inner_steps=(1, 2), inner_rate=0.1)
+    recipe = perceptron("linear", algorithm, inner_rate=0.1)
     mixed = Run(dataclasses.replace(recipe, precision="bfloat16"), CPU, compiled=False)
     assert mixed.advance(5) == pytest.approx(Run(recipe, CPU, compiled=False).advance(5), rel=0.05)
     assert all(value.dtype == torch.float32 for value in mixed.meta.values())

@@ -42,7 +42,7 @@ def test_upper_is_exceeded_as_seldom_as_it_says_where_errors_of_a_task_are_alike
         return scale * torch.randn(tasks, 10, generator=generator).abs()
 
     covered = [(errors(200) <= upper(errors(50), 0.9)).double().mean() for _ in range(300)]
-    assert torch.stack(covered).mean().item() == pytest.approx(0.9, abs=0.01)
+    assert 0.9 <= torch.stack(covered).mean().item() <= 0.92
 
 
 def test_the_temperature_is_the_one_that_the_logits_were_sharpened_by() -> None:

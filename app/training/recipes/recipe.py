@@ -19,6 +19,7 @@ class Recipe:
     """All that decides what training produces; the same recipe on the same machine gives the same bytes.
 
     family, family_options: the problem
+    network, network_options: instead of the family's: a name as `app.learn.networks` knows it
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
     shots: the least and the most support examples of a training task; each task draws its own number
     ways: of a classification, the least and the most classes of a training task; each task draws its own number (None:
@@ -42,6 +43,8 @@ class Recipe:
 
     family: str
     family_options: Mapping[str, Any] = field(default_factory=dict)
+    network: str | None = None
+    network_options: Mapping[str, Any] = field(default_factory=dict)
     algorithm: str = "maml"
     shots: tuple[int, int] = (5, 10)
     ways: tuple[int, int] | None = None

@@ -113,7 +113,7 @@ async def question(sent: Sent, server: ServerState) -> Question:
         adaptation, model = await server.adaptations.current(
             sent.client.owner, asked.adaptation_id, pinned, sent.client
         )
-        check_interval(model, interval, Asked(adaptation.steps, adaptation.learning_rate))
+        check_interval(model, interval, adaptation.task)
         return Question(model, queries(model, asked.queries), adaptation=adaptation, interval=interval)
     if asked.pinned is not UNSET:
         raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
@@ -128,8 +128,9 @@ async def question(sent: Sent, server: ServerState) -> Question:
         return Question(model, rows_asked)
     inputs, targets = examples(model, asked.support, "support.", server)
     steps, rate = settings(settings_asked(model, asked.steps, asked.learning_rate), model)
-    check_interval(model, interval, Asked(steps, rate))
-    return Question(model, rows_asked, Task(inputs, targets, steps, rate), interval=interval)
+    task = Task(inputs, targets, steps, rate)
+    check_interval(model, interval, task)
+    return Question(model, rows_asked, task, interval=interval)
 
 
 def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +167,8 @@ def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | 
     return Asked(None if steps is UNSET else steps, None if learning_rate is UNSET else learning_rate)
 
 
-def check_interval(model: Model, interval: float | None, taken: Asked) -> None:
-    """Raises Invalid for an interval that the bundle does not know, or not after the inner loop that was taken."""
+def check_interval(model: Model, interval: float | None, task: Task) -> None:
+    """Raises Invalid for an interval that the bundle does not know, or not for such a task."""
     if interval is None:
         return
     trust, bounds, name = model.bundle.manifest.trust, model.bundle.manifest.inner_loop, model.bundle.name
@@ -176,7 +177,9 @@ def check_interval(model: Model, interval: float | None, taken: Asked) -> None:
     if not trust.levels[0] <= interval <= trust.levels[-1]:
         known = f"{trust.levels[0]:g} to {trust.levels[-1]:g}"
         raise Invalid(f"{name} knows intervals for shares from {known}, got {interval:g}", "interval")
-    if taken != (bounds.steps, bounds.learning_rate):
+    if len(task.inputs) < trust.shots[0]:
+        raise Invalid(f"{name} knows intervals from {trust.shots[0]} support examples on: send more", "interval")
+    if (task.steps, task.learning_rate) != (bounds.steps, bounds.learning_rate):
         usual = f"{bounds.steps} steps at the rate {bounds.learning_rate:g}"
         raise Invalid(f"intervals are known after {name}'s own {usual} alone: adapt with those", "interval")
 

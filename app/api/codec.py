@@ -102,10 +102,12 @@ def inputs(sent: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) 
     """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
     if isinstance(sent, schemas.RawArray):
         return _finite(_from_raw(sent, schema.features, schema.shape, "feature", place), place)
-    for form in ((schema.features,), schema.shape):  # mostly all rows are of one form
-        if form and (exact := _even(sent, form)) is not None:
-            return _finite(exact, place)
-    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(_within_bounds(sent, place))]
+    exact = _array(sent)  # mostly all rows are of one form
+    if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
+        return _finite(exact if exact.ndim == 2 else exact.reshape(len(exact), -1), place)
+    if schema.image:
+        _check_pixels(sent, place)
+    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(sent)]
     return _finite(np.stack(rows), place)
 
 
@@ -113,13 +115,27 @@ def numbers(sent: Sequence[float | list[float] | str] | schemas.RawArray, width:
     """Targets of regression as float32 [example, width]. Raises Invalid at the first that is none."""
     if isinstance(sent, schemas.RawArray):
         return _finite(_from_raw(sent, width, (), "number", place), place)
-    rows = [each if isinstance(each, list) else [each] for each in sent]
-    for index, each in enumerate(sent):
-        if isinstance(each, str):
-            raise Invalid("expected a number, got a string (numbers are written without quotes)", f"{place}[{index}]")
-        if len(rows[index]) != width:
-            raise Invalid(f"{_many(width, 'number')} expected, got {len(rows[index])}", f"{place}[{index}]")
-    return _finite(np.array(rows, np.float64), place)
+    types = set(map(type, sent))
+    # not `_array` at once: it would read a number out of a string
+    exact = None if str in types else _array(sent if list not in types else [_row(each) for each in sent])
+    if exact is not None and exact.ndim == 1:
+        exact = exact.reshape(-1, 1)
+    if exact is None or exact.shape[1] != width:
+        raise next(filter(None, (_mistaken(each, width, f"{place}[{index}]") for index, each in enumerate(sent))))
+    return _finite(exact, place)
+
+
+def _row(target: float | list[float] | str) -> list[Any]:
+    return target if isinstance(target, list) else [target]
+
+
+def _mistaken(target: float | list[float] | str, width: int, place: str) -> Invalid | None:
+    """What is wrong with a target of regression, if anything."""
+    if isinstance(target, str):
+        return Invalid("expected a number, got a string (numbers are written without quotes)", place)
+    if len(_row(target)) != width:
+        return Invalid(f"{_many(width, 'number')} expected, got {len(_row(target))}", place)
+    return None
 
 
 def labels(sent: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
@@ -133,24 +149,22 @@ def labels(sent: Sequence[float | list[float] | str] | schemas.RawArray, place: 
     return np.array(sent, object)
 
 
-def _even(rows: Sequence[Any], form: tuple[int, ...]) -> np.ndarray | None:
-    """Rows as float64 [row, number], or None where they are not all of this form."""
+def _array(rows: Sequence[Any]) -> np.ndarray | None:
+    """Nested lists as float64, or None where they are uneven, or not of numbers."""
     try:
-        exact = np.array(rows, np.float64)
+        return np.array(rows, np.float64)
     except ValueError:
         return None
-    return exact.reshape(len(exact), -1) if exact.shape[1:] == form else None
 
 
-def _within_bounds(rows: Sequence[Any], place: str) -> Sequence[Any]:
-    """The same rows. Raises Invalid where the images among them are too large together to be decoded now."""
+def _check_pixels(rows: Sequence[Any], place: str) -> None:
+    """Raises Invalid where the images among the rows are too large together to be decoded now."""
     pixels = 0
     for index, each in enumerate(rows):
         if isinstance(each, bytes):
             pixels += math.prod(images.size(each, f"{place}[{index}]"))
     if pixels > images.MOST_PIXELS:
         raise Invalid(f"images of {pixels} pixels: at most {images.MOST_PIXELS} together, scale them down", place)
-    return rows
 
 
 def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
@@ -160,9 +174,9 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
         if not schema.image:
             raise Invalid(f"{wanted} expected, got a string: this model takes no images", place)
         return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
-    for form in ((schema.features,), schema.shape):
-        if form and (exact := _even([row], form)) is not None:
-            return exact.reshape(-1)
+    exact = _array(row)
+    if exact is not None and exact.shape in ((schema.features,), schema.shape):
+        return exact.reshape(-1)
     if not schema.shape:
         nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
         if nested is not None:

@@ -24,22 +24,25 @@ from rich.table import Table
 
 from app.asking import over_http
 from app.bundles import Bounds, Named, Schema, load, load_all, write
-from app.device import describe, keep_freed_memory
+from app.device import choose_device, describe, keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
 from app.learn.losses import ONE_HOT
 from app.main import create_app
 from app.settings import Settings
-from app.train import parse_option, train
+from app.train import Said, choose_recipe, parse_option, train
 from app.training.adoption import adopt
 from app.training.calibration import calibrated
 from app.training.card import calibration_text, trust_text
+from app.training.comparison import comparison_protocol, comparison_text, contend
 from app.training.evaluation import Setting
 from app.training.held_out import evaluated, steps_of
+from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.report import publish
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
+from app.training.variants import fitting, with_algorithm
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
@@ -136,6 +139,28 @@ def evaluate(
             family,
             models_dir / bundle,
         )
+
+
+@cli.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A family, whose recipe is trained with each algorithm.")],
+    algorithms: Annotated[str, typer.Option(help="Names with commas between them, or all that fit.")] = "all",
+    outer_steps: Annotated[int | None, typer.Option(min=1, help="The budget of each, instead of the recipe's.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Another choice of the recipe.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
+    eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, starts at once.")] = False,
+    data: Data = None,
+) -> None:
+    """Train several algorithms at the same budget of outer steps, and score them on the same held-out tasks."""
+    chosen = choose_recipe(Said(recipe, None, None, outer_steps, None, option or [], setting or []))
+    names = fitting(chosen) if algorithms == "all" else algorithms.split(",")
+    contenders = []
+    for name in names:
+        run = Run(with_algorithm(chosen, name), choose_device(device), compiled=not eager, data=data)
+        contenders.append(contend(run))
+        console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
+    console.print(Markdown(f"{comparison_protocol(chosen)}\n\n{comparison_text(contenders)}"))
 
 
 @cli.command()

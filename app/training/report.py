@@ -18,6 +18,7 @@ from app.training.bounds import MOST_STEPS, largest_rate, largest_steps
 from app.training.bundling import bundle_of
 from app.training.calibration import calibrated
 from app.training.card import card
+from app.training.choice import Choice
 from app.training.evaluation import Curve, Setting, curve, draw, scored, settings_for
 from app.training.held_out import evaluated, steps_of
 from app.training.loop import Run
@@ -30,16 +31,17 @@ from app.training.trust import trusted
 PLOT = "before-after.svg"
 
 
-def write_bundle(run: Run, folder: Path, command: str, machine: str) -> Manifest:
+def write_bundle(run: Run, folder: Path, command: str, machine: str, choice: Choice | None = None) -> Manifest:
     """Evaluate the run's initialization and write its bundle into `folder`.
 
     command: what makes the same bundle again, for its card
     machine: the name of what trained it, for the note of what it cost
+    choice: how its algorithm was chosen, where it was
     """
     settings = settings_for(run.recipe, run.family)
     bundle = bounded(bundle_of(run, folder.name), run.family, settings, run.algorithm.closed_form)
     bundle = trusted(calibrated(bundle, run.family), run.family)
-    bundle = changed(bundle, manifest=changed(bundle.manifest, training=made_by(run, command, machine)))
+    bundle = changed(bundle, manifest=changed(bundle.manifest, training=made_by(run, command, machine, choice)))
     found = evaluated(bundle, run.family, offline(bundle), settings, steps_of(bundle), machine=machine)
     manifest = changed(bundle.manifest, evaluation=as_json(found))
     return publish(changed(bundle, manifest=manifest), run.family, folder)
@@ -79,7 +81,7 @@ def bounded(bundle: Bundle, family: Family, settings: Sequence[Setting], closed_
     return changed(bundle, manifest=changed(bundle.manifest, inner_loop=most))
 
 
-def made_by(run: Run, command: str, machine: str) -> Mapping[str, Any]:
+def made_by(run: Run, command: str, machine: str, choice: Choice | None) -> Mapping[str, Any]:
     """How a bundle was made, for bundle.json. Tasks seen are counted again each time that one is drawn."""
     cost = {
         "seconds": round(run.seconds, 1),
@@ -93,6 +95,7 @@ def made_by(run: Run, command: str, machine: str) -> Mapping[str, Any]:
         "outer_steps": run.step,
         "validation": None if run.best is None else {"score": run.best.score, "outer_step": run.best.step},
         "cost": cost,
+        **({} if choice is None else {"choice": choice.as_json()}),
         "device": run.device.type,
         "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }

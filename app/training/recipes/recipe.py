@@ -21,6 +21,7 @@ class Recipe:
     family, family_options: the problem
     network, network_options: instead of the family's: a name as `app.learn.networks` knows it
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
+    variants: by algorithm, what another one than the recipe's changes of it (`app.training.variants`)
     shots: the least and the most support examples of a training task; each task draws its own number
     ways: of a classification, the least and the most classes of a training task; each task draws its own number (None:
         the family's number); shots and queries are then of each class
@@ -46,6 +47,7 @@ class Recipe:
     network: str | None = None
     network_options: Mapping[str, Any] = field(default_factory=dict)
     algorithm: str = "maml"
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shots: tuple[int, int] = (5, 10)
     ways: tuple[int, int] | None = None
     queries: int = 10

@@ -188,7 +188,7 @@ def bayesian(columns: int, width: int) -> Head:
     columns, width: of the targets and of an embedding
     """
     mean, factor = f"{HEAD}mean", f"{HEAD}covariance_factor"
-    prior_mean, prior_factor, noise = (f"{HEAD}prior_{name}" for name in ("mean", "factor", "log_noise"))
+    prior_mean, prior_factor, noise = (f"{HEAD}{name}" for name in ("prior_mean", "prior_factor", "log_noise"))
 
     def precision(meta: Params) -> Float[Tensor, "term term"]:
         root = meta[prior_factor].double()

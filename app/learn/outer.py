@@ -135,6 +135,18 @@ def _displacement(
     return direction, query_loss(inner, loss, meta, state, tasks.query)
 
 
+def clipped(direction: Params, largest: float) -> Params:
+    """The direction shortened to a norm of `largest`, that of all tensors together; 0 where it is not finite.
+
+    A single task whose inner loop explodes would end a training run otherwise.
+    """
+    norm = torch.stack([value.norm() for value in direction.values()]).norm()
+    return {
+        name: torch.where(norm.isfinite(), value * (largest / norm.clamp(min=largest)), 0.0)
+        for name, value in direction.items()
+    }
+
+
 def _adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=rate, fused=True)
 

@@ -111,17 +111,21 @@ def clip(largest: float) -> Rule:
     return Rule(_remembers_nothing, update)
 
 
+LARGEST_RATE = 1.0
+"""No learned rate grows beyond it."""
+PACE = 10.0
+"""A learned rate changes by so many percent where the outer loop moves what is kept of it by a hundredth."""
+
+
 def _kept(rate: float) -> float:
     """What a learned rate is kept as: `_rate` of it is the rate."""
-    return math.atanh(min(rate, 1 - 1e-6))
+    share = min(max(rate / LARGEST_RATE, 1e-6), 1 - 1e-6)
+    return math.log(share / (1 - share)) / PACE
 
 
 def _rate(kept: Tensor) -> Tensor:
-    """A learned rate: as good as what is kept where it is small, and never beyond 1, however long training pushes it.
-
-    It may be negative, as in Meta-SGD.
-    """
-    return kept.tanh()
+    """A learned rate, positive and bounded: rates of any size and sign, as in Meta-SGD, explode in training."""
+    return LARGEST_RATE * (PACE * kept).sigmoid()
 
 
 def rate_per_parameter() -> Rule:

@@ -16,7 +16,7 @@ from app.learn.inner import Examples, InnerLoop, State, batched
 from app.learn.losses import LOSSES, ONE_HOT, Loss
 from app.learn.metrics import SCORES
 from app.learn.networks import build, initialize, width
-from app.learn.outer import Schedule, Tasks
+from app.learn.outer import Schedule, Tasks, clipped
 from app.learn.rules import Params
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
@@ -163,6 +163,8 @@ class Run:
         with torch.no_grad():
             found = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
             direction, loss = self.processes.average(*found, weight)
+        if recipe.outer_clip is not None:
+            direction = clipped(direction, recipe.outer_clip)
         for name, value in self.meta.items():
             value.grad = direction[name]
         for group in self.optimizer.param_groups:

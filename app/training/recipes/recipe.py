@@ -30,6 +30,7 @@ class Recipe:
     outer_steps, outer_rate: how many outer steps, and the rate of their optimizer (None: the algorithm's usual one)
     warmup_steps, decay: the outer rate rises linearly over the first so many outer steps, then is `constant` or falls
         to 0 by a `cosine`
+    outer_clip: the outer gradient is shortened to this norm, and one that is not finite is left out (None: neither)
     precision: of the network in training: `float32`, or `bfloat16` (mixed: parameters and losses stay float32)
     inner_steps: the least and the most inner steps in training; each task draws its own number
     inner_rate: the inner learning rate in training, and the default of the bundle
@@ -56,6 +57,7 @@ class Recipe:
     outer_rate: float | None = None
     warmup_steps: int = 0
     decay: str = "constant"
+    outer_clip: float | None = None
     precision: str = "float32"
     inner_steps: tuple[int, int] = (1, 1)
     inner_rate: float = 0.01

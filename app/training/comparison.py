@@ -86,8 +86,8 @@ def comparison_protocol(recipe: Recipe) -> str:
     """How algorithms are compared, in a sentence."""
     return (
         f"{recipe.outer_steps:,} outer steps of {recipe.tasks} tasks each, the best of them by validation tasks; "
-        f"scores of the same {TASKS} test tasks (seed {SEED}) after the default steps, with 95 % intervals, in "
-        f"brackets the difference to the first, which is paired by tasks; trained without the time of compiling and validating"
+        f"scores of the same {TASKS} test tasks (seed {SEED}) after the default steps, with 95 % intervals, and in "
+        "brackets the difference to the first, paired by tasks; trained without the time of compiling and validating"
     )
 
 

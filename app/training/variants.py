@@ -61,9 +61,8 @@ def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[Named]:
     name, options = (recipe.network, recipe.network_options) if recipe.network else (usual.name, usual.options)
     without: Mapping[str, Any] = {key: value for key, value in options.items() if key != "outputs"}
     whole = {**without, "outputs": family.targets}
-    if (
-        ALGORITHMS[algorithm].embeds and algorithm != recipe.algorithm
-    ):  # the last hidden layer is a better embedding than as many numbers as a target has
+    if ALGORITHMS[algorithm].embeds and algorithm != recipe.algorithm:
+        # the last hidden layer is a better embedding than as many numbers as a target has
         yield Named(name, without)
     yield Named(name, options)
     yield Named(name, whole)

@@ -162,13 +162,15 @@ class Bundle:
             width=width(network, schema.features),
         )
 
-    @property
-    def family(self) -> Family:
-        """The problem that it was trained on. Raises NoFamily where it came without one."""
+    def family(self, data: Path | None = None) -> Family:
+        """The problem that it was trained on. Raises NoFamily where it came without one.
+
+        data: the folder of its data set, where it reads one
+        """
         named = self.manifest.family
         if named is None:
             raise NoFamily(self.name)
-        return make(named.name, named.options)
+        return make(named.name, named.options, data)
 
     @property
     def algorithm(self) -> Algorithm:

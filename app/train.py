@@ -7,8 +7,10 @@ It needs neither FastAPI nor pydantic, so that a bare GPU machine can run it fro
 import dataclasses
 import json
 import shlex
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -18,32 +20,38 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.bundles import replace
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
 from app.families.registry import families, make
-from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.choice import Choice, Round, choose
 from app.training.loop import Run
 from app.training.processes import processes
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
 from app.training.report import write_bundle
 from app.training.validation import Validation
+from app.training.variants import with_algorithm
 
 REPORT_EVERY = 100
 CHECKPOINT_EVERY = 1_000
+AUTO = "auto"
 
 
 def train(
     family: Annotated[str, typer.Argument(help="The problem, such as sinusoid.")] = "sinusoid",
     name: Annotated[str | None, typer.Option(help="Name of the bundle; the family's where none is given.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="Instead of the recipe's.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="Instead of the recipe's; auto tries several and keeps the best.")
+    ] = None,
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Another choice of the recipe, such as precision=bfloat16.")
     ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")] = None,
     models_dir: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("models"),
     runs_dir: Annotated[Path, typer.Option(help="Where checkpoints and TensorBoard logs go.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
@@ -57,27 +65,54 @@ def train(
     try:
         with processes(choose_device(device)) as (ours, its_device):
             console = Console(quiet=not ours.first)
-            run = Run(choose_recipe(said), its_device, compiled=not eager, processes=ours)
+            start = partial(Run, device=its_device, compiled=not eager, processes=ours, data=data)
+            recipe, choice = choose_recipe(said), None
+            if algorithm == AUTO:
+                choice = choose_algorithm(recipe, start, runs_dir / said.bundle / "choice.json", console, fresh=fresh)
+                recipe = with_algorithm(recipe, choice.algorithm)
+            run = start(recipe)
             checkpoint = runs_dir / said.bundle / "checkpoint.safetensors"
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)
                 console.print(f"resuming after {run.step} of {run.recipe.outer_steps} outer steps ({checkpoint})")
             advance(run, checkpoint, console)
             if ours.first:
-                finish(run, checkpoint, models_dir / said.bundle, said.command, console)
+                finish(run, checkpoint, models_dir / said.bundle, said.command, console, choice)
     except InnerloopError as error:
         Console().print(f"[red]{error}")
         raise typer.Exit(1) from error
 
 
-def finish(run: Run, checkpoint: Path, bundle: Path, command: str, console: Console) -> None:
-    """Write the bundle of the best meta-parameters; the checkpoint has served."""
+def choose_algorithm(
+    recipe: Recipe, start: Callable[[Recipe], Run], file: Path, console: Console, *, fresh: bool
+) -> Choice:
+    """Choose by halving, or take what an interrupted training has chosen and left in `file`."""
+    if file.exists() and not fresh:
+        return Choice.from_json(json.loads(file.read_text()))
+    choice = choose(recipe, start, lambda each: console.print(round_text(each)))
+    console.print(choice.reason)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace(file, json.dumps(choice.as_json()).encode())
+    return choice
+
+
+def round_text(each: Round) -> str:
+    """A round for people."""
+    scores = ", ".join(f"{name} {score:.4g}" for name, score in each.scores.items())
+    return f"validation after {each.outer_steps} outer steps: {scores}"
+
+
+def finish(
+    run: Run, checkpoint: Path, bundle: Path, command: str, console: Console, choice: Choice | None = None
+) -> None:
+    """Write the bundle of the best meta-parameters; the checkpoint, and the choice beside it, have served."""
     if run.best is not None:
         console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
     run.take_best()
     console.print(f"evaluating, and writing {bundle}")
-    manifest = write_bundle(run, bundle, command, describe(run.device))
+    manifest = write_bundle(run, bundle, command, describe(run.device), choice)
     checkpoint.unlink(missing_ok=True)
+    checkpoint.with_name("choice.json").unlink(missing_ok=True)
     console.print((bundle / "CARD.md").read_text(), markup=False)
     console.print(f"digest {manifest.digest}")
 
@@ -164,23 +199,22 @@ def choose_recipe(said: Said) -> Recipe:
     family, algorithm = said.family, said.algorithm
     if family not in families():
         raise TrainingError(f"there is no family {family!r}; the families here: {', '.join(sorted(families()))}")
-    if algorithm is not None and algorithm not in ALGORITHMS:
-        raise TrainingError(f"there is no algorithm {algorithm!r}; known here: {', '.join(sorted(ALGORITHMS))}")
     recipe = recipe_for(family)
     changes: dict[str, Any] = dict(map(parse_option, said.settings))
-    named = {"algorithm": algorithm, "outer_steps": said.outer_steps, "seed": said.seed}
+    named = {"outer_steps": said.outer_steps, "seed": said.seed}
     changes |= {key: value for key, value in named.items() if value is not None}
     if said.options:
         changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, said.options))}
+    options = changes.get("family_options", recipe.family_options)
+    try:
+        make(family, options)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"the family {family!r} does not take these options: {error}") from error
     try:
         recipe = dataclasses.replace(recipe, **changes)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"the recipe does not take these settings: {error}") from error
-    try:
-        make(family, recipe.family_options)
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f"the family {family!r} does not take these options: {error}") from error
-    return recipe
+    return recipe if algorithm == AUTO else with_algorithm(recipe, algorithm or recipe.algorithm)
 
 
 def parse_option(text: str) -> tuple[str, Any]:

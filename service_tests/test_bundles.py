@@ -230,7 +230,7 @@ def test_a_bundle_without_a_family(folder: Path) -> None:
     bundle = load(folder)
     assert bundle.manifest.family is None
     with pytest.raises(NoFamily, match="sinusoid came without a family"):
-        _ = bundle.family
+        bundle.family()
     edit(folder, lambda contents: contents["schema"].update(features=0))
     assert "do not fit 0 features" in refusal(folder).reason
 

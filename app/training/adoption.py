@@ -15,6 +15,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import build, width
 from app.learn.rules import Params
 from app.training.calibration import calibrated
+from app.training.trust import trusted
 
 
 def adopt(
@@ -27,6 +28,7 @@ def adopt(
     inner_loop: Bounds,
     untouched_loss: float,
     family: Named | None = None,
+    data: Path | None = None,
 ) -> Bundle:
     """Write the bundle of a state dict into `folder` and return it; nothing is written where it cannot be served.
 
@@ -34,6 +36,7 @@ def adopt(
         its names in a bundle, and begins as training would begin it where it is not.
     untouched_loss: the usual loss before any step, the scale of the problem
     family: where tasks of the problem can be drawn; the bundle is calibrated with them
+    data: the folder of the family's data set, where it reads one
 
     Raises TrainingError with the reason where network, weights and schema do not fit each other, or where an answer
     would depend on the other queries beside it.
@@ -71,7 +74,8 @@ def adopt(
             "instead of one over the batch, and no dropout"
         )
     if family is not None:
-        bundle = calibrated(bundle)
+        made = bundle.family(data)
+        bundle = trusted(calibrated(bundle, made), made)
     write(folder, bundle.manifest, bundle.meta)
     (folder / "CARD.md").write_text(card(folder.name, bundle.manifest))
     return bundle

@@ -1,6 +1,7 @@
 """The training loop: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -71,11 +72,13 @@ class Run:
         *,
         compiled: bool = True,
         processes: Processes = Processes(),  # noqa: B008 (frozen)
+        data: Path | None = None,
     ) -> None:
+        """Begin. data: the folder of the family's data set, where it reads one."""
         self.recipe = recipe
         self.device = device
         self.processes = processes
-        self.family = make(recipe.family, recipe.family_options)
+        self.family = make(recipe.family, recipe.family_options, data)
         self.network = (
             Named(self.family.network.name, self.family.network.options)
             if recipe.network is None
@@ -89,10 +92,12 @@ class Run:
             )
         self.loss: Loss = LOSSES[self.family.kind]
         form, sizes = self._sized()
-        ways = self.family.targets if self.family.kind in ONE_HOT else None
+        self.ways = (recipe.ways or (self.family.targets,) * 2) if self.family.kind in ONE_HOT else None
+        """The least and the most classes of a task, where there are classes."""
+        widest = self.ways[1] if self.ways else None
 
         def inner_at(progress: float) -> InnerLoop[State]:
-            return self.algorithm.inner_loop(form, self.loss, grad_and_value, ways, *sizes, progress)
+            return self.algorithm.inner_loop(form, self.loss, grad_and_value, widest, *sizes, progress)
 
         self.inner = inner_at(1.0)
         self._first = inner_at(0.0)
@@ -148,7 +153,7 @@ class Run:
 
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
-        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
+        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
         least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)

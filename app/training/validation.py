@@ -1,12 +1,9 @@
 """Scores while training, on tasks that are neither trained nor tested on: which meta-parameters are the best."""
 
-import torch
-
-from app.learn.inner import adapt, batched
-from app.learn.metrics import SCORES
-from app.learn.outer import Tasks
-from app.training.evaluation import evaluation_tasks
+from app.training.bundling import bundle_of
+from app.training.evaluation import draw, scored, settings_for
 from app.training.loop import Run
+from app.training.predictor import offline
 
 SEED = 20190610
 """Of the validation tasks: neither those of the evaluation nor those of the calibration."""
@@ -17,10 +14,9 @@ class Validation:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        count = run.recipe.validation_tasks
-        self._tasks: list[Tasks] = [
-            evaluation_tasks(run.family, shots, run.device, tasks=count, seed=SEED)
-            for shots in run.recipe.evaluation_shots
+        self._tasks = [
+            draw(run.family, setting, run.device, tasks=run.recipe.validation_tasks, split="validation", seed=SEED)
+            for setting in settings_for(run.recipe, run.family)
         ]
 
     @property
@@ -31,17 +27,12 @@ class Validation:
 
     def validate(self) -> float:
         """The mean score after the bundle's default steps; the run keeps its meta-parameters if it is the best."""
-        mean = torch.cat([self._scores(tasks) for tasks in self._tasks]).double().mean().item()
-        score = self._run.processes.agree(mean, self._run.device)
-        self._run.keep_if_best(score)
+        run = self._run
+        predictor = offline(bundle_of(run, untouched_loss=float("inf")))
+        scores = [
+            scored(predictor, run.family.kind, tasks, [run.adapt_steps]).scores.double().mean().item()
+            for tasks in self._tasks
+        ]
+        score = run.processes.agree(sum(scores) / len(scores), run.device)
+        run.keep_if_best(score)
         return score
-
-    @torch.no_grad()
-    def _scores(self, tasks: Tasks) -> torch.Tensor:
-        """Of each query of each task."""
-        run, inner = self._run, batched(self._run.inner)
-        rate = torch.full((len(tasks.support.mask),), run.recipe.inner_rate, device=run.device)
-        steps = torch.full_like(rate, run.adapt_steps, dtype=torch.int64)
-        states, _ = adapt(inner, run.meta, tasks.support, rate, steps, run.adapt_steps)
-        outputs = inner.apply(run.meta, states, tasks.query.inputs)
-        return SCORES[run.family.kind].of(outputs, tasks.query.targets)

@@ -65,7 +65,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], n
 
 def plain_loop(network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, loss: Any) -> dict[str, torch.Tensor]:
     """The inner loop that people write."""
-    fast = dict(network.named_parameters())
+    fast: dict[str, torch.Tensor] = dict(network.named_parameters())
     for _ in range(BOUNDS.steps):
         gradients = torch.autograd.grad(loss(functional_call(network, fast, (inputs,)), targets), list(fast.values()))
         fast = {name: old - 0.05 * gradient for (name, old), gradient in zip(fast.items(), gradients, strict=True)}
@@ -99,7 +99,7 @@ def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(
 
 
 def brought(folder: Path, network: Named, **changes: Any) -> Any:
-    told = {"algorithm": "maml", "kind": "regression", "schema": Schema(2, 3), "inner_loop": BOUNDS}
+    told: dict[str, Any] = {"algorithm": "maml", "kind": "regression", "schema": Schema(2, 3), "inner_loop": BOUNDS}
     weights = folder / "weights.safetensors"
     return adopt(folder / "models/brought", weights, network, untouched_loss=1.0, **(told | changes))
 
@@ -166,4 +166,4 @@ def test_with_a_family_it_is_calibrated(tmp_path: Path) -> None:
     save_file(shipped.meta, tmp_path / "weights.safetensors")
     bundle = brought(tmp_path, shipped.manifest.network, schema=Schema(1, 1), family=Named("sinusoid"))
     assert bundle.manifest.calibration.tasks > 0
-    assert load(tmp_path / "models/brought").family
+    assert load(tmp_path / "models/brought").manifest.trust.knows_intervals

@@ -17,6 +17,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.variants import with_algorithm
 from service_tests.processes import ROOT
 
 CPU = torch.device("cpu")
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("algorithm", sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds))
 def test_a_restored_run_continues_bit_for_bit(algorithm: str, tmp_path: Path) -> None:
-    recipe = Recipe("sinusoid", algorithm=algorithm, tasks=4)
+    recipe = with_algorithm(Recipe("sinusoid", tasks=4), algorithm)
     straight, broken, resumed = (Run(recipe, CPU, compiled=False) for _ in range(3))
     straight.advance(12)
     broken.advance(4)

@@ -21,7 +21,10 @@ class Recipe:
     family, family_options: the problem
     network, network_options: instead of the family's: a name as `app.learn.networks` knows it
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
+    variants: by algorithm, what another one than the recipe's changes of it (`app.training.variants`)
     shots: the least and the most support examples of a training task; each task draws its own number
+    ways: of a classification, the least and the most classes of a training task; each task draws its own number (None:
+        the family's number); shots and queries are then of each class
     queries: examples that an adapted task is scored on
     tasks: tasks in an outer step
     outer_steps, outer_rate: how many outer steps, and the rate of their optimizer (None: the algorithm's usual one)
@@ -33,7 +36,8 @@ class Recipe:
     inner_rate: the inner learning rate in training, and the default of the bundle
     seed: of the first parameters and of the training tasks
     adapt_steps: the default number of steps of the bundle
-    evaluation_shots: support sizes that the bundle is evaluated at
+    evaluation_shots, evaluation_ways: support sizes that the bundle is evaluated at, of a classification each with each
+        number of classes (none: the family's number)
     validate_every, validation_tasks: after so many outer steps so many validation tasks, always the same, of each of
         those sizes are adapted to by the default steps; the bundle is that of the best score (None: the last)
     patience: training ends when so many validations in a row have found nothing better (None: it never does)
@@ -44,7 +48,9 @@ class Recipe:
     network: str | None = None
     network_options: Mapping[str, Any] = field(default_factory=dict)
     algorithm: str = "maml"
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shots: tuple[int, int] = (5, 10)
+    ways: tuple[int, int] | None = None
     queries: int = 10
     tasks: int = 25
     outer_steps: int = 10_000
@@ -58,6 +64,7 @@ class Recipe:
     seed: int = 0
     adapt_steps: int = 5
     evaluation_shots: tuple[int, ...] = (5, 10)
+    evaluation_ways: tuple[int, ...] = ()
     validate_every: int | None = 1_000
     validation_tasks: int = 200
     patience: int | None = None

@@ -118,8 +118,7 @@ def prototypes(ways: int, width: int) -> Head:
 
 def with_constant(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
     """The embeddings with a 1 behind each, so that a linear head has a bias; in float64, for solving."""
-    embeddings = embeddings.double()
-    return torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
+    return nn.functional.pad(embeddings.double(), (0, 1), value=1.0)
 
 
 def real_only(
@@ -153,8 +152,9 @@ def ridge(columns: int, width: int) -> Head:
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
         x, y = real_only(embeddings, targets, mask)
         strength = meta[regularisation].double().exp()
-        if len(x) < width + 1:  # Woodbury's identity: the smaller of the two systems
-            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(len(x), x), y)
+        shots = x.shape[0]  # not its `len`: compiled for any number of examples it is no number
+        if shots < width + 1:  # Woodbury's identity: the smaller of the two systems
+            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(shots, x), y)
         else:
             solution = solve_or_nan(x.T @ x + strength * identity(width + 1, x), x.T @ y)
         return {weight: solution.to(embeddings.dtype)}

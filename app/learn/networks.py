@@ -7,7 +7,7 @@ over the examples of a call, so that a prediction does not depend on the other q
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from app.learn.rules import Params
 from app.learn.shapes import Float
 
+T = TypeVar("T")
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+
+def _known(sort: str, name: str, table: Mapping[str, T]) -> T:
+    """What a table has under a name. Raises ValueError with the names that there are."""
+    if name not in table:
+        raise ValueError(f"unknown {sort} {name!r}; known here: {', '.join(sorted(table))}")
+    return table[name]
 
 
 def mlp(
@@ -26,9 +34,10 @@ def mlp(
     Two hidden layers of 40 are those of Finn et al. 2017 for regression. Without `outputs` there is no last layer:
     what comes out is the last hidden layer, an embedding.
     """
+    between = _known("activation", activation, ACTIVATIONS)
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(before, after), between()]
     if outputs is not None:
         layers.append(nn.Linear([inputs, *hidden][-1], outputs))
     return nn.Sequential(*layers)
@@ -99,9 +108,10 @@ def conv4(
     norm: a key of NORMS
     pool: else the convolutions stride instead: half of the time, and embeddings of 256 numbers for 28 x 28
     """
+    normalised, stride = _known("normalisation", norm, NORMS), 1 if pool else 2
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
     for before in [channels, *[filters] * (blocks - 1)]:
-        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=1 if pool else 2, padding=1), *NORMS[norm](filters)]
+        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=stride, padding=1), *normalised(filters)]
         layers += [nn.ReLU(), nn.MaxPool2d(2)] if pool else [nn.ReLU()]
         side = side // 2 if pool else (side + 1) // 2
     layers.append(nn.Flatten())
@@ -127,10 +137,7 @@ def find(name: str) -> Callable[..., nn.Module]:
     """
     module, colon, attribute = name.partition(":")
     if not colon:
-        if name not in NETWORKS:
-            known = ", ".join(sorted(NETWORKS))
-            raise ValueError(f"unknown network {name!r}; known here: {known}, or MODULE:NAME of a torch.nn.Module")
-        return NETWORKS[name]
+        return _known("network", name, NETWORKS)
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:

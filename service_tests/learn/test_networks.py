@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from app.learn.networks import NETWORKS, NORMS, build, initialize, width
+from app.learn.networks import ACTIVATIONS, NETWORKS, NORMS, build, initialize, width
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "context_mlp": {"inputs": 3, "outputs": 2, "context": 4},
@@ -70,6 +70,23 @@ def test_conv4_embeds_an_image_alone(norm: str, pool: bool, numbers: int) -> Non
 
 def test_an_mlp_without_outputs_embeds() -> None:
     assert width(build("mlp", {"inputs": 3, "hidden": [7, 5]}), 3) == 5
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_an_mlp_may_have_another_activation(activation: str) -> None:
+    options = {"inputs": 3, "outputs": 2, "hidden": [5], "activation": activation}
+    network, params = build("mlp", options), initialize("mlp", options, seed=0)
+    inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    hidden = getattr(nn.functional, activation)(nn.functional.linear(inputs, params["0.weight"], params["0.bias"]))
+    expected = nn.functional.linear(hidden, params["2.weight"], params["2.bias"])
+    torch.testing.assert_close(functional_call(network, params, (inputs,)), expected)
+
+
+def test_unknown_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown activation 'step'; known here: relu, silu, tanh"):
+        build("mlp", {"inputs": 1, "activation": "step"})
+    with pytest.raises(ValueError, match="unknown normalisation 'batch'; known here: group, instance, layer, none"):
+        build("conv4", {"norm": "batch"})
 
 
 def test_the_context_stands_beside_the_inputs() -> None:

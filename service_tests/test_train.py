@@ -79,6 +79,17 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
 
 
+def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
+    settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
+    out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
+    assert "validation after 1 outer steps: " in out
+    training = load(tmp_path / "models/linear").manifest.training
+    assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
+    assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()
+    assert "--algorithm auto" in training["command"]
+    assert not (tmp_path / "runs/linear/choice.json").exists()
+
+
 def test_there_is_a_tensorboard_log_and_no_checkpoint_left(folder: Path) -> None:
     assert [file.name for file in (folder / "runs/plane").iterdir() if "tfevents" in file.name]
     assert not (folder / "runs/plane/checkpoint.safetensors").exists()

@@ -94,13 +94,14 @@ def torchopt_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
 
     def step() -> None:
         support, query = rival.draw()
-        start = [torchopt.extract_state_dict(each, by="reference") for each in (rival.network, inner)]
+        network_start = torchopt.extract_state_dict(rival.network, by="reference")
+        inner_start = torchopt.extract_state_dict(inner, by="reference")
         total = torch.zeros((), device=device)
         for task in range(recipe.tasks):
             inner.step(rival.loss(rival.network(support.inputs[task]), support.targets[task]))
             total = total + rival.loss(rival.network(query.inputs[task]), query.targets[task])
-            for each, state in zip((rival.network, inner), start, strict=True):
-                torchopt.recover_state_dict(each, state)
+            torchopt.recover_state_dict(rival.network, network_start)
+            torchopt.recover_state_dict(inner, inner_start)
         rival.descend(total)
 
     return step

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
@@ -24,14 +25,16 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
-from app.errors import BundleError
+from app.errors import BundleError, NoFamily
+from app.families.family import Family
 from app.families.registry import families, make
-from app.learn.algorithms import ALGORITHMS
+from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
 from app.learn.likeness import Calibration
-from app.learn.losses import LOSSES
-from app.learn.networks import NETWORKS, build
+from app.learn.losses import LOSSES, ONE_HOT
+from app.learn.networks import build, find, width
 from app.learn.rules import Params
+from app.learn.trust import Trust
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -46,12 +49,39 @@ class Named:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+IMAGES = ("ink",)
+"""How an image can become an input (`Schema`)."""
+
+
 @dataclass(frozen=True)
 class Schema:
-    """The form of an example. features, targets: numbers in an input and in a target."""
+    """The form of an example.
+
+    features: numbers in an input
+    targets: numbers in a target; where targets are labels, classes of a training task, and those that the network tells
+        apart at most, unless it embeds
+    shape: of an input, as people write it; empty where it is a row of numbers
+    image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
+        average, 0 where it is white as paper or transparent, 1 where it is black as ink
+    """
 
     features: int
     targets: int
+    shape: tuple[int, ...] = ()
+    image: str = ""
+
+    @classmethod
+    def of(cls, family: Family) -> "Schema":
+        """Of a family; `shape` and `image` are only what it has, if anything."""
+        return cls(family.features, family.targets, getattr(family, "shape", ()), getattr(family, "image", ""))
+
+    @property
+    def fits(self) -> bool:
+        """Whether its parts fit each other."""
+        if self.features < 1 or self.targets < 0:
+            return False
+        shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
+        return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
 
 @dataclass(frozen=True)
@@ -71,14 +101,16 @@ class Bounds:
 class Manifest:
     """The contents of bundle.json.
 
+    family: the problem it was trained on; none where weights were brought from elsewhere (`app.training.adoption`)
     untouched_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
     weights_sha256: of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how it was made: recipe, seed, versions
     calibration: what support sets of training tasks look like (`app.training.calibration`)
+    trust: how far an answer can be trusted (`app.training.trust`)
     """
 
-    family: Named
+    family: Named | None
     network: Named
     algorithm: str
     kind: str
@@ -89,13 +121,16 @@ class Manifest:
     evaluation: Mapping[str, Any]
     training: Mapping[str, Any]
     calibration: Calibration = field(default_factory=Calibration)
+    trust: Trust = field(default_factory=Trust)
     format: int = FORMAT
 
     @cached_property
     def digest(self) -> str:
         """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
-        others = ("evaluation", "training", "calibration")
+        others = ("evaluation", "training", "calibration", "trust")
         serving = {key: value for key, value in asdict(self).items() if key not in others}
+        # what is empty was not there in older bundles, whose digests stay
+        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "")}
         return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
 
 
@@ -107,13 +142,40 @@ class Bundle:
     manifest: Manifest
     meta: Params
 
-    def inner_loop(self, differentiate: Callable[..., Any] = grad_and_value) -> InnerLoop[State]:
+    def inner_loop(
+        self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
+    ) -> InnerLoop[State]:
         """Its inner loop, of one task, on a network of its own. differentiate: as for `gradient_descent`.
+
+        ways: the width of the class axis, where there are classes; that of its targets if none is given
 
         One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).
         """
+        kind, schema = self.manifest.kind, self.manifest.schema
         network = build(self.manifest.network.name, self.manifest.network.options)
-        return ALGORITHMS[self.manifest.algorithm].inner_loop(network, LOSSES[self.manifest.kind], differentiate)
+        return self.algorithm.inner_loop(
+            network,
+            LOSSES[kind],
+            differentiate,
+            ways=(ways or schema.targets) if kind in ONE_HOT else None,
+            targets=schema.targets,
+            width=width(network, schema.features),
+        )
+
+    def family(self, data: Path | None = None) -> Family:
+        """The problem that it was trained on. Raises NoFamily where it came without one.
+
+        data: the folder of its data set, where it reads one
+        """
+        named = self.manifest.family
+        if named is None:
+            raise NoFamily(self.name)
+        return make(named.name, named.options, data)
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How it adapts."""
+        return ALGORITHMS[self.manifest.algorithm]
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> None:
@@ -174,7 +236,11 @@ def _read_manifest(file: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
-        contents.setdefault("calibration", asdict(Calibration()))  # bundles from before there was one
+        # bundles from before there were these
+        contents.setdefault("calibration", asdict(Calibration()))
+        contents.setdefault("trust", asdict(Trust()))
+        if isinstance(contents.get("schema"), dict):
+            contents["schema"] = {"shape": (), "image": ""} | contents["schema"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(
@@ -196,6 +262,8 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
             raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
         hints = get_type_hints(kind)
         return kind(**{name: _typed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+    if get_origin(kind) is UnionType:
+        return None if value is None else _typed(file, place, get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise BundleError(file, f"a list is expected at {place}")
@@ -214,33 +282,48 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         if name not in names:
             raise BundleError(file, f"unknown {sort} {name!r}; known here: {', '.join(sorted(names))}")
 
-    known("family", manifest.family.name, families())
-    known("network", manifest.network.name, NETWORKS)
+    schema = manifest.schema
+    if manifest.family is not None:
+        known("family", manifest.family.name, families())
     known("algorithm", manifest.algorithm, ALGORITHMS)
     known("kind", manifest.kind, LOSSES)
+    algorithm, bounds = ALGORITHMS[manifest.algorithm], manifest.inner_loop
     try:
-        family = make(manifest.family.name, manifest.family.options)
+        find(manifest.network.name)
+    except ValueError as error:
+        raise BundleError(file, str(error)) from error
+    try:
+        family = None if manifest.family is None else make(manifest.family.name, manifest.family.options)
         network = build(manifest.network.name, manifest.network.options)
-    except (ImportError, TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
-    if (family.kind, family.features, family.targets) != (
+    if family is not None and (family.kind, family.features, family.targets) != (
         manifest.kind,
-        manifest.schema.features,
-        manifest.schema.targets,
+        schema.features,
+        schema.targets,
     ):
-        raise BundleError(file, f"kind and schema do not fit the family {manifest.family.name!r}")
-    bounds = manifest.inner_loop
+        raise BundleError(file, "kind and schema do not fit the family")
+    if not schema.fits:
+        raise BundleError(file, f"shape and image do not fit {schema.features} features or each other at schema")
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")
-    if not manifest.calibration.fits(family.features):
-        raise BundleError(file, f"the lists do not fit {family.features} features or each other at calibration")
+    if algorithm.closed_form and (bounds.steps, bounds.max_steps) != (1, 1):
+        raise BundleError(file, f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop")
+    if manifest.kind not in algorithm.kinds:
+        raise BundleError(file, f"{manifest.algorithm} is not for {manifest.kind}")
+    if not manifest.calibration.fits(schema.features):
+        raise BundleError(file, f"the lists do not fit {schema.features} features or each other at calibration")
+    if not manifest.trust.fits(schema.targets):
+        raise BundleError(file, f"the lists do not fit {schema.targets} targets or each other at trust")
     try:
-        outputs = network(torch.empty(2, family.features, device="meta"))
-    except RuntimeError as error:
-        raise BundleError(file, f"the network does not take {family.features} features: {error}") from error
-    if outputs.shape != (2, family.targets):
-        raise BundleError(file, f"the network gives {list(outputs.shape[1:])}, not {family.targets} targets")
-    return {name: value.shape for name, value in network.state_dict().items()}
+        outputs = width(network, schema.features)
+        algorithm.check(network, schema.targets, outputs)
+    except ValueError as error:
+        raise BundleError(file, str(error)) from error
+    start = algorithm.initial(
+        network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
+    )
+    return {name: value.shape for name, value in start.items()}
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:

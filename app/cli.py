@@ -1,10 +1,12 @@
 """The command `innerloop`."""
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,23 +23,34 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from app.api.one_write import OneWrite
-from app.bundles import load, load_all, write
-from app.device import keep_freed_memory
+from app.asking import over_http
+from app.bundles import Bounds, Named, Schema, load, load_all, write
+from app.device import choose_device, describe, keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
-from app.learn.losses import LOSSES
+from app.learn.losses import ONE_HOT
 from app.main import create_app
 from app.settings import Settings
-from app.train import train
+from app.train import Said, choose_recipe, parse_option, train
+from app.training.adoption import adopt
 from app.training.calibration import calibrated
-from app.training.evaluation import as_text, curve, evaluation_tasks
-from app.training.report import calibration_text
+from app.training.card import calibration_text, trust_text
+from app.training.comparison import comparison_protocol, comparison_text, contend
+from app.training.evaluation import Setting
+from app.training.held_out import evaluated, steps_of
+from app.training.loop import Run
+from app.training.predictor import offline
+from app.training.report import publish
+from app.training.tables import as_json, as_text, settings_of, trust_as_text
+from app.training.trust import trusted
+from app.training.variants import fitting, with_algorithm
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
 console = Console()
 
 Server = Annotated[str | None, typer.Option(help="URL of a running server; without it, in this process.")]
+Data = Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")]
 ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
 
 
@@ -73,7 +86,15 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
             f"{bounds.steps} of {bounds.max_steps}",
             f"{bounds.learning_rate:g} of {bounds.max_learning_rate:g}",
         )
-        table.add_row(name, manifest.algorithm, manifest.family.name, form, steps, rate, manifest.digest[:12])
+        table.add_row(
+            name,
+            manifest.algorithm,
+            manifest.family.name if manifest.family else "-",
+            form,
+            steps,
+            rate,
+            manifest.digest[:12],
+        )
     console.print(table)
     for name, error in refused.items():
         console.print(f"[red]{name} is refused[/red]: {error}")
@@ -83,33 +104,117 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
     shots: Annotated[list[int] | None, typer.Option(min=1, help="Support sizes; those of the bundle if none.")] = None,
+    ways: Annotated[list[int] | None, typer.Option(min=2, help="Numbers of classes, where there are classes.")] = None,
     steps: Annotated[int, typer.Option(min=0, help="The most steps.")] = 10,
     tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 600,
+    server: Annotated[str | None, typer.Option(help="Ask the running server at this URL.")] = None,
+    data: Data = None,
+    save: Annotated[bool, typer.Option("--write/--no-write", help="Into the bundle, its card and its plots.")] = True,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Score a bundle on held-out tasks: query error by support size and steps, with 95 % intervals."""
+    """Score a bundle on held-out tasks, by support size and steps, with 95 % intervals; here or through a server."""
     loaded = load(models_dir / bundle)
-    manifest = loaded.manifest
-    family = make(manifest.family.name, manifest.family.options)
-    sizes = shots or [int(size) for size in manifest.evaluation["by_shots"]]
-    curves = {}
-    for size in sizes:
-        held_out = evaluation_tasks(family, size, torch.device("cpu"), tasks=tasks)
-        rate = manifest.inner_loop.learning_rate
-        curves[size] = curve(
-            loaded.inner_loop(), LOSSES[manifest.kind], loaded.meta, held_out, rate, steps, manifest.untouched_loss
+    family, manifest = loaded.family(data), loaded.manifest
+    settings = settings_of(manifest.evaluation)
+    if shots or ways or not settings:
+        sizes = shots or sorted({each.shots for each in settings}) or [5]
+        classes = ways or sorted({each.ways for each in settings if each.ways}) or [family.targets]
+        settings = [Setting(size, way) for way in (classes if family.kind in ONE_HOT else [None]) for size in sizes]
+    predictor = offline(loaded) if server is None else over_http(server, loaded)
+    found = evaluated(
+        loaded,
+        family,
+        predictor,
+        settings,
+        steps_of(loaded, steps),
+        machine=describe(torch.device("cpu")),
+        way="offline" if server is None else "over HTTP",
+        tasks=tasks,
+    )
+    console.print(Markdown(f"{found.protocol}\n\n{as_text(found)}\n\n{trust_as_text(found)}"))
+    if save:
+        written = as_json(found)
+        kept = {**manifest.evaluation, **({"over_http": written} if server else written)}
+        publish(
+            dataclasses.replace(loaded, manifest=dataclasses.replace(manifest, evaluation=kept)),
+            family,
+            models_dir / bundle,
         )
-    console.print(Markdown(as_text(curves, range(steps + 1))))
+
+
+@cli.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A family, whose recipe is trained with each algorithm.")],
+    algorithms: Annotated[str, typer.Option(help="Names with commas between them, or all that fit.")] = "all",
+    outer_steps: Annotated[int | None, typer.Option(min=1, help="The budget of each, instead of the recipe's.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Another choice of the recipe.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
+    eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, starts at once.")] = False,
+    data: Data = None,
+) -> None:
+    """Train several algorithms at the same budget of outer steps, and score them on the same held-out tasks."""
+    chosen = choose_recipe(Said(recipe, None, None, outer_steps, None, option or [], setting or []))
+    names = fitting(chosen) if algorithms == "all" else algorithms.split(",")
+    contenders = []
+    for name in names:
+        run = Run(with_algorithm(chosen, name), choose_device(device), compiled=not eager, data=data)
+        contenders.append(contend(run))
+        console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
+    console.print(Markdown(f"{comparison_protocol(chosen)}\n\n{comparison_text(contenders)}"))
 
 
 @cli.command()
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")], models_dir: ModelsDir = Path("models")
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    data: Data = None,
+    models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Write into a bundle what support sets of its training look like, as training does; weights and digest stay."""
-    made = calibrated(load(models_dir / bundle))
-    write(models_dir / bundle, made.manifest, made.meta)
-    console.print(Markdown(calibration_text(made.manifest.calibration)))
+    """Write into a bundle what training writes of its tasks: what support sets look like, how far to trust an answer.
+
+    Weights and digest stay.
+    """
+    loaded = load(models_dir / bundle)
+    family = loaded.family(data)
+    made = trusted(calibrated(loaded, family), family).manifest
+    write(models_dir / bundle, made, loaded.meta)
+    console.print(Markdown(f"{trust_text(made.trust)}\n\n{calibration_text(made.calibration)}"))
+
+
+@cli.command()
+def bundle(
+    name: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    network: Annotated[str, typer.Option(help="MODULE:NAME of a torch.nn.Module, or one of ours, such as mlp.")],
+    weights: Annotated[Path, typer.Option(help="A safetensors file of its state dict.")],
+    rate: Annotated[float, typer.Option(help="Inner learning rate.")] = 0.01,
+    max_rate: Annotated[float | None, typer.Option(help="The largest that may be asked; --rate if none.")] = None,
+    steps: Annotated[int, typer.Option(min=0, help="Inner steps.")] = 5,
+    max_steps: Annotated[int, typer.Option(min=0, help="The most that may be asked.")] = 100,
+    algorithm: Annotated[str, typer.Option(help="How it adapts.")] = "maml",
+    kind: Annotated[str, typer.Option(help="What it predicts: regression or classification.")] = "regression",
+    features: Annotated[int, typer.Option(min=1, help="Numbers in an input.")] = 1,
+    targets: Annotated[int, typer.Option(min=1, help="Numbers in a target; of a classification, classes.")] = 1,
+    shape: Annotated[list[int] | None, typer.Option(help="Of an input that is no row: --shape 28 --shape 28.")] = None,
+    image: Annotated[str, typer.Option(help="How an image becomes an input, such as ink.")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="An option of the network, such as hidden=64.")] = None,
+    family: Annotated[str | None, typer.Option(help="A family whose tasks it can be evaluated on.")] = None,
+    family_option: Annotated[list[str] | None, typer.Option(help="An option of the family.")] = None,
+    untouched_loss: Annotated[float, typer.Option(help="The usual loss before any step.")] = 1.0,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Make a bundle of weights that were trained elsewhere: by learn2learn, higher or plain PyTorch."""
+    made = adopt(
+        models_dir / name,
+        weights,
+        Named(network, dict(map(parse_option, option or []))),
+        algorithm,
+        kind,
+        Schema(features, targets, tuple(shape or ()), image),
+        Bounds(steps, max(steps, max_steps), rate, max_rate or rate),
+        untouched_loss,
+        None if family is None else Named(family, dict(map(parse_option, family_option or []))),
+    )
+    console.print(f"{models_dir / name} is made; digest {made.manifest.digest}")
 
 
 @cli.command(name="try")
@@ -186,6 +291,8 @@ async def _ask(client: httpx.AsyncClient, method: str, path: str, body: Any = No
 
 def main() -> None:
     """Run the command; what went wrong is said in a line."""
+    # behind all that is installed: networks of one's own are found by their module's name, as by `python -m`
+    sys.path.append(str(Path.cwd()))
     try:
         cli()
     except (InnerloopError, ValidationError) as error:

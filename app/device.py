@@ -1,6 +1,8 @@
 """Which device computes, and what its process needs for that."""
 
 import ctypes
+import platform
+from pathlib import Path
 
 import torch
 
@@ -16,6 +18,16 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("there is no CUDA device here; ask for auto or cpu (--device, INNERLOOP_DEVICE)")
     return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The processor or accelerator by name, as far as it can be known."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def keep_freed_memory() -> None:

@@ -21,6 +21,8 @@
     │   ├── DeadlinePassed      the answer would come later than the client waits
     │   └── StoreFailed         the store cannot be reached, or cannot write
     ├── BundleError             whoever made the bundle: it is refused
+    ├── NoFamily                whoever asks for tasks of a bundle that came without any
+    ├── DataError               whoever trains or evaluates: the data set is not there, or too small
     ├── DeviceError             whoever starts it: the device asked for is not here
     └── TrainingError           whoever trains: the run cannot go on as asked
 
@@ -161,6 +163,19 @@ class BundleError(InnerloopError):
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+
+
+class NoFamily(InnerloopError):
+    """A bundle of weights from elsewhere came without a family, so that there are no tasks to draw."""
+
+    def __init__(self, bundle: str) -> None:
+        super().__init__(
+            f"{bundle} came without a family, so there are no tasks to draw; `innerloop bundle --family` names one"
+        )
+
+
+class DataError(InnerloopError):
+    """A family's data set is not where it should be, or does not have what is asked of it."""
 
 
 class DeviceError(InnerloopError):

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Rows = Annotated[list[list[float]], Meta(description="Numbers, [row][feature]", min_length=1)]
+Inputs = Annotated[
+    list[
+        Annotated[
+            list[float | list[float | list[float]]],
+            Meta(description="Numbers, [feature], or nested in the model's `shape`"),
+        ]
+        | Annotated[bytes, Meta(description="A PNG, for a model that takes images: binary in msgpack, base64 in JSON")]
+    ],
+    Meta(description="[row]", min_length=1),
+]
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
 Pinned = Annotated[
     bool,
     Meta(
@@ -35,7 +45,10 @@ class Answer(msgspec.Struct, kw_only=True):
 class RawArray(Request):
     """Numbers as raw little-endian bytes, row after row: binary in msgpack, base64 in JSON."""
 
-    shape: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="[rows, columns]", min_length=2, max_length=2)]
+    shape: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(description="[rows, columns], or [rows, ...] with the model's `shape`", min_length=2, max_length=4),
+    ]
     data: bytes
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -43,12 +56,13 @@ class RawArray(Request):
 class Support(Request):
     """The labelled examples to adapt from."""
 
-    inputs: Rows | RawArray
+    inputs: Inputs | RawArray
     targets: (
         Annotated[
-            list[float | list[float]],
+            list[float | list[float] | str],
             Meta(
-                description="[example][target]; a target of one number may be written without its brackets",
+                description="[example][target] for regression, where a target of one number may be written without its "
+                "brackets; [example] for classification: labels, any strings",
                 min_length=1,
             ),
         ]
@@ -83,19 +97,24 @@ class PredictRequest(Request):
     kept. With `model` alone: by the initialization itself, to compare with.
     """
 
-    queries: Rows | RawArray
+    queries: Inputs | RawArray
     adaptation_id: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     support: Support | UnsetType = UNSET
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
     pinned: Pinned | UnsetType = UNSET
+    interval: (
+        Annotated[float, Meta(description="The share of true values that `lower` to `upper` is to hold", gt=0, lt=1)]
+        | UnsetType
+    ) = UNSET
 
 
 class Quality(Answer):
     """What assessing found, on examples that the inner loop had not seen.
 
-    Errors are of the kind's loss, in its units; an error is null where the inner loop diverged without the example.
+    Errors are of the kind's loss, in its units; an error is null where the inner loop diverged without the example, or
+    where the example is the only one of its class. A classifier's initialization knows no class, and so guesses evenly.
     """
 
     method: Annotated[str, Meta(description="The one really used: `leave_one_out` or `k_fold`")]
@@ -110,6 +129,7 @@ class Quality(Answer):
     ]
     worst_example: Annotated[int | None, Meta(description="The number of the example that fits worst")]
     message: Annotated[str, Meta(description="All of it in words")]
+    accuracy: Annotated[float, Meta(description="The share of labels found, of those not null")] | UnsetType = UNSET
 
 
 class AdaptResponse(Answer):
@@ -130,6 +150,7 @@ class AdaptResponse(Answer):
     created_at: Time
     expires_at: Time
     label: str | UnsetType = UNSET
+    labels: Annotated[Labels, Meta(description="The classes, as they first came")] | UnsetType = UNSET
     pinned: bool | UnsetType = UNSET
     quality: Quality | UnsetType = UNSET
     lineage: Annotated[list[str], Meta(description="The bundles before this one, by digest")] | UnsetType = UNSET
@@ -168,7 +189,9 @@ class SupportView(Answer):
     revision: int
     examples: list[int]
     inputs: Array
-    targets: Array
+    targets: Annotated[
+        Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})
+    ]
 
 
 class Step(Answer):
@@ -179,11 +202,32 @@ class Step(Answer):
 
 
 class PredictResponse(Answer):
-    """Predictions, [query][target]. `losses` and `status` where the call adapted."""
+    """Predictions, [query][target], or the most probable labels. `losses` and `status` where the call adapted."""
 
-    predictions: Array
+    predictions: Annotated[
+        Any, Meta(description="Numbers [query][target], or labels [query]", extra_json_schema={"type": "array"})
+    ]
     model: str
     model_digest: str
+    labels: Annotated[Labels, Meta(description="The classes of the support set")] | UnsetType = UNSET
+    probabilities: Annotated[Array, Meta(description="[query][label]")] | UnsetType = UNSET
+    unlike: (
+        Annotated[
+            Any,
+            Meta(
+                description="By query: whether it is unlike anything in the support set, and its label a guess; left "
+                "out where the bundle cannot tell",
+                extra_json_schema={"type": "array", "items": {"type": "boolean"}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    lower: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
+    upper: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
+    std: (
+        Annotated[Array, Meta(description="[query][target]: the algorithm's own standard deviation, if it has one")]
+        | UnsetType
+    ) = UNSET
     adaptation_id: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     losses: Losses | UnsetType = UNSET
@@ -199,24 +243,30 @@ class InnerLoopBounds(Answer):
     max_learning_rate: float
 
 
-class ModelSummary(Answer):
+class ModelSummary(Answer, kw_only=True):
     """A bundle that serves."""
 
     name: str
     digest: str
-    family: str
     kind: str
     algorithm: str
     features: int
-    targets: int
+    targets: Annotated[int, Meta(description="Numbers in a target, or classes of a training task")]
     inner_loop: InnerLoopBounds
     compiled: bool
+    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
+    shape: Annotated[list[int], Meta(description="Of an input, where it need not be flat")] | UnsetType = UNSET
+    most_classes: Annotated[int, Meta(description="Where it cannot tell any number apart")] | UnsetType = UNSET
+    image: Annotated[str, Meta(description="How a PNG becomes an input, where it can")] | UnsetType = UNSET
+    intervals: (
+        Annotated[list[float], Meta(description="The least and the largest `interval` that can be asked")] | UnsetType
+    ) = UNSET
 
 
-class ModelDetail(ModelSummary):
+class ModelDetail(ModelSummary, kw_only=True):
     """A bundle that serves, with how well it adapts and how it was made."""
 
-    family_options: dict[str, Any]
+    family_options: dict[str, Any] | UnsetType = UNSET
     evaluation: dict[str, Any]
     training: dict[str, Any]
 
@@ -245,7 +295,8 @@ class Live(Answer):
 class Ready(Answer):
     """The server can adapt.
 
-    compiled: whether every model's compiled inner loop serves; eager serves until then
+    compiled: whether every model's compiled inner loop serves; eager serves until then. Classifiers stay eager, and do
+        not count
     compiling: whether something is compiled at present, which takes time from requests
     """
 

@@ -1,12 +1,18 @@
 """The offline training script: `python -m app.train sinusoid`, also `innerloop train` and `make train`.
 
-It needs neither FastAPI nor pydantic, so that a bare GPU machine can run it from a checkout.
+It needs neither FastAPI nor pydantic, so that a bare GPU machine can run it from a checkout. With several processes:
+`torchrun --nproc-per-node 4 -m app.train sinusoid`.
 """
 
 import dataclasses
 import json
 import shlex
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import torch
@@ -14,27 +20,38 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.device import choose_device
+from app.bundles import replace
+from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
 from app.families.registry import families, make
-from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.choice import Choice, Round, choose
 from app.training.loop import Run
+from app.training.processes import processes
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
 from app.training.report import write_bundle
+from app.training.validation import Validation
+from app.training.variants import with_algorithm
 
 REPORT_EVERY = 100
 CHECKPOINT_EVERY = 1_000
+AUTO = "auto"
 
 
 def train(
     family: Annotated[str, typer.Argument(help="The problem, such as sinusoid.")] = "sinusoid",
     name: Annotated[str | None, typer.Option(help="Name of the bundle; the family's where none is given.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="Instead of the recipe's.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="Instead of the recipe's; auto tries several and keeps the best.")
+    ] = None,
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Another choice of the recipe, such as precision=bfloat16.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")] = None,
     models_dir: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("models"),
     runs_dir: Annotated[Path, typer.Option(help="Where checkpoints and TensorBoard logs go.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
@@ -43,30 +60,65 @@ def train(
     eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, starts at once.")] = False,
 ) -> None:
     """Meta-train an initialization and write its bundle. An interrupted run goes on where its checkpoint is."""
-    console = Console()
     torch.set_num_threads(threads)
+    said = Said(family, name, algorithm, outer_steps, seed, option or [], setting or [])
     try:
-        recipe = choose_recipe(family, algorithm, outer_steps, seed, option or [])
-        run = Run(recipe, choose_device(device), compiled=not eager)
-        folder = runs_dir / (name or family)
-        checkpoint = folder / "checkpoint.safetensors"
-        if checkpoint.exists() and not fresh:
-            restore_checkpoint(run, checkpoint)
-            console.print(f"resuming after {run.step} of {recipe.outer_steps} outer steps ({checkpoint})")
-        advance(run, checkpoint, console)
-        bundle = models_dir / (name or family)
-        console.print(f"evaluating, and writing {bundle}")
-        manifest = write_bundle(run, bundle, command_of(family, name, algorithm, outer_steps, seed, option or []))
+        with processes(choose_device(device)) as (ours, its_device):
+            console = Console(quiet=not ours.first)
+            start = partial(Run, device=its_device, compiled=not eager, processes=ours, data=data)
+            recipe, choice = choose_recipe(said), None
+            if algorithm == AUTO:
+                choice = choose_algorithm(recipe, start, runs_dir / said.bundle / "choice.json", console, fresh=fresh)
+                recipe = with_algorithm(recipe, choice.algorithm)
+            run = start(recipe)
+            checkpoint = runs_dir / said.bundle / "checkpoint.safetensors"
+            if checkpoint.exists() and not fresh:
+                restore_checkpoint(run, checkpoint)
+                console.print(f"resuming after {run.step} of {run.recipe.outer_steps} outer steps ({checkpoint})")
+            advance(run, checkpoint, console)
+            if ours.first:
+                finish(run, checkpoint, models_dir / said.bundle, said.command, console, choice)
     except InnerloopError as error:
-        console.print(f"[red]{error}")
+        Console().print(f"[red]{error}")
         raise typer.Exit(1) from error
+
+
+def choose_algorithm(
+    recipe: Recipe, start: Callable[[Recipe], Run], file: Path, console: Console, *, fresh: bool
+) -> Choice:
+    """Choose by halving, or take what an interrupted training has chosen and left in `file`."""
+    if file.exists() and not fresh:
+        return Choice.from_json(json.loads(file.read_text()))
+    choice = choose(recipe, start, lambda each: console.print(round_text(each)))
+    console.print(choice.reason)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace(file, json.dumps(choice.as_json()).encode())
+    return choice
+
+
+def round_text(each: Round) -> str:
+    """A round for people."""
+    scores = ", ".join(f"{name} {score:.4g}" for name, score in each.scores.items())
+    return f"validation after {each.outer_steps} outer steps: {scores}"
+
+
+def finish(
+    run: Run, checkpoint: Path, bundle: Path, command: str, console: Console, choice: Choice | None = None
+) -> None:
+    """Write the bundle of the best meta-parameters; the checkpoint, and the choice beside it, have served."""
+    if run.best is not None:
+        console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
+    run.take_best()
+    console.print(f"evaluating, and writing {bundle}")
+    manifest = write_bundle(run, bundle, command, describe(run.device), choice)
     checkpoint.unlink(missing_ok=True)
+    checkpoint.with_name("choice.json").unlink(missing_ok=True)
     console.print((bundle / "CARD.md").read_text(), markup=False)
     console.print(f"digest {manifest.digest}")
 
 
 def advance(run: Run, checkpoint: Path, console: Console) -> None:
-    """Train to the end, with a progress bar, a TensorBoard log and a checkpoint every so often."""
+    """Train to the end, with a progress bar, a TensorBoard log, validation and a checkpoint every so often."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -74,16 +126,31 @@ def advance(run: Run, checkpoint: Path, console: Console) -> None:
         TextColumn("loss {task.fields[loss]:.4f} · {task.fields[rate]:.0f} steps/s"),
         TimeRemainingColumn(),
     )
-    total = run.recipe.outer_steps
-    with tensorboard(checkpoint.parent, run.step) as log, Progress(*columns, console=console) as progress:
+    first, total, validation = run.processes.first, run.recipe.outer_steps, Validation(run)
+    logged = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
+    with logged as log, Progress(*columns, console=console) as progress:
         bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)
-        while run.step < total:
-            loss = run.advance(min(REPORT_EVERY, total - run.step))
+        while not run.finished:
+            started = perf_counter()
+            loss = run.advance(next_stop(run) - run.step)
+            scalars = {"loss/query_after_adapting": loss}
+            if validation.due:
+                scalars["score/validation"] = validation.validate()
+            run.seconds += perf_counter() - started
             progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or 0.0)
-            log.add_scalar("loss/query_after_adapting", loss, run.step)
-            if run.step % CHECKPOINT_EVERY == 0:
+            if log is not None:
+                for name, value in scalars.items():
+                    log.add_scalar(name, value, run.step)
+            if first and (run.step % CHECKPOINT_EVERY == 0 or run.finished):
                 save_checkpoint(run, checkpoint)
-        save_checkpoint(run, checkpoint)
+    if run.out_of_patience:
+        console.print(f"stopped after {run.step} outer steps: nothing better since {run.best.step}")  # type: ignore[union-attr]
+
+
+def next_stop(run: Run) -> int:
+    """The outer step after which there is something to report, to validate or to save."""
+    rhythms = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
+    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in rhythms))
 
 
 def tensorboard(folder: Path, step: int) -> Any:
@@ -95,46 +162,75 @@ def tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step)
 
 
-def choose_recipe(
-    family: str, algorithm: str | None, outer_steps: int | None, seed: int | None, options: list[str]
-) -> Recipe:
+@dataclass(frozen=True)
+class Said:
+    """What the command line says of the run."""
+
+    family: str
+    name: str | None
+    algorithm: str | None
+    outer_steps: int | None
+    seed: int | None
+    options: list[str]
+    settings: list[str]
+
+    @property
+    def bundle(self) -> str:
+        """The name of the bundle."""
+        return self.name or self.family
+
+    @property
+    def command(self) -> str:
+        """The command line that makes the same bundle again."""
+        said = {
+            "--name": self.name,
+            "--algorithm": self.algorithm,
+            "--outer-steps": self.outer_steps,
+            "--seed": self.seed,
+        }
+        words = ["innerloop", "train", self.family]
+        words += [str(word) for key, value in said.items() if value is not None for word in (key, value)]
+        words += [word for option in self.options for word in ("--option", option)]
+        return shlex.join(words + [word for setting in self.settings for word in ("--set", setting)])
+
+
+def choose_recipe(said: Said) -> Recipe:
     """The family's recipe with what the command line says instead."""
+    family, algorithm = said.family, said.algorithm
     if family not in families():
         raise TrainingError(f"there is no family {family!r}; the families here: {', '.join(sorted(families()))}")
-    if algorithm is not None and algorithm not in ALGORITHMS:
-        raise TrainingError(f"there is no algorithm {algorithm!r}; known here: {', '.join(sorted(ALGORITHMS))}")
     recipe = recipe_for(family)
-    said = {"algorithm": algorithm, "outer_steps": outer_steps, "seed": seed}
-    changes: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
-    if options:
-        changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, options))}
-    recipe = dataclasses.replace(recipe, **changes)
+    changes: dict[str, Any] = dict(map(parse_option, said.settings))
+    named = {"outer_steps": said.outer_steps, "seed": said.seed}
+    changes |= {key: value for key, value in named.items() if value is not None}
+    if said.options:
+        changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, said.options))}
+    options = changes.get("family_options", recipe.family_options)
     try:
-        make(family, recipe.family_options)
+        make(family, options)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"the family {family!r} does not take these options: {error}") from error
-    return recipe
+    try:
+        recipe = dataclasses.replace(recipe, **changes)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"the recipe does not take these settings: {error}") from error
+    if algorithm == AUTO:
+        return recipe
+    said_of_it = {key: value for key, value in changes.items() if key not in ("network", "network_options")}
+    # again, because another algorithm comes with its own usual rates; but with the form of the network that it needs
+    return dataclasses.replace(with_algorithm(recipe, algorithm or recipe.algorithm), **said_of_it)
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """`features=3` as ("features", 3): the value is JSON, or else a string."""
+    """`features=3` as ("features", 3): the value is JSON, a list as a tuple, or else a string."""
     key, equals, value = text.partition("=")
     if not equals:
         raise TrainingError(f"an option is written key=value, got {text!r}")
     try:
-        return key, json.loads(value)
+        read = json.loads(value)
     except ValueError:
         return key, value
-
-
-def command_of(
-    family: str, name: str | None, algorithm: str | None, outer_steps: int | None, seed: int | None, options: list[str]
-) -> str:
-    """The command line that makes the same bundle again."""
-    said = {"--name": name, "--algorithm": algorithm, "--outer-steps": outer_steps, "--seed": seed}
-    words = ["innerloop", "train", family]
-    words += [str(word) for key, value in said.items() if value is not None for word in (key, value)]
-    return shlex.join(words + [word for option in options for word in ("--option", option)])
+    return key, tuple(read) if isinstance(read, list) else read
 
 
 def main() -> None:

@@ -13,13 +13,16 @@ import torch
 from safetensors.torch import load_file, save
 
 from app.bundles import MANIFEST, WEIGHTS, load, load_all, write
-from app.errors import BundleError
+from app.errors import BundleError, NoFamily
 
 
 @pytest.fixture
 def folder(models_dir: Path, tmp_path: Path) -> Path:
-    """A good bundle to break."""
-    return Path(shutil.copytree(models_dir / "sinusoid", tmp_path / "models" / "sinusoid"))
+    """A good bundle to break, with all fields."""
+    folder = Path(shutil.copytree(models_dir / "sinusoid", tmp_path / "models" / "sinusoid"))
+    bundle = load(folder)
+    write(folder, bundle.manifest, bundle.meta)
+    return folder
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -145,7 +148,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(features="1"), "a int is expected at schema.features, got '1'"),
         (lambda c: c["schema"].update(features=True), "a int is expected at schema.features, got True"),
         (lambda c: c.update(untouched_loss=float("nan")), "a float is expected at untouched_loss"),
-        (lambda c: c["schema"].update(features=2), "do not fit the family 'sinusoid'"),
+        (lambda c: c["schema"].update(features=2), "kind and schema do not fit the family"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
         (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
         (lambda c: c["network"]["options"].update(depth=2), "options of the family or of the network do not fit"),
@@ -157,6 +160,13 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["calibration"]["error"].__setitem__(2, None), "a float is expected at calibration.error[2]"),
         (lambda c: c["calibration"]["error"].pop(), "the lists do not fit 1 features or each other at calibration"),
         (lambda c: c["calibration"]["input_scale"].append(1.0), "the lists do not fit 1 features"),
+        (lambda c: c["schema"].update(shape=[1.0]), "a int is expected at schema.shape[0], got 1.0"),
+        (lambda c: c["schema"].update(shape=[1, 2]), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
+        (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
+        (lambda c: c["trust"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
+        (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
@@ -175,11 +185,31 @@ def test_the_digest_is_of_what_answers_depend_on(folder: Path) -> None:
     assert load(folder).manifest.digest != before
 
 
+def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
+    def without_shapes(contents: dict[str, Any]) -> None:
+        contents["schema"] = {"features": 1, "targets": 1}
+
+    edit(folder, without_shapes)
+    contents = json.loads((folder / "bundle.json").read_text())
+    for part in ("evaluation", "training", "calibration", "trust"):
+        contents.pop(part, None)
+    manifest = load(folder).manifest
+    assert (manifest.schema.shape, manifest.schema.image) == ((), "")
+    assert manifest.digest == hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    write(folder, manifest, load(folder).meta)
+    assert load(folder).manifest == manifest
+    edit(folder, lambda contents: contents["schema"].update(shape=[1, 1], image="ink"))
+    shaped = load(folder).manifest
+    assert (shaped.schema.shape, shaped.schema.image) == ((1, 1), "ink")
+    assert shaped.digest != manifest.digest
+
+
 def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:
     before = load(folder).manifest.digest
-    edit(folder, lambda contents: contents.pop("calibration"))
+    for part in ("calibration", "trust"):
+        edit(folder, lambda contents: contents.pop(part, None))  # noqa: B023 (called at once)
     manifest = load(folder).manifest
-    assert manifest.calibration.tasks == 0
+    assert manifest.calibration.tasks == manifest.trust.tasks == 0
     assert manifest.digest == before
 
 
@@ -193,6 +223,16 @@ def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> N
 def test_the_bundles_that_ship_keep_their_digests(models_dir: Path, name: str, digest: str) -> None:
     """Adaptations in stores are known by them: another digest derives each of them again."""
     assert load(models_dir / name).manifest.digest == digest
+
+
+def test_a_bundle_without_a_family(folder: Path) -> None:
+    edit(folder, lambda contents: contents.update(family=None))
+    bundle = load(folder)
+    assert bundle.manifest.family is None
+    with pytest.raises(NoFamily, match="sinusoid came without a family"):
+        bundle.family()
+    edit(folder, lambda contents: contents["schema"].update(features=0))
+    assert "do not fit 0 features" in refusal(folder).reason
 
 
 def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:

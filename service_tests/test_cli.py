@@ -8,6 +8,8 @@ import pytest
 from service_tests.processes import ROOT
 from service_tests.processes import command as program
 
+ON_30_TASKS = [1.7425578653812408, 0.8761295247823]
+
 
 def innerloop(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [program("innerloop"), *words]
@@ -24,10 +26,36 @@ def test_models_lists_the_good_and_the_bad(tmp_path: Path) -> None:
 
 
 def test_evaluate_prints_the_table() -> None:
-    done = innerloop("evaluate", "linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7")
+    done = innerloop(
+        "evaluate", "linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7", "--no-write"
+    )
     assert done.returncode == 0, done.stderr
     assert "2 steps" in done.stdout
     assert "±" in done.stdout
+
+
+def test_compare_prints_a_row_an_algorithm() -> None:
+    words = ["--algorithms", "maml,ridge", "--outer-steps", "20", "--eager", "--set", "validation_tasks=10"]
+    done = innerloop("compare", "linear", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for shown in ("maml: ", "ridge: ", "20 outer steps of 100 tasks each", "paired by tasks", "ms a task"):
+        assert shown in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("where", ["here", "through a server"])
+def test_evaluate_writes_what_it_finds(live_server: str, tmp_path: Path, where: str) -> None:
+    shutil.copytree(ROOT / "models/linear", tmp_path / "models/linear")
+    asked = ["--server", live_server] if where == "through a server" else []
+    done = innerloop("evaluate", "linear", "--steps", "1", "--tasks", "30", "--shots", "5", *asked, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads((tmp_path / "models/linear/bundle.json").read_text())["evaluation"]
+    found = written["over_http"] if asked else written
+    assert (found["tasks"], found["steps"], list(found["by_shots"])) == (30, [0, 1], ["5"])
+    assert found["by_shots"]["5"]["mean"] == pytest.approx(ON_30_TASKS, rel=1e-3), "both ways score the same tasks"
+    assert ("asked over HTTP" in (tmp_path / "models/linear/CARD.md").read_text()) == bool(asked)
+    assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
+        ROOT / "models/linear/weights.safetensors"
+    ).read_bytes()
 
 
 def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:
@@ -39,7 +67,8 @@ def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     after = json.loads(manifest.read_text())
     assert after["calibration"]["seed"] == before["calibration"]["seed"]
-    assert after | {"calibration": 0} == before | {"calibration": 0}
+    assert after["trust"]["tasks"] > 0
+    assert after | {"calibration": 0, "trust": 0} == before | {"calibration": 0, "trust": 0}
     assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
         ROOT / "models/linear/weights.safetensors"
     ).read_bytes()
@@ -61,9 +90,11 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
         (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
         (("try", "nothing"), "there is no model 'nothing'; the models here: linear, sinusoid"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
-        (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: linear, sinusoid"),
+        (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
         (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
+        (("train", "linear", "--set", "decay=sudden"), "decay is one of constant, cosine, got 'sudden'"),
+        (("train", "linear", "--set", "colour=3"), "the recipe does not take these settings"),
         (("serve", "--port", "70000"), "less than or equal to 65535"),
     ],
 )

@@ -13,7 +13,7 @@ from app.learn.metrics import Interval, interval
 from app.learn.outer import Tasks
 from app.main import create_app
 from app.settings import Settings
-from app.training.evaluation import SEED, evaluation_tasks
+from app.training.evaluation import SEED, Setting, draw
 
 SHOTS = 5
 
@@ -56,7 +56,7 @@ def scores(models_dir: Path, model: str, tasks: Tasks, steps: list[int]) -> list
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
     said = json.loads((models_dir / name / "bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
-    tasks = evaluation_tasks(make(name, {}), SHOTS, torch.device("cpu"))
+    tasks = draw(make(name, {}), Setting(SHOTS), torch.device("cpu"))
     for steps, found in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
         assert found.mean == pytest.approx(said["mean"][steps], rel=1e-3)
         assert found.half_width == pytest.approx(said["half_width_95"][steps], rel=1e-2)
@@ -65,7 +65,7 @@ def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
 def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:
     """Finn et al. 2017, figure 2: .67 / .38 / .35 at 1 / 5 / 10 steps; and what the bundle says of itself."""
     said = json.loads((models_dir / "sinusoid/bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
-    fresh = evaluation_tasks(make("sinusoid", {}), SHOTS, torch.device("cpu"), seed=SEED + 1)
+    fresh = draw(make("sinusoid", {}), Setting(SHOTS), torch.device("cpu"), seed=SEED + 1)
     published = {1: 0.67, 5: 0.38, 10: 0.35}
     for (steps, bar), found in zip(
         published.items(), scores(models_dir, "sinusoid", fresh, list(published)), strict=True

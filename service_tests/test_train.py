@@ -1,5 +1,6 @@
 """The training script, end to end, on a machine that has only what a bare GPU machine has."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.bundles import load
+from app.train import Said, choose_recipe
 from service_tests.processes import ROOT
 
 BARE = """
@@ -40,7 +42,9 @@ def train(folder: Path, *words: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     options = ["--option", "features=3", "--option", "targets=2"]
-    out = train(folder, "linear", "--name", "plane", "--outer-steps", "150", "--seed", "3", *options)
+    settings = ["--set", "validate_every=50", "--set", "evaluation_shots=[5, 10]"]
+    out = train(folder, "linear", "--name", "plane", "--outer-steps", "150", "--seed", "3", *options, *settings)
+    assert "best score on validation tasks" in out
     assert "evaluating, and writing" in out
     return folder
 
@@ -51,10 +55,14 @@ def test_the_bundle_is_good_and_says_how_it_was_made(folder: Path) -> None:
     assert (bundle.manifest.schema.features, bundle.manifest.schema.targets) == (3, 2)
     training = bundle.manifest.training
     assert training["command"] == (
-        "innerloop train linear --name plane --outer-steps 150 --seed 3 --option features=3 --option targets=2"
+        "innerloop train linear --name plane --outer-steps 150 --seed 3 --option features=3 --option targets=2 "
+        "--set validate_every=50 --set 'evaluation_shots=[5, 10]'"
     )
     assert training["recipe"]["family_options"] == {"features": 3, "targets": 2}
     assert {"innerloop", "torch", "python"} <= training["versions"].keys()
+    assert training["validation"]["outer_step"] in (50, 100, 150)
+    assert training["cost"]["tasks"] == 150 * training["recipe"]["tasks"]
+    assert training["cost"]["seconds"] > 0
 
 
 def test_the_evaluation_has_600_tasks_by_steps_with_intervals(folder: Path) -> None:
@@ -69,7 +77,26 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     card = (folder / "models/plane/CARD.md").read_text()
     assert "`innerloop train linear --name plane" in card
     assert "(before-after.svg)" in card
+    assert "best score on validation tasks" in card
     assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
+
+
+def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
+    settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
+    out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
+    assert "validation after 1 outer steps: " in out
+    training = load(tmp_path / "models/linear").manifest.training
+    assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
+    assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()
+    assert "--algorithm auto" in training["command"]
+    assert not (tmp_path / "runs/linear/choice.json").exists()
+
+
+def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
+    said = Said("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
+    recipe = choose_recipe(said)
+    assert (recipe.algorithm, recipe.outer_rate, recipe.outer_steps) == ("protonet", 0.02, 7)
+    assert choose_recipe(dataclasses.replace(said, settings=[])).outer_rate is None
 
 
 def test_there_is_a_tensorboard_log_and_no_checkpoint_left(folder: Path) -> None:

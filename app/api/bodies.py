@@ -13,14 +13,15 @@ from starlette.requests import ClientDisconnect
 
 from app import schemas
 from app.api.caller import Client
-from app.api.codec import JSON, MSGPACK, NDJSON, Codec, rows
+from app.api.codec import JSON, MSGPACK, NDJSON, Codec, inputs, labels, numbers
 from app.api.state import ServerState
 from app.errors import BodyTooLarge, Invalid, UnsupportedMedia
-from app.service.adaptations import Question, Wanted, settings
+from app.service.adaptations import Question, Wanted, check_classes, settings
 from app.service.assessment import Method
+from app.service.kinds import KINDS
 from app.service.model import Model
 from app.service.record import Asked
-from app.service.task import Task
+from app.service.task import Task, classes_of
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
@@ -113,6 +114,7 @@ async def question(sent: Sent, server: ServerState) -> Question:
         raise Invalid("exactly one of adaptation_id and model is expected")
     if asked.support is UNSET and not (asked.steps is UNSET and asked.learning_rate is UNSET):
         raise Invalid("steps and learning_rate belong to a support set to adapt to: send one, or leave them out")
+    interval = None if asked.interval is UNSET else asked.interval
     if asked.adaptation_id is not UNSET:
         if asked.support is not UNSET:
             raise Invalid("an adaptation has its support set already: send adaptation_id or support, not both")
@@ -120,38 +122,52 @@ async def question(sent: Sent, server: ServerState) -> Question:
         adaptation, model = await server.adaptations.current(
             sent.client.owner, asked.adaptation_id, pinned, sent.client
         )
-        return Question(model, queries(model, asked.queries), adaptation=adaptation)
+        check_interval(model, interval, adaptation.task)
+        return Question(model, queries(model, asked.queries), adaptation=adaptation, interval=interval)
     if asked.pinned is not UNSET:
         raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
     assert asked.model is not UNSET, "one of the two was given"
     model = server.adaptations.named(asked.model)
     rows_asked = queries(model, asked.queries)
     if asked.support is UNSET:
+        if KINDS[model.bundle.manifest.kind].labels:
+            raise Invalid(f"{model.bundle.name} alone knows no classes: send a support set that has them", "model")
+        if interval is not None:
+            raise Invalid("intervals are known of adaptations: send a support set, or leave it out", "interval")
         return Question(model, rows_asked)
     inputs, targets = examples(model, asked.support, "support.", server)
     steps, rate = settings(settings_asked(model, asked.steps, asked.learning_rate), model)
-    return Question(model, rows_asked, Task(inputs, targets, steps, rate))
+    task = Task(inputs, targets, steps, rate)
+    check_interval(model, interval, task)
+    return Question(model, rows_asked, task, interval=interval)
 
 
 def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> tuple[np.ndarray, np.ndarray]:
-    """A support set as arrays, [example, feature] and [example, target]. Raises Invalid."""
-    schema = model.bundle.manifest.schema
-    sent = support.targets
-    targets = sent if isinstance(sent, schemas.RawArray) else [t if isinstance(t, list) else [t] for t in sent]
-    counts = [each.shape[0] if isinstance(each, schemas.RawArray) else len(each) for each in (support.inputs, targets)]
+    """A support set as arrays, [example, feature] and the targets of the model's kind. Raises Invalid."""
+    manifest = model.bundle.manifest
+    sent = (support.inputs, support.targets)
+    counts = [each.shape[0] if isinstance(each, schemas.RawArray) else len(each) for each in sent]
     if counts[0] != counts[1]:
         raise Invalid(f"{counts[0]} inputs but {counts[1]} targets", place.rstrip("."))
     if counts[0] > server.limits.support:
         raise Invalid(f"at most {server.limits.support} examples, got {counts[0]}", place.rstrip("."))
-    return (
-        rows(support.inputs, schema.features, "feature", f"{place}inputs"),
-        rows(targets, schema.targets, "number", f"{place}targets"),
-    )
+    found, at = inputs(support.inputs, manifest.schema, f"{place}inputs"), f"{place}targets"
+    if KINDS[manifest.kind].labels:
+        targets = labels(support.targets, at)
+        check_classes(classes_of(targets), model, at)
+    else:
+        targets = numbers(support.targets, manifest.schema.targets, at)
+    return found, targets
 
 
 def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:
     """The settings of a request, inside the bundle's bounds. Raises Invalid."""
-    bounds = model.bundle.manifest.inner_loop
+    bounds, algorithm = model.bundle.manifest.inner_loop, model.bundle.algorithm
+    if algorithm.closed_form and steps not in (UNSET, bounds.steps):
+        raise Invalid(f"{model.bundle.name} is solved in one step, got {steps}: leave steps out", "steps")
+    if learning_rate is not UNSET and (algorithm.closed_form or algorithm.learned_rate):
+        what = "is solved in closed form" if algorithm.closed_form else "has learned its rates"
+        raise Invalid(f"{model.bundle.name} {what}, and takes no rate: leave learning_rate out", "learning_rate")
     if steps is not UNSET and steps > bounds.max_steps:
         raise Invalid(f"{model.bundle.name} takes 0 to {bounds.max_steps} steps, got {steps}", "steps")
     if learning_rate is not UNSET and learning_rate > bounds.max_learning_rate:
@@ -160,6 +176,23 @@ def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | 
     return Asked(None if steps is UNSET else steps, None if learning_rate is UNSET else learning_rate)
 
 
-def queries(model: Model, asked: list[list[float]] | schemas.RawArray) -> np.ndarray:
+def check_interval(model: Model, interval: float | None, task: Task) -> None:
+    """Raises Invalid for an interval that the bundle does not know, or not for such a task."""
+    if interval is None:
+        return
+    trust, bounds, name = model.bundle.manifest.trust, model.bundle.manifest.inner_loop, model.bundle.name
+    if not trust.knows_intervals:
+        raise Invalid(f"{name} knows no intervals: leave it out, or calibrate the bundle", "interval")
+    if not trust.levels[0] <= interval <= trust.levels[-1]:
+        known = f"{trust.levels[0]:g} to {trust.levels[-1]:g}"
+        raise Invalid(f"{name} knows intervals for shares from {known}, got {interval:g}", "interval")
+    if len(task.inputs) < trust.shots[0]:
+        raise Invalid(f"{name} knows intervals from {trust.shots[0]} support examples on: send more", "interval")
+    if (task.steps, task.learning_rate) != (bounds.steps, bounds.learning_rate):
+        usual = f"{bounds.steps} steps at the rate {bounds.learning_rate:g}"
+        raise Invalid(f"intervals are known after {name}'s own {usual} alone: adapt with those", "interval")
+
+
+def queries(model: Model, asked: schemas.Inputs | schemas.RawArray) -> np.ndarray:
     """Queries as an array [query, feature]. Raises Invalid."""
-    return rows(asked, model.bundle.manifest.schema.features, "feature", "queries")
+    return inputs(asked, model.bundle.manifest.schema, "queries")

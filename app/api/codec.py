@@ -12,6 +12,8 @@ import orjson
 from fastapi import Response
 
 from app import schemas
+from app.api import images
+from app.bundles import Schema
 from app.errors import Invalid, Malformed
 
 T = TypeVar("T")
@@ -68,13 +70,16 @@ NDJSON = "application/x-ndjson"
 
 def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, and what to do."""
-    message = message.replace("`object | array`", "`array`")  # the object is a raw array
+    # the object is a raw array, the bytes are an image
+    message = message.replace("`object | array`", "`array`").replace("`bytes | array`", "`array`")
     message = re.sub(
         r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
     )
     message = message[:1].lower() + message[1:]
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
+    if "base64" in message:
+        return message + " (of the bytes alone, with no `data:` in front)"
     if "unknown field" in message:
         return message + " (correct its name, or leave it out)"
     return message
@@ -93,15 +98,96 @@ _JSON = {
 }
 
 
-def rows(values: Sequence[Sequence[float]] | schemas.RawArray, width: int, unit: str, place: str) -> np.ndarray:
-    """Numbers as float32 [row, width]. Raises Invalid at the first row of another width or number out of range."""
-    if isinstance(values, schemas.RawArray):
-        exact = _from_raw(values, width, unit, place)
-    else:
-        for index, row in enumerate(values):
-            if len(row) != width:
-                raise Invalid(f"{_many(width, unit)} expected, got {len(row)}", f"{place}[{index}]")
-        exact = np.array(values, np.float64)
+def inputs(sent: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
+    """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
+    if isinstance(sent, schemas.RawArray):
+        return _finite(_from_raw(sent, schema.features, schema.shape, "feature", place), place)
+    exact = _array(sent)  # mostly all rows are of one form
+    if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
+        return _finite(exact if exact.ndim == 2 else exact.reshape(len(exact), -1), place)
+    if schema.image:
+        _check_pixels(sent, place)
+    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(sent)]
+    return _finite(np.stack(rows), place)
+
+
+def numbers(sent: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
+    """Targets of regression as float32 [example, width]. Raises Invalid at the first that is none."""
+    if isinstance(sent, schemas.RawArray):
+        return _finite(_from_raw(sent, width, (), "number", place), place)
+    types = set(map(type, sent))
+    # not `_array` at once: it would read a number out of a string
+    exact = None if str in types else _array(sent if list not in types else [_row(each) for each in sent])
+    if exact is not None and exact.ndim == 1:
+        exact = exact.reshape(-1, 1)
+    if exact is None or exact.shape[1] != width:
+        raise next(filter(None, (_mistaken(each, width, f"{place}[{index}]") for index, each in enumerate(sent))))
+    return _finite(exact, place)
+
+
+def _row(target: float | list[float] | str) -> list[Any]:
+    return target if isinstance(target, list) else [target]
+
+
+def _mistaken(target: float | list[float] | str, width: int, place: str) -> Invalid | None:
+    """What is wrong with a target of regression, if anything."""
+    if isinstance(target, str):
+        return Invalid("expected a number, got a string (numbers are written without quotes)", place)
+    if len(_row(target)) != width:
+        return Invalid(f"{_many(width, 'number')} expected, got {len(_row(target))}", place)
+    return None
+
+
+def labels(sent: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
+    """Targets of classification as strings, [example] of objects. Raises Invalid at the first that is none."""
+    if isinstance(sent, schemas.RawArray):
+        raise Invalid("labels are expected, got numbers: a list of strings, one an example", place)
+    for index, each in enumerate(sent):
+        if not isinstance(each, str):
+            found = "an array" if isinstance(each, list) else "a number"
+            raise Invalid(f"expected a label, got {found} (labels are strings, in quotes)", f"{place}[{index}]")
+    return np.array(sent, object)
+
+
+def _array(rows: Sequence[Any]) -> np.ndarray | None:
+    """Nested lists as float64, or None where they are uneven, or not of numbers."""
+    try:
+        return np.array(rows, np.float64)
+    except ValueError:
+        return None
+
+
+def _check_pixels(rows: Sequence[Any], place: str) -> None:
+    """Raises Invalid where the images among the rows are too large together to be decoded now."""
+    pixels = 0
+    for index, each in enumerate(rows):
+        if isinstance(each, bytes):
+            pixels += math.prod(images.size(each, f"{place}[{index}]"))
+    if pixels > images.MOST_PIXELS:
+        raise Invalid(f"images of {pixels} pixels: at most {images.MOST_PIXELS} together, scale them down", place)
+
+
+def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
+    """One input, float [feature]."""
+    wanted = _many(schema.features, "feature")
+    if isinstance(row, bytes):
+        if not schema.image:
+            raise Invalid(f"{wanted} expected, got a string: this model takes no images", place)
+        return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
+    exact = _array(row)
+    if exact is not None and exact.shape in ((schema.features,), schema.shape):
+        return exact.reshape(-1)
+    if not schema.shape:
+        nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
+        if nested is not None:
+            raise Invalid("expected a number, got an array", f"{place}[{nested}]")
+        raise Invalid(f"{wanted} expected, got {len(row)}", place)
+    shape = " x ".join(map(str, schema.shape))
+    raise Invalid(f"{shape} numbers expected, or {schema.features} in a row: this is neither", place)
+
+
+def _finite(exact: np.ndarray, place: str) -> np.ndarray:
+    """Numbers as float32. Raises Invalid at the first that is out of its range."""
     # the sum of squares bounds them all, for a fifth of the time of looking at each; NaN is not below anything
     if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
@@ -110,14 +196,15 @@ def rows(values: Sequence[Sequence[float]] | schemas.RawArray, width: int, unit:
     return exact.astype(np.float32)
 
 
-def _from_raw(raw: schemas.RawArray, width: int, unit: str, place: str) -> np.ndarray:
+def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], unit: str, place: str) -> np.ndarray:
+    """A raw array as [row, width], sent so or in a shape of its rows."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
-    if raw.shape[1] != width or raw.shape[0] == 0:
+    if tuple(raw.shape[1:]) not in ((width,), shape) or raw.shape[0] == 0:
         raise Invalid(f"rows of {_many(width, unit)} expected, got the shape {raw.shape}", f"{place}.shape")
     if len(raw.data) != math.prod(raw.shape) * dtype.itemsize:
         wanted = math.prod(raw.shape) * dtype.itemsize
         raise Invalid(f"{wanted} bytes expected for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
-    return np.frombuffer(raw.data, dtype).reshape(raw.shape)
+    return np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
 
 
 def _many(count: int, unit: str) -> str:

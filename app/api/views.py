@@ -35,6 +35,7 @@ def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
         created_at=time(adaptation.created_at),
         expires_at=time(adaptation.expires_at),
         label=UNSET if adaptation.label is None else adaptation.label,
+        labels=adaptation.labels or UNSET,
         pinned=adaptation.pinned or UNSET,
         quality=UNSET if adaptation.quality is None else schemas.Quality(**adaptation.quality),
         lineage=lineage or UNSET,
@@ -75,7 +76,7 @@ def support(adaptation: Adaptation) -> schemas.SupportView:
         revision=adaptation.revision,
         examples=adaptation.numbers.tolist(),
         inputs=task.inputs,
-        targets=task.targets,
+        targets=task.targets.tolist() if task.classes else task.targets,
     )
 
 
@@ -89,14 +90,21 @@ def page(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationLis
 def predicted(answer: Answer) -> schemas.PredictResponse:
     """Predictions as the client sees them."""
     question, outcome = answer.question, answer.adapted if answer.question.adaptation is None else None
+    predicted = answer.predicted
     return schemas.PredictResponse(
-        predictions=answer.predictions,
+        predictions=predicted.predictions,
         model=question.model.bundle.name,
         model_digest=question.model.digest,
         adaptation_id=UNSET if question.adaptation is None else question.adaptation.id,
         revision=UNSET if question.adaptation is None else question.adaptation.revision,
         losses=UNSET if outcome is None else losses(outcome.losses),
         status=UNSET if outcome is None else outcome.status.name,
+        labels=UNSET if predicted.labels is None else predicted.labels,
+        probabilities=UNSET if predicted.probabilities is None else predicted.probabilities,
+        unlike=UNSET if predicted.unlike is None else predicted.unlike,
+        lower=UNSET if predicted.lower is None else predicted.lower,
+        upper=UNSET if predicted.upper is None else predicted.upper,
+        std=UNSET if predicted.std is None else predicted.std,
     )
 
 
@@ -119,14 +127,19 @@ def _second(seconds: int) -> str:
 
 def _common(model: Model) -> dict[str, Any]:
     manifest = model.bundle.manifest
+    trust = manifest.trust
     return {
         "name": model.bundle.name,
         "digest": model.digest,
-        "family": manifest.family.name,
+        "family": UNSET if manifest.family is None else manifest.family.name,
         "kind": manifest.kind,
         "algorithm": manifest.algorithm,
         "features": manifest.schema.features,
         "targets": manifest.schema.targets,
+        "shape": list(manifest.schema.shape) or UNSET,
+        "most_classes": model.most_classes or UNSET,
+        "image": manifest.schema.image or UNSET,
+        "intervals": [trust.levels[0], trust.levels[-1]] if trust.knows_intervals else UNSET,
         "inner_loop": schemas.InnerLoopBounds(**asdict(manifest.inner_loop)),
         "compiled": model.compiled,
     }
@@ -142,7 +155,7 @@ def detail(model: Model) -> schemas.ModelDetail:
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
         **_common(model),
-        family_options=dict(manifest.family.options),
+        family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import NetworkSpec, Samples, uniform
+from app.families.family import NetworkSpec, Samples, Split, uniform
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,14 @@ class Linear:
         """The linear model itself."""
         return NetworkSpec("linear", {"inputs": self.features, "outputs": self.targets})
 
-    def sample(self, tasks: int, examples: int, generator: torch.Generator) -> Samples:
+    def sample(
+        self,
+        tasks: int,
+        examples: int,
+        generator: torch.Generator,
+        ways: int | None = None,
+        split: Split = "training",
+    ) -> Samples:
         """Draw functions, and points on each."""
         slopes = uniform((tasks, self.features, self.targets), -2.0, 2.0, generator)
         offsets = uniform((tasks, 1, self.targets), -2.0, 2.0, generator)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,9 +39,12 @@ def families() -> dict[str, Callable[[], Callable[..., Family]]]:
     return discover(app.families, attribute="family", group="innerloop.families")
 
 
-def make(name: str, options: Mapping[str, Any]) -> Family:
+def make(name: str, options: Mapping[str, Any], data: Path | None = None) -> Family:
     """The family of that name with these options.
+
+    data: the folder of its data set, where it reads one. It is no option: bundles hold the options, never a path.
 
     Raises KeyError for an unknown name (`families` has the known ones) and TypeError for options it does not have.
     """
-    return families()[name]()(**options)
+    place = {} if data is None else {"data": data}
+    return families()[name]()(**options, **place)

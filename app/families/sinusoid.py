@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import NetworkSpec, Samples, uniform
+from app.families.family import NetworkSpec, Samples, Split, uniform
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,14 @@ class Sinusoid:
         """MAML's: two hidden layers of 40 with ReLU."""
         return NetworkSpec("mlp", {"inputs": 1, "outputs": 1, "hidden": [40, 40]})
 
-    def sample(self, tasks: int, examples: int, generator: torch.Generator) -> Samples:
+    def sample(
+        self,
+        tasks: int,
+        examples: int,
+        generator: torch.Generator,
+        ways: int | None = None,
+        split: Split = "training",
+    ) -> Samples:
         """Draw waves, and points on each."""
         amplitude = uniform((tasks, 1, 1), 0.1, 5.0, generator)
         phase = uniform((tasks, 1, 1), 0.0, math.pi, generator)

@@ -3,15 +3,17 @@
 To this module every algorithm is one thing, an `InnerLoop` of pure functions written for one task:
 
     state       = inner.init(meta)
+    state       = inner.prepare(meta, state, support)      once, before the first step; most have none
     state, loss = inner.step(meta, state, support, rate, active)
     loss        = inner.loss(meta, state, support)
     outputs     = inner.apply(meta, state, inputs)
 
 `meta` is what training produced, shared by all tasks. `state` is what a task has of its own: a NamedTuple of tensors
-that holds the fast weights and what the rule remembers. `batched` adds the task axis, `adapt` runs the steps.
+that holds the fast weights, what the rule remembers and which classes there are. `batched` adds the task axis, `adapt`
+runs the steps.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -20,6 +22,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
+from app.learn.classes import class_counts, only_present
 from app.learn.losses import Loss
 from app.learn.rules import Params, Rule
 from app.learn.shapes import Bool, Float, Int
@@ -34,11 +37,21 @@ class Examples(NamedTuple):
     mask: Bool[Tensor, "*task example"]
 
 
+Counts = Tensor | tuple[()]
+"""How many examples each class has, [way]; nothing where there are no classes."""
+
+
 class State(NamedTuple):
-    """What one task has of its own. A pytree: `batched` and `stack` put a task axis in front of every tensor."""
+    """What one task has of its own. A pytree: `batched` and `stack` put a task axis in front of every tensor.
+
+    fast: the parameters that are the task's own, or the solution of a head
+    rule: what the rule remembers
+    counts: of the support set, so that queries know which classes there are
+    """
 
     fast: Params
     rule: Any
+    counts: Counts = ()
 
 
 S = TypeVar("S")
@@ -47,12 +60,18 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class InnerLoop(Generic[S]):
-    """Adapting to one task, as pure functions (module docstring). `loss` is `step`'s, without its gradient."""
+    """Adapting to one task, as pure functions (module docstring). `loss` is `step`'s, without its gradient.
+
+    prepare: what a state takes from the support set before the first step: which classes there are, a first head
+    variance: of what `apply` predicts, [query, target], where the algorithm knows it
+    """
 
     init: Callable[[Params], S]
     step: Callable[[Params, S, Examples, Tensor, Tensor], tuple[S, Tensor]]
     loss: Callable[[Params, S, Examples], Tensor]
     apply: Callable[[Params, S, Tensor], Tensor]
+    prepare: Callable[[Params, S, Examples], S] | None = None
+    variance: Callable[[Params, S, Tensor], Tensor] | None = None
 
 
 def backward(function: Callable[..., Tensor], argnums: int) -> Callable[..., tuple[Params, Tensor]]:
@@ -68,34 +87,75 @@ def backward(function: Callable[..., Tensor], argnums: int) -> Callable[..., tup
     return run
 
 
+Forward = Callable[[Params, Tensor], Tensor]
+"""(parameters, inputs) -> outputs."""
+
+
+def forward_of(network: torch.nn.Module) -> Forward:
+    """The network as a function of its parameters; what else is among them is left alone.
+
+    network: gives the form only, its own parameters are not read; it may live on the meta device, and serves one
+        thread at a time
+    """
+    own = frozenset(network.state_dict())
+
+    def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query output"]:
+        its = {name: value for name, value in params.items() if name in own}
+        outputs: Tensor = functional_call(network, its, (inputs,))
+        return outputs.to(inputs.dtype)  # in mixed precision the network gives another
+
+    return forward
+
+
+class Start(NamedTuple):
+    """What a task begins with.
+
+    fresh: meta-parameters -> its own parameters, as they are without a support set
+    made: meta-parameters and support set -> those of them that are made from it, before the first step
+    """
+
+    fresh: Callable[[Params], Params]
+    made: Callable[[Params, Examples], Params] | None = None
+
+
+def learned(names: Collection[str]) -> Start:
+    """Begin with the meta-parameters of these names."""
+    return Start(lambda meta: {name: value for name, value in meta.items() if name in names})
+
+
+def zeros(names: Collection[str]) -> Start:
+    """Begin with 0 for the parameters of these names, whatever was learned."""
+    return Start(lambda meta: {name: torch.zeros_like(value) for name, value in meta.items() if name in names})
+
+
 def gradient_descent(
-    network: torch.nn.Module,
+    forward: Forward,
     loss: Loss,
     rule: Rule,
-    moves: Callable[[str], bool],
+    start: Start,
+    ways: int | None = None,
     first_order: bool = False,
     differentiate: Callable[..., Any] = grad_and_value,
 ) -> InnerLoop[State]:
     """Adapt by gradient steps on the support loss.
 
-    network: gives the form only, its own parameters are not read; it may live on the meta device, and serves one
-        thread at a time
     rule: how the parameters move
-    moves: which parameters move, by name; the others stay those of `meta`
+    start: which parameters move, and from where; the others stay those of `meta`
+    ways: the width of the class axis, where there are classes
     first_order: let no gradient flow back through the steps' own gradients (FOMAML)
     differentiate: `grad_and_value`, or `backward` where nothing is to be mapped or differentiated again
     """
 
     def init(meta: Params) -> State:
-        fast = {name: value for name, value in meta.items() if moves(name)}
-        return State(fast, rule.init(fast))
+        fast = start.fresh(meta)
+        return State(fast, rule.init(fast), no_classes(meta, ways))
 
-    def outputs(meta: Params, fast: Params, inputs: Tensor) -> Tensor:
-        result: Tensor = functional_call(network, {**meta, **fast}, (inputs,))
-        return result
+    def outputs(meta: Params, fast: Params, counts: Counts, inputs: Tensor) -> Tensor:
+        result = forward({**meta, **fast}, inputs)
+        return result if isinstance(counts, tuple) else only_present(result, counts)
 
-    def support_loss(meta: Params, fast: Params, support: Examples) -> Tensor:
-        return loss(outputs(meta, fast, support.inputs), support.targets, support.mask)
+    def support_loss(meta: Params, fast: Params, counts: Counts, support: Examples) -> Tensor:
+        return loss(outputs(meta, fast, counts, support.inputs), support.targets, support.mask)
 
     def step(
         meta: Params,
@@ -104,21 +164,45 @@ def gradient_descent(
         rate: Float[Tensor, ""],
         active: Bool[Tensor, ""],
     ) -> tuple[State, Float[Tensor, ""]]:
-        gradients, value = differentiate(support_loss, argnums=1)(meta, state.fast, support)
+        gradients, value = differentiate(support_loss, argnums=1)(meta, state.fast, state.counts, support)
         if first_order:
             gradients = {name: gradient.detach() for name, gradient in gradients.items()}
-        updates, remembered = rule.update(gradients, state.rule, rate)
-        moved = State({name: old + updates[name] for name, old in state.fast.items()}, remembered)
-        # `where`, not a product with 0: an inactive task keeps its weights even where the gradient is infinite
-        return tree_map(lambda new, old: torch.where(active, new, old), moved, state), value
+        updates, remembered = rule.update(gradients, state.rule, rate, meta)
+        moved = State({name: old + updates[name] for name, old in state.fast.items()}, remembered, state.counts)
+        return moved_where(active, moved, state), value
 
     def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
-        return outputs(meta, state.fast, inputs)
+        return outputs(meta, state.fast, state.counts, inputs)
 
     def loss_of(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
-        return support_loss(meta, state.fast, support)
+        return support_loss(meta, state.fast, state.counts, support)
 
-    return InnerLoop(init, step, loss_of, apply)
+    def prepare(meta: Params, state: State, support: Examples) -> State:
+        made = {} if start.made is None else start.made(meta, support)
+        return counted(state._replace(fast={**state.fast, **made}), support)
+
+    needs_support = ways is not None or start.made is not None
+    return InnerLoop(init, step, loss_of, apply, prepare if needs_support else None)
+
+
+def moved_where(active: Bool[Tensor, ""], new: S, old: S) -> S:
+    """The new state of a task that is active, else the old one.
+
+    Not a product with 0: an inactive task keeps its weights even where the gradient is infinite.
+    """
+    return tree_map(lambda one, two: torch.where(active, one, two), new, old)  # type: ignore[no-any-return]
+
+
+def no_classes(meta: Params, ways: int | None) -> Counts:
+    """The counts of a state that has seen no support set."""
+    return () if ways is None else next(iter(meta.values())).new_zeros(ways)
+
+
+def counted(state: State, support: Examples) -> State:
+    """The state with the counts of the support set's classes, where there are classes."""
+    if isinstance(state.counts, tuple):
+        return state
+    return state._replace(counts=class_counts(support.targets, support.mask))
 
 
 def batched(inner: InnerLoop[S]) -> InnerLoop[S]:
@@ -131,6 +215,8 @@ def batched(inner: InnerLoop[S]) -> InnerLoop[S]:
         step=vmap(inner.step, in_dims=(None, 0, 0, 0, 0)),
         loss=vmap(inner.loss, in_dims=(None, 0, 0)),
         apply=vmap(inner.apply, in_dims=(None, 0, 0)),
+        prepare=inner.prepare and vmap(inner.prepare, in_dims=(None, 0, 0)),
+        variance=inner.variance and vmap(inner.variance, in_dims=(None, 0, 0)),
     )
 
 
@@ -148,7 +234,14 @@ def alone(inner: InnerLoop[S]) -> InnerLoop[S]:
 
         return call
 
-    return InnerLoop(inner.init, single(inner.step), single(inner.loss), single(inner.apply))
+    return InnerLoop(
+        init=inner.init,
+        step=single(inner.step),
+        loss=single(inner.loss),
+        apply=single(inner.apply),
+        prepare=inner.prepare and single(inner.prepare),
+        variance=inner.variance and single(inner.variance),
+    )
 
 
 def stack(state: S, tasks: int) -> S:
@@ -181,11 +274,20 @@ def packed(inner: InnerLoop[State], example: State) -> tuple[InnerLoop[Tensor], 
         after, value = inner.step(meta, unpack(matrix), support, rate, active)
         return pack(after), value
 
+    def unpacked(function: Callable[[Params, State, Any], Any]) -> Callable[[Params, Tensor, Any], Any]:
+        return lambda meta, matrix, argument: function(meta, unpack(matrix), argument)
+
+    def prepare(meta: Params, matrix: Tensor, support: Examples) -> Tensor:
+        assert inner.prepare is not None
+        return pack(inner.prepare(meta, unpack(matrix), support))
+
     loop = InnerLoop(
         init=lambda meta: pack(stack(inner.init(meta), 1))[0],
         step=step,
-        loss=lambda meta, matrix, support: inner.loss(meta, unpack(matrix), support),
-        apply=lambda meta, matrix, inputs: inner.apply(meta, unpack(matrix), inputs),
+        loss=unpacked(inner.loss),
+        apply=unpacked(inner.apply),
+        prepare=inner.prepare and prepare,
+        variance=inner.variance and unpacked(inner.variance),
     )
     return loop, unpack
 
@@ -204,9 +306,11 @@ def trajectory(
     inner: batched
     rate, steps: the inner learning rate and the number of steps of each task
     longest: at least the largest of `steps`; a task that has had its steps stays where it is
-    start: the states to begin from, stacked; those that `meta` makes where none are given
+    start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
     state = stack(inner.init(meta), len(rate)) if start is None else start
+    if inner.prepare is not None:
+        state = inner.prepare(meta, state, support)
     for active in (torch.arange(longest, device=steps.device).unsqueeze(1) < steps).unbind():
         after, loss = inner.step(meta, state, support, rate, active)
         yield state, loss

@@ -68,11 +68,12 @@ class Calibration:
         )
 
     def judge(
-        self, inputs: Float[Tensor, "example feature"], errors: Float[Tensor, " example"], adapted_to: int
+        self, inputs: Float[Tensor, "example feature"], errors: Float[Tensor, " left_out"], adapted_to: int
     ) -> Likeness:
         """Hold a support set against these.
 
-        errors: of its examples, each predicted after adapting to `adapted_to` others, as for `error`
+        errors: of its examples (those that can be left out), each predicted after adapting to `adapted_to` others, as
+            for `error`
 
         Errors shrink with more examples. So a number in between is held against the next smaller one, and one above
         all against the largest: that flags rather too few.

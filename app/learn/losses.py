@@ -33,6 +33,38 @@ def mean_squared_error(
     return masked_mean(squared_error(outputs, targets), mask)
 
 
-LOSSES: dict[str, Loss] = {"regression": mean_squared_error}
-ERRORS: dict[str, Error] = {"regression": squared_error}
+def gaussian_likelihood(
+    outputs: Float[Tensor, "example target"],
+    variance: Float[Tensor, "example target"],
+    targets: Float[Tensor, "example target"],
+    mask: Bool[Tensor, " example"],
+) -> Float[Tensor, ""]:
+    """Minus the log-likelihood of targets that are normal with that mean and variance, averaged as the squared error.
+
+    In nats, without the constant.
+    """
+    return masked_mean(((outputs - targets).square() / variance + variance.log()).mean(-1) / 2, mask)
+
+
+def cross_entropy(
+    logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
+) -> Float[Tensor, "*task example"]:
+    """Minus the log-probability of an example's class; `targets` are one-hot. In nats."""
+    # `where`: a class that does not exist may have the log-probability minus infinity, and 0 times that is NaN
+    return -(targets * logits.log_softmax(-1)).where(targets > 0, 0.0).sum(-1)
+
+
+def mean_cross_entropy(
+    logits: Float[Tensor, "example way"],
+    targets: Float[Tensor, "example way"],
+    mask: Bool[Tensor, " example"],
+) -> Float[Tensor, ""]:
+    """The cross-entropy, averaged over the examples."""
+    return masked_mean(cross_entropy(logits, targets), mask)
+
+
+LOSSES: dict[str, Loss] = {"classification": mean_cross_entropy, "regression": mean_squared_error}
+ERRORS: dict[str, Error] = {"classification": cross_entropy, "regression": squared_error}
 """By kind, as LOSSES are: the loss of a task is the mean of the errors of its examples."""
+ONE_HOT = frozenset({"classification"})
+"""The kinds whose targets are one-hot, a column a class."""

@@ -1,24 +1,66 @@
-"""Networks by name. A bundle names one with its options; `build` makes it."""
+"""Networks by name. A bundle names one with its options; `build` makes it.
 
+A name is one of NETWORKS, or `MODULE:NAME` for a `torch.nn.Module` that can be imported. Those here take no statistics
+over the examples of a call, so that a prediction does not depend on the other queries; so should others.
+"""
+
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from app.learn.rules import Params
+from app.learn.shapes import Float
+
+T = TypeVar("T")
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
-def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> nn.Sequential:
-    """A perceptron with ReLU between its layers; [batch, inputs] -> [batch, outputs].
+def _known(sort: str, name: str, table: Mapping[str, T]) -> T:
+    """What a table has under a name. Raises ValueError with the names that there are."""
+    if name not in table:
+        raise ValueError(f"unknown {sort} {name!r}; known here: {', '.join(sorted(table))}")
+    return table[name]
 
-    Two hidden layers of 40 are those of Finn et al. 2017 for regression.
+
+def mlp(
+    inputs: int, outputs: int | None = None, hidden: Sequence[int] = (40, 40), activation: str = "relu"
+) -> nn.Sequential:
+    """A perceptron with ReLU, or another of ACTIVATIONS, after each hidden layer; [batch, inputs] -> [batch, outputs].
+
+    Two hidden layers of 40 are those of Finn et al. 2017 for regression. Without `outputs` there is no last layer:
+    what comes out is the last hidden layer, an embedding.
     """
+    between = _known("activation", activation, ACTIVATIONS)
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], outputs))
+        layers += [nn.Linear(before, after), between()]
+    if outputs is not None:
+        layers.append(nn.Linear([inputs, *hidden][-1], outputs))
+    return nn.Sequential(*layers)
+
+
+class ContextMLP(nn.Module):
+    """A perceptron that takes a learned vector, `context`, beside each input; [batch, inputs] -> [batch, outputs].
+
+    Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning": the context is all that moves in the inner loop.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, hidden: Sequence[int] = (40, 40), context: int = 5, activation: str = "relu"
+    ) -> None:
+        super().__init__()
+        self.context = nn.Parameter(torch.zeros(context))
+        self.layers = mlp(inputs + context, outputs, hidden, activation)
+
+    def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch target"]:
+        """The outputs for inputs that share a context."""
+        context = self.context.expand(len(inputs), -1)
+        outputs: Tensor = self.layers(torch.cat([inputs, context], dim=1))
+        return outputs
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
@@ -39,20 +81,97 @@ def conv(outputs: int, side: int, channels: int = 1, filters: int = 64, blocks: 
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * side * side, outputs))
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"conv": conv, "linear": linear, "mlp": mlp}
+NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
+    "none": lambda filters: [],
+    "layer": lambda filters: [nn.GroupNorm(1, filters)],
+    "group": lambda filters: [nn.GroupNorm(8, filters)],
+    "instance": lambda filters: [nn.GroupNorm(filters, filters)],
+}
+"""Normalisations of an image's channels, each over one image alone: all channels, eighths of them, each of them."""
+
+
+def conv4(
+    side: int = 28,
+    outputs: int | None = None,
+    channels: int = 1,
+    filters: int = 64,
+    blocks: int = 4,
+    norm: str = "layer",
+    pool: bool = True,
+) -> nn.Sequential:
+    """Blocks of a 3 x 3 convolution, a normalisation, ReLU and 2 x 2 max-pooling; [batch, pixels] -> [batch, outputs].
+
+    An input is a flat image, as for `conv`. Four blocks of 64 filters are the network of Vinyals et al. 2016 and Snell
+    et al. 2017, whose batch normalisation is a normalisation over each image alone here. Without `outputs` there is no
+    last layer: what comes out is an embedding, of 64 numbers for 28 x 28.
+
+    norm: a key of NORMS
+    pool: else the convolutions stride instead: half of the time, and embeddings of 256 numbers for 28 x 28
+    """
+    normalised, stride = _known("normalisation", norm, NORMS), 1 if pool else 2
+    layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
+    for before in [channels, *[filters] * (blocks - 1)]:
+        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=stride, padding=1), *normalised(filters)]
+        layers += [nn.ReLU(), nn.MaxPool2d(2)] if pool else [nn.ReLU()]
+        side = side // 2 if pool else (side + 1) // 2
+    layers.append(nn.Flatten())
+    if outputs is not None:
+        layers.append(nn.Linear(filters * side * side, outputs))
+    return nn.Sequential(*layers)
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "context_mlp": ContextMLP,
+    "conv": conv,
+    "conv4": conv4,
+    "linear": linear,
+    "mlp": mlp,
+}
+
+
+def find(name: str) -> Callable[..., nn.Module]:
+    """What makes the network of that name.
+
+    Raises ValueError where there is none. Of what can be imported only a class of modules is ever called, so that a
+    bundle cannot name any other function.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return _known("network", name, NETWORKS)
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        raise ValueError(f"the network {name!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"the network {name!r} is no class of torch.nn.Module")
+    return found
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     """The form of a network without its parameters (on the meta device): give them with each call.
 
-    Raises KeyError for an unknown name and TypeError for options the network does not have.
+    Raises ValueError for an unknown name and TypeError for options the network does not have.
     """
     with torch.device("meta"):
-        return NETWORKS[name](**options)
+        return find(name)(**options)
 
 
 def initialize(name: str, options: Mapping[str, Any], seed: int) -> Params:
     """Fresh parameters, drawn as the network's layers draw them. The global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return {key: value.detach() for key, value in NETWORKS[name](**options).state_dict().items()}
+        return {key: value.detach() for key, value in find(name)(**options).state_dict().items()}
+
+
+def width(network: nn.Module, features: int) -> int:
+    """How many numbers a network gives for an input of so many. network: on the meta device.
+
+    Raises ValueError where it does not take such inputs, or gives something else than a row of numbers for each.
+    """
+    try:
+        outputs = network(torch.empty(2, features, device="meta"))
+    except RuntimeError as error:
+        raise ValueError(f"the network does not take {features} features: {error}") from error
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 2:
+        raise ValueError("the network does not give a row of numbers for each input")
+    return outputs.shape[1]

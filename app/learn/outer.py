@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from app.learn.inner import Examples, InnerLoop, State, adapt
-from app.learn.losses import Loss
+from app.learn.inner import Examples, InnerLoop, State, adapt, trajectory
+from app.learn.losses import Loss, gaussian_likelihood
 from app.learn.rules import Params
 from app.learn.shapes import Float, Int
 
@@ -29,8 +29,24 @@ class Schedule(NamedTuple):
     longest: int
 
 
-Direction = Callable[[InnerLoop[State], Loss, Params, Tasks, Schedule], tuple[Params, Tensor]]
-"""What the outer loop descends, a tensor for each meta-parameter, and the mean query loss after adapting."""
+Progress = Float[Tensor, ""] | float
+"""The share of training that is done, from 0 to 1."""
+
+
+@runtime_checkable
+class Direction(Protocol):
+    """What the outer loop descends, a tensor for each meta-parameter, and the mean query loss after adapting."""
+
+    def __call__(
+        self,
+        inner: InnerLoop[State],
+        loss: Loss,
+        meta: Params,
+        tasks: Tasks,
+        schedule: Schedule,
+        progress: Progress = 1.0,
+    ) -> tuple[Params, Tensor]:
+        """The direction at `meta`. inner: batched."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ def query_loss(inner: InnerLoop[State], loss: Loss, meta: Params, state: State, 
 
 
 def _gradient(
-    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
 ) -> tuple[Params, Tensor]:
     def outer_loss(meta: Params) -> Tensor:
         state, _ = adapt(inner, meta, tasks.support, *schedule)
@@ -58,13 +74,77 @@ def _gradient(
     return gradient, value
 
 
+MULTI_STEP = 0.3
+"""The share of training after which the losses of earlier steps hardly count."""
+LEAST_WEIGHT = 0.03
+"""Of an earlier step, in shares of an even weight."""
+
+
+def step_weights(steps: Int[Tensor, " task"], longest: int, progress: Progress) -> Float[Tensor, "task step"]:
+    """What the query loss after 1, 2, ..., `longest` steps counts: evenly at first, then the last step nearly alone.
+
+    Antoniou et al. 2019, section 4, "multi-step loss optimization"
+    """
+    number = torch.arange(1, longest + 1, device=steps.device)
+    even = 1 / steps.clamp(min=1).unsqueeze(1)
+    fading = torch.as_tensor(1 - progress / MULTI_STEP, device=steps.device).clamp(min=LEAST_WEIGHT)
+    earlier = (even * fading).where(number < steps.unsqueeze(1), 0.0)
+    last = 1 - earlier.sum(1, keepdim=True)
+    return torch.where(number == steps.unsqueeze(1), last, earlier)
+
+
+def _multi_step(
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
+) -> tuple[Params, Tensor]:
+    def outer_loss(meta: Params) -> tuple[Tensor, Tensor]:
+        scores = []
+        for state, _ in trajectory(inner, meta, tasks.support, *schedule):
+            outputs = inner.apply(meta, state, tasks.query.inputs)
+            scores.append(vmap(loss)(outputs, tasks.query.targets, tasks.query.mask))
+        by_step = torch.stack(scores[1:], dim=1)
+        weights = step_weights(schedule.steps, schedule.longest, progress)
+        return (weights * by_step).sum(1).mean(), scores[-1].mean()
+
+    gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
+    return gradient, value
+
+
+def _likelihood(
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
+) -> tuple[Params, Tensor]:
+    assert inner.variance is not None
+    variance_of = inner.variance
+
+    def outer_loss(meta: Params) -> tuple[Tensor, Tensor]:
+        state, _ = adapt(inner, meta, tasks.support, *schedule)
+        inputs, targets, mask = tasks.query
+        outputs, variance = inner.apply(meta, state, inputs), variance_of(meta, state, inputs)
+        value = vmap(loss)(outputs, targets, mask).mean()
+        return vmap(gaussian_likelihood)(outputs, variance, targets, mask).mean(), value
+
+    gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
+    return gradient, value
+
+
 def _displacement(
-    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule
+    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
 ) -> tuple[Params, Tensor]:
     state, _ = adapt(inner, meta, tasks.support, *schedule)
     moved = {name: meta[name] - fast.mean(0) for name, fast in state.fast.items()}
     direction = {name: moved.get(name, torch.zeros_like(old)) for name, old in meta.items()}
     return direction, query_loss(inner, loss, meta, state, tasks.query)
+
+
+def clipped(direction: Params, largest: float) -> Params:
+    """The direction shortened to a norm of `largest`, that of all tensors together; 0 where it is not finite.
+
+    A single task whose inner loop explodes would end a training run otherwise.
+    """
+    norm = torch.stack([value.norm() for value in direction.values()]).norm()
+    return {
+        name: torch.where(norm.isfinite(), value * (largest / norm.clamp(min=largest)), 0.0)
+        for name, value in direction.items()
+    }
 
 
 def _adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
@@ -83,6 +163,12 @@ def _whole_step(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimi
 
 query_gradient = Outer(_gradient, _adam, rate=1e-3)
 """The gradient of the mean query loss, through the inner loop. MAML: Finn et al. 2017, algorithm 1."""
+
+multi_step = Outer(_multi_step, _adam, rate=1e-3)
+"""The same of the query losses after all steps; their weights shift to the last one while training goes on. MAML++."""
+
+likelihood = Outer(_likelihood, _adam, rate=1e-3)
+"""The gradient of the query set's likelihood under the predictive variances, where the inner loop has them. ALPaCA."""
 
 displacement = Outer(_displacement, _descent, rate=0.1)
 """`theta - mean_i theta_i'`: a step of rate e moves the way e to the mean. Reptile: Nichol et al. 2018, batched."""

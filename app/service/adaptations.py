@@ -29,6 +29,7 @@ from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.engine import UNTOUCHED, Engine, Job, Result
 from app.service.ids import ids
+from app.service.kinds import KINDS, Predicted
 from app.service.model import Model
 from app.service.record import (
     CONTENT,
@@ -38,6 +39,7 @@ from app.service.record import (
     Change,
     Revision,
     Stage,
+    bytes_of,
     derived,
     extended,
     has_answered,
@@ -77,7 +79,8 @@ class Worker(Protocol):
 class Wanted:
     """An adaptation that a client wants.
 
-    inputs, targets: float32 [example, feature] and [example, target]
+    inputs: float32 [example, feature]
+    targets: of the model's kind, as in a `Task`
     ttl_s: how long it lives; None for the setting
     pinned: whether it stays with this bundle when there is a newer one; None for the setting
     key: what the client calls this request, so that a repeat of it is recognised
@@ -102,20 +105,22 @@ class Question:
     """Queries, float32 [query, feature], and what is to answer them.
 
     With an adaptation, that one; with a task, a passing adaptation to it; with neither, the initialization itself.
+    interval: the share of true values that the interval is to hold, where one is asked for
     """
 
     model: Model
     queries: np.ndarray
     task: Task | None = None
     adaptation: Adaptation | None = None
+    interval: float | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Answer:
-    """predictions: float32 [query, target]; adapted: what came of the inner loop, where it had to run."""
+    """adapted: what came of the inner loop, where it had to run."""
 
     question: Question
-    predictions: np.ndarray
+    predicted: Predicted
     adapted: Adapted | None
 
 
@@ -203,7 +208,9 @@ class Adaptations:
         if not np.isfinite(predictions).all():
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
-        return Answer(question, predictions, result.adapted)
+        manifest = question.model.bundle.manifest
+        predicted = KINDS[manifest.kind].answer(predictions, task, manifest.trust, question.interval)
+        return Answer(question, predicted._replace(std=result.spread), result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
@@ -259,7 +266,9 @@ class Adaptations:
             if old.support_size + len(inputs) > self._policy.support:
                 most = f"at most {self._policy.support} examples, got {len(inputs)} besides {old.support_size}"
                 raise Invalid(most, "inputs")
-            return extended(old, inputs, targets)
+            new = extended(old, inputs, targets)
+            check_classes(new.labels, self.model_of(old), "targets")
+            return new
 
         request = None if key is None else request_of(key, Change.extended, inputs, targets)
         return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
@@ -445,18 +454,28 @@ def settings(asked: Asked, model: Model) -> tuple[int, float]:
     )
 
 
+def check_classes(classes: Sequence[str], model: Model, place: str) -> None:
+    """Raises Invalid where these are more than a model tells apart."""
+    if model.most_classes is not None and len(classes) > model.most_classes:
+        most = f"{model.bundle.name} tells {model.most_classes} classes apart at most"
+        raise Invalid(f"{most}, got {len(classes)}: leave some out", place)
+
+
 def _fits(model: Model, adaptation: Adaptation) -> bool:
     """Whether a model takes the examples of an adaptation that was made with another one."""
     manifest, stage = model.bundle.manifest, adaptation.stages[0]
-    form = (adaptation.kind, stage.inputs.shape[1], stage.targets.shape[1])
-    return form == (manifest.kind, manifest.schema.features, manifest.schema.targets)
+    if (adaptation.kind, stage.inputs.shape[1]) != (manifest.kind, manifest.schema.features):
+        return False
+    if (classes := len(adaptation.labels)) > 0:
+        return model.most_classes is None or classes <= model.most_classes
+    return stage.targets.shape[1:] == (manifest.schema.targets,)
 
 
 def _names(wanted: Wanted) -> list[Name]:
     """What a request is recognised by, in one order always; the key first, as it can be refused."""
     content = hashlib.blake2b(digest_size=16)
     for part in (wanted.inputs, wanted.targets):
-        content.update(repr(part.shape).encode() + part.tobytes())
+        content.update(bytes_of(part))
     # by the model's name: a newer bundle does not make another request of it
     content.update(repr((wanted.model.bundle.name, wanted.asked, wanted.pinned, wanted.assess)).encode())
     names = []

@@ -3,13 +3,14 @@
 One thread at a time runs it. It knows no HTTP, no store and no clock.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 
 from app.learn.adapted import Adapted
 from app.learn.inner import stack
@@ -40,6 +41,11 @@ class Job:
     weights: bool = False
 
     @property
+    def view(self) -> Model:
+        """The model for as many classes as the task has."""
+        return self.model if self.model.ways is None else self.model.of(self.task)
+
+    @property
     def bytes(self) -> int:
         """Of its arrays."""
         size = 0 if self.task is None else self.task.inputs.nbytes + self.task.targets.nbytes
@@ -55,13 +61,16 @@ class Job:
 class Result(NamedTuple):
     """adapted: what came of the inner loop, None where it did not have to run.
 
-    predictions: float32 [query, target]; None where none were asked for, or where `adapted` is not usable
+    predictions: float32 [query, target], where targets are labels the logits [query, class]; None where none were asked
+        for, or where `adapted` is not usable
     weights: the parameters by name, where they were asked for
+    spread: the standard deviation of each prediction, where the algorithm knows it
     """
 
     adapted: Adapted | None
     predictions: np.ndarray | None
     weights: dict[str, np.ndarray] | None
+    spread: np.ndarray | None = None
 
 
 class _Held:
@@ -74,7 +83,10 @@ class _Held:
 
 
 class Engine:
-    """Runs jobs; holds the fast weights of each model in a cache of about `cache_bytes`, as long as the model lives."""
+    """Runs jobs; holds the fast weights of each model in a cache of about `cache_bytes`, as long as the model lives.
+
+    Those of a classifier for other numbers of classes are of another size, and in caches of their own (`Model.of`).
+    """
 
     def __init__(self, cache_bytes: int) -> None:
         self._cache_bytes = cache_bytes
@@ -90,7 +102,8 @@ class Engine:
         """How long they may take, by what work of that size took before; infinity where there was none."""
         rows: dict[Model, int] = {}
         for job in jobs:
-            rows[job.model] = rows.get(job.model, 0) + job.rows
+            view = job.view
+            rows[view] = rows.get(view, 0) + job.rows
         return sum(self._took(model).get(_size(model, some), float("inf")) for model, some in rows.items())
 
     def _took(self, model: Model) -> Mapping[tuple[bool, int], float]:
@@ -101,9 +114,9 @@ class Engine:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
         by_model: dict[Model, list[int]] = {}
         for index, job in enumerate(jobs):
-            by_model.setdefault(job.model, []).append(index)
+            by_model.setdefault(job.view, []).append(index)
         if len(by_model) == 1:
-            return self._run_all(jobs[0].model, jobs)
+            return self._run_all(next(iter(by_model)), jobs)
         results: dict[int, Result] = {}
         for model, mine in by_model.items():
             results |= zip(mine, self._run_all(model, [jobs[index] for index in mine]), strict=True)
@@ -126,24 +139,29 @@ class Engine:
         The fast weights are cached then, if they are usable.
         """
         assert job.task is not None, "the initialization takes no steps"
-        state, adapted = yield from job.model.walk(job.task)
+        view = job.view
+        state, adapted = yield from view.walk(job.task)
         if adapted.status.usable:
-            self._held(job.model).fast.put([job.key], [0], state)
+            self._held(view).fast.put([job.key], [0], state)
         yield adapted
 
     def drop(self, model: Model, key: Hashable) -> None:
         """Forget the fast weights under a key, if there are any."""
-        self._held(model).fast.drop(key)
+        for view in model.views:
+            if view in self._models:
+                self._models[view].fast.drop(key)
 
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         missing = {job.key: job.task for job in jobs if not fast.touch(job.key)}
         adapted = self._derive(model, fast, missing) if missing else {}
-        asked = [(index, job.key, job.queries) for index, job in enumerate(jobs) if job.queries is not None]
-        predictions = self._predict(model, fast, asked) if asked else {}
+        predictions = self._predict(model, fast, jobs, model.predict)
         results = [
             Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
             for index, job in enumerate(jobs)
         ]
+        if model.knows_spread:
+            spread = self._predict(model, fast, jobs, model.spread)
+            results = [result._replace(spread=spread.get(index)) for index, result in enumerate(results)]
         for job in jobs:
             if not job.keep:
                 fast.drop(job.key)
@@ -166,14 +184,27 @@ class Engine:
         return adapted
 
     def _predict(
-        self, model: Model, fast: FastWeights, asked: Sequence[tuple[int, Hashable, np.ndarray]]
+        self,
+        model: Model,
+        fast: FastWeights,
+        jobs: Sequence[Job],
+        answer: Callable[[torch.Tensor, Sequence[np.ndarray]], list[np.ndarray]],
     ) -> dict[int, np.ndarray]:
-        """Answer jobs by their index, key and queries, as far as they have fast weights; by that index."""
-        asked = [item for item in asked if item[1] in fast]
+        """Answer the jobs that have queries and fast weights, by their index in `jobs`."""
+        asked = [
+            (index, job.key, job.queries)
+            for index, job in enumerate(jobs)
+            if job.queries is not None and job.key in fast
+        ]
+        if not asked:
+            return {}
         predictions: dict[int, np.ndarray] = {}
         for batch in fused([len(queries) for _, _, queries in asked]):
             indices, keys, queries = zip(*(asked[at] for at in batch), strict=True)
-            predictions |= zip(indices, model.predict(fast.gather(keys), queries), strict=True)
+            predictions |= zip(indices, answer(fast.gather(keys), queries), strict=True)
+        if model.ways is not None:  # classes that only pad the batch are nobody's
+            tasks = {index: jobs[index].task for index in predictions}
+            predictions = {index: predictions[index][:, : len(task.classes)] for index, task in tasks.items() if task}
         return predictions
 
     def _weights(self, model: Model, fast: FastWeights, job: Job) -> dict[str, np.ndarray] | None:

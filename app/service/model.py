@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ from torch.func import grad_and_value
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
+from app.learn.rules import LEARNED
 from app.service.compiling import (
     Unrolled,
     by_steps,
@@ -20,7 +22,8 @@ from app.service.compiling import (
     compiled,
     inductor_options,
 )
-from app.service.task import Task, column, pad, real_rows
+from app.service.kinds import KINDS
+from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +35,21 @@ SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
 
 
 class Model:
-    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them."""
+    """One bundle, held by one device. Its methods run on one thread at a time; `compile` may run beside them.
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    Where targets are labels, it serves tasks of up to `ways` classes, and `of` gives the one for any other number.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
+        manifest = bundle.manifest
+        labels = KINDS[manifest.kind].labels
         self.bundle = bundle
         self.device = device
+        self.most_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
+        """Where targets are labels and the network has an output for each; None for any number."""
+        self.ways = (self.most_classes or ways) if labels else None
+        """The width of the class axis; None where targets are numbers."""
+        self._others: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self._eager, self._unpack = self._inner_loop()
         self.untouched = self._eager.init(self.meta)
@@ -53,12 +66,12 @@ class Model:
 
     def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
         """An inner loop over tasks for one thread, and what unpacks the states of one."""
-        inner = batched(self.bundle.inner_loop())
+        inner = batched(self.bundle.inner_loop(ways=self.ways))
         return packed(inner, inner.init(self.meta))
 
     def _lone(self, differentiate: Callable[..., Any]) -> InnerLoop[torch.Tensor]:
         """An inner loop for a single task and one thread."""
-        inner = alone(self.bundle.inner_loop(differentiate))
+        inner = alone(self.bundle.inner_loop(differentiate, self.ways))
         return packed(inner, inner.init(self.meta))[0]
 
     def _adapt(
@@ -74,6 +87,23 @@ class Model:
         """What serves so many tasks."""
         return self._alone if tasks == 1 else self.inner
 
+    def of(self, task: Task | None) -> "Model":
+        """The one for as many classes as a task has: made when it is first asked for, and kept as long as this one."""
+        if self.ways is None or self.most_classes is not None or task is None:
+            return self
+        ways = ways_of(len(task.classes))
+        if ways == self.ways:
+            return self
+        if ways not in self._others:
+            other = self._others[ways] = Model(self.bundle, self.device, ways)
+            other.meta = self.meta  # one copy on the device is enough
+        return self._others[ways]
+
+    @property
+    def views(self) -> Sequence["Model"]:
+        """This one, and those that `of` has made."""
+        return [self, *self._others.values()]
+
     @property
     def _steps(self) -> int:
         """The default number."""
@@ -88,6 +118,11 @@ class Model:
     def digest(self) -> str:
         """Of its bundle."""
         return self.bundle.manifest.digest
+
+    @property
+    def compilable(self) -> bool:
+        """Whether `compile` does anything: with labels, each number of ways would have to be compiled."""
+        return self.ways is None
 
     @property
     def compiled(self) -> bool:
@@ -113,7 +148,8 @@ class Model:
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
         least = self._least  # once: `compile` may change it meanwhile
-        inputs, targets = pad([task.inputs for task in tasks], least), pad([task.targets for task in tasks], least)
+        inputs = pad([task.inputs for task in tasks], least)
+        targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], least)
         mask = real_rows([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))
@@ -137,9 +173,10 @@ class Model:
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
-        """All parameters of the network by name, after the first of the states."""
+        """All parameters of the network by name, after the first of the states; with its head where that is solved."""
         fast = self._unpack(states[:1]).fast
-        whole = self.meta | {name: value[0] for name, value in fast.items()}
+        network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED)}
+        whole = network | {name: value[0] for name, value in fast.items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
 
     @torch.no_grad()
@@ -148,12 +185,32 @@ class Model:
 
         Raises ValueError where there are fewer states than queries.
         """
+        return self._answer(lambda inner: inner.apply, states, queries)
+
+    @property
+    def knows_spread(self) -> bool:
+        """Whether `spread` can be asked."""
+        return self._eager.variance is not None
+
+    @torch.no_grad()
+    def spread(self, states: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The standard deviation of what `predict` answers; arguments and shapes are the same."""
+        return [np.sqrt(each) for each in self._answer(lambda inner: inner.variance, states, queries)]
+
+    def _answer(
+        self,
+        function: Callable[[InnerLoop[torch.Tensor]], Callable[..., torch.Tensor] | None],
+        states: torch.Tensor,
+        queries: Sequence[np.ndarray],
+    ) -> list[np.ndarray]:
+        """A function of the inner loop that serves, of each of the states and its queries."""
         inputs = pad(queries, self._least)
         if len(states) < len(queries):  # compiled code does not look
             raise ValueError(f"{len(queries)} states expected")
         states = states[: len(queries)] if len(queries) == len(inputs) else states[:1].expand(len(inputs), -1)
-        inner = self._serving(len(inputs))
-        outputs = inner.apply(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
+        answer = function(self._serving(len(inputs)))
+        assert answer is not None, "only what the inner loop knows is asked"
+        outputs = answer(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [row[: len(each)] for row, each in zip(outputs, queries, strict=False)]
 
     @torch.no_grad()
@@ -161,16 +218,19 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager.
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Does
+        nothing where it is not `compilable`.
         """
+        if not self.compilable:
+            return
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread
         options = inductor_options(self.device)
         states, support, rate, active = self._example(tasks=7, shots=11)
         meta = self.meta
 
-        fast = InnerLoop(
-            init=eager.init,
+        fast = replace(
+            eager,
             step=compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
             loss=compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
             apply=compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),
@@ -212,10 +272,11 @@ class Model:
         """Compile the default number of steps for a single task, and serve with it where that measures faster.
 
         That is up to some number of examples, beyond which its sums are slower than products of matrices. Does nothing
-        on a GPU, and for numbers of steps that would take minutes. Raises what `compile` raises.
+        on a GPU, for numbers of steps that would take minutes, and where it is not `compilable`. Raises what `compile`
+        raises.
         """
         steps = self._steps
-        if self.device.type != "cpu" or not 0 < steps <= MOST_UNROLLED:
+        if not self.compilable or self.device.type != "cpu" or not 0 < steps <= MOST_UNROLLED:
             return
         started = perf_counter()
         try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
-from app.service.task import Task
+from app.service.task import Task, classes_of
 
 KEY, CONTENT = "key:", "content:"
 """What the names of a record begin with: those that the client chose, and those that its content makes."""
@@ -25,7 +25,7 @@ class Stage(NamedTuple):
     revision: the revision that they came with
     numbers: int32 [example], their numbers within the adaptation; ascending, and never given again
     inputs: float32 [example, feature]
-    targets: float32 [example, target]
+    targets: float32 [example, target], or labels: strings, [example] of objects
     """
 
     revision: int
@@ -126,10 +126,20 @@ class Adaptation:
         return _joined([stage.numbers for stage in self.stages])
 
     @property
+    def targets(self) -> np.ndarray:
+        """The targets of its examples, as in its stages."""
+        return _joined([stage.targets for stage in self.stages])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its classes, as they first come among the examples that it has; none where targets are numbers."""
+        return classes_of(self.targets)
+
+    @property
     def task(self) -> Task:
         """What to derive its fast weights from."""
         inputs = _joined([stage.inputs for stage in self.stages])
-        return Task(inputs, _joined([stage.targets for stage in self.stages]), self.steps, self.learning_rate)
+        return Task(inputs, self.targets, self.steps, self.learning_rate)
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -168,6 +178,13 @@ def undone(adaptation: Adaptation) -> Adaptation:
     return replace(adaptation, stages=adaptation.stages[:-1])
 
 
+def bytes_of(content: np.ndarray) -> bytes:
+    """Inputs or targets as bytes to recognise them by: no two are alike."""
+    # labels are objects, whose own bytes are addresses
+    numbers = repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
+    return repr(content.shape).encode() + numbers
+
+
 def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:
     """What a request to change an adaptation is recognised by: 16 bytes of its key, and 16 of what it asks for.
 
@@ -175,7 +192,7 @@ def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:
     """
     asked = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
     for part in content:
-        asked.update(repr(part.shape).encode() + part.tobytes())
+        asked.update(bytes_of(part))
     return hashlib.blake2b(key.encode(), digest_size=16).digest() + asked.digest()
 
 

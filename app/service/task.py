@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,13 +20,42 @@ class Task:
     """A support set with its inner-loop settings.
 
     inputs: float32 [shot, feature]
-    targets: float32 [shot, target]
+    targets: float32 [shot, target], or labels: strings, [shot] of objects
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     steps: int
     learning_rate: float
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The labels as they first come; none where targets are numbers."""
+        return classes_of(self.targets)
+
+    @property
+    def indices(self) -> np.ndarray:
+        """The class of each example, int64 [shot], by its place in `classes`."""
+        places = {label: place for place, label in enumerate(self.classes)}
+        return np.array([places[label] for label in self.targets.tolist()], np.int64)
+
+    def one_hot(self, ways: int) -> np.ndarray:
+        """The classes of the examples, float32 [shot, way], 1 for its own and 0 for others."""
+        hot: np.ndarray = np.eye(ways, dtype=np.float32)[self.indices]
+        return hot
+
+
+def classes_of(targets: np.ndarray) -> tuple[str, ...]:
+    """The labels among targets as they first come; none where these are numbers."""
+    return tuple(dict.fromkeys(targets.tolist())) if targets.dtype == object else ()
+
+
+LEAST_WAYS = 2
+
+
+def ways_of(classes: int) -> int:
+    """The width of the class axis for so many: the next power of two, so that tasks of about as many share a batch."""
+    return max(LEAST_WAYS, 1 << (classes - 1).bit_length())
 
 
 def fused(sizes: Sequence[int]) -> Iterator[list[int]]:

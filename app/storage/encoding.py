@@ -1,5 +1,6 @@
 """Records as bytes: a format version in one byte, then msgpack; arrays are raw little-endian numbers.
 
+Format 2 has labels too, each once, and is written only where there are any: whatever an older server can read, it can.
 The id and the owner are not in it: a record is found by them. A record of 10 examples with one feature and one target
 takes about 280 bytes.
 """
@@ -17,12 +18,15 @@ from app.learn.adapted import Status
 from app.service.record import Adaptation, Asked, Change, Revision, Stage
 from app.service.store import Name
 
-VERSION = 1
-"""Of the format. Another one needs code here that still reads this one."""
+VERSIONS = NUMBERS, LABELS = 1, 2
+"""Of the format: with targets that are numbers, and with labels. Another one needs code here that reads these too."""
 
 
 class _Stage(Struct, array_like=True, gc=False):
-    """numbers: int32, or where they are consecutive only the first; rows: how many examples."""
+    """numbers: int32, or where they are consecutive only the first; rows: how many examples.
+
+    targets: float32, or where the record has labels the place of each among them, uint32
+    """
 
     revision: int
     rows: int
@@ -47,6 +51,7 @@ class _Record(Struct, array_like=True, gc=False):
     """A record as it is written: field by field, without their names. `Adaptation` says what they are.
 
     digests: hexadecimal ones as bytes, any others as they are
+    labels: those that examples have, so that one that is forgotten is nowhere
     """
 
     model: str
@@ -66,23 +71,24 @@ class _Record(Struct, array_like=True, gc=False):
     pinned: bool
     quality: Mapping[str, Any] | None
     names: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Record)
-_HEAD = bytes([VERSION])
 
 
 def encode(adaptation: Adaptation) -> bytes:
     """A record as bytes. `quality` may have what JSON has."""
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
+    labels = adaptation.labels
     record = _Record(
         adaptation.model,
         adaptation.kind,
         adaptation.asked,
         adaptation.steps,
         adaptation.learning_rate,
-        [_packed_stage(stage) for stage in adaptation.stages],
+        [_packed_stage(stage, labels) for stage in adaptation.stages],
         adaptation.next_example,
         [_packed_digest(digest) for digest in digests],
         [
@@ -97,8 +103,9 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.pinned,
         adaptation.quality,
         adaptation.names,
+        labels,
     )
-    return _HEAD + _encoder.encode(record)
+    return bytes([LABELS if labels else NUMBERS]) + _encoder.encode(record)
 
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
@@ -113,7 +120,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         asked=Asked(*record.asked),
         steps=record.steps,
         learning_rate=record.learning_rate,
-        stages=tuple(_stage(stage) for stage in record.stages),
+        stages=tuple(_stage(stage, record.labels) for stage in record.stages),
         next_example=record.next_example,
         history=tuple(
             Revision(
@@ -161,9 +168,9 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
 
 
 def _decoded(data: bytes) -> _Record:
-    if data[:1] != _HEAD:
+    if not data or data[0] not in VERSIONS:
         raise StoreFailed(
-            f"a record is in format {data[0] if data else None}, and this server reads format {VERSION}: "
+            f"a record is in format {data[0] if data else None}, and this server reads formats up to {max(VERSIONS)}: "
             "start the version of the server that wrote it"
         )
     try:
@@ -172,22 +179,31 @@ def _decoded(data: bytes) -> _Record:
         raise StoreFailed(f"a record is damaged ({error}): bring the store back from a copy") from error
 
 
-def _packed_stage(stage: Stage) -> _Stage:
+def _packed_stage(stage: Stage, labels: Sequence[str]) -> _Stage:
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is left out
     consecutive = int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
-    return _Stage(stage.revision, rows, packed, _raw(stage.inputs), _raw(stage.targets))
+    if labels:
+        places = {label: place for place, label in enumerate(labels)}
+        targets = np.array([places[label] for label in stage.targets.tolist()], "<u4").tobytes()
+    else:
+        targets = _raw(stage.targets)
+    return _Stage(stage.revision, rows, packed, _raw(stage.inputs), targets)
 
 
-def _stage(stage: _Stage) -> Stage:
+def _stage(stage: _Stage, labels: Sequence[str]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:
         numbers = np.frombuffer(stage.numbers, "<i4")
     inputs = np.frombuffer(stage.inputs, "<f4").reshape(stage.rows, -1)
-    return Stage(stage.revision, numbers, inputs, np.frombuffer(stage.targets, "<f4").reshape(stage.rows, -1))
+    if labels:
+        targets = np.array(labels, object)[np.frombuffer(stage.targets, "<u4")]
+    else:
+        targets = np.frombuffer(stage.targets, "<f4").reshape(stage.rows, -1)
+    return Stage(stage.revision, numbers, inputs, targets)
 
 
 def _raw(array: np.ndarray) -> bytes:

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from app.bundles import Bundle
-from app.families.family import Samples
-from app.families.registry import make
+from app.families.family import Family, Samples
 from app.learn.adapted import judge
 from app.learn.inner import Examples, adapt, batched
 from app.learn.likeness import LEVEL, Calibration, distance, task_error
-from app.learn.losses import ERRORS
+from app.learn.losses import ERRORS, ONE_HOT
 from app.learn.shapes import Float
 
 TASKS = 600
@@ -23,11 +22,12 @@ AT_ONCE = 4096
 """Adaptations in a fused call: bounds the memory."""
 
 
-def calibrated(bundle: Bundle) -> Bundle:
-    """The same bundle with its calibration."""
+def calibrated(bundle: Bundle, family: Family) -> Bundle:
+    """The same bundle with its calibration; one for classes has none. family: where its tasks come from."""
     manifest = bundle.manifest
     device = next(iter(bundle.meta.values())).device
-    family = make(manifest.family.name, manifest.family.options)
+    if manifest.kind in ONE_HOT:
+        return bundle
     generator = torch.Generator(device).manual_seed(SEED)
     drawn = {size: family.sample(TASKS, size, generator) for size in SIZES}
     inputs = torch.cat([each.inputs.flatten(0, 1) for each in drawn.values()]).double()

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, with the recipe and the step as JSON in its metadata, replaced atomically."""
+"""Checkpoints: one safetensors file, with the recipe and the progress in its metadata, replaced atomically."""
 
 import json
 from dataclasses import asdict
@@ -10,17 +10,20 @@ from safetensors.torch import save
 
 from app.bundles import replace
 from app.errors import TrainingError
-from app.training.loop import Run
+from app.training.loop import Best, Run
 
 
 def save_checkpoint(run: Run, path: Path) -> None:
-    """Write all that the run continues from: meta-parameters, optimizer, generator, recipe and step."""
+    """Write all that the run continues from: meta-parameters, the best so far, optimizer, generator, recipe, step."""
     tensors = {f"meta/{name}": value for name, value in run.meta.items()}
     for index, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if value is not None}
     tensors["generator"] = run.generator.get_state()
+    metadata = {"recipe": _recipe_json(run), "step": str(run.step), "seconds": str(run.seconds)}
+    if run.best is not None:
+        tensors |= {f"best/{name}": value for name, value in run.best.meta.items()}
+        metadata |= {"best_score": str(run.best.score), "best_step": str(run.best.step)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"recipe": _recipe_json(run), "step": str(run.step)}
     replace(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
 
 
@@ -35,16 +38,21 @@ def restore_checkpoint(run: Run, path: Path) -> None:
     if metadata.get("recipe") != _recipe_json(run):
         raise TrainingError(f"{path} was left by another recipe; --fresh begins again and replaces it")
     optimizer: dict[int, dict[str, torch.Tensor]] = {}
+    best: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
         match name.split("/", 2):
-            case ["meta", parameter]:
-                run.meta[parameter].copy_(value)
+            # a parameter's own name may have slashes
+            case ["meta", *parameter]:
+                run.meta["/".join(parameter)].copy_(value)
+            case ["best", *parameter]:
+                best["/".join(parameter)] = value.to(run.device)
             case ["optimizer", index, key]:
                 optimizer.setdefault(int(index), {})[key] = value
     groups = run.optimizer.state_dict()["param_groups"]
     run.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
     run.generator.set_state(tensors["generator"])
-    run.step = int(metadata["step"])
+    run.step, run.seconds = int(metadata["step"]), float(metadata["seconds"])
+    run.best = Best(float(metadata["best_score"]), int(metadata["best_step"]), best) if best else None
 
 
 def _recipe_json(run: Run) -> str:

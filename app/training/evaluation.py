@@ -1,35 +1,46 @@
-"""Scores of an initialization on held-out tasks: error by support size and by steps, with 95 % intervals over tasks."""
+"""Scores of a bundle on held-out tasks: by support size and by steps, with 95 % intervals over tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from time import perf_counter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
-from app.families.family import Family
-from app.learn.adapted import judge
-from app.learn.inner import InnerLoop, State, batched, trajectory
-from app.learn.losses import Loss
-from app.learn.metrics import interval
+from app.families.family import Family, Split
+from app.learn.losses import ERRORS, ONE_HOT
+from app.learn.metrics import SCORES, interval
 from app.learn.outer import Tasks
-from app.learn.rules import Params
-from app.learn.shapes import Float
+from app.learn.shapes import Bool, Float
 from app.training.loop import draw_tasks
+from app.training.predictor import Predictor, portions
+from app.training.recipes.recipe import Recipe
 
 TASKS = 600
 QUERIES = 100
+CLASS_QUERIES = 15
+"""Of each class, as in the protocols of Omniglot."""
 SEED = 20170309
 """Of the evaluation tasks. Recipes count their seeds from 0, so that no training run draws the same tasks."""
 
 
+class Setting(NamedTuple):
+    """What an evaluation is at. shots: support examples, of a classification of each class; ways: its classes."""
+
+    shots: int
+    ways: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
+
+
 @dataclass(frozen=True)
 class Curve:
-    """Query error after 0, 1, ... steps at one support size.
+    """Scores after 0, 1, ... steps in one setting.
 
     mean, half_width: over the tasks, with the half width of the 95 % interval
-    refused: the share of tasks that the server would answer 422 (diverged); they count with their untouched error
+    refused: the share of tasks that the server would answer 422 (diverged); they count with their untouched answers
     """
 
     mean: list[float]
@@ -37,71 +48,79 @@ class Curve:
     refused: list[float]
 
 
-def evaluation_tasks(
-    family: Family, shots: int, device: torch.device, *, tasks: int = TASKS, seed: int = SEED
+def settings_for(recipe: Recipe, family: Family) -> list[Setting]:
+    """What a bundle of that recipe is evaluated at."""
+    if family.kind not in ONE_HOT:
+        return [Setting(shots) for shots in recipe.evaluation_shots]
+    ways = recipe.evaluation_ways or (family.targets,)
+    return [Setting(shots, each) for each in ways for shots in recipe.evaluation_shots]
+
+
+def draw(
+    family: Family,
+    setting: Setting,
+    device: torch.device,
+    *,
+    tasks: int = TASKS,
+    queries: int | None = None,
+    split: Split = "test",
+    seed: int = SEED,
 ) -> Tasks:
-    """The held-out tasks at one support size, always the same ones for the same seed."""
+    """The held-out tasks of a setting, always the same ones for the same seed.
+
+    queries: of a classification, of each class
+    """
     generator = torch.Generator(device).manual_seed(seed)
-    return draw_tasks(family, tasks, (shots, shots), QUERIES, generator)
+    if queries is None:
+        queries = QUERIES if setting.ways is None else CLASS_QUERIES
+    ways = None if setting.ways is None else (setting.ways, setting.ways)
+    return draw_tasks(family, tasks, (setting.shots,) * 2, queries, generator, ways=ways, split=split)
 
 
-@torch.no_grad()
-def task_scores(
-    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int
-) -> tuple[Float[Tensor, "step task"], Float[Tensor, "step task"]]:
-    """Support losses and query losses of each task after 0, 1, ..., `steps` steps, without judging them."""
-    count = tasks.support.mask.shape[0]
-    rates = torch.full((count,), rate, device=tasks.support.mask.device)
-    counts = torch.full((count,), steps, device=rates.device)
-    over_tasks = batched(inner)
-    supports, queries = [], []
-    for state, support_loss in trajectory(over_tasks, meta, tasks.support, rates, counts, longest=steps):
-        outputs = over_tasks.apply(meta, state, tasks.query.inputs)
-        supports.append(support_loss)
-        queries.append(vmap(loss)(outputs, tasks.query.targets, tasks.query.mask))
-    return torch.stack(supports), torch.stack(queries)
+class Scored(NamedTuple):
+    """What a bundle answered in one setting, by the numbers of steps that were asked for.
+
+    scores: of each task, as SCORES has them; losses: of each task, as the kind's loss
+    usable: false where the server would answer 422; such a task counts with its untouched answers
+    outputs: after the number of steps that is kept; logits of classes
+    """
+
+    scores: Float[Tensor, "step task"]
+    losses: Float[Tensor, "step task"]
+    usable: Bool[Tensor, "step task"]
+    outputs: Float[Tensor, "task query target"]
 
 
-def curve(
-    inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, rate: float, steps: int, untouched_loss: float
-) -> Curve:
-    """Query error by steps. A task whose adaptation is not usable after some steps keeps its untouched error there."""
-    supports, queries = task_scores(inner, loss, meta, tasks, rate, steps)
-    by_task = supports.T.tolist()
-    usable = torch.tensor(
-        [[judge(losses[: done + 1], untouched_loss).usable for losses in by_task] for done in range(steps + 1)]
-    )
-    scores = torch.where(usable.to(queries.device), queries, queries[0])
-    means = [interval(row) for row in scores]
+def scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], keep: int = -1) -> Scored:
+    """Score the answers to tasks. steps: ascending, from 0 on; keep: the place of the one whose outputs are kept."""
+    parts = [_scored(predictor, kind, portion, steps, keep) for portion in portions(tasks)]
+    scores, losses, usable = (torch.cat([part[place] for part in parts], dim=1) for place in range(3))
+    return Scored(scores, losses, usable, torch.cat([part.outputs for part in parts]))
+
+
+def _scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], keep: int) -> Scored:
+    outputs, usable = predictor(tasks, steps)
+    outputs = torch.where(usable[:, :, None, None], outputs, outputs[:1])
+    targets = tasks.query.targets.expand_as(outputs)
+    scores, losses = SCORES[kind].of(outputs, targets), ERRORS[kind](outputs, targets)
+    return Scored(scores.mean(-1), losses.mean(-1), usable, outputs[keep])
+
+
+def curve(found: Scored) -> Curve:
+    """The scores by steps."""
+    means = [interval(row) for row in found.scores]
     return Curve(
         mean=[each.mean for each in means],
         half_width=[each.half_width for each in means],
-        refused=(~usable).double().mean(1).tolist(),
+        refused=(~found.usable).double().mean(1).tolist(),
     )
 
 
-def as_text(curves: Mapping[int, Curve], steps: range) -> str:
-    """The curves as a table in Markdown, a row a support size."""
-    lines = ["| shots | " + " | ".join(f"{step} steps" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
-    for shots, each in curves.items():
-        cells = (f"{each.mean[step]:.3g} ± {each.half_width[step]:.2g}" for step in steps)
-        lines.append(f"| {shots} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def as_json(curves: Mapping[int, Curve], steps: int) -> dict[str, Any]:
-    """The curves up to `steps` as they stand in bundle.json, with their protocol."""
-    return {
-        "score": "mean squared error on the query set",
-        "tasks": TASKS,
-        "queries": QUERIES,
-        "seed": SEED,
-        "by_shots": {
-            str(shots): {
-                "mean": each.mean[: steps + 1],
-                "half_width_95": each.half_width[: steps + 1],
-                "refused": each.refused[: steps + 1],
-            }
-            for shots, each in curves.items()
-        },
-    }
+def seconds_a_task(predictor: Predictor, tasks: Tasks, steps: int) -> float:
+    """Seconds to adapt to a task and answer its queries, in as large a batch as fits; the better of two."""
+    portion, took = next(portions(tasks)), []
+    for _ in range(2):
+        started = perf_counter()
+        predictor(portion, [steps])
+        took.append(perf_counter() - started)
+    return min(took) / len(portion.support.mask)

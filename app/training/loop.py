@@ -1,56 +1,148 @@
 """The training loop: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import grad_and_value
 
 from app.bundles import Named
-from app.families.family import Family
+from app.errors import TrainingError
+from app.families.family import Family, Split
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, batched
-from app.learn.losses import LOSSES, Loss
-from app.learn.networks import build, initialize
-from app.learn.outer import Schedule, Tasks
+from app.learn.losses import LOSSES, ONE_HOT, Loss
+from app.learn.metrics import SCORES
+from app.learn.networks import build, initialize, width
+from app.learn.outer import Schedule, Tasks, clipped
 from app.learn.rules import Params
+from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 
 
-def draw_tasks(family: Family, tasks: int, shots: tuple[int, int], queries: int, generator: torch.Generator) -> Tasks:
-    """Fresh tasks, each with its own number of support examples from `shots` (both ends included)."""
-    least, most = shots
-    drawn = family.sample(tasks, most + queries, generator)
+def draw_tasks(
+    family: Family,
+    tasks: int,
+    shots: tuple[int, int],
+    queries: int,
+    generator: torch.Generator,
+    *,
+    ways: tuple[int, int] | None = None,
+    split: Split = "training",
+) -> Tasks:
+    """Fresh tasks, each with its own number of support examples from `shots` (both ends included).
+
+    ways: the least and the most classes of a task, and each task draws its own number; shots and queries are then of
+        each class. The tasks are as wide as the most: the columns of classes that a task does not have are padding.
+    """
+    (least, most), (fewest, widest) = shots, ways or (1, 1)
+    drawn = family.sample(tasks, most + queries, generator, widest if ways else None, split)
     counts = torch.randint(least, most + 1, (tasks, 1), generator=generator, device=generator.device)
-    support_mask = torch.arange(most, device=generator.device) < counts
-    query_mask = torch.ones(tasks, queries, dtype=torch.bool, device=generator.device)
-    return Tasks(
-        support=Examples(drawn.inputs[:, :most], drawn.targets[:, :most], support_mask),
-        query=Examples(drawn.inputs[:, most:], drawn.targets[:, most:], query_mask),
-    )
+    turn = torch.arange((most + queries) * widest, device=generator.device)
+    mask = torch.ones(tasks, len(turn), dtype=torch.bool, device=generator.device)
+    if fewest < widest:
+        classes = torch.randint(fewest, widest + 1, (tasks, 1), generator=generator, device=generator.device)
+        mask = turn % widest < classes
+    shown = mask & ((turn // widest < counts) | (turn >= most * widest))
+    first, rest = slice(most * widest), slice(most * widest, None)
+    return Tasks(*(Examples(drawn.inputs[:, part], drawn.targets[:, part], shown[:, part]) for part in (first, rest)))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The meta-parameters with the best score on validation tasks so far, and after which outer step that was."""
+
+    score: float
+    step: int
+    meta: Params
 
 
 class Run:
-    """One training run: its meta-parameters, optimizer and generator after `step` outer steps.
+    """One training run: its meta-parameters, optimizer and generator after `step` outer steps, and the best so far.
 
-    `app.training.checkpoints` saves and restores these four, and with them the run continues bit for bit.
+    `app.training.checkpoints` saves and restores these, and with them the run continues bit for bit.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device, *, compiled: bool = True) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        compiled: bool = True,
+        processes: Processes = Processes(),  # noqa: B008 (frozen)
+        data: Path | None = None,
+    ) -> None:
+        """Begin. data: the folder of the family's data set, where it reads one."""
         self.recipe = recipe
         self.device = device
-        self.family = make(recipe.family, recipe.family_options)
-        self.network = Named(self.family.network.name, self.family.network.options)
+        self.processes = processes
+        self.family = make(recipe.family, recipe.family_options, data)
+        self.network = (
+            Named(self.family.network.name, self.family.network.options)
+            if recipe.network is None
+            else Named(recipe.network, recipe.network_options)
+        )
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
+        if self.family.kind not in self.algorithm.kinds:
+            kinds = " and ".join(sorted(self.algorithm.kinds))
+            raise TrainingError(
+                f"{recipe.algorithm} is for {kinds}, and {recipe.family} is of the kind {self.family.kind}"
+            )
         self.loss: Loss = LOSSES[self.family.kind]
-        form = build(self.network.name, self.network.options)
-        self.inner: InnerLoop[State] = self.algorithm.inner_loop(form, self.loss)
+        form, sizes = self._sized()
+        self.ways = (recipe.ways or (self.family.targets,) * 2) if self.family.kind in ONE_HOT else None
+        """The least and the most classes of a task, where there are classes."""
+        widest = self.ways[1] if self.ways else None
+
+        def inner_at(progress: float) -> InnerLoop[State]:
+            return self.algorithm.inner_loop(form, self.loss, grad_and_value, widest, *sizes, progress)
+
+        self.inner = inner_at(1.0)
+        self._first = inner_at(0.0)
+        """The inner loop at the beginning of training, where less may flow back (`Algorithm.first_order`)."""
+        self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
+        """The least and the most inner steps of a task."""
+        self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
+        """The default steps of the bundle."""
 
         self.step = 0
-        fresh = initialize(self.network.name, self.network.options, recipe.seed)
+        self.seconds = 0.0
+        """What it took so far, on the clock of who advances it."""
+        self.best: Best | None = None
+        params = initialize(self.network.name, self.network.options, recipe.seed)
+        fresh = self.algorithm.initial(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
         self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
         outer = self.algorithm.outer
-        self.optimizer = outer.optimizer(self.meta.values(), recipe.outer_rate or outer.rate)
+        self.outer_rate = recipe.outer_rate or outer.rate
+        self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         self._direction = torch.compile(self._find_direction, fullgraph=True) if compiled else self._find_direction
+
+    @property
+    def finished(self) -> bool:
+        """Whether all outer steps are taken, or patience is over."""
+        return self.step >= self.recipe.outer_steps or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether too many validations in a row have found nothing better."""
+        recipe = self.recipe
+        if self.best is None or recipe.patience is None or recipe.validate_every is None:
+            return False
+        return self.step - self.best.step >= recipe.patience * recipe.validate_every
+
+    def keep_if_best(self, score: float) -> None:
+        """Keep the meta-parameters if their score on validation tasks, as SCORES has it, is the best so far."""
+        if self.best is None or SCORES[self.family.kind].better(score, self.best.score):
+            self.best = Best(score, self.step, {name: value.clone() for name, value in self.meta.items()})
+
+    def take_best(self) -> None:
+        """Go back to the best meta-parameters, where validation has found some."""
+        if self.best is not None:
+            for name, value in self.best.meta.items():
+                self.meta[name].copy_(value)
 
     def advance(self, steps: int) -> float:
         """Take `steps` outer steps; their mean query loss after adapting."""
@@ -61,18 +153,44 @@ class Run:
 
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
-        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator)
-        least, most = recipe.inner_steps
+        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
+        least, most = self.inner_steps
         steps = torch.randint(least, most + 1, (recipe.tasks,), generator=self.generator, device=self.device)
+        (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)
+        progress = self.step / recipe.outer_steps
+        # a tensor, because code is compiled anew for each value of a number
+        share = torch.tensor(progress, dtype=torch.float32, device=self.device)
         with torch.no_grad():
-            direction, loss = self._direction(self.meta, tasks, steps)
+            found = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
+            direction, loss = self.processes.average(*found, weight)
+        if recipe.outer_clip is not None:
+            direction = clipped(direction, recipe.outer_clip)
         for name, value in self.meta.items():
             value.grad = direction[name]
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.outer_rate * recipe.rate_factor(self.step)
         self.optimizer.step()
         self.step += 1
         return loss
 
-    def _find_direction(self, meta: Params, tasks: Tasks, steps: Tensor) -> tuple[Params, Tensor]:
+    def _find_direction(
+        self, meta: Params, tasks: Tasks, steps: Tensor, progress: Tensor, first_order: bool
+    ) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
-        schedule = Schedule(rate, steps, longest=self.recipe.inner_steps[1])
-        return self.algorithm.outer.direction(batched(self.inner), self.loss, meta, tasks, schedule)
+        schedule = Schedule(rate, steps, longest=self.inner_steps[1])
+        inner = batched(self._first if first_order else self.inner)
+        mixed = self.recipe.precision != "float32"
+        # no cache: it would keep casts that belong to one level of vmap and grad for another
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            return self.algorithm.outer.direction(inner, self.loss, meta, tasks, schedule, progress)
+
+    def _sized(self) -> tuple[nn.Module, tuple[int, int]]:
+        """The form of the network; numbers in a target and in an output. Raises TrainingError where it does not fit."""
+        try:
+            form = build(self.network.name, self.network.options)
+            sizes = self.family.targets, width(form, self.family.features)
+            self.algorithm.check(form, *sizes)
+        except (TypeError, ValueError) as error:
+            name = self.network.name
+            raise TrainingError(f"{self.recipe.algorithm} on the network {name!r} does not work: {error}") from error
+        return form, sizes

@@ -94,7 +94,8 @@ def test_all_forms_mean_the_same(client: TestClient, form: str, media: str) -> N
         (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer >= 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[-5, -1]), "expected an integer >= 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[5]), "expected an array of length >= 2", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected an array of length <= 2", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1]), "rows of 1 feature expected, got the shape [5, 1, 1]", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected an array of length <= 4", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5.0, 1]), "expected an integer, got a number", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[2**62, 4]), "4611686018427387904 inputs but 5 targets", ""),
         (

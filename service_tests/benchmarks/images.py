@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from app.bundles import Bounds, Manifest, Named, Schema, write
-from app.families.family import NetworkSpec, Samples
+from app.families.family import NetworkSpec, Samples, Split
 from app.learn.networks import initialize
 
 SIDE = 28
@@ -26,7 +26,14 @@ class Images:
         """Four blocks of 64 filters."""
         return NetworkSpec("conv", {"outputs": 1, "side": SIDE})
 
-    def sample(self, tasks: int, examples: int, generator: torch.Generator) -> Samples:
+    def sample(
+        self,
+        tasks: int,
+        examples: int,
+        generator: torch.Generator,
+        ways: int | None = None,
+        split: Split = "training",
+    ) -> Samples:
         """Draw slopes and images."""
         brightness = torch.rand(tasks, examples, 1, generator=generator)
         inputs = brightness * torch.rand(tasks, examples, self.features, generator=generator)

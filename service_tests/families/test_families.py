@@ -1,11 +1,16 @@
 """One suite over every family that is registered: listed means tested."""
 
+from typing import get_args
+
 import pytest
 import torch
 
+from app.errors import DataError
+from app.families.family import Family, Split
 from app.families.registry import families, make
-from app.learn.losses import LOSSES
+from app.learn.losses import LOSSES, ONE_HOT
 from app.learn.networks import initialize
+from service_tests.processes import DATA
 
 
 @pytest.fixture(params=sorted(families()))
@@ -13,26 +18,51 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def made(name: str) -> Family:
+    """The family, with its data set where it is here."""
+    try:
+        make(name, {}).sample(1, 1, torch.Generator())
+    except DataError as error:
+        folder = DATA / name
+        if not folder.is_dir():
+            pytest.skip(str(error))
+        return make(name, {}, folder)
+    return make(name, {})
+
+
 def test_samples_have_the_familys_form(name: str) -> None:
-    family = make(name, {})
+    family = made(name)
     drawn = family.sample(4, 7, torch.Generator().manual_seed(0))
-    assert drawn.inputs.shape == (4, 7, family.features)
-    assert drawn.targets.shape == (4, 7, family.targets)
+    assert drawn.inputs.shape[::2] == (4, family.features)
+    assert drawn.inputs.shape[:2] == drawn.targets.shape[:2]
+    rounds = family.targets if family.kind in ONE_HOT else 1
+    assert drawn.targets.shape == (4, 7 * rounds, family.targets)
     assert drawn.inputs.isfinite().all()
     assert drawn.targets.isfinite().all()
     assert family.kind in LOSSES
 
 
 def test_the_generator_decides(name: str) -> None:
-    family = make(name, {})
+    family = made(name)
     one, two, other = (family.sample(3, 5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.inputs, two.inputs)
     assert torch.equal(one.targets, two.targets)
-    assert not torch.equal(one.targets, other.targets)
+    assert not torch.equal(one.inputs, other.inputs)
 
 
 def test_tasks_differ(name: str) -> None:
-    drawn = make(name, {}).sample(2, 5, torch.Generator().manual_seed(0))
-    assert not torch.equal(drawn.targets[0], drawn.targets[1])
+    drawn = made(name).sample(2, 5, torch.Generator().manual_seed(0))
+    assert not torch.equal(drawn.inputs[0], drawn.inputs[1])
+
+
+def test_classes_take_turns(name: str) -> None:
+    family = made(name)
+    if family.kind not in ONE_HOT:
+        pytest.skip("it has no classes")
+    for split in get_args(Split):
+        drawn = family.sample(2, 3, torch.Generator().manual_seed(0), ways=4, split=split)
+        assert drawn.inputs.shape == (2, 12, family.features)
+        assert torch.equal(drawn.targets, torch.eye(4).repeat(2, 3, 1))
 
 
 def test_the_network_can_be_made(name: str) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, adapt, alone, backward, packed, stack, trajectory
-from app.learn.losses import mean_squared_error
-from service_tests.learn.problem import RATE, examples, schedule, small
+from app.learn.inner import Examples, adapt, alone, backward, learned, packed, stack, trajectory
+from app.learn.trees import leaves, rebuild
+from service_tests.learn.problem import CASES, RATE, examples, schedule, small
 
 
 def padded(data: Examples, rows: int, filler: float = 0.0) -> Examples:
@@ -31,9 +31,12 @@ def join(*parts: Examples) -> Examples:
     return Examples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def assert_same_state(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-12)
+def assert_same_state(one: Any, two: Any, tolerance: float = 1e-12) -> None:
+    for first, second in zip(leaves(one), leaves(two), strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=tolerance)
+
+
+every_case = pytest.mark.parametrize(("name", "kind"), CASES)
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -55,44 +58,55 @@ def test_equals_torch_optim_sgd(steps: int) -> None:
         assert_same_state({name: value[task] for name, value in state.fast.items()}, network.state_dict())
 
 
-def test_zero_steps_is_the_identity() -> None:
-    problem = small()
-    state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), *schedule(3, steps=0))
+@every_case
+def test_zero_steps_is_the_identity(name: str, kind: str) -> None:
+    problem = small(name, kind=kind)
+    support = examples(3, 5, seed=1, kind=kind)
+    state, losses = adapt(problem.inner, problem.meta, support, *schedule(3, steps=0))
     assert losses.shape == (3, 1)
-    for task in range(3):
-        for name, value in state.fast.items():
-            assert torch.equal(value[task], problem.meta[name])
+    untouched = stack(problem.inner.init(problem.meta), 3)
+    if problem.inner.prepare is not None:
+        untouched = problem.inner.prepare(problem.meta, untouched, support)
+    assert_same_state(state, untouched, tolerance=0)
+    if ALGORITHMS[name].start is learned:
+        for key in problem.meta.keys() & state.fast.keys():
+            assert torch.equal(state.fast[key][2], problem.meta[key])
 
 
-def test_meta_parameters_are_not_changed() -> None:
-    problem = small()
+@every_case
+def test_meta_parameters_are_not_changed(name: str, kind: str) -> None:
+    problem = small(name, kind=kind)
     before = {name: value.clone() for name, value in problem.meta.items()}
-    adapt(problem.inner, problem.meta, examples(3, 5, seed=1), *schedule(3, steps=2))
+    adapt(problem.inner, problem.meta, examples(3, 5, seed=1, kind=kind), *schedule(3, steps=2))
     assert all(torch.equal(before[name], value) for name, value in problem.meta.items())
 
 
+@every_case
 @given(order=st.permutations(range(6)), steps=st.integers(0, 4))
-def test_the_order_of_the_support_set_changes_nothing(order: list[int], steps: int) -> None:
-    problem = small()
-    support = examples(2, 6, seed=3)
+@settings(max_examples=5)
+def test_the_order_of_the_support_set_changes_nothing(name: str, kind: str, order: list[int], steps: int) -> None:
+    problem = small(name, kind=kind)
+    support = examples(2, 6, seed=3, kind=kind)
     shuffled = Examples(*(tensor[:, order] for tensor in support))
     one, _ = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
     two, _ = adapt(problem.inner, problem.meta, shuffled, *schedule(2, steps))
-    assert_same_state(one.fast, two.fast)
+    assert_same_state(one, two)
 
 
+@every_case
 @given(
     shots=st.lists(st.integers(1, 6), min_size=2, max_size=5),
     steps=st.lists(st.integers(0, 4), min_size=5, max_size=5),
     rates=st.lists(st.floats(1e-3, 0.1), min_size=5, max_size=5),
     filler=st.sampled_from([0.0, 7.0, -1e6]),
 )
+@settings(max_examples=8)
 def test_a_batch_of_unlike_tasks_equals_each_alone(
-    shots: list[int], steps: list[int], rates: list[float], filler: float
+    name: str, kind: str, shots: list[int], steps: list[int], rates: list[float], filler: float
 ) -> None:
     """Shots, steps and rates may differ; what is in the padding does not matter (promise 2)."""
-    problem = small()
-    alone = [examples(1, count, seed=index) for index, count in enumerate(shots)]
+    problem = small(name, kind=kind)
+    alone = [examples(1, count, seed=index, kind=kind) for index, count in enumerate(shots)]
     batch = join(*(padded(each, max(shots), filler) for each in alone))
     rate = torch.tensor(rates[: len(shots)], dtype=torch.float64)
     count = torch.tensor(steps[: len(shots)])
@@ -101,11 +115,9 @@ def test_a_batch_of_unlike_tasks_equals_each_alone(
         single, its_losses = adapt(
             problem.inner, problem.meta, support, rate[[index]], count[[index]], longest=steps[index]
         )
-        assert_same_state(
-            {name: value[index] for name, value in together.fast.items()},
-            {name: value[0] for name, value in single.fast.items()},
-        )
-        torch.testing.assert_close(losses[index, : steps[index] + 1], its_losses[0], rtol=0, atol=1e-12)
+        its_part = rebuild(together, (value[[index]] for value in leaves(together)))
+        assert_same_state(its_part, single, tolerance=1e-11)
+        torch.testing.assert_close(losses[index, : steps[index] + 1], its_losses[0], rtol=0, atol=1e-11)
 
 
 def test_a_task_that_explodes_leaves_the_others_alone() -> None:
@@ -130,13 +142,14 @@ def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> 
     assert all(torch.equal(value[0], problem.meta[name]) for name, value in state.fast.items())
 
 
-def test_the_trajectory_is_the_adaptation_by_its_steps() -> None:
-    problem = small()
-    support = examples(2, 5, seed=1)
+@every_case
+def test_the_trajectory_is_the_adaptation_by_its_steps(name: str, kind: str) -> None:
+    problem = small(name, kind=kind)
+    support = examples(2, 5, seed=1, kind=kind)
     walked = list(trajectory(problem.inner, problem.meta, support, *schedule(2, steps=3)))
     for steps, (state, loss) in enumerate(walked):
         adapted, losses = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
-        assert_same_state(state.fast, adapted.fast)
+        assert_same_state(state, adapted)
         torch.testing.assert_close(loss, losses[:, -1])
 
 
@@ -146,31 +159,39 @@ def test_stack_repeats_one_state() -> None:
     assert all(torch.equal(value[2], problem.meta[name]) for name, value in states.fast.items())
 
 
-def test_packed_is_the_same_inner_loop() -> None:
+@every_case
+def test_packed_is_the_same_inner_loop(name: str, kind: str) -> None:
     """Its states are rows of a matrix, and as states again they are those of the inner loop itself."""
-    problem = small()
+    problem = small(name, kind=kind)
     example = problem.inner.init(problem.meta)
     inner, unpack = packed(problem.inner, example)
-    support = examples(tasks=3, count=5, seed=1)
+    support = examples(tasks=3, count=5, seed=1, kind=kind)
     states, losses = adapt(problem.inner, problem.meta, support, *schedule(3, 4))
     matrix, same = adapt(inner, problem.meta, support, *schedule(3, 4))
-    assert matrix.shape == (3, sum(value.numel() for value in example.fast.values()))
+    assert matrix.shape == (3, sum(value.numel() for value in leaves(example)))
     torch.testing.assert_close(losses, same, rtol=0, atol=0)
-    assert_same_state(unpack(matrix).fast, states.fast)
+    assert_same_state(unpack(matrix), states, tolerance=0)
     queries = examples(tasks=3, count=2, seed=2).inputs
-    one, two = inner.apply(problem.meta, matrix, queries), problem.inner.apply(problem.meta, states, queries)
-    torch.testing.assert_close(one, two, rtol=0, atol=0)
+    for one, two in ((inner.apply, problem.inner.apply), (inner.variance, problem.inner.variance)):
+        assert (one is None) == (two is None)
+        if one is not None and two is not None:
+            expected = two(problem.meta, states, queries)
+            torch.testing.assert_close(one(problem.meta, matrix, queries), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("differentiate", [grad_and_value, backward])
-def test_a_single_task_needs_no_axis(differentiate: Callable[..., Any]) -> None:
-    problem = small()
-    inner = alone(ALGORITHMS["maml"].inner_loop(problem.network, mean_squared_error, differentiate))
-    support = examples(tasks=1, count=5, seed=1)
-    states, losses = adapt(problem.inner, problem.meta, support, *schedule(1, 4))
+@every_case
+def test_a_single_task_needs_no_axis(name: str, kind: str, differentiate: Callable[..., Any]) -> None:
+    problem = small(name, kind=kind, differentiate=differentiate)
+    inner = alone(problem.single)
+    over_tasks = small(name, kind=kind).inner
+    support = examples(tasks=1, count=5, seed=1, kind=kind)
+    states, losses = adapt(over_tasks, problem.meta, support, *schedule(1, 4))
     same, again = adapt(inner, problem.meta, support, *schedule(1, 4))
     torch.testing.assert_close(losses, again, rtol=0, atol=1e-12)
-    assert_same_state(states.fast, same.fast)
+    assert_same_state(states, same)
     queries = examples(tasks=1, count=2, seed=2).inputs
-    one, two = inner.apply(problem.meta, same, queries), problem.inner.apply(problem.meta, states, queries)
-    torch.testing.assert_close(one, two, rtol=0, atol=1e-12)
+    for one, two in ((inner.apply, over_tasks.apply), (inner.variance, over_tasks.variance)):
+        if one is not None and two is not None:
+            expected = two(problem.meta, states, queries)
+            torch.testing.assert_close(one(problem.meta, same, queries), expected, rtol=0, atol=1e-12)

@@ -3,13 +3,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.learn.losses import ERRORS, LOSSES, mean_squared_error
+from app.learn.losses import ERRORS, LOSSES, ONE_HOT, mean_cross_entropy, mean_squared_error
+from app.learn.metrics import SCORES
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 @given(real=st.integers(0, 5), padding=st.integers(0, 3))
 def test_only_the_unmasked_examples_count(kind: str, real: int, padding: int) -> None:
     outputs, targets = torch.randn(2, real + padding, 3, generator=torch.Generator().manual_seed(real))
+    targets = torch.eye(3)[targets.argmax(-1)] if kind in ONE_HOT else targets
     mask = torch.arange(real + padding) < real
     outputs[real:] = torch.nan
     loss = LOSSES[kind](outputs, targets, mask)
@@ -17,10 +19,29 @@ def test_only_the_unmasked_examples_count(kind: str, real: int, padding: int) ->
     torch.testing.assert_close(loss, expected)
 
 
-def test_equals_torchs() -> None:
+def test_squared_error_equals_torchs() -> None:
     outputs, targets = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
     ours = mean_squared_error(outputs, targets, torch.ones(4, dtype=torch.bool))
     torch.testing.assert_close(ours, torch.nn.functional.mse_loss(outputs, targets))
+
+
+def test_cross_entropy_equals_torchs() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    classes = torch.tensor([0, 2, 2, 1])
+    ours = mean_cross_entropy(logits, torch.eye(3)[classes], torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, classes))
+
+
+@pytest.mark.parametrize("lowest", [torch.finfo(torch.float32).min, -torch.inf])
+def test_a_class_that_does_not_exist_changes_no_loss_and_no_gradient(lowest: float) -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    targets, mask = torch.eye(3)[[0, 2, 2, 1]], torch.ones(4, dtype=torch.bool)
+    wider = torch.cat([logits, torch.full((4, 2), lowest)], dim=1)
+    loss = mean_cross_entropy(wider, torch.nn.functional.pad(targets, (0, 2)), mask)
+    expected = mean_cross_entropy(logits, targets, mask)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=0)
+    gradients = (torch.autograd.grad(each, logits)[0] for each in (loss, expected))
+    torch.testing.assert_close(next(gradients), next(gradients))
 
 
 def test_a_padding_task_has_no_loss() -> None:
@@ -34,5 +55,6 @@ def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
     torch.testing.assert_close(ERRORS[kind](outputs, targets).mean(), loss)
 
 
-def test_every_kind_has_errors() -> None:
-    assert ERRORS.keys() == LOSSES.keys()
+def test_every_kind_has_errors_and_a_score() -> None:
+    assert ERRORS.keys() == LOSSES.keys() == SCORES.keys()
+    assert LOSSES.keys() >= ONE_HOT

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from app.learn.networks import NETWORKS, build, initialize
+from app.learn.networks import ACTIVATIONS, NETWORKS, NORMS, build, initialize, width
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "context_mlp": {"inputs": 3, "outputs": 2, "context": 4},
+    "conv4": {"outputs": 2, "side": 1, "channels": 3, "filters": 8, "blocks": 2, "pool": False},
     "conv": {"outputs": 2, "side": 1, "channels": 3, "filters": 4, "blocks": 2},
     "linear": {"inputs": 3, "outputs": 2},
     "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},
@@ -52,3 +54,76 @@ def test_conv_is_four_strided_convolutions_and_takes_flat_images_channel_by_chan
 def test_conv_takes_any_side(side: int) -> None:
     network = build("conv", {"outputs": 1, "side": side, "filters": 3})
     assert network(torch.empty(2, side * side, device="meta")).shape == (2, 1)
+
+
+@pytest.mark.parametrize(("pool", "numbers"), [(True, 64), (False, 256)])
+@pytest.mark.parametrize("norm", sorted(NORMS))
+def test_conv4_embeds_an_image_alone(norm: str, pool: bool, numbers: int) -> None:
+    """Whatever else is in the call, an embedding is the same (promise 2)."""
+    options = {"norm": norm, "pool": pool}
+    network, params = build("conv4", options), initialize("conv4", options, seed=0)
+    assert width(network, 784) == numbers
+    images = torch.rand(3, 784, generator=torch.Generator().manual_seed(0))
+    together = functional_call(network, params, (images,))
+    torch.testing.assert_close(functional_call(network, params, (images[1:2],)), together[1:2], rtol=1e-5, atol=1e-5)
+
+
+def test_an_mlp_without_outputs_embeds() -> None:
+    assert width(build("mlp", {"inputs": 3, "hidden": [7, 5]}), 3) == 5
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_an_mlp_may_have_another_activation(activation: str) -> None:
+    options = {"inputs": 3, "outputs": 2, "hidden": [5], "activation": activation}
+    network, params = build("mlp", options), initialize("mlp", options, seed=0)
+    inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    hidden = getattr(nn.functional, activation)(nn.functional.linear(inputs, params["0.weight"], params["0.bias"]))
+    expected = nn.functional.linear(hidden, params["2.weight"], params["2.bias"])
+    torch.testing.assert_close(functional_call(network, params, (inputs,)), expected)
+
+
+def test_unknown_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown activation 'step'; known here: relu, silu, tanh"):
+        build("mlp", {"inputs": 1, "activation": "step"})
+    with pytest.raises(ValueError, match="unknown normalisation 'batch'; known here: group, instance, layer, none"):
+        build("conv4", {"norm": "batch"})
+
+
+def test_the_context_stands_beside_the_inputs() -> None:
+    options = {"inputs": 3, "outputs": 2, "hidden": [5], "context": 4}
+    network, params = build("context_mlp", options), initialize("context_mlp", options, seed=0)
+    assert not params["context"].any()
+    params["context"] = torch.arange(4.0)
+    inputs = torch.rand(6, 3)
+    hidden = nn.functional.linear(
+        torch.cat([inputs, torch.arange(4.0).expand(6, 4)], dim=1), params["layers.0.weight"], params["layers.0.bias"]
+    )
+    expected = nn.functional.linear(hidden.relu(), params["layers.2.weight"], params["layers.2.bias"])
+    torch.testing.assert_close(functional_call(network, params, (inputs,)), expected)
+
+
+def test_any_module_by_its_import_path() -> None:
+    assert isinstance(build("torch.nn:Linear", {"in_features": 2, "out_features": 3}), nn.Linear)
+    assert sorted(initialize("torch.nn:Linear", {"in_features": 2, "out_features": 3}, seed=0)) == ["bias", "weight"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("unheard-of", "unknown network 'unheard-of'; known here: "),
+        ("no.such.module:Net", "cannot be imported"),
+        ("torch.nn:Unheard", "no class of torch.nn.Module"),
+        ("os:system", "no class of torch.nn.Module"),
+        ("torch.nn.functional:relu", "no class of torch.nn.Module"),
+    ],
+)
+def test_what_is_no_network_is_not_called(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        build(name, {})
+
+
+def test_width_refuses_what_is_no_row_of_numbers() -> None:
+    with pytest.raises(ValueError, match="does not take 2 features"):
+        width(build("mlp", {"inputs": 3, "outputs": 1}), 2)
+    with pytest.raises(ValueError, match="a row of numbers"):
+        width(build("torch.nn:Unflatten", {"dim": 1, "unflattened_size": [1, 2]}), 2)

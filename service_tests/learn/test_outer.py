@@ -1,14 +1,28 @@
 """The outer loops against plain autograd, finite differences and their formulas."""
 
+import math
+
 import pytest
 import torch
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import adapt
+from app.learn.inner import State, adapt
 from app.learn.losses import mean_squared_error
-from app.learn.outer import Outer, mean_of_adapted, query_loss
+from app.learn.outer import (
+    LEAST_WEIGHT,
+    MULTI_STEP,
+    Outer,
+    Tasks,
+    clipped,
+    displacement,
+    likelihood,
+    mean_of_adapted,
+    multi_step,
+    query_loss,
+    step_weights,
+)
 from app.learn.rules import Params
-from service_tests.learn.problem import RATE, Small, plain_loss, schedule, small, tasks
+from service_tests.learn.problem import CASES, RATE, Small, plain_loss, schedule, small, tasks
 
 
 def direction(name: str, problem: Small, steps: int = 1) -> tuple[Params, torch.Tensor]:
@@ -48,22 +62,85 @@ def test_maml_and_fomaml_differ() -> None:
     assert (second["0.weight"] - first["0.weight"]).abs().max() > 1e-4
 
 
+def objective(name: str, problem: Small, meta: Params, data: Tasks, steps: int) -> torch.Tensor:
+    """What an algorithm's outer loop descends, from its definition."""
+    count = len(data.query.mask)
+
+    def after(taken: int) -> State:
+        return adapt(problem.inner, meta, data.support, *schedule(count, taken))[0]
+
+    if ALGORITHMS[name].outer is likelihood:
+        assert problem.inner.variance is not None
+        mean = problem.inner.apply(meta, after(steps), data.query.inputs)
+        spread = problem.inner.variance(meta, after(steps), data.query.inputs).sqrt()
+        nats: torch.Tensor = -torch.distributions.Normal(mean, spread).log_prob(data.query.targets)
+        return nats.mean() - math.log(2 * math.pi) / 2
+    scores = [query_loss(problem.inner, problem.loss, meta, after(taken), data.query) for taken in range(1, steps + 1)]
+    earlier = LEAST_WEIGHT / steps if ALGORITHMS[name].outer is multi_step else 0.0
+    weights = [earlier] * (steps - 1) + [1 - earlier * (steps - 1)]
+    total: torch.Tensor = torch.stack(scores) @ torch.tensor(weights, dtype=scores[0].dtype)
+    return total
+
+
 @pytest.mark.parametrize("steps", [1, 2])
-def test_the_meta_gradient_is_the_finite_difference(steps: int) -> None:
-    problem = small()
-    gradient, _ = direction("maml", problem, steps)
-
-    def outer_loss(meta: Params) -> float:
-        state, _ = adapt(problem.inner, meta, tasks().support, *schedule(steps=steps))
-        return query_loss(problem.inner, mean_squared_error, meta, state, tasks().query).item()
-
-    for name, value in problem.meta.items():
-        for index in [0, value.numel() - 1]:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        case
+        for case in CASES
+        if ALGORITHMS[case[0]].outer not in (displacement, mean_of_adapted) and ALGORITHMS[case[0]].first_order < 1
+    ],
+)
+def test_the_meta_gradient_is_the_finite_difference(name: str, kind: str, steps: int) -> None:
+    problem, data = small(name, kind=kind), tasks(kind=kind)
+    for key, value in problem.meta.items():
+        if key.startswith("inner/head/"):  # away from 0 and 1, where much would cancel
+            value += torch.linspace(0.1, 0.3, value.numel(), dtype=value.dtype).view_as(value)
+    gradient, _ = ALGORITHMS[name].outer.direction(
+        problem.inner, problem.loss, problem.meta, data, schedule(steps=steps)
+    )
+    for key, value in problem.meta.items():
+        for index in {0, value.numel() - 1}:
             nudge = torch.zeros(value.numel(), dtype=value.dtype)
             nudge[index] = 1e-6
-            up = outer_loss(problem.meta | {name: value + nudge.view_as(value)})
-            down = outer_loss(problem.meta | {name: value - nudge.view_as(value)})
-            assert gradient[name].flatten()[index].item() == pytest.approx((up - down) / 2e-6, abs=1e-7)
+            up, down = (
+                objective(name, problem, problem.meta | {key: value + sign * nudge.view_as(value)}, data, steps)
+                for sign in (1, -1)
+            )
+            expected = (up - down).item() / 2e-6
+            assert gradient[key].flatten()[index].item() == pytest.approx(expected, abs=1e-7), key
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("anil", "2."), ("boil", "0."), ("cavia", "context")])
+def test_the_gradient_where_only_a_part_moves_is_plain_autograds(name: str, prefix: str) -> None:
+    problem = small(name)
+    ours, _ = direction(name, problem, steps=2)
+    data = tasks()
+    total = {key: torch.zeros_like(value) for key, value in problem.meta.items()}
+    for task in range(4):
+        start = {key: value.clone().requires_grad_() for key, value in problem.meta.items()}
+        fast = {key: value * 0 if name == "cavia" and key == prefix else value for key, value in start.items()}
+        for _ in range(2):
+            moving = [key for key in fast if key.startswith(prefix)]
+            loss = plain_loss(problem.network, fast, data.support, task)
+            gradients = torch.autograd.grad(loss, [fast[key] for key in moving], create_graph=True)
+            fast |= {key: fast[key] - RATE * new for key, new in zip(moving, gradients, strict=True)}
+        outer_loss = plain_loss(problem.network, fast, data.query, task)
+        for key, gradient in zip(start, torch.autograd.grad(outer_loss, list(start.values())), strict=True):
+            total[key] += gradient / 4
+    for key, value in total.items():
+        torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-12)
+
+
+def test_the_losses_of_all_steps_count_evenly_at_first_and_the_last_nearly_alone_later() -> None:
+    steps = torch.tensor([4, 2, 0])
+    torch.testing.assert_close(
+        step_weights(steps, 4, 0.0), torch.tensor([[0.25] * 4, [0.5, 0.5, 0, 0], [0, 0, 0, 0.0]])
+    )
+    later = step_weights(steps, 4, torch.tensor(MULTI_STEP))
+    torch.testing.assert_close(later[0], torch.tensor([0.0075, 0.0075, 0.0075, 0.9775]))
+    half = step_weights(steps, 4, MULTI_STEP / 2)
+    torch.testing.assert_close(half[1], torch.tensor([0.25, 0.75, 0, 0]))
 
 
 def descend(outer: Outer, rate: float, problem: Small, steps: int) -> Params:
@@ -126,10 +203,26 @@ def test_averaging_refuses_another_rate() -> None:
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_the_loss_is_the_mean_query_loss_after_adapting(name: str) -> None:
     problem = small(name)
-    _, loss = direction(name, problem, steps=2)
-    state, _ = adapt(problem.inner, problem.meta, tasks().support, *schedule(steps=2))
-    by_task = [
-        plain_loss(problem.network, {key: value[task] for key, value in state.fast.items()}, tasks().query, task)
-        for task in range(4)
-    ]
+    data = tasks(kind=problem.kind)
+    outer = ALGORITHMS[name].outer
+    _, loss = outer.direction(problem.inner, problem.loss, problem.meta, data, schedule(steps=2))
+    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=2))
+    outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
+    by_task = [problem.loss(outputs[task], data.query.targets[task], data.query.mask[task]) for task in range(4)]
     torch.testing.assert_close(loss, torch.stack(by_task).mean())
+
+
+@pytest.mark.parametrize("largest", [0.1, 100.0])
+def test_an_outer_gradient_is_clipped_as_torch_does_it(largest: float) -> None:
+    found, _ = direction("maml", small())
+    parameters = [torch.nn.Parameter(torch.zeros_like(value)) for value in found.values()]
+    for parameter, value in zip(parameters, found.values(), strict=True):
+        parameter.grad = value.clone()
+    torch.nn.utils.clip_grad_norm_(parameters, largest)
+    for parameter, value in zip(parameters, clipped(found, largest).values(), strict=True):
+        torch.testing.assert_close(value, parameter.grad, rtol=0, atol=1e-6)
+
+
+def test_an_outer_gradient_that_is_not_finite_is_left_out() -> None:
+    found = clipped({"one": torch.tensor([1.0, torch.nan]), "two": torch.ones(3)}, 1.0)
+    assert all(not value.any() for value in found.values())

@@ -234,3 +234,53 @@ def test_assessing_does_not_change_the_adaptation(model: Model) -> None:
 )
 def test_helped(before: float | None, after: float | None, gains: list[float], helped: bool | None) -> None:
     assert Comparison(before, after, gains).helped is helped
+
+
+def clusters(*sizes: int) -> Task:
+    """So many examples of each class around its point, class by class."""
+    drawn = np.random.default_rng(0)
+    points = [[5.0 * way, 5.0 * (way % 2)] for way, size in enumerate(sizes) for _ in range(size)]
+    labels = [f"class {way}" for way, size in enumerate(sizes) for _ in range(size)]
+    inputs = np.array(points) + drawn.normal(size=(len(points), 2))
+    return Task(inputs.astype(np.float32), np.array(labels, object), 1, 0.1)
+
+
+@pytest.fixture(scope="module")
+def classifier(classifiers: Path) -> Model:
+    return Model(load(classifiers / "blobs"), CPU)
+
+
+def test_labels_left_out_are_told_by_an_adaptation_to_the_others(classifier: Model) -> None:
+    task = clusters(2, 3, 2)
+    found = quality(classifier, task)
+    hits = []
+    for each in range(7):
+        out = np.arange(7) == each
+        rest = replace(task, inputs=task.inputs[~out], targets=task.targets[~out])
+        (result,) = Engine(2**28).run([Job(classifier, object(), rest, task.inputs[out])])
+        assert result.predictions is not None
+        logits = torch.from_numpy(result.predictions[0])
+        of = rest.classes.index(task.targets[each])
+        assert found["errors"][each] == pytest.approx(-logits.log_softmax(0)[of].item(), rel=1e-4, abs=1e-5)
+        hits.append(rest.classes[int(logits.argmax())] == task.targets[each])
+    assert found["accuracy"] == pytest.approx(np.mean(hits))
+    assert found["untouched_error"] == pytest.approx(np.log(3))
+    assert (found["method"], found["folds"]) == ("leave_one_out", 7)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (30, 2), (10, 10, 10), (3, 40, 2, 1, 25)])
+def test_no_fold_takes_a_class_away(classifier: Model, sizes: tuple[int, ...]) -> None:
+    task = clusters(*sizes)
+    assessment = Assessment(classifier, task, Method.k_fold)
+    for job in assessment.jobs:
+        assert job.task is not None
+        assert set(job.task.classes) == set(task.classes)
+    found = quality(classifier, task, Method.k_fold)
+    assert found["folds"] == min(10, sum(size for size in sizes if size > 1))
+    unknown = [error is None for error in found["errors"]]
+    assert unknown == [size == 1 for size in sizes for _ in range(size)]
+
+
+def test_classes_of_one_example_each_cannot_be_assessed(classifier: Model) -> None:
+    with pytest.raises(Invalid, match="2 examples of a class at least: one to leave out at support"):
+        Assessment(classifier, clusters(1, 1, 1), Method.leave_one_out)

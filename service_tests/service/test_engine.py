@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundles import load_all
+from app.bundles import load, load_all
 from app.learn.adapted import Adapted
 from app.service.engine import UNTOUCHED, Engine, Job, Result
 from app.service.model import Model
@@ -166,3 +166,64 @@ def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
     del model
     gc.collect()
     assert held() is None
+
+
+def labelled(ways: int, shots: int, seed: int = 0) -> Task:
+    """Points around one of each class, class by class."""
+    drawn = np.random.default_rng(seed)
+    points = np.repeat(drawn.normal(size=(ways, 2)) * 5, shots, axis=0) + drawn.normal(size=(ways * shots, 2)) * 0.1
+    return Task(
+        points.astype(np.float32), np.repeat([f"class {way}" for way in range(ways)], shots).astype(object), 1, 0.1
+    )
+
+
+def test_tasks_of_about_as_many_classes_share_a_batch(classifiers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(load(classifiers / "blobs"), torch.device("cpu"))
+    batches = []
+    adapt = Model.adapt
+
+    def watched(model: Model, tasks: list[Task]) -> object:
+        batches.append((model.ways, sorted(len(task.classes) for task in tasks)))
+        return adapt(model, tasks)
+
+    monkeypatch.setattr(Model, "adapt", watched)
+    jobs = [Job(model, index, labelled(ways, 2), queries=np.zeros((3, 2), np.float32)) for index, ways in WAYS]
+    results = Engine(2**20).run(jobs)
+    shapes = [result.predictions.shape for result in results if result.predictions is not None]
+    assert shapes == [(3, ways) for _, ways in WAYS]
+    assert sorted({ways for ways, _ in batches if ways is not None}) == [2, 4, 8]
+    assert sum(len(tasks) for _, tasks in batches) == len(jobs)
+    assert sorted(view.ways or 0 for view in model.views) == [2, 4, 8]
+
+
+WAYS = list(enumerate([5, 1, 2, 3, 4, 5, 7, 8]))
+
+
+def test_fast_weights_of_a_classifier_are_kept_and_dropped(classifiers: Path) -> None:
+    model, engine = Model(load(classifiers / "blobs"), torch.device("cpu")), Engine(2**20)
+    job = Job(model, "kept", labelled(5, 2), np.zeros((3, 2), np.float32))
+    assert [engine.run([job])[0].adapted is None for _ in range(2)] == [False, True]
+    engine.drop(model, "kept")
+    engine.drop(model, "never there")
+    assert engine.run([job])[0].adapted is not None
+    adapted = list(engine.walk(Job(model, "walked", labelled(3, 2))))
+    assert len(adapted) == 3
+    assert engine.run([Job(model, "walked", labelled(3, 2), np.zeros((1, 2), np.float32))])[0].adapted is None
+
+
+def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
+    engine, model = Engine(2**20), Model(load(classifiers / "blobs"), torch.device("cpu"))
+    engine.run([Job(model, "id", labelled(5, 1))])
+    views = [weakref.ref(view) for view in model.views]
+    del model
+    gc.collect()
+    assert [view() for view in views] == [None, None]
+
+
+def test_a_network_with_an_output_for_each_class_has_one_view(classifiers: Path) -> None:
+    model = Model(load(classifiers / "fixed"), torch.device("cpu"))
+    assert (model.ways, model.most_classes) == (5, 5)
+    assert model.of(labelled(3, 1)) is model
+    (result,) = Engine(2**20).run([Job(model, 1, labelled(3, 1), np.zeros((2, 2), np.float32))])
+    assert result.predictions is not None
+    assert result.predictions.shape == (2, 3)

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.service.task import MOST_ROWS, MOST_TASKS, fused, pad, real_rows
+from app.service.task import MOST_ROWS, MOST_TASKS, Task, fused, pad, real_rows, ways_of
 
 sizes = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 100_000)), max_size=600)
 
@@ -35,3 +35,25 @@ def test_pad(lengths: list[int]) -> None:
         assert np.array_equal(padded[index, : len(array)], array)
         assert mask[index].sum() == len(array)
     assert padded[~mask].abs().sum() == 0
+
+
+@given(st.lists(st.text(max_size=3), min_size=1, max_size=20))
+def test_classes_are_the_labels_as_they_first_come(labels: list[str]) -> None:
+    task = Task(np.zeros((len(labels), 1), np.float32), np.array(labels, object), 1, 0.1)
+    assert sorted(task.classes) == sorted(set(labels))
+    assert [labels.index(label) for label in task.classes] == sorted(labels.index(label) for label in task.classes)
+    ways = ways_of(len(task.classes))
+    assert ways >= len(task.classes)
+    one_hot = task.one_hot(ways)
+    assert one_hot.shape == (len(labels), ways)
+    assert one_hot.dtype == np.float32
+    assert [task.classes[index] for index in one_hot.argmax(1)] == labels
+    assert (one_hot.sum(1) == 1).all()
+
+
+def test_numbers_have_no_classes() -> None:
+    assert Task(np.zeros((2, 1), np.float32), np.zeros((2, 1), np.float32), 1, 0.1).classes == ()
+
+
+def test_numbers_of_ways_are_powers_of_two() -> None:
+    assert [ways_of(classes) for classes in (1, 2, 3, 4, 5, 8, 9, 20, 423)] == [2, 2, 4, 4, 8, 8, 16, 32, 512]

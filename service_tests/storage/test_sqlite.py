@@ -18,7 +18,7 @@ from app.errors import StoreFailed
 from app.service.record import Adaptation, Change
 from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
-from app.storage.encoding import VERSION, encode
+from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, LONG_BYTES, connect
 from app.storage.sqlite_tables import MIGRATIONS, MOST_UNCOUNTED
@@ -292,7 +292,7 @@ def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / FILE)
     with connection:
         connection.execute(
-            "UPDATE adaptations SET record = CAST(? || substr(record, 2) AS BLOB)", (bytes([VERSION + 1]),)
+            "UPDATE adaptations SET record = CAST(? || substr(record, 2) AS BLOB)", (bytes([max(VERSIONS) + 1]),)
         )
     connection.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,26 @@ FULL = Adaptation(
 FULL_NAMES = [Name("key", b"f" * 32), Name("content", b"")]
 
 
-def test_what_is_put_is_got(run: Run) -> None:
+LABELLED = replace(
+    FULL,
+    kind="classification",
+    stages=(
+        FULL.stages[0]._replace(targets=np.array(["ü 🜲", ""], object)),
+        FULL.stages[1]._replace(targets=np.array(["ü 🜲\0"], object)),
+    ),
+)
+
+
+@pytest.mark.parametrize("kept", [FULL, LABELLED], ids=["numbers", "labels"])
+def test_what_is_put_is_got(run: Run, kept: Adaptation) -> None:
     async def scenario(store: Store) -> None:
-        assert await store.put(FULL, FULL_NAMES, now=0) is None
-        found = await store.get(FULL.owner, FULL.id)
+        assert await store.put(kept, FULL_NAMES, now=0) is None
+        found = await store.get(kept.owner, kept.id)
         assert found is not None
-        assert comparable(found) == comparable(FULL)
-        assert [comparable(each) for each in await store.page(FULL.owner, Filter(), 9, None, now=0)] == [
-            comparable(FULL)
+        assert comparable(found) == comparable(kept)
+        assert found.labels == kept.labels
+        assert [comparable(each) for each in await store.page(kept.owner, Filter(), 9, None, now=0)] == [
+            comparable(kept)
         ]
 
     run(scenario)

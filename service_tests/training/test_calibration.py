@@ -8,7 +8,6 @@ import torch
 
 from app.bundles import Bundle, load
 from app.families.family import Samples
-from app.families.registry import make
 from app.learn.inner import Examples, adapt, batched
 from app.training.calibration import calibrated, left_out_errors, upper
 
@@ -30,8 +29,7 @@ def flagged(bundle: Bundle, tasks: Samples) -> float:
 
 
 def fresh(bundle: Bundle, tasks: int, size: int, seed: int) -> Samples:
-    family = make(bundle.manifest.family.name, bundle.manifest.family.options)
-    return family.sample(tasks, size, torch.Generator().manual_seed(seed))
+    return bundle.family().sample(tasks, size, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 8, 10, 15, 40])
@@ -69,7 +67,7 @@ def test_one_from_elsewhere_is_mostly_called_unlike(bundle: Bundle) -> None:
 
 
 def test_the_bundle_holds_what_the_command_writes(bundle: Bundle) -> None:
-    made, said = calibrated(bundle).manifest.calibration, bundle.manifest.calibration
+    made, said = calibrated(bundle, bundle.family()).manifest.calibration, bundle.manifest.calibration
     assert replace(made, error=said.error) == said
     assert made.error == pytest.approx(said.error, rel=1e-2)
 

@@ -17,20 +17,27 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.variants import with_algorithm
 from service_tests.processes import ROOT
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds))
 def test_a_restored_run_continues_bit_for_bit(algorithm: str, tmp_path: Path) -> None:
-    recipe = Recipe("sinusoid", algorithm=algorithm, tasks=4)
+    recipe = with_algorithm(Recipe("sinusoid", tasks=4), algorithm)
     straight, broken, resumed = (Run(recipe, CPU, compiled=False) for _ in range(3))
     straight.advance(12)
-    broken.advance(7)
+    broken.advance(4)
+    broken.keep_if_best(0.5)
+    broken.advance(3)
     save_checkpoint(broken, tmp_path / "checkpoint.safetensors")
     restore_checkpoint(resumed, tmp_path / "checkpoint.safetensors")
     assert resumed.step == 7
+    assert resumed.best is not None
+    assert broken.best is not None
+    assert (resumed.best.step, resumed.best.score) == (4, 0.5)
+    assert all(torch.equal(value, resumed.best.meta[name]) for name, value in broken.best.meta.items())
     resumed.advance(5)
     assert all(torch.equal(value, resumed.meta[name]) for name, value in straight.meta.items())
 

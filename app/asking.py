@@ -1,0 +1,84 @@
+"""The tasks of an evaluation, asked of a server over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import torch
+from torch import Tensor
+
+from app.bundles import Bundle
+from app.errors import InnerloopError
+from app.learn.losses import ONE_HOT
+from app.learn.outer import Tasks
+from app.training.predictor import Answers, Predictor
+
+AT_ONCE = 16
+"""Requests on their way at the same time."""
+CALLED = "class {}"
+"""The label of a class; labels are in the order of their classes for fewer than 1,000."""
+
+
+def over_http(url: str, bundle: Bundle) -> Predictor:
+    """The model of the bundle's name behind the server at `url`.
+
+    What it answers 422 is not usable. For classes the outputs are the logarithms of the probabilities.
+    Raises InnerloopError where the server does not answer, or serves another bundle of that name.
+    """
+
+    def answer(tasks: Tasks, steps: Sequence[int]) -> Answers:
+        with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+            _check(client, bundle)
+            bodies = [_body(bundle, tasks, task, count) for count in steps for task in range(len(tasks.support.mask))]
+            rows = list(pool.map(lambda body: _outputs(client, bundle, body), bodies))
+        shape = (len(steps), len(tasks.support.mask))
+        usable = torch.tensor([row is not None for row in rows]).reshape(shape)
+        empty = torch.zeros(tasks.query.targets.shape[1:])
+        outputs = torch.stack([empty if row is None else row for row in rows])
+        return Answers(outputs.reshape(*shape, *empty.shape), usable)
+
+    return answer
+
+
+def _check(client: httpx.Client, bundle: Bundle) -> None:
+    shown = _sent(client, "GET", f"/models/{bundle.name}").json()
+    if shown.get("digest") != bundle.manifest.digest:
+        raise InnerloopError(
+            f"the server at {client.base_url} serves another {bundle.name} than the one in this folder"
+        )
+
+
+def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, Any] | None:
+    """The request for a task; None where there is none, for a closed form without its step for classes."""
+    body: dict[str, Any] = {"model": bundle.name, "queries": tasks.query.inputs[task].tolist()}
+    classes, closed_form = bundle.manifest.kind in ONE_HOT, bundle.algorithm.closed_form
+    if closed_form and steps == 0:
+        return None if classes else body
+    shown = tasks.support.mask[task]
+    targets = tasks.support.targets[task][shown]
+    written = [CALLED.format(f"{index:03d}") for index in targets.argmax(-1).tolist()] if classes else targets.tolist()
+    body["support"] = {"inputs": tasks.support.inputs[task][shown].tolist(), "targets": written}
+    return body if closed_form else body | {"steps": steps}
+
+
+def _outputs(client: httpx.Client, bundle: Bundle, body: Mapping[str, Any] | None) -> Tensor | None:
+    if body is None:
+        return None
+    response = _sent(client, "POST", "/predict", body)
+    if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY and "losses" in response.json():
+        return None
+    if response.is_error:
+        raise InnerloopError(response.json()["detail"])
+    found = response.json()
+    if bundle.manifest.kind not in ONE_HOT:
+        return torch.tensor(found["predictions"])
+    order = sorted(range(len(found["labels"])), key=found["labels"].__getitem__)
+    return torch.tensor(found["probabilities"])[:, order].log()
+
+
+def _sent(client: httpx.Client, method: str, path: str, body: Any = None) -> httpx.Response:
+    try:
+        return client.request(method, path, json=body)
+    except httpx.TransportError as error:
+        raise InnerloopError(f"no server answers at {client.base_url}: {error}; innerloop serve starts one") from error

@@ -1,0 +1,41 @@
+"""Gaussian blobs: the smallest classification problem, where the nearest mean is the best that can be done."""
+
+from dataclasses import dataclass
+
+import torch
+
+from app.families.family import NetworkSpec, Samples, Split, in_turn
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """A class is a point drawn from N(0, spread^2 I), its examples are that point and noise from N(0, I)."""
+
+    features: int = 2
+    targets: int = 5
+    spread: float = 5.0
+    kind = "classification"
+
+    @property
+    def network(self) -> NetworkSpec:
+        """A perceptron that gives an embedding."""
+        return NetworkSpec("mlp", {"inputs": self.features, "outputs": 16, "hidden": [32]})
+
+    def sample(
+        self,
+        tasks: int,
+        examples: int,
+        generator: torch.Generator,
+        ways: int | None = None,
+        split: Split = "training",
+    ) -> Samples:
+        """Draw the points of the classes, and examples around each."""
+
+        def normal(each: int) -> torch.Tensor:
+            shape = (tasks, ways or self.targets, each, self.features)
+            return torch.randn(shape, generator=generator, device=generator.device)
+
+        return in_turn(self.spread * normal(1) + normal(examples))
+
+
+family = Blobs

@@ -1,0 +1,259 @@
+"""Heads that are made from the embeddings of the support set.
+
+Those solved in closed form have an inner loop of one step (`closed_form`). The network gives embeddings; it has no last
+layer of its own, so that any number of classes can be told apart.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from app.learn.classes import only_present
+from app.learn.inner import Examples, Forward, InnerLoop, Start, State, counted, forward_of, moved_where, no_classes
+from app.learn.losses import Loss
+from app.learn.partition import everything
+from app.learn.rules import LEARNED, Params
+from app.learn.shapes import Bool, Float
+
+HEAD = f"{LEARNED}head/"
+"""What the head of a task is named by, among its fast weights."""
+
+
+class Head(NamedTuple):
+    """A last layer solved in closed form. Each function is written for one task.
+
+    fresh: meta-parameters -> what `solve` gives, without a support set
+    solve: (meta-parameters, embeddings, targets, mask) -> the solution, tensors by name, of the same shapes for any
+        number of examples
+    apply: (meta-parameters, solution, embeddings) -> outputs
+    variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head knows it
+    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.rules`)
+    """
+
+    fresh: Callable[[Params], Params]
+    solve: Callable[[Params, Tensor, Tensor, Tensor], Params]
+    apply: Callable[[Params, Params, Tensor], Tensor]
+    variance: Callable[[Params, Params, Tensor], Tensor] | None = None
+    learns: Callable[[Tensor], Params] = lambda like: {}
+
+
+def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) -> InnerLoop[State]:
+    """Adapt by solving the head; a second step finds the same solution again. The rate says nothing.
+
+    network: inputs -> embeddings, as for `forward_of`
+    ways: the width of the class axis, where there are classes
+    """
+    embed = forward_of(network)
+
+    def init(meta: Params) -> State:
+        return State(head.fresh(meta), {}, no_classes(meta, ways))
+
+    def outputs(meta: Params, state: State, embeddings: Tensor) -> Tensor:
+        result = head.apply(meta, state.fast, embeddings)
+        return result if isinstance(state.counts, tuple) else only_present(result, state.counts)
+
+    def step(
+        meta: Params, state: State, support: Examples, rate: Float[Tensor, ""], active: Bool[Tensor, ""]
+    ) -> tuple[State, Float[Tensor, ""]]:
+        embeddings = embed(meta, support.inputs)
+        before = loss(outputs(meta, state, embeddings), support.targets, support.mask)
+        solution = head.solve(meta, embeddings, support.targets, support.mask)
+        return moved_where(active, state._replace(fast=solution), state), before
+
+    def loss_of(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
+        return loss(outputs(meta, state, embed(meta, support.inputs)), support.targets, support.mask)
+
+    def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
+        return outputs(meta, state, embed(meta, inputs))
+
+    def prepare(meta: Params, state: State, support: Examples) -> State:
+        return counted(state, support)
+
+    def variance(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
+        assert head.variance is not None
+        return head.variance(meta, state.fast, embed(meta, inputs))
+
+    return InnerLoop(
+        init, step, loss_of, apply, None if ways is None else prepare, None if head.variance is None else variance
+    )
+
+
+def class_means(
+    embeddings: Float[Tensor, "example embedding"],
+    targets: Float[Tensor, "example way"],
+    mask: Bool[Tensor, " example"],
+) -> Float[Tensor, "way embedding"]:
+    """The mean embedding of each class, 0 where it has no example."""
+    rows = mask.unsqueeze(-1)
+    # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
+    members, real = targets.double().where(rows, 0.0), embeddings.double().where(rows, 0.0)
+    return (members.T @ real / members.sum(0).clamp(min=1).unsqueeze(-1)).to(embeddings.dtype)
+
+
+def prototypes(ways: int, width: int) -> Head:
+    """A class is the mean of its embeddings; a logit is minus the squared distance to it.
+
+    Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
+
+    width: of an embedding
+    """
+    name = f"{HEAD}prototypes"
+
+    def fresh(meta: Params) -> Params:
+        return {name: next(iter(meta.values())).new_zeros(ways, width)}
+
+    def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
+        return {name: class_means(embeddings, targets, mask)}
+
+    def apply(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query way"]:
+        differences = embeddings.unsqueeze(1) - solution[name]
+        return -differences.square().sum(-1)
+
+    return Head(fresh, solve, apply)
+
+
+def with_constant(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
+    """The embeddings with a 1 behind each, so that a linear head has a bias; in float64, for solving."""
+    return nn.functional.pad(embeddings.double(), (0, 1), value=1.0)
+
+
+def real_only(
+    embeddings: Float[Tensor, "example embedding"],
+    targets: Float[Tensor, "example target"],
+    mask: Bool[Tensor, " example"],
+) -> tuple[Float[Tensor, "example term"], Float[Tensor, "example target"]]:
+    """The terms and targets of a least-squares problem, 0 where there is padding: that adds nothing to any sum."""
+    rows = mask.unsqueeze(-1)
+    return with_constant(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
+
+
+def identity(size: int, like: Tensor) -> Float[Tensor, "size size"]:
+    """Of the type of `like`, and where it is."""
+    return torch.eye(size, dtype=like.dtype, device=like.device)
+
+
+def ridge(columns: int, width: int) -> Head:
+    """Ridge regression of the targets on the embeddings, of one-hot targets where there are classes (R2D2).
+
+    W = (X^T X + lambda I)^-1 X^T Y, and outputs are `scale * x W + bias` with lambda, scale and bias learned.
+    Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers"
+
+    columns, width: of the targets and of an embedding
+    """
+    weight, regularisation, scale, bias = (f"{HEAD}{name}" for name in ("weight", "log_lambda", "log_scale", "bias"))
+
+    def fresh(meta: Params) -> Params:
+        return {weight: next(iter(meta.values())).new_zeros(width + 1, columns)}
+
+    def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
+        x, y = real_only(embeddings, targets, mask)
+        strength = meta[regularisation].double().exp()
+        shots = x.shape[0]  # not its `len`: compiled for any number of examples it is no number
+        if shots < width + 1:  # Woodbury's identity: the smaller of the two systems
+            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(shots, x), y)
+        else:
+            solution = solve_or_nan(x.T @ x + strength * identity(width + 1, x), x.T @ y)
+        return {weight: solution.to(embeddings.dtype)}
+
+    def apply(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        values = embeddings @ solution[weight][:-1] + solution[weight][-1]
+        return meta[scale].exp() * values + meta[bias]
+
+    def learns(like: Tensor) -> Params:
+        return {name: like.new_zeros(()) for name in (regularisation, scale, bias)}
+
+    return Head(fresh, solve, apply, learns=learns)
+
+
+def solve_or_nan(a: Float[Tensor, "row row"], b: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
+    """`a^-1 b`; not finite, instead of an error for all tasks of a batch, where a task's `a` is singular."""
+    solution: Tensor = torch.linalg.solve_ex(a, b).result
+    return solution
+
+
+def bayesian(columns: int, width: int) -> Head:
+    """Bayesian linear regression on the embeddings, with a learned prior and noise (ALPaCA).
+
+    The weights of a target have the prior N(mean, noise * precision^-1), precision = A A^T. With terms X and targets Y
+    the posterior's are precision + X^T X and (precision + X^T X)^-1 (X^T Y + precision * mean), and a prediction at x
+    has the variance noise * (1 + x^T precision^-1 x), its own noise included.
+    Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
+
+    columns, width: of the targets and of an embedding
+    """
+    mean, factor = f"{HEAD}mean", f"{HEAD}covariance_factor"
+    prior_mean, prior_factor, noise = (f"{HEAD}{name}" for name in ("prior_mean", "prior_factor", "log_noise"))
+
+    def precision(meta: Params) -> Float[Tensor, "term term"]:
+        root = meta[prior_factor].double()
+        return root @ root.T
+
+    def posterior(meta: Params, precisely: Tensor, moments: Tensor) -> Params:
+        """From the precision and `precision * mean`."""
+        root, failed = torch.linalg.cholesky_ex(precisely)
+        root = torch.where(failed > 0, torch.nan, root)
+        inverse = torch.linalg.solve_triangular(root, identity(width + 1, root), upper=False)
+        kind = meta[prior_mean].dtype
+        return {mean: (inverse.T @ (inverse @ moments)).to(kind), factor: inverse.to(kind)}
+
+    def fresh(meta: Params) -> Params:
+        prior = precision(meta)
+        return posterior(meta, prior, prior @ meta[prior_mean].double())
+
+    def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
+        x, y = real_only(embeddings, targets, mask)
+        prior = precision(meta)
+        return posterior(meta, prior + x.T @ x, prior @ meta[prior_mean].double() + x.T @ y)
+
+    def apply(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        return embeddings @ solution[mean][:-1] + solution[mean][-1]
+
+    def variance(
+        meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
+    ) -> Float[Tensor, "query target"]:
+        inverse = solution[factor]
+        spread = (embeddings @ inverse[:, :-1].T + inverse[:, -1]).square().sum(-1, keepdim=True)
+        return (1 + spread) * meta[noise].exp()
+
+    def learns(like: Tensor) -> Params:
+        return {
+            prior_mean: like.new_zeros(width + 1, columns),
+            prior_factor: identity(width + 1, like),
+            noise: like.new_zeros(columns),
+        }
+
+    return Head(fresh, solve, apply, variance, learns)
+
+
+def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward, Start]:
+    """The network with a linear layer on top that begins as prototypes are compared, and then moves with all the rest.
+
+    `-|x - c|^2` is `2 c x - |c|^2` but for what all classes have in common: weight 2 c, bias -|c|^2.
+    Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
+
+    ways, width: of the class axis and of an embedding
+    """
+    embed, own = forward_of(network), everything(network)
+    weight, bias = f"{HEAD}weight", f"{HEAD}bias"
+
+    def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query way"]:
+        return nn.functional.linear(embed(params, inputs), params[weight], params[bias])
+
+    def fresh(meta: Params) -> Params:
+        like = next(iter(meta.values()))
+        body = {name: value for name, value in meta.items() if name in own}
+        return {**body, weight: like.new_zeros(ways, width), bias: like.new_zeros(ways)}
+
+    def made(meta: Params, support: Examples) -> Params:
+        means = class_means(embed(meta, support.inputs), support.targets, support.mask)
+        return {weight: 2 * means, bias: -means.square().sum(-1)}
+
+    return forward, Start(fresh, made)

@@ -1,0 +1,127 @@
+"""CARD.md: a bundle for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.bundles import Manifest
+from app.learn.likeness import LARGEST, LEVEL, MOST_FAR, Calibration
+from app.learn.trust import FALSE_ALARMS, Trust
+from app.training.tables import as_text, from_json, trust_as_text
+
+
+def card(name: str, manifest: Manifest, plot: str) -> str:
+    """The card of a bundle with a family. plot: the name of the file with its plots."""
+    evaluation = from_json(manifest.kind, manifest.evaluation)
+    bounds, schema, family = manifest.inner_loop, manifest.schema, manifest.family
+    problem = "a problem of its own" if family is None else f"the family `{family.name}`"
+    return f"""# {name}
+
+An initialization for {problem}, adapted by `{manifest.algorithm}`. An input has {schema.features} feature(s), a target
+{schema.targets} number(s).
+
+![Held-out tasks before and after adapting]({plot})
+
+## How well it adapts
+
+{evaluation.protocol}. Asked {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
+diverges counts with its untouched answers.
+
+{as_text(evaluation)}
+{over_http_text(manifest)}
+## How far it can be trusted
+
+{trust_text(manifest.trust)}
+
+On the same held-out tasks, after {bounds.steps} step(s), with the time to adapt to a task and answer its queries in a
+batch on {evaluation.machine or "an unknown machine"}:
+
+{trust_as_text(evaluation)}
+
+## What a request may ask
+
+| | default | up to |
+|---|---|---|
+| steps | {bounds.steps} | {bounds.max_steps} |
+| learning_rate | {bounds.learning_rate:g} | {bounds.max_learning_rate:g} |
+
+The most steps are the largest number tried that scores no worse than the default; the largest rate is the last, raised
+by a quarter at a time, at which the default number of steps still helps.
+
+## What a support set is held against
+
+{calibration_text(manifest.calibration)}
+
+## How it was made
+
+{made_text(manifest.training)}
+"""
+
+
+def over_http_text(manifest: Manifest) -> str:
+    """The same over HTTP, where it was asked so."""
+    if "over_http" not in manifest.evaluation:
+        return ""
+    found = from_json(manifest.kind, manifest.evaluation["over_http"])
+    return f"""
+The same tasks, asked {found.way}:
+
+{as_text(found)}
+"""
+
+
+def trust_text(trust: Trust) -> str:
+    """What the bundle knows of trust, for people."""
+    if trust.knows_intervals:
+        return f"""`"interval": 0.9` in `/predict` gives an interval that holds the true value nine times of ten, by the
+errors on {trust.tasks:,} validation tasks of each size (seed {trust.seed}; split conformal prediction, by size)."""
+    if trust.knows_the_familiar:
+        return f"""Probabilities are those of logits divided by {trust.temperature:.3g}, under which the classes of
+{trust.tasks} validation tasks of each size (seed {trust.seed}) are the most probable. A query is called unlike anything
+in the support set where its largest logit is below what {1 - FALSE_ALARMS:.0%} of queries of known classes reach."""
+    return "Nothing is known."
+
+
+def made_text(training: Mapping[str, Any]) -> str:
+    """How a bundle was made, for people; older ones know less."""
+    if "recipe" not in training:
+        return f"Its weights were trained elsewhere (`{training.get('weights', 'unknown')}`)."
+    versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
+    rows = "\n".join(f"| {key} | {value} |" for key, value in training["recipe"].items())
+    return f"""`{training["command"]}` makes it again ({versions}, on {training["device"]}; the same versions on the
+same kind of machine give the same weights). {cost_text(training)}{training.get("choice", {}).get("reason", "")}
+
+The recipe:
+
+| | |
+|---|---|
+{rows}"""
+
+
+def cost_text(training: Mapping[str, Any]) -> str:
+    """What training cost and which of its meta-parameters these are, in sentences."""
+    if "cost" not in training:
+        return ""
+    cost, best = training["cost"], training["validation"]
+    count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
+    taken = "the last" if best is None else "those of the best score on validation tasks"
+    step = training["outer_steps"] if best is None else best["outer_step"]
+    return (
+        f"It took {cost['seconds']:,.0f} s in {count} on {cost['machine']} and {cost['tasks']:,} tasks. "
+        f"The meta-parameters are {taken}, after {step:,} of {training['outer_steps']:,} outer steps. "
+    )
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """The calibration for people, in Markdown."""
+    if not calibration.tasks:
+        return "Nothing is known of support sets of training."
+    errors = zip(calibration.adapted_to, calibration.error, strict=True)
+    rows = "\n".join(f"| {others} | {error:.3g} |" for others, error in errors)
+    return f"""Assessing (`"assess": "leave_one_out"`) calls a support set unlike training where more than
+{MOST_FAR:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
+one that {LEVEL:.0%} of training tasks stay below ({calibration.tasks} tasks of each size, seed {calibration.seed}; an
+error that is unknown because the inner loop diverged counts as {LARGEST:.2g}):
+
+| adapted to so many others | error |
+|---|---|
+{rows}"""

@@ -1,0 +1,55 @@
+"""A bundle on its held-out tasks, answered in this process or by a server."""
+
+from collections.abc import Mapping, Sequence
+
+from app.bundles import Bundle
+from app.families.family import Family
+from app.training.evaluation import SEED, TASKS, Curve, Setting, curve, draw, scored, seconds_a_task
+from app.training.predictor import Predictor
+from app.training.tables import Evaluation
+from app.training.trust import measured
+
+SHOWN_STEPS = 10
+"""An evaluation goes from 0 to so many steps, if the bundle may take as many."""
+
+
+OFFLINE = "offline"
+"""The way of what is answered in this process, whose logits are seen and so what holds of its trust."""
+
+
+def steps_of(bundle: Bundle, most: int = SHOWN_STEPS) -> range:
+    """The numbers of steps that a bundle is evaluated after."""
+    return range(min(most, bundle.manifest.inner_loop.max_steps) + 1)
+
+
+def evaluated(
+    bundle: Bundle,
+    family: Family,
+    predictor: Predictor,
+    settings: Sequence[Setting],
+    steps: Sequence[int],
+    *,
+    machine: str = "",
+    way: str = OFFLINE,
+    tasks: int = TASKS,
+    seed: int = SEED,
+) -> Evaluation:
+    """Score a bundle in each setting.
+
+    family: where its tasks come from; predictor: what answers for it; steps: ascending, from 0 on
+    machine, way: what it is computed on, and how it is asked; they are noted
+    """
+    device = next(iter(bundle.meta.values())).device
+    default = bundle.manifest.inner_loop.steps
+    keep = min(range(len(steps)), key=lambda place: abs(steps[place] - default))
+    curves: dict[Setting, Curve] = {}
+    trust: dict[Setting, Mapping[str, float]] = {}
+    seconds: dict[Setting, float] = {}
+    for setting in settings:
+        held_out = draw(family, setting, device, tasks=tasks, seed=seed)
+        found = scored(predictor, bundle.manifest.kind, held_out, steps, keep)
+        curves[setting] = curve(found)
+        seconds[setting] = seconds_a_task(predictor, held_out, default)
+        if way == OFFLINE and steps[keep] == default:
+            trust[setting] = measured(bundle, family, setting, held_out, found.outputs, found.usable[keep])
+    return Evaluation(bundle.manifest.kind, steps, curves, trust, seconds, machine, way, tasks, seed)

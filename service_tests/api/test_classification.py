@@ -1,0 +1,311 @@
+"""Classification over HTTP: any labels, any number of classes and examples, in one bundle."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service_tests.api.ask import adapt, reload
+
+SUPPORT: dict[str, list[Any]] = {
+    "inputs": [[0, 0], [5, 5], [0.2, 0], [5, 5.4], [-5, 5], [-5.2, 5]],
+    "targets": ["left", "up", "left", "up", "日本 🜲", "日本 🜲"],
+}
+QUERIES = [[0.1, 0.1], [4, 4], [-4, 4], [1, 2]]
+MODELS = ["blobs", "fixed"]
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient], classifiers: Path) -> TestClient:
+    return serve(models_dir=classifiers)
+
+
+def predict(client: TestClient, **asked: Any) -> dict[str, Any]:
+    response = client.post("/predict", json={"queries": QUERIES} | asked)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def task(ways: int, shots: int, seed: int = 0) -> dict[str, Any]:
+    """Classes around points, their examples in no order."""
+    random = np.random.default_rng(seed)
+    classes = random.permutation(np.repeat(np.arange(ways), shots))
+    points = random.normal(size=(ways, 2)).astype(np.float32) * 5
+    inputs = points[classes] + random.normal(size=(ways * shots, 2)).astype(np.float32) * 0.1
+    return {"inputs": inputs.tolist(), "targets": [f"class {each}" for each in classes]}
+
+
+def same_answer(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert (one["predictions"], one["labels"]) == (two["predictions"], two["labels"])
+    np.testing.assert_allclose(one["probabilities"], two["probabilities"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_labels_come_back_as_they_were_sent(client: TestClient, model: str) -> None:
+    made = adapt(client, SUPPORT, model=model)
+    assert (made["kind"], made["status"], made["labels"]) == ("classification", "improved", ["left", "up", "日本 🜲"])
+    by_id = predict(client, adaptation_id=made["adaptation_id"])
+    assert by_id["labels"] == made["labels"]
+    assert by_id["predictions"][:3] == ["left", "up", "日本 🜲"]
+    probabilities = np.array(by_id["probabilities"])
+    assert probabilities.shape == (4, 3)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    assert [by_id["labels"][index] for index in probabilities.argmax(1)] == by_id["predictions"]
+    passing = predict(client, model=model, support=SUPPORT)
+    same_answer(passing, by_id)
+    assert passing["losses"] == pytest.approx(made["losses"], rel=1e-5)
+    assert passing["losses"][0] == pytest.approx(np.log(3), rel=0.5)
+    assert passing["status"] == "improved"
+    assert client.get(f"/adaptations/{made['adaptation_id']}/support").json()["targets"] == SUPPORT["targets"]
+    assert client.get("/adaptations").json()["adaptations"] == [made]
+
+
+@pytest.mark.parametrize("labels", [["", " "], ["a", "a\0"], ["é", "e\u0301"], ["0", "0.0"], ["true", "null"]])
+def test_labels_are_any_strings(client: TestClient, labels: list[str]) -> None:
+    support = {"inputs": [[0, 0], [5, 5]], "targets": labels}
+    made = adapt(client, support, model="blobs")
+    assert made["labels"] == labels
+    answer = predict(client, adaptation_id=made["adaptation_id"], queries=support["inputs"])
+    assert answer["predictions"] == labels
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("targets", "detail", "place"),
+    [
+        ([0, 1, 0, 1, 2, 2], "expected a label, got a number (labels are strings, in quotes)", "support.targets[0]"),
+        (["a", "b", "c", "a", "b", 3], "expected a label, got a number", "support.targets[5]"),
+        ([["a"]] * 6, "expected a number, got a string", "support.targets[0][0]"),
+        ([[1.0]] * 6, "expected a label, got an array", "support.targets[0]"),
+        (["a", "b", None, "a", "b", "c"], "expected a number, got null", "support.targets[2]"),
+        (["a", "b", True, "a", "b", "c"], "expected a number, got a boolean", "support.targets[2]"),
+        (["a"], "6 inputs but 1 targets", "support"),
+        ({"shape": [6, 1], "data": "AAAA" * 8}, "labels are expected, got numbers", "support.targets"),
+        (None, "expected an array, got null", "support.targets"),
+    ],
+)
+def test_what_are_no_labels(client: TestClient, model: str, targets: Any, detail: str, place: str) -> None:
+    for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):
+        support = {"inputs": SUPPORT["inputs"], "targets": targets}
+        response = client.post(path, json={"model": model, "support": support} | body)
+        assert response.status_code == 422
+        assert response.json()["detail"].startswith(detail)
+        assert response.json()["place"] == place
+
+
+@pytest.mark.parametrize("target", ["0.3", "nan", "three"])
+def test_a_label_for_numbers(serve: Callable[..., TestClient], target: str) -> None:
+    for targets in ([0.1, target], [target, target], [[0.1], target]):
+        support = {"inputs": [[1], [2]], "targets": targets}
+        problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
+        place = f"support.targets[{targets.index(target)}]"
+        assert problem["place"] == place
+        assert problem["detail"] == f"expected a number, got a string (numbers are written without quotes) at {place}"
+
+
+def test_an_initialization_knows_no_classes(client: TestClient) -> None:
+    response = client.post("/predict", json={"model": "blobs", "queries": QUERIES})
+    assert response.status_code == 422
+    assert response.json()["detail"] == "blobs alone knows no classes: send a support set that has them at model"
+
+
+@given(tasks=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=2, max_size=6), seed=st.integers(0, 99))
+def test_an_answer_depends_on_nothing_but_its_task_and_query(
+    classifiers: Path, tasks: list[tuple[int, int]], seed: int
+) -> None:
+    """Tasks of any ways and shots, in one batch and alone, their queries together and one by one."""
+    import torch
+
+    from app.bundles import load
+    from app.service.engine import Engine, Job
+    from app.service.model import Model
+    from app.service.task import Task
+
+    model = Model(load(classifiers / "blobs"), torch.device("cpu"))
+    queries = np.array(QUERIES, np.float32)
+    jobs = []
+    for number, (ways, shots) in enumerate(tasks):
+        drawn = task(ways, shots, seed + number)
+        inputs, targets = np.array(drawn["inputs"], np.float32), np.array(drawn["targets"], object)
+        jobs.append(Job(model, object(), Task(inputs, targets, 1, 0.1), queries, keep=False))
+    together = Engine(0).run(jobs)
+    for (ways, _), job, result in zip(tasks, jobs, together, strict=True):
+        assert result.predictions is not None
+        assert result.predictions.shape == (4, ways)
+        for query in range(4):
+            job.queries = queries[query : query + 1]
+            (alone,) = Engine(0).run([job])
+            assert alone.predictions is not None
+            np.testing.assert_allclose(alone.predictions[0], result.predictions[query], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_more_examples_and_classes_equal_adapting_to_all(client: TestClient, model: str) -> None:
+    made = adapt(client, SUPPORT, model=model)
+    more: dict[str, list[Any]] = {"inputs": [[8, -8], [1, 1]], "targets": ["new", "left"]}
+    answer = client.post(f"/adaptations/{made['adaptation_id']}/support", json=more)
+    assert answer.status_code == 200
+    assert answer.json()["labels"] == ["left", "up", "日本 🜲", "new"]
+    both = {key: SUPPORT[key] + more[key] for key in SUPPORT}
+    fresh = adapt(client, both, model=model)
+    assert answer.json()["losses"] == pytest.approx(fresh["losses"], rel=1e-4, abs=1e-6)
+    same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (made, fresh)))
+    undone = client.post(f"/adaptations/{made['adaptation_id']}/undo").json()
+    assert undone["labels"] == made["labels"]
+    assert undone["losses"] == pytest.approx(made["losses"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_class_is_forgotten_with_its_last_example(client: TestClient, model: str) -> None:
+    made = adapt(client, SUPPORT, model=model)
+    path = f"/adaptations/{made['adaptation_id']}"
+    assert client.delete(f"{path}/support/0").json()["labels"] == ["up", "left", "日本 🜲"]
+    answer = client.delete(f"{path}/support/2").json()
+    assert answer["labels"] == ["up", "日本 🜲"]
+    left = {key: [each for at, each in enumerate(SUPPORT[key]) if at not in (0, 2)] for key in SUPPORT}
+    fresh = adapt(client, left, model=model)
+    same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (made, fresh)))
+    assert "left" not in client.get(f"{path}/support").text + client.get(f"{path}/history").text
+
+
+def test_a_forgotten_label_leaves_the_file(serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path) -> None:
+    client = serve(models_dir=classifiers, store="sqlite", state_dir=tmp_path)
+    support = {"inputs": SUPPORT["inputs"][:3], "targets": ["a", "patient Zero's diagnosis", "a"]}
+    made = adapt(client, support, model="blobs")
+
+    def written() -> bytes:
+        return b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+    assert b"patient Zero" in written()
+    assert client.delete(f"/adaptations/{made['adaptation_id']}/support/1").status_code == 200
+    assert b"patient Zero" not in written()
+
+
+def test_more_classes_than_outputs(client: TestClient) -> None:
+    support = task(ways=6, shots=1)
+    response = client.post("/adapt", json={"model": "fixed", "support": support})
+    assert response.status_code == 422
+    detail = "fixed tells 5 classes apart at most, got 6: leave some out at support.targets"
+    assert response.json()["detail"] == detail
+    made = adapt(client, {key: support[key][:5] for key in support}, model="fixed")
+    last = {key: support[key][5:] for key in support}
+    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=last)
+    assert (response.status_code, response.json()["place"]) == (422, "targets")
+    assert adapt(client, support, model="blobs")["labels"] == support["targets"]
+
+
+def test_a_repeat_is_of_the_same_labels(client: TestClient) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first = client.post("/adapt", json={"model": "blobs", "support": SUPPORT}, headers=headers).json()
+    again = client.post("/adapt", json={"model": "blobs", "support": SUPPORT}, headers=headers).json()
+    assert again == first
+    other = SUPPORT | {"targets": ["right", *SUPPORT["targets"][1:]]}
+    response = client.post("/adapt", json={"model": "blobs", "support": other}, headers=headers)
+    assert (response.status_code, response.json()["type"]) == (422, "urn:problem-type:innerloop:key-reused")
+    one, two, three = (
+        adapt(client, support, model="blobs", reuse=True)["adaptation_id"] for support in (SUPPORT, other, SUPPORT)
+    )
+    assert one == three != two
+
+
+def test_what_an_algorithm_has_no_use_for_is_refused(client: TestClient) -> None:
+    for field, value, detail in (
+        ("steps", 0, "blobs is solved in one step, got 0: leave steps out at steps"),
+        ("steps", 2, "blobs is solved in one step, got 2: leave steps out at steps"),
+        ("learning_rate", 0.1, "blobs is solved in closed form, and takes no rate: leave learning_rate out"),
+    ):
+        for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):
+            response = client.post(path, json={"model": "blobs", "support": SUPPORT, field: value} | body)
+            assert (response.status_code, response.json()["place"]) == (422, field)
+            assert response.json()["detail"].startswith(detail)
+    assert len(adapt(client, SUPPORT, model="blobs", steps=1)["losses"]) == 2
+    assert len(adapt(client, SUPPORT, model="fixed", steps=7, learning_rate=0.01)["losses"]) == 8
+
+
+def test_by_msgpack_and_by_lines_and_as_events(client: TestClient) -> None:
+    plain = predict(client, model="blobs", support=SUPPORT)
+    body = {"model": "blobs", "support": SUPPORT, "queries": QUERIES}
+    headers = {"content-type": "application/msgpack"}
+    answer = msgspec.msgpack.decode(
+        client.post("/predict", content=msgspec.msgpack.encode(body), headers=headers).content
+    )
+    raw = answer["probabilities"]
+    answer["probabilities"] = np.frombuffer(raw["data"], raw["dtype"]).reshape(raw["shape"]).tolist()
+    same_answer(answer, plain)
+    lines = "\n".join(json.dumps(each) for each in (body, body | {"model": "fixed"}, body | {"queries": [["a"]]}))
+    headers = {"content-type": "application/x-ndjson"}
+    answers = [json.loads(line) for line in client.post("/predict", content=lines, headers=headers).text.splitlines()]
+    same_answer(answers[0], plain)
+    assert answers[1]["model"] == "fixed"
+    assert answers[2]["status"] == 422
+    del body["queries"]
+    events = client.post("/adapt", json=body, headers={"accept": "text/event-stream"}).text
+    assert events.count("event: step") == 2
+    assert '"labels":["left","up","日本 🜲"]' in events
+
+
+def test_assessing_leaves_examples_of_each_class_out(client: TestClient) -> None:
+    for method, folds in (("leave_one_out", 6), ("k_fold", 6)):
+        quality = adapt(client, SUPPORT, model="blobs", assess=method)["quality"]
+        assert quality["folds"] == folds
+        assert quality["untouched_error"] == pytest.approx(np.log(3))
+        assert (quality["accuracy"], quality["helped"], None in quality["errors"]) == (1.0, True, False)
+
+
+def test_the_only_example_of_a_class_is_not_assessed(client: TestClient) -> None:
+    support = {"inputs": [*SUPPORT["inputs"], [9, -9]], "targets": [*SUPPORT["targets"], "alone"]}
+    quality = adapt(client, support, model="blobs", assess="leave_one_out")["quality"]
+    assert (quality["folds"], quality["errors"][-1], quality["accuracy"]) == (6, None, 1.0)
+    assert quality["message"].startswith("1 example is the only one of a class")
+    one_each = {"inputs": [[0, 0], [5, 5]], "targets": ["a", "b"]}
+    response = client.post("/adapt", json={"model": "blobs", "support": one_each, "assess": "leave_one_out"})
+    assert response.status_code == 422
+    detail = "assessing takes 2 examples of a class at least: one to leave out at support"
+    assert response.json()["detail"] == detail
+
+
+def test_weights_are_the_networks(client: TestClient) -> None:
+    from safetensors.numpy import load
+
+    for model in MODELS:
+        made = adapt(client, SUPPORT, model=model)
+        response = client.get(f"/adaptations/{made['adaptation_id']}/weights")
+        assert response.status_code == 200
+        assert {"0.weight", "0.bias"} <= load(response.content).keys()
+
+
+def test_trust_tempers_probabilities_and_tells_what_is_unlike(client: TestClient) -> None:
+    plain = predict(client, model="blobs", support=SUPPORT)
+    assert "unlike" not in plain
+    far = [*QUERIES, [40, -40]]
+    answer = predict(client, model="trusted", support=SUPPORT, queries=far)
+    assert answer["predictions"][:4] == plain["predictions"]
+    assert answer["unlike"][0] is False
+    assert answer["unlike"][4] is True
+    tempered = np.sqrt(np.array(plain["probabilities"], np.float64))
+    tempered /= tempered.sum(1, keepdims=True)
+    np.testing.assert_allclose(answer["probabilities"][:4], tempered, rtol=1e-3, atol=1e-6)
+
+
+def test_a_newer_bundle_takes_over(serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path) -> None:
+    from app.bundles import load, write
+
+    folder = Path(shutil.copytree(classifiers, tmp_path / "models"))
+    client = serve(models_dir=folder)
+    made = adapt(client, SUPPORT, model="blobs")
+    old = load(folder / "blobs")
+    write(folder / "blobs", old.manifest, {name: value * 0.5 for name, value in old.meta.items()})
+    reload(client)
+    answer = predict(client, adaptation_id=made["adaptation_id"])
+    assert answer["revision"] == 2
+    assert answer["model_digest"] == load(folder / "blobs").manifest.digest != made["model_digest"]
+    same_answer(answer, predict(client, model="blobs", support=SUPPORT))

@@ -1,0 +1,117 @@
+"""`"interval"` in POST /predict: how far an answer can be trusted, as the bundle's calibration says."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from service_tests.api.ask import QUERIES, adapt, body, examples
+
+WIDTHS = (((0.5, 1.0),), ((0.25, 0.5),))
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient], own_models: Path) -> TestClient:
+    """`sinusoid` knows intervals of 5 and 10 examples, `linear` does not."""
+    from app.bundles import load, write
+    from app.learn.trust import Trust
+
+    known = Trust(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
+    for name, trust in (("sinusoid", known), ("linear", Trust())):
+        old = load(own_models / name)
+        write(own_models / name, dataclasses.replace(old.manifest, trust=trust), old.meta)
+    return serve(models_dir=own_models)
+
+
+def half_widths(client: TestClient, **asked: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Of the answer, below and above the prediction."""
+    response = client.post("/predict", json={"queries": QUERIES} | asked)
+    assert response.status_code == 200, response.text
+    predictions, lower, upper = (np.array(response.json()[key]) for key in ("predictions", "lower", "upper"))
+    assert predictions.shape == lower.shape == upper.shape == (4, 1)
+    return predictions - lower, upper - predictions
+
+
+@pytest.mark.parametrize(
+    ("shots", "level", "width"),
+    [(5, 0.8, 0.5), (5, 0.95, 1.0), (10, 0.95, 0.5), (7, 0.8, None), (200, 0.8, 0.25), (5, 0.875, 0.75)],
+)
+def test_an_interval_around_each_prediction(client: TestClient, shots: int, level: float, width: float | None) -> None:
+    made = adapt(client, examples(shots))
+    for asked in ({"adaptation_id": made["adaptation_id"]}, body(examples(shots))):
+        below, above = half_widths(client, interval=level, **asked)
+        np.testing.assert_allclose(below, above, atol=1e-5)
+        if width is None:
+            assert (below > 0.25).all()
+            assert (below < 0.5).all()
+        else:
+            np.testing.assert_allclose(below, width, rtol=1e-4)
+
+
+def test_nothing_is_said_of_intervals_where_none_is_asked(client: TestClient) -> None:
+    answer = client.post("/predict", json=body(queries=QUERIES)).json()
+    assert answer.keys() == {"predictions", "model", "model_digest", "losses", "status"}
+    models = {each["name"]: each for each in client.get("/models").json()["models"]}
+    assert models["sinusoid"]["intervals"] == [0.8, 0.95]
+    assert "intervals" not in models["linear"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "detail"),
+    [
+        ({"interval": 0.5}, "sinusoid knows intervals for shares from 0.8 to 0.95, got 0.5 at interval"),
+        ({"interval": 0.96}, "sinusoid knows intervals for shares from 0.8 to 0.95, got 0.96 at interval"),
+        ({"interval": 0}, "expected a number > 0.0"),
+        ({"interval": 1}, "expected a number < 1.0"),
+        ({"interval": "0.9"}, "expected a number, got a string"),
+        ({"interval": 0.9, "steps": 4}, "intervals are known after sinusoid's own 5 steps at the rate 0.01 alone"),
+        (
+            {"interval": 0.9, "learning_rate": 0.001},
+            "intervals are known after sinusoid's own 5 steps at the rate 0.01",
+        ),
+        ({"interval": 0.9, "support": examples(4)}, "sinusoid knows intervals from 5 support examples on: send more"),
+        ({"interval": 0.9, "model": "linear"}, "linear knows no intervals: leave it out, or calibrate the bundle"),
+    ],
+)
+def test_an_interval_that_cannot_be_told(client: TestClient, asked: dict[str, Any], detail: str) -> None:
+    response = client.post("/predict", json=body(queries=QUERIES) | asked)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(detail)
+    assert response.json()["place"] == "interval"
+
+
+def test_an_interval_of_the_initialization(client: TestClient) -> None:
+    response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
+    assert response.status_code == 422
+    assert response.json()["detail"] == (
+        "intervals are known of adaptations: send a support set, or leave it out at interval"
+    )
+
+
+def test_an_adaptation_with_other_steps_has_no_interval(client: TestClient) -> None:
+    made = adapt(client, examples(10), steps=7)
+    asked = {"adaptation_id": made["adaptation_id"], "queries": QUERIES, "interval": 0.9}
+    response = client.post("/predict", json=asked)
+    assert (response.status_code, response.json()["place"]) == (422, "interval")
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+@pytest.mark.parametrize("shots", [5, 10])
+def test_shipped_bundles_hold_what_an_interval_says(serve: Callable[..., TestClient], name: str, shots: int) -> None:
+    """Of the queries of 200 fresh tasks."""
+    import torch
+
+    from app.families.registry import make
+
+    client, tasks = serve(), make(name, {}).sample(200, shots + 50, torch.Generator().manual_seed(shots))
+    held = []
+    for inputs, targets in zip(tasks.inputs.tolist(), tasks.targets.numpy(), strict=True):
+        support = {"inputs": inputs[:shots], "targets": targets[:shots].tolist()}
+        asked = {"model": name, "support": support, "queries": inputs[shots:], "interval": 0.9}
+        answer = client.post("/predict", json=asked).json()
+        held.append((targets[shots:] >= answer["lower"]) & (targets[shots:] <= answer["upper"]))
+    assert 0.87 < np.mean(held) < 0.93

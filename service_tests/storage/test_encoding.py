@@ -1,0 +1,47 @@
+"""The bytes of records: what older servers wrote is read, and labels are written once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.errors import StoreFailed
+from app.service.record import Stage, without
+from app.storage.encoding import LABELS, NUMBERS, VERSIONS, decode, encode
+from service_tests.storage.records import comparable, id_of, record, revised
+
+OLD = bytes.fromhex(
+    "01dc0011a873696e75736f6964aa72656772657373696f6e92c0c005cb3f847ae147ae147b9195010200c4080000803f0000803fc4080000"
+    "0000000000000291c420abababababababababababababababababababababababababababababababab919701a7616461707465640200cb"
+    "4059100000000000c0c0c408000000400000803fa8696d70726f766564cb4059100000000000cb4069000000000000c0c2c090"
+)
+"""`record(1)`, as it was written before there were labels."""
+
+
+def test_what_was_written_before_there_were_labels_is_read() -> None:
+    assert comparable(decode("ann", id_of(1), OLD)) == comparable(record(1))
+
+
+def test_records_of_numbers_stay_in_the_older_format() -> None:
+    assert encode(record(1))[0] == OLD[0] == NUMBERS
+    assert len(encode(record(1))) == len(OLD) + 1
+
+
+def test_labels_are_written_once_and_go_with_their_last_example() -> None:
+    labels = np.array(["a long label", "another one"] * 50, object)
+    stage = Stage(1, np.arange(100, dtype=np.int32), np.zeros((100, 1), np.float32), labels)
+    labelled = replace(record(1), kind="classification", stages=(stage,), next_example=100)
+    data = encode(labelled)
+    assert data[0] == LABELS
+    assert (data.count(b"a long label"), data.count(b"another one")) == (1, 1)
+    assert comparable(decode("ann", id_of(1), data)) == comparable(labelled)
+    for number in range(0, 98, 2):
+        labelled = revised(without(labelled, number))
+    assert b"a long label" in encode(labelled)
+    assert b"a long label" not in encode(revised(without(labelled, 98)))
+
+
+@pytest.mark.parametrize("head", [b"", b"\0", bytes([max(VERSIONS) + 1])])
+def test_another_format_is_refused(head: bytes) -> None:
+    with pytest.raises(StoreFailed, match="start the version of the server that wrote it"):
+        decode("ann", id_of(1), head + OLD[1:] if head else b"")

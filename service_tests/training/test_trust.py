@@ -1,0 +1,82 @@
+"""Intervals cover what they say of fresh tasks, probabilities are what they say, strangers are told apart."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.bundles import load
+from app.training.bundling import bundle_of
+from app.training.evaluation import SEED, Setting, draw, scored
+from app.training.loop import Run
+from app.training.predictor import offline
+from app.training.recipes.recipe import Recipe
+from app.training.trust import calibration_error, loss_at, measured, temperature, trusted, upper
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_dir: Path, name: str) -> None:
+    """At the sizes that are known, and at those between and above."""
+    bundle = load(models_dir / name)
+    bundle = trusted(bundle, bundle.family())
+    steps, trust = bundle.manifest.inner_loop.steps, bundle.manifest.trust
+    assert trust.fits(bundle.manifest.schema.targets)
+    for examples in (1, 4, 5, 6, 8, 10, 12):
+        tasks = draw(bundle.family(), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
+        found = scored(offline(bundle), "regression", tasks, [steps])
+        errors = (found.outputs - tasks.query.targets).abs()[found.usable[-1]]
+        for level in (0.8, 0.88, 0.9, 0.95):
+            covered = (errors <= errors.new_tensor(trust.interval(level, examples))).double().mean().item()
+            print(f"{name}, {examples} examples: {level:.0%} intervals cover {covered:.1%}")  # noqa: T201
+            assert covered == pytest.approx(level, abs=0.02)
+
+
+def test_upper_is_exceeded_as_seldom_as_it_says_where_errors_of_a_task_are_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def errors(tasks: int) -> torch.Tensor:
+        scale = torch.rand(tasks, 1, generator=generator) * 5
+        return scale * torch.randn(tasks, 10, generator=generator).abs()
+
+    covered = [(errors(200) <= upper(errors(50), 0.9)).double().mean() for _ in range(300)]
+    assert 0.9 <= torch.stack(covered).mean().item() <= 0.92
+
+
+def test_the_temperature_is_the_one_that_the_logits_were_sharpened_by() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 4, generator=generator, dtype=torch.float64)
+    drawn = logits.softmax(-1).multinomial(1, generator=generator)[:, 0]
+    targets = torch.nn.functional.one_hot(drawn, 4).double()
+    found = temperature([(3 * logits, targets)])
+    assert found == pytest.approx(3, rel=0.05)
+    assert calibration_error(3 * logits, targets, found) < 0.02 < calibration_error(3 * logits, targets, 1.0)
+    absent = torch.full((len(logits), 1), torch.finfo(torch.float32).min)
+    wider = torch.cat([3 * logits, absent], 1), torch.cat([targets, torch.zeros_like(absent)], 1)
+    assert loss_at(2.0, *wider) == pytest.approx(loss_at(2.0, 3 * logits, targets))
+
+
+def test_strangers_are_told_apart_with_few_false_alarms() -> None:
+    recipe = Recipe("blobs", algorithm="protonet", shots=(1, 5), family_options={"spread": 8.0}, outer_rate=1e-2)
+    run = Run(recipe, CPU, compiled=False)
+    run.advance(200)
+    bundle = trusted(bundle_of(run, "blobs"), run.family)
+    assert bundle.manifest.trust.fits(5)
+    for setting in (Setting(1, 5), Setting(5, 5), Setting(3, 8)):
+        tasks = draw(run.family, setting, CPU, tasks=300)
+        found = scored(offline(bundle), "classification", tasks, [0, 1])
+        held = measured(bundle, run.family, setting, tasks, found.outputs, found.usable[-1])
+        print(setting, {name: round(value, 3) for name, value in held.items()})  # noqa: T201
+        assert held["false_alarms"] <= 0.04
+        assert held["strangers_found"] > 0.3
+        assert held["ece"] < 0.05
+
+
+def test_a_bundle_without_trust_measures_none(models_dir: Path) -> None:
+    bundle = load(models_dir / "linear")
+    none = replace(bundle, manifest=replace(bundle.manifest, trust=type(bundle.manifest.trust)()))
+    tasks = draw(bundle.family(), Setting(5), CPU, tasks=3)
+    found = scored(offline(none), "regression", tasks, [0])
+    assert measured(none, none.family(), Setting(5), tasks, found.outputs, found.usable[0]) == {}

@@ -42,7 +42,7 @@ from app.training.predictor import offline
 from app.training.report import publish
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
-from app.training.variants import fitting, with_algorithm
+from app.training.variants import at_budget, fitting
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
@@ -162,7 +162,7 @@ def compare(
     names = fitting(chosen) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:
-        run = Run(with_algorithm(chosen, name), choose_device(device), compiled=not eager, data=data)
+        run = Run(at_budget(chosen, name), choose_device(device), compiled=not eager, data=data)
         contenders.append(contend(run))
         console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
     show(f"{comparison_protocol(chosen)}.\n\n{comparison_text(contenders)}")

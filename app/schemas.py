@@ -295,7 +295,8 @@ class Live(Answer):
 class Ready(Answer):
     """The server can adapt.
 
-    compiled: whether every model's compiled inner loop serves; eager serves until then
+    compiled: whether every model's compiled inner loop serves; eager serves until then. Classifiers stay eager, and do
+        not count
     compiling: whether something is compiled at present, which takes time from requests
     """
 

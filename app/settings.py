@@ -36,7 +36,12 @@ class Settings(BaseSettings):
     )
     max_adaptations: int = Field(10_000_000, ge=1, description="The most adaptations that are kept")
     max_stored_bytes: int = Field(16 * 2**30, ge=1, description="The most bytes of their records")
-    fast_weights_bytes: int = Field(256 * 2**20, ge=0, description="Cache of adapted weights, bytes a bundle")
+    fast_weights_bytes: int = Field(
+        256 * 2**20,
+        ge=0,
+        description="Cache of adapted weights, bytes a bundle; of a classifier, for each number of classes, to the "
+        "next power of 2",
+    )
     adaptation_ttl_s: int = Field(86_400, ge=1, description="Seconds that an adaptation lives if it does not say")
     max_ttl_s: int = Field(31 * 86_400, ge=1, description="The most seconds that an adaptation may ask to live")
     max_body_bytes: int = Field(32 * 2**20, ge=1024, description="The largest body, bytes")

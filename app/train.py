@@ -214,7 +214,11 @@ def choose_recipe(said: Said) -> Recipe:
         recipe = dataclasses.replace(recipe, **changes)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"the recipe does not take these settings: {error}") from error
-    return recipe if algorithm == AUTO else with_algorithm(recipe, algorithm or recipe.algorithm)
+    if algorithm == AUTO:
+        return recipe
+    said_of_it = {key: value for key, value in changes.items() if key not in ("network", "network_options")}
+    # again, because another algorithm comes with its own usual rates; but with the form of the network that it needs
+    return dataclasses.replace(with_algorithm(recipe, algorithm or recipe.algorithm), **said_of_it)
 
 
 def parse_option(text: str) -> tuple[str, Any]:

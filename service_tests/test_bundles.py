@@ -165,7 +165,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
-        (lambda c: c["trust"].update(seed=1), "the lists do not fit 1 targets or each other at trust"),
+        (lambda c: c["trust"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
         (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
     ],
 )

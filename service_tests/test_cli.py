@@ -34,6 +34,14 @@ def test_evaluate_prints_the_table() -> None:
     assert "±" in done.stdout
 
 
+def test_compare_prints_a_row_an_algorithm() -> None:
+    words = ["--algorithms", "maml,ridge", "--outer-steps", "20", "--eager", "--set", "validation_tasks=10"]
+    done = innerloop("compare", "linear", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for shown in ("maml: ", "ridge: ", "20 outer steps of 100 tasks each", "paired by tasks", "ms a task"):
+        assert shown in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize("where", ["here", "through a server"])
 def test_evaluate_writes_what_it_finds(live_server: str, tmp_path: Path, where: str) -> None:
     shutil.copytree(ROOT / "models/linear", tmp_path / "models/linear")

@@ -1,5 +1,6 @@
 """The training script, end to end, on a machine that has only what a bare GPU machine has."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.bundles import load
+from app.train import Said, choose_recipe
 from service_tests.processes import ROOT
 
 BARE = """
@@ -77,6 +79,24 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     assert "(before-after.svg)" in card
     assert "best score on validation tasks" in card
     assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
+
+
+def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
+    settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
+    out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
+    assert "validation after 1 outer steps: " in out
+    training = load(tmp_path / "models/linear").manifest.training
+    assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
+    assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()
+    assert "--algorithm auto" in training["command"]
+    assert not (tmp_path / "runs/linear/choice.json").exists()
+
+
+def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
+    said = Said("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
+    recipe = choose_recipe(said)
+    assert (recipe.algorithm, recipe.outer_rate, recipe.outer_steps) == ("protonet", 0.02, 7)
+    assert choose_recipe(dataclasses.replace(said, settings=[])).outer_rate is None
 
 
 def test_there_is_a_tensorboard_log_and_no_checkpoint_left(folder: Path) -> None:

@@ -129,7 +129,7 @@ async def ready(server: State) -> Response:
         status="ready" if serving else "no bundle serves",
         device=server.device,
         models=list(serving),
-        compiled=bool(serving) and all(model.compiled for model in serving.values()),
+        compiled=bool(serving) and all(model.compiled for model in serving.values() if model.compilable),
         compiling=any(model.compiling for model in serving.values()),
     )
     return JSON.respond(answer, 200 if serving else 503)

@@ -43,7 +43,7 @@ class Job:
     @property
     def view(self) -> Model:
         """The model for as many classes as the task has."""
-        return self.model.of(self.task)
+        return self.model if self.model.ways is None else self.model.of(self.task)
 
     @property
     def bytes(self) -> int:
@@ -147,11 +147,13 @@ class Engine:
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         adapted = self._derive(model, fast, {job.key: job.task for job in jobs if not fast.touch(job.key)})
         predictions = self._predict(model, fast, jobs, model.predict)
-        spread = self._predict(model, fast, jobs, model.spread) if model.knows_spread else {}
         results = [
-            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job), spread.get(index))
+            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
             for index, job in enumerate(jobs)
         ]
+        if model.knows_spread:
+            spread = self._predict(model, fast, jobs, model.spread)
+            results = [result._replace(spread=spread.get(index)) for index, result in enumerate(results)]
         for job in jobs:
             if not job.keep:
                 fast.drop(job.key)

@@ -13,7 +13,7 @@ import torch
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
-from app.learn.rules import Params
+from app.learn.rules import LEARNED, Params
 from app.learn.trees import leaves
 from app.service.kinds import KINDS
 from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
@@ -141,6 +141,11 @@ class Model:
         return self.bundle.manifest.digest
 
     @property
+    def compilable(self) -> bool:
+        """Whether `compile` does anything: with labels, each number of ways would have to be compiled."""
+        return self.ways is None
+
+    @property
     def compiled(self) -> bool:
         """Whether the compiled inner loop serves."""
         return self.inner is not self._eager
@@ -186,9 +191,10 @@ class Model:
         return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
-        """All parameters of the network by name, after the first of the states."""
+        """All parameters of the network by name, after the first of the states; with its head where that is solved."""
         fast = self._unpack(states[:1]).fast
-        whole = self.meta | {name: value[0] for name, value in fast.items()}
+        network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED)}
+        whole = network | {name: value[0] for name, value in fast.items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
 
     @torch.no_grad()
@@ -230,10 +236,10 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Where
-        targets are labels it does nothing: each number of ways would have to be compiled.
+        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Does
+        nothing where it is not `compilable`.
         """
-        if self.ways is not None:
+        if not self.compilable:
             return
         started = perf_counter()
         eager, _ = self._inner_loop()  # not the one that serves meanwhile, on another thread

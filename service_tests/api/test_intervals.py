@@ -97,3 +97,21 @@ def test_an_adaptation_with_other_steps_has_no_interval(client: TestClient) -> N
     asked = {"adaptation_id": made["adaptation_id"], "queries": QUERIES, "interval": 0.9}
     response = client.post("/predict", json=asked)
     assert (response.status_code, response.json()["place"]) == (422, "interval")
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+@pytest.mark.parametrize("shots", [5, 10])
+def test_shipped_bundles_hold_what_an_interval_says(serve: Callable[..., TestClient], name: str, shots: int) -> None:
+    """Of the queries of 200 fresh tasks."""
+    import torch
+
+    from app.families.registry import make
+
+    client, tasks = serve(), make(name, {}).sample(200, shots + 50, torch.Generator().manual_seed(shots))
+    held = []
+    for inputs, targets in zip(tasks.inputs.tolist(), tasks.targets.numpy(), strict=True):
+        support = {"inputs": inputs[:shots], "targets": targets[:shots].tolist()}
+        asked = {"model": name, "support": support, "queries": inputs[shots:], "interval": 0.9}
+        answer = client.post("/predict", json=asked).json()
+        held.append((targets[shots:] >= answer["lower"]) & (targets[shots:] <= answer["upper"]))
+    assert 0.87 < np.mean(held) < 0.93

@@ -1,72 +1,158 @@
-"""How long does a training step take, beside the eager loop that the MAML paper's readers write?
+"""How long does a training step take, beside the eager loop that the MAML paper's readers write, and beside TorchOpt?
 
-Second-order MAML on sinusoids: 25 tasks of 10 support and 10 query examples, 1 inner step, Adam, one thread. Both draw
-their tasks by the same function, and take the whole step: draw, adapt, differentiate, update.
+Second-order MAML, 1 inner step, Adam, one thread: on sinusoids (25 tasks of 10 support and 10 query examples), and on
+images of 28 x 28 by four convolutions of 64 filters (5 classes, 1 support and 5 query images of each; 32 tasks on a
+GPU, 4 on the CPU). All draw their tasks by the same function, and take the whole step: draw, adapt, differentiate and
+update.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import torch
+import torchopt
+import typer
 from torch import nn
 from torch.func import functional_call
 
-from app.families.sinusoid import Sinusoid
-from app.learn.networks import mlp
+from app.device import choose_device, describe
+from app.families.registry import make
+from app.learn.networks import find
+from app.learn.outer import Tasks
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
 from service_tests.benchmarks.report import seconds_each, write
 
-TASKS, RATE = 25, 0.01
+SINUSOID = Recipe("sinusoid", shots=(10, 10), tasks=25, inner_rate=0.01)
+IMAGES = Recipe(
+    "blobs",
+    family_options={"features": 28 * 28},
+    network="conv",
+    network_options={"outputs": 5, "side": 28},
+    shots=(1, 1),
+    queries=5,
+    tasks=32,
+    inner_rate=0.01,
+)
+TASKS_ON_A_CPU = 4
+"""Of images: 32 take seconds."""
 
 
-def eager_loop() -> Callable[[], None]:
+class Rival:
+    """What a loop over tasks needs: a network with its outer optimizer, and tasks."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.family = make(recipe.family, recipe.family_options)
+        name, options = self.family.network.name, self.family.network.options
+        if recipe.network is not None:
+            name, options = recipe.network, recipe.network_options
+        self.network: nn.Module = find(name)(**options).to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
+        self.generator = torch.Generator(device).manual_seed(0)
+        classes = self.family.kind == "classification"
+        self.loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
+        self.ways = (self.family.targets,) * 2 if classes else None
+
+    def draw(self) -> Tasks:
+        """The tasks of a step, as ours draws them."""
+        recipe = self.recipe
+        return draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
+
+    def descend(self, total: torch.Tensor) -> None:
+        """The outer step, down the sum of the tasks' query losses."""
+        self.optimizer.zero_grad()
+        (total / self.recipe.tasks).backward()
+        self.optimizer.step()
+
+
+def eager_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
     """A step of the loop over tasks with `torch.autograd.grad`."""
-    network, family = mlp(1, 1), Sinusoid()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    generator = torch.Generator().manual_seed(0)
-    loss_of = nn.functional.mse_loss
+    rival = Rival(recipe, device)
 
     def step() -> None:
-        support, query = draw_tasks(family, TASKS, (10, 10), 10, generator)
-        optimizer.zero_grad()
-        total = torch.zeros(())
-        for task in range(TASKS):
-            params = dict(network.named_parameters())
-            loss = loss_of(network(support.inputs[task]), support.targets[task])
+        support, query = rival.draw()
+        total = torch.zeros((), device=device)
+        for task in range(recipe.tasks):
+            params: dict[str, torch.Tensor] = dict(rival.network.named_parameters())
+            loss = rival.loss(rival.network(support.inputs[task]), support.targets[task])
             gradients = torch.autograd.grad(loss, list(params.values()), create_graph=True)
-            fast = {name: old - RATE * g for (name, old), g in zip(params.items(), gradients, strict=True)}
-            total = total + loss_of(functional_call(network, fast, (query.inputs[task],)), query.targets[task])
-        (total / TASKS).backward()
-        optimizer.step()
+            fast = {name: old - recipe.inner_rate * g for (name, old), g in zip(params.items(), gradients, strict=True)}
+            outputs = functional_call(rival.network, fast, (query.inputs[task],))
+            total = total + rival.loss(outputs, query.targets[task])
+        rival.descend(total)
 
     return step
 
 
-def main() -> None:
-    """Measure and write."""
-    torch.set_num_threads(1)
-    recipe = Recipe("sinusoid", shots=(10, 10), tasks=TASKS, inner_rate=RATE)
-    eager, compiled = (Run(recipe, torch.device("cpu"), compiled=compiled) for compiled in (False, True))
-    seconds = seconds_each(
-        {
-            "eager loop over tasks": eager_loop(),
-            "vmap, eager": partial(eager.advance, 1),
-            "vmap, compiled": partial(compiled.advance, 1),
-        }
-    )
+def torchopt_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
+    """A step of the loop over tasks with TorchOpt's differentiable optimizer."""
+    rival = Rival(recipe, device)
+    inner = torchopt.MetaSGD(rival.network, lr=recipe.inner_rate)
+
+    def step() -> None:
+        support, query = rival.draw()
+        network_start = torchopt.extract_state_dict(rival.network, by="reference")
+        inner_start = torchopt.extract_state_dict(inner, by="reference")
+        total = torch.zeros((), device=device)
+        for task in range(recipe.tasks):
+            inner.step(rival.loss(rival.network(support.inputs[task]), support.targets[task]))
+            total = total + rival.loss(rival.network(query.inputs[task]), query.targets[task])
+            torchopt.recover_state_dict(rival.network, network_start)
+            torchopt.recover_state_dict(inner, inner_start)
+        rival.descend(total)
+
+    return step
+
+
+def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str, object]]:
+    """The rows of a problem: each way in turn, in one run."""
+
+    def finished(step: Callable[[], object]) -> None:
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    eager, compiled = (Run(recipe, device, compiled=compiled) for compiled in (False, True))
+    ways: dict[str, Callable[[], object]] = {
+        "eager loop over tasks": eager_loop(recipe, device),
+        "TorchOpt": torchopt_loop(recipe, device),
+        "vmap, eager": partial(eager.advance, 1),
+        "vmap, compiled": partial(compiled.advance, 1),
+    }
+    seconds = seconds_each({name: partial(finished, step) for name, step in ways.items()}, rounds)
     loop = seconds["eager loop over tasks"]
-    rows = [
+    return [
         {
             "way": way,
-            "steps_per_s": round(1 / each),
+            "steps_per_s": float(f"{1 / each:.4g}"),
             "ms_per_step": round(each * 1e3, 3),
             "times_the_loop": round(loop / each, 1),
         }
         for way, each in seconds.items()
     ]
-    write("training_step", f"A second-order training step over {TASKS} tasks of 10 + 10 examples, 1 inner step", rows)
+
+
+def main(
+    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
+    rounds: Annotated[int, typer.Option(min=1, help="Of a quarter of a second for each way; the best counts.")] = 8,
+    keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
+) -> None:
+    """Measure and write."""
+    torch.set_num_threads(1)
+    cpu, chosen = torch.device("cpu"), choose_device(device)
+    question = "A second-order training step over {} tasks of {}, 1 inner step"
+    rows = measure(SINUSOID, cpu, rounds)
+    write("training_step", question.format(SINUSOID.tasks, "10 + 10 examples"), rows, keep=keep)
+    for where in dict.fromkeys((cpu, chosen)):
+        recipe = IMAGES if where.type == "cuda" else dataclasses.replace(IMAGES, tasks=TASKS_ON_A_CPU)
+        name = "training_step_images_gpu" if where.type == "cuda" else "training_step_images"
+        asked = question.format(recipe.tasks, "5 + 25 images, four convolutions of 64 filters")
+        hardware = describe(where) if where.type == "cuda" else ""
+        write(name, asked, measure(recipe, where, rounds), keep=keep, hardware=hardware)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -204,10 +204,8 @@ class Run:
         if self.recipe.start is None:
             return params
         theirs = load(Path(self.recipe.start))
-        if (theirs.manifest.network.name, theirs.manifest.network.options) != (self.network.name, self.network.options):
-            raise TrainingError(
-                f"{theirs.name} has another network than {self.network.name}, so it cannot be the start"
-            )
+        if theirs.manifest.network != self.network:
+            raise TrainingError(f"{theirs.name} has another network than {self.network.name}: it cannot be the start")
         return {name: theirs.meta[name] for name in params}
 
     def _sized(self) -> tuple[nn.Module, tuple[int, int]]:

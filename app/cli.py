@@ -53,6 +53,11 @@ Data = Annotated[Path | None, typer.Option(help="The folder of the family's data
 ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
 
 
+def show(markdown: str) -> None:
+    """Print Markdown: set out on a terminal, as it is into a file or a pipe."""
+    console.print(Markdown(markdown) if console.is_terminal else markdown, markup=False, soft_wrap=True)
+
+
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -130,7 +135,7 @@ def evaluate(
         way="offline" if server is None else "over HTTP",
         tasks=tasks,
     )
-    console.print(Markdown(f"{found.protocol}\n\n{as_text(found)}\n\n{trust_as_text(found)}"))
+    show(f"{found.protocol}.\n\n{as_text(found)}\n\n{trust_as_text(found)}")
     if save:
         written = as_json(found)
         kept = {**manifest.evaluation, **({"over_http": written} if server else written)}
@@ -160,7 +165,7 @@ def compare(
         run = Run(with_algorithm(chosen, name), choose_device(device), compiled=not eager, data=data)
         contenders.append(contend(run))
         console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
-    console.print(Markdown(f"{comparison_protocol(chosen)}\n\n{comparison_text(contenders)}"))
+    show(f"{comparison_protocol(chosen)}.\n\n{comparison_text(contenders)}")
 
 
 @cli.command()
@@ -177,7 +182,7 @@ def calibrate(
     family = loaded.family(data)
     made = trusted(calibrated(loaded, family), family).manifest
     write(models_dir / bundle, made, loaded.meta)
-    console.print(Markdown(f"{trust_text(made.trust)}\n\n{calibration_text(made.calibration)}"))
+    show(f"{trust_text(made.trust)}\n\n{calibration_text(made.calibration)}")
 
 
 @cli.command()

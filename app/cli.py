@@ -43,7 +43,7 @@ from app.training.predictor import offline
 from app.training.report import publish
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
-from app.training.variants import fitting, with_algorithm
+from app.training.variants import at_budget, fitting
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
@@ -52,6 +52,11 @@ console = Console()
 Server = Annotated[str | None, typer.Option(help="URL of a running server; without it, in this process.")]
 Data = Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")]
 ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
+
+
+def show(markdown: str) -> None:
+    """Print Markdown: set out on a terminal, as it is into a file or a pipe."""
+    console.print(Markdown(markdown) if console.is_terminal else markdown, markup=False, soft_wrap=True)
 
 
 @cli.command()
@@ -131,7 +136,7 @@ def evaluate(
         way="offline" if server is None else "over HTTP",
         tasks=tasks,
     )
-    console.print(Markdown(f"{found.protocol}\n\n{as_text(found)}\n\n{trust_as_text(found)}"))
+    show(f"{found.protocol}.\n\n{as_text(found)}\n\n{trust_as_text(found)}")
     if save:
         written = as_json(found)
         kept = {**manifest.evaluation, **({"over_http": written} if server else written)}
@@ -158,10 +163,10 @@ def compare(
     names = fitting(chosen) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:
-        run = Run(with_algorithm(chosen, name), choose_device(device), compiled=not eager, data=data)
+        run = Run(at_budget(chosen, name), choose_device(device), compiled=not eager, data=data)
         contenders.append(contend(run))
         console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
-    console.print(Markdown(f"{comparison_protocol(chosen)}\n\n{comparison_text(contenders)}"))
+    show(f"{comparison_protocol(chosen)}.\n\n{comparison_text(contenders)}")
 
 
 @cli.command()
@@ -178,7 +183,7 @@ def calibrate(
     family = loaded.family(data)
     made = trusted(calibrated(loaded, family), family).manifest
     write(models_dir / bundle, made, loaded.meta)
-    console.print(Markdown(f"{trust_text(made.trust)}\n\n{calibration_text(made.calibration)}"))
+    show(f"{trust_text(made.trust)}\n\n{calibration_text(made.calibration)}")
 
 
 @cli.command()

@@ -68,8 +68,9 @@ def test_the_bundle_is_good_and_says_how_it_was_made(folder: Path) -> None:
 def test_the_evaluation_has_600_tasks_by_steps_with_intervals(folder: Path) -> None:
     evaluation = json.loads((folder / "models/plane/bundle.json").read_text())["evaluation"]
     assert evaluation["tasks"] == 600
+    assert evaluation["steps"] == [*range(11), 20], "to 10, and the default"
     for scores in evaluation["by_shots"].values():
-        assert len(scores["mean"]) == len(scores["half_width_95"]) == len(scores["refused"]) == 11
+        assert len(scores["mean"]) == len(scores["half_width_95"]) == len(scores["refused"]) == len(evaluation["steps"])
         assert scores["mean"][10] < scores["mean"][0]
 
 

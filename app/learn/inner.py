@@ -13,7 +13,7 @@ that holds the fast weights, what the rule remembers and which classes there are
 runs the steps.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -308,6 +308,20 @@ def trajectory(
     longest: at least the largest of `steps`; a task that has had its steps stays where it is
     start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
+    state = yield from _steps(inner, meta, support, rate, steps, longest, start)
+    yield state, inner.loss(meta, state, support)
+
+
+def _steps(
+    inner: InnerLoop[S],
+    meta: Params,
+    support: Examples,
+    rate: Float[Tensor, " task"],
+    steps: Int[Tensor, " task"],
+    longest: int,
+    start: S | None,
+) -> Generator[tuple[S, Float[Tensor, " task"]], None, S]:
+    """Yield each task's state before each step, and its support loss; the last states come back."""
     state = stack(inner.init(meta), len(rate)) if start is None else start
     if inner.prepare is not None:
         state = inner.prepare(meta, state, support)
@@ -315,7 +329,24 @@ def trajectory(
         after, loss = inner.step(meta, state, support, rate, active)
         yield state, loss
         state = after
-    yield state, inner.loss(meta, state, support)
+    return state
+
+
+def adapted(
+    inner: InnerLoop[S],
+    meta: Params,
+    support: Examples,
+    rate: Float[Tensor, " task"],
+    steps: Int[Tensor, " task"],
+    longest: int,
+) -> S:
+    """The last states alone, as for `adapt`: the support set is not looked at once more for the last loss."""
+    walk = _steps(inner, meta, support, rate, steps, longest, None)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 def adapt(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from app.learn.inner import Examples, InnerLoop, State, adapt, trajectory
+from app.learn.inner import Examples, InnerLoop, State, adapt, adapted, trajectory
 from app.learn.losses import Loss, gaussian_likelihood
 from app.learn.rules import Params
 from app.learn.shapes import Float, Int
@@ -67,7 +67,7 @@ def _gradient(
     inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
 ) -> tuple[Params, Tensor]:
     def outer_loss(meta: Params) -> Tensor:
-        state, _ = adapt(inner, meta, tasks.support, *schedule)
+        state = adapted(inner, meta, tasks.support, *schedule)
         return query_loss(inner, loss, meta, state, tasks.query)
 
     gradient, value = grad_and_value(outer_loss)(meta)

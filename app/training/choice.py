@@ -16,7 +16,7 @@ from app.learn.metrics import SCORES
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.validation import Validation
-from app.training.variants import fitting, with_algorithm
+from app.training.variants import at_budget, fitting
 
 FIELD = 8
 """As many algorithms begin at most, the first of the prior."""
@@ -89,7 +89,7 @@ def choose(recipe: Recipe, start: Callable[[Recipe], Run], told: Callable[[Round
     """
     known = prior(make(recipe.family, recipe.family_options), min(recipe.evaluation_shots))
     possible = set(fitting(recipe))
-    runs = [start(with_algorithm(recipe, name)) for name in known if name in possible][:FIELD]
+    runs = [start(at_budget(recipe, name)) for name in known if name in possible][:FIELD]
     budget, rounds = max(1, int(recipe.outer_steps * FIRST_BUDGET)), []
     while True:
         scores = {run.recipe.algorithm: _score(run, budget) for run in runs}

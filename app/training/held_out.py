@@ -10,16 +10,17 @@ from app.training.tables import Evaluation
 from app.training.trust import measured
 
 SHOWN_STEPS = 10
-"""An evaluation goes from 0 to so many steps, if the bundle may take as many."""
+"""An evaluation goes from 0 to so many steps, if the bundle may take as many, and to its default."""
 
 
 OFFLINE = "offline"
 """The way of what is answered in this process, whose logits are seen and so what holds of its trust."""
 
 
-def steps_of(bundle: Bundle, most: int = SHOWN_STEPS) -> range:
-    """The numbers of steps that a bundle is evaluated after."""
-    return range(min(most, bundle.manifest.inner_loop.max_steps) + 1)
+def steps_of(bundle: Bundle, most: int = SHOWN_STEPS) -> list[int]:
+    """The numbers of steps that a bundle is evaluated after: its default is one of them, if that is above all."""
+    bounds = bundle.manifest.inner_loop
+    return sorted({*range(min(most, bounds.max_steps) + 1), bounds.steps})
 
 
 def evaluated(
@@ -41,7 +42,7 @@ def evaluated(
     """
     device = next(iter(bundle.meta.values())).device
     default = bundle.manifest.inner_loop.steps
-    keep = min(range(len(steps)), key=lambda place: abs(steps[place] - default))
+    keep = steps.index(default) if default in steps else -1
     curves: dict[Setting, Curve] = {}
     trust: dict[Setting, Mapping[str, float]] = {}
     seconds: dict[Setting, float] = {}
@@ -50,6 +51,6 @@ def evaluated(
         found = scored(predictor, bundle.manifest.kind, held_out, steps, keep)
         curves[setting] = curve(found)
         seconds[setting] = seconds_a_task(predictor, held_out, default)
-        if way == OFFLINE and steps[keep] == default:
+        if way == OFFLINE and default in steps:
             trust[setting] = measured(bundle, family, setting, held_out, found.outputs, found.usable[keep])
     return Evaluation(bundle.manifest.kind, steps, curves, trust, seconds, machine, way, tasks, seed)

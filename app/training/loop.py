@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value
 
-from app.bundles import Named
+from app.bundles import Named, load
 from app.errors import TrainingError
 from app.families.family import Family, Split
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, State, batched
+from app.learn.inner import Examples, InnerLoop, State, alone, batched
 from app.learn.losses import LOSSES, ONE_HOT, Loss
 from app.learn.metrics import SCORES
 from app.learn.networks import build, initialize, width
@@ -48,6 +48,14 @@ def draw_tasks(
     shown = mask & ((turn // widest < counts) | (turn >= most * widest))
     first, rest = slice(most * widest), slice(most * widest, None)
     return Tasks(*(Examples(drawn.inputs[:, part], drawn.targets[:, part], shown[:, part]) for part in (first, rest)))
+
+
+def channels_last(meta: Params) -> Params:
+    """The same parameters, kernels of convolutions with the channels behind: twice as fast on a CPU."""
+    return {
+        name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+        for name, value in meta.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ class Run:
         self.seconds = 0.0
         """What it took so far, on the clock of who advances it."""
         self.best: Best | None = None
-        params = initialize(self.network.name, self.network.options, recipe.seed)
+        params = self._first_parameters()
         fresh = self.algorithm.initial(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
         self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
         outer = self.algorithm.outer
@@ -178,11 +186,27 @@ class Run:
     ) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
         schedule = Schedule(rate, steps, longest=self.inner_steps[1])
-        inner = batched(self._first if first_order else self.inner)
+        inner = self._first if first_order else self.inner
+        if len(steps) == 1:  # a large task is faster without `vmap`, which does not know this order of the channels
+            inner, meta = alone(inner), channels_last(meta)
+        else:
+            inner = batched(inner)
         mixed = self.recipe.precision != "float32"
         # no cache: it would keep casts that belong to one level of vmap and grad for another
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            return self.algorithm.outer.direction(inner, self.loss, meta, tasks, schedule, progress)
+            direction, loss = self.algorithm.outer.direction(inner, self.loss, meta, tasks, schedule, progress)
+        # the optimizer reads parameter, gradient and memory side by side
+        return {name: value.contiguous() for name, value in direction.items()}, loss
+
+    def _first_parameters(self) -> Params:
+        """Those of the network. Raises BundleError or TrainingError where those to start from are not there."""
+        params = initialize(self.network.name, self.network.options, self.recipe.seed)
+        if self.recipe.start is None:
+            return params
+        theirs = load(Path(self.recipe.start))
+        if theirs.manifest.network != self.network:
+            raise TrainingError(f"{theirs.name} has another network than {self.network.name}: it cannot be the start")
+        return {name: theirs.meta[name] for name in params}
 
     def _sized(self) -> tuple[nn.Module, tuple[int, int]]:
         """The form of the network; numbers in a target and in an output. Raises TrainingError where it does not fit."""

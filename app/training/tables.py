@@ -43,9 +43,10 @@ class Evaluation:
         """Which tasks these are, in a sentence."""
         classes = any(setting.ways is not None for setting in self.curves)
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
+        score = SCORES[self.kind].name.capitalize()
         return (
-            f"{SCORES[self.kind].name} on the query set, means with 95 % intervals over {self.tasks} tasks of the "
-            f"{self.split} split (seed {self.seed}, {each}), not transductive: a query is answered alone"
+            f"{score} on the query set, means with 95 % intervals over {self.tasks} tasks of the {self.split} split "
+            f"(seed {self.seed}, {each}), not transductive: a query is answered alone"
         )
 
 

@@ -28,6 +28,13 @@ def with_algorithm(recipe: Recipe, algorithm: str) -> Recipe:
     return dataclasses.replace(other, **({"algorithm": algorithm, "outer_rate": None, "variants": {}} | dict(said)))
 
 
+def at_budget(recipe: Recipe, algorithm: str) -> Recipe:
+    """The recipe with another algorithm, but with its own number of tasks and outer steps, to compare the two."""
+    return dataclasses.replace(
+        with_algorithm(recipe, algorithm), tasks=recipe.tasks, outer_steps=recipe.outer_steps, patience=None
+    )
+
+
 def _fits(recipe: Recipe, algorithm: str) -> bool:
     usual = make(recipe.family, recipe.family_options).network
     return network_for(recipe, algorithm) == Named(usual.name, usual.options)

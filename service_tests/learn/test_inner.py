@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, adapt, alone, backward, learned, packed, stack, trajectory
+from app.learn.inner import Examples, adapt, adapted, alone, backward, learned, packed, stack, trajectory
 from app.learn.trees import leaves, rebuild
 from service_tests.learn.problem import CASES, RATE, examples, schedule, small
 
@@ -148,8 +148,9 @@ def test_the_trajectory_is_the_adaptation_by_its_steps(name: str, kind: str) -> 
     support = examples(2, 5, seed=1, kind=kind)
     walked = list(trajectory(problem.inner, problem.meta, support, *schedule(2, steps=3)))
     for steps, (state, loss) in enumerate(walked):
-        adapted, losses = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
-        assert_same_state(state, adapted)
+        found, losses = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
+        assert_same_state(state, found)
+        assert_same_state(state, adapted(problem.inner, problem.meta, support, *schedule(2, steps)))
         torch.testing.assert_close(loss, losses[:, -1])
 
 

@@ -13,6 +13,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "conv": {"outputs": 2, "side": 1, "channels": 3, "filters": 4, "blocks": 2},
     "linear": {"inputs": 3, "outputs": 2},
     "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},
+    "stem_conv4": {"side": 1, "channels": 3, "filters": [2]},
 }
 
 
@@ -54,6 +55,20 @@ def test_conv_is_four_strided_convolutions_and_takes_flat_images_channel_by_chan
 def test_conv_takes_any_side(side: int) -> None:
     network = build("conv", {"outputs": 1, "side": side, "filters": 3})
     assert network(torch.empty(2, side * side, device="meta")).shape == (2, 1)
+
+
+def test_stem_conv4_strides_once_and_then_pools_before_it_normalises() -> None:
+    network, params = build("stem_conv4", {}), initialize("stem_conv4", {}, seed=0)
+    inputs = images = torch.rand(3, 1, 28, 28)
+    images = nn.functional.conv2d(images, params["1.weight"], params["1.bias"], stride=2, padding=2)
+    for norm, convolution, width_before in ((2, 4, 64), (6, 8, 64), (10, 12, 128)):
+        assert images.shape[1] == width_before
+        scale, shift = params[f"{norm}.weight"], params[f"{norm}.bias"]
+        images = nn.functional.group_norm(images, 1, scale, shift).relu()
+        images = nn.functional.conv2d(images, params[f"{convolution}.weight"], params[f"{convolution}.bias"], padding=1)
+        images = nn.functional.max_pool2d(images, 2)
+    assert images.shape == (3, 128, 1, 1)
+    assert torch.equal(functional_call(network, params, (inputs.flatten(1),)), images.flatten(1))
 
 
 @pytest.mark.parametrize(("pool", "numbers"), [(True, 64), (False, 256)])

@@ -26,7 +26,7 @@ def test_the_bundle_scores_what_its_manifest_says(models_dir: Path, name: str) -
     bundle = load(models_dir / name)
     said = from_json("regression", bundle.manifest.evaluation)
     for setting, wanted in said.curves.items():
-        found = curve(scored(offline(bundle), "regression", draw(bundle.family(), setting, CPU), range(11)))
+        found = curve(scored(offline(bundle), "regression", draw(bundle.family(), setting, CPU), said.steps))
         assert found.mean == pytest.approx(wanted.mean, rel=1e-3)
         assert found.half_width == pytest.approx(wanted.half_width, rel=1e-2)
 
@@ -68,7 +68,7 @@ def test_classes_are_scored_by_accuracy_for_any_number_of_them() -> None:
     found = evaluated(bundle, run.family, offline(bundle), [Setting(1, 5), Setting(5, 9)], [0, 1], tasks=20)
     assert found.curves[Setting(1, 5)].mean[0] == pytest.approx(0.2, abs=0.01), "nothing is known before"
     assert found.curves[Setting(5, 9)].mean[1] > 0.5
-    assert "accuracy" in found.protocol
+    assert "Accuracy" in found.protocol
     assert from_json("classification", as_json(found)).curves == found.curves
     assert "| 9-way 5-shot |" in as_text(found)
 

@@ -1,12 +1,16 @@
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from app.errors import TrainingError
+from app.bundles import load
+from app.errors import BundleError, TrainingError
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
+from app.learn.inner import Examples
+from app.learn.outer import Tasks
 from app.training.loop import Run, draw_tasks
 from app.training.recipes.recipe import Recipe
 
@@ -163,3 +167,30 @@ def test_the_best_meta_parameters_can_be_taken_again() -> None:
     assert not all(torch.equal(value, run.meta[name]) for name, value in best.items())
     run.take_best()
     assert all(torch.equal(value, run.meta[name]) for name, value in best.items())
+
+
+def test_a_large_task_alone_gives_what_it_gives_in_a_batch() -> None:
+    """One task of convolutions runs without `vmap`, in another order of the channels."""
+    conv = {"network": "stem_conv4", "network_options": {"side": 12, "filters": (4, 6)}, "ways": (3, 3)}
+    recipe = Recipe("blobs", {"features": 144}, algorithm="protonet", shots=(2, 2), queries=2, tasks=2, **conv)  # type: ignore[arg-type]
+    run = Run(recipe, CPU, compiled=False)
+    tasks = draw_tasks(run.family, 2, (2, 2), 2, torch.Generator().manual_seed(1), ways=(3, 3))
+    one, other = (Tasks(*(Examples(*(each[[at]] for each in part)) for part in tasks)) for at in range(2))
+    steps, share = torch.ones(2, dtype=torch.int64), torch.tensor(0.0)
+    together, loss = run._find_direction(run.meta, tasks, steps, share, False)
+    apart = [run._find_direction(run.meta, each, steps[:1], share, False) for each in (one, other)]
+    torch.testing.assert_close(loss, (apart[0][1] + apart[1][1]) / 2)
+    for name, value in together.items():
+        torch.testing.assert_close(value, (apart[0][0][name] + apart[1][0][name]) / 2, rtol=1e-4, atol=1e-5)
+        assert apart[0][0][name].is_contiguous(), "the optimizer reads them side by side"
+
+
+def test_training_starts_from_another_bundle(models_dir: Path, tmp_path: Path) -> None:
+    theirs = load(models_dir / "sinusoid")
+    run = Run(Recipe("sinusoid", algorithm="metasgd", start=str(models_dir / "sinusoid")), CPU, compiled=False)
+    assert all(torch.equal(run.meta[name], value) for name, value in theirs.meta.items())
+    assert run.meta.keys() > theirs.meta.keys(), "what an algorithm learns besides is fresh"
+    with pytest.raises(TrainingError, match="linear has another network than mlp"):
+        Run(Recipe("sinusoid", start=str(models_dir / "linear")), CPU, compiled=False)
+    with pytest.raises(BundleError, match="missing"):
+        Run(Recipe("sinusoid", start=str(tmp_path)), CPU, compiled=False)

@@ -6,7 +6,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.variants import fitting, with_algorithm
+from app.training.variants import at_budget, fitting, with_algorithm
 
 CPU = torch.device("cpu")
 
@@ -39,6 +39,12 @@ def test_a_recipe_says_what_others_change() -> None:
     changed = with_algorithm(recipe, "cavia")
     assert (changed.inner_rate, changed.outer_rate, changed.tasks) == (1.0, None, 25)
     assert changed.network == "context_mlp"
+
+
+def test_a_comparison_is_at_the_same_budget() -> None:
+    recipe = Recipe("sinusoid", variants={"anil": {"tasks": 7, "outer_steps": 3, "inner_rate": 0.5}})
+    changed = at_budget(recipe, "anil")
+    assert (changed.tasks, changed.outer_steps, changed.inner_rate) == (25, 10_000, 0.5)
 
 
 def test_a_head_is_put_on_the_last_hidden_layer() -> None:

@@ -20,6 +20,7 @@ class Recipe:
 
     family, family_options: the problem
     network, network_options: instead of the family's: a name as `app.learn.networks` knows it
+    start: the folder of a bundle whose network is the same: training begins with the parameters of that (None: fresh)
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
     variants: by algorithm, what another one than the recipe's changes of it (`app.training.variants`)
     shots: the least and the most support examples of a training task; each task draws its own number
@@ -47,6 +48,7 @@ class Recipe:
     family_options: Mapping[str, Any] = field(default_factory=dict)
     network: str | None = None
     network_options: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
     algorithm: str = "maml"
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shots: tuple[int, int] = (5, 10)

@@ -1,0 +1,46 @@
+"""How `models/omniglot` and `models/omniglot-maml` are trained."""
+
+from app.training.recipes.recipe import Recipe
+
+FROM_PROTOTYPES = {
+    "start": "models/omniglot",
+    "network": "stem_conv4",
+    "shots": (1, 5),
+    "ways": (5, 20),
+    "queries": 5,
+    "tasks": 4,
+    "outer_steps": 1_000,
+    "outer_rate": 1e-4,
+    "inner_steps": (1, 3),
+    "inner_rate": 1e-3,
+    "adapt_steps": 3,
+    "validate_every": 250,
+}
+"""Of `models/omniglot-maml`: Proto-MAML without second derivatives, from the body that prototypes were trained with."""
+
+
+def recipe() -> Recipe:
+    """ProtoNet on episodes of 256 characters, each shown once and asked for once.
+
+    Snell et al. 2017 found that more ways in training make a better embedding; here an episode of two images a class
+    is a large batch besides.
+    """
+    return Recipe(
+        family="omniglot",
+        network="stem_conv4",
+        algorithm="protonet",
+        shots=(1, 1),
+        ways=(256, 256),
+        queries=1,
+        tasks=1,
+        outer_steps=12_000,
+        outer_rate=2e-3,
+        warmup_steps=100,
+        decay="cosine",
+        outer_clip=5.0,
+        evaluation_shots=(1, 5),
+        evaluation_ways=(5, 20),
+        validate_every=1_000,
+        validation_tasks=30,
+        variants={"foprotomaml": FROM_PROTOTYPES},
+    )

@@ -117,7 +117,8 @@ def numbers(sent: Sequence[float | list[float] | str] | schemas.RawArray, width:
         return _finite(_from_raw(sent, width, (), "number", place), place)
     types = set(map(type, sent))
     # not `_array` at once: it would read a number out of a string
-    exact = None if str in types else _array(sent if list not in types else [_row(each) for each in sent])
+    uneven = len(types) > 1 and list in types
+    exact = None if str in types else _array([_row(each) for each in sent] if uneven else sent)
     if exact is not None and exact.ndim == 1:
         exact = exact.reshape(-1, 1)
     if exact is None or exact.shape[1] != width:

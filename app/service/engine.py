@@ -104,11 +104,11 @@ class Engine:
         for job in jobs:
             view = job.view
             rows[view] = rows.get(view, 0) + job.rows
-        return sum(self._took(model).get(_size(model, some), float("inf")) for model, some in rows.items())
+        return sum([self._took(model, some) for model, some in rows.items()])
 
-    def _took(self, model: Model) -> Mapping[tuple[bool, int], float]:
+    def _took(self, model: Model, rows: int) -> float:
         held = self._models.get(model)
-        return {} if held is None else held.took
+        return float("inf") if held is None else held.took.get(_size(model, rows), float("inf"))
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""

@@ -15,6 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 
 ROOT = Path(__file__).parent.parent
+SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
+"""The bundles that ship, by name."""
 DATA = ROOT.parent / "shared/data"
 """Where real data sets are, a folder a family; a test that reads one is skipped where it is not."""
 

@@ -3,13 +3,15 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from service_tests.processes import SHIPPED
+
 
 def test_live(client: TestClient) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
 
 
 def test_ready(client: TestClient) -> None:
-    expected = {"status": "ready", "device": "cpu", "models": ["linear", "sinusoid"], "compiled": False}
+    expected = {"status": "ready", "device": "cpu", "models": SHIPPED, "compiled": False}
     expected["compiling"] = False
     response = client.get("/health/ready")
     assert response.status_code == 200

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from service_tests.processes import SHIPPED
+
 
 def test_the_list(client: TestClient) -> None:
     answer = client.get("/models").json()
-    assert [model["name"] for model in answer["models"]] == ["linear", "sinusoid"]
+    assert [model["name"] for model in answer["models"]] == SHIPPED
     assert answer["refused"] == []
     sinusoid = answer["models"][1]
     assert sinusoid["algorithm"] == "maml"

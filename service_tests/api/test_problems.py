@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.api.problems import STATUS
 from app.errors import RequestError
+from service_tests.processes import SHIPPED
 
 GOOD = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
 JSON = {"content-type": "application/json"}
@@ -100,7 +101,7 @@ def test_an_unknown_model_is_answered_with_those_that_exist(client: TestClient) 
         client.get("/models/cosinusoid"),
     ):
         found = problem(response, 404)
-        assert found["models"] == ["linear", "sinusoid"]
+        assert found["models"] == SHIPPED
         assert found["detail"] == "there is no model 'cosinusoid'; the models here: linear, sinusoid"
 
 

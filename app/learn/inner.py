@@ -13,7 +13,7 @@ that holds the fast weights, what the rule remembers and which classes there are
 runs the steps.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -308,28 +308,23 @@ def trajectory(
     longest: at least the largest of `steps`; a task that has had its steps stays where it is
     start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
-    state = yield from _steps(inner, meta, support, rate, steps, longest, start)
-    yield state, inner.loss(meta, state, support)
-
-
-def _steps(
-    inner: InnerLoop[S],
-    meta: Params,
-    support: Examples,
-    rate: Float[Tensor, " task"],
-    steps: Int[Tensor, " task"],
-    longest: int,
-    start: S | None,
-) -> Generator[tuple[S, Float[Tensor, " task"]], None, S]:
-    """Yield each task's state before each step, and its support loss; the last states come back."""
-    state = stack(inner.init(meta), len(rate)) if start is None else start
-    if inner.prepare is not None:
-        state = inner.prepare(meta, state, support)
-    for active in (torch.arange(longest, device=steps.device).unsqueeze(1) < steps).unbind():
+    state = _prepared(inner, meta, support, len(rate), start)
+    for active in _activity(steps, longest):
         after, loss = inner.step(meta, state, support, rate, active)
         yield state, loss
         state = after
-    return state
+    yield state, inner.loss(meta, state, support)
+
+
+def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, tasks: int, start: S | None) -> S:
+    """The states before the first step."""
+    state = stack(inner.init(meta), tasks) if start is None else start
+    return state if inner.prepare is None else inner.prepare(meta, state, support)
+
+
+def _activity(steps: Int[Tensor, " task"], longest: int) -> Sequence[Bool[Tensor, " task"]]:
+    """Which tasks take the first step, the second, and so on."""
+    return (torch.arange(longest, device=steps.device).unsqueeze(1) < steps).unbind()
 
 
 def adapted(
@@ -341,12 +336,10 @@ def adapted(
     longest: int,
 ) -> S:
     """The last states alone, as for `adapt`: the support set is not looked at once more for the last loss."""
-    walk = _steps(inner, meta, support, rate, steps, longest, None)
-    while True:
-        try:
-            next(walk)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    state = _prepared(inner, meta, support, len(rate), None)
+    for active in _activity(steps, longest):
+        state, _ = inner.step(meta, state, support, rate, active)
+    return state
 
 
 def adapt(

@@ -194,3 +194,14 @@ def test_training_starts_from_another_bundle(models_dir: Path, tmp_path: Path) -
         Run(Recipe("sinusoid", start=str(models_dir / "linear")), CPU, compiled=False)
     with pytest.raises(BundleError, match="missing"):
         Run(Recipe("sinusoid", start=str(tmp_path)), CPU, compiled=False)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("algorithm", ["maml", "metasgd", "reptile"])
+def test_compiled_outer_steps_are_the_eager_ones(algorithm: str) -> None:
+    recipe = perceptron("sinusoid", algorithm)
+    runs = [Run(recipe, CPU, compiled=compiled) for compiled in (True, False)]
+    losses = [run.advance(5) for run in runs]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for name, value in runs[0].meta.items():
+        torch.testing.assert_close(value, runs[1].meta[name], rtol=1e-3, atol=1e-5)

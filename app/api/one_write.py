@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, whose responses leave in one write.
 
-uvicorn writes a response's head and body one after the other, and uvloop makes a system call of each at once, the first
-of which wakes the client up in vain: 25 us of the 45 that sending takes.
+uvicorn writes a response's head and body one after the other, and uvloop makes a system call of each at once. The first
+wakes the client up in vain, and each takes 20 to 40 us.
 """
 
 import asyncio

@@ -103,7 +103,7 @@ class Batcher:
         return result
 
     def _run_at_once(self, job: Job) -> Result:
-        """Run a quick job that comes alone, instead of two turns of the event loop later: 60 us, of a request's 500."""
+        """Run a quick job that comes alone, instead of two turns of the event loop later: 50 us sooner, of 600."""
         self._quiet = False  # whoever comes in the same turn queues
         self._loop.call_soon(self._turned)
         (result,) = self._runner.run([job])

@@ -45,7 +45,7 @@ MIGRATIONS = (
 R = TypeVar("R")
 
 MOST_UNCOUNTED = 64
-"""Adaptations of an owner whose usage is not written yet: a fifth of the pages of a lone put, 20 of its 170 us."""
+"""Adaptations of an owner whose usage is not written yet: else it is a fifth of the pages that a lone put writes."""
 MOST_ROWS = 64
 """Of one statement: each statement gives the interpreter's lock away, and waits for it again."""
 

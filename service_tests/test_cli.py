@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service_tests.processes import ROOT
+from service_tests.processes import ROOT, SHIPPED
 from service_tests.processes import command as program
 
 ON_30_TASKS = [1.7425578653812408, 0.8761295247823]
@@ -88,7 +88,7 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
     ("words", "message"),
     [
         (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
-        (("try", "nothing"), "there is no model 'nothing'; the models here: linear, sinusoid"),
+        (("try", "nothing"), f"there is no model 'nothing'; the models here: {', '.join(SHIPPED)}"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
         (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,16 +60,28 @@ def test_no_block_is_left_out() -> None:
         "docker compose --profile gpu up gpu",
         "make train",
         ".venv/bin/innerloop train linear --name plane --option features=3 --option targets=2",
+        ".venv/bin/innerloop train omniglot --data FOLDER --eager",
     ]
 
 
 def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)", README):
+    links = re.findall(r"\]\(([^)#]+)", README)
+    ours = [link for link in links if not link.startswith("https://")]
+    assert len(ours) > 10
+    for link in ours:
         assert (ROOT / link).exists(), link
 
 
+def rows_of(benchmark: str) -> list[dict[str, Any]]:
+    """The rows of a result file."""
+    rows: list[dict[str, Any]] = json.loads((ROOT / f"service_tests/benchmarks/results/{benchmark}.json").read_text())[
+        "rows"
+    ]
+    return rows
+
+
 def test_the_measured_figures_are_those_of_the_results() -> None:
-    rows = json.loads((ROOT / "service_tests/benchmarks/results/inner_loop.json").read_text())["rows"]
+    rows = rows_of("inner_loop")
     served = [row for row in rows if row["way"].startswith("served step")]
     best = max(served, key=lambda row: float(row["times_the_best_rival"]))
     claim = f"{best['tasks_per_s']:,} tasks a second, {best['times_the_best_rival']:.0f} times"
@@ -78,15 +91,22 @@ def test_the_measured_figures_are_those_of_the_results() -> None:
 
 
 def test_the_figures_over_http_are_those_of_the_results() -> None:
-    rows = json.loads((ROOT / "service_tests/benchmarks/results/adapt_http.json").read_text())["rows"]
+    rows = rows_of("adapt_http")
     (ours,) = (row for row in rows if row["server"] == "Innerloop" and row["connections"] == 64)
     claim = (
         f"answers {ours['requests_per_s']:,.0f} requests to adapt a second, {ours['times_the_obvious']:.0f} times the "
         f"obvious service and {ours['share_of_the_echo']:.2f} of an echo"
     )
     assert claim in " ".join(README.split())
-    rows = json.loads((ROOT / "service_tests/benchmarks/results/capacity.json").read_text())["rows"]
+    rows = rows_of("capacity")
     assert f"{rows[-1]['disk_bytes_each']} bytes on disk each" in " ".join(README.split())
+    (alone,) = (row for row in rows_of("adapt_http") if row["server"] == "Innerloop" and row["connections"] == 1)
+    (echo,) = (row for row in rows_of("adapt_http") if "pydantic" in row["server"] and row["connections"] == 1)
+    claim = f"takes {alone['p50_ms']:.2f} ms, where the echo takes {echo['p50_ms']:.2f}"
+    assert claim in " ".join(README.split())
+    again = [row["times_cached"] for row in rows_of("evicted") if row["at_once"] == 1 and row["times_cached"] > 1]
+    assert {round(times, 1) for times in again} == {1.2}
+    assert "answers in 1.2 times the time" in " ".join(README.split())
 
 
 def test_the_tree_is_the_house(tmp_path: Path) -> None:

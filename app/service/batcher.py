@@ -96,8 +96,8 @@ class Batcher:
         deadline passes first; Gone where the caller has left.
         """
         self.accept(1, job.bytes)
-        timed = caller is not None and caller.deadline is not None
-        if self._quiet and not self._busy and not timed and self._runner.seconds([job]) < QUICK_S:
+        waits = caller is None or (caller.deadline is None and not caller.gone())
+        if self._quiet and not self._busy and waits and self._runner.seconds([job]) < QUICK_S:
             return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result

@@ -336,3 +336,16 @@ def test_a_failure_of_a_job_that_runs_at_once_reaches_its_caller_and_the_worker_
 
     asyncio.run(scenario())
     assert prompt.batches == [["fail"], ["next"]]
+
+
+def test_whoever_comes_alone_and_has_left_costs_no_work() -> None:
+    prompt = Prompt()
+
+    async def scenario() -> None:
+        async with batcher_of(prompt) as batcher:
+            with pytest.raises(Gone):
+                await batcher.submit(job(0), Someone(left=True))
+            await batcher.submit(job(1), Someone())
+
+    asyncio.run(scenario())
+    assert prompt.batches == [[1]]

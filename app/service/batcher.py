@@ -96,8 +96,9 @@ class Batcher:
         deadline passes first; Gone where the caller has left.
         """
         self.accept(1, job.bytes)
-        waits = caller is None or (caller.deadline is None and not caller.gone())
-        if self._quiet and not self._busy and waits and self._runner.seconds([job]) < QUICK_S:
+        alone = self._quiet and not self._busy
+        # asked last: whoever queues is asked when it is their turn
+        if alone and self._runner.seconds([job]) < QUICK_S and (caller is None or _waits(caller)):
             return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result
@@ -242,3 +243,8 @@ class Batcher:
         self._busy = False
         if self._closing:
             self._idle.set()
+
+
+def _waits(caller: Caller) -> bool:
+    """Whether it waits, and as long as it takes."""
+    return caller.deadline is None and not caller.gone()

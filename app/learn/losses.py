@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from app.learn.policies import weighted_surprise
 from app.learn.shapes import Bool, Float
 
 Error = Callable[[Tensor, Tensor], Tensor]
@@ -63,8 +64,25 @@ def mean_cross_entropy(
     return masked_mean(cross_entropy(logits, targets), mask)
 
 
-LOSSES: dict[str, Loss] = {"classification": mean_cross_entropy, "regression": mean_squared_error}
-ERRORS: dict[str, Error] = {"classification": cross_entropy, "regression": squared_error}
+def mean_weighted_surprise(
+    outputs: Float[Tensor, "example output"],
+    targets: Float[Tensor, "example target"],
+    mask: Bool[Tensor, " example"],
+) -> Float[Tensor, ""]:
+    """The weighted surprise at the actions taken, averaged over the decisions."""
+    return masked_mean(weighted_surprise(outputs, targets), mask)
+
+
+LOSSES: dict[str, Loss] = {
+    "classification": mean_cross_entropy,
+    "decision": mean_weighted_surprise,
+    "regression": mean_squared_error,
+}
+ERRORS: dict[str, Error] = {
+    "classification": cross_entropy,
+    "decision": weighted_surprise,
+    "regression": squared_error,
+}
 """By kind, as LOSSES are: the loss of a task is the mean of the errors of its examples."""
 ONE_HOT = frozenset({"classification"})
 """The kinds whose targets are one-hot, a column a class."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from app.learn.losses import Error, squared_error
+from app.learn.policies import weighted_surprise
 from app.learn.shapes import Float
 
 
@@ -15,6 +16,10 @@ def accuracy(
 ) -> Float[Tensor, "*task example"]:
     """1 where the largest logit is that of the example's class, else 0; `targets` are one-hot."""
     return (logits.argmax(-1) == targets.argmax(-1)).to(logits.dtype)
+
+
+def _weighted_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
+    return -weighted_surprise(outputs, targets)
 
 
 class Score(NamedTuple):
@@ -31,6 +36,7 @@ class Score(NamedTuple):
 
 SCORES: dict[str, Score] = {
     "classification": Score("accuracy", accuracy, more_is_better=True),
+    "decision": Score("weighted log-likelihood", _weighted_likelihood, more_is_better=True),
     "regression": Score("mean squared error", squared_error, more_is_better=False),
 }
 """By kind. The score of a task is the mean over its query set."""

@@ -5,6 +5,7 @@ over the examples of a call, so that a prediction does not depend on the other q
 """
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -41,6 +42,31 @@ def mlp(
     if outputs is not None:
         layers.append(nn.Linear([inputs, *hidden][-1], outputs))
     return nn.Sequential(*layers)
+
+
+class GaussianMLP(nn.Module):
+    """A Gaussian policy; [batch, inputs] -> [batch, 2 * actions]: the means, and the logarithms of the deviations.
+
+    The deviations are parameters, the same for each observation: Duan et al. 2016, as Finn et al. 2017 use them.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        actions: int,
+        hidden: Sequence[int] = (100, 100),
+        activation: str = "tanh",
+        deviation: float = 1.0,
+    ) -> None:
+        """deviation: of each action, to begin with."""
+        super().__init__()
+        self.mean = mlp(inputs, actions, hidden, activation)
+        self.log_deviation = nn.Parameter(torch.full((actions,), math.log(deviation)))
+
+    def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:
+        """Mean and log deviation."""
+        mean = self.mean(inputs)
+        return torch.cat([mean, self.log_deviation.expand_as(mean)], dim=1)
 
 
 class ContextMLP(nn.Module):
@@ -148,6 +174,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "context_mlp": ContextMLP,
     "conv": conv,
     "conv4": conv4,
+    "gaussian_mlp": GaussianMLP,
     "linear": linear,
     "mlp": mlp,
     "stem_conv4": stem_conv4,

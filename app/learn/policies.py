@@ -1,0 +1,148 @@
+"""Policies: how likely an action was, and what it was worth.
+
+A policy is what a network gives for an observation. Of actions by name it gives a logit for each; of actions that are
+numbers it gives the mean of each and then the logarithm of its standard deviation, twice as many outputs. An action is
+one-hot, or its numbers; a target of a decision is the action with its weight behind: 1 to imitate it, what it was
+better than expected by to reinforce it (`advantages`), and that over how likely it was to be taken (`weights`).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.learn.shapes import Bool, Float
+
+LEAST_LOG_DEVIATION = math.log(1e-6)
+"""Of a Gaussian policy, as rllab clips it."""
+RIDGE = 1e-5
+"""Of the baseline's least squares, for each step of an episode."""
+
+
+def is_gaussian(outputs: int, actions: int) -> bool:
+    """Whether a network with so many outputs is a Gaussian policy for actions of so many numbers.
+
+    Raises ValueError where it is no policy for them.
+    """
+    if outputs not in (actions, 2 * actions):
+        raise ValueError(
+            f"the network gives {outputs} numbers: a policy gives {actions}, a logit for each action, or {2 * actions}, "
+            "mean and log deviation of each"
+        )
+    return outputs == 2 * actions
+
+
+def mean_and_deviation(
+    outputs: Float[Tensor, "*rows output"],
+) -> tuple[Float[Tensor, "*rows action"], Float[Tensor, "*rows action"]]:
+    """Mean and standard deviation of a Gaussian policy."""
+    mean, log_deviation = outputs.chunk(2, -1)
+    return mean, log_deviation.clamp(min=LEAST_LOG_DEVIATION).exp()
+
+
+def log_likelihood(
+    outputs: Float[Tensor, "*rows output"], actions: Float[Tensor, "*rows action"]
+) -> Float[Tensor, "*rows"]:
+    """The log-probability of each action, or its log-density; in nats."""
+    if not is_gaussian(outputs.shape[-1], actions.shape[-1]):
+        return (actions * outputs.log_softmax(-1)).sum(-1)
+    mean, deviation = mean_and_deviation(outputs)
+    exponent = ((actions - mean) / deviation).square() / 2
+    return -(exponent + deviation.log() + math.log(2 * math.pi) / 2).sum(-1)
+
+
+def weighted_surprise(
+    outputs: Float[Tensor, "*task example output"], targets: Float[Tensor, "*task example target"]
+) -> Float[Tensor, "*task example"]:
+    """Minus the log-likelihood of each action times its weight, the last column of the targets.
+
+    Its gradient is the policy gradient where the weights are advantages (Williams 1992, "Simple statistical
+    gradient-following algorithms for connectionist reinforcement learning").
+    """
+    return -targets[..., -1] * log_likelihood(outputs, targets[..., :-1])
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How decisions are weighed by what came of them.
+
+    discount: of a reward for each step that it comes later
+    smoothing: lambda of generalized advantage estimation; 1 for the whole returns less the baseline
+    most: the largest inverse propensity, larger ones are clipped
+    """
+
+    discount: float = 1.0
+    smoothing: float = 1.0
+    most: float = 20.0
+
+
+def _discounted(values: Float[Tensor, "*task episode time"], discount: float) -> Float[Tensor, "*task episode time"]:
+    """The sum of each value and all later ones of its episode, each discounted by how much later it comes."""
+    total, sums = torch.zeros_like(values[..., 0]), []
+    for value in reversed(values.unbind(-1)):
+        total = value + discount * total
+        sums.append(total)
+    return torch.stack(sums[::-1], -1)
+
+
+def baseline(
+    observations: Float[Tensor, "*task episode time feature"],
+    returns: Float[Tensor, "*task episode time"],
+    mask: Bool[Tensor, "*task episode time"],
+) -> Float[Tensor, "*task episode time"]:
+    """What a task's observations and the time let one expect of its returns, by least squares on these episodes.
+
+    Linear in the observation, its squares and a cubic of the time: Duan et al. 2016, "Benchmarking Deep Reinforcement
+    Learning for Continuous Control". Float64: the features are nearly dependent.
+    """
+    *_, time, _ = observations.shape
+    moment = torch.arange(time, dtype=torch.float64, device=observations.device).expand(mask.shape) / 100
+    seen = observations.double().clamp(-10, 10)
+    powers = [moment**power for power in range(4)]
+    features = torch.cat([seen, seen.square(), torch.stack(powers, -1)], -1)
+    features = features.where(mask.unsqueeze(-1), 0.0).flatten(-3, -2)
+    wanted = returns.double().where(mask, 0.0).flatten(-2).unsqueeze(-1)
+    damped = RIDGE * features.shape[-2] * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
+    solution = torch.linalg.solve(features.mT @ features + damped, features.mT @ wanted)
+    return (features @ solution).squeeze(-1).unflatten(-1, mask.shape[-2:]).to(returns.dtype)
+
+
+def advantages(
+    observations: Float[Tensor, "*task episode time feature"],
+    rewards: Float[Tensor, "*task episode time"],
+    mask: Bool[Tensor, "*task episode time"],
+    weighing: Weighing = Weighing(),  # noqa: B008 (frozen)
+) -> Float[Tensor, "*task episode time"]:
+    """What each action was better by than its task's baseline expected, scaled to mean 0 and deviation 1 in the task.
+
+    mask: false where an episode is over; the advantage is 0 there
+    Schulman et al. 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation"
+    """
+    rewards = rewards.where(mask, 0.0)
+    expected = baseline(observations, _discounted(rewards, weighing.discount), mask).where(mask, 0.0)
+    later = torch.nn.functional.pad(expected, (0, 1))[..., 1:]
+    better = rewards + weighing.discount * later - expected
+    gained = _discounted(better, weighing.discount * weighing.smoothing)
+    count = mask.sum((-2, -1), keepdim=True).clamp(min=1)
+    centred = (gained - gained.where(mask, 0.0).sum((-2, -1), keepdim=True) / count).where(mask, 0.0)
+    deviation = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
+    return centred / (deviation + 1e-8)
+
+
+def weights(
+    observations: Float[Tensor, "*task episode time feature"],
+    rewards: Float[Tensor, "*task episode time"] | None,
+    propensities: Float[Tensor, "*task episode time"] | None,
+    mask: Bool[Tensor, "*task episode time"],
+    weighing: Weighing = Weighing(),  # noqa: B008 (frozen)
+) -> Float[Tensor, "*task episode time"]:
+    """What each decision counts: 1, or its advantage where there are rewards, over its propensity where that is logged.
+
+    The inverse propensity is clipped at `weighing.most`: Bottou et al. 2013, "Counterfactual Reasoning and Learning
+    Systems".
+    """
+    worth = mask.to(observations.dtype) if rewards is None else advantages(observations, rewards, mask, weighing)
+    if propensities is not None:
+        worth = worth * (1 / propensities.where(mask, 1.0)).clamp(max=weighing.most)
+    return worth

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ from app.training.predictor import Answers, Predictor
 
 AT_ONCE = 16
 """Requests on their way at the same time."""
+MSGPACK = "application/msgpack"
+"""A fifth of the bytes of JSON, and of the time to read them, for images of 28 x 28."""
 CALLED = "class {}"
 """The label of a class; labels are in the order of their classes for fewer than 1,000."""
 
@@ -51,15 +55,25 @@ def _check(client: httpx.Client, bundle: Bundle) -> None:
 
 def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, Any] | None:
     """The request for a task; None where there is none, for a closed form without its step for classes."""
-    body: dict[str, Any] = {"model": bundle.name, "queries": tasks.query.inputs[task].tolist()}
+    body: dict[str, Any] = {"model": bundle.name, "queries": _raw(tasks.query.inputs[task])}
     classes, closed_form = bundle.manifest.kind in ONE_HOT, bundle.algorithm.closed_form
     if closed_form and steps == 0:
         return None if classes else body
     shown = tasks.support.mask[task]
     targets = tasks.support.targets[task][shown]
-    written = [CALLED.format(f"{index:03d}") for index in targets.argmax(-1).tolist()] if classes else targets.tolist()
-    body["support"] = {"inputs": tasks.support.inputs[task][shown].tolist(), "targets": written}
+    written = [CALLED.format(f"{index:03d}") for index in targets.argmax(-1).tolist()] if classes else _raw(targets)
+    body["support"] = {"inputs": _raw(tasks.support.inputs[task][shown]), "targets": written}
     return body if closed_form else body | {"steps": steps}
+
+
+def _raw(values: Tensor) -> Mapping[str, Any]:
+    """An array as msgpack has it (`app.schemas.RawArray`)."""
+    return {"shape": list(values.shape), "data": values.numpy(force=True).astype("<f4").tobytes(), "dtype": "float32"}
+
+
+def _array(sent: Mapping[str, Any]) -> Tensor:
+    """An array that came as msgpack."""
+    return torch.from_numpy(np.frombuffer(sent["data"], "<f4").reshape(sent["shape"]).copy())
 
 
 def _outputs(client: httpx.Client, bundle: Bundle, body: Mapping[str, Any] | None) -> Tensor | None:
@@ -70,15 +84,16 @@ def _outputs(client: httpx.Client, bundle: Bundle, body: Mapping[str, Any] | Non
         return None
     if response.is_error:
         raise InnerloopError(response.json()["detail"])
-    found = response.json()
+    found = msgspec.msgpack.decode(response.content)
     if bundle.manifest.kind not in ONE_HOT:
-        return torch.tensor(found["predictions"])
+        return _array(found["predictions"])
     order = sorted(range(len(found["labels"])), key=found["labels"].__getitem__)
-    return torch.tensor(found["probabilities"])[:, order].log()
+    return _array(found["probabilities"])[:, order].log()
 
 
 def _sent(client: httpx.Client, method: str, path: str, body: Any = None) -> httpx.Response:
+    content = None if body is None else msgspec.msgpack.encode(body)
     try:
-        return client.request(method, path, json=body)
+        return client.request(method, path, content=content, headers={"Content-Type": MSGPACK, "Accept": MSGPACK})
     except httpx.TransportError as error:
         raise InnerloopError(f"no server answers at {client.base_url}: {error}; innerloop serve starts one") from error

@@ -17,6 +17,7 @@ from app.learn.losses import LOSSES, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
 from app.learn.rules import Params, Rule, rate_per_parameter, rate_per_step, sgd
+from app.learn.statistics import with_statistics
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})
 
@@ -78,13 +79,15 @@ class Algorithm:
         Raises ValueError where the network lacks the part that moves.
         """
         if self.head is not None:
-            return closed_form(network, self.head(targets if ways is None else ways, width), loss, ways)
-        if self.grows_head:
-            forward, start = from_prototypes(network, ways or targets, width)
+            inner = closed_form(network, self.head(targets if ways is None else ways, width), loss, ways)
         else:
-            forward, start = forward_of(network), self.start(self.moves(network))
-        first_order = progress < self.first_order or self.first_order == 1
-        return gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
+            if self.grows_head:
+                forward, start = from_prototypes(network, ways or targets, width)
+            else:
+                forward, start = forward_of(network), self.start(self.moves(network))
+            first_order = progress < self.first_order or self.first_order == 1
+            inner = gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
+        return with_statistics(inner, network)
 
     def check(self, network: nn.Module, targets: int, width: int) -> None:
         """Raise ValueError where a network does not fit: it lacks the part that moves, or gives other outputs.

@@ -47,11 +47,13 @@ class State(NamedTuple):
     fast: the parameters that are the task's own, or the solution of a head
     rule: what the rule remembers
     counts: of the support set, so that queries know which classes there are
+    statistics: of the support set, where layers of the network normalise by them (`app.learn.statistics`), by name
     """
 
     fast: Params
     rule: Any
     counts: Counts = ()
+    statistics: Params = {}  # noqa: RUF012 (never changed in place)
 
 
 S = TypeVar("S")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from app.learn.rules import Params
 from app.learn.shapes import Float
+from app.learn.statistics import SupportNorm
 
 T = TypeVar("T")
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -112,8 +113,10 @@ NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
     "layer": lambda filters: [nn.GroupNorm(1, filters)],
     "group": lambda filters: [nn.GroupNorm(8, filters)],
     "instance": lambda filters: [nn.GroupNorm(filters, filters)],
+    "support": lambda filters: [SupportNorm(filters)],
 }
-"""Normalisations of an image's channels, each over one image alone: all channels, eighths of them, each of them."""
+"""Normalisations of an image's channels: over one image alone (all channels, eighths of them, each of them), or each
+channel over the images of the support set."""
 
 
 def conv4(

@@ -174,9 +174,9 @@ class Model:
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """All parameters of the network by name, after the first of the states; with its head where that is solved."""
-        fast = self._unpack(states[:1]).fast
+        state = self._unpack(states[:1])
         network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED)}
-        whole = network | {name: value[0] for name, value in fast.items()}
+        whole = network | {name: value[0] for name, value in (state.fast | state.statistics).items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
 
     @torch.no_grad()

@@ -2,23 +2,40 @@
 
 from collections.abc import Callable, Sequence
 
+from app.families.family import Family
 from app.training.evaluation import Curve
 
-MOST_STEPS = 100
-"""The bound on the steps of a request is looked for up to here."""
+STEPS = (*range(21), 25, 30, 40, 50, 75, 100)
+"""The bound on the steps of a request is looked for among these, and the default."""
 RAISE = 1.25
 """The bound on the rate is looked for by factors of this."""
+
+SEED = 20171211
+"""Of the validation tasks that bounds are found on."""
+TASKS, TASKS_OF_IMAGES = 600, 60
+"""In each setting; a task of images takes a thousand times as long."""
+IMAGE = 100
+"""Numbers in an input from which on it counts as an image here."""
 
 Better = Callable[[float, float], bool]
 """(one score, another) -> whether the one is better."""
 
 
-def largest_steps(curves: Sequence[Curve], default: int, better: Better) -> int:
-    """The largest number of steps that scores no worse than the default's, in every setting."""
+def tasks_for(family: Family) -> int:
+    """Validation tasks of a setting to find bounds on."""
+    return TASKS if family.features < IMAGE else TASKS_OF_IMAGES
+
+
+def largest_steps(curves: Sequence[Curve], steps: Sequence[int], default: int, better: Better) -> int:
+    """The largest of the numbers of steps that scores no worse than the default, in every setting.
+
+    curves: with a score for each of `steps`, among which the default is
+    """
+    usual = steps.index(default)
     return max(
-        steps
-        for steps in range(len(curves[0].mean))
-        if not any(better(each.mean[default], each.mean[steps]) for each in curves)
+        count
+        for place, count in enumerate(steps)
+        if not any(better(each.mean[usual], each.mean[place]) for each in curves)
     )
 
 

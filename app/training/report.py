@@ -14,7 +14,7 @@ import app
 from app.bundles import Bounds, Bundle, Manifest, replace, write
 from app.families.family import Family
 from app.learn.metrics import SCORES
-from app.training.bounds import MOST_STEPS, largest_rate, largest_steps
+from app.training.bounds import SEED, STEPS, largest_rate, largest_steps, tasks_for
 from app.training.bundling import bundle_of
 from app.training.calibration import calibrated
 from app.training.card import card
@@ -60,23 +60,24 @@ def bounded(bundle: Bundle, family: Family, settings: Sequence[Setting], closed_
     """The same bundle with its untouched loss and what a request may ask of its inner loop."""
     bounds, kind = bundle.manifest.inner_loop, bundle.manifest.kind
     device = next(iter(bundle.meta.values())).device
-    held_out = [draw(family, setting, device) for setting in settings]
+    held_out = [
+        draw(family, setting, device, tasks=tasks_for(family), split="validation", seed=SEED) for setting in settings
+    ]
     untouched = mean(scored(offline(bundle), kind, tasks, [0]).losses.mean().item() for tasks in held_out)
     bundle = changed(bundle, manifest=changed(bundle.manifest, untouched_loss=untouched))
 
-    def curves(rate: float, steps: int) -> list[Curve]:
-        predictor, counts = offline(bundle, rate), range(steps + 1)
-        return [curve(scored(predictor, kind, tasks, counts)) for tasks in held_out]
+    def curves(rate: float, steps: Sequence[int]) -> list[Curve]:
+        return [curve(scored(offline(bundle, rate), kind, tasks, steps)) for tasks in held_out]
 
     if closed_form:
         return bundle
     better, rate = SCORES[kind].better, bounds.learning_rate
-    learned = bundle.algorithm.learned_rate
+    learned, steps = bundle.algorithm.learned_rate, sorted({*STEPS, bounds.steps})
     most = Bounds(
         steps=bounds.steps,
-        max_steps=largest_steps(curves(rate, MOST_STEPS), bounds.steps, better),
+        max_steps=largest_steps(curves(rate, steps), steps, bounds.steps, better),
         learning_rate=rate,
-        max_learning_rate=rate if learned else largest_rate(rate, lambda rate: curves(rate, bounds.steps), better),
+        max_learning_rate=rate if learned else largest_rate(rate, lambda rate: curves(rate, [0, bounds.steps]), better),
     )
     return changed(bundle, manifest=changed(bundle.manifest, inner_loop=most))
 

@@ -100,7 +100,9 @@ def test_an_mlp_may_have_another_activation(activation: str) -> None:
 def test_unknown_parts_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown activation 'step'; known here: relu, silu, tanh"):
         build("mlp", {"inputs": 1, "activation": "step"})
-    with pytest.raises(ValueError, match="unknown normalisation 'batch'; known here: group, instance, layer, none"):
+    with pytest.raises(
+        ValueError, match="unknown normalisation 'batch'; known here: group, instance, layer, none, support"
+    ):
         build("conv4", {"norm": "batch"})
 
 

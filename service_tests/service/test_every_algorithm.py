@@ -1,6 +1,9 @@
 """Every algorithm, written as a bundle, loaded and served: in a batch as alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,16 +20,18 @@ from service_tests.learn.problem import CASES
 FAMILIES = {"classification": "blobs", "regression": "linear"}
 
 
-def model_of(folder: Path, name: str, kind: str) -> Model:
-    """A fresh initialization, on a device."""
-    family, algorithm = make(FAMILIES[kind], {}), ALGORITHMS[name]
+def model_of(
+    folder: Path, name: str, kind: str, network: Named | None = None, options: Mapping[str, Any] = MappingProxyType({})
+) -> Model:
+    """A fresh initialization, on a device. network: instead of a small perceptron; options: of the family."""
+    family, algorithm = make(FAMILIES[kind], options), ALGORITHMS[name]
     outputs = 6 if algorithm.embeds else family.targets
-    network = Named(
+    network = network or Named(
         "context_mlp" if name == "cavia" else "mlp", {"inputs": family.features, "outputs": outputs, "hidden": [8]}
     )
     steps = 1 if algorithm.closed_form else 3
     manifest = Manifest(
-        family=Named(FAMILIES[kind]),
+        family=Named(FAMILIES[kind], dict(options)),
         network=network,
         algorithm=name,
         kind=kind,
@@ -46,7 +51,30 @@ def model_of(folder: Path, name: str, kind: str) -> Model:
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_bundle_of_every_algorithm_serves(tmp_path: Path, name: str, kind: str) -> None:
-    model = model_of(tmp_path, name, kind)
+    check(model_of(tmp_path, name, kind), kind)
+
+
+@pytest.mark.parametrize("name", ["protonet", "foprotomaml", "metasgd"])
+def test_statistics_of_the_support_set_are_served(tmp_path: Path, name: str) -> None:
+    options = {"side": 4, "filters": 3, "blocks": 1, "norm": "support"}
+    outputs = {} if ALGORITHMS[name].embeds else {"outputs": 5}
+    model = model_of(tmp_path, name, "classification", Named("conv4", options | outputs), {"features": 16})
+    check(model, "classification")
+    drawn = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
+    task = Task(drawn, np.array(list("ababa"), object), 1, 0.01)
+    model = model.of(task)
+    exported = model.parameters(model.adapt([task])[0])
+    convolved = torch.nn.functional.conv2d(
+        torch.from_numpy(drawn).reshape(5, 1, 4, 4),
+        model.meta["1.weight"],
+        model.meta["1.bias"],
+        padding=1,
+    )
+    np.testing.assert_allclose(exported["2.mean"], convolved.mean((0, 2, 3)), rtol=1e-5, atol=1e-6)
+
+
+def check(model: Model, kind: str) -> None:
+    """That it answers a batch of tasks as it answers each alone."""
     bounds, schema = model.bundle.manifest.inner_loop, model.bundle.manifest.schema
     drawn = np.random.default_rng(0)
 

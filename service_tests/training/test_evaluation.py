@@ -92,9 +92,11 @@ def less(one: float, two: float) -> bool:
 
 def test_the_step_bound_is_the_largest_count_no_worse_than_the_default() -> None:
     falling_then_rising = made_up(3.0, 2.0, 1.0, 0.9, 1.0, *[1.1] * 96)
-    assert largest_steps([falling_then_rising], 2, less) == 4
+    every = range(101)
+    assert largest_steps([falling_then_rising], every, 2, less) == 4
     always_better = made_up(*(1 / (step + 1) for step in range(101)))
-    assert largest_steps([falling_then_rising, always_better], 2, less) == 4
+    assert largest_steps([falling_then_rising, always_better], every, 2, less) == 4
+    assert largest_steps([made_up(3.0, 1.0, 0.9, 2.0)], [0, 5, 10, 100], 5, less) == 10
 
 
 def test_the_rate_bound_is_the_last_that_helps() -> None:

@@ -8,13 +8,13 @@ FROM_PROTOTYPES = {
     "shots": (1, 5),
     "ways": (5, 20),
     "queries": 5,
-    "tasks": 4,
-    "outer_steps": 1_000,
+    "tasks": 1,
+    "outer_steps": 300,
     "outer_rate": 1e-4,
     "inner_steps": (1, 3),
     "inner_rate": 3e-3,
     "adapt_steps": 3,
-    "validate_every": 250,
+    "validate_every": 100,
 }
 """Of `models/omniglot-maml`: Proto-MAML without second derivatives, from the body that prototypes were trained with."""
 

@@ -1,0 +1,97 @@
+"""Normalising by the support set: the statistics are those of its images, so that no query depends on another.
+
+The statistics are a task's own, as its fast weights are: of the network as it was meta-trained, and they stay while the
+inner loop moves it. Bronskill et al. 2020, "TaskNorm: Rethinking Batch Normalization for Meta-Learning" (MetaBN).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from app.learn.inner import Examples, InnerLoop, State
+from app.learn.rules import Params
+from app.learn.shapes import Bool, Float
+
+LEAST_VARIANCE = 1e-5
+
+
+class SupportNorm(nn.Module):
+    """Each channel of images less its `mean`, over the root of its `variance`, then scaled and shifted.
+
+    Mean and variance are buffers, 0 and 1 until there is a support set; `from_support` finds them.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+
+    def forward(self, images: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
+        """The images, normalised."""
+        scale = self.weight / (self.variance + LEAST_VARIANCE).sqrt()
+        return images * scale[:, None, None] + (self.bias - self.mean * scale)[:, None, None]
+
+
+def moments(
+    images: Float[Tensor, "example channel row column"], mask: Bool[Tensor, " example"]
+) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
+    """Mean and variance of each channel over the pixels of the images where the mask is true."""
+    real = images.where(mask[:, None, None, None], 0.0)
+    share = mask.to(images.dtype) / mask.sum().clamp(min=1)
+    mean = share @ real.mean((2, 3))
+    variance = share @ (real - mean[:, None, None]).square().mean((2, 3))
+    return mean, variance
+
+
+def from_support(network: nn.Module, params: Params, support: Examples) -> Params:
+    """The statistics of every `SupportNorm` of a network, by name: each of what comes to it from those before.
+
+    network: gives the form only; a `torch.nn.Sequential`, or any other whose children are called in their order
+    """
+    found: Params = {}
+    outputs = support.inputs
+    for name, layer in network.named_children():
+        own = {key.removeprefix(f"{name}."): value for key, value in params.items() if key.startswith(f"{name}.")}
+        if isinstance(layer, SupportNorm):
+            mean, variance = moments(outputs, support.mask)
+            own |= {"mean": mean, "variance": variance}
+            found |= {f"{name}.mean": mean, f"{name}.variance": variance}
+        outputs = functional_call(layer, own, (outputs,))
+    return found
+
+
+def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[State]:
+    """The inner loop with the statistics that the network's layers take from a support set; the same if none does."""
+    layers = [name for name, layer in network.named_modules() if isinstance(layer, SupportNorm)]
+    names = [f"{name}.{buffer}" for name in layers for buffer in ("mean", "variance")]
+    if not names:
+        return inner
+
+    def init(meta: Params) -> State:
+        return inner.init(meta)._replace(statistics={name: meta[name] for name in names})
+
+    def prepare(meta: Params, state: State, support: Examples) -> State:
+        statistics = from_support(network, meta, support)
+        bare = state._replace(statistics={})
+        if inner.prepare is not None:
+            bare = inner.prepare({**meta, **statistics}, bare, support)
+        return bare._replace(statistics=statistics)
+
+    def step(meta: Params, state: State, *arguments: Any) -> tuple[State, Tensor]:
+        after, loss = inner.step({**meta, **state.statistics}, state._replace(statistics={}), *arguments)
+        return after._replace(statistics=state.statistics), loss
+
+    def knowing(function: Callable[[Params, State, Any], Tensor]) -> Callable[[Params, State, Any], Tensor]:
+        return lambda meta, state, argument: function({**meta, **state.statistics}, state, argument)
+
+    return InnerLoop(
+        init, step, knowing(inner.loss), knowing(inner.apply), prepare, inner.variance and knowing(inner.variance)
+    )

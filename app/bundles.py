@@ -26,13 +26,15 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.errors import BundleError, NoFamily
-from app.families.family import Family
+from app.families.family import Actions, Family
 from app.families.registry import families, make
+from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
 from app.learn.likeness import Calibration
-from app.learn.losses import LOSSES, ONE_HOT
+from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED
 from app.learn.networks import build, find, width
+from app.learn.policies import Weighing
 from app.learn.rules import Params
 from app.learn.trust import Trust
 
@@ -63,17 +65,29 @@ class Schema:
     shape: of an input, as people write it; empty where it is a row of numbers
     image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
         average, 0 where it is white as paper or transparent, 1 where it is black as ink
+    actions: of decisions, what they are; `targets` are the columns of an action then
+    weighing: of decisions, what they count by what came of them
     """
 
     features: int
     targets: int
     shape: tuple[int, ...] = ()
     image: str = ""
+    actions: Actions | None = None
+    weighing: Weighing | None = None
 
     @classmethod
     def of(cls, family: Family) -> "Schema":
-        """Of a family; `shape` and `image` are only what it has, if anything."""
-        return cls(family.features, family.targets, getattr(family, "shape", ()), getattr(family, "image", ""))
+        """Of a family; what not all have is only what it has, if anything."""
+        actions = getattr(family, "actions", None)
+        return cls(
+            family.features,
+            family.targets,
+            getattr(family, "shape", ()),
+            getattr(family, "image", ""),
+            actions,
+            None if actions is None else getattr(family, "weighing", Weighing()),
+        )
 
     @property
     def fits(self) -> bool:
@@ -82,6 +96,12 @@ class Schema:
             return False
         shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
         return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
+
+    def decides(self, kind: str) -> bool:
+        """Whether it says what an action is and what it counts, for decisions, or neither, for all other kinds."""
+        if self.actions is None or self.weighing is None:
+            return kind not in WEIGHTED and self.actions is None and self.weighing is None
+        return kind in WEIGHTED and self.actions.fits(self.targets) and self.weighing.fits
 
 
 @dataclass(frozen=True)
@@ -130,7 +150,7 @@ class Manifest:
         others = ("evaluation", "training", "calibration", "trust")
         serving = {key: value for key, value in asdict(self).items() if key not in others}
         # what is empty was not there in older bundles, whose digests stay
-        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "")}
+        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "", None)}
         return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
 
 
@@ -240,7 +260,8 @@ def _read_manifest(file: Path) -> Manifest:
         contents.setdefault("calibration", asdict(Calibration()))
         contents.setdefault("trust", asdict(Trust()))
         if isinstance(contents.get("schema"), dict):
-            contents["schema"] = {"shape": (), "image": ""} | contents["schema"]
+            absent = {"shape": (), "image": "", "actions": None, "weighing": None}
+            contents["schema"] = absent | contents["schema"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(
@@ -305,6 +326,9 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         raise BundleError(file, "kind and schema do not fit the family")
     if not schema.fits:
         raise BundleError(file, f"shape and image do not fit {schema.features} features or each other at schema")
+    if not schema.decides(manifest.kind):
+        targets = f"{schema.targets} targets"
+        raise BundleError(file, f"actions and weighing do not fit the kind {manifest.kind} or {targets} at schema")
     if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
         raise BundleError(file, "a default is outside its bound at inner_loop")
     if algorithm.closed_form and (bounds.steps, bounds.max_steps) != (1, 1):
@@ -317,7 +341,9 @@ def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         raise BundleError(file, f"the lists do not fit {schema.targets} targets or each other at trust")
     try:
         outputs = width(network, schema.features)
-        algorithm.check(network, schema.targets, outputs)
+        algorithm.check(network, schema.targets, outputs, manifest.kind)
+        if schema.actions is not None:
+            policies.check(outputs, schema.targets, schema.actions.is_box)
     except ValueError as error:
         raise BundleError(file, str(error)) from error
     start = algorithm.initial(

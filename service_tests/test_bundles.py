@@ -165,6 +165,8 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
+        (lambda c: c["schema"].update(actions={"low": [], "high": []}), "actions and weighing do not fit the kind"),
+        (lambda c: c["schema"].update(actions={"low": []}), "missing ['high'], unknown [] at schema.actions"),
         (lambda c: c["trust"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
         (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
     ],
@@ -187,7 +189,7 @@ def test_the_digest_is_of_what_answers_depend_on(folder: Path) -> None:
 
 def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
     def without_shapes(contents: dict[str, Any]) -> None:
-        contents["schema"] = {"features": 1, "targets": 1}
+        contents["schema"] = {"features": 1, "targets": 1}  # and none of decisions either
 
     edit(folder, without_shapes)
     contents = json.loads((folder / "bundle.json").read_text())

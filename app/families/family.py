@@ -32,6 +32,28 @@ class NetworkSpec:
     options: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Actions:
+    """What a decision is: one of so many names, or numbers (`is_box`).
+
+    low, high: of each number, where the environment clips it; both empty where actions are names, 0, 1, ...
+    """
+
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def is_box(self) -> bool:
+        """Whether an action is numbers."""
+        return len(self.low) > 0
+
+    def fits(self, width: int) -> bool:
+        """Whether there are bounds for so many numbers, or none."""
+        if len(self.low) != len(self.high) or len(self.low) not in (0, width):
+            return False
+        return all(low < high for low, high in zip(self.low, self.high, strict=True))
+
+
 @runtime_checkable
 class Family(Protocol):
     """A problem: its inputs, its network, its kind, and where its training tasks come from.
@@ -40,6 +62,10 @@ class Family(Protocol):
     plain JSON values, and returns this (`registry`). One that reads a data set takes `data` besides, the folder it is
     in or None: it reads when it is first sampled from, so that a bundle of the family is served without the data.
     One whose inputs are more than rows has `shape`, and `image` where images can be them (`app.bundles.Schema`).
+
+    A family of decisions has `actions`, an `Actions`, and may have `weighing`, an `app.learn.policies.Weighing`. Its
+    `targets` are the columns of an action, one for each that has a name or one for each number. What is sampled has a
+    column more, the weight of each decision (`app.learn.policies`); 0 for a row that is only padding.
     """
 
     @property
@@ -52,7 +78,8 @@ class Family(Protocol):
 
     @property
     def targets(self) -> int:
-        """Numbers in a target; of a classification, the ways of a task where nobody says how many."""
+        """Numbers in a target; of a classification, the ways of a task where nobody says how many; of decisions, without the
+        weight."""
 
     @property
     def network(self) -> NetworkSpec:

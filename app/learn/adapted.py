@@ -6,7 +6,9 @@ from enum import Enum
 from typing import NamedTuple
 
 DIVERGED = 100.0
-"""A last loss this many times the first one, and this many times the mean untouched loss, has diverged."""
+"""A last loss this many times the first one, and this many times the mean untouched loss, has diverged.
+
+Times their size: a loss that is a likelihood may be below 0."""
 
 
 _CURE = "Take fewer steps or a smaller learning rate, or check the units of the support set."
@@ -42,6 +44,6 @@ def judge(losses: Sequence[float], untouched_loss: float) -> Status:
     if not all(map(math.isfinite, losses)):
         return Status.not_finite
     first, last = losses[0], losses[-1]
-    if last > DIVERGED * first and last > DIVERGED * untouched_loss:
+    if last > DIVERGED * abs(first) and last > DIVERGED * abs(untouched_loss):
         return Status.diverged
     return Status.improved if last < first else Status.no_progress

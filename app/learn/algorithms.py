@@ -13,9 +13,10 @@ from torch.func import grad_and_value
 
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, forward_of, gradient_descent, learned, zeros
-from app.learn.losses import LOSSES, Loss
+from app.learn.losses import LOSSES, WEIGHTED, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
+from app.learn.policies import is_gaussian
 from app.learn.rules import Params, Rule, rate_per_parameter, rate_per_step, sgd
 from app.learn.statistics import with_statistics
 
@@ -89,13 +90,15 @@ class Algorithm:
             inner = gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
         return with_statistics(inner, network)
 
-    def check(self, network: nn.Module, targets: int, width: int) -> None:
+    def check(self, network: nn.Module, targets: int, width: int, kind: str) -> None:
         """Raise ValueError where a network does not fit: it lacks the part that moves, or gives other outputs.
 
         targets, width: as for `inner_loop`
         """
         self.moves(network)
-        if not self.embeds and width != targets:
+        if kind in WEIGHTED:
+            is_gaussian(width, targets)
+        elif not self.embeds and width != targets:
             raise ValueError(f"the network gives [{width}], not {targets} targets")
 
     def initial(self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int) -> Params:
@@ -138,7 +141,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
     "foprotomaml": Algorithm(query_gradient, grows_head=True, first_order=1.0, kinds=CLASSIFICATION),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
-    "ridge": Algorithm(query_gradient, head=ridge),
+    "ridge": Algorithm(query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION),
     # Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
     "alpaca": Algorithm(likelihood, head=bayesian, kinds=REGRESSION),
 }

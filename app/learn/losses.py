@@ -86,3 +86,10 @@ ERRORS: dict[str, Error] = {
 """By kind, as LOSSES are: the loss of a task is the mean of the errors of its examples."""
 ONE_HOT = frozenset({"classification"})
 """The kinds whose targets are one-hot, a column a class."""
+WEIGHTED = frozenset({"decision"})
+"""The kinds whose targets have one column more than the family says, a weight, and whose outputs are a policy."""
+
+
+def columns(kind: str, targets: int) -> int:
+    """The columns of a target as a loss takes it. targets: those that the family says."""
+    return targets + (kind in WEIGHTED)

@@ -33,6 +33,16 @@ def is_gaussian(outputs: int, actions: int) -> bool:
     return outputs == 2 * actions
 
 
+def check(outputs: int, actions: int, numbers: bool) -> None:
+    """Raise ValueError where a network with so many outputs is no policy for these actions.
+
+    numbers: whether an action is numbers, and so many of them; else one of so many names
+    """
+    if is_gaussian(outputs, actions) != numbers:
+        what = f"of {actions} numbers it is {2 * actions}" if numbers else f"of {actions} names it is {actions}"
+        raise ValueError(f"the network gives {outputs} numbers: for actions {what}")
+
+
 def mean_and_deviation(
     outputs: Float[Tensor, "*rows output"],
 ) -> tuple[Float[Tensor, "*rows action"], Float[Tensor, "*rows action"]]:
@@ -75,6 +85,11 @@ class Weighing:
     discount: float = 1.0
     smoothing: float = 1.0
     most: float = 20.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether these make sense."""
+        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and 1 <= self.most
 
 
 def _discounted(values: Float[Tensor, "*task episode time"], discount: float) -> Float[Tensor, "*task episode time"]:

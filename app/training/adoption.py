@@ -104,7 +104,7 @@ def completed(manifest: Manifest, params: Params) -> Params:
     try:
         form = build(manifest.network.name, manifest.network.options)
         outputs = width(form, schema.features)
-        algorithm.check(form, schema.targets, outputs)
+        algorithm.check(form, schema.targets, outputs, manifest.kind)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"the network {manifest.network.name} does not fit: {error}") from error
     own = form.state_dict()

@@ -10,7 +10,7 @@ from app.families.family import Family, Samples
 from app.learn.adapted import judge
 from app.learn.inner import Examples, adapt, batched
 from app.learn.likeness import LEVEL, Calibration, distance, task_error
-from app.learn.losses import ERRORS, ONE_HOT
+from app.learn.losses import ERRORS, ONE_HOT, WEIGHTED
 from app.learn.shapes import Float
 
 TASKS = 600
@@ -23,10 +23,10 @@ AT_ONCE = 4096
 
 
 def calibrated(bundle: Bundle, family: Family) -> Bundle:
-    """The same bundle with its calibration; one for classes has none. family: where its tasks come from."""
+    """The same bundle with its calibration; one for classes or decisions has none. family: where its tasks come from."""
     manifest = bundle.manifest
     device = next(iter(bundle.meta.values())).device
-    if manifest.kind in ONE_HOT:
+    if manifest.kind in ONE_HOT | WEIGHTED:
         return bundle
     generator = torch.Generator(device).manual_seed(SEED)
     drawn = {size: family.sample(TASKS, size, generator) for size in SIZES}

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.families.family import Family
 from app.families.registry import make
-from app.learn.losses import ONE_HOT
+from app.learn.losses import ONE_HOT, WEIGHTED
 from app.learn.metrics import SCORES
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
@@ -30,6 +30,7 @@ FEW_SHOTS = 3
 NUMBERS = ("alpaca", "metasgd", "ridge", "mamlpp", "maml", "cavia", "anil", "fomaml", "reptile", "boil")
 ONE_SHOT_IMAGES = ("metasgd", "mamlpp", "protomaml", "foprotomaml", "protonet", "ridge", "maml", "anil", "boil")
 MORE_IMAGES = ("protonet", "ridge", "foprotomaml", "protomaml", "metasgd", "mamlpp", "maml", "anil", "boil")
+POLICIES = ("metasgd", "maml", "reptile", "fomaml", "mamlpp", "cavia", "anil", "boil")
 ROWS_OF_CLASSES = ("protonet", "ridge", "protomaml", "metasgd", "mamlpp", "maml", "anil", "foprotomaml")
 
 
@@ -73,6 +74,8 @@ class Choice:
 
 def prior(family: Family, shots: int) -> tuple[str, ...]:
     """The algorithms by what is known of problems like this one, those first that have the best name."""
+    if family.kind in WEIGHTED:
+        return POLICIES
     if family.kind not in ONE_HOT:
         return NUMBERS
     if family.features < IMAGE:

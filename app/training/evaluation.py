@@ -101,7 +101,7 @@ def scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], 
 def _scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int], keep: int) -> Scored:
     outputs, usable = predictor(tasks, steps)
     outputs = torch.where(usable[:, :, None, None], outputs, outputs[:1])
-    targets = tasks.query.targets.expand_as(outputs)
+    targets = tasks.query.targets.expand(len(outputs), -1, -1, -1)
     scores, losses = SCORES[kind].of(outputs, targets), ERRORS[kind](outputs, targets)
     return Scored(scores.mean(-1), losses.mean(-1), usable, outputs[keep])
 

@@ -11,6 +11,7 @@ from app.bundles import Named, load
 from app.errors import TrainingError
 from app.families.family import Family, Split
 from app.families.registry import make
+from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, alone, batched
 from app.learn.losses import LOSSES, ONE_HOT, Loss
@@ -213,7 +214,9 @@ class Run:
         try:
             form = build(self.network.name, self.network.options)
             sizes = self.family.targets, width(form, self.family.features)
-            self.algorithm.check(form, *sizes)
+            self.algorithm.check(form, *sizes, self.family.kind)
+            if (actions := getattr(self.family, "actions", None)) is not None:
+                policies.check(sizes[1], sizes[0], actions.is_box)
         except (TypeError, ValueError) as error:
             name = self.network.name
             raise TrainingError(f"{self.recipe.algorithm} on the network {name!r} does not work: {error}") from error

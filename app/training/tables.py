@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.families.family import Split
+from app.learn.losses import ONE_HOT
 from app.learn.metrics import SCORES
 from app.training.evaluation import CLASS_QUERIES, QUERIES, SEED, TASKS, Curve, Setting
 
@@ -111,7 +112,7 @@ def as_text(evaluation: Evaluation) -> str:
     lines = ["| | " + " | ".join(f"{step} steps" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for setting, curve in evaluation.curves.items():
         cells = (f"{mean:.3g} ± {half:.2g}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
-        if SCORES[evaluation.kind].more_is_better:
+        if evaluation.kind in ONE_HOT:
             cells = (f"{mean:.2%} ± {half:.2%}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

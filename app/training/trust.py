@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.families.family import Family, Split
-from app.learn.losses import ONE_HOT
+from app.learn.losses import ONE_HOT, WEIGHTED
 from app.learn.outer import Tasks
 from app.learn.shapes import Bool, Float
 from app.learn.trust import FALSE_ALARMS, Trust
@@ -34,7 +34,9 @@ SHARPEST, FLATTEST = -4.0, 4.0
 
 
 def trusted(bundle: Bundle, family: Family) -> Bundle:
-    """The same bundle with its trust. family: where its tasks come from."""
+    """The same bundle with its trust; one for decisions has none. family: where its tasks come from."""
+    if bundle.manifest.kind in WEIGHTED:
+        return bundle
     find = _of_classes if bundle.manifest.kind in ONE_HOT else _of_numbers
     return replace(bundle, manifest=replace(bundle.manifest, trust=find(bundle, family)))
 

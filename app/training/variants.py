@@ -54,7 +54,7 @@ def network_for(recipe: Recipe, algorithm: str) -> Named:
     for candidate in _forms(recipe, family, algorithm):
         try:
             form = build(candidate.name, candidate.options)
-            ALGORITHMS[algorithm].check(form, family.targets, width(form, family.features))
+            ALGORITHMS[algorithm].check(form, family.targets, width(form, family.features), family.kind)
         except (TypeError, ValueError) as error:
             reasons.append(str(error))
         else:

@@ -5,10 +5,11 @@ from typing import get_args
 import pytest
 import torch
 
+from app.bundles import Schema
 from app.errors import DataError
 from app.families.family import Family, Split
 from app.families.registry import families, make
-from app.learn.losses import LOSSES, ONE_HOT
+from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, columns
 from app.learn.networks import initialize
 from service_tests.processes import DATA
 
@@ -36,7 +37,7 @@ def test_samples_have_the_familys_form(name: str) -> None:
     assert drawn.inputs.shape[::2] == (4, family.features)
     assert drawn.inputs.shape[:2] == drawn.targets.shape[:2]
     rounds = family.targets if family.kind in ONE_HOT else 1
-    assert drawn.targets.shape == (4, 7 * rounds, family.targets)
+    assert drawn.targets.shape == (4, 7 * rounds, columns(family.kind, family.targets))
     assert drawn.inputs.isfinite().all()
     assert drawn.targets.isfinite().all()
     assert family.kind in LOSSES
@@ -63,6 +64,19 @@ def test_classes_take_turns(name: str) -> None:
         drawn = family.sample(2, 3, torch.Generator().manual_seed(0), ways=4, split=split)
         assert drawn.inputs.shape == (2, 12, family.features)
         assert torch.equal(drawn.targets, torch.eye(4).repeat(2, 3, 1))
+
+
+def test_decisions_say_what_an_action_is(name: str) -> None:
+    family = made(name)
+    if family.kind not in WEIGHTED:
+        assert Schema.of(family).actions is None
+        pytest.skip("it has no actions")
+    actions = Schema.of(family).actions
+    assert actions is not None
+    assert actions.fits(family.targets)
+    drawn = family.sample(2, 3, torch.Generator().manual_seed(0)).targets[..., :-1]
+    if not actions.is_box:
+        assert torch.equal(drawn.sort(-1).values[..., :-1], torch.zeros_like(drawn[..., 1:]))
 
 
 def test_the_network_can_be_made(name: str) -> None:

@@ -9,7 +9,7 @@ from torch.func import functional_call, grad_and_value
 
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, State, batched
-from app.learn.losses import LOSSES, ONE_HOT, Loss
+from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, Loss
 from app.learn.outer import Schedule, Tasks
 from app.learn.partition import context
 from app.learn.rules import Params
@@ -83,6 +83,9 @@ def examples(tasks: int, count: int, seed: int, kind: str = "regression", ways: 
     inputs, targets = normal(2), normal(3)
     if kind in ONE_HOT:
         targets = torch.eye(ways, dtype=torch.float64)[torch.arange(count) % WAYS].expand(tasks, -1, -1).clone()
+    if kind in WEIGHTED:
+        actions = torch.eye(3, dtype=torch.float64)[targets.argmax(-1)]
+        targets = torch.cat([actions, normal(1)], dim=-1)
     return Examples(inputs, targets, torch.ones(tasks, count, dtype=torch.bool))
 
 

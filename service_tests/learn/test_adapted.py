@@ -15,6 +15,10 @@ from app.learn.adapted import Status, judge
         ([1e-9, 1.0], Status.no_progress),  # a billion times the first, but small on the scale of the problem
         ([9.0, 850.0], Status.no_progress),  # large on that scale, but not a hundred times the first
         ([3.0, 350.0], Status.diverged),
+        ([-3.0, -4.0], Status.improved),
+        ([-3.0, -2.9], Status.no_progress),
+        ([-3.0, 299.0], Status.no_progress),
+        ([-3.0, 301.0], Status.diverged),
         ([3.0, math.nan], Status.not_finite),
         ([3.0, math.inf, 1.0], Status.not_finite),
     ],

@@ -3,15 +3,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.learn.losses import ERRORS, LOSSES, ONE_HOT, mean_cross_entropy, mean_squared_error
+from app.learn.losses import ERRORS, LOSSES, ONE_HOT, WEIGHTED, mean_cross_entropy, mean_squared_error
 from app.learn.metrics import SCORES
+
+
+def drawn(kind: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs and targets of a kind, for so many examples."""
+    outputs, targets = torch.randn(2, count, 3, generator=torch.Generator().manual_seed(count))
+    hot = torch.eye(3)[targets.argmax(-1)]
+    if kind in WEIGHTED:
+        return outputs, torch.cat([hot, targets[:, :1]], dim=1)
+    return outputs, hot if kind in ONE_HOT else targets
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 @given(real=st.integers(0, 5), padding=st.integers(0, 3))
 def test_only_the_unmasked_examples_count(kind: str, real: int, padding: int) -> None:
-    outputs, targets = torch.randn(2, real + padding, 3, generator=torch.Generator().manual_seed(real))
-    targets = torch.eye(3)[targets.argmax(-1)] if kind in ONE_HOT else targets
+    outputs, targets = drawn(kind, real + padding)
     mask = torch.arange(real + padding) < real
     outputs[real:] = torch.nan
     loss = LOSSES[kind](outputs, targets, mask)
@@ -50,11 +58,11 @@ def test_a_padding_task_has_no_loss() -> None:
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
-    outputs, targets = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    outputs, targets = drawn(kind, 5)
     loss = LOSSES[kind](outputs, targets, torch.ones(5, dtype=torch.bool))
     torch.testing.assert_close(ERRORS[kind](outputs, targets).mean(), loss)
 
 
 def test_every_kind_has_errors_and_a_score() -> None:
     assert ERRORS.keys() == LOSSES.keys() == SCORES.keys()
-    assert LOSSES.keys() >= ONE_HOT
+    assert LOSSES.keys() >= ONE_HOT | WEIGHTED

@@ -11,6 +11,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "context_mlp": {"inputs": 3, "outputs": 2, "context": 4},
     "conv4": {"outputs": 2, "side": 1, "channels": 3, "filters": 8, "blocks": 2, "pool": False},
     "conv": {"outputs": 2, "side": 1, "channels": 3, "filters": 4, "blocks": 2},
+    "gaussian_mlp": {"inputs": 3, "actions": 1, "hidden": [5]},
     "linear": {"inputs": 3, "outputs": 2},
     "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},
     "stem_conv4": {"side": 1, "channels": 3, "filters": [2]},

@@ -27,11 +27,13 @@ from app.families.registry import families, make
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.choice import Choice, Round, choose
 from app.training.loop import Run
+from app.training.on_policy import OnPolicy
+from app.training.policy_report import write_policy
 from app.training.processes import processes
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
 from app.training.report import write_bundle
-from app.training.validation import Validation
+from app.training.validation import validation_of
 from app.training.variants import with_algorithm
 
 REPORT_EVERY = 100
@@ -65,7 +67,7 @@ def train(
     try:
         with processes(choose_device(device)) as (ours, its_device):
             console = Console(quiet=not ours.first)
-            start = partial(Run, device=its_device, compiled=not eager, processes=ours, data=data)
+            start = partial(begin, device=its_device, compiled=not eager, processes=ours, data=data)
             recipe, choice = choose_recipe(said), None
             if algorithm == AUTO:
                 choice = choose_algorithm(recipe, start, runs_dir / said.bundle / "choice.json", console, fresh=fresh)
@@ -81,6 +83,11 @@ def train(
     except InnerloopError as error:
         Console().print(f"[red]{error}")
         raise typer.Exit(1) from error
+
+
+def begin(recipe: Recipe, **options: Any) -> Run:
+    """A run of a recipe, of the sort that it asks for."""
+    return Run(recipe, **options) if recipe.episodes is None else OnPolicy(recipe, **options)
 
 
 def choose_algorithm(
@@ -110,7 +117,8 @@ def finish(
         console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
     run.take_best()
     console.print(f"evaluating, and writing {bundle}")
-    manifest = write_bundle(run, bundle, command, describe(run.device), choice)
+    said = bundle, command, describe(run.device), choice
+    manifest = write_policy(run, *said) if isinstance(run, OnPolicy) else write_bundle(run, *said)
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_name("choice.json").unlink(missing_ok=True)
     console.print((bundle / "CARD.md").read_text(), markup=False)
@@ -126,7 +134,7 @@ def advance(run: Run, checkpoint: Path, console: Console) -> None:
         TextColumn("loss {task.fields[loss]:.4f} · {task.fields[rate]:.0f} steps/s"),
         TimeRemainingColumn(),
     )
-    first, total, validation = run.processes.first, run.recipe.outer_steps, Validation(run)
+    first, total, validation = run.processes.first, run.recipe.outer_steps, validation_of(run)
     logged = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
     with logged as log, Progress(*columns, console=console) as progress:
         bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)

@@ -1,7 +1,8 @@
 """Worlds that can be acted in: where a family of decisions has its episodes from.
 
-A family that offers this beside `Family` can be trained on its own decisions and tried in a closed loop. All episodes of
-all tasks go on side by side, so that one call of the policy decides for all of them.
+A family that offers `Worlds` beside `Family` can be trained on its own decisions and tried in a closed loop. All
+episodes of all tasks go on side by side, so that one call of the policy decides for all of them. One that has
+`oracle(worlds)` besides, the `Policy` of someone who knows what there is to learn, is compared with it.
 """
 
 from collections.abc import Callable
@@ -61,22 +62,23 @@ class Worlds(Protocol[T, S]):
         """
 
 
-Policy = Callable[[Float[Tensor, "task episode feature"]], Float[Tensor, "task episode action"]]
-"""What is seen in each episode -> what is done there, one-hot or numbers."""
+Policy = Callable[
+    [Float[Tensor, "task episode feature"], Bool[Tensor, "task episode"]], Float[Tensor, "task episode action"]
+]
+"""(what is seen in each episode, which go on) -> what is done there, one-hot or numbers; anything where it is over."""
 
 
 def collect(worlds: Worlds[Any, S], state: S, policy: Policy) -> Episodes:
     """Act until all episodes are over, or as long as they may be."""
-    seen, done, gained, running = [], [], [], []
-    going: Tensor | None = None
+    records: tuple[list[Tensor], ...] = ([], [], [], [])
+    seen = worlds.observe(state)
+    going = torch.ones(seen.shape[:-1], dtype=torch.bool, device=seen.device)
     for _ in range(worlds.longest):
-        observations = worlds.observe(state)
-        actions = policy(observations)
+        actions = policy(seen, going)
         state, rewards, over = worlds.step(state, actions)
-        going = torch.ones_like(over) if going is None else going
-        for record, value in zip((seen, done, gained, running), (observations, actions, rewards, going), strict=True):
+        for record, value in zip(records, (seen, actions, rewards, going), strict=True):
             record.append(value)
-        going = going & ~over
+        seen, going = worlds.observe(state), going & ~over
         if not going.any():
             break
-    return Episodes(torch.stack(seen, 2), torch.stack(done, 2), torch.stack(gained, 2), torch.stack(running, 2))
+    return Episodes(*(torch.stack(record, 2) for record in records))

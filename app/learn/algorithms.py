@@ -17,7 +17,7 @@ from app.learn.losses import LOSSES, WEIGHTED, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
 from app.learn.policies import is_gaussian
-from app.learn.rules import Params, Rule, rate_per_parameter, rate_per_step, sgd
+from app.learn.rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 from app.learn.statistics import with_statistics
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})
@@ -126,6 +126,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     "averaging": Algorithm(mean_of_adapted),
     # Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
     "metasgd": Algorithm(query_gradient, rule=rate_per_parameter()),
+    # the same, and its rates differ by step as those of MAML++ do
+    "metasgdpp": Algorithm(query_gradient, rule=chain(factor_per_step(), rate_per_parameter())),
     # Antoniou et al. 2019, "How to train your MAML"
     "mamlpp": Algorithm(multi_step, rule=rate_per_step(), first_order=0.3),
     # Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"

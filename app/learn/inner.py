@@ -336,9 +336,10 @@ def adapted(
     rate: Float[Tensor, " task"],
     steps: Int[Tensor, " task"],
     longest: int,
+    start: S | None = None,
 ) -> S:
     """The last states alone, as for `adapt`: the support set is not looked at once more for the last loss."""
-    state = _prepared(inner, meta, support, len(rate), None)
+    state = _prepared(inner, meta, support, len(rate), start)
     for active in _activity(steps, longest):
         state, _ = inner.step(meta, state, support, rate, active)
     return state

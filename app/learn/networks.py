@@ -58,10 +58,18 @@ class GaussianMLP(nn.Module):
         hidden: Sequence[int] = (100, 100),
         activation: str = "tanh",
         deviation: float = 1.0,
+        gain: float = 1.0,
     ) -> None:
-        """deviation: of each action, to begin with."""
+        """deviation: of each action, to begin with; gain: of the last layer's first weights.
+
+        With a small gain a policy begins by trying everything alike: Andrychowicz et al. 2021, "What Matters In
+        On-Policy Reinforcement Learning?"
+        """
         super().__init__()
         self.mean = mlp(inputs, actions, hidden, activation)
+        with torch.no_grad():
+            for parameter in self.mean[-1].parameters():
+                parameter.mul_(gain)
         self.log_deviation = nn.Parameter(torch.full((actions,), math.log(deviation)))
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:

@@ -128,6 +128,13 @@ def _rate(kept: Tensor) -> Tensor:
     return LARGEST_RATE * (PACE * kept).sigmoid()
 
 
+def _at(kept: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """What is kept for a step; the last one for those that come later."""
+    # a sum over a mask: an index that differs by task is no single operation under `vmap`
+    places = torch.arange(len(kept), device=kept.device)
+    return kept.where(places == step.clamp(max=len(kept) - 1), 0.0).sum()
+
+
 def rate_per_parameter() -> Rule:
     """Gradient descent with a learned rate for each number (Meta-SGD).
 
@@ -158,12 +165,8 @@ def rate_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        def now(kept: Float[Tensor, " step"]) -> Float[Tensor, ""]:
-            # a sum over a mask: an index that differs by task is no single operation under `vmap`
-            places = torch.arange(len(kept), device=kept.device)
-            return _rate(kept).where(places == step.clamp(max=len(kept) - 1), 0.0).sum()
-
-        return {name: -now(meta[f"{LEARNED}rate/{name}"]) * each for name, each in gradients.items()}, step + 1
+        kept = {name: meta[f"{LEARNED}rate/{name}"] for name in gradients}
+        return {name: -_rate(_at(kept[name], step)) * each for name, each in gradients.items()}, step + 1
 
     def learns(params: Params, rate: float, steps: int) -> Params:
         return {
@@ -171,3 +174,28 @@ def rate_per_step() -> Rule:
         }
 
     return Rule(init, update, learns, learned_rate=True)
+
+
+STAGES = 4
+"""So many steps have a factor of their own in `factor_per_step`; those that come later take the last one again."""
+
+
+def factor_per_step() -> Rule:
+    """Gradients times a learned factor for each tensor of parameters and each step, from 0 to 2: in a chain with rates.
+
+    The factors of `rate_per_step`, but of as many steps whatever the default is: a stage of episodes is a step further.
+    """
+
+    def init(params: Params) -> Float[Tensor, ""]:
+        return next(iter(params.values())).new_zeros(())
+
+    def update(
+        gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
+    ) -> tuple[Params, Float[Tensor, ""]]:
+        kept = {name: meta[f"{LEARNED}factor/{name}"] for name in gradients}
+        return {name: 2 * (PACE * _at(kept[name], step)).sigmoid() * each for name, each in gradients.items()}, step + 1
+
+    def learns(params: Params, rate: float, steps: int) -> Params:
+        return {f"{LEARNED}factor/{name}": value.new_zeros(STAGES) for name, value in params.items()}
+
+    return Rule(init, update, learns)

@@ -6,6 +6,7 @@ from typing import Any
 from app.bundles import Manifest
 from app.learn.likeness import LARGEST, LEVEL, MOST_FAR, Calibration
 from app.learn.trust import FALSE_ALARMS, Trust
+from app.training.returns import SCORE, Returns
 from app.training.tables import as_text, from_json, trust_as_text
 
 
@@ -57,16 +58,40 @@ by a quarter at a time, at which the default number of steps still helps.
 """
 
 
+def policy_card(name: str, manifest: Manifest, plot: str) -> str:
+    """The card of a policy that learned from its own decisions. plot: the name of the file with its plots."""
+    found, bounds, schema = Returns.from_json(manifest.evaluation), manifest.inner_loop, manifest.schema
+    family = "worlds of its own" if manifest.family is None else f"the worlds of the family `{manifest.family.name}`"
+    return f"""# {name}
+
+A policy for {family}, adapted by `{manifest.algorithm}`. An observation has {schema.features} feature(s), an action
+{schema.targets} column(s).
+
+![A held-out world before and after adapting]({plot})
+
+## How well it adapts
+
+{found.protocol}. Asked {found.way}. A stage is a set of episodes that is posted: {bounds.steps} step(s) from where the
+stage before led to.
+
+{found.as_text()}
+{over_http_text(manifest)}
+## How it was made
+
+{made_text(manifest.training)}
+"""
+
+
 def over_http_text(manifest: Manifest) -> str:
     """The same over HTTP, where it was asked so."""
     if "over_http" not in manifest.evaluation:
         return ""
-    found = from_json(manifest.kind, manifest.evaluation["over_http"])
-    return f"""
-The same tasks, asked {found.way}:
-
-{as_text(found)}
-"""
+    written = manifest.evaluation["over_http"]
+    if written["score"] == SCORE:
+        found = Returns.from_json(written)
+        return f"\nThe same worlds, asked {found.way}:\n\n{found.as_text()}\n"
+    answers = from_json(manifest.kind, written)
+    return f"\nThe same tasks, asked {answers.way}:\n\n{as_text(answers)}\n"
 
 
 def trust_text(trust: Trust) -> str:

@@ -172,15 +172,19 @@ class Run:
         with torch.no_grad():
             found = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
             direction, loss = self.processes.average(*found, weight)
-        if recipe.outer_clip is not None:
-            direction = clipped(direction, recipe.outer_clip)
+        self._descend(direction)
+        self.step += 1
+        return loss
+
+    def _descend(self, direction: Params) -> None:
+        """Let the optimizer take a step."""
+        if self.recipe.outer_clip is not None:
+            direction = clipped(direction, self.recipe.outer_clip)
         for name, value in self.meta.items():
             value.grad = direction[name]
         for group in self.optimizer.param_groups:
-            group["lr"] = self.outer_rate * recipe.rate_factor(self.step)
+            group["lr"] = self.outer_rate * self.recipe.rate_factor(self.step)
         self.optimizer.step()
-        self.step += 1
-        return loss
 
     def _find_direction(
         self, meta: Params, tasks: Tasks, steps: Tensor, progress: Tensor, first_order: bool

@@ -41,6 +41,13 @@ class Recipe:
         number of classes (none: the family's number)
     validate_every, validation_tasks: after so many outer steps so many validation tasks, always the same, of each of
         those sizes are adapted to by the default steps; the bundle is that of the best score (None: the last)
+    episodes: of a family whose worlds can be acted in, episodes of a task in a stage: training learns from what the
+        policies do themselves (`app.training.on_policy`), and the bundle is evaluated by returns (None: from samples)
+    stages: stages of episodes that are learned from, one after the other
+    stage_steps: so many outer steps go by before training takes a second stage, as many again before a third
+    decisions: of a stage, at most so many that training learns from, drawn at random (None: all)
+    ratio: there is nothing to gain by decisions whose likelihood changes by more than this share in an outer step
+    divergence: an outer step is shortened until no further, in nats a decision, from the policies that acted
     patience: training ends when so many validations in a row have found nothing better (None: it never does)
     """
 
@@ -69,6 +76,12 @@ class Recipe:
     evaluation_ways: tuple[int, ...] = ()
     validate_every: int | None = 1_000
     validation_tasks: int = 200
+    episodes: int | None = None
+    stages: int = 3
+    stage_steps: int = 0
+    decisions: int | None = None
+    ratio: float = 0.2
+    divergence: float = 0.01
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -83,3 +96,7 @@ class Recipe:
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         return DECAYS[self.decay]((step - self.warmup_steps) / max(1, self.outer_steps - self.warmup_steps))
+
+    def stages_at(self, step: int) -> int:
+        """Stages of episodes in outer step `step`, counted from 0."""
+        return min(self.stages, 1 + step // self.stage_steps) if self.stage_steps else self.stages

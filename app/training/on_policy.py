@@ -1,0 +1,131 @@
+"""Training policies on what they do themselves: act, adapt, act again, stage by stage, and move the initialization.
+
+An outer step draws worlds and acts in them with the initialization, adapts to those episodes by the inner loop, acts
+with the adapted policies, and so on. What is descended is minus the return after each stage, as a clipped surrogate
+(`app.learn.surrogate`), through all the inner steps before it. The optimizer's step is shortened until the policies
+are near to those that acted: a trust region as in MAML's training by TRPO, without its second derivatives.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value
+
+from app.errors import TrainingError
+from app.families.worlds import Worlds
+from app.learn.inner import Examples, batched
+from app.learn.policies import Weighing
+from app.learn.rules import Params
+from app.learn.surrogate import judged, ratio_loss
+from app.training.acting import Recorded, stages
+from app.training.loop import Run
+from app.training.processes import Processes
+from app.training.recipes.recipe import Recipe
+
+TRIALS = 10
+"""An outer step that is still too far after it was shortened so often is not taken at all."""
+AIM, LEAST_SHARE = 0.8, 0.1
+"""A step is shortened to a little less than what should do, but to no less than a tenth at once."""
+AT_ONCE = 6000
+"""Decisions in a fused call: their gradients stay in the processor's cache."""
+
+
+class OnPolicy(Run):
+    """A training run that learns from its own decisions. `loss` of its outer steps is minus the last stage's return."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        compiled: bool = True,
+        processes: Processes = Processes(),  # noqa: B008 (frozen)
+        data: Path | None = None,
+    ) -> None:
+        """Begin. Raises TrainingError where the family has no worlds to act in, or there are several processes."""
+        super().__init__(recipe, device, compiled=False, processes=processes, data=data)
+        if not isinstance(self.family, Worlds):
+            raise TrainingError(f"{recipe.family} has no worlds to act in: train it without episodes")
+        if processes.count > 1:
+            raise TrainingError("a policy that learns from its own decisions is trained by one process")
+        self.episodes: int = recipe.episodes or 1
+        """Of a task in a stage."""
+        self.worlds: Worlds[Any, Any] = self.family
+        self.weighing: Weighing = getattr(self.family, "weighing", Weighing())
+        form, _ = self._sized()
+        self._acting = batched(self.algorithm.inner_loop(form, ratio_loss))
+
+    def _outer_step(self) -> Tensor:
+        acted, value = self._act()
+        before = {name: old.clone() for name, old in self.meta.items()}
+        self._descend(self._gradient(acted))
+        self._stay_near(before, acted)
+        self.step += 1
+        return value
+
+    @torch.no_grad()
+    def _act(self) -> tuple[list[Examples], Tensor]:
+        """The decisions of each stage, and minus the mean return in the last."""
+        recipe, generator = self.recipe, self.generator
+        learner = Recorded(
+            self._acting,
+            self.meta,
+            recipe.tasks,
+            generator,
+            actions=self.family.targets,
+            rate=recipe.inner_rate,
+            steps=self.adapt_steps,
+            weighing=self.weighing,
+            most=recipe.decisions,
+        )
+        count = recipe.stages_at(self.step)
+        drawn = self.worlds.draw(recipe.tasks, generator)
+        *_, last = stages(self.worlds, drawn, learner, self.episodes, count, generator)
+        learner.examples(last)
+        return learner.stages, -last.returns.mean()
+
+    def _judged(self, meta: Params, acted: Sequence[Examples]) -> tuple[Tensor, Tensor]:
+        """Loss and divergence, over all stages and summed over the tasks."""
+        rate = torch.full((len(acted[0].mask),), self.recipe.inner_rate, device=self.device)
+        found = judged(self._acting, meta, acted, rate, self.adapt_steps, self.recipe.ratio)
+        return found.loss.mean(0).sum(), found.divergence.mean(0).sum()
+
+    def _gradient(self, acted: Sequence[Examples]) -> Params:
+        """Of the mean loss."""
+        tasks, total = len(acted[0].mask), {name: torch.zeros_like(value) for name, value in self.meta.items()}
+        for part in _portions(acted):
+            gradient, _ = grad_and_value(partial(self._judged, acted=part), has_aux=True)(self.meta)
+            for name, value in gradient.items():
+                total[name] += value.detach() / tasks
+        return total
+
+    @torch.no_grad()
+    def divergence(self, acted: Sequence[Examples]) -> float:
+        """How far the policies are from those that acted, in nats a decision."""
+        return sum(self._judged(self.meta, part)[1].item() for part in _portions(acted)) / len(acted[0].mask)
+
+    @torch.no_grad()
+    def _stay_near(self, before: Params, acted: Sequence[Examples]) -> None:
+        """Shorten the step that was taken until it is near enough. What is not finite is not near."""
+        for _ in range(TRIALS):
+            far = self.divergence(acted) / self.recipe.divergence
+            if far <= 1:
+                return
+            # a divergence grows by the square of a short step
+            share = max(LEAST_SHARE, AIM * far**-0.5) if math.isfinite(far) else LEAST_SHARE
+            for name, value in self.meta.items():
+                value.copy_(before[name] + share * (value - before[name]))
+        for name, value in self.meta.items():
+            value.copy_(before[name])
+
+
+def _portions(acted: Sequence[Examples]) -> Iterator[list[Examples]]:
+    """The tasks of all stages in portions that are fast at once."""
+    size = max(1, AT_ONCE // max(stage.mask.shape[1] for stage in acted))
+    for start in range(0, len(acted[0].mask), size):
+        yield [Examples(*(part[start : start + size] for part in stage)) for stage in acted]

@@ -1,0 +1,84 @@
+"""From a policy that learned from its own decisions to a bundle: its returns, its card and its plots."""
+
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from app.bundles import Bundle, Manifest, replace, write
+from app.families.worlds import Episodes, Worlds
+from app.training.acting import practice_of
+from app.training.bundling import bundle_of
+from app.training.card import policy_card
+from app.training.choice import Choice
+from app.training.on_policy import OnPolicy
+from app.training.pictures import BEFORE, BY_SETTING, TRUTH
+from app.training.plots import Line, Plot, svg
+from app.training.report import PLOT, made_by
+from app.training.returns import SCORE, Returns, Trial, intervals, rivals
+
+STAGE_COLORS = (BEFORE, "#9467bd", "#2ca02c", "#1f77b4")
+
+
+def write_policy(run: OnPolicy, folder: Path, command: str, machine: str, choice: Choice | None = None) -> Manifest:
+    """Try the run's initialization in worlds of the test split and write its bundle, as `write_bundle` does."""
+    bundle = bundle_of(run, folder.name)
+    trial = Trial(episodes=run.episodes, stages=run.recipe.stages)
+    acted = trial.of_bundle(run.worlds, bundle)
+    found = Returns(trial, intervals(acted), rivals(run.worlds, bundle, trial), machine=machine)
+    manifest = changed(
+        bundle.manifest,
+        untouched_loss=untouched_loss(bundle, acted[0]),
+        evaluation=found.as_json(),
+        training=made_by(run, command, machine, choice),
+    )
+    return publish(changed(bundle, manifest=manifest), run.worlds, folder)
+
+
+def untouched_loss(bundle: Bundle, episodes: Episodes) -> float:
+    """The size of the loss on episodes of the initialization, averaged over the worlds."""
+    learner = practice_of(bundle, len(episodes.mask), torch.Generator(episodes.mask.device))
+    with torch.no_grad():
+        loss = learner.inner.loss(learner.meta, learner.state, learner.examples(episodes))
+    return mean(loss.abs().tolist())
+
+
+def publish(bundle: Bundle, worlds: Worlds[Any, Any], folder: Path) -> Manifest:
+    """Write a bundle whose returns are known, with its card and its plots."""
+    manifest = bundle.manifest
+    found = Returns.from_json(manifest.evaluation)
+    write(folder, manifest, bundle.meta)
+    replace(folder / PLOT, svg(picture(bundle, worlds, found)).encode())
+    replace(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
+    return manifest
+
+
+def picture(bundle: Bundle, worlds: Worlds[Any, Any], found: Returns) -> list[Plot]:
+    """The ways through one world, where an observation is a place in the plane, and the returns by stage."""
+    plots = [by_stage(found)]
+    if bundle.manifest.schema.features == 2:
+        acted = changed(found.trial, tasks=2).of_bundle(worlds, bundle)  # an axis of 1 would be another program
+        plots.insert(0, ways(acted))
+    return plots
+
+
+def ways(acted: Sequence[Episodes]) -> Plot:
+    """Where the first episode of the first world led in each stage."""
+    lines = []
+    for stage, (episodes, color) in enumerate(zip(acted, STAGE_COLORS, strict=False)):
+        places = episodes.observations[0, 0][episodes.mask[0, 0]]
+        lines.append(Line(f"{stage} stages", places[:, 0].tolist(), places[:, 1].tolist(), color))
+    return Plot("An episode in a held-out world", "x", "y", lines)
+
+
+def by_stage(found: Returns) -> Plot:
+    """The returns over the stages, with their 95 % intervals, and those of the rivals."""
+    lines = []
+    for (name, each), color in zip({"this bundle": found.by_stage, **found.rivals}.items(), BY_SETTING, strict=False):
+        each = list(each) if len(each) > 1 else [each[0]] * len(found.by_stage)
+        means, bands = [one.mean for one in each], [one.half_width for one in each]
+        lines.append(Line(name, range(len(each)), means, TRUTH if name == "oracle" else color, band=bands))
+    return Plot(f"{found.trial.tasks} held-out worlds", "stages", SCORE, lines)

@@ -126,7 +126,10 @@ class Run:
         self.outer_rate = recipe.outer_rate or outer.rate
         self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._direction = torch.compile(self._find_direction, fullgraph=True) if compiled else self._find_direction
+        self._direction = self._find_direction
+        if compiled:
+            # isolated: else all runs of a process share one limit of 8 compilations
+            self._direction = torch.compile(self._find_direction, fullgraph=True, isolate_recompiles=True)
 
     @property
     def finished(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
@@ -128,8 +129,9 @@ class Run:
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         self._direction = self._find_direction
         if compiled:
-            # isolated: else all runs of a process share one limit of 8 compilations
-            self._direction = torch.compile(self._find_direction, fullgraph=True, isolate_recompiles=True)
+            # torch counts compilations by code object, and raises at 9: with one of its own no run counts for another
+            own = FunctionType(Run._find_direction.__code__.replace(), globals())
+            self._direction = torch.compile(MethodType(own, self), fullgraph=True)
 
     @property
     def finished(self) -> bool:

@@ -110,7 +110,9 @@ def evaluate(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
     shots: Annotated[list[int] | None, typer.Option(min=1, help="Support sizes; those of the bundle if none.")] = None,
     ways: Annotated[list[int] | None, typer.Option(min=2, help="Numbers of classes, where there are classes.")] = None,
-    steps: Annotated[int, typer.Option(min=0, help="The most steps.")] = 10,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="The most steps; 10 if none, and of images the bundle's default alone.")
+    ] = None,
     tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 600,
     server: Annotated[str | None, typer.Option(help="Ask the running server at this URL.")] = None,
     data: Data = None,

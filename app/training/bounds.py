@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from app.families.family import Family
-from app.training.evaluation import Curve
+from app.training.evaluation import IMAGE, Curve
 
 STEPS = (*range(21), 25, 30, 40, 50, 75, 100)
 """The bound on the steps of a request is looked for among these, and the default."""
@@ -12,10 +12,8 @@ RAISE = 1.25
 
 SEED = 20171211
 """Of the validation tasks that bounds are found on."""
-TASKS, TASKS_OF_IMAGES = 600, 60
+TASKS, TASKS_OF_IMAGES = 600, 20
 """In each setting; a task of images takes a thousand times as long."""
-IMAGE = 100
-"""Numbers in an input from which on it counts as an image here."""
 
 Better = Callable[[float, float], bool]
 """(one score, another) -> whether the one is better."""

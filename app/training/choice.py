@@ -13,6 +13,7 @@ from app.families.family import Family
 from app.families.registry import make
 from app.learn.losses import ONE_HOT, WEIGHTED
 from app.learn.metrics import SCORES
+from app.training.evaluation import IMAGE
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.validation import Validation
@@ -22,8 +23,6 @@ FIELD = 8
 """As many algorithms begin at most, the first of the prior."""
 FIRST_BUDGET = 1 / 16
 """The share of the recipe's outer steps that each of the first round takes."""
-IMAGE = 100
-"""Inputs of at least so many numbers are taken for images, or the like of them."""
 FEW_SHOTS = 3
 """Up to so many shots gradient steps on images have the better name, above it prototypes."""
 

@@ -21,6 +21,8 @@ TASKS = 600
 QUERIES = 100
 CLASS_QUERIES = 15
 """Of each class, as in the protocols of Omniglot."""
+IMAGE = 100
+"""Inputs of at least so many numbers are taken for images, or the like of them: what takes a thousand times as long."""
 SEED = 20170309
 """Of the evaluation tasks. Recipes count their seeds from 0, so that no training run draws the same tasks."""
 

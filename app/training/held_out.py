@@ -4,22 +4,25 @@ from collections.abc import Mapping, Sequence
 
 from app.bundles import Bundle
 from app.families.family import Family
-from app.training.evaluation import SEED, TASKS, Curve, Setting, curve, draw, scored, seconds_a_task
+from app.training.evaluation import IMAGE, SEED, TASKS, Curve, Setting, curve, draw, scored, seconds_a_task
 from app.training.predictor import Predictor
 from app.training.tables import Evaluation
 from app.training.trust import measured
 
 SHOWN_STEPS = 10
-"""An evaluation goes from 0 to so many steps, if the bundle may take as many, and to its default."""
+"""An evaluation goes from 0 to so many steps, if the bundle may take as many, and to its default. Of images it is only
+before and after the default, unless one asks for more: four convolutions take a second a task for each ten steps."""
 
 
 OFFLINE = "offline"
 """The way of what is answered in this process, whose logits are seen and so what holds of its trust."""
 
 
-def steps_of(bundle: Bundle, most: int = SHOWN_STEPS) -> list[int]:
+def steps_of(bundle: Bundle, most: int | None = None) -> list[int]:
     """The numbers of steps that a bundle is evaluated after: its default is one of them, if that is above all."""
     bounds = bundle.manifest.inner_loop
+    if most is None:
+        most = SHOWN_STEPS if bundle.manifest.schema.features < IMAGE else 0
     return sorted({*range(min(most, bounds.max_steps) + 1), bounds.steps})
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +128,11 @@ class Run:
         self.outer_rate = recipe.outer_rate or outer.rate
         self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._direction = torch.compile(self._find_direction, fullgraph=True) if compiled else self._find_direction
+        self._direction = self._find_direction
+        if compiled:
+            # torch counts compilations by code object, and raises at 9: with one of its own no run counts for another
+            own = FunctionType(Run._find_direction.__code__.replace(), globals())
+            self._direction = torch.compile(MethodType(own, self), fullgraph=True)
 
     @property
     def finished(self) -> bool:

@@ -130,6 +130,14 @@ def test_the_compiled_step_is_the_eager_one() -> None:
         torch.testing.assert_close(compiled.meta[name], value, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.compiled
+def test_any_number_of_runs_can_be_compiled_in_a_process() -> None:
+    """`compare` and `--algorithm auto` train more than torch compiles one function for."""
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for algorithm in ("maml", "fomaml", "reptile"):
+            Run(Recipe("linear", algorithm=algorithm, inner_rate=0.1, outer_rate=0.1), CPU, compiled=True).advance(2)
+
+
 def test_the_rate_follows_its_schedule() -> None:
     recipe = Recipe("linear", outer_rate=0.5, outer_steps=10, warmup_steps=2, decay="cosine")
     assert [recipe.rate_factor(step) for step in (0, 1, 2, 6)] == pytest.approx([0.5, 1.0, 1.0, 0.5])

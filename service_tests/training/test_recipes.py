@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,9 @@ def test_a_family_without_one_gets_the_default() -> None:
 def test_every_choice_is_documented() -> None:
     for field in dataclasses.fields(Recipe):
         assert field.name in (Recipe.__doc__ or "")
+
+
+@pytest.mark.parametrize("wrong", [{"shots": 5}, {"ways": (5,)}, {"inner_steps": None}, {"evaluation_shots": 1}])
+def test_sizes_of_another_form_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))} is .*such as \[1, 5\], got"):
+        Recipe("sinusoid", **wrong)

@@ -90,6 +90,13 @@ class Recipe:
             raise ValueError(f"decay is one of {', '.join(DECAYS)}, got {self.decay!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        for name in ("shots", "ways", "inner_steps"):
+            pair = getattr(self, name)
+            if not (isinstance(pair, tuple) and len(pair) == 2) and (pair is not None or name != "ways"):
+                raise ValueError(f"{name} is the least and the most, such as [1, 5], got {pair!r}")
+        for name in ("evaluation_shots", "evaluation_ways"):
+            if not isinstance(sizes := getattr(self, name), tuple):
+                raise ValueError(f"{name} is a list, such as [1, 5], got {sizes!r}")
 
     def rate_factor(self, step: int) -> float:
         """What the outer rate is multiplied by in outer step `step`, counted from 0."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import adapt
 from app.learn.outer import query_gradient
-from app.learn.rules import Params, Rule, chain, clip, momentum, rate_per_parameter, rate_per_step, sgd
+from app.learn.rules import STAGES, Params, Rule, chain, clip, momentum, rate_per_parameter, rate_per_step, sgd
 from service_tests.learn.problem import RATE, Small, examples, plain_loss, schedule, small
 
 Move = Callable[[int, Params, Params], Params]
@@ -118,6 +118,24 @@ def test_mamlpp_has_a_rate_for_each_tensor_and_step_and_goes_on_with_the_last() 
     assert_moves_so(problem, 4, move)
 
 
+def test_metasgdpp_scales_the_rates_of_metasgd_by_step_and_goes_on_with_the_last() -> None:
+    problem = small("metasgdpp")
+    generator = torch.Generator().manual_seed(0)
+    for name in problem.network.state_dict():
+        kept = problem.meta[f"inner/factor/{name}"]
+        assert kept.shape == (STAGES,)
+        kept.copy_(torch.randn(STAGES, generator=generator, dtype=torch.float64) / 10)
+
+    def move(step: int, fast: Params, gradients: Params) -> Params:
+        def rate(name: str) -> Tensor:
+            factor = 2 * (10 * problem.meta[f"inner/factor/{name}"][min(step, STAGES - 1)]).sigmoid()
+            return factor * (10 * problem.meta[f"inner/rate/{name}"]).sigmoid()
+
+        return {name: value - rate(name) * gradients[name] for name, value in fast.items()}
+
+    assert_moves_so(problem, STAGES + 2, move)
+
+
 @pytest.mark.parametrize("name", ["mamlpp", "metasgd"])
 def test_a_learned_rate_begins_where_it_should_and_stays_bounded(name: str) -> None:
     rule, params = ALGORITHMS[name].rule, {"w": torch.ones(2)}
@@ -129,6 +147,6 @@ def test_a_learned_rate_begins_where_it_should_and_stays_bounded(name: str) -> N
 
 
 def test_only_learned_rates_are_learned_rates() -> None:
-    assert {name for name, each in ALGORITHMS.items() if each.learned_rate} == {"mamlpp", "metasgd"}
+    assert {name for name, each in ALGORITHMS.items() if each.learned_rate} == {"mamlpp", "metasgd", "metasgdpp"}
     assert chain(clip(1.0), rate_per_parameter()).learned_rate
     assert not chain(momentum(), sgd()).learned_rate

@@ -47,16 +47,44 @@ class RawArray(Request):
 
     shape: Annotated[
         list[Annotated[int, Meta(ge=0)]],
-        Meta(description="[rows, columns], or [rows, ...] with the model's `shape`", min_length=2, max_length=4),
+        Meta(
+            description="[rows, columns], [rows] for a number a row, or [rows, ...] with the model's `shape`",
+            min_length=1,
+            max_length=4,
+        ),
     ]
     data: bytes
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["float32", "float64", "int32", "int64"] = "float32"
+
+
+Decided = (
+    Annotated[
+        list[float | list[float]],
+        Meta(description="[step]: an action by its number, 0, 1, ..., or [step][number]", min_length=1),
+    ]
+    | RawArray
+)
+Told = Annotated[list[float], Meta(min_length=1)] | RawArray
+
+
+class Episode(Request):
+    """Decisions one after another, each with what was seen before it. Episodes may differ in length."""
+
+    observations: Inputs | RawArray
+    actions: Decided
+    rewards: Annotated[Told, Meta(description="[step]: what came of each; without any, the actions are imitated")] | (
+        UnsetType
+    ) = UNSET
+    propensities: (
+        Annotated[Told, Meta(description="[step]: how probable each was to be taken, where that was logged")]
+        | UnsetType
+    ) = UNSET
 
 
 class Support(Request):
-    """The labelled examples to adapt from."""
+    """The labelled examples to adapt from: `inputs` and `targets`, or `episodes` for a model of decisions."""
 
-    inputs: Inputs | RawArray
+    inputs: Inputs | RawArray | UnsetType = UNSET
     targets: (
         Annotated[
             list[float | list[float] | str],
@@ -67,7 +95,14 @@ class Support(Request):
             ),
         ]
         | RawArray
-    )
+        | UnsetType
+    ) = UNSET
+    episodes: (
+        Annotated[
+            list[Episode], Meta(description="A stage: it begins with the weights after the one before", min_length=1)
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class AdaptRequest(Request):
@@ -106,6 +141,21 @@ class PredictRequest(Request):
     pinned: Pinned | UnsetType = UNSET
     interval: (
         Annotated[float, Meta(description="The share of true values that `lower` to `upper` is to hold", gt=0, lt=1)]
+        | UnsetType
+    ) = UNSET
+    sample: Annotated[
+        bool, Meta(description="Draw actions from the policy instead of taking the most probable ones")
+    ] = False
+    seed: (
+        Annotated[
+            int,
+            Meta(
+                description="Of the draws: those for a query depend on it and on the query's place alone; without it "
+                "they are others each time",
+                ge=0,
+                le=2**63 - 1,
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -183,15 +233,27 @@ class History(Answer):
 
 
 class SupportView(Answer):
-    """The examples of an adaptation: `examples` are their numbers."""
+    """The examples of an adaptation: `examples` are their numbers. Those of a model of decisions are episodes."""
 
     adaptation_id: str
     revision: int
     examples: list[int]
-    inputs: Array
-    targets: Annotated[
-        Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})
-    ]
+    inputs: Array | UnsetType = UNSET
+    targets: (
+        Annotated[Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})]
+        | UnsetType
+    ) = UNSET
+    episodes: list["EpisodeView"] | UnsetType = UNSET
+
+
+class EpisodeView(Answer):
+    """An episode as it was posted. stage: the revision that it came with."""
+
+    stage: int
+    observations: Array
+    actions: Annotated[Any, Meta(extra_json_schema={"type": "array"})]
+    rewards: Annotated[Any, Meta(extra_json_schema=_NUMBERS)] | UnsetType = UNSET
+    propensities: Annotated[Any, Meta(extra_json_schema=_NUMBERS)] | UnsetType = UNSET
 
 
 class Step(Answer):
@@ -202,15 +264,19 @@ class Step(Answer):
 
 
 class PredictResponse(Answer):
-    """Predictions, [query][target], or the most probable labels. `losses` and `status` where the call adapted."""
+    """Predictions, [query][target], labels, or actions. `losses` and `status` where the call adapted."""
 
     predictions: Annotated[
-        Any, Meta(description="Numbers [query][target], or labels [query]", extra_json_schema={"type": "array"})
+        Any,
+        Meta(
+            description="Numbers [query][target], labels [query], or actions: which ones [query], or [query][number]",
+            extra_json_schema={"type": "array"},
+        ),
     ]
     model: str
     model_digest: str
     labels: Annotated[Labels, Meta(description="The classes of the support set")] | UnsetType = UNSET
-    probabilities: Annotated[Array, Meta(description="[query][label]")] | UnsetType = UNSET
+    probabilities: Annotated[Array, Meta(description="[query][label], or [query][action]")] | UnsetType = UNSET
     unlike: (
         Annotated[
             Any,
@@ -225,8 +291,17 @@ class PredictResponse(Answer):
     lower: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
     upper: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
     std: (
-        Annotated[Array, Meta(description="[query][target]: the algorithm's own standard deviation, if it has one")]
+        Annotated[
+            Array,
+            Meta(
+                description="[query][target]: the algorithm's own standard deviation, if it has one, or the policy's "
+                "of the numbers of an action"
+            ),
+        ]
         | UnsetType
+    ) = UNSET
+    mean: Annotated[Array, Meta(description="[query][number]: the policy's, of the numbers of an action")] | (
+        UnsetType
     ) = UNSET
     adaptation_id: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
@@ -243,6 +318,18 @@ class InnerLoopBounds(Answer):
     max_learning_rate: float
 
 
+class ActionSpace(Answer):
+    """What an action is: one of `count`, by its number from 0 on, or numbers (`box`).
+
+    low, high: where the environment clips each number; without `sample`, `predictions` are within them
+    """
+
+    form: Literal["discrete", "box"]
+    count: int | UnsetType = UNSET
+    low: list[float] | UnsetType = UNSET
+    high: list[float] | UnsetType = UNSET
+
+
 class ModelSummary(Answer, kw_only=True):
     """A bundle that serves."""
 
@@ -250,14 +337,17 @@ class ModelSummary(Answer, kw_only=True):
     digest: str
     kind: str
     algorithm: str
-    features: int
-    targets: Annotated[int, Meta(description="Numbers in a target, or classes of a training task")]
+    features: Annotated[int, Meta(description="Numbers in an input, which of decisions is an observation")]
+    targets: Annotated[
+        int, Meta(description="Numbers in a target, classes of a training task, or actions, or numbers of an action")
+    ]
     inner_loop: InnerLoopBounds
     compiled: bool
     family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
     shape: Annotated[list[int], Meta(description="Of an input, where it need not be flat")] | UnsetType = UNSET
     most_classes: Annotated[int, Meta(description="Where it cannot tell any number apart")] | UnsetType = UNSET
     image: Annotated[str, Meta(description="How a PNG becomes an input, where it can")] | UnsetType = UNSET
+    actions: Annotated[ActionSpace, Meta(description="Of a model of decisions")] | UnsetType = UNSET
     intervals: (
         Annotated[list[float], Meta(description="The least and the largest `interval` that can be asked")] | UnsetType
     ) = UNSET

@@ -14,13 +14,14 @@ from starlette.requests import ClientDisconnect
 from app import schemas
 from app.api.caller import Client
 from app.api.codec import JSON, MSGPACK, NDJSON, Codec, inputs, labels, numbers
+from app.api.episodes import episodes
 from app.api.state import ServerState
 from app.errors import BodyTooLarge, Invalid, UnsupportedMedia
 from app.service.adaptations import Question, Wanted, check_classes, settings
 from app.service.assessment import Method
-from app.service.kinds import KINDS
+from app.service.kinds import KINDS, Wishes
 from app.service.model import Model
-from app.service.record import Asked
+from app.service.record import Asked, Examples
 from app.service.task import Task, classes_of
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
@@ -91,12 +92,12 @@ def wanted(sent: Sent, server: ServerState) -> Wanted:
     ttl_s = None if asked.ttl_s is UNSET else asked.ttl_s
     if ttl_s is not None and ttl_s > server.limits.ttl:
         raise Invalid(f"at most {server.limits.ttl} seconds, got {ttl_s}", "ttl_s")
-    inputs, targets = examples(model, asked.support, "support.", server)
+    if asked.assess is not UNSET and KINDS[model.bundle.manifest.kind].staged:
+        raise Invalid("an adaptation to episodes cannot be assessed: leave assess out", "assess")
     return Wanted(
         owner=sent.client.owner,
         model=model,
-        inputs=inputs,
-        targets=targets,
+        examples=examples(model, asked.support, "support.", server),
         asked=settings_asked(model, asked.steps, asked.learning_rate),
         ttl_s=ttl_s,
         label=None if asked.label is UNSET else asked.label,
@@ -115,6 +116,7 @@ async def question(sent: Sent, server: ServerState) -> Question:
     if asked.support is UNSET and not (asked.steps is UNSET and asked.learning_rate is UNSET):
         raise Invalid("steps and learning_rate belong to a support set to adapt to: send one, or leave them out")
     interval = None if asked.interval is UNSET else asked.interval
+    wishes = Wishes(interval, asked.sample, None if asked.seed is UNSET else asked.seed)
     if asked.adaptation_id is not UNSET:
         if asked.support is not UNSET:
             raise Invalid("an adaptation has its support set already: send adaptation_id or support, not both")
@@ -122,8 +124,8 @@ async def question(sent: Sent, server: ServerState) -> Question:
         adaptation, model = await server.adaptations.current(
             sent.client.owner, asked.adaptation_id, pinned, sent.client
         )
-        check_interval(model, interval, adaptation.task)
-        return Question(model, queries(model, asked.queries), adaptation=adaptation, interval=interval)
+        check_wishes(model, wishes, adaptation.task)
+        return Question(model, queries(model, asked.queries), adaptation=adaptation, wishes=wishes)
     if asked.pinned is not UNSET:
         raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
     assert asked.model is not UNSET, "one of the two was given"
@@ -134,17 +136,24 @@ async def question(sent: Sent, server: ServerState) -> Question:
             raise Invalid(f"{model.bundle.name} alone knows no classes: send a support set that has them", "model")
         if interval is not None:
             raise Invalid("intervals are known of adaptations: send a support set, or leave it out", "interval")
-        return Question(model, rows_asked)
-    inputs, targets = examples(model, asked.support, "support.", server)
+        check_sampling(model, wishes)
+        return Question(model, rows_asked, wishes=wishes)
+    inputs, targets, of = examples(model, asked.support, "support.", server)
     steps, rate = settings(settings_asked(model, asked.steps, asked.learning_rate), model)
-    task = Task(inputs, targets, steps, rate)
-    check_interval(model, interval, task)
-    return Question(model, rows_asked, task, interval=interval)
+    task = Task(inputs, targets, steps, rate, of)
+    check_wishes(model, wishes, task)
+    return Question(model, rows_asked, task, wishes=wishes)
 
 
-def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> tuple[np.ndarray, np.ndarray]:
-    """A support set as arrays, [example, feature] and the targets of the model's kind. Raises Invalid."""
+def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> Examples:
+    """A support set as arrays, in the form of the model's kind. Raises Invalid."""
     manifest = model.bundle.manifest
+    if KINDS[manifest.kind].staged:
+        if support.episodes is UNSET or support.inputs is not UNSET or support.targets is not UNSET:
+            raise Invalid(f"{model.bundle.name} decides: send episodes alone", place.rstrip("."))
+        return episodes(support.episodes, manifest.schema, f"{place}episodes", server.limits.support)
+    if support.inputs is UNSET or support.targets is UNSET or support.episodes is not UNSET:
+        raise Invalid("a support set of inputs and targets is expected, both and no episodes", place.rstrip("."))
     sent = (support.inputs, support.targets)
     counts = [each.shape[0] if isinstance(each, schemas.RawArray) else len(each) for each in sent]
     if counts[0] != counts[1]:
@@ -157,7 +166,7 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
         check_classes(classes_of(targets), model, at)
     else:
         targets = numbers(support.targets, manifest.schema.targets, at)
-    return found, targets
+    return Examples(found, targets)
 
 
 def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:
@@ -174,6 +183,20 @@ def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | 
         most = f"{bounds.max_learning_rate:g}"
         raise Invalid(f"{model.bundle.name} takes a rate above 0 up to {most}, got {learning_rate:g}", "learning_rate")
     return Asked(None if steps is UNSET else steps, None if learning_rate is UNSET else learning_rate)
+
+
+def check_sampling(model: Model, wishes: Wishes) -> None:
+    """Raises Invalid where actions are to be drawn and there are none."""
+    if wishes.seed is not None and not wishes.sample:
+        raise Invalid("a seed is of draws: send sample too, or leave it out", "seed")
+    if wishes.sample and model.bundle.manifest.schema.actions is None:
+        raise Invalid(f"{model.bundle.name} does not decide: leave sample out", "sample")
+
+
+def check_wishes(model: Model, wishes: Wishes, task: Task) -> None:
+    """Raises Invalid for what the bundle does not know, or not for such a task."""
+    check_sampling(model, wishes)
+    check_interval(model, wishes.interval, task)
 
 
 def check_interval(model: Model, interval: float | None, task: Task) -> None:

@@ -23,7 +23,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 def _json_array(value: Any) -> msgspec.Raw:
     """An array in JSON, with no more digits than float32 has, and null where a number is not finite."""
     if isinstance(value, np.ndarray):
-        return msgspec.Raw(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+        return msgspec.Raw(orjson.dumps(np.ascontiguousarray(value), option=orjson.OPT_SERIALIZE_NUMPY))
     raise NotImplementedError(f"cannot write {type(value)}")
 
 
@@ -200,12 +200,14 @@ def _finite(exact: np.ndarray, place: str) -> np.ndarray:
 def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], unit: str, place: str) -> np.ndarray:
     """A raw array as [row, width], sent so or in a shape of its rows."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
-    if tuple(raw.shape[1:]) not in ((width,), shape) or raw.shape[0] == 0:
+    forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
+    if tuple(raw.shape[1:]) not in forms or raw.shape[0] == 0:
         raise Invalid(f"rows of {_many(width, unit)} expected, got the shape {raw.shape}", f"{place}.shape")
     if len(raw.data) != math.prod(raw.shape) * dtype.itemsize:
         wanted = math.prod(raw.shape) * dtype.itemsize
         raise Invalid(f"{wanted} bytes expected for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
-    return np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
+    rows = np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
 
 
 def _many(count: int, unit: str) -> str:

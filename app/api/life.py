@@ -66,13 +66,16 @@ async def examples_of(id: Id, server: State) -> Response:
     responses=gives(schemas.AdaptResponse, 200, (*BODY, *DERIVED, KeyReused), (JSON.media, MSGPACK.media)),
 )
 async def extend(id: Id, request: Request, server: State) -> Response:
-    """Add examples: the same as adapting to all of them at once. The next revision of the same id."""
+    """Add examples: the same as adapting to all of them at once. The next revision of the same id.
+
+    Episodes are a stage of their own, which begins with the weights after the stage before.
+    """
     sent = await read(request, server.limits.body)
     more = sent.codec.decode(sent.body, schemas.Support)
     model = server.adaptations.model_of(await server.adaptations.get(ANYONE, id))
-    inputs, targets = examples(model, more, "", server)
     client = sent.client
-    extended = await server.adaptations.extend(ANYONE, id, inputs, targets, client, client.key)
+    found = examples(model, more, "", server)
+    extended = await server.adaptations.extend(ANYONE, id, found, client, client.key)
     return sent.answer.respond(adapted(extended))
 
 

@@ -7,13 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app import schemas
 from app.errors import BundleError
+from app.families.family import Actions
 from app.service.adaptations import Answer
 from app.service.model import Model
-from app.service.record import Adaptation
+from app.service.record import Adaptation, Stage
 
 
 def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
@@ -52,7 +53,7 @@ def _lineage(adaptation: Adaptation) -> list[str]:
 
 def history(adaptation: Adaptation) -> schemas.History:
     """The revisions of a record."""
-    added = {stage.revision: stage.numbers.tolist() for stage in adaptation.stages}
+    added = {stage.revision: stage.examples.tolist() for stage in adaptation.stages}
     revisions = [
         schemas.RevisionView(
             revision=each.number,
@@ -70,14 +71,36 @@ def history(adaptation: Adaptation) -> schemas.History:
 
 def support(adaptation: Adaptation) -> schemas.SupportView:
     """The examples of a record."""
-    task = adaptation.task
-    return schemas.SupportView(
-        adaptation_id=adaptation.id,
-        revision=adaptation.revision,
-        examples=adaptation.numbers.tolist(),
-        inputs=task.inputs,
-        targets=task.targets.tolist() if task.classes else task.targets,
+    view = schemas.SupportView(
+        adaptation_id=adaptation.id, revision=adaptation.revision, examples=adaptation.numbers.tolist()
     )
+    if adaptation.staged:
+        view.episodes = [_episode(stage, number) for stage in adaptation.stages for number in stage.examples]
+    else:
+        task = adaptation.task
+        view.inputs, view.targets = task.inputs, task.targets.tolist() if task.classes else task.targets
+    return view
+
+
+def _episode(stage: Stage, number: int) -> schemas.EpisodeView:
+    """An episode of a stage."""
+    rows = stage.numbers == number
+    actions, rewards, propensities = np.split(stage.targets[rows], [-2, -1], axis=1)
+    if actions.shape[1] == 1:
+        actions = actions[:, 0]
+        actions = actions.astype(np.int64) if (actions == np.floor(actions)).all() else actions
+    return schemas.EpisodeView(
+        stage=stage.revision,
+        observations=stage.inputs[rows],
+        actions=actions,
+        rewards=_told(rewards),
+        propensities=_told(propensities),
+    )
+
+
+def _told(column: np.ndarray) -> np.ndarray | UnsetType:
+    """One number a decision, or nothing where none was told."""
+    return UNSET if np.isnan(column[0, 0]) else column[:, 0]
 
 
 def page(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
@@ -105,6 +128,7 @@ def predicted(answer: Answer) -> schemas.PredictResponse:
         lower=UNSET if predicted.lower is None else predicted.lower,
         upper=UNSET if predicted.upper is None else predicted.upper,
         std=UNSET if predicted.std is None else predicted.std,
+        mean=UNSET if predicted.mean is None else predicted.mean,
     )
 
 
@@ -139,10 +163,20 @@ def _common(model: Model) -> dict[str, Any]:
         "shape": list(manifest.schema.shape) or UNSET,
         "most_classes": model.most_classes or UNSET,
         "image": manifest.schema.image or UNSET,
+        "actions": UNSET
+        if manifest.schema.actions is None
+        else _space(manifest.schema.actions, manifest.schema.targets),
         "intervals": [trust.levels[0], trust.levels[-1]] if trust.knows_intervals else UNSET,
         "inner_loop": schemas.InnerLoopBounds(**asdict(manifest.inner_loop)),
         "compiled": model.compiled,
     }
+
+
+def _space(actions: Actions, targets: int) -> schemas.ActionSpace:
+    """What an action is."""
+    if actions.is_box:
+        return schemas.ActionSpace(form="box", low=list(actions.low), high=list(actions.high))
+    return schemas.ActionSpace(form="discrete", count=targets)
 
 
 def summary(model: Model) -> schemas.ModelSummary:

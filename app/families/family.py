@@ -78,8 +78,7 @@ class Family(Protocol):
 
     @property
     def targets(self) -> int:
-        """Numbers in a target; of a classification, the ways of a task where nobody says how many; of decisions, without the
-        weight."""
+        """Numbers in a target, without the weight of a decision; the ways of a task where nobody says how many."""
 
     @property
     def network(self) -> NetworkSpec:

@@ -27,8 +27,8 @@ def is_gaussian(outputs: int, actions: int) -> bool:
     """
     if outputs not in (actions, 2 * actions):
         raise ValueError(
-            f"the network gives {outputs} numbers: a policy gives {actions}, a logit for each action, or {2 * actions}, "
-            "mean and log deviation of each"
+            f"the network gives {outputs} numbers: a policy gives {actions}, a logit for each action, or "
+            f"{2 * actions}, mean and log deviation of each"
         )
     return outputs == 2 * actions
 
@@ -89,16 +89,16 @@ class Weighing:
     @property
     def fits(self) -> bool:
         """Whether these make sense."""
-        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and 1 <= self.most
+        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.most >= 1
 
 
 def _discounted(values: Float[Tensor, "*task episode time"], discount: float) -> Float[Tensor, "*task episode time"]:
     """The sum of each value and all later ones of its episode, each discounted by how much later it comes."""
-    total, sums = torch.zeros_like(values[..., 0]), []
-    for value in reversed(values.unbind(-1)):
-        total = value + discount * total
-        sums.append(total)
-    return torch.stack(sums[::-1], -1)
+    sums, reach = values, 1
+    while reach < values.shape[-1]:  # each sum is of twice as many values as before
+        later = torch.nn.functional.pad(sums[..., reach:], (0, reach))
+        sums, reach = sums + discount**reach * later, 2 * reach
+    return sums
 
 
 def baseline(
@@ -127,7 +127,7 @@ def advantages(
     observations: Float[Tensor, "*task episode time feature"],
     rewards: Float[Tensor, "*task episode time"],
     mask: Bool[Tensor, "*task episode time"],
-    weighing: Weighing = Weighing(),  # noqa: B008 (frozen)
+    weighing: Weighing = Weighing(),
 ) -> Float[Tensor, "*task episode time"]:
     """What each action was better by than its task's baseline expected, scaled to mean 0 and deviation 1 in the task.
 
@@ -150,7 +150,7 @@ def weights(
     rewards: Float[Tensor, "*task episode time"] | None,
     propensities: Float[Tensor, "*task episode time"] | None,
     mask: Bool[Tensor, "*task episode time"],
-    weighing: Weighing = Weighing(),  # noqa: B008 (frozen)
+    weighing: Weighing = Weighing(),
 ) -> Float[Tensor, "*task episode time"]:
     """What each decision counts: 1, or its advantage where there are rewards, over its propensity where that is logged.
 

@@ -24,12 +24,13 @@ from app.errors import (
     UnknownModel,
 )
 from app.learn.adapted import Adapted
+from app.service import decisions
 from app.service.assessment import Assessment, Method
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.engine import UNTOUCHED, Engine, Job, Result
 from app.service.ids import ids
-from app.service.kinds import KINDS, Predicted
+from app.service.kinds import KINDS, NO_WISHES, Predicted, Wishes
 from app.service.model import Model
 from app.service.record import (
     CONTENT,
@@ -37,6 +38,7 @@ from app.service.record import (
     Adaptation,
     Asked,
     Change,
+    Examples,
     Revision,
     Stage,
     bytes_of,
@@ -79,8 +81,7 @@ class Worker(Protocol):
 class Wanted:
     """An adaptation that a client wants.
 
-    inputs: float32 [example, feature]
-    targets: of the model's kind, as in a `Task`
+    examples: of the model's kind
     ttl_s: how long it lives; None for the setting
     pinned: whether it stays with this bundle when there is a newer one; None for the setting
     key: what the client calls this request, so that a repeat of it is recognised
@@ -89,8 +90,7 @@ class Wanted:
 
     owner: str
     model: Model
-    inputs: np.ndarray
-    targets: np.ndarray
+    examples: Examples
     asked: Asked
     ttl_s: int | None = None
     label: str | None = None
@@ -105,14 +105,13 @@ class Question:
     """Queries, float32 [query, feature], and what is to answer them.
 
     With an adaptation, that one; with a task, a passing adaptation to it; with neither, the initialization itself.
-    interval: the share of true values that the interval is to hold, where one is asked for
     """
 
     model: Model
     queries: np.ndarray
     task: Task | None = None
     adaptation: Adaptation | None = None
-    interval: float | None = None
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(eq=False, slots=True)
@@ -209,8 +208,10 @@ class Adaptations:
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = question.model.bundle.manifest
-        predicted = KINDS[manifest.kind].answer(predictions, task, manifest.trust, question.interval)
-        return Answer(question, predicted._replace(std=result.spread), result.adapted)
+        predicted = KINDS[manifest.kind].answer(predictions, task, manifest, question.wishes)
+        if result.spread is not None:
+            predicted = predicted._replace(std=result.spread)
+        return Answer(question, predicted, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
@@ -252,25 +253,26 @@ class Adaptations:
         self,
         owner: str,
         id: str,
-        inputs: np.ndarray,
-        targets: np.ndarray,
+        more: Examples,
         caller: Caller | None = None,
         key: str | None = None,
     ) -> Adaptation:
         """Adapt to more examples besides: the same as adapting to all of them at once. Raises Diverged.
 
+        Episodes are a stage of their own, after those that are there.
+
         key: what the client calls this request, so that a repeat of it changes nothing
         """
 
         def change(old: Adaptation) -> Adaptation:
-            if old.support_size + len(inputs) > self._policy.support:
-                most = f"at most {self._policy.support} examples, got {len(inputs)} besides {old.support_size}"
-                raise Invalid(most, "inputs")
-            new = extended(old, inputs, targets)
+            if old.support_size + more.count > self._policy.support:
+                most = f"at most {self._policy.support} examples, got {more.count} besides {old.support_size}"
+                raise Invalid(most, "inputs" if more.episodes is None else "episodes")
+            new = extended(old, more)
             check_classes(new.labels, self.model_of(old), "targets")
             return new
 
-        request = None if key is None else request_of(key, Change.extended, inputs, targets)
+        request = None if key is None else request_of(key, Change.extended, *more.content)
         return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
 
     async def forget(self, owner: str, id: str, number: int, caller: Caller | None = None) -> Adaptation:
@@ -343,7 +345,7 @@ class Adaptations:
         names: Sequence[Name],
     ) -> Adaptation:
         """Store the record of what came of it; if the same request was faster elsewhere, that one's record counts."""
-        now, size = self._clock(), len(task.inputs)
+        now, size = self._clock(), wanted.examples.count
         adaptation = Adaptation(
             id=id,
             owner=wanted.owner,
@@ -352,7 +354,7 @@ class Adaptations:
             asked=wanted.asked,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, np.arange(size, dtype=np.int32), task.inputs, task.targets),),
+            stages=(Stage(1, wanted.examples.numbered(0), task.inputs, task.targets),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, wanted.model.digest, now),),
             losses=adapted.losses,
@@ -441,7 +443,8 @@ class Adaptations:
 def task_of(wanted: Wanted) -> Task:
     """What a client wants to adapt to, with the settings that its model gives it."""
     steps, rate = settings(wanted.asked, wanted.model)
-    return Task(wanted.inputs, wanted.targets, steps, rate)
+    inputs, targets, episodes = wanted.examples
+    return Task(inputs, targets, steps, rate, episodes)
 
 
 def settings(asked: Asked, model: Model) -> tuple[int, float]:
@@ -468,13 +471,15 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
         return False
     if (classes := len(adaptation.labels)) > 0:
         return model.most_classes is None or classes <= model.most_classes
+    if manifest.schema.actions is not None:
+        return all(decisions.fit(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
 
 
 def _names(wanted: Wanted) -> list[Name]:
     """What a request is recognised by, in one order always; the key first, as it can be refused."""
     content = hashlib.blake2b(digest_size=16)
-    for part in (wanted.inputs, wanted.targets):
+    for part in wanted.examples.content:
         content.update(bytes_of(part))
     # by the model's name: a newer bundle does not make another request of it
     content.update(repr((wanted.model.bundle.name, wanted.asked, wanted.pinned, wanted.assess)).encode())

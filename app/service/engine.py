@@ -3,7 +3,7 @@
 One thread at a time runs it. It knows no HTTP, no store and no clock.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
@@ -48,13 +48,13 @@ class Job:
     @property
     def bytes(self) -> int:
         """Of its arrays."""
-        size = 0 if self.task is None else self.task.inputs.nbytes + self.task.targets.nbytes
+        size = 0 if self.task is None else self.task.bytes
         return size if self.queries is None else size + self.queries.nbytes
 
     @property
     def rows(self) -> int:
         """Rows that the network has to see at most: the measure of its work."""
-        rows = 1 if self.task is None else len(self.task.inputs) * (self.task.steps + 1)
+        rows = 1 if self.task is None else self.task.rows * (self.task.steps + 1)
         return rows if self.queries is None else rows + len(self.queries)
 
 
@@ -175,12 +175,13 @@ class Engine:
             fast.put([UNTOUCHED], [0], stack(model.untouched, 1))
         tasks = [(key, task) for key, task in missing.items() if task is not None]
         adapted: dict[Hashable, Adapted] = {}
-        for batch in fused([len(task.inputs) for _, task in tasks]):
-            states, outcomes = model.adapt([tasks[index][1] for index in batch])
-            keys = [tasks[index][0] for index in batch]
-            usable = [row for row, outcome in enumerate(outcomes) if outcome.status.usable]
-            fast.put([keys[row] for row in usable], usable, states)
-            adapted |= zip(keys, outcomes, strict=True)
+        for alike in _by_stages(tasks):
+            for batch in fused([len(task.inputs) for _, task in alike]):
+                states, outcomes = model.adapt([alike[index][1] for index in batch])
+                keys = [alike[index][0] for index in batch]
+                usable = [row for row, outcome in enumerate(outcomes) if outcome.status.usable]
+                fast.put([keys[row] for row in usable], usable, states)
+                adapted |= zip(keys, outcomes, strict=True)
         return adapted
 
     def _predict(
@@ -211,6 +212,16 @@ class Engine:
         if not job.weights or job.key not in fast:
             return None
         return model.parameters(fast.gather([job.key]))
+
+
+def _by_stages(tasks: list[tuple[Hashable, Task]]) -> Iterable[list[tuple[Hashable, Task]]]:
+    """Tasks of as many stages together; mostly all have one."""
+    if all(task.before is None for _, task in tasks):
+        return [tasks] if tasks else []
+    alike: dict[int, list[tuple[Hashable, Task]]] = {}
+    for key, task in tasks:
+        alike.setdefault(len(task.stages), []).append((key, task))
+    return alike.values()
 
 
 def _size(model: Model, rows: int) -> tuple[bool, int]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from app.learn.trust import Trust
+from app.bundles import Manifest
+from app.learn import policies
 from app.service.task import Task
 
 
@@ -18,7 +20,9 @@ class Predicted(NamedTuple):
     probabilities: float32 [query, label]
     unlike: whether each query is unlike anything in the support set
     lower, upper: float32 [query, target], the interval that was asked for
-    std: float32 [query, target], the standard deviation of each prediction, where the algorithm knows it
+    std: float32 [query, target], the standard deviation of each prediction, where the algorithm knows it, or of the
+        numbers of an action
+    mean: float32 [query, target], the mean of the numbers of an action
     """
 
     predictions: np.ndarray | Sequence[str]
@@ -28,36 +32,87 @@ class Predicted(NamedTuple):
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
     std: np.ndarray | None = None
+    mean: np.ndarray | None = None
 
 
-Answering = Callable[[np.ndarray, Task | None, Trust, float | None], Predicted]
-"""(outputs [query, target or class], the task adapted to, what is known of trust, the share to hold) -> the answer"""
+class Wishes(NamedTuple):
+    """What is wanted of an answer.
+
+    interval: the share of true values that the interval is to hold, where one is asked for
+    sample: whether actions are drawn; else they are the most probable ones
+    seed: of the draws; None for other ones each time
+    """
+
+    interval: float | None = None
+    sample: bool = False
+    seed: int | None = None
+
+
+NO_WISHES = Wishes()
+Answering = Callable[[np.ndarray, Task | None, Manifest, Wishes], Predicted]
+"""(outputs [query, target or class], the task adapted to, the bundle's manifest, what is wanted) -> the answer"""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """labels: whether targets are labels, so that nothing can be answered without a support set to name the classes."""
+    """What serving has to know of a kind.
 
-    labels: bool
+    labels: whether targets are labels, so that nothing can be answered without a support set to name the classes
+    staged: whether examples are episodes, and a posted set of them is a stage that begins with the weights after the
+        one before
+    """
+
     answer: Answering
+    labels: bool = False
+    staged: bool = False
 
 
-def _numbers(outputs: np.ndarray, task: Task | None, trust: Trust, interval: float | None) -> Predicted:
-    if interval is None:
+def _numbers(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
+    if wishes.interval is None:
         return Predicted(outputs)
     assert task is not None, "intervals are of adaptations"
-    half = np.array(trust.interval(interval, len(task.inputs)), np.float32)
+    half = np.array(manifest.trust.interval(wishes.interval, len(task.inputs)), np.float32)
     return Predicted(outputs, lower=outputs - half, upper=outputs + half)
 
 
-def _classes(outputs: np.ndarray, task: Task | None, trust: Trust, interval: float | None) -> Predicted:
+def _classes(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
     assert task is not None, "a support set makes the classes"
+    trust = manifest.trust
     likely = probabilities(outputs, trust.temperature)
     unlike = None
     if trust.knows_the_familiar:
         unlike = (outputs.max(1) < trust.least_familiar(len(task.inputs) / len(task.classes))).tolist()
     found = [task.classes[index] for index in outputs.argmax(1).tolist()]
     return Predicted(found, task.classes, likely, unlike)
+
+
+def _decisions(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
+    schema = manifest.schema
+    assert schema.actions is not None, "a bundle of decisions says what an action is"
+    if not schema.actions.is_box:
+        likely = probabilities(outputs, 1.0)
+        if not wishes.sample:
+            return Predicted(likely.argmax(1), probabilities=likely)
+        drawn = noise(len(outputs), 1, wishes.seed)
+        return Predicted(
+            (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1), probabilities=likely
+        )
+    mean, std = (each.numpy() for each in policies.mean_and_deviation(torch.from_numpy(outputs)))
+    if not wishes.sample:
+        low, high = np.array(schema.actions.low, np.float32), np.array(schema.actions.high, np.float32)
+        return Predicted(mean.clip(low, high), mean=mean, std=std)
+    drawn = torch.special.ndtri(torch.from_numpy(noise(*mean.shape, wishes.seed))).numpy()
+    return Predicted((mean + std * drawn).astype(np.float32), mean=mean, std=std)
+
+
+def noise(rows: int, each: int, seed: int | None) -> np.ndarray:
+    """Numbers from U(0, 1), float64 [row, each]; those of a row depend on the seed and on its place alone.
+
+    Philox counts: number i of a stream is the same however many are drawn. Salmon et al. 2011, "Parallel random
+    numbers: as easy as 1, 2, 3"
+    """
+    unit = np.random.Generator(np.random.Philox(seed)).random((rows, each))
+    return unit.clip(2.0**-54, 1 - 2.0**-53)  # neither 0 nor 1, where a normal number is not finite
 
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -69,6 +124,7 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 KINDS: Mapping[str, Kind] = {
-    "regression": Kind(labels=False, answer=_numbers),
-    "classification": Kind(labels=True, answer=_classes),
+    "regression": Kind(_numbers),
+    "classification": Kind(_classes, labels=True),
+    "decision": Kind(_decisions, staged=True),
 }

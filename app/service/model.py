@@ -13,8 +13,22 @@ from torch.func import grad_and_value
 
 from app.bundles import Bundle
 from app.learn.adapted import Adapted, judge
-from app.learn.inner import Examples, InnerLoop, State, adapt, alone, backward, batched, packed, stack, trajectory
+from app.learn.inner import (
+    Examples,
+    InnerLoop,
+    State,
+    adapt,
+    alone,
+    backward,
+    batched,
+    onward,
+    packed,
+    stack,
+    trajectory,
+)
+from app.learn.losses import columns
 from app.learn.rules import LEARNED
+from app.service import decisions
 from app.service.compiling import (
     Unrolled,
     by_steps,
@@ -42,7 +56,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
         manifest = bundle.manifest
-        labels = KINDS[manifest.kind].labels
+        labels, self._staged = KINDS[manifest.kind].labels, KINDS[manifest.kind].staged
         self.bundle = bundle
         self.device = device
         self.most_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
@@ -75,10 +89,15 @@ class Model:
         return packed(inner, inner.init(self.meta))[0]
 
     def _adapt(
-        self, support: Examples, rate: torch.Tensor, steps: torch.Tensor, longest: int
+        self,
+        support: Examples,
+        rate: torch.Tensor,
+        steps: torch.Tensor,
+        longest: int,
+        start: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The states of tasks after their steps, and the losses [task, longest + 1]."""
-        start = stack(self.untouched, len(rate))
+        """The states of tasks after their steps, and the losses [task, longest + 1]. start: the states before."""
+        start = stack(self.untouched, len(rate)) if start is None else start
         if self._unrolled is not None and longest == self._steps:
             return self._unrolled(self.meta, start, support, rate, steps)
         return adapt(self._serving(len(rate)), self.meta, support, rate, steps, longest, start)
@@ -130,14 +149,33 @@ class Model:
         return self.inner is not self._eager
 
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
-        """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each."""
-        single = self._single
+        """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each.
+
+        All have as many stages. Where the inner loop comes to nothing in one of them, it is what came of that one.
+        """
+        if not self._staged:
+            return self._stage(tasks)
+        first, *later = zip(*(task.stages for task in tasks), strict=True)
+        states, outcomes = self._stage([replace(task, targets=self._targets(task)) for task in first])
+        for stage in later:
+            ready = [replace(task, targets=self._targets(task)) for task in stage]
+            states, new = self._stage(ready, onward(states, self.untouched, self._unpack))
+            outcomes = [one if not one.status.usable else two for one, two in zip(outcomes, new, strict=True)]
+        return states, outcomes
+
+    def _targets(self, task: Task) -> np.ndarray:
+        """The targets of decisions as the loss takes them."""
+        return decisions.weighed(task, self.bundle.manifest.schema)
+
+    def _stage(self, tasks: Sequence[Task], start: torch.Tensor | None = None) -> tuple[torch.Tensor, list[Adapted]]:
+        """One stage of all tasks, whose targets are as the loss takes them. start: the states before, as `adapt`'s."""
+        single = self._single if start is None else None
         if single and len(tasks) == 1 and len(tasks[0].inputs) in self._single_shots and tasks[0].steps == self._steps:
             states, losses = single(tasks[0])
         else:
             support, rate, steps = self._batch(tasks)
             with torch.no_grad():
-                states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks))
+                states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks), start)
         untouched_loss = self.bundle.manifest.untouched_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):
@@ -160,10 +198,12 @@ class Model:
 
     @torch.no_grad()
     def walk(self, task: Task) -> Generator[float, None, tuple[torch.Tensor, Adapted]]:
-        """Run the inner loop on one task, step by step: yield each support loss as soon as it is known.
+        """Run the inner loop on one task of one stage, step by step: yield each support loss as soon as it is known.
 
         Returns the states, as from `adapt`, and what came of the task.
         """
+        if self._staged:
+            task = replace(task, targets=self._targets(task))
         support, rate, steps = self._batch([task])
         losses = []
         inner, start = self._serving(len(rate)), stack(self.untouched, len(rate))
@@ -283,7 +323,7 @@ class Model:
             from app.service.single import SingleTask  # it needs interfaces that another torch may lack
 
             schema = self.bundle.manifest.schema
-            form = schema.features, schema.targets
+            form = schema.features, columns(self.bundle.manifest.kind, schema.targets)
             single = SingleTask(self._lone(grad_and_value), self.meta, self.untouched, form, steps)
         except (ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(f"no program for a single task: {error}") from error
@@ -311,8 +351,9 @@ class Model:
     def _example(self, tasks: int, shots: int) -> tuple[torch.Tensor, Examples, torch.Tensor, torch.Tensor]:
         """States, support sets, rates and activity to try an inner loop on."""
         schema = self.bundle.manifest.schema
+        width = columns(self.bundle.manifest.kind, schema.targets)
         inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=self.device)
-        targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=self.device)
+        targets = torch.linspace(1, -1, tasks * shots * width, device=self.device)
         support = Examples(
             inputs.reshape(tasks, shots, -1),
             targets.reshape(tasks, shots, -1),

@@ -13,6 +13,7 @@ import numpy as np
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
+from app.service.kinds import KINDS
 from app.service.task import Task, classes_of
 
 KEY, CONTENT = "key:", "content:"
@@ -23,15 +24,22 @@ class Stage(NamedTuple):
     """Examples that were posted together, less those forgotten since.
 
     revision: the revision that they came with
-    numbers: int32 [example], their numbers within the adaptation; ascending, and never given again
-    inputs: float32 [example, feature]
-    targets: float32 [example, target], or labels: strings, [example] of objects
+    numbers: int32 [row], the number within the adaptation of the example that each row is of: ascending, and never
+        given again. An example is a row, of decisions an episode
+    inputs: float32 [row, feature]
+    targets: as in a `Task`
     """
 
     revision: int
     numbers: np.ndarray
     inputs: np.ndarray
     targets: np.ndarray
+
+    @property
+    def examples(self) -> np.ndarray:
+        """The numbers of its examples, each once, int32 [example]."""
+        first: np.ndarray = self.numbers[np.diff(self.numbers, prepend=-1) > 0]
+        return first
 
 
 class Change(Enum):
@@ -106,6 +114,11 @@ class Adaptation:
     names: tuple[str, ...] = ()
 
     @property
+    def staged(self) -> bool:
+        """Whether its examples are episodes, and its stages are adapted to one after another."""
+        return KINDS[self.kind].staged
+
+    @property
     def revision(self) -> int:
         """The number of the present revision, from 1 on."""
         return self.history[-1].number
@@ -123,7 +136,7 @@ class Adaptation:
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of its examples, int32 [example]."""
-        return _joined([stage.numbers for stage in self.stages])
+        return _joined([stage.examples if self.staged else stage.numbers for stage in self.stages])
 
     @property
     def targets(self) -> np.ndarray:
@@ -138,8 +151,19 @@ class Adaptation:
     @property
     def task(self) -> Task:
         """What to derive its fast weights from."""
+        if self.staged:
+            return self._last_stage
         inputs = _joined([stage.inputs for stage in self.stages])
         return Task(inputs, self.targets, self.steps, self.learning_rate)
+
+    @property
+    def _last_stage(self) -> Task:
+        """The last of its stages, with those before."""
+        task = None
+        for stage in self.stages:
+            task = Task(stage.inputs, stage.targets, self.steps, self.learning_rate, stage.numbers, task)
+        assert task is not None, "an adaptation has examples"
+        return task
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -147,12 +171,38 @@ def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def extended(adaptation: Adaptation, inputs: np.ndarray, targets: np.ndarray) -> Adaptation:
+class Examples(NamedTuple):
+    """A support set as it was posted; inputs and targets as in a `Task`.
+
+    episodes: of decisions, the episode that each is of, int32 [row], from 0 on; ascending
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    episodes: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.inputs) if self.episodes is None else int(self.episodes[-1]) + 1
+
+    @property
+    def content(self) -> tuple[np.ndarray, ...]:
+        """The arrays that they are."""
+        return self[:2] if self.episodes is None else self
+
+    def numbered(self, first: int) -> np.ndarray:
+        """The number of the example that each row is of, int32 [row], from `first` on."""
+        if self.episodes is None:
+            return np.arange(first, first + len(self.inputs), dtype=np.int32)
+        return self.episodes + np.int32(first)
+
+
+def extended(adaptation: Adaptation, more: Examples) -> Adaptation:
     """With more examples. It is not derived yet, as with the other changes: `derived` says what came of that."""
-    first, count = adaptation.next_example, len(inputs)
-    numbers = np.arange(first, first + count, dtype=np.int32)
-    stage = Stage(adaptation.revision + 1, numbers, inputs, targets)
-    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + count)
+    first = adaptation.next_example
+    stage = Stage(adaptation.revision + 1, more.numbered(first), more.inputs, more.targets)
+    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + more.count)
 
 
 def without(adaptation: Adaptation, number: int) -> Adaptation:
@@ -216,7 +266,7 @@ def derived(
     request: bytes | None = None,
 ) -> Adaptation:
     """A changed record once it is derived: with its losses and its next revision, and no longer what a repeat finds."""
-    size = sum(len(stage.numbers) for stage in adaptation.stages)
+    size = len(adaptation.numbers)
     revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten, request)
     return replace(
         adaptation,

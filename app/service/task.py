@@ -20,13 +20,37 @@ class Task:
     """A support set with its inner-loop settings.
 
     inputs: float32 [shot, feature]
-    targets: float32 [shot, target], or labels: strings, [shot] of objects
+    targets: float32 [shot, target], or labels: strings, [shot] of objects, or decisions (`app.service.decisions`)
+    episodes: of decisions, the number of the episode that each is of, int32 [shot], ascending
+    before: of decisions, the stage before, whose weights this one begins with
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     steps: int
     learning_rate: float
+    episodes: np.ndarray | None = None
+    before: "Task | None" = None
+
+    @property
+    def stages(self) -> "list[Task]":
+        """The stages before and this one, the first one first."""
+        found, stage = [self], self.before
+        while stage is not None:
+            found.append(stage)
+            stage = stage.before
+        return found[::-1]
+
+    @property
+    def bytes(self) -> int:
+        """Of its arrays."""
+        own = self.inputs.nbytes + self.targets.nbytes
+        return own if self.before is None else sum(each.inputs.nbytes + each.targets.nbytes for each in self.stages)
+
+    @property
+    def rows(self) -> int:
+        """Of examples in all stages."""
+        return len(self.inputs) if self.before is None else sum(len(each.inputs) for each in self.stages)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ VERSIONS = NUMBERS, LABELS = 1, 2
 
 
 class _Stage(Struct, array_like=True, gc=False):
-    """numbers: int32, or where they are consecutive only the first; rows: how many examples.
+    """numbers: int32, or where they are consecutive only the first; rows: how many there are.
 
-    targets: float32, or where the record has labels the place of each among them, uint32
+    targets: float32, NaN where nothing was told, or where the record has labels the place of each among them, uint32
     """
 
     revision: int
@@ -88,7 +88,7 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.asked,
         adaptation.steps,
         adaptation.learning_rate,
-        [_packed_stage(stage, labels) for stage in adaptation.stages],
+        [_packed_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
         adaptation.next_example,
         [_packed_digest(digest) for digest in digests],
         [
@@ -179,11 +179,11 @@ def _decoded(data: bytes) -> _Record:
         raise StoreFailed(f"a record is damaged ({error}): bring the store back from a copy") from error
 
 
-def _packed_stage(stage: Stage, labels: Sequence[str]) -> _Stage:
+def _packed_stage(stage: Stage, labels: Sequence[str], staged: bool) -> _Stage:
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
-    # they ascend, so the last one tells whether any is left out
-    consecutive = int(numbers[-1]) - first == rows - 1
+    # they ascend, so the last one tells whether any is left out; but those of an episode have one number together
+    consecutive = not staged and int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     if labels:
         places = {label: place for place, label in enumerate(labels)}

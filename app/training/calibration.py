@@ -23,7 +23,7 @@ AT_ONCE = 4096
 
 
 def calibrated(bundle: Bundle, family: Family) -> Bundle:
-    """The same bundle with its calibration; one for classes or decisions has none. family: where its tasks come from."""
+    """The same bundle with its calibration; one for classes or decisions has none. family: where tasks come from."""
     manifest = bundle.manifest
     device = next(iter(bundle.meta.values())).device
     if manifest.kind in ONE_HOT | WEIGHTED:

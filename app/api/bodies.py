@@ -150,10 +150,10 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
     manifest = model.bundle.manifest
     if KINDS[manifest.kind].staged:
         if support.episodes is UNSET or support.inputs is not UNSET or support.targets is not UNSET:
-            raise Invalid(f"{model.bundle.name} decides: send episodes alone", place.rstrip("."))
+            raise _mistaken(model, support, place.rstrip("."))
         return episodes(support.episodes, manifest.schema, f"{place}episodes", server.limits.support)
     if support.inputs is UNSET or support.targets is UNSET or support.episodes is not UNSET:
-        raise Invalid("a support set of inputs and targets is expected, both and no episodes", place.rstrip("."))
+        raise _mistaken(model, support, place.rstrip("."))
     sent = (support.inputs, support.targets)
     counts = [each.shape[0] if isinstance(each, schemas.RawArray) else len(each) for each in sent]
     if counts[0] != counts[1]:
@@ -167,6 +167,17 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
     else:
         targets = numbers(support.targets, manifest.schema.targets, at)
     return Examples(found, targets)
+
+
+def _mistaken(model: Model, support: schemas.Support, place: str) -> Invalid:
+    """What is wrong with a support set that has not what the model's kind has."""
+    staged = KINDS[model.bundle.manifest.kind].staged
+    given = {"inputs": support.inputs, "targets": support.targets, "episodes": support.episodes}
+    needed = ("episodes",) if staged else ("inputs", "targets")
+    if extra := [name for name, value in given.items() if name not in needed and value is not UNSET]:
+        return Invalid(f"{model.bundle.name} takes {' and '.join(needed)}: leave {' and '.join(extra)} out", place)
+    missing = next(name for name in needed if given[name] is UNSET)
+    return Invalid(f"object missing required field `{missing}`", place)
 
 
 def settings_asked(model: Model, steps: int | UnsetType, learning_rate: float | UnsetType) -> Asked:

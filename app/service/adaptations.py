@@ -208,7 +208,7 @@ class Adaptations:
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = question.model.bundle.manifest
-        predicted = KINDS[manifest.kind].answer(predictions, task, manifest, question.wishes)
+        predicted = KINDS[manifest.kind].answer(predictions, task, manifest.schema, manifest.trust, question.wishes)
         if result.spread is not None:
             predicted = predicted._replace(std=result.spread)
         return Answer(question, predicted, result.adapted)

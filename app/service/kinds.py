@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from app.bundles import Manifest
+from app.bundles import Schema
 from app.learn import policies
+from app.learn.trust import Trust
 from app.service.task import Task
 
 
@@ -49,8 +50,8 @@ class Wishes(NamedTuple):
 
 
 NO_WISHES = Wishes()
-Answering = Callable[[np.ndarray, Task | None, Manifest, Wishes], Predicted]
-"""(outputs [query, target or class], the task adapted to, the bundle's manifest, what is wanted) -> the answer"""
+Answering = Callable[[np.ndarray, Task | None, Schema, Trust, Wishes], Predicted]
+"""(outputs [query, target or class], the task adapted to, schema and trust of the bundle, what is wanted) -> answer"""
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,16 @@ class Kind:
     staged: bool = False
 
 
-def _numbers(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
+def _numbers(outputs: np.ndarray, task: Task | None, schema: Schema, trust: Trust, wishes: Wishes) -> Predicted:
     if wishes.interval is None:
         return Predicted(outputs)
     assert task is not None, "intervals are of adaptations"
-    half = np.array(manifest.trust.interval(wishes.interval, len(task.inputs)), np.float32)
+    half = np.array(trust.interval(wishes.interval, len(task.inputs)), np.float32)
     return Predicted(outputs, lower=outputs - half, upper=outputs + half)
 
 
-def _classes(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
+def _classes(outputs: np.ndarray, task: Task | None, schema: Schema, trust: Trust, wishes: Wishes) -> Predicted:
     assert task is not None, "a support set makes the classes"
-    trust = manifest.trust
     likely = probabilities(outputs, trust.temperature)
     unlike = None
     if trust.knows_the_familiar:
@@ -86,8 +86,7 @@ def _classes(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes:
     return Predicted(found, task.classes, likely, unlike)
 
 
-def _decisions(outputs: np.ndarray, task: Task | None, manifest: Manifest, wishes: Wishes) -> Predicted:
-    schema = manifest.schema
+def _decisions(outputs: np.ndarray, task: Task | None, schema: Schema, trust: Trust, wishes: Wishes) -> Predicted:
     assert schema.actions is not None, "a bundle of decisions says what an action is"
     if not schema.actions.is_box:
         likely = probabilities(outputs, 1.0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.errors import InnerloopError
-from app.learn.losses import ONE_HOT
+from app.learn.losses import ONE_HOT, WEIGHTED
 from app.learn.outer import Tasks
 from app.training.predictor import Answers, Predictor
 
@@ -27,8 +27,9 @@ CALLED = "class {}"
 def over_http(url: str, bundle: Bundle) -> Predictor:
     """The model of the bundle's name behind the server at `url`.
 
-    What it answers 422 is not usable. For classes the outputs are the logarithms of the probabilities.
-    Raises InnerloopError where the server does not answer, or serves another bundle of that name.
+    What it answers 422 is not usable. For classes and for actions by name the outputs are the logarithms of the
+    probabilities. Raises InnerloopError where the server does not answer, or serves another bundle of that name, and
+    where decisions are weighed by what is not in the tasks: each is sent as an episode to imitate.
     """
 
     def answer(tasks: Tasks, steps: Sequence[int]) -> Answers:
@@ -38,7 +39,7 @@ def over_http(url: str, bundle: Bundle) -> Predictor:
             rows = list(pool.map(lambda body: _outputs(client, bundle, body), bodies))
         shape = (len(steps), len(tasks.support.mask))
         usable = torch.tensor([row is not None for row in rows]).reshape(shape)
-        empty = torch.zeros(tasks.query.targets.shape[1:])
+        empty = torch.zeros_like(next((row for row in rows if row is not None), tasks.query.targets[0]))
         outputs = torch.stack([empty if row is None else row for row in rows])
         return Answers(outputs.reshape(*shape, *empty.shape), usable)
 
@@ -60,10 +61,23 @@ def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, A
     if closed_form and steps == 0:
         return None if classes else body
     shown = tasks.support.mask[task]
-    targets = tasks.support.targets[task][shown]
+    inputs, targets = tasks.support.inputs[task][shown], tasks.support.targets[task][shown]
+    if bundle.manifest.kind in WEIGHTED:
+        return body | {"support": {"episodes": _episodes(bundle, inputs, targets)}, "steps": steps}
     written = [CALLED.format(f"{index:03d}") for index in targets.argmax(-1).tolist()] if classes else _raw(targets)
-    body["support"] = {"inputs": _raw(tasks.support.inputs[task][shown]), "targets": written}
+    body["support"] = {"inputs": _raw(inputs), "targets": written}
     return body if closed_form else body | {"steps": steps}
+
+
+def _episodes(bundle: Bundle, inputs: Tensor, targets: Tensor) -> list[Mapping[str, Any]]:
+    """Decisions as episodes of one step."""
+    if not (targets[:, -1] == 1).all():
+        raise InnerloopError(f"the tasks of {bundle.name} weigh decisions, so that a server cannot be asked them")
+    schema = bundle.manifest.schema
+    by_name = schema.actions is not None and not schema.actions.is_box
+    actions = targets[:, :-1].argmax(1).tolist() if by_name else targets[:, :-1].tolist()
+    rows = zip(inputs.tolist(), actions, strict=True)
+    return [{"observations": [seen], "actions": [done]} for seen, done in rows]
 
 
 def _raw(values: Tensor) -> Mapping[str, Any]:
@@ -85,6 +99,10 @@ def _outputs(client: httpx.Client, bundle: Bundle, body: Mapping[str, Any] | Non
     if response.is_error:
         raise InnerloopError(response.json()["detail"])
     found = msgspec.msgpack.decode(response.content)
+    if bundle.manifest.kind in WEIGHTED:
+        if "probabilities" in found:
+            return _array(found["probabilities"]).log()
+        return torch.cat([_array(found["mean"]), _array(found["std"]).log()], dim=1)
     if bundle.manifest.kind not in ONE_HOT:
         return _array(found["predictions"])
     order = sorted(range(len(found["labels"])), key=found["labels"].__getitem__)

@@ -239,6 +239,8 @@ def try_bundle(
 async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: str | None) -> None:
     async with _connect(server) as client:
         model = await _ask(client, "GET", f"/models/{bundle}")
+        if "actions" in model:
+            raise InnerloopError(f"{bundle} decides, and there is no curve to draw: the guide says how to ask it")
         family = make(model["family"], model["family_options"])
         queries = 200
         drawn = family.sample(1, shots + queries, torch.Generator().manual_seed(seed))

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from app.bundles import Bounds, Manifest, Named, Schema, write
+from app.families.family import Actions
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import build, initialize, width
+from app.learn.policies import Weighing
 from app.learn.trust import Trust
+
+RATE = 0.05
+"""Of policies."""
 
 
 def write_bundle(
@@ -42,3 +47,33 @@ def write_bundle(
         trust=trust or Trust(),
     )
     write(folder, manifest, meta)
+
+
+def write_policies(folder: Path, seed: int = 0) -> None:
+    """Fresh policies for 2 features: `names` for 3 actions, `box` for 2 numbers, `paced` at learned rates."""
+    numbers, weighing = Actions((-1.0, -0.5), (1.0, 0.5)), Weighing(discount=0.9)
+    gaussian = Named("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8]})
+    logits = Named("mlp", {"inputs": 2, "outputs": 3, "hidden": [8], "activation": "tanh"})
+    of_names = Schema(2, 3, actions=Actions(), weighing=weighing)
+    write_policy(folder / "names", "maml", logits, of_names, seed)
+    write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=numbers, weighing=weighing), seed)
+    write_policy(folder / "paced", "mamlpp", logits, of_names, seed)
+
+
+def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, seed: int) -> None:
+    """Write a bundle of a fresh policy that takes 2 steps a stage by default."""
+    composed, form = ALGORITHMS[algorithm], build(network.name, network.options)
+    params = initialize(network.name, network.options, seed)
+    manifest = Manifest(
+        family=None,
+        network=network,
+        algorithm=algorithm,
+        kind="decision",
+        schema=schema,
+        inner_loop=Bounds(2, 10, RATE, 1.0),
+        untouched_loss=1.0,
+        weights_sha256="",
+        evaluation={},
+        training={},
+    )
+    write(folder, manifest, composed.initial(form, params, schema.targets, width(form, schema.features), RATE, 2))

@@ -112,6 +112,15 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """`names` decides between 3 actions, `box` on 2 numbers; `paced` takes each step at a learned rate of its own."""
+    from service_tests.bundles import write_policies  # after the shape checks are installed
+
+    write_policies(tmp_path / "policies")
+    return tmp_path / "policies"
+
+
+@pytest.fixture
 def retrain(own_models: Path) -> Callable[..., str]:
     """Replace a bundle of `own_models` by one with other weights; its digest."""
     from app.bundles import load, write  # after the shape checks are installed

@@ -294,15 +294,6 @@ def packed(inner: InnerLoop[State], example: State) -> tuple[InnerLoop[Tensor], 
     return loop, unpack
 
 
-def onward(
-    states: Float[Tensor, "task number"], untouched: Float[Tensor, " number"], unpack: Callable[[Tensor], State]
-) -> Float[Tensor, "task number"]:
-    """What another stage begins with, of states after the one before, packed: their weights, and a rule as at first."""
-    fresh = stack(untouched, len(states))
-    own = sum(leaf.shape[1] if leaf.ndim == 2 else leaf[0].numel() for leaf in leaves(unpack(fresh).fast))
-    return torch.cat([states[:, :own], fresh[:, own:]], dim=1)
-
-
 def trajectory(
     inner: InnerLoop[S],
     meta: Params,

@@ -21,7 +21,6 @@ from app.learn.inner import (
     alone,
     backward,
     batched,
-    onward,
     packed,
     stack,
     trajectory,
@@ -159,7 +158,7 @@ class Model:
         states, outcomes = self._stage([replace(task, targets=self._targets(task)) for task in first])
         for stage in later:
             ready = [replace(task, targets=self._targets(task)) for task in stage]
-            states, new = self._stage(ready, onward(states, self.untouched, self._unpack))
+            states, new = self._stage(ready, states)
             outcomes = [one if not one.status.usable else two for one, two in zip(outcomes, new, strict=True)]
         return states, outcomes
 

@@ -9,12 +9,12 @@ FROM_PROTOTYPES = {
     "ways": (5, 20),
     "queries": 5,
     "tasks": 1,
-    "outer_steps": 300,
+    "outer_steps": 100,
     "outer_rate": 1e-4,
     "inner_steps": (1, 3),
     "inner_rate": 3e-3,
     "adapt_steps": 3,
-    "validate_every": 100,
+    "validate_every": 50,
 }
 """Of `models/omniglot-maml`: Proto-MAML without second derivatives, from the body that prototypes were trained with."""
 

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from app.api.one_write import OneWrite
 from app.asking import over_http
-from app.bundles import Bounds, Named, Schema, load, load_all, write
+from app.bundles import Bounds, Bundle, Named, Schema, load, load_all, write
+from app.closed_loop import Remote, ask
 from app.device import choose_device, describe, keep_freed_memory
 from app.errors import InnerloopError
 from app.families.registry import make
@@ -39,8 +40,11 @@ from app.training.comparison import comparison_protocol, comparison_text, conten
 from app.training.evaluation import Setting
 from app.training.held_out import evaluated, steps_of
 from app.training.loop import Run
+from app.training.policy_report import publish as publish_policy
+from app.training.policy_report import tried, worlds_of
 from app.training.predictor import offline
 from app.training.report import publish
+from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
 from app.training.variants import at_budget, fitting
@@ -121,6 +125,11 @@ def evaluate(
 ) -> None:
     """Score a bundle on held-out tasks, by support size and steps, with 95 % intervals; here or through a server."""
     loaded = load(models_dir / bundle)
+    if loaded.manifest.evaluation.get("score") == SCORE:
+        trial = Returns.from_json(loaded.manifest.evaluation).trial
+        returns = tried(loaded, trial) if server is None else asyncio.run(_act(loaded, trial, server))
+        _show_returns(loaded, returns, models_dir / bundle if save else None)
+        return
     family, manifest = loaded.family(data), loaded.manifest
     settings = settings_of(manifest.evaluation)
     if shots or ways or not settings:
@@ -238,7 +247,7 @@ def try_bundle(
 
 async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: str | None) -> None:
     async with _connect(server) as client:
-        model = await _ask(client, "GET", f"/models/{bundle}")
+        model = await ask(client, "GET", f"/models/{bundle}")
         if "actions" in model:
             raise InnerloopError(f"{bundle} decides, and there is no curve to draw: the guide says how to ask it")
         family = make(model["family"], model["family_options"])
@@ -248,9 +257,9 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: st
         support = {"inputs": inputs[:shots], "targets": targets[:shots]}
         asked = {"queries": inputs[shots:]}
         body: dict[str, Any] = {"model": bundle, "support": support}
-        adaptation = await _ask(client, "POST", "/adapt", body if steps is None else body | {"steps": steps})
-        before = await _ask(client, "POST", "/predict", asked | {"model": bundle})
-        after = await _ask(client, "POST", "/predict", asked | {"adaptation_id": adaptation["adaptation_id"]})
+        adaptation = await ask(client, "POST", "/adapt", body if steps is None else body | {"steps": steps})
+        before = await ask(client, "POST", "/predict", asked | {"model": bundle})
+        after = await ask(client, "POST", "/predict", asked | {"adaptation_id": adaptation["adaptation_id"]})
     truth = torch.tensor(targets[shots:])
     for name, answer in (("before", before), ("after", after)):
         error = (torch.tensor(answer["predictions"]) - truth).square().mean()
@@ -272,6 +281,46 @@ def _draw(support: Any, queries: Any, truth: Any, before: Any, after: Any) -> No
     figure.show(colorless=not console.is_terminal)
 
 
+@cli.command()
+def navigate(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "navigation",
+    goals: Annotated[int, typer.Option(min=2, help="Held-out goals.")] = 40,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes for each goal in each stage.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Stages: sets of episodes that are posted.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the goals, and of what the policies draw.")] = SEED,
+    save: Annotated[bool, typer.Option("--write/--no-write", help="Into the bundle, its card and its plots.")] = False,
+    server: Server = None,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Find the way to goals that are not told: act over HTTP, post the episodes, act again, and print the returns."""
+    loaded = load(models_dir / bundle)
+    found = asyncio.run(_act(loaded, Trial(goals, episodes, steps, seed), server))
+    _show_returns(loaded, found, models_dir / bundle if save else None)
+
+
+async def _act(loaded: Bundle, trial: Trial, server: str | None) -> Returns:
+    worlds = worlds_of(loaded)
+    async with _connect(server) as client:
+        await ask(client, "GET", f"/models/{loaded.name}")
+        learner = Remote(client, loaded.name, loaded.manifest.schema, trial.tasks, seed=trial.seed)
+        # in a thread: the worlds and the learner wait for answers, and the loop has to go on for them to come
+        acted = await asyncio.to_thread(trial.of, worlds, lambda generator: learner, torch.device("cpu"))
+    return Returns(trial, intervals(acted), way=OVER_HTTP, machine=describe(torch.device("cpu")))
+
+
+def _show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
+    """Print returns, and write them into the bundle in `folder` where there is one."""
+    show(f"{found.protocol}.\n\n{found.as_text()}")
+    if folder is not None:
+        kept = {
+            **loaded.manifest.evaluation,
+            **({"over_http": found.as_json()} if found.way == OVER_HTTP else found.as_json()),
+        }
+        publish_policy(
+            dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder
+        )
+
+
 @asynccontextmanager
 async def _connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the server at that URL, or of one in this process."""
@@ -286,16 +335,6 @@ async def _connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url="http://innerloop") as client,
     ):
         yield client
-
-
-async def _ask(client: httpx.AsyncClient, method: str, path: str, body: Any = None) -> Any:
-    try:
-        response = await client.request(method, path, json=body)
-    except httpx.TransportError as error:
-        raise InnerloopError(f"no server answers at {client.base_url}: {error}; innerloop serve starts one") from error
-    if response.is_error:
-        raise InnerloopError(response.json()["detail"])
-    return response.json()
 
 
 def main() -> None:

@@ -118,7 +118,8 @@ def baseline(
     features = torch.cat([seen, seen.square(), torch.stack(powers, -1)], -1)
     features = features.where(mask.unsqueeze(-1), 0.0).flatten(-3, -2)
     wanted = returns.double().where(mask, 0.0).flatten(-2).unsqueeze(-1)
-    damped = RIDGE * features.shape[-2] * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
+    steps = mask.flatten(-2).sum(-1).clamp(min=1)[..., None, None]  # those that are padding change nothing
+    damped = RIDGE * steps * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
     solution = torch.linalg.solve(features.mT @ features + damped, features.mT @ wanted)
     return (features @ solution).squeeze(-1).unflatten(-1, mask.shape[-2:]).to(returns.dtype)
 

@@ -150,7 +150,8 @@ class Model:
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding behind; what came of each.
 
-        All have as many stages. Where the inner loop comes to nothing in one of them, it is what came of that one.
+        All have as many stages, and each goes on with the weights and with what the rule remembers: its rate may differ
+        by stage. Where the inner loop comes to nothing in one of them, it is what came of that one.
         """
         if not self._staged:
             return self._stage(tasks)

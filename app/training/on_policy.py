@@ -71,23 +71,25 @@ class OnPolicy(Run):
     @torch.no_grad()
     def _act(self) -> tuple[list[Examples], Tensor]:
         """The decisions of each stage, and minus the mean return in the last."""
-        recipe, generator = self.recipe, self.generator
-        learner = Recorded(
-            self._acting,
-            self.meta,
-            recipe.tasks,
-            generator,
-            actions=self.family.targets,
-            rate=recipe.inner_rate,
-            steps=self.adapt_steps,
-            weighing=self.weighing,
-            most=recipe.decisions,
-        )
-        count = recipe.stages_at(self.step)
-        drawn = self.worlds.draw(recipe.tasks, generator)
+        tasks, generator, count = self.recipe.tasks, self.generator, self.recipe.stages_at(self.step)
+        drawn, learner = self.worlds.draw(tasks, generator), self.learner(tasks, generator)
         *_, last = stages(self.worlds, drawn, learner, self.episodes, count, generator)
         learner.examples(last)
         return learner.stages, -last.returns.mean()
+
+    def learner(self, tasks: int, generator: torch.Generator) -> Recorded:
+        """What acts in so many worlds, from the meta-parameters as they are."""
+        return Recorded(
+            self._acting,
+            self.meta,
+            tasks,
+            generator,
+            actions=self.family.targets,
+            rate=self.recipe.inner_rate,
+            steps=self.adapt_steps,
+            weighing=self.weighing,
+            most=self.recipe.decisions,
+        )
 
     def _judged(self, meta: Params, acted: Sequence[Examples]) -> tuple[Tensor, Tensor]:
         """Loss and divergence, over all stages and summed over the tasks."""

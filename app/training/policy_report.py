@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from app.bundles import Bundle, Manifest, replace, write
+from app.errors import TrainingError
 from app.families.worlds import Episodes, Worlds
 from app.training.acting import practice_of
 from app.training.bundling import bundle_of
@@ -26,41 +27,54 @@ STAGE_COLORS = (BEFORE, "#9467bd", "#2ca02c", "#1f77b4")
 def write_policy(run: OnPolicy, folder: Path, command: str, machine: str, choice: Choice | None = None) -> Manifest:
     """Try the run's initialization in worlds of the test split and write its bundle, as `write_bundle` does."""
     bundle = bundle_of(run, folder.name)
-    trial = Trial(episodes=run.episodes, stages=run.recipe.stages)
-    acted = trial.of_bundle(run.worlds, bundle)
-    found = Returns(trial, intervals(acted), rivals(run.worlds, bundle, trial), machine=machine)
+    found = tried(bundle, Trial(episodes=run.episodes, stages=run.recipe.stages), machine)
     manifest = changed(
         bundle.manifest,
-        untouched_loss=untouched_loss(bundle, acted[0]),
+        untouched_loss=untouched_loss(bundle, found.trial),
         evaluation=found.as_json(),
         training=made_by(run, command, machine, choice),
     )
-    return publish(changed(bundle, manifest=manifest), run.worlds, folder)
+    return publish(changed(bundle, manifest=manifest), folder)
 
 
-def untouched_loss(bundle: Bundle, episodes: Episodes) -> float:
+def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:
+    """Where a bundle acts. Raises TrainingError where its family is no worlds."""
+    family = bundle.family()
+    if not isinstance(family, Worlds):
+        raise TrainingError(f"{bundle.name} is of a family that has no worlds to act in")
+    return family
+
+
+def tried(bundle: Bundle, trial: Trial, machine: str = "") -> Returns:
+    """What a bundle gains in its worlds, in this process, and what its rivals do."""
+    worlds = worlds_of(bundle)
+    return Returns(trial, intervals(trial.of_bundle(worlds, bundle)), rivals(worlds, bundle, trial), machine=machine)
+
+
+def untouched_loss(bundle: Bundle, trial: Trial) -> float:
     """The size of the loss on episodes of the initialization, averaged over the worlds."""
-    learner = practice_of(bundle, len(episodes.mask), torch.Generator(episodes.mask.device))
+    episodes = changed(trial, stages=0).of_bundle(worlds_of(bundle), bundle)[0]
+    learner = practice_of(bundle, trial.tasks, torch.Generator(episodes.mask.device))
     with torch.no_grad():
         loss = learner.inner.loss(learner.meta, learner.state, learner.examples(episodes))
     return mean(loss.abs().tolist())
 
 
-def publish(bundle: Bundle, worlds: Worlds[Any, Any], folder: Path) -> Manifest:
+def publish(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle whose returns are known, with its card and its plots."""
     manifest = bundle.manifest
     found = Returns.from_json(manifest.evaluation)
     write(folder, manifest, bundle.meta)
-    replace(folder / PLOT, svg(picture(bundle, worlds, found)).encode())
+    replace(folder / PLOT, svg(picture(bundle, found)).encode())
     replace(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
     return manifest
 
 
-def picture(bundle: Bundle, worlds: Worlds[Any, Any], found: Returns) -> list[Plot]:
+def picture(bundle: Bundle, found: Returns) -> list[Plot]:
     """The ways through one world, where an observation is a place in the plane, and the returns by stage."""
     plots = [by_stage(found)]
     if bundle.manifest.schema.features == 2:
-        acted = changed(found.trial, tasks=2).of_bundle(worlds, bundle)  # an axis of 1 would be another program
+        acted = changed(found.trial, tasks=2).of_bundle(worlds_of(bundle), bundle)
         plots.insert(0, ways(acted))
     return plots
 

@@ -16,6 +16,8 @@ from app.training.acting import Learner, practice_of, stages
 SEED = 20170703
 """Of the worlds that a figure is published of, and of what is drawn in them."""
 SCORE = "return of an episode"
+OFFLINE, OVER_HTTP = "offline", "over HTTP"
+"""The ways in which a policy is asked."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Returns:
     trial: Trial
     by_stage: Sequence[Interval]
     rivals: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
-    way: str = "offline"
+    way: str = OFFLINE
     machine: str = ""
 
     @property

@@ -12,9 +12,6 @@ from app.learn.networks import build, initialize, width
 from app.learn.policies import Weighing
 from app.learn.trust import Trust
 
-RATE = 0.05
-"""Of policies."""
-
 
 def write_bundle(
     folder: Path,
@@ -55,13 +52,13 @@ def write_policies(folder: Path, seed: int = 0) -> None:
     gaussian = Named("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8]})
     logits = Named("mlp", {"inputs": 2, "outputs": 3, "hidden": [8], "activation": "tanh"})
     of_names = Schema(2, 3, actions=Actions(), weighing=weighing)
-    write_policy(folder / "names", "maml", logits, of_names, seed)
-    write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=numbers, weighing=weighing), seed)
-    write_policy(folder / "paced", "mamlpp", logits, of_names, seed)
+    write_policy(folder / "names", "maml", logits, of_names, 0.5, seed)
+    write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=numbers, weighing=weighing), 0.05, seed)
+    write_policy(folder / "paced", "mamlpp", logits, of_names, 0.5, seed)
 
 
-def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, seed: int) -> None:
-    """Write a bundle of a fresh policy that takes 2 steps a stage by default."""
+def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, rate: float, seed: int) -> None:
+    """Write a bundle of a fresh policy that takes 2 steps a stage by default, at that rate."""
     composed, form = ALGORITHMS[algorithm], build(network.name, network.options)
     params = initialize(network.name, network.options, seed)
     manifest = Manifest(
@@ -70,10 +67,10 @@ def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, s
         algorithm=algorithm,
         kind="decision",
         schema=schema,
-        inner_loop=Bounds(2, 10, RATE, 1.0),
+        inner_loop=Bounds(2, 10, rate, 1.0),
         untouched_loss=1.0,
         weights_sha256="",
         evaluation={},
         training={},
     )
-    write(folder, manifest, composed.initial(form, params, schema.targets, width(form, schema.features), RATE, 2))
+    write(folder, manifest, composed.initial(form, params, schema.targets, width(form, schema.features), rate, 2))

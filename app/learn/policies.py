@@ -121,7 +121,8 @@ def baseline(
     steps = mask.flatten(-2).sum(-1).clamp(min=1)[..., None, None]  # those that are padding change nothing
     damped = RIDGE * steps * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
     solution = torch.linalg.solve(features.mT @ features + damped, features.mT @ wanted)
-    return (features @ solution).squeeze(-1).unflatten(-1, mask.shape[-2:]).to(returns.dtype)
+    expected: Tensor = (features @ solution).reshape(returns.shape).to(returns.dtype)
+    return expected
 
 
 def advantages(

@@ -265,8 +265,8 @@ class Adaptations:
         """
 
         def change(old: Adaptation) -> Adaptation:
-            if old.support_size + more.count > self._policy.support:
-                most = f"at most {self._policy.support} examples, got {more.count} besides {old.support_size}"
+            if old.support_size + more.size > self._policy.support:
+                most = f"at most {self._policy.support} examples, got {more.size} besides {old.support_size}"
                 raise Invalid(most, "inputs" if more.episodes is None else "episodes")
             new = extended(old, more)
             check_classes(new.labels, self.model_of(old), "targets")
@@ -345,7 +345,7 @@ class Adaptations:
         names: Sequence[Name],
     ) -> Adaptation:
         """Store the record of what came of it; if the same request was faster elsewhere, that one's record counts."""
-        now, size = self._clock(), wanted.examples.count
+        now, size = self._clock(), wanted.examples.size
         adaptation = Adaptation(
             id=id,
             owner=wanted.owner,

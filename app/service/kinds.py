@@ -100,7 +100,7 @@ def _decisions(outputs: np.ndarray, task: Task | None, schema: Schema, trust: Tr
     if not wishes.sample:
         low, high = np.array(schema.actions.low, np.float32), np.array(schema.actions.high, np.float32)
         return Predicted(mean.clip(low, high), mean=mean, std=std)
-    drawn = torch.special.ndtri(torch.from_numpy(noise(*mean.shape, wishes.seed))).numpy()
+    drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], wishes.seed))).numpy()
     return Predicted((mean + std * drawn).astype(np.float32), mean=mean, std=std)
 
 

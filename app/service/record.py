@@ -182,14 +182,15 @@ class Examples(NamedTuple):
     episodes: np.ndarray | None = None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many they are."""
         return len(self.inputs) if self.episodes is None else int(self.episodes[-1]) + 1
 
     @property
     def content(self) -> tuple[np.ndarray, ...]:
         """The arrays that they are."""
-        return self[:2] if self.episodes is None else self
+        own = (self.inputs, self.targets)
+        return own if self.episodes is None else (*own, self.episodes)
 
     def numbered(self, first: int) -> np.ndarray:
         """The number of the example that each row is of, int32 [row], from `first` on."""
@@ -202,7 +203,7 @@ def extended(adaptation: Adaptation, more: Examples) -> Adaptation:
     """With more examples. It is not derived yet, as with the other changes: `derived` says what came of that."""
     first = adaptation.next_example
     stage = Stage(adaptation.revision + 1, more.numbered(first), more.inputs, more.targets)
-    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + more.count)
+    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + more.size)
 
 
 def without(adaptation: Adaptation, number: int) -> Adaptation:

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.bundles import load
 from app.learn import policies as learn
-from app.learn.inner import Examples, adapt, batched
+from app.learn.inner import Examples, adapt, batched, stack
 from service_tests.api.ask import assert_same, reload
 from service_tests.api.test_events import events
 from service_tests.api.test_lines import post as post_lines
@@ -82,7 +82,7 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
     schema, bounds = bundle.manifest.schema, bundle.manifest.inner_loop
     assert schema.actions is not None
     assert schema.weighing is not None
-    inner, state = batched(bundle.inner_loop()), None
+    inner, state = batched(bundle.inner_loop()), stack(bundle.inner_loop().init(bundle.meta), 1)
     rate, steps = torch.tensor([bounds.learning_rate]), torch.tensor([bounds.steps])
     for episodes in stages:
         seen, mask = padded([each["observations"] for each in episodes])
@@ -97,7 +97,6 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
         targets = torch.cat([actions, worth.unsqueeze(-1)], dim=-1)
         support = Examples(*(part.flatten(0, 1).unsqueeze(0) for part in (seen, targets, mask)))
         state, losses = adapt(inner, bundle.meta, support, rate, steps, bounds.steps, start=state)
-    assert state is not None
     outputs = inner.apply(bundle.meta, state, torch.tensor([QUERIES]))[0]
     shown = torch.cat(learn.mean_and_deviation(outputs), dim=1) if schema.actions.is_box else outputs.softmax(-1)
     return shown.detach().numpy(), losses[0].tolist()

@@ -41,7 +41,8 @@ def plain_advantages(
     """What `advantages` says, decision by decision and episode by episode."""
     features, returns = [], []
     for index, length in enumerate(lengths):
-        total, discounted = 0.0, []
+        total = 0.0
+        discounted: list[float] = []
         for step in reversed(range(length)):
             total = rewards[index, step] + discount * total
             discounted.insert(0, total)
@@ -55,7 +56,7 @@ def plain_advantages(
     found = []
     for index, length in enumerate(lengths):
         expected, later = [*(features[index] @ solution), 0.0], 0.0
-        gained = []
+        gained: list[float] = []
         for step in reversed(range(length)):
             better = rewards[index, step] + discount * expected[step + 1] - expected[step]
             later = better + discount * smoothing * later
@@ -177,8 +178,8 @@ def test_a_step_is_the_policy_gradient_by_hand(numbers: bool) -> None:
     steepest = [sum(w * g[i] for w, g in zip(targets[:, -1], gradients, strict=True)) / 6 for i in range(len(params))]
     inner = batched(ALGORITHMS["maml"].inner_loop(network, LOSSES["decision"]))
     mask = torch.tensor([[True] * 6 + [False]])
-    padded = [torch.cat([part, torch.full_like(part[:1], 1e3)]).unsqueeze(0) for part in (inputs, targets)]
-    state, _ = adapt(inner, params, Examples(*padded, mask), *schedule(1, steps=1))
+    seen, done = (torch.cat([part, torch.full_like(part[:1], 1e3)]).unsqueeze(0) for part in (inputs, targets))
+    state, _ = adapt(inner, params, Examples(seen, done, mask), *schedule(1, steps=1))
     for (name, old), step in zip(params.items(), steepest, strict=True):
         torch.testing.assert_close(state.fast[name][0], old + RATE * step)
 
@@ -213,7 +214,8 @@ def test_the_outer_gradient_of_decisions_is_plain_autograds() -> None:
     def surprise(params: dict[str, torch.Tensor], of: Examples) -> torch.Tensor:
         outputs = functional_call(problem.network, params, (of.inputs[0],))
         chosen = of.targets[0, :, :3].argmax(1)
-        return -(of.targets[0, :, 3] * Categorical(logits=outputs).log_prob(chosen)).mean()
+        likely: torch.Tensor = Categorical(logits=outputs).log_prob(chosen)
+        return -(of.targets[0, :, 3] * likely).mean()
 
     gradients = torch.autograd.grad(surprise(meta, data.support), list(meta.values()), create_graph=True)
     fast = {name: value - RATE * each for (name, value), each in zip(meta.items(), gradients, strict=True)}

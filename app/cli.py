@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import httpx
 import plotext
@@ -20,6 +21,7 @@ import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.progress import Progress
 from rich.table import Table
 
 from app.api.one_write import OneWrite
@@ -27,6 +29,8 @@ from app.asking import over_http
 from app.bundles import Bounds, Bundle, Named, Schema, load, load_all, write
 from app.closed_loop import Remote, ask
 from app.device import choose_device, describe, keep_freed_memory
+from app.driving import Drives
+from app.driving import drive as drives
 from app.errors import InnerloopError
 from app.families.registry import make
 from app.learn.losses import ONE_HOT
@@ -319,6 +323,60 @@ def _show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
         publish_policy(
             dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder
         )
+
+
+@cli.command()
+def drive(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "driving",
+    world: Annotated[int, typer.Option(min=0, max=39, help="Which of the held-out worlds.")] = 0,
+    shots: Annotated[int, typer.Option(min=1, max=100, help="Episodes that the model is shown.")] = 3,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes that it drives before, and after.")] = 4,
+    film: Annotated[Path, typer.Option(help="Where the film goes: a strip (.png) and an animation (.gif).")] = Path(
+        "drive"
+    ),
+    server: Server = None,
+) -> None:
+    """Drive in a world of highway-env by /predict, show /adapt how somebody drives who knows it, and drive again."""
+    with _highway():
+        from app.families.highway.film import animation, strip
+
+        found = asyncio.run(_drive(bundle, world, shots, episodes, server))
+    console.print(str(found), markup=False)
+    frames = found.before[0].frames, found.after[0].frames
+    strip(*frames, film.with_suffix(".png"))
+    animation(*frames, film.with_suffix(".gif"))
+    console.print(f"the film is in {film.with_suffix('.png')} and {film.with_suffix('.gif')}")
+
+
+async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str | None) -> Drives:
+    async with _connect(server) as client:
+        return await drives(partial(ask, client), bundle, world, shots, episodes)
+
+
+@cli.command()
+def collect(
+    family: Annotated[Literal["driving"], typer.Argument(help="The family whose worlds are acted in.")] = "driving",
+    out: Annotated[Path, typer.Option(help="The folder that the log goes to; training reads it as --data.")] = Path(
+        "data"
+    ),
+) -> None:
+    """Drive in the worlds of highway-env, and write the log that driving is trained from."""
+    with _highway():
+        from app.families.highway.episodes import WORLDS, log
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress(console=console) as progress:
+        for split, count in WORLDS.items():
+            bar = progress.add_task(f"worlds of {split}", total=count)
+            log(split, out, lambda done, bar=bar: progress.update(bar, completed=done))  # type: ignore[misc]
+
+
+@contextmanager
+def _highway() -> Iterator[None]:
+    """Say how the simulator is had, where it is not."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InnerloopError("driving is done in highway-env: pip install 'innerloop[driving]'") from error
 
 
 @asynccontextmanager

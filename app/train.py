@@ -50,6 +50,9 @@ def train(
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Your own gymnasium environments instead: MODULE:make_env makes that of a task.")
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Another choice of the recipe, such as precision=bfloat16.")
     ] = None,
@@ -64,6 +67,8 @@ def train(
     """Meta-train an initialization and write its bundle. An interrupted run goes on where its checkpoint is."""
     torch.set_num_threads(threads)
     said = Said(family, name, algorithm, outer_steps, seed, option or [], setting or [])
+    if env is not None:
+        said = dataclasses.replace(said, family="environments", options=[f"env={env}", *said.options])
     try:
         with processes(choose_device(device)) as (ours, its_device):
             console = Console(quiet=not ours.first)

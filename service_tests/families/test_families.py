@@ -13,16 +13,21 @@ from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, columns
 from app.learn.networks import initialize
 from service_tests.processes import DATA
 
+OPTIONS = {"environments": {"env": "service_tests.families.corridors:make_env"}}
+"""Of families that cannot do without."""
+
 
 @pytest.fixture(params=sorted(families()))
 def name(request: pytest.FixtureRequest) -> str:
+    if request.param in OPTIONS:
+        pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop[driving]'")
     return str(request.param)
 
 
 def made(name: str) -> Family:
     """The family, with its data set where it is here."""
     try:
-        make(name, {}).sample(1, 1, torch.Generator())
+        make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:
         folder = DATA / name
         if not folder.is_dir():
@@ -80,7 +85,7 @@ def test_decisions_say_what_an_action_is(name: str) -> None:
 
 
 def test_the_network_can_be_made(name: str) -> None:
-    spec = make(name, {}).network
+    spec = make(name, OPTIONS.get(name, {})).network
     assert initialize(spec.name, spec.options, seed=0)
 
 

@@ -1,0 +1,58 @@
+"""What the driver sees: the car itself, and who is before and behind it on three lanes."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.families.highway.world import World
+
+NAMES = (
+    *("speed", "kept speed", "beside the lane", "sideways", "lane to the left", "lane to the right"),
+    *(
+        f"{what} {where} {lane}"
+        for lane in ("left", "ahead", "right")
+        for where in ("before", "behind")
+        for what in ("closeness", "speed")
+    ),
+)
+FEATURES = len(NAMES)
+FASTEST, WIDTH, FARTHEST, FASTER = 30.0, 4.0, 150.0, 15.0
+"""By which speeds (m/s), widths (m), distances (m) and differences of speed (m/s) are divided."""
+
+
+def seen(road: Any, car: Any, world: World, generator: np.random.Generator) -> NDArray[np.float32]:
+    """The observation; each number is about within -1 and 1.
+
+    Closeness is 1 at the bumper and 0 at 150 m or where nobody is seen; the speed beside it is theirs less the car's.
+    Roads run along x: who drives on which lane is told by y.
+    """
+    lane = road.network.get_lane(car.target_lane_index)
+    middle = lane.position(lane.local_coordinates(car.position)[0], 0)[1]
+    lanes = road.network.all_side_lanes(car.target_lane_index)
+    place = car.target_lane_index[2]
+    itself = [
+        car.speed / FASTEST,
+        car.target_speed / FASTEST,
+        (car.position[1] - middle) / WIDTH,
+        car.velocity[1] / 5,
+        float(place > 0),
+        float(place + 1 < len(lanes)),
+    ]
+    around = _around(road, car, middle, world, generator)
+    return np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
+
+
+def _around(road: Any, car: Any, middle: float, world: World, generator: np.random.Generator) -> NDArray[np.float64]:
+    """[lane, before or behind, closeness and speed]."""
+    found, nearest = np.zeros((3, 2, 2)), np.full((3, 2), world.sight)
+    for other in (*road.vehicles, *road.objects):
+        ahead = other.position[0] - car.position[0]
+        lane = 1 + round((other.position[1] - middle) / WIDTH)
+        side = int(ahead < 0)
+        if other is car or not 0 <= lane <= 2 or abs(ahead) >= nearest[lane, side]:
+            continue
+        nearest[lane, side] = abs(ahead)
+        distance = max(abs(ahead) - car.LENGTH, 0.0) * max(1 + world.noise * generator.standard_normal(), 0.0)
+        found[lane, side] = max(1 - distance / FARTHEST, 0.0), (other.velocity[0] - car.velocity[0]) / FASTER
+    return found

@@ -1,0 +1,88 @@
+"""The worlds that are driven in: a road, its traffic and its weather, drawn by a seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.families.family import Split
+
+ACTIONS = ("left", "keep", "right", "faster", "slower")
+Range = tuple[float, float]
+BRAKING = 8.0
+"""The most that a car brakes and speeds up by on a dry road, in m/s^2."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A world. What follows `road` and `lanes` no observation shows: it is what a few episodes have to tell.
+
+    road: `highway`, or `merge`, where a ramp comes in from the right
+    lanes: of the road, without the ramp
+    density: of the traffic, as highway-env has it
+    gap: the time in seconds that other drivers keep to who is before them
+    boldness: how hard, in m/s^2, other drivers let somebody brake behind them when they change lanes
+    grip: of the tyres, 1 on a dry road: of braking, of speeding up and of the forces that hold a car in a curve
+    sight: metres that are seen ahead and behind
+    noise: the standard deviation of a seen distance, in parts of it
+    """
+
+    road: str
+    lanes: int
+    density: float
+    gap: float
+    boldness: float
+    grip: float
+    sight: float
+    noise: float
+
+
+RANGES: Mapping[str, Range] = {
+    "density": (0.8, 1.6),
+    "gap": (0.8, 2.0),
+    "boldness": (1.0, 5.0),
+    "grip": (0.3, 1.0),
+    "sight": (50.0, 150.0),
+    "noise": (0.0, 0.1),
+}
+"""What training worlds are drawn from, uniformly."""
+BEYOND: Mapping[str, Range] = RANGES | {"density": (1.6, 2.0), "grip": (0.2, 0.3), "sight": (35.0, 50.0)}
+"""What the worlds beyond training are drawn from: traffic denser, roads more slippery and sight shorter than there."""
+LANES, LANES_BEYOND = (2, 4), 5
+ROADS = ("highway", "highway", "merge")
+SLIPPERY, DENSE = 0.5, 1.3
+"""Training has no world whose grip is below the one and whose density is above the other."""
+SEEDS: Mapping[Split, int] = {"training": 0, "validation": 1, "test": 2}
+
+
+def worlds(split: Split, count: int) -> list[World]:
+    """The first `count` worlds of a split, always the same ones.
+
+    Worlds of the test take turns: one of the combinations that training leaves out, and one beyond its ranges.
+    """
+    generator = np.random.default_rng([SEEDS[split], 20261124])
+    return [
+        _beyond(generator) if split == "test" and place % 2 else _within(generator, split) for place in range(count)
+    ]
+
+
+def held_out(world: World) -> bool:
+    """Whether a world is of the combinations that training leaves out."""
+    return world.grip < SLIPPERY and world.density > DENSE
+
+
+def _within(generator: np.random.Generator, split: Split) -> World:
+    while True:
+        world = _drawn(generator, RANGES, int(generator.integers(LANES[0], LANES[1] + 1)))
+        if held_out(world) == (split == "test"):
+            return world
+
+
+def _beyond(generator: np.random.Generator) -> World:
+    lanes = LANES_BEYOND if generator.random() < 0.5 else int(generator.integers(LANES[0], LANES[1] + 1))
+    return _drawn(generator, BEYOND, lanes)
+
+
+def _drawn(generator: np.random.Generator, ranges: Mapping[str, Range], lanes: int) -> World:
+    road = str(generator.choice(ROADS))
+    return World(road, lanes, **{name: float(generator.uniform(*bounds)) for name, bounds in ranges.items()})

@@ -1,0 +1,23 @@
+"""How a bundle of one's own gymnasium environments is trained: `innerloop train --env MODULE:make_env`."""
+
+from app.training.recipes.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    """Learned rates and two stages of ten episodes; what a step of a simulator costs decides how many outer steps."""
+    return Recipe(
+        family="environments",
+        algorithm="metasgd",
+        tasks=10,
+        episodes=10,
+        stages=2,
+        outer_steps=200,
+        outer_rate=3e-3,
+        decay="cosine",
+        divergence=0.05,
+        inner_rate=0.05,
+        adapt_steps=1,
+        evaluation_shots=(10,),
+        validate_every=50,
+        validation_tasks=10,
+    )

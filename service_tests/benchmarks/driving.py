@@ -1,0 +1,237 @@
+"""How well does one drive in a world that one has not been in, before and after adapting to who is at home there?
+
+In each of the 40 test worlds of highway-env the bundle is shown 3 and 10 episodes of a driver who knows the world, and
+drives with the same traffic as every rival: the initialization; a network of the same form trained on all training
+episodes together, without meta-learning, and that network fine-tuned on the same episodes; one trained from scratch on
+them; the driver who knows the world, and one who drives everywhere alike. The rivals' rates and steps are the best of a
+grid on the validation worlds. In this process, at the bundle's defaults, by the inner loop that the server runs; the
+most probable action is taken.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional
+
+from app.bundles import Bundle, load
+from app.families.driving import Log, read, rows_of
+from app.families.highway.episodes import WORLDS, Driver, Episode, driven, seed_of, styled
+from app.families.highway.planner import ORDINARY, at_home
+from app.families.highway.road import Drive
+from app.families.highway.world import ACTIONS, held_out, worlds
+from app.learn.inner import Examples, adapt, alone
+from app.learn.metrics import interval
+from app.learn.networks import build, initialize
+from app.learn.rules import Params
+from service_tests.benchmarks.report import write
+
+QUESTION = "Driving in held-out worlds: return of an episode (at most 40) and share of crashes, by who drives"
+SHOTS = (3, 10)
+POOLED = ((2e-3, 6_000), (3e-4, 3_000))
+"""Rates and steps of 512 decisions that the pooled network is trained by."""
+FINE, SCRATCH = ((1e-4, 3e-4, 1e-3, 3e-3), (5, 20, 60, 150)), ((1e-3, 3e-3, 1e-2), (20, 60, 150, 300))
+"""Rates and steps that the rivals choose among."""
+PAIRS = (
+    *((f"adapted to {shots}", "initialization") for shots in SHOTS),
+    *((f"adapted to {shots}", f"fine-tuned on {shots}") for shots in SHOTS),
+    *((f"adapted to {shots}", f"from scratch on {shots}") for shots in SHOTS),
+    *((f"adapted to {SHOTS[-1]}", rival) for rival in ("pooled", "at home", "alike everywhere")),
+)
+
+Decisions = tuple[Tensor, Tensor]
+"""What was seen, and what was done then."""
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The bundle and what it is compared with, but for what they learn in a world.
+
+    fine, scratch: (rate, steps) of Adam
+    """
+
+    bundle: Bundle
+    pooled: Params
+    fine: tuple[float, int]
+    scratch: tuple[float, int]
+
+    def policies(self, log: Log, world: int) -> dict[str, Params]:
+        """All of them, those that learn by the first episodes of a world."""
+        found = {"initialization": network_of(self.bundle, self.bundle.meta), "pooled": self.pooled}
+        for shots in SHOTS:
+            shown = decisions(log, world, shots)
+            found[f"adapted to {shots}"] = adapted_to(self.bundle, shown)
+            found[f"fine-tuned on {shots}"] = fitted(self.bundle, self.pooled, shown, *self.fine)
+            found[f"from scratch on {shots}"] = fitted(self.bundle, fresh(self.bundle), shown, *self.scratch)
+        return found
+
+
+def main() -> None:
+    """Drive and write."""
+    parser = argparse.ArgumentParser(description=QUESTION)
+    parser.add_argument("--models-dir", type=Path, default=Path("models"))
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the log: innerloop collect driving")
+    parser.add_argument("--worlds", type=int, default=WORLDS["test"])
+    parser.add_argument("--episodes", type=int, default=2, help="in each world")
+    said = parser.parse_args()
+    torch.set_num_threads(1)
+    rivals = prepared(load(said.models_dir / "driving"), said.data)
+    found: dict[str, list[list[Episode]]] = {}
+    for place in range(said.worlds):
+        for name, episodes in in_a_world(rivals, read(said.data, "test"), place, said.episodes).items():
+            found.setdefault(name, []).append(episodes)
+        print(place, {name: f"{returns(each[-1:]).item():.1f}" for name, each in found.items()}, flush=True)
+    rows = [*map(partial(row, found), found), *(difference(found, *pair) for pair in PAIRS)]
+    write(
+        "driving",
+        QUESTION,
+        rows,
+        keep=said.worlds == WORLDS["test"],
+        chosen={"fine": rivals.fine, "scratch": rivals.scratch},
+    )
+
+
+def in_a_world(rivals: Rivals, log: Log, place: int, episodes: int) -> dict[str, list[Episode]]:
+    """What each makes of the same traffic."""
+    world = worlds("test", WORLDS["test"])[place]
+    drivers = {name: driver_of(rivals.bundle, policy) for name, policy in rivals.policies(log, place).items()}
+    drivers |= {"at home": styled(at_home(world)), "alike everywhere": styled(ORDINARY)}
+    seeds, drive = [seed_of("test", place, 100 + episode) for episode in range(episodes)], Drive(world)
+    return {name: [driven(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
+
+
+def driver_of(bundle: Bundle, policy: Params) -> Driver:
+    """Who takes the most probable action."""
+    form = form_of(bundle)
+
+    @torch.no_grad()
+    def act(seen: NDArray[Any]) -> int:
+        return int(functional_call(form, policy, (torch.from_numpy(seen)[None],)).argmax())
+
+    return act
+
+
+def prepared(bundle: Bundle, folder: Path) -> Rivals:
+    """Train the pooled network, and choose what the others learn by."""
+    log, known = read(folder, "training"), read(folder, "validation")
+    pooled = fresh(bundle)
+    for rate, steps in POOLED:
+        pooled = fitted(bundle, pooled, (log.observations, log.actions), rate, steps, batch=512)
+    fine, scratch = (chosen(bundle, start, known, *grid) for start, grid in ((pooled, FINE), (fresh(bundle), SCRATCH)))
+    return Rivals(bundle, pooled, fine, scratch)
+
+
+def chosen(bundle: Bundle, start: Params, log: Log, rates: Sequence[float], steps: Sequence[int]) -> tuple[float, int]:
+    """The rate and steps that leave the least surprise in the validation worlds, learning from three episodes."""
+
+    def surprise(rate: float, count: int) -> float:
+        total = 0.0
+        for world in range(WORLDS["validation"]):
+            shown, (seen, done) = decisions(log, world, 3), decisions(log, world, None, first=3)
+            outputs = functional_call(form_of(bundle), fitted(bundle, start, shown, rate, count), (seen,))
+            total += functional.cross_entropy(outputs, done).item()
+        return total
+
+    return min(((rate, count) for rate in rates for count in steps), key=lambda each: surprise(*each))
+
+
+def fitted(
+    bundle: Bundle, start: Params, shown: Decisions, rate: float, steps: int, batch: int | None = None
+) -> Params:
+    """Taught by Adam to imitate. batch: decisions in a step, drawn at random; all where it is None."""
+    params = {name: value.clone().requires_grad_() for name, value in start.items()}
+    optimizer, form = torch.optim.Adam(params.values(), lr=rate), form_of(bundle)
+    generator, (seen, done) = torch.Generator().manual_seed(0), shown
+    for _ in range(steps):
+        some = slice(None) if batch is None else torch.randint(len(seen), (batch,), generator=generator)
+        optimizer.zero_grad()
+        functional.cross_entropy(functional_call(form, params, (seen[some],)), done[some]).backward()
+        optimizer.step()
+    return {name: value.detach() for name, value in params.items()}
+
+
+@torch.no_grad()
+def adapted_to(bundle: Bundle, shown: Decisions) -> Params:
+    """By the bundle's inner loop, at its defaults."""
+    seen, done = shown
+    actions = functional.one_hot(done, len(ACTIONS)).float()
+    support = Examples(
+        seen[None],
+        torch.cat([actions, torch.ones(len(done), 1)], 1)[None],
+        torch.ones(1, len(done), dtype=torch.bool),
+    )
+    bounds = bundle.manifest.inner_loop
+    rate, steps = torch.tensor([bounds.learning_rate]), torch.tensor([bounds.steps])
+    state, _ = adapt(alone(bundle.inner_loop()), bundle.meta, support, rate, steps, bounds.steps)
+    return network_of(bundle, {**bundle.meta, **{name: value[0] for name, value in state.fast.items()}})
+
+
+def decisions(log: Log, world: int, count: int | None, first: int = 0) -> Decisions:
+    """Those of `count` episodes of a world, from the first on; of all that are left where it is None."""
+    rows = rows_of(log, world)[first : None if count is None else first + count]
+    place = torch.cat(rows)
+    return log.observations[place], log.actions[place]
+
+
+def form_of(bundle: Bundle) -> torch.nn.Module:
+    """The bundle's network, without its parameters."""
+    return build(bundle.manifest.network.name, bundle.manifest.network.options)
+
+
+def fresh(bundle: Bundle) -> Params:
+    """Parameters of the bundle's network before any training."""
+    return initialize(bundle.manifest.network.name, bundle.manifest.network.options, seed=0)
+
+
+def network_of(bundle: Bundle, params: Params) -> Params:
+    """The parameters that are the network's."""
+    return {name: params[name] for name in form_of(bundle).state_dict()}
+
+
+Found = Mapping[str, Sequence[Sequence[Episode]]]
+
+
+def returns(episodes: Sequence[Sequence[Episode]]) -> Tensor:
+    """The mean return in each world."""
+    return torch.tensor([sum(float(each.rewards.sum()) for each in some) / len(some) for some in episodes])
+
+
+def crashes(episodes: Sequence[Sequence[Episode]]) -> Tensor:
+    """The share of episodes that end in a crash, in each world."""
+    return torch.tensor([sum(each.crashed for each in some) / len(some) for some in episodes])
+
+
+def row(found: Found, name: str) -> dict[str, Any]:
+    """The figures of one."""
+    kinds = [held_out(world) for world in worlds("test", len(found[name]))]
+    by_kind = {"combinations": torch.tensor(kinds), "beyond": ~torch.tensor(kinds)}
+    gained = returns(found[name])
+    return {
+        "who": name,
+        **figures("return", gained),
+        **figures("crashes", crashes(found[name])),
+        **{f"return_{kind}": round(gained[mine].mean().item(), 2) for kind, mine in by_kind.items() if mine.any()},
+    }
+
+
+def difference(found: Found, one: str, two: str) -> dict[str, Any]:
+    """One less two, in the same worlds and the same traffic."""
+    gained, crashed = (of(found[one]) - of(found[two]) for of in (returns, crashes))
+    return {"who": f"{one}, less {two}", **figures("return", gained), **figures("crashes", crashed)}
+
+
+def figures(name: str, values: Tensor) -> dict[str, float]:
+    """A mean over the worlds with the half width of its 95 % interval."""
+    mean, half = interval(values)
+    return {name: round(mean, 3), f"{name}_half_width_95": round(half, 3)}
+
+
+if __name__ == "__main__":
+    main()

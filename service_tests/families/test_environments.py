@@ -1,0 +1,63 @@
+"""Environments of one's own, acted in side by side."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from app.errors import DataError
+from app.families.environments import FIRST, Environments
+from app.families.family import Actions
+from app.families.worlds import Worlds, collect
+
+pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop[driving]'")
+STEPS = "service_tests.families.corridors:make_env"
+METRES = "service_tests.families.corridors:make_metres"
+
+
+def test_spaces_become_the_familys_form() -> None:
+    steps, metres = Environments(STEPS), Environments(METRES)
+    assert isinstance(steps, Worlds)
+    assert (steps.features, steps.targets, steps.actions) == (2, 2, Actions())
+    assert (metres.features, metres.targets, metres.actions) == (2, 1, Actions((-2.0,), (2.0,)))
+    assert steps.network.name == "mlp"
+    assert metres.network.name == "gaussian_mlp"
+
+
+def test_episodes_end_where_their_environments_do() -> None:
+    family = Environments(STEPS, longest=20)
+
+    def right_in_the_first(seen: Tensor, going: Tensor) -> Tensor:
+        chosen = torch.zeros(seen.shape[:-1], dtype=torch.int64)
+        chosen[:, 0] = 1
+        chosen[:, 1] = (seen[:, 1, 0] < 0).long()  # to and fro
+        return torch.nn.functional.one_hot(chosen, 2).float()
+
+    found = collect(family, family.reset([0, 1], 3, torch.Generator()), right_in_the_first)
+    assert found.mask.sum(-1).tolist() == [[5, 20, 5]] * 2
+    assert found.returns.tolist() == [[0, 0, 1], [1, 0, 0]]
+    torch.testing.assert_close(found.observations[0, 0, :5, 0], torch.arange(5) / 5)
+
+
+def test_numbers_beyond_the_bounds_are_clipped_where_the_world_acts() -> None:
+    family = Environments(METRES, longest=20)
+    found = collect(family, family.reset([1], 1, torch.Generator()), lambda seen, going: torch.full((1, 1, 1), 100.0))
+    assert found.mask.sum() == 3
+    assert found.returns.item() == 1
+
+
+def test_splits_have_tasks_of_their_own() -> None:
+    family, generator = Environments(STEPS), torch.Generator().manual_seed(0)
+    for split, first in FIRST.items():
+        assert all(first <= task < first + 1_000_000 for task in family.draw(50, generator, split))  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_had_is_said() -> None:
+    for env, why in (
+        ("corridors", "MODULE:make_env"),
+        ("no.such:thing", "cannot be imported"),
+        ("math:pi", "function"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            Environments(env)
+    with pytest.raises(DataError, match="acted in"):
+        Environments(STEPS).sample(1, 1, torch.Generator())

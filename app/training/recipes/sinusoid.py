@@ -14,9 +14,10 @@ SMOOTH: dict[str, Any] = {
     "outer_clip": 10.0,
     "validate_every": 1_000,
 }
-"""For learned rates. 5-shot error of Meta-SGD after 1 / 5 / 10 inner steps on the evaluation's tasks, trained in 180 s:
-.52 / .027 / .0064, its 90 % intervals hold 89.8 %. Hidden layers of 40 and 3 to 5 inner steps came to .031 on other
-tasks after 18,000 outer steps. With rates of any sign, 1 to 10 inner steps and no clipping, training ended in NaN."""
+"""For learned rates. 5-shot error after 1 / 5 / 10 inner steps on the evaluation's tasks, and what the 90 % intervals
+hold: Meta-SGD, trained in 180 s, .52 / .027 / .0064 and 89.8 %; MAML++, 10,000 outer steps in 199 s, .46 / .015 / .0085
+and 89.7 %. With hidden layers of 40 and 3 to 5 inner steps Meta-SGD came to .031 on other tasks (18,000 outer steps).
+With rates of any sign, 1 to 10 inner steps and no clipping, training ended in NaN."""
 EMBEDDING: dict[str, Any] = {
     "network": "mlp",
     "network_options": {"inputs": 1, "outputs": 32, "hidden": [64, 64], "activation": "tanh"},

@@ -13,6 +13,9 @@ from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, columns
 from app.learn.networks import initialize
 from service_tests.processes import DATA
 
+FOLDERS = {"choices": "decisions"}
+"""Of data sets that are not called as their family is."""
+
 
 @pytest.fixture(params=sorted(families()))
 def name(request: pytest.FixtureRequest) -> str:
@@ -24,7 +27,7 @@ def made(name: str) -> Family:
     try:
         make(name, {}).sample(1, 1, torch.Generator())
     except DataError as error:
-        folder = DATA / name
+        folder = DATA / FOLDERS.get(name, name)
         if not folder.is_dir():
             pytest.skip(str(error))
         return make(name, {}, folder)

@@ -19,9 +19,9 @@ WORLD_SEED = 0
 class Bandit:
     """A task is a user with a taste u in as many dimensions as `rank`, which drifts from decision to decision.
 
-    A context x ~ N(0, I). The chance that arm a is clicked is sigmoid(x' V_a u + b_a), the same V and b for all users.
+    A context x ~ N(0, I). The chance that arm a is clicked is sigmoid(x' V_a u + b_a), the same V and b for all.
     u ~ N(m, I) to begin with; then each time u moves by `drift` deviations of its own, and stays as spread.
-    The log is of a policy that takes the best arm for the mean taste m, and with a probability of `exploration` any arm.
+    The log is of a policy that takes the best arm for the mean taste, and with a probability of `exploration` any arm.
 
     arms, features, rank: how many of each
     """

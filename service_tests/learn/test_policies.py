@@ -49,9 +49,8 @@ def plain_advantages(
         time = np.arange(length)[:, None] / 100
         seen = observations[index, :length].clip(-10, 10)
         features.append(np.concatenate([seen, seen**2, time**0, time, time**2, time**3], axis=1))
-    # padding counts as rows of zeros, and so to the strength of the ridge alone
-    rows, all_features = len(lengths) * max(lengths), np.concatenate(features)
-    damped = all_features.T @ all_features + RIDGE * rows * np.eye(all_features.shape[1])
+    all_features = np.concatenate(features)
+    damped = all_features.T @ all_features + RIDGE * sum(lengths) * np.eye(all_features.shape[1])
     solution = np.linalg.solve(damped, all_features.T @ np.concatenate(returns))
     found = []
     for index, length in enumerate(lengths):

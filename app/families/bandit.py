@@ -82,14 +82,19 @@ class Bandit:
         world = _world(self, generator.device)
         contexts, tastes = normal(decisions, self.features), self._tastes(normal(decisions, self.rank))
         chances = world.logits(contexts, world.mean + tastes).sigmoid()
-        liked = world.logits(contexts, world.mean.expand(tasks, decisions, -1)).argmax(-1)
-        best = torch.nn.functional.one_hot(liked, self.arms).to(chances.dtype)
-        logging = self.exploration / self.arms + (1 - self.exploration) * best
+        logging = self.logging(contexts)
         arm = torch.multinomial(logging.flatten(0, 1), 1, generator=generator).reshape(tasks, decisions)
         actions = torch.nn.functional.one_hot(arm, self.arms).to(chances.dtype)
         clicked = torch.rand((tasks, decisions), generator=generator, device=generator.device)
         rewards = (clicked < (actions * chances).sum(-1)).to(chances.dtype)
         return Log(contexts, actions, rewards, (actions * logging).sum(-1)), chances
+
+    def logging(self, contexts: Float[Tensor, "task decision feature"]) -> Float[Tensor, "task decision action"]:
+        """How probable each arm is for the policy that logs."""
+        world = _world(self, contexts.device)
+        best = world.logits(contexts, world.mean.expand(*contexts.shape[:2], -1)).argmax(-1)
+        liked = torch.nn.functional.one_hot(best, self.arms).to(contexts.dtype)
+        return self.exploration / self.arms + (1 - self.exploration) * liked
 
     def _tastes(self, noise: Float[Tensor, "task decision rank"]) -> Float[Tensor, "task decision rank"]:
         """Deviations from the mean taste, each from the one before."""

@@ -97,18 +97,18 @@ def predicted_rewards(
     for held_out in range(folds):
         others = (fold != held_out).double()
         mean = ((rewards * others).sum(-1) / others.sum().clamp(min=1))[..., None]
-        solution = _ridge(features, actions.double() * others[:, None], rewards.double() - mean)
+        solution = ridge_by_action(features, actions.double() * others[:, None], rewards.double() - mean)
         here = features @ solution + mean[..., None]
         predicted = torch.where(others[:, None] > 0, predicted, here)
     return predicted.to(rewards.dtype)
 
 
-def _ridge(
+def ridge_by_action(
     features: Float[Tensor, "*task decision feature"],
     shown: Float[Tensor, "*task decision action"],
     rewards: Float[Tensor, "*task decision"],
 ) -> Float[Tensor, "*task feature action"]:
-    """The solution of each action's least squares. shown: 1 where a decision counts for an action."""
+    """The solution of each action's ridge regression. shown: 1 where a decision counts for an action, else 0."""
     gram = torch.einsum("...nf,...na,...ng->...afg", features, shown, features)
     moments = torch.einsum("...nf,...na,...n->...af", features, shown, rewards)
     damped = gram + DAMPING * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)

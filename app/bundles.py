@@ -261,7 +261,9 @@ def _read_manifest(file: Path) -> Manifest:
         contents.setdefault("trust", asdict(Trust()))
         if isinstance(contents.get("schema"), dict):
             absent = {"shape": (), "image": "", "actions": None, "weighing": None}
-            contents["schema"] = absent | contents["schema"]
+            schema = contents["schema"] = absent | contents["schema"]
+            if isinstance(schema["weighing"], dict):
+                schema["weighing"] = asdict(Weighing()) | schema["weighing"]
     manifest: Manifest = _typed(file, "", Manifest, contents)
     if manifest.format != FORMAT:
         raise BundleError(

@@ -51,6 +51,7 @@ from app.training.report import publish
 from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
+from app.training.valuation import read_log, valuation_text, valued
 from app.training.variants import at_budget, fitting
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
@@ -160,6 +161,24 @@ def evaluate(
             family,
             models_dir / bundle,
         )
+
+
+@cli.command()
+def value(
+    bundle: Annotated[str, typer.Argument(help="Name of a bundle that decides among actions by name.")],
+    log: Annotated[Path, typer.Argument(help="JSON lines: observation, action, reward, propensity, and task if any.")],
+    support: Annotated[int, typer.Option(min=1, help="The first decisions of each task are adapted to.")] = 50,
+    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's default if none.")] = None,
+    drawn: Annotated[bool, typer.Option("--drawn", help="Draw actions, instead of the most probable one.")] = False,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Say what the initialization and the adapted policy would earn, by a log of decisions that another policy took."""
+    loaded = load(models_dir / bundle)
+    count = loaded.manifest.inner_loop.steps if steps is None else steps
+    found = valued(loaded, read_log(log, loaded), support, count, drawn=drawn)
+    tasks = "one task" if found.tasks == 1 else f"{found.tasks:,} tasks"
+    head = f"Reward a decision, with 95 % intervals, by {found.decisions:,} decisions about {tasks} after the first "
+    show(f"{head}{support}.\n\n{valuation_text(found)}")
 
 
 @cli.command()

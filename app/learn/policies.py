@@ -80,16 +80,19 @@ class Weighing:
     discount: of a reward for each step that it comes later
     smoothing: lambda of generalized advantage estimation; 1 for the whole returns less the baseline
     most: the largest inverse propensity, larger ones are clipped
+    ridge: of the baseline's least squares, for each step of an episode; a large one leaves nothing of it but the mean,
+        as a log of few decisions needs it
     """
 
     discount: float = 1.0
     smoothing: float = 1.0
     most: float = 20.0
+    ridge: float = RIDGE
 
     @property
     def fits(self) -> bool:
         """Whether these make sense."""
-        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.most >= 1
+        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.most >= 1 and self.ridge > 0
 
 
 def _discounted(values: Float[Tensor, "*task episode time"], discount: float) -> Float[Tensor, "*task episode time"]:
@@ -105,6 +108,7 @@ def baseline(
     observations: Float[Tensor, "*task episode time feature"],
     returns: Float[Tensor, "*task episode time"],
     mask: Bool[Tensor, "*task episode time"],
+    ridge: float = RIDGE,
 ) -> Float[Tensor, "*task episode time"]:
     """What a task's observations and the time let one expect of its returns, by least squares on these episodes.
 
@@ -119,7 +123,7 @@ def baseline(
     features = features.where(mask.unsqueeze(-1), 0.0).flatten(-3, -2)
     wanted = returns.double().where(mask, 0.0).flatten(-2).unsqueeze(-1)
     steps = mask.flatten(-2).sum(-1).clamp(min=1)[..., None, None]  # those that are padding change nothing
-    damped = RIDGE * steps * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
+    damped = ridge * steps * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
     solution = torch.linalg.solve(features.mT @ features + damped, features.mT @ wanted)
     expected: Tensor = (features @ solution).reshape(returns.shape).to(returns.dtype)
     return expected
@@ -137,7 +141,8 @@ def advantages(
     Schulman et al. 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation"
     """
     rewards = rewards.where(mask, 0.0)
-    expected = baseline(observations, _discounted(rewards, weighing.discount), mask).where(mask, 0.0)
+    returns = _discounted(rewards, weighing.discount)
+    expected = baseline(observations, returns, mask, weighing.ridge).where(mask, 0.0)
     later = torch.nn.functional.pad(expected, (0, 1))[..., 1:]
     better = rewards + weighing.discount * later - expected
     gained = _discounted(better, weighing.discount * weighing.smoothing)

@@ -11,6 +11,7 @@ from torch.func import grad_and_value
 from app.bundles import Named, load
 from app.errors import TrainingError
 from app.families.family import Family, Split
+from app.families.logs import Logged
 from app.families.registry import make
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
@@ -20,6 +21,7 @@ from app.learn.metrics import SCORES
 from app.learn.networks import build, initialize, width
 from app.learn.outer import Schedule, Tasks, clipped
 from app.learn.rules import Params
+from app.training.logged import logged_tasks
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 
@@ -39,6 +41,8 @@ def draw_tasks(
     ways: the least and the most classes of a task, and each task draws its own number; shots and queries are then of
         each class. The tasks are as wide as the most: the columns of classes that a task does not have are padding.
     """
+    if isinstance(family, Logged):
+        return logged_tasks(family, tasks, shots, queries, generator, split)
     (least, most), (fewest, widest) = shots, ways or (1, 1)
     drawn = family.sample(tasks, most + queries, generator, widest if ways else None, split)
     counts = torch.randint(least, most + 1, (tasks, 1), generator=generator, device=generator.device)

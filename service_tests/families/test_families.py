@@ -15,6 +15,8 @@ from service_tests.processes import DATA
 
 OPTIONS = {"environments": {"env": "service_tests.families.corridors:make_env"}}
 """Of families that cannot do without."""
+FOLDERS = {"choices": "decisions"}
+"""Of data sets that are not called as their family is."""
 
 
 @pytest.fixture(params=sorted(families()))
@@ -29,7 +31,7 @@ def made(name: str) -> Family:
     try:
         make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:
-        folder = DATA / name
+        folder = DATA / FOLDERS.get(name, name)
         if not folder.is_dir():
             pytest.skip(str(error))
         return make(name, {}, folder)

@@ -1,0 +1,70 @@
+"""Reading people's risky choices: 30 people, each under two instructions, about 140 gambles either time.
+
+Sokol-Hessner et al. 2009, "Thinking like a trader selectively reduces individuals' loss aversion", as the R and Python
+package hBayesDM ships them (GPL-3). A gamble wins `gain` or loses `loss` dollars, evenly; refusing it pays `cert`.
+"""
+
+import csv
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from app.errors import DataError
+from app.learn.shapes import Bool, Float
+
+SOURCE = "https://github.com/CCS-Lab/hBayesDM/tree/develop/commons/extdata"
+CONDITIONS = ("attend", "reappraisal")
+"""Looking at each gamble alone, and as one of many, as a trader would. The same people did both: who accepts more of
+the ones accepts more of the others, number by number (a correlation of .94)."""
+
+
+class Sitting(NamedTuple):
+    """What one person decided under one instruction, in the order of the decisions.
+
+    offers: gain, loss (0 or below) and what is certain, in dollars
+    accepted: whether the gamble was
+    """
+
+    person: int
+    condition: str
+    offers: Float[torch.Tensor, "decision 3"]
+    accepted: Bool[torch.Tensor, " decision"]
+
+
+def read(folder: Path | None) -> list[Sitting]:
+    """All sittings, by condition and person. Raises DataError where they are not in `folder`."""
+    if folder is None:
+        raise DataError(f"choices reads a data set: --data says in which folder. {_cure()}")
+    return [sitting for condition in CONDITIONS for sitting in _of(condition, _rows(folder, condition))]
+
+
+def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
+    """The rows of a condition's table, from the package's file or from a packed copy of it."""
+    packed, plain = folder / f"risky_choice_{condition}.tsv.gz", folder / f"ra_data_{condition}.txt"
+    try:
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+        return list(csv.DictReader(content.decode().splitlines(), delimiter="\t"))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{packed if packed.exists() else plain} cannot be read: {error}. {_cure()}") from error
+
+
+def _of(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:
+    by_person: dict[int, list[tuple[float, float, float, float]]] = {}
+    try:
+        for row in rows:
+            # some copies write a loss as the amount that is lost
+            offer = (float(row["gain"]), -abs(float(row["loss"])), float(row["cert"]), float(row["gamble"]))
+            by_person.setdefault(int(row["subjID"]), []).append(offer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the table {condition} needs numbers in gain, loss, cert, gamble and subjID: {error!r}. {_cure()}"
+        ) from error
+    tables = {person: torch.tensor(each) for person, each in sorted(by_person.items())}
+    return [Sitting(person, condition, table[:, :3], table[:, 3] > 0) for person, table in tables.items()]
+
+
+def _cure() -> str:
+    return f"{' and '.join(f'ra_data_{each}.txt' for each in CONDITIONS)} are at {SOURCE}; put both into one folder"

@@ -1,0 +1,123 @@
+"""Off-policy evaluation: what a policy would have earned, from decisions that another one took and logged.
+
+Of decision i there are the reward r_i of the action that was taken, its propensity m_i, how probable the logging policy
+took it to be, and p_i, how probable the policy in question takes it to be; the weight of a decision is w_i = p_i / m_i.
+Each estimate is a mean over decisions with its normal 95 % interval, and holds for decisions that do not depend on one
+another. What the policy was fitted to must not be in the log that values it: the estimates would flatter it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from app.learn.shapes import Float
+
+
+class Estimate(NamedTuple):
+    """A value with the half width of its 95 % interval, for each task where there are tasks."""
+
+    value: Float[Tensor, "*task"]
+    half_width: Float[Tensor, "*task"]
+
+    def holds(self, truth: Float[Tensor, "*task"]) -> Tensor:
+        """Whether the interval holds the true value."""
+        return (self.value - truth).abs() <= self.half_width
+
+
+def importance(
+    probabilities: Float[Tensor, "*task decision action"],
+    actions: Float[Tensor, "*task decision action"],
+    propensities: Float[Tensor, "*task decision"],
+    most: float = math.inf,
+) -> Float[Tensor, "*task decision"]:
+    """The weight of each decision.
+
+    probabilities: of all actions, by the policy in question; actions: those taken, one-hot
+    most: larger weights are clipped to it, which lowers the variance at the price of a bias
+    """
+    return ((probabilities * actions).sum(-1) / propensities).clamp(max=most)
+
+
+def inverse_propensity(weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"]) -> Estimate:
+    """The mean of w r. Unbiased without clipping: Horvitz and Thompson 1952."""
+    return _mean(weights * rewards)
+
+
+def self_normalised(weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"]) -> Estimate:
+    """The sum of w r over the sum of w: within the range of the rewards, and right in the limit.
+
+    Its interval is by the delta method. 0 and an infinite interval where all weights are 0. Swaminathan and Joachims
+    2015, "The Self-Normalized Estimator for Counterfactual Learning"
+    """
+    total = weights.sum(-1)
+    value = (weights * rewards).sum(-1) / total.where(total > 0, 1.0)
+    residual = weights * (rewards - value.unsqueeze(-1))
+    count = weights.shape[-1]
+    error = (residual.square().sum(-1) * count / max(count - 1, 1)).sqrt() / total
+    return Estimate(value, (1.96 * error).where(total > 0, math.inf))
+
+
+def doubly_robust(
+    weights: Float[Tensor, "*task decision"],
+    rewards: Float[Tensor, "*task decision"],
+    actions: Float[Tensor, "*task decision action"],
+    probabilities: Float[Tensor, "*task decision action"],
+    predicted: Float[Tensor, "*task decision action"],
+) -> Estimate:
+    """What `predicted` rewards say of the policy, corrected by w times what they were wrong by where that was seen.
+
+    Unbiased where the propensities are right, whatever is predicted, as long as a decision's prediction does not depend
+    on its own reward (`predicted_rewards`); the better the prediction, the narrower. Dudik et al. 2011, "Doubly
+    Robust Policy Evaluation and Learning"
+    """
+    wrong = rewards - (predicted * actions).sum(-1)
+    return _mean((probabilities * predicted).sum(-1) + weights * wrong)
+
+
+FOLDS = 5
+DAMPING = 1.0
+"""Of the ridge regression: as much as one decision with features of size 1."""
+
+
+def predicted_rewards(
+    observations: Float[Tensor, "*task decision feature"],
+    actions: Float[Tensor, "*task decision action"],
+    rewards: Float[Tensor, "*task decision"],
+    folds: int = FOLDS,
+) -> Float[Tensor, "*task decision action"]:
+    """The reward of each action at each decision, by a ridge regression for each on the decisions of other folds.
+
+    Decision i is of fold i % folds. Linear in the observation, around the mean reward of the other folds. Float64.
+    """
+    fold = torch.arange(observations.shape[-2], device=observations.device) % folds
+    features = torch.nn.functional.pad(observations.double(), (0, 1), value=1.0)
+    predicted = torch.zeros_like(actions, dtype=torch.float64)
+    for held_out in range(folds):
+        others = (fold != held_out).double()
+        mean = ((rewards * others).sum(-1) / others.sum().clamp(min=1))[..., None]
+        solution = ridge_by_action(features, actions.double() * others[:, None], rewards.double() - mean)
+        here = features @ solution + mean[..., None]
+        predicted = torch.where(others[:, None] > 0, predicted, here)
+    return predicted.to(rewards.dtype)
+
+
+def ridge_by_action(
+    features: Float[Tensor, "*task decision feature"],
+    shown: Float[Tensor, "*task decision action"],
+    rewards: Float[Tensor, "*task decision"],
+) -> Float[Tensor, "*task feature action"]:
+    """The solution of each action's ridge regression. shown: 1 where a decision counts for an action, else 0."""
+    gram = torch.einsum("...nf,...na,...ng->...afg", features, shown, features)
+    moments = torch.einsum("...nf,...na,...n->...af", features, shown, rewards)
+    damped = gram + DAMPING * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
+    return torch.linalg.solve(damped, moments.unsqueeze(-1)).squeeze(-1).mT
+
+
+def _mean(values: Float[Tensor, "*task decision"]) -> Estimate:
+    """With infinite intervals for a single decision."""
+    count = values.shape[-1]
+    if count < 2:
+        return Estimate(values.mean(-1), torch.full_like(values.mean(-1), math.inf))
+    return Estimate(values.mean(-1), 1.96 * values.std(-1) / math.sqrt(count))

@@ -1,0 +1,29 @@
+"""How `models/choices` is trained."""
+
+from app.training.recipes.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    """Meta-SGD on 20 people, stopped where 5 others are predicted best.
+
+    Six folds of people, each tested once, 1,500 outer steps: log-likelihood of a decision after ten were observed, on
+    validation people -.469 by people alone, -.472 where half of the training tasks are agents of prospect theory,
+    -.489 by agents alone. Five inner steps instead of two: no better.
+    """
+    return Recipe(
+        family="choices",
+        algorithm="metasgd",
+        shots=(10, 10),
+        queries=40,
+        tasks=64,
+        outer_steps=1_500,
+        outer_rate=3e-3,
+        decay="cosine",
+        outer_clip=5.0,
+        inner_steps=(2, 2),
+        inner_rate=0.1,
+        adapt_steps=2,
+        evaluation_shots=(10,),
+        validate_every=250,
+        validation_tasks=60,
+    )

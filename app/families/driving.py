@@ -93,11 +93,12 @@ def read(folder: Path | None, split: Split) -> Log:
     file = folder / f"driving-{split}.npz"
     try:
         with np.load(file) as found:
-            columns = (found["observations"].astype(np.float32), found["actions"].astype(np.int64))
+            observations, actions = found["observations"].astype(np.float32), found["actions"].astype(np.int64)
             ends, worlds = np.cumsum(found["lengths"].astype(np.int64)), found["worlds"]
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}. {cure}") from error
-    return Log(*map(torch.from_numpy, columns), tuple(ends.tolist()), tuple(worlds.tolist()))
+    seen, done = torch.from_numpy(observations), torch.from_numpy(actions)
+    return Log(seen, done, tuple(ends.tolist()), tuple(worlds.tolist()))
 
 
 family = Driving

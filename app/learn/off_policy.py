@@ -112,7 +112,8 @@ def ridge_by_action(
     gram = torch.einsum("...nf,...na,...ng->...afg", features, shown, features)
     moments = torch.einsum("...nf,...na,...n->...af", features, shown, rewards)
     damped = gram + DAMPING * torch.eye(features.shape[-1], dtype=features.dtype, device=features.device)
-    return torch.linalg.solve(damped, moments.unsqueeze(-1)).squeeze(-1).mT
+    solution: Tensor = torch.linalg.solve(damped, moments.unsqueeze(-1)).squeeze(-1).mT
+    return solution
 
 
 def _mean(values: Float[Tensor, "*task decision"]) -> Estimate:

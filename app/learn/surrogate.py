@@ -7,6 +7,7 @@ the log-likelihood: Rothfuss et al. 2019, "ProMP: Proximal Meta-Policy Search".
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -96,6 +97,6 @@ def judged(
     for before, after in pairwise(stages):
         state = adapted(inner, meta, before, rate, counts, steps, state)
         outputs = inner.apply(meta, state, after.inputs)
-        losses.append(vmap(lambda *task: clipped_loss(*task, clip))(outputs, after.targets, after.mask))
+        losses.append(vmap(partial(clipped_loss, clip=clip))(outputs, after.targets, after.mask))
         divergences.append(vmap(divergence)(outputs, after.targets, after.mask))
     return Judged(torch.stack(losses), torch.stack(divergences))

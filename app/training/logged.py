@@ -32,8 +32,10 @@ def logged_tasks(
 def support_of(log: Log, weighing: Weighing, mask: Bool[Tensor, "task decision"] | None = None) -> Examples:
     """Support sets as the server makes them of one episode with rewards and propensities. mask: false in padding."""
     shown = torch.ones_like(log.rewards, dtype=torch.bool) if mask is None else mask
-    episode = (part.unsqueeze(1) for part in (log.observations, log.rewards, log.propensities, shown))
-    return _examples(log, weights(*episode, weighing).squeeze(1), shown)
+    seen, rewards, propensities, real = (
+        part.unsqueeze(1) for part in (log.observations, log.rewards, log.propensities, shown)
+    )
+    return _examples(log, weights(seen, rewards, propensities, real, weighing).squeeze(1), shown)
 
 
 def queries_of(log: Log) -> Examples:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import torch
@@ -57,7 +56,7 @@ def untouched_loss(bundle: Bundle, trial: Trial) -> float:
     learner = practice_of(bundle, trial.tasks, torch.Generator(episodes.mask.device))
     with torch.no_grad():
         loss = learner.inner.loss(learner.meta, learner.state, learner.examples(episodes))
-    return mean(loss.abs().tolist())
+    return loss.abs().mean().item()
 
 
 def publish(bundle: Bundle, folder: Path) -> Manifest:

@@ -22,12 +22,14 @@ class Corridor(gymnasium.Env[np.ndarray, Any]):
         self.by = by
         self.action_space = Discrete(2) if by == "steps" else Box(-2.0, 2.0, (1,), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self.at = 0.0
         return self._seen(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         self.at += 2 * int(action) - 1 if self.by == "steps" else float(action[0])
         over = abs(self.at) >= LENGTH
         return self._seen(), float(over and self.at * self.towards > 0), over, False, {}

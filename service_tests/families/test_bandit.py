@@ -41,7 +41,8 @@ def test_the_world_is_the_same_for_all_and_users_differ() -> None:
 def test_a_sample_counts_its_reward_over_its_propensity() -> None:
     family = Bandit()
     assert isinstance(family, Logged)
-    drawn, log = (make(3, 20, torch.Generator().manual_seed(0)) for make in (family.sample, family.log))
+    drawn = family.sample(3, 20, torch.Generator().manual_seed(0))
+    log = family.log(3, 20, torch.Generator().manual_seed(0))
     assert torch.equal(drawn.inputs, log.observations)
     assert torch.equal(drawn.targets[..., :-1], log.actions)
     assert torch.equal(drawn.targets[..., -1], log.rewards / log.propensities)

@@ -138,7 +138,7 @@ def test_clipping_lowers_weights() -> None:
 
 def test_what_cannot_be_known_has_an_infinite_interval() -> None:
     one = inverse_propensity(torch.tensor([2.0]), torch.tensor([1.0]))
-    assert (one.value, one.half_width) == (2.0, float("inf"))
+    assert (one.value.item(), one.half_width.item()) == (2.0, float("inf"))
     never = self_normalised(torch.zeros(3), torch.ones(3))
-    assert (never.value, never.half_width) == (0.0, float("inf"))
+    assert (never.value.item(), never.half_width.item()) == (0.0, float("inf"))
     assert Estimate(torch.tensor(1.0), torch.tensor(0.5)).holds(torch.tensor(1.4))

@@ -1,6 +1,6 @@
 """A world as a gymnasium environment."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -40,7 +40,7 @@ class Drive(gymnasium.Env[Observation, np.int64]):
     10 to 30 m/s: .67 for going on, .27 for the highest speed, .07 for the rightmost lane, 0 for a crash.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (gymnasium's own form)
 
     def __init__(self, world: World, render_mode: str | None = None) -> None:
         self.world = world
@@ -131,6 +131,8 @@ def obstruct(road: Any, world: World) -> None:
 class Highway(HighwayEnvFast):  # type: ignore[misc]
     """A straight road."""
 
+    road: Any
+
     def __init__(self, world: World, render_mode: str | None) -> None:
         self.world = world
         super().__init__(settings(world) | {"vehicles_count": 15}, render_mode)
@@ -146,6 +148,8 @@ class Highway(HighwayEnvFast):  # type: ignore[misc]
 
 class Merge(MergeGenericEnv):  # type: ignore[misc]
     """A straight road with a ramp from the right."""
+
+    road: Any
 
     def __init__(self, world: World, render_mode: str | None) -> None:
         self.world = world

@@ -40,7 +40,8 @@ def seen(road: Any, car: Any, world: World, generator: np.random.Generator) -> N
         float(place + 1 < len(lanes)),
     ]
     around = _around(road, car, middle, world, generator)
-    return np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
+    seen: np.ndarray = np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
+    return seen
 
 
 def _around(road: Any, car: Any, middle: float, world: World, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -44,7 +44,8 @@ class Driver(IDMVehicle):  # type: ignore[misc]
         wanted = min(max(math.asin(min(max(sideways, -1.0), 1.0)), -math.pi / 4), math.pi / 4)
         rate = self.KP_HEADING * (wanted - float(self.heading))
         slip = math.asin(min(max(self.LENGTH / 2 / speed * rate, -1.0), 1.0))
-        return min(max(math.atan(2 * math.tan(slip)), -self.MAX_STEERING_ANGLE), self.MAX_STEERING_ANGLE)
+        most = float(self.MAX_STEERING_ANGLE)
+        return min(max(math.atan(2 * math.tan(slip)), -most), most)
 
     def step(self, dt: float) -> None:
         """Move on."""

@@ -46,7 +46,7 @@ RANGES: Mapping[str, Range] = {
     "noise": (0.0, 0.1),
 }
 """What training worlds are drawn from, uniformly."""
-BEYOND: Mapping[str, Range] = RANGES | {"density": (1.6, 2.0), "grip": (0.2, 0.3), "sight": (35.0, 50.0)}
+BEYOND: Mapping[str, Range] = {**RANGES, "density": (1.6, 2.0), "grip": (0.2, 0.3), "sight": (35.0, 50.0)}
 """What the worlds beyond training are drawn from: traffic denser, roads more slippery and sight shorter than there."""
 LANES, LANES_BEYOND = (2, 4), 5
 ROADS = ("highway", "highway", "merge")

@@ -69,8 +69,8 @@ class Grid:
         seen, free = torch.stack([self.likelihood(each, slice(None)) for each in sittings]), self.free
         mean, covariance = free.mean(0), torch.cov(free.T)
         for _ in range(ROUNDS):
-            density = MultivariateNormal(mean, covariance).log_prob(free)
-            share = (seen + density).softmax(1).mean(0)
+            share = (seen + MultivariateNormal(mean, covariance).log_prob(free)).softmax(1).mean(0)
             mean = share @ free
             covariance = (free - mean).T @ ((free - mean) * share[:, None]) + 1e-4 * torch.eye(3)
-        return MultivariateNormal(mean, covariance).log_prob(free)
+        density: Tensor = MultivariateNormal(mean, covariance).log_prob(free)
+        return density

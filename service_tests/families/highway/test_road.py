@@ -10,6 +10,7 @@ from app.families.highway.seen import FEATURES, NAMES
 from app.families.highway.world import ACTIONS, World
 
 pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop[driving]'")
+from gymnasium.spaces import Discrete
 from gymnasium.utils.env_checker import check_env
 from highway_env.road.road import Road, RoadNetwork
 from highway_env.vehicle.behavior import IDMVehicle
@@ -32,6 +33,7 @@ def test_a_world_is_a_gymnasium_environment(road: str) -> None:
     drive = Drive(replace(DRY, road=road))
     check_env(drive, skip_render_check=True)
     assert drive.observation_space.shape == (FEATURES,) == (len(NAMES),)
+    assert isinstance(drive.action_space, Discrete)
     assert drive.action_space.n == len(ACTIONS)
 
 

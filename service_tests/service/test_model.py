@@ -85,8 +85,8 @@ def test_a_task_alone_and_among_others_is_the_same(compiled: Model) -> None:
 @pytest.mark.parametrize("name", ["names", "box"])
 def test_policies_are_compiled_too_stage_by_stage(policies: Path, name: str) -> None:
     compiled, eager = (Model(load(policies / name), CPU) for _ in range(2))
-    for compile in (Model.compile, Model.unroll, Model.compile_single):
-        compile(compiled)
+    for make in (Model.compile, Model.unroll, Model.compile_single):
+        make(compiled)
     assert compiled._single is not None
     for depth in (1, 2):
         stages = [decided(name, depth, seed) for seed in range(3)]

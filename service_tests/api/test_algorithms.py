@@ -10,8 +10,9 @@ from safetensors.numpy import load as load_weights
 
 from app.learn.algorithms import ALGORITHMS
 
-CASES = [(name, kind) for name, algorithm in ALGORITHMS.items() for kind in sorted(algorithm.kinds)]
 FAMILIES = {"classification": ("blobs", {}), "regression": ("linear", {"features": 2, "targets": 2})}
+CASES = [(name, kind) for name, algorithm in ALGORITHMS.items() for kind in FAMILIES if kind in algorithm.kinds]
+"""Decisions have episodes instead of rows, and tests of their own (`test_decisions`)."""
 INPUTS = [[0, 0], [0.5, -0.5], [-0.5, 0.5], [1, 1], [0.2, -1], [-1, 0.3]]
 TARGETS: dict[str, list[Any]] = {
     "classification": ["a", "b", "c", "a", "b", "c"],

@@ -74,11 +74,8 @@ class GaussianMLP(nn.Module):
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:
         """Mean and log deviation."""
-        mean, (actions,) = self.mean(inputs), self.log_deviation.shape
-        # products: `cat` under `vmap` would fix the sizes of what is compiled
-        places = torch.eye(2 * actions, dtype=mean.dtype, device=mean.device)
-        outputs: Tensor = mean @ places[:actions] + self.log_deviation @ places[actions:]
-        return outputs
+        mean = self.mean(inputs)
+        return torch.cat([mean, self.log_deviation.expand_as(mean)], dim=1)
 
 
 class ContextMLP(nn.Module):

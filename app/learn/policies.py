@@ -47,10 +47,7 @@ def mean_and_deviation(
     outputs: Float[Tensor, "*rows output"],
 ) -> tuple[Float[Tensor, "*rows action"], Float[Tensor, "*rows action"]]:
     """Mean and standard deviation of a Gaussian policy."""
-    actions = outputs.shape[-1] // 2
-    # products: the gradient of a slice under `vmap` would fix the sizes of what is compiled
-    places = torch.eye(2 * actions, dtype=outputs.dtype, device=outputs.device)
-    mean, log_deviation = outputs @ places[:, :actions], outputs @ places[:, actions:]
+    mean, log_deviation = outputs.chunk(2, -1)
     return mean, log_deviation.clamp(min=LEAST_LOG_DEVIATION).exp()
 
 

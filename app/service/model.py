@@ -139,8 +139,12 @@ class Model:
 
     @property
     def compilable(self) -> bool:
-        """Whether `compile` does anything: with labels, each number of ways would have to be compiled."""
-        return self.ways is None
+        """Whether `compile` does anything: with labels, each number of ways would have to be compiled.
+
+        The gradient of a policy's likelihood under `vmap` fixes the number of tasks in what is compiled, so that
+        decisions stay eager.
+        """
+        return self.ways is None and not self._staged
 
     @property
     def compiled(self) -> bool:

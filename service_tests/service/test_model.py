@@ -82,35 +82,6 @@ def test_a_task_alone_and_among_others_is_the_same(compiled: Model) -> None:
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("name", ["names", "box"])
-def test_policies_are_compiled_too_stage_by_stage(policies: Path, name: str) -> None:
-    compiled, eager = (Model(load(policies / name), CPU) for _ in range(2))
-    for make in (Model.compile, Model.unroll, Model.compile_single):
-        make(compiled)
-    assert compiled._single is not None
-    for depth in (1, 2):
-        stages = [decided(name, depth, seed) for seed in range(3)]
-        for tasks in (stages[:1], stages):
-            (states, outcomes), (expected, told) = compiled.adapt(tasks), eager.adapt(tasks)
-            torch.testing.assert_close(states[: len(tasks)], expected[: len(tasks)], rtol=1e-4, atol=1e-4)
-            for one, two in zip(outcomes, told, strict=True):
-                np.testing.assert_allclose(one.losses, two.losses, rtol=1e-3, atol=1e-4)
-
-
-def decided(name: str, depth: int, seed: int) -> Task:
-    """The last of so many stages, each of an episode of 3 and one of 5 decisions with rewards."""
-    stage = None
-    for number in range(depth):
-        draw = np.random.default_rng([seed, number])
-        actions = draw.normal(size=(8, 2)) if name == "box" else draw.integers(0, 3, (8, 1))
-        targets = np.concatenate([actions, draw.normal(size=(8, 1)), np.full((8, 1), np.nan)], axis=1)
-        of = np.repeat(np.arange(2, dtype=np.int32), (3, 5))
-        stage = Task(draw.normal(size=(8, 2)).astype(np.float32), targets.astype(np.float32), 2, 0.05, of, stage)
-    assert stage is not None
-    return stage
-
-
-@pytest.mark.compiled
 def test_a_call_leaves_what_it_was_given_as_it_was(compiled: Model) -> None:
     tasks = [task(shots=10, steps=3, seed=seed) for seed in range(5)]
     meta = {name: value.clone() for name, value in compiled.meta.items()}

@@ -124,7 +124,11 @@ NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
     "support": lambda filters: [SupportNorm(filters)],
 }
 """Normalisations of an image's channels: over one image alone (all channels, eighths of them, each of them), or each
-channel over the images of the support set."""
+channel over the images of the support set.
+
+On Omniglot after 200 outer steps layer, group and support are alike (20-way 1-shot .863, .860, .864 +- .01), instance
+and none behind (.824, .827): `service_tests/benchmarks/norms.py`.
+"""
 
 
 def conv4(

@@ -7,6 +7,7 @@ from app.families.registry import families, make
 from app.learn.algorithms import ALGORITHMS
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from service_tests.families.test_families import OPTIONS
 
 
 @pytest.mark.parametrize("family", sorted(families()))
@@ -14,7 +15,7 @@ def test_every_family_has_a_recipe_that_fits(family: str) -> None:
     recipe = recipe_for(family)
     assert recipe.family == family
     assert recipe.algorithm in ALGORITHMS
-    assert make(family, recipe.family_options)
+    assert make(family, {**OPTIONS.get(family, {}), **recipe.family_options})
 
 
 def test_recipes_are_frozen() -> None:

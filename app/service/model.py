@@ -25,7 +25,6 @@ from app.learn.inner import (
     stack,
     trajectory,
 )
-from app.learn.losses import columns
 from app.learn.rules import LEARNED
 from app.service import decisions
 from app.service.compiling import (
@@ -327,7 +326,7 @@ class Model:
             from app.service.single import SingleTask  # it needs interfaces that another torch may lack
 
             schema = self.bundle.manifest.schema
-            form = schema.features, columns(self.bundle.manifest.kind, schema.targets)
+            form = schema.features, schema.targets
             single = SingleTask(self._lone(grad_and_value), self.meta, self.untouched, form, steps)
         except (ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(f"no program for a single task: {error}") from error
@@ -355,9 +354,8 @@ class Model:
     def _example(self, tasks: int, shots: int) -> tuple[torch.Tensor, Examples, torch.Tensor, torch.Tensor]:
         """States, support sets, rates and activity to try an inner loop on."""
         schema = self.bundle.manifest.schema
-        width = columns(self.bundle.manifest.kind, schema.targets)
         inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=self.device)
-        targets = torch.linspace(1, -1, tasks * shots * width, device=self.device)
+        targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=self.device)
         support = Examples(
             inputs.reshape(tasks, shots, -1),
             targets.reshape(tasks, shots, -1),

@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as replaced
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
@@ -198,16 +199,17 @@ class Bundle:
         return ALGORITHMS[self.manifest.algorithm]
 
 
-def write(folder: Path, manifest: Manifest, meta: Params) -> None:
-    """Write the two files that are served; the manifest's digest of the weights is filled in here.
+def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:
+    """Write the two files that are served; the manifest as written, with the digest of the weights filled in.
 
     Each file is replaced whole, the manifest last, so that a reader sees the old bundle, the new one, or a refusal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({name: value.float().cpu().contiguous() for name, value in meta.items()})
-    contents = asdict(manifest) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    written = replaced(manifest, weights_sha256=hashlib.sha256(weights).hexdigest())
     replace(folder / WEIGHTS, weights)
-    replace(folder / MANIFEST, (json.dumps(contents, indent=2) + "\n").encode())
+    replace(folder / MANIFEST, (json.dumps(asdict(written), indent=2) + "\n").encode())
+    return written
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -61,9 +61,8 @@ def untouched_loss(bundle: Bundle, trial: Trial) -> float:
 
 def publish(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle whose returns are known, with its card and its plots."""
-    manifest = bundle.manifest
+    manifest = write(folder, bundle.manifest, bundle.meta)
     found = Returns.from_json(manifest.evaluation)
-    write(folder, manifest, bundle.meta)
     replace(folder / PLOT, svg(picture(bundle, found)).encode())
     replace(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
     return manifest

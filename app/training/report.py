@@ -49,8 +49,7 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str, choice: Cho
 
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write a bundle that is evaluated, with its card and its plots."""
-    manifest = bundle.manifest
-    write(folder, manifest, bundle.meta)
+    manifest = write(folder, bundle.manifest, bundle.meta)
     replace(folder / PLOT, svg(picture(bundle, family, from_json(manifest.kind, manifest.evaluation))).encode())
     replace(folder / "CARD.md", card(folder.name, manifest, PLOT).encode())
     return manifest

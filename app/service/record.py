@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ class Asked(NamedTuple):
     learning_rate: float | None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Adaptation:
     """The record (module docstring).
 
@@ -148,9 +149,9 @@ class Adaptation:
         """Its classes, as they first come among the examples that it has; none where targets are numbers."""
         return classes_of(self.targets)
 
-    @property
+    @cached_property
     def task(self) -> Task:
-        """What to derive its fast weights from."""
+        """What to derive its fast weights from: made once, as each prediction is asked with it."""
         if self.staged:
             return self._last_stage
         inputs = _joined([stage.inputs for stage in self.stages])

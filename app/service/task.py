@@ -41,13 +41,13 @@ class Task:
             stage = stage.before
         return found[::-1]
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Of its arrays."""
         own = self.inputs.nbytes + self.targets.nbytes
         return own if self.before is None else sum(each.inputs.nbytes + each.targets.nbytes for each in self.stages)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Of examples in all stages."""
         return len(self.inputs) if self.before is None else sum(len(each.inputs) for each in self.stages)

@@ -11,6 +11,7 @@ from app.service.record import Adaptation
 from app.service.store import Filter, Name, Quota, Taken, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
+from app.storage.recent import Recent
 
 
 class _Kept(NamedTuple):
@@ -33,6 +34,7 @@ class MemoryStore:
         self._usage: dict[str, Usage] = {}
         self._orders: dict[tuple[str, Filter], _Order] = {}
         self._by_expiry: list[tuple[float, str, str]] = []
+        self._recent = Recent()
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,8 +69,14 @@ class MemoryStore:
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
         """The record of that id, expired or not, or None."""
+        if (recent := self._recent.get((owner, id))) is not None:
+            return recent
         kept = self._records.get((owner, id))
-        return decode(owner, id, kept.data) if kept else None
+        if kept is None:
+            return None
+        found = decode(owner, id, kept.data)
+        self._recent.keep((owner, id), found, len(kept.data), self._recent.changes)
+        return found
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
         """Put a record in the place of the one that has its id and revision `expected`. Raises QuotaExceeded."""
@@ -125,6 +133,7 @@ class MemoryStore:
 
     def _remove(self, owner: str, id: str) -> _Kept:
         old = self._records.pop((owner, id))
+        self._recent.forget((owner, id))
         for passed in old.filters:
             order = self._orders[owner, passed]
             order.discard(id)

@@ -7,32 +7,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import httpx
-import plotext
 import torch
 import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import Progress
 from rich.table import Table
 
 from app.api.one_write import OneWrite
 from app.asking import over_http
-from app.bundles import Bounds, Bundle, Named, Schema, load, load_all, write
-from app.closed_loop import Remote, ask
+from app.bundles import Bounds, Named, Schema, load, load_all, write
+from app.console import Data, ModelsDir, console, show
 from app.device import choose_device, describe, keep_freed_memory
-from app.driving import Drives
-from app.driving import drive as drives
 from app.errors import InnerloopError
-from app.families.registry import make
+from app.in_worlds import act, collect, drive, navigate, show_returns
 from app.learn.losses import ONE_HOT
 from app.main import create_app
 from app.settings import Settings
@@ -44,28 +35,18 @@ from app.training.comparison import comparison_protocol, comparison_text, conten
 from app.training.evaluation import Setting
 from app.training.held_out import evaluated, steps_of
 from app.training.loop import Run
-from app.training.policy_report import publish as publish_policy
-from app.training.policy_report import tried, worlds_of
+from app.training.policy_report import tried
 from app.training.predictor import offline
 from app.training.report import publish
-from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
+from app.training.returns import SCORE, Returns
 from app.training.tables import as_json, as_text, settings_of, trust_as_text
 from app.training.trust import trusted
 from app.training.valuation import read_log, valuation_text, valued
 from app.training.variants import at_budget, fitting
+from app.trying import try_bundle
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
-console = Console()
-
-Server = Annotated[str | None, typer.Option(help="URL of a running server; without it, in this process.")]
-Data = Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")]
-ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
-
-
-def show(markdown: str) -> None:
-    """Print Markdown: set out on a terminal, as it is into a file or a pipe."""
-    console.print(Markdown(markdown) if console.is_terminal else markdown, markup=False, soft_wrap=True)
 
 
 @cli.command()
@@ -132,8 +113,8 @@ def evaluate(
     loaded = load(models_dir / bundle)
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
-        returns = tried(loaded, trial) if server is None else asyncio.run(_act(loaded, trial, server))
-        _show_returns(loaded, returns, models_dir / bundle if save else None)
+        returns = tried(loaded, trial) if server is None else asyncio.run(act(loaded, trial, server))
+        show_returns(loaded, returns, models_dir / bundle if save else None)
         return
     family, manifest = loaded.family(data), loaded.manifest
     settings = settings_of(manifest.evaluation)
@@ -256,162 +237,11 @@ def bundle(
     console.print(f"{models_dir / name} is made; digest {made.manifest.digest}")
 
 
-@cli.command(name="try")
-def try_bundle(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "sinusoid",
-    shots: Annotated[int, typer.Option(min=1, help="Support examples.")] = 5,
-    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's default if none.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the task.")] = 0,
-    server: Server = None,
-) -> None:
-    """Adapt to a random task over HTTP, predict, and draw the curve before and after."""
-    asyncio.run(_try(bundle, shots, steps, seed, server))
-
-
-async def _try(bundle: str, shots: int, steps: int | None, seed: int, server: str | None) -> None:
-    async with _connect(server) as client:
-        model = await ask(client, "GET", f"/models/{bundle}")
-        if "actions" in model:
-            raise InnerloopError(f"{bundle} decides, and there is no curve to draw: the guide says how to ask it")
-        family = make(model["family"], model["family_options"])
-        queries = 200
-        drawn = family.sample(1, shots + queries, torch.Generator().manual_seed(seed))
-        inputs, targets = drawn.inputs[0].tolist(), drawn.targets[0].tolist()
-        support = {"inputs": inputs[:shots], "targets": targets[:shots]}
-        asked = {"queries": inputs[shots:]}
-        body: dict[str, Any] = {"model": bundle, "support": support}
-        adaptation = await ask(client, "POST", "/adapt", body if steps is None else body | {"steps": steps})
-        before = await ask(client, "POST", "/predict", asked | {"model": bundle})
-        after = await ask(client, "POST", "/predict", asked | {"adaptation_id": adaptation["adaptation_id"]})
-    truth = torch.tensor(targets[shots:])
-    for name, answer in (("before", before), ("after", after)):
-        error = (torch.tensor(answer["predictions"]) - truth).square().mean()
-        console.print(f"mean squared error {name} adapting to {shots} examples: {error:.4f}")
-    console.print(f"support loss by step: {', '.join(f'{loss:.4f}' for loss in adaptation['losses'])}")
-    console.print(f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}")
-    if family.features == 1:
-        _draw(support, asked["queries"], truth.tolist(), before["predictions"], after["predictions"])
-
-
-def _draw(support: Any, queries: Any, truth: Any, before: Any, after: Any) -> None:
-    x = [row[0] for row in queries]
-    figure = plotext.figure
-    figure.plot_size(min(console.width, 100), 25)
-    for label, values in (("truth", truth), ("before", before), ("after", after)):
-        figure.draw(figure.signal(x, [row[0] for row in values]).label(label))
-    shots = [row[0] for row in support["inputs"]], [row[0] for row in support["targets"]]
-    figure.draw(figure.signal(*shots, marker="O").label("support"))
-    figure.show(colorless=not console.is_terminal)
-
-
-@cli.command()
-def navigate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "navigation",
-    goals: Annotated[int, typer.Option(min=2, help="Held-out goals.")] = 40,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes for each goal in each stage.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Stages: sets of episodes that are posted.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the goals, and of what the policies draw.")] = SEED,
-    save: Annotated[bool, typer.Option("--write/--no-write", help="Into the bundle, its card and its plots.")] = False,
-    server: Server = None,
-    models_dir: ModelsDir = Path("models"),
-) -> None:
-    """Find the way to goals that are not told: act over HTTP, post the episodes, act again, and print the returns."""
-    loaded = load(models_dir / bundle)
-    found = asyncio.run(_act(loaded, Trial(goals, episodes, steps, seed), server))
-    _show_returns(loaded, found, models_dir / bundle if save else None)
-
-
-async def _act(loaded: Bundle, trial: Trial, server: str | None) -> Returns:
-    worlds = worlds_of(loaded)
-    async with _connect(server) as client:
-        await ask(client, "GET", f"/models/{loaded.name}")
-        learner = Remote(client, loaded.name, loaded.manifest.schema, trial.tasks, seed=trial.seed)
-        # in a thread: the worlds and the learner wait for answers, and the loop has to go on for them to come
-        acted = await asyncio.to_thread(trial.of, worlds, lambda generator: learner, torch.device("cpu"))
-    return Returns(trial, intervals(acted), way=OVER_HTTP, machine=describe(torch.device("cpu")))
-
-
-def _show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
-    """Print returns, and write them into the bundle in `folder` where there is one."""
-    show(f"{found.protocol}.\n\n{found.as_text()}")
-    if folder is not None:
-        kept = {
-            **loaded.manifest.evaluation,
-            **({"over_http": found.as_json()} if found.way == OVER_HTTP else found.as_json()),
-        }
-        publish_policy(
-            dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder
-        )
-
-
-@cli.command()
-def drive(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "driving",
-    world: Annotated[int, typer.Option(min=0, max=39, help="Which of the held-out worlds.")] = 0,
-    shots: Annotated[int, typer.Option(min=1, max=100, help="Episodes that the model is shown.")] = 3,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes that it drives before, and after.")] = 4,
-    film: Annotated[Path, typer.Option(help="Where the film goes: a strip (.png) and an animation (.gif).")] = Path(
-        "drive"
-    ),
-    server: Server = None,
-) -> None:
-    """Drive in a world of highway-env by /predict, show /adapt how somebody drives who knows it, and drive again."""
-    with _highway():
-        from app.families.highway.film import animation, strip
-
-        found = asyncio.run(_drive(bundle, world, shots, episodes, server))
-    console.print(str(found), markup=False)
-    frames = found.before[0].frames, found.after[0].frames
-    strip(*frames, film.with_suffix(".png"))
-    animation(*frames, film.with_suffix(".gif"))
-    console.print(f"the film is in {film.with_suffix('.png')} and {film.with_suffix('.gif')}")
-
-
-async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str | None) -> Drives:
-    async with _connect(server) as client:
-        return await drives(partial(ask, client), bundle, world, shots, episodes)
-
-
-@cli.command()
-def collect(
-    family: Annotated[Literal["driving"], typer.Argument(help="The family whose worlds are acted in.")] = "driving",
-    out: Annotated[Path, typer.Option(help="The folder that the log goes to; training reads it as --data.")] = Path(
-        "data"
-    ),
-) -> None:
-    """Drive in the worlds of highway-env, and write the log that driving is trained from."""
-    with _highway():
-        from app.families.highway.episodes import WORLDS, log
-    out.mkdir(parents=True, exist_ok=True)
-    with Progress(console=console) as progress:
-        for split, count in WORLDS.items():
-            bar = progress.add_task(f"worlds of {split}", total=count)
-            log(split, out, lambda done, bar=bar: progress.update(bar, completed=done))  # type: ignore[misc]
-
-
-@contextmanager
-def _highway() -> Iterator[None]:
-    """Say how the simulator is had, where it is not."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise InnerloopError("driving is done in highway-env: pip install 'innerloop[driving]'") from error
-
-
-@asynccontextmanager
-async def _connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the server at that URL, or of one in this process."""
-    if server is not None:
-        async with httpx.AsyncClient(base_url=server, timeout=60) as client:
-            yield client
-        return
-    application = create_app(Settings(compile=False, watch=False, store="memory"))
-    transport = httpx.ASGITransport(application)
-    async with (
-        application.router.lifespan_context(application),
-        httpx.AsyncClient(transport=transport, base_url="http://innerloop") as client,
-    ):
-        yield client
+# those that have rooms of their own
+cli.command(name="try")(try_bundle)
+cli.command()(navigate)
+cli.command()(drive)
+cli.command()(collect)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def over_http(url: str, bundle: Bundle) -> Predictor:
 
     def answer(tasks: Tasks, steps: Sequence[int]) -> Answers:
         with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-            _check(client, bundle)
+            check_served(_sent(client, "GET", f"/models/{bundle.name}").json(), bundle)
             bodies = [_body(bundle, tasks, task, count) for count in steps for task in range(len(tasks.support.mask))]
             rows = list(pool.map(lambda body: _outputs(client, bundle, body), bodies))
         shape = (len(steps), len(tasks.support.mask))
@@ -46,12 +46,10 @@ def over_http(url: str, bundle: Bundle) -> Predictor:
     return answer
 
 
-def _check(client: httpx.Client, bundle: Bundle) -> None:
-    shown = _sent(client, "GET", f"/models/{bundle.name}").json()
+def check_served(shown: Mapping[str, Any], bundle: Bundle) -> None:
+    """Raises InnerloopError where a server serves another bundle of that name. shown: its answer to /models/{name}."""
     if shown.get("digest") != bundle.manifest.digest:
-        raise InnerloopError(
-            f"the server at {client.base_url} serves another {bundle.name} than the one in this folder"
-        )
+        raise InnerloopError(f"the server serves another {bundle.name} than the one in this folder")
 
 
 def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ import torch
 import typer
 from rich.progress import Progress
 
+from app.asking import check_served
 from app.bundles import Bundle, load
 from app.closed_loop import Remote, ask
 from app.connecting import connect
@@ -21,7 +22,7 @@ from app.driving import Drives
 from app.driving import drive as drives
 from app.errors import InnerloopError
 from app.training.policy_report import publish, worlds_of
-from app.training.returns import OVER_HTTP, SEED, Returns, Trial, intervals
+from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
 
 
 def navigate(
@@ -44,7 +45,7 @@ async def act(loaded: Bundle, trial: Trial, server: str | None) -> Returns:
     """What a bundle gains in its worlds where it is asked over HTTP. server: as for `connect`."""
     worlds = worlds_of(loaded)
     async with connect(server) as client:
-        await ask(client, "GET", f"/models/{loaded.name}")
+        check_served(await ask(client, "GET", f"/models/{loaded.name}"), loaded)
         learner = Remote(client, loaded.name, loaded.manifest.schema, trial.tasks, seed=trial.seed)
         # in a thread: the worlds and the learner wait for answers, and the loop has to go on for them to come
         acted = await asyncio.to_thread(trial.of, worlds, lambda generator: learner, torch.device("cpu"))
@@ -55,10 +56,9 @@ def show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
     """Print returns, and write them into the bundle in `folder` where there is one."""
     show(f"{found.protocol}.\n\n{found.as_text()}")
     if folder is not None:
-        kept = {
-            **loaded.manifest.evaluation,
-            **({"over_http": found.as_json()} if found.way == OVER_HTTP else found.as_json()),
-        }
+        before = loaded.manifest.evaluation
+        beside = found.way == OVER_HTTP and before.get("score") == SCORE
+        kept = {**before, **({"over_http": found.as_json()} if beside else found.as_json())}
         publish(dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder)
 
 

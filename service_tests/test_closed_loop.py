@@ -1,13 +1,16 @@
 """The closed loop over HTTP, against the same learner in this process."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
+from click.testing import Result
 from typer.testing import CliRunner
 
 from app.bundles import Named, load, write
@@ -20,6 +23,7 @@ from app.learn.policies import mean_and_deviation
 from app.main import create_app
 from app.settings import Settings
 from app.training.acting import practice_of
+from app.training.policy_report import publish, tried
 from app.training.returns import Trial
 from service_tests.bundles import write_bundle
 
@@ -106,7 +110,49 @@ def test_a_refusal_is_said(models: Path) -> None:
 
 def test_navigate_prints_the_returns(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
-    said = CliRunner().invoke(cli, ["navigate", "point", "--goals", "2", "--episodes", "2", "--steps", "1"])
+    said = navigated()
     assert said.exit_code == 0, said.output
     assert "| | 0 stages | 1 stages |" in said.output
     assert "over 2 worlds" in said.output
+
+
+def navigated(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["navigate", "point", "--goals", "2", "--episodes", "2", "--steps", "1", *words])
+
+
+def test_navigate_writes_the_returns_beside_those_of_this_process(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
+    bundle = load(models / "point")
+    offline = tried(bundle, Trial(2, 2, 1)).as_json()
+    publish(replace(bundle, manifest=replace(bundle.manifest, evaluation=offline)), models / "point")
+    card = (models / "point/CARD.md").read_text()
+    for _ in range(2):  # a second time in the place of the first
+        assert navigated("--write").exit_code == 0
+    found, digest = load(models / "point").manifest.evaluation, bundle.manifest.digest
+    assert {name: value for name, value in found.items() if name != "over_http"} == offline
+    assert found["over_http"]["trial"] == offline["trial"]
+    assert found["over_http"]["mean"][0] == pytest.approx(offline["mean"][0], abs=0.5), "the same worlds, other draws"
+    added = (models / "point/CARD.md").read_text().replace(card.partition("## How it was made")[0], "")
+    assert added.startswith("The same worlds, asked over HTTP:")
+    assert load(models / "point").manifest.digest == digest
+
+
+def test_navigate_writes_the_returns_of_a_bundle_that_has_none(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
+    assert navigated("--write").exit_code == 0
+    assert load(models / "point").manifest.evaluation["way"] == "over HTTP"
+    assert "Asked over HTTP." in (models / "point/CARD.md").read_text()
+
+
+def test_navigate_refuses_a_server_with_another_bundle(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(models, tmp_path / "others")
+    bundle = load(tmp_path / "others/point")
+    write(tmp_path / "others/point", replace(bundle.manifest, untouched_loss=2.0), bundle.meta)
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
+    done = navigated("--models-dir", str(tmp_path / "others"))
+    assert isinstance(done.exception, InnerloopError)
+    assert "another point" in str(done.exception)

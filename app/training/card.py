@@ -111,7 +111,9 @@ def made_text(training: Mapping[str, Any]) -> str:
     if "recipe" not in training:
         return f"Its weights were trained elsewhere (`{training.get('weights', 'unknown')}`)."
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
-    rows = "\n".join(f"| {key} | {value} |" for key, value in training["recipe"].items())
+    # as JSON has them, so that a card that is written again from the manifest is the same
+    recipe = {key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()}
+    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
     return f"""`{training["command"]}` makes it again ({versions}, on {training["device"]}; the same versions on the
 same kind of machine give the same weights). {cost_text(training)}{training.get("choice", {}).get("reason", "")}
 

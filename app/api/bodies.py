@@ -17,12 +17,12 @@ from app.api.codec import JSON, MSGPACK, NDJSON, Codec, inputs, labels, numbers
 from app.api.episodes import episodes
 from app.api.state import ServerState
 from app.errors import BodyTooLarge, Invalid, UnsupportedMedia
-from app.service.adaptations import Question, Wanted, check_classes, settings
 from app.service.assessment import Method
 from app.service.kinds import KINDS, Wishes
 from app.service.model import Model
 from app.service.record import Asked, Examples
 from app.service.task import Task, classes_of
+from app.service.wanted import Question, Wanted, check_classes, settings
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 

@@ -11,9 +11,10 @@ from app.api.codec import JSON
 from app.api.problems import problem
 from app.api.views import adapted
 from app.errors import InnerloopError
-from app.service.adaptations import Adaptations, Wanted
+from app.service.adaptations import Adaptations
 from app.service.batcher import Gone
 from app.service.record import Adaptation
+from app.service.wanted import Wanted
 
 
 async def adapt_events(adaptations: Adaptations, wanted: Wanted, client: Client) -> EventSourceResponse:

@@ -12,9 +12,9 @@ from msgspec import UNSET, UnsetType
 from app import schemas
 from app.errors import BundleError
 from app.families.family import Actions
-from app.service.adaptations import Answer
 from app.service.model import Model
 from app.service.record import Adaptation, Stage
+from app.service.wanted import Answer
 
 
 def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:

@@ -1,15 +1,12 @@
 """The life of an adaptation: made, asked, extended, undone, listed, deleted, expired."""
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -17,7 +14,6 @@ from app.errors import (
     Diverged,
     ExpiredAdaptation,
     Invalid,
-    KeyReused,
     Outgrown,
     StoreFailed,
     UnknownAdaptation,
@@ -25,23 +21,19 @@ from app.errors import (
 )
 from app.learn.adapted import Adapted
 from app.service import decisions
-from app.service.assessment import Assessment, Method
+from app.service.assessment import Assessment
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.engine import UNTOUCHED, Engine, Job, Result
 from app.service.ids import ids
-from app.service.kinds import KINDS, NO_WISHES, Predicted, Wishes
+from app.service.kinds import KINDS
 from app.service.model import Model
 from app.service.record import (
-    CONTENT,
-    KEY,
     Adaptation,
-    Asked,
     Change,
     Examples,
     Revision,
     Stage,
-    bytes_of,
     derived,
     extended,
     has_answered,
@@ -49,8 +41,10 @@ from app.service.record import (
     undone,
     without,
 )
-from app.service.store import Filter, Name, Store, Taken
+from app.service.repeats import Repeats
+from app.service.store import Filter, Name, Store
 from app.service.task import Task
+from app.service.wanted import Answer, Question, Wanted, check_classes, settings, task_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -75,52 +69,6 @@ class Worker(Protocol):
 
     def accept(self, count: int, size: int) -> None:
         """Raises Overloaded where there is no room for so many jobs."""
-
-
-@dataclass(eq=False, slots=True)
-class Wanted:
-    """An adaptation that a client wants.
-
-    examples: of the model's kind
-    ttl_s: how long it lives; None for the setting
-    pinned: whether it stays with this bundle when there is a newer one; None for the setting
-    key: what the client calls this request, so that a repeat of it is recognised
-    reuse: whether another adaptation of the same content, wanted in the same way, will do
-    """
-
-    owner: str
-    model: Model
-    examples: Examples
-    asked: Asked
-    ttl_s: int | None = None
-    label: str | None = None
-    pinned: bool | None = None
-    assess: Method | None = None
-    key: str | None = None
-    reuse: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Question:
-    """Queries, float32 [query, feature], and what is to answer them.
-
-    With an adaptation, that one; with a task, a passing adaptation to it; with neither, the initialization itself.
-    """
-
-    model: Model
-    queries: np.ndarray
-    task: Task | None = None
-    adaptation: Adaptation | None = None
-    wishes: Wishes = NO_WISHES
-
-
-@dataclass(eq=False, slots=True)
-class Answer:
-    """adapted: what came of the inner loop, where it had to run."""
-
-    question: Question
-    predicted: Predicted
-    adapted: Adapted | None
 
 
 @dataclass(frozen=True)
@@ -160,13 +108,13 @@ class Adaptations:
         self._policy = policy
         self._clock = clock
         self._ids = ids(clock)
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._repeats = Repeats(store, clock)
 
     async def adapt(self, wanted: Wanted, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
         if wanted.key is None and not wanted.reuse:
             return await self._adapt(wanted, (), caller)
-        async with self._repeated(wanted) as (names, found):
+        async with self._repeats.of(wanted) as (names, found):
             return found or await self._adapt(wanted, names, caller)
 
     async def stream(self, wanted: Wanted, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
@@ -174,7 +122,7 @@ class Adaptations:
 
         Whoever stops to iterate cancels what is left. Raises what `adapt` raises.
         """
-        async with self._repeated(wanted) as (names, found):
+        async with self._repeats.of(wanted) as (names, found):
             if found is not None:
                 yield found
                 return
@@ -367,33 +315,9 @@ class Adaptations:
             names=tuple(name.name for name in names),
         )
         while (taken := await self._store.put(adaptation, names, self._clock())) is not None:
-            if (found := await self._earlier(wanted, names, taken)) is not None:
+            if (found := await self._repeats.earlier(wanted, names, taken)) is not None:
                 return found
         return adaptation
-
-    @asynccontextmanager
-    async def _repeated(self, wanted: Wanted) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
-        """The names of a request, and what an earlier one of these names has made; others of them wait meanwhile."""
-        names = _names(wanted)
-        async with AsyncExitStack() as held:
-            for name in names:
-                lock = self._locks.setdefault((wanted.owner, name.name), asyncio.Lock())
-                await held.enter_async_context(lock)
-            yield names, await self._found(wanted, names)
-
-    async def _found(self, wanted: Wanted, names: Sequence[Name]) -> Adaptation | None:
-        for name in names:
-            taken = await self._store.named(wanted.owner, name.name, self._clock())
-            if taken is not None and (found := await self._earlier(wanted, names, taken)) is not None:
-                return found
-        return None
-
-    async def _earlier(self, wanted: Wanted, names: Sequence[Name], taken: Taken) -> Adaptation | None:
-        """The record that has one of these names already; None where it has gone meanwhile. Raises KeyReused."""
-        if taken.name not in names:
-            raise KeyReused
-        found = await self._store.get(wanted.owner, taken.id)
-        return None if found is None or found.expires_at <= self._clock() else found
 
     async def _change(
         self,
@@ -440,30 +364,6 @@ class Adaptations:
         await self._worker.call(partial(self._engine.drop, model, (adaptation.id, adaptation.revision)))
 
 
-def task_of(wanted: Wanted) -> Task:
-    """What a client wants to adapt to, with the settings that its model gives it."""
-    steps, rate = settings(wanted.asked, wanted.model)
-    inputs, targets, episodes = wanted.examples
-    return Task(inputs, targets, steps, rate, episodes)
-
-
-def settings(asked: Asked, model: Model) -> tuple[int, float]:
-    """The steps and the rate for a model: as asked, within its bounds, or its defaults."""
-    bounds = model.bundle.manifest.inner_loop
-    steps, rate = asked
-    return (
-        bounds.steps if steps is None else min(steps, bounds.max_steps),
-        bounds.learning_rate if rate is None else min(rate, bounds.max_learning_rate),
-    )
-
-
-def check_classes(classes: Sequence[str], model: Model, place: str) -> None:
-    """Raises Invalid where these are more than a model tells apart."""
-    if model.most_classes is not None and len(classes) > model.most_classes:
-        most = f"{model.bundle.name} tells {model.most_classes} classes apart at most"
-        raise Invalid(f"{most}, got {len(classes)}: leave some out", place)
-
-
 def _fits(model: Model, adaptation: Adaptation) -> bool:
     """Whether a model takes the examples of an adaptation that was made with another one."""
     manifest, stage = model.bundle.manifest, adaptation.stages[0]
@@ -474,24 +374,6 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if manifest.schema.actions is not None:
         return all(decisions.fit(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
-
-
-def _names(wanted: Wanted) -> list[Name]:
-    """What a request is recognised by, in one order always; the key first, as it can be refused."""
-    content = hashlib.blake2b(digest_size=16)
-    for part in wanted.examples.content:
-        content.update(bytes_of(part))
-    # by the model's name: a newer bundle does not make another request of it
-    content.update(repr((wanted.model.bundle.name, wanted.asked, wanted.pinned, wanted.assess)).encode())
-    names = []
-    if wanted.key is not None:
-        request = content.copy()
-        request.update(repr((wanted.ttl_s, wanted.label, wanted.reuse)).encode())
-        names.append(Name(KEY + wanted.key, request.digest()))
-    if wanted.reuse:
-        content.update(wanted.model.digest.encode())
-        names.append(Name(CONTENT + content.hexdigest(), b""))
-    return names
 
 
 def _usable(adapted: Adapted) -> Adapted:

@@ -12,13 +12,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.bundles import load
-from app.service.adaptations import Adaptations, Policy, Wanted
+from app.service.adaptations import Adaptations, Policy
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.model import Model
 from app.service.record import Asked, Examples
 from app.service.store import Quota
+from app.service.wanted import Wanted
 from app.storage.memory import MemoryStore
 from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
 from service_tests.conftest import Clock

@@ -183,8 +183,9 @@ def test_two_servers_that_share_a_store_agree(
 ) -> None:
     """Both have begun before either has kept anything: the one that comes second gives the first one's."""
     one, two = serve(), serve()
-    shared = one.app.state.server.adaptations._store  # type: ignore[attr-defined]
-    monkeypatch.setattr(two.app.state.server.adaptations, "_store", shared)  # type: ignore[attr-defined]
+    first, second = (each.app.state.server.adaptations for each in (one, two))  # type: ignore[attr-defined]
+    for part in (second, second._repeats):
+        monkeypatch.setattr(part, "_store", first._store)
     work.hold()
     with ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(keyed, client) for client in (one, two)]

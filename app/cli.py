@@ -23,8 +23,10 @@ from app.bundles import Bounds, Named, Schema, load, load_all, write
 from app.console import Data, ModelsDir, console, show
 from app.device import choose_device, describe, keep_freed_memory
 from app.errors import InnerloopError
+from app.families.family import Actions
 from app.in_worlds import act, collect, drive, navigate, show_returns
-from app.learn.losses import ONE_HOT
+from app.learn.losses import ONE_HOT, WEIGHTED
+from app.learn.policies import Weighing
 from app.main import create_app
 from app.settings import Settings
 from app.train import Said, choose_recipe, parse_option, train
@@ -211,9 +213,15 @@ def bundle(
     steps: Annotated[int, typer.Option(min=0, help="Inner steps.")] = 5,
     max_steps: Annotated[int, typer.Option(min=0, help="The most that may be asked.")] = 100,
     algorithm: Annotated[str, typer.Option(help="How it adapts.")] = "maml",
-    kind: Annotated[str, typer.Option(help="What it predicts: regression or classification.")] = "regression",
+    kind: Annotated[str, typer.Option(help="What it predicts: regression, classification or decision.")] = "regression",
     features: Annotated[int, typer.Option(min=1, help="Numbers in an input.")] = 1,
-    targets: Annotated[int, typer.Option(min=1, help="Numbers in a target; of a classification, classes.")] = 1,
+    targets: Annotated[int, typer.Option(min=1, help="Numbers in a target or an action; of names, how many.")] = 1,
+    low: Annotated[
+        list[float] | None, typer.Option(help="The least of each number of an action; none where it is one of names.")
+    ] = None,
+    high: Annotated[list[float] | None, typer.Option(help="The most of each: --high 1 --high 0.5.")] = None,
+    discount: Annotated[float, typer.Option(min=0, max=1, help="Of a reward, for each decision it comes later.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(min=0, max=1, help="Lambda of the advantages of decisions.")] = 1.0,
     shape: Annotated[list[int] | None, typer.Option(help="Of an input that is no row: --shape 28 --shape 28.")] = None,
     image: Annotated[str, typer.Option(help="How an image becomes an input, such as ink.")] = "",
     option: Annotated[list[str] | None, typer.Option(help="An option of the network, such as hidden=64.")] = None,
@@ -223,13 +231,15 @@ def bundle(
     models_dir: ModelsDir = Path("models"),
 ) -> None:
     """Make a bundle of weights that were trained elsewhere: by learn2learn, higher or plain PyTorch."""
+    actions = Actions(tuple(low or ()), tuple(high or ())) if kind in WEIGHTED or low or high else None
+    weighing = None if actions is None else Weighing(discount, smoothing)
     made = adopt(
         models_dir / name,
         weights,
         Named(network, dict(map(parse_option, option or []))),
         algorithm,
         kind,
-        Schema(features, targets, tuple(shape or ()), image),
+        Schema(features, targets, tuple(shape or ()), image, actions, weighing),
         Bounds(steps, max(steps, max_steps), rate, max_rate or rate),
         untouched_loss,
         None if family is None else Named(family, dict(map(parse_option, family_option or []))),

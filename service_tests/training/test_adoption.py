@@ -13,10 +13,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from torch import nn
 from torch.func import functional_call
+from typer.testing import CliRunner
 
 from app.bundles import Bounds, Named, Schema, load
+from app.cli import cli
 from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS
+from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
+from app.learn.policies import Weighing
 from app.training.adoption import adopt
 from service_tests.processes import ROOT, command
 
@@ -167,3 +171,55 @@ def test_with_a_family_it_is_calibrated(tmp_path: Path) -> None:
     bundle = brought(tmp_path, shipped.manifest.network, schema=Schema(1, 1), family=Named("sinusoid"))
     assert bundle.manifest.calibration.tasks > 0
     assert load(tmp_path / "models/brought").manifest.trust.knows_intervals
+
+
+POLICIES = {
+    "names": (["--network", "mlp", "--option", "outputs=3", "--targets", "3"], {"form": "discrete", "count": 3}),
+    "numbers": (
+        [
+            "--network",
+            "gaussian_mlp",
+            "--option",
+            "actions=2",
+            "--targets",
+            "2",
+            "--low",
+            "-1",
+            "--low",
+            "-0.5",
+            "--high",
+            "1",
+            "--high",
+            "0.5",
+        ],
+        {"form": "box", "low": [-1, -0.5], "high": [1, 0.5]},
+    ),
+}
+
+
+@pytest.mark.parametrize("actions", POLICIES)
+def test_policies_adapt_to_episodes(tmp_path: Path, serve: Callable[..., TestClient], actions: str) -> None:
+    said, space = POLICIES[actions]
+    options = {"inputs": 2, "hidden": [6]} | ({"outputs": 3} if actions == "names" else {"actions": 2})
+    network = NETWORKS_OF_OURS["mlp" if actions == "names" else "gaussian_mlp"](**options)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    words = ["bundle", "brought", "--kind", "decision", "--weights", str(tmp_path / "weights.safetensors")]
+    words += ["--features", "2", "--option", "inputs=2", "--option", "hidden=[6]", "--discount", "0.9"]
+    done = CliRunner().invoke(cli, [*words, *said, "--models-dir", str(tmp_path / "models")])
+    assert done.exit_code == 0, done.output
+    assert load(tmp_path / "models/brought").manifest.schema.weighing == Weighing(discount=0.9)
+    client = serve(models_dir=tmp_path / "models")
+    assert client.get("/models/brought").json()["actions"] == space
+    taken = [0, 2] if actions == "names" else [[0.1, 0.2], [0.3, -0.1]]
+    episode = {"observations": [[0.1, 0.2], [0.3, 0.4]], "actions": taken, "rewards": [0, 1]}
+    body = {"model": "brought", "support": {"episodes": [episode]}, "queries": [[0.1, 0.2]]}
+    answer = client.post("/predict", json=body).raise_for_status().json()
+    assert len(answer["losses"]) == 6
+
+
+def test_bounds_of_actions_are_of_decisions_alone(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
+    theirs("Net")
+    words = ["bundle", "brought", "--network", "their_networks:Net", "--features", "2", "--targets", "3"]
+    words += ["--weights", str(tmp_path / "weights.safetensors"), "--models-dir", str(tmp_path / "models")]
+    done = CliRunner().invoke(cli, [*words, "--low", "0", "--high", "1"])
+    assert "actions and weighing do not fit the kind regression" in str(done.exception)

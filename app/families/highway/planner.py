@@ -9,8 +9,8 @@ from app.families.highway.seen import FARTHEST, FASTER, FASTEST
 from app.families.highway.world import BRAKING, World
 
 LEFT, KEEP, RIGHT, FASTER_ON, SLOWER = range(5)
-SPEED_UP, BRAKE, STANDSTILL = 3.0, 4.0, 5.0
-"""Of the model: m/s^2, m/s^2 and m."""
+SPEED_UP, STANDSTILL, HARD = 3.0, 5.0, -2.0
+"""Of the model: m/s^2, m, and m/s^2 of who brakes so hard that another lane has to wait."""
 
 
 @dataclass(frozen=True)
@@ -19,29 +19,31 @@ class Style:
 
     speed: that it would like to drive at, in m/s; gap: the time in seconds that it keeps to who is before it
     eagerness: m/s^2 that another lane has to be better by, as MOBIL counts, before it changes: less is more eager
+    braking: m/s^2 that it counts on
     """
 
     speed: float
     gap: float
     eagerness: float
+    braking: float
 
 
 FASTEST_STYLE = 30.0
-REACTION, MARGIN = 1.5, 0.9
-"""Seconds until brakes work, and the part of what they can do that is counted on."""
+REACTION, MARGIN, FIRM = 1.5, 0.9, 5.0
+"""Seconds until brakes work, the part of what they can do that is counted on, and m/s^2 that are enough."""
 
 
 def at_home(world: World) -> Style:
     """How somebody drives who knows the world: slow enough to stop within sight on its grip, and as far behind others.
 
-    The speed v solves v * REACTION + v^2 / (2 a) = sight, with a = MARGIN * grip * BRAKING.
+    The speed v solves v * REACTION + v^2 / (2 a) = sight - STANDSTILL, where a is what brakes can be counted on for.
     """
-    braking = MARGIN * world.grip * BRAKING
-    speed = braking * (np.sqrt(REACTION**2 + 2 * world.sight / braking) - REACTION)
-    return Style(float(min(speed, FASTEST_STYLE)), 0.8 + 0.5 / world.grip, 1.3 - world.grip)
+    braking = min(MARGIN * world.grip * BRAKING, FIRM)
+    speed = braking * (np.sqrt(REACTION**2 + 2 * (world.sight - STANDSTILL) / braking) - REACTION)
+    return Style(float(min(speed, FASTEST_STYLE)), 1.0 + 0.3 / world.grip, 1.3 - world.grip, braking)
 
 
-ORDINARY = Style(20.0, 1.5, 0.7)
+ORDINARY = Style(20.0, 1.5, 0.7, 3.0)
 """Of somebody who drives everywhere alike."""
 
 
@@ -54,7 +56,7 @@ def plan(observation: NDArray[np.float32], style: Style) -> int:
     speed, kept = float(observation[0]) * FASTEST, float(observation[1]) * FASTEST
     lanes = observation[6:].reshape(3, 2, 2)
     own, left, right = (_acceleration(speed, lanes[place, 0], style) for place in (1, 0, 2))
-    settled = abs(observation[2]) < 0.2
+    settled = abs(observation[2]) < 0.2 and own > HARD
     gains = {LEFT: left - own, RIGHT: right - own + 0.3}
     for action in sorted(gains, key=lambda each: -gains[each]):
         free = settled and observation[4 + action // 2] > 0 and _safe(speed, lanes[action, 1], style)
@@ -70,7 +72,7 @@ def _acceleration(speed: float, before: NDArray[np.float32], style: Style) -> fl
     if before[0] <= 0:
         return float(SPEED_UP * max(free, -2))
     distance, slower = max((1 - before[0]) * FARTHEST, 0.5), -before[1] * FASTER
-    wanted = STANDSTILL + max(speed * style.gap + speed * slower / (2 * np.sqrt(SPEED_UP * BRAKE)), 0)
+    wanted = STANDSTILL + max(speed * style.gap + speed * slower / (2 * np.sqrt(SPEED_UP * style.braking)), 0)
     return float(SPEED_UP * max(free - (wanted / distance) ** 2, -4))
 
 

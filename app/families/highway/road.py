@@ -8,11 +8,10 @@ from gymnasium.spaces import Box, Discrete
 from highway_env.envs.highway_env import HighwayEnvFast
 from highway_env.envs.merge_env import MergeGenericEnv
 from highway_env.road.lane import StraightLane
-from highway_env.vehicle.objects import Obstacle
 from numpy.typing import NDArray
 
 from app.families.highway.lanes import hasten
-from app.families.highway.seen import FEATURES, seen
+from app.families.highway.seen import FASTEST, FEATURES, seen
 from app.families.highway.traffic import Driver
 from app.families.highway.vehicle import Car
 from app.families.highway.world import ACTIONS, BRAKING, World
@@ -21,14 +20,16 @@ SPEEDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
 """In m/s, that the car can be told to keep."""
 DECISIONS = 40
 """Of an episode that ends well, one a second."""
-LANE, SPEED, SLOW, FAST = 0.1, 0.4, 10.0, 30.0
-"""What the rightmost lane and the speed are worth, a crash costs 1; the speed counts from SLOW to FAST, in m/s."""
-PACE = (12.0, 24.0)
+CRASH = 10.0
+"""What one costs: as much as ten seconds at the highest speed bring."""
+PACE = (15.0, 28.0)
 """In m/s, the speeds that the others would like to drive at."""
 CLEAR = 40.0
-"""Metres around the start where nobody else is."""
-OBSTACLES, APART, FREE = 4, 250.0, 150.0
-"""Things that lie on the road, about so many metres apart, and metres from the start that are free."""
+"""Metres around the start, and before a jam, where nobody else is."""
+JAMS, APART, FREE = 4, 300.0, 150.0
+"""Of the road, about so many metres apart, and metres from the start that are free."""
+DISSOLVES, STANDING = 150.0, 3.0
+"""A jam within so many metres dissolves once the car is slower than so many m/s."""
 
 Observation = NDArray[np.float32]
 
@@ -36,8 +37,8 @@ Observation = NDArray[np.float32]
 class Drive(gymnasium.Env[Observation, np.int64]):
     """Driving in a world: 40 decisions, or until there is a crash.
 
-    An action is one of ACTIONS. The reward of a decision is that of highway-v0, from 0 to 1, where a speed counts from
-    10 to 30 m/s: .67 for going on, .27 for the highest speed, .07 for the rightmost lane, 0 for a crash.
+    An action is one of ACTIONS. The reward of a decision is the speed along the road as a share of 30 m/s, the return
+    that of the way of 40 seconds at 30 m/s, less CRASH for a crash.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (gymnasium's own form)
@@ -64,6 +65,7 @@ class Drive(gymnasium.Env[Observation, np.int64]):
         self._road.step(int(action))
         self._decisions += 1
         car = self._road.vehicle
+        dissolve(self._road.road, car)
         over = bool(car.crashed or not car.on_road)
         said = {"crashed": over, "speed": car.speed}
         return self._observation(), self._reward(over), over, self._decisions == DECISIONS, said
@@ -81,10 +83,7 @@ class Drive(gymnasium.Env[Observation, np.int64]):
 
     def _reward(self, over: bool) -> float:
         car = self._road.vehicle
-        others = self._road.road.network.all_side_lanes(car.lane_index)
-        lane = min(car.target_lane_index[2] / max(len(others) - 1, 1), 1.0)
-        speed = np.clip((car.speed * np.cos(car.heading) - SLOW) / (FAST - SLOW), 0, 1)
-        return 0.0 if over else float((1 + LANE * lane + SPEED * speed) / (1 + LANE + SPEED))
+        return -CRASH if over else float(car.speed * np.cos(car.heading)) / FASTEST
 
 
 def settings(world: World) -> dict[str, Any]:
@@ -108,34 +107,53 @@ def populate(road: Any, world: World) -> None:
     others = [each for each in road.road.vehicles if abs(each.position[0] - ours.position[0]) > CLEAR]
     road.road.vehicles = [ours, *others]
     road.vehicle = ours
-    for other in road.road.vehicles:
+    for place in range(JAMS):
+        jam(road, world, ours.position[0] + FREE + (place + road.np_random.uniform(0, 1)) * APART)
+    for other in road.road.vehicles[1:]:
         if isinstance(other, Driver):
             other.check_collisions = False
-            other.speed = other.target_speed = float(road.np_random.uniform(*PACE))
+            other.target_speed = float(road.np_random.uniform(*PACE))
+            other.speed = 0.0 if other.stands else other.target_speed
             other.TIME_WANTED = world.gap
             other.LANE_CHANGE_MAX_BRAKING_IMPOSED = world.boldness
             other.ACC_MAX = BRAKING * world.grip
             other.COMFORT_ACC_MIN = world.grip * Driver.COMFORT_ACC_MIN
-    obstruct(road, world)
 
 
-def obstruct(road: Any, world: World) -> None:
-    """Put something on a lane every so often: who sees little or brakes badly has to be slow enough for it."""
-    start, random = road.vehicle.position[0], road.np_random
-    for place in range(OBSTACLES):
-        along = start + FREE + (place + random.uniform(0, 1)) * APART
-        across = StraightLane.DEFAULT_WIDTH * random.integers(world.lanes)
-        road.road.objects.append(Obstacle(road.road, [along, across]))
+def jam(road: Any, world: World, along: float) -> None:
+    """Let somebody stand on each lane: who sees little or brakes badly has to be slow enough for it."""
+    road.road.vehicles = [each for each in road.road.vehicles if not 0 < along - each.position[0] < CLEAR]
+    for lane in range(world.lanes):
+        last = Driver(road.road, [along + road.np_random.uniform(0, 10), StraightLane.DEFAULT_WIDTH * lane])
+        last.stands = True
+        road.road.vehicles.append(last)
 
 
-class Highway(HighwayEnvFast):  # type: ignore[misc]
+def dissolve(road: Any, car: Any) -> None:
+    """Let the jam before a car that has stopped go on."""
+    if car.speed < STANDING:
+        for other in road.vehicles:
+            other.stands = other.stands and other.position[0] - car.position[0] > DISSOLVES
+
+
+class Unrewarded:
+    """Leaves the rewards to `Drive`."""
+
+    def _reward(self, action: Any) -> float:
+        return 0.0
+
+    def _rewards(self, action: Any) -> dict[str, float]:
+        return {}
+
+
+class Highway(Unrewarded, HighwayEnvFast):  # type: ignore[misc]
     """A straight road."""
 
     road: Any
 
     def __init__(self, world: World, render_mode: str | None) -> None:
         self.world = world
-        super().__init__(settings(world) | {"vehicles_count": 15}, render_mode)
+        super().__init__(settings(world) | {"vehicles_count": 10}, render_mode)
 
     def _create_road(self) -> None:
         super()._create_road()
@@ -146,14 +164,14 @@ class Highway(HighwayEnvFast):  # type: ignore[misc]
         populate(self, self.world)
 
 
-class Merge(MergeGenericEnv):  # type: ignore[misc]
+class Merge(Unrewarded, MergeGenericEnv):  # type: ignore[misc]
     """A straight road with a ramp from the right."""
 
     road: Any
 
     def __init__(self, world: World, render_mode: str | None) -> None:
         self.world = world
-        lengths = {"before_merge_length": 150, "after_merge_length": 1500, "vehicles_count": round(10 * world.density)}
+        lengths = {"before_merge_length": 150, "after_merge_length": 1500, "vehicles_count": round(6 * world.density)}
         super().__init__(settings(world) | lengths, render_mode)
 
     def _make_road(self) -> None:

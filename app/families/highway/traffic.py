@@ -9,7 +9,16 @@ from highway_env.vehicle.kinematics import Vehicle
 
 
 class Driver(IDMVehicle):  # type: ignore[misc]
-    """A driver whose time gap, boldness and brakes a world sets."""
+    """A driver whose time gap, boldness and brakes a world sets. stands: in a jam."""
+
+    stands = False
+
+    def act(self, action: Any = None) -> None:
+        """Choose how to steer and to speed up, or stand."""
+        if self.stands:
+            self.action = {"steering": 0.0, "acceleration": 0.0}
+        else:
+            super().act(action)
 
     def acceleration(self, ego_vehicle: Any, front_vehicle: Any = None, rear_vehicle: Any = None) -> float:
         """What somebody speeds up by behind somebody, as the parent computes it."""
@@ -56,6 +65,6 @@ class Driver(IDMVehicle):  # type: ignore[misc]
         self.position[0] += speed * math.cos(course) * dt
         self.position[1] += speed * math.sin(course) * dt
         self.heading += speed * math.sin(slip) / (self.LENGTH / 2) * dt
-        self.speed += self.action["acceleration"] * dt
+        self.speed = max(speed + self.action["acceleration"] * dt, 0.0)  # the parent rolls back from a jam
         self.impact = None
         self.on_state_update()

@@ -5,8 +5,12 @@ from typing import Any
 import numpy as np
 from highway_env.vehicle.controller import MDPVehicle
 from highway_env.vehicle.dynamics import BicycleVehicle
+from highway_env.vehicle.kinematics import Vehicle
 
 from app.families.highway.world import BRAKING
+
+ROLLING = 3.0
+"""In m/s: a slower car does not slip. The dynamical model turns it on the spot."""
 
 
 class Car(MDPVehicle, BicycleVehicle):  # type: ignore[misc]
@@ -17,6 +21,7 @@ class Car(MDPVehicle, BicycleVehicle):  # type: ignore[misc]
     """
 
     grip = 1.0
+    stands = False
 
     def hold(self, grip: float) -> None:
         """Stand on a road of that grip."""
@@ -27,6 +32,14 @@ class Car(MDPVehicle, BicycleVehicle):  # type: ignore[misc]
     def speed_control(self, target_speed: float) -> float:
         """What the car speeds up by, in m/s^2."""
         return float(np.clip(super().speed_control(target_speed), -BRAKING * self.grip, BRAKING * self.grip))
+
+    def step(self, dt: float) -> None:
+        """Move on."""
+        if self.speed < ROLLING:
+            self.lateral_speed = self.yaw_rate = 0.0
+            Vehicle.step(self, dt)
+        else:
+            BicycleVehicle.step(self, dt)
 
     @classmethod
     def create_from(cls, vehicle: Any) -> Any:

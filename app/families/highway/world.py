@@ -42,11 +42,11 @@ RANGES: Mapping[str, Range] = {
     "gap": (0.8, 2.0),
     "boldness": (1.0, 5.0),
     "grip": (0.3, 1.0),
-    "sight": (50.0, 150.0),
+    "sight": (30.0, 110.0),
     "noise": (0.0, 0.1),
 }
 """What training worlds are drawn from, uniformly."""
-BEYOND: Mapping[str, Range] = {**RANGES, "density": (1.6, 2.0), "grip": (0.2, 0.3), "sight": (35.0, 50.0)}
+BEYOND: Mapping[str, Range] = {**RANGES, "density": (1.6, 2.0), "grip": (0.2, 0.3), "sight": (22.0, 30.0)}
 """What the worlds beyond training are drawn from: traffic denser, roads more slippery and sight shorter than there."""
 LANES, LANES_BEYOND = (2, 4), 5
 ROADS = ("highway", "highway", "merge")

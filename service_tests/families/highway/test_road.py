@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.families.highway.planner import KEEP, SLOWER, Style
+from app.families.highway.planner import KEEP, SLOWER, Style, plan
 from app.families.highway.seen import FEATURES, NAMES
 from app.families.highway.world import ACTIONS, World
 
@@ -16,11 +16,11 @@ from highway_env.road.road import Road, RoadNetwork
 from highway_env.vehicle.behavior import IDMVehicle
 
 from app.families.highway.episodes import Episode, driven, seed_of, styled
-from app.families.highway.road import DECISIONS, Drive
+from app.families.highway.road import CRASH, DECISIONS, JAMS, STANDING, Drive
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)
 """A dry road in clear air."""
-KEPT = styled(Style(20.0, 1.5, 0.7))
+KEPT = styled(Style(20.0, 1.5, 0.7, 3.0))
 
 
 def same(one: Episode, two: Episode) -> bool:
@@ -45,13 +45,51 @@ def test_the_seed_decides_an_episode(road: str) -> None:
     assert not same(first, other)
 
 
-def test_rewards_are_those_of_highway_within_0_and_1_and_a_crash_ends_it() -> None:
+def test_the_return_is_the_way_less_what_a_crash_costs() -> None:
     episodes = [driven(Drive(DRY), lambda seen: ACTIONS.index("faster"), seed) for seed in range(4)]
     for episode in episodes:
-        assert 0 <= episode.rewards.min() <= episode.rewards.max() <= 1
+        way = episode.rewards[:-1] if episode.crashed else episode.rewards
+        assert 0 <= way.min() <= way.max() <= 1.05
         assert len(episode.actions) == DECISIONS or episode.crashed
-        assert (episode.rewards[-1] == 0) == episode.crashed
+        assert (episode.rewards[-1] == -CRASH) == episode.crashed
     assert any(episode.crashed for episode in episodes), "who only ever speeds up hits something"
+
+
+def test_a_jam_lets_who_has_stopped_before_it_go_on() -> None:
+    drive = Drive(replace(DRY, density=0.1))
+    drive.reset(seed=3)
+    road, car = drive._road.road, drive._road.vehicle
+    jam = [each for each in road.vehicles if each.stands]
+    assert len(jam) == JAMS * DRY.lanes
+    nearest = sorted(jam, key=lambda each: each.position[0])[: DRY.lanes]
+    while nearest[0].stands:
+        assert all(each.speed == 0 for each in jam)
+        drive.step(plan(drive._observation(), Style(20.0, 1.5, 0.7, 3.0)))
+    assert car.speed < STANDING
+    assert not car.crashed
+    assert sum(each.stands for each in jam) == len(jam) - len(nearest)
+    for _ in range(3):
+        drive.step(KEEP)
+    assert all(each.speed > 0 for each in nearest)
+
+
+@pytest.mark.parametrize("grip", [0.2, 1.0])
+def test_who_stands_stays_straight(grip: float) -> None:
+    drive = Drive(replace(DRY, grip=grip, density=0.1))
+    drive.reset(seed=3)
+    for _ in range(30):
+        *_, over, _, said = drive.step(SLOWER)
+    assert not over
+    assert abs(said["speed"]) < 0.1
+    assert abs(drive._road.vehicle.heading) < 0.1
+
+
+def test_nobody_drives_backwards() -> None:
+    drive = Drive(replace(DRY, density=2.0, grip=0.3))
+    drive.reset(seed=4)
+    for _ in range(30):
+        drive.step(plan(drive._observation(), Style(15.0, 1.5, 0.7, 3.0)))
+        assert all(each.speed >= 0 for each in drive._road.road.vehicles[1:])
 
 
 def stopping_distance(grip: float) -> float:

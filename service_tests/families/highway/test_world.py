@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.families.family import Split
-from app.families.highway.planner import KEEP, SLOWER, Style, at_home, plan
+from app.families.highway.planner import KEEP, SLOWER, STANDSTILL, Style, at_home, plan
 from app.families.highway.seen import FEATURES
 from app.families.highway.world import ACTIONS, BEYOND, LANES, RANGES, World, held_out, worlds
 
@@ -41,18 +41,19 @@ def test_who_is_at_home_drives_slower_where_the_road_is_slippery_or_sight_is_sho
     assert speeds == sorted(speeds, reverse=True)
     assert speeds[0] == 30.0
     braking = 0.9 * 0.3 * 8
-    assert speeds[2] * 1.5 + speeds[2] ** 2 / (2 * braking) == pytest.approx(50)
+    assert speeds[2] * 1.5 + speeds[2] ** 2 / (2 * braking) == pytest.approx(50 - STANDSTILL)
 
 
 def test_a_planner_brakes_for_what_stands_before_it() -> None:
     seen = np.zeros(FEATURES, np.float32)
     seen[:2] = 20 / 30
-    style = Style(20.0, 1.5, 0.7)
+    style = Style(20.0, 1.5, 0.7, 3.0)
     assert plan(seen, style) == KEEP
     lanes = seen[6:].reshape(3, 2, 2)
-    lanes[1, 0] = 1 - 40 / 150, -20 / 15
-    assert plan(seen, style) == SLOWER
     seen[4] = 1
+    lanes[1, 0] = 1 - 40 / 150, -20 / 15
+    assert plan(seen, style) == SLOWER, "who has to brake hard does not change lanes"
+    lanes[1, 0] = 1 - 100 / 150, -10 / 15
     assert plan(seen, style) == ACTIONS.index("left"), "where the lane beside is free"
     lanes[0, 1] = 1 - 3 / 150, 0.5
-    assert plan(seen, style) == SLOWER, "not where somebody comes there from behind"
+    assert plan(seen, style) == KEEP, "not where somebody comes there from behind"

@@ -129,15 +129,15 @@ def baseline(
     return expected
 
 
-def advantages(
+def gains(
     observations: Float[Tensor, "*task episode time feature"],
     rewards: Float[Tensor, "*task episode time"],
     mask: Bool[Tensor, "*task episode time"],
     weighing: Weighing = Weighing(),
 ) -> Float[Tensor, "*task episode time"]:
-    """What each action was better by than its task's baseline expected, scaled to mean 0 and deviation 1 in the task.
+    """What each action was better by than its task's baseline expected, in rewards, with mean 0 in the task.
 
-    mask: false where an episode is over; the advantage is 0 there
+    mask: false where an episode is over; the gain is 0 there
     Schulman et al. 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation"
     """
     rewards = rewards.where(mask, 0.0)
@@ -147,9 +147,25 @@ def advantages(
     better = rewards + weighing.discount * later - expected
     gained = _discounted(better, weighing.discount * weighing.smoothing)
     count = mask.sum((-2, -1), keepdim=True).clamp(min=1)
-    centred = (gained - gained.where(mask, 0.0).sum((-2, -1), keepdim=True) / count).where(mask, 0.0)
-    deviation = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
-    return centred / (deviation + 1e-8)
+    return (gained - gained.where(mask, 0.0).sum((-2, -1), keepdim=True) / count).where(mask, 0.0)
+
+
+def spread(
+    gained: Float[Tensor, "*task episode time"], mask: Bool[Tensor, "*task episode time"]
+) -> Float[Tensor, "*task"]:
+    """The standard deviation of a task's gains."""
+    return (gained.square().sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)).sqrt()
+
+
+def advantages(
+    observations: Float[Tensor, "*task episode time feature"],
+    rewards: Float[Tensor, "*task episode time"],
+    mask: Bool[Tensor, "*task episode time"],
+    weighing: Weighing = Weighing(),
+) -> Float[Tensor, "*task episode time"]:
+    """The gains, scaled to deviation 1 in the task."""
+    gained = gains(observations, rewards, mask, weighing)
+    return gained / (spread(gained, mask) + 1e-8)[..., None, None]
 
 
 def weights(

@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from app.bundles import Bundle
 from app.families.worlds import Episodes, Worlds, collect
 from app.learn.inner import Examples, InnerLoop, State, adapted, batched, stack
-from app.learn.policies import Weighing, is_gaussian, log_likelihood, mean_and_deviation, weights
+from app.learn.policies import Weighing, gains, is_gaussian, log_likelihood, mean_and_deviation, spread, weights
 from app.learn.rules import Params
 from app.learn.shapes import Bool, Float
 from app.learn.surrogate import rows
@@ -114,12 +114,17 @@ def practice_of(bundle: Bundle, tasks: int, generator: torch.Generator) -> Pract
 
 
 class Recorded(Practice):
-    """The same in training: with `app.learn.surrogate.ratio_loss`, and what it learned from is kept, by stage."""
+    """The same in training: with `app.learn.surrogate.ratio_loss`, and what it learned from is kept, by stage.
+
+    worth: by stage, what a decision's advantage of 1 is worth to a task's return: the deviation of its gains times its
+        decisions in an episode
+    """
 
     def __init__(self, *arguments: Any, most: int | None = None, **options: Any) -> None:
         """most: decisions of a stage that a task learns from, drawn at random; all where it is None."""
         super().__init__(*arguments, **options)
         self.stages: list[Examples] = []
+        self.worth: list[Float[Tensor, " task"]] = []
         self._most = most
 
     @torch.no_grad()
@@ -129,6 +134,8 @@ class Recorded(Practice):
         actions, worth = found.targets[..., :-1], found.targets[..., -1]
         likely = log_likelihood(self.inner.apply(self.meta, self.state, found.inputs), actions)
         self.stages.append(found._replace(targets=rows(actions, likely, worth)))
+        gained = gains(episodes.observations, episodes.rewards, episodes.mask, self._weighing)
+        self.worth.append(spread(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1])
         return self.stages[-1]
 
 

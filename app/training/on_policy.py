@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.policies import Weighing
 from app.learn.rules import Params
+from app.learn.shapes import Float
 from app.learn.surrogate import judged, ratio_loss
 from app.training.acting import Recorded, stages
 from app.training.loop import Run
@@ -33,6 +34,24 @@ AIM, LEAST_SHARE = 0.8, 0.1
 """A step is shortened to a little less than what should do, but to no less than a tenth at once."""
 AT_ONCE = 6000
 """Decisions in a fused call: their gradients stay in the processor's cache."""
+
+
+class Acted(NamedTuple):
+    """What an outer step learns from.
+
+    stages: the decisions of each; worth: what an advantage of 1 is worth to the return after each stage but the first,
+        over the mean of all that
+    """
+
+    stages: Sequence[Examples]
+    worth: Float[Tensor, "stage task"]
+
+    def portions(self) -> Iterator["Acted"]:
+        """The tasks in portions that are fast at once."""
+        size = max(1, AT_ONCE // max(stage.mask.shape[1] for stage in self.stages))
+        for start in range(0, self.worth.shape[1], size):
+            some = slice(start, start + size)
+            yield Acted([Examples(*(part[some] for part in stage)) for stage in self.stages], self.worth[:, some])
 
 
 class OnPolicy(Run):
@@ -69,13 +88,14 @@ class OnPolicy(Run):
         return value
 
     @torch.no_grad()
-    def _act(self) -> tuple[list[Examples], Tensor]:
+    def _act(self) -> tuple[Acted, Tensor]:
         """The decisions of each stage, and minus the mean return in the last."""
         tasks, generator, count = self.recipe.tasks, self.generator, self.recipe.stages_at(self.step)
         drawn, learner = self.worlds.draw(tasks, generator), self.learner(tasks, generator)
         *_, last = stages(self.worlds, drawn, learner, self.episodes, count, generator)
         learner.examples(last)
-        return learner.stages, -last.returns.mean()
+        worth = torch.stack(learner.worth[1:])
+        return Acted(learner.stages, worth / worth.mean()), -last.returns.mean()
 
     def learner(self, tasks: int, generator: torch.Generator) -> Recorded:
         """What acts in so many worlds, from the meta-parameters as they are."""
@@ -91,28 +111,32 @@ class OnPolicy(Run):
             most=self.recipe.decisions,
         )
 
-    def _judged(self, meta: Params, acted: Sequence[Examples]) -> tuple[Tensor, Tensor]:
-        """Loss and divergence, over all stages and summed over the tasks."""
-        rate = torch.full((len(acted[0].mask),), self.recipe.inner_rate, device=self.device)
-        found = judged(self._acting, meta, acted, rate, self.adapt_steps, self.recipe.ratio)
-        return found.loss.mean(0).sum(), found.divergence.mean(0).sum()
+    def _judged(self, meta: Params, acted: Acted) -> tuple[Tensor, Tensor]:
+        """Loss and divergence, over all stages and summed over the tasks.
 
-    def _gradient(self, acted: Sequence[Examples]) -> Params:
+        The loss is of returns: an advantage counts what it is worth, or a stage that is nearly done counts as much as
+        one that has all to gain.
+        """
+        rate = torch.full((acted.worth.shape[1],), self.recipe.inner_rate, device=self.device)
+        found = judged(self._acting, meta, acted.stages, rate, self.adapt_steps, self.recipe.ratio)
+        return (acted.worth * found.loss).mean(0).sum(), found.divergence.mean(0).sum()
+
+    def _gradient(self, acted: Acted) -> Params:
         """Of the mean loss."""
-        tasks, total = len(acted[0].mask), {name: torch.zeros_like(value) for name, value in self.meta.items()}
-        for part in _portions(acted):
+        tasks, total = acted.worth.shape[1], {name: torch.zeros_like(value) for name, value in self.meta.items()}
+        for part in acted.portions():
             gradient, _ = grad_and_value(partial(self._judged, acted=part), has_aux=True)(self.meta)
             for name, value in gradient.items():
                 total[name] += value.detach() / tasks
         return total
 
     @torch.no_grad()
-    def divergence(self, acted: Sequence[Examples]) -> float:
+    def divergence(self, acted: Acted) -> float:
         """How far the policies are from those that acted, in nats a decision."""
-        return sum(self._judged(self.meta, part)[1].item() for part in _portions(acted)) / len(acted[0].mask)
+        return sum(self._judged(self.meta, part)[1].item() for part in acted.portions()) / acted.worth.shape[1]
 
     @torch.no_grad()
-    def _stay_near(self, before: Params, acted: Sequence[Examples]) -> None:
+    def _stay_near(self, before: Params, acted: Acted) -> None:
         """Shorten the step that was taken until it is near enough. What is not finite is not near."""
         for _ in range(TRIALS):
             far = self.divergence(acted) / self.recipe.divergence
@@ -124,10 +148,3 @@ class OnPolicy(Run):
                 value.copy_(before[name] + share * (value - before[name]))
         for name, value in self.meta.items():
             value.copy_(before[name])
-
-
-def _portions(acted: Sequence[Examples]) -> Iterator[list[Examples]]:
-    """The tasks of all stages in portions that are fast at once."""
-    size = max(1, AT_ONCE // max(stage.mask.shape[1] for stage in acted))
-    for start in range(0, len(acted[0].mask), size):
-        yield [Examples(*(part[start : start + size] for part in stage)) for stage in acted]

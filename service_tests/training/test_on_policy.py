@@ -6,12 +6,11 @@ import torch
 
 from app.bundles import Bundle
 from app.errors import TrainingError
-from app.learn.inner import Examples
 from app.learn.rules import Params
 from app.training.acting import practice_of
 from app.training.bundling import bundle_of
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
-from app.training.on_policy import OnPolicy
+from app.training.on_policy import Acted, OnPolicy
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, intervals
@@ -64,7 +63,7 @@ def test_no_step_leaves_the_trust_region(divergence: float, monkeypatch: pytest.
     run = OnPolicy(dataclasses.replace(SMALL, outer_rate=0.1, divergence=divergence), CPU)
     found, stay_near = [], run._stay_near
 
-    def watched(before: Params, acted: list[Examples]) -> None:
+    def watched(before: Params, acted: Acted) -> None:
         too_far = run.divergence(acted)
         stay_near(before, acted)
         found.append((too_far, run.divergence(acted)))
@@ -90,8 +89,8 @@ def test_stages_are_added_one_after_the_other() -> None:
 def test_it_learns_from_no_more_decisions_than_it_should() -> None:
     run = OnPolicy(dataclasses.replace(SMALL, decisions=50), CPU)
     acted, _ = run._act()
-    assert [stage.mask.shape for stage in acted] == [(8, 50)] * 3
-    assert all(stage.mask.all() for stage in acted)
+    assert [stage.mask.shape for stage in acted.stages] == [(8, 50)] * 3
+    assert all(stage.mask.all() for stage in acted.stages)
 
 
 def test_training_and_serving_learn_the_same_of_the_same_episodes() -> None:

@@ -15,7 +15,7 @@ def recipe() -> Recipe:
         stages=3,
         stage_steps=20,
         decisions=600,
-        outer_steps=300,
+        outer_steps=1000,
         outer_rate=3e-3,
         decay="cosine",
         divergence=0.05,

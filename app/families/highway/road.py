@@ -100,7 +100,7 @@ def settings(world: World) -> dict[str, Any]:
 
 
 def populate(road: Any, world: World) -> None:
-    """Put our car in the place of theirs, make the others drive as they do in the world, and let some break down."""
+    """Put our car in the place of theirs, make the others drive as they do in the world, and jam it."""
     theirs = road.vehicle
     ours = Car(road.road, theirs.position, theirs.heading, min(theirs.speed, 20.0), target_speeds=np.array(SPEEDS))
     ours.hold(world.grip)

@@ -11,6 +11,7 @@ from highway_env.vehicle.kinematics import Vehicle
 class Driver(IDMVehicle):  # type: ignore[misc]
     """A driver whose time gap, boldness and brakes a world sets. stands: in a jam."""
 
+    speed: float
     stands = False
 
     def act(self, action: Any = None) -> None:

@@ -4,17 +4,20 @@ In each of the 40 test worlds of highway-env the bundle is shown 3 and 10 episod
 drives with the same traffic as every rival: the initialization; a network of the same form trained on all training
 episodes together, without meta-learning, and that network fine-tuned on the same episodes; one trained from scratch on
 them; the driver who knows the world, and one who drives everywhere alike. The rivals' rates and steps are the best of a
-grid on the validation worlds. In this process, at the bundle's defaults, by the inner loop that the server runs; the
-most probable action is taken.
+grid on the validation worlds. The bundle is asked through HTTP, at its defaults: the episodes go to `/adapt`, each
+decision is an answer of `/predict`. Everybody takes the most probable action.
 """
 
 import argparse
+import asyncio
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,18 +25,21 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from app.bundles import Bundle, load
+from app.closed_loop import ask
+from app.driving import acted
 from app.families.driving import Log, read, rows_of
-from app.families.highway.episodes import WORLDS, Driver, Episode, driven, seed_of, styled
+from app.families.highway.episodes import WORLDS, Driver, driven, seed_of, styled
 from app.families.highway.planner import ORDINARY, at_home
 from app.families.highway.road import Drive
-from app.families.highway.world import ACTIONS, held_out, worlds
-from app.learn.inner import Examples, adapt, alone
+from app.families.highway.world import held_out, worlds
 from app.learn.metrics import interval
 from app.learn.networks import build, initialize
 from app.learn.rules import Params
 from service_tests.benchmarks.report import write
+from service_tests.benchmarks.servers import innerloop, serving
 
 QUESTION = "Driving in held-out worlds: return of an episode (at most 40) and share of crashes, by who drives"
+MODEL = "driving"
 SHOTS = (3, 10)
 POOLED = ((2e-3, 6_000), (3e-4, 3_000))
 """Rates and steps of 512 decisions that the pooled network is trained by."""
@@ -43,16 +49,24 @@ PAIRS = (
     *((f"adapted to {shots}", "initialization") for shots in SHOTS),
     *((f"adapted to {shots}", f"fine-tuned on {shots}") for shots in SHOTS),
     *((f"adapted to {shots}", f"from scratch on {shots}") for shots in SHOTS),
-    *((f"adapted to {SHOTS[-1]}", rival) for rival in ("pooled", "at home", "alike everywhere")),
+    *((f"adapted to {shots}", "pooled") for shots in SHOTS),
+    *((f"adapted to {SHOTS[-1]}", rival) for rival in ("at home", "alike everywhere")),
 )
 
 Decisions = tuple[Tensor, Tensor]
 """What was seen, and what was done then."""
 
 
+class Drove(NamedTuple):
+    """What came of an episode. gained: its return."""
+
+    gained: float
+    crashed: bool
+
+
 @dataclass(frozen=True)
 class Rivals:
-    """The bundle and what it is compared with, but for what they learn in a world.
+    """What the bundle is compared with, but for what they learn in a world.
 
     fine, scratch: (rate, steps) of Adam
     """
@@ -63,11 +77,10 @@ class Rivals:
     scratch: tuple[float, int]
 
     def policies(self, log: Log, world: int) -> dict[str, Params]:
-        """All of them, those that learn by the first episodes of a world."""
-        found = {"initialization": network_of(self.bundle, self.bundle.meta), "pooled": self.pooled}
+        """Those that are networks, taught by the first episodes of a world."""
+        found = {"pooled": self.pooled}
         for shots in SHOTS:
             shown = decisions(log, world, shots)
-            found[f"adapted to {shots}"] = adapted_to(self.bundle, shown)
             found[f"fine-tuned on {shots}"] = fitted(self.bundle, self.pooled, shown, *self.fine)
             found[f"from scratch on {shots}"] = fitted(self.bundle, fresh(self.bundle), shown, *self.scratch)
         return found
@@ -79,32 +92,69 @@ def main() -> None:
     parser.add_argument("--models-dir", type=Path, default=Path("models"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the log: innerloop collect driving")
     parser.add_argument("--worlds", type=int, default=WORLDS["test"])
-    parser.add_argument("--episodes", type=int, default=2, help="in each world")
+    parser.add_argument("--episodes", type=int, default=4, help="in each world")
     said = parser.parse_args()
     torch.set_num_threads(1)
-    rivals = prepared(load(said.models_dir / "driving"), said.data)
-    found: dict[str, list[list[Episode]]] = {}
-    for place in range(said.worlds):
-        for name, episodes in in_a_world(rivals, read(said.data, "test"), place, said.episodes).items():
-            found.setdefault(name, []).append(episodes)
-        print(place, {name: f"{returns(each[-1:]).item():.1f}" for name, each in found.items()}, flush=True)
+    rivals = prepared(load(said.models_dir / MODEL), said.data)
+    found = asyncio.run(everywhere(rivals, said))
     rows = [*map(partial(row, found), found), *(difference(found, *pair) for pair in PAIRS)]
-    write(
-        "driving",
-        QUESTION,
-        rows,
-        keep=said.worlds == WORLDS["test"],
-        chosen={"fine": rivals.fine, "scratch": rivals.scratch},
-    )
+    chosen = {"fine": rivals.fine, "scratch": rivals.scratch}
+    episodes = {"worlds": said.worlds, "episodes_in_each": said.episodes}
+    write("driving", QUESTION, rows, keep=said.worlds == WORLDS["test"], chosen=chosen, **episodes)
 
 
-def in_a_world(rivals: Rivals, log: Log, place: int, episodes: int) -> dict[str, list[Episode]]:
-    """What each makes of the same traffic."""
+async def everywhere(rivals: Rivals, said: argparse.Namespace) -> "Found":
+    """What each makes of each world."""
+    found: dict[str, list[list[Drove]]] = {}
+    log = read(said.data, "test")
+    with tempfile.TemporaryDirectory() as name:
+        plan = innerloop("Innerloop", Path(name) / "state", models_dir=said.models_dir.resolve())
+        with serving(replace(plan, waits_for={}), Path(name)) as server:
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+                for place in range(said.worlds):
+                    everyone = await served(client, log, place, said.episodes)
+                    everyone |= in_a_world(rivals, log, place, said.episodes)
+                    for who, episodes in everyone.items():
+                        found.setdefault(who, []).append(episodes)
+                    print(place, {who: f"{returns(each[-1:]).item():.1f}" for who, each in found.items()}, flush=True)
+    return found
+
+
+async def served(client: httpx.AsyncClient, log: Log, place: int, episodes: int) -> dict[str, list[Drove]]:
+    """What the bundle makes of the traffic, before and after adapting."""
+    seeds, world = seeds_of(place, episodes), worlds("test", WORLDS["test"])[place]
+    drives, models = [Drive(world) for _ in seeds], {"initialization": {"model": MODEL}}
+    for shots in SHOTS:
+        shown = [
+            {"observations": log.observations[rows].tolist(), "actions": log.actions[rows].tolist()}
+            for rows in rows_of(log, place)[:shots]
+        ]
+        made = await ask(client, "POST", "/adapt", {"model": MODEL, "support": {"episodes": shown}})
+        models[f"adapted to {shots}"] = {"adaptation_id": made["adaptation_id"]}
+    return {
+        who: [Drove(each.gained, each.crashed) for each in await acted(partial(ask, client), model, drives, seeds)]
+        for who, model in models.items()
+    }
+
+
+def in_a_world(rivals: Rivals, log: Log, place: int, episodes: int) -> dict[str, list[Drove]]:
+    """What the rivals make of the same traffic."""
     world = worlds("test", WORLDS["test"])[place]
     drivers = {name: driver_of(rivals.bundle, policy) for name, policy in rivals.policies(log, place).items()}
     drivers |= {"at home": styled(at_home(world)), "alike everywhere": styled(ORDINARY)}
-    seeds, drive = [seed_of("test", place, 100 + episode) for episode in range(episodes)], Drive(world)
-    return {name: [driven(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
+    drive, seeds = Drive(world), seeds_of(place, episodes)
+    return {name: [drove(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
+
+
+def seeds_of(place: int, episodes: int) -> list[int]:
+    """Of the traffic in a world, other than that of the log."""
+    return [seed_of("test", place, 100 + episode) for episode in range(episodes)]
+
+
+def drove(drive: Drive, driver: Driver, seed: int) -> Drove:
+    """What came of it."""
+    episode = driven(drive, driver, seed)
+    return Drove(float(episode.rewards.sum()), episode.crashed)
 
 
 def driver_of(bundle: Bundle, policy: Params) -> Driver:
@@ -157,22 +207,6 @@ def fitted(
     return {name: value.detach() for name, value in params.items()}
 
 
-@torch.no_grad()
-def adapted_to(bundle: Bundle, shown: Decisions) -> Params:
-    """By the bundle's inner loop, at its defaults."""
-    seen, done = shown
-    actions = functional.one_hot(done, len(ACTIONS)).float()
-    support = Examples(
-        seen[None],
-        torch.cat([actions, torch.ones(len(done), 1)], 1)[None],
-        torch.ones(1, len(done), dtype=torch.bool),
-    )
-    bounds = bundle.manifest.inner_loop
-    rate, steps = torch.tensor([bounds.learning_rate]), torch.tensor([bounds.steps])
-    state, _ = adapt(alone(bundle.inner_loop()), bundle.meta, support, rate, steps, bounds.steps)
-    return network_of(bundle, {**bundle.meta, **{name: value[0] for name, value in state.fast.items()}})
-
-
 def decisions(log: Log, world: int, count: int | None, first: int = 0) -> Decisions:
     """Those of `count` episodes of a world, from the first on; of all that are left where it is None."""
     rows = rows_of(log, world)[first : None if count is None else first + count]
@@ -190,20 +224,15 @@ def fresh(bundle: Bundle) -> Params:
     return initialize(bundle.manifest.network.name, bundle.manifest.network.options, seed=0)
 
 
-def network_of(bundle: Bundle, params: Params) -> Params:
-    """The parameters that are the network's."""
-    return {name: params[name] for name in form_of(bundle).state_dict()}
+Found = Mapping[str, Sequence[Sequence[Drove]]]
 
 
-Found = Mapping[str, Sequence[Sequence[Episode]]]
-
-
-def returns(episodes: Sequence[Sequence[Episode]]) -> Tensor:
+def returns(episodes: Sequence[Sequence[Drove]]) -> Tensor:
     """The mean return in each world."""
-    return torch.tensor([sum(float(each.rewards.sum()) for each in some) / len(some) for some in episodes])
+    return torch.tensor([sum(each.gained for each in some) / len(some) for some in episodes])
 
 
-def crashes(episodes: Sequence[Sequence[Episode]]) -> Tensor:
+def crashes(episodes: Sequence[Sequence[Drove]]) -> Tensor:
     """The share of episodes that end in a crash, in each world."""
     return torch.tensor([sum(each.crashed for each in some) / len(some) for some in episodes])
 

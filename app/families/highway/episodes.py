@@ -15,7 +15,7 @@ from app.families.highway.world import ACTIONS, World, worlds
 
 Driver = Callable[[NDArray[np.float32]], int]
 """What is seen -> what is done."""
-WORLDS: dict[Split, int] = {"training": 80, "validation": 10, "test": 40}
+WORLDS: dict[Split, int] = {"training": 160, "validation": 10, "test": 40}
 EPISODES = 10
 """In each world."""
 DISTURBED = 0.1

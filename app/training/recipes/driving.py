@@ -11,7 +11,7 @@ def recipe() -> Recipe:
         shots=(30, 180),
         queries=100,
         tasks=20,
-        outer_steps=3_000,
+        outer_steps=6_000,
         outer_rate=2e-3,
         decay="cosine",
         outer_clip=10.0,

@@ -61,16 +61,30 @@ async def acted(
 
 @dataclass(frozen=True)
 class Drives:
-    """What came of driving in a world before and after adapting to somebody's episodes. shown: those, by who drove."""
+    """What came of driving in a world before and after adapting to somebody's episodes.
 
+    world: in words; shown: those episodes, by who drove; message: of `/adapt`
+    """
+
+    world: str
     shown: Sequence[Episode]
     before: Sequence[Episode]
     after: Sequence[Episode]
     message: str
 
     def __str__(self) -> str:
+        return f"{self.world}\n" + "\n".join(map(": ".join, self.rows)) + f"\n{self.message}"
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Who drove, and what came of it."""
         rows = (("shown to it", self.shown), ("before adapting", self.before), ("after adapting", self.after))
-        return "\n".join(f"{name}: {_summary(episodes)}" for name, episodes in rows) + f"\n{self.message}"
+        return [(name, _summary(episodes)) for name, episodes in rows]
+
+    def as_json(self) -> dict[str, Any]:
+        """For bundle.json."""
+        text = "\n".join(f"- {name}: {what}" for name, what in self.rows)
+        return {"world": self.world, "shots": len(self.shown), "text": text}
 
 
 def _summary(episodes: Sequence[Episode]) -> str:
@@ -106,4 +120,6 @@ async def drive(ask: Ask, bundle: str, place: int, shots: int, episodes: int) ->
     after = await acted(ask, known, roads, seeds, film=True)
     for road in roads:
         road.close()
-    return Drives(shown, before, after, f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}")
+    return Drives(
+        str(world), shown, before, after, f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
+    )

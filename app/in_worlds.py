@@ -22,6 +22,7 @@ from app.driving import Drives
 from app.driving import drive as drives
 from app.errors import InnerloopError
 from app.training.policy_report import publish, worlds_of
+from app.training.report import write_with_card
 from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
 
 
@@ -70,7 +71,11 @@ def drive(
     film: Annotated[Path, typer.Option(help="Where the film goes: a strip (.png) and an animation (.gif).")] = Path(
         "drive"
     ),
+    save: Annotated[
+        bool, typer.Option("--write/--no-write", help="The film and what came of it into the bundle and its card.")
+    ] = False,
     server: Server = None,
+    models_dir: ModelsDir = Path("models"),
 ) -> None:
     """Drive in a world of highway-env by /predict, show /adapt how somebody drives who knows it, and drive again."""
     with _highway():
@@ -78,10 +83,20 @@ def drive(
 
         found = asyncio.run(_drive(bundle, world, shots, episodes, server))
     console.print(str(found), markup=False)
-    frames = found.before[0].frames, found.after[0].frames
-    strip(*frames, film.with_suffix(".png"))
-    animation(*frames, film.with_suffix(".gif"))
-    console.print(f"the film is in {film.with_suffix('.png')} and {film.with_suffix('.gif')}")
+    frames, to = (found.before[0].frames, found.after[0].frames), models_dir / bundle / "film" if save else film
+    strip(*frames, to.with_suffix(".png"))
+    animation(*frames, to.with_suffix(".gif"))
+    console.print(f"the film is in {to.with_suffix('.png')} and {to.with_suffix('.gif')}")
+    if save:
+        write_film(models_dir / bundle, found)
+
+
+def write_film(folder: Path, found: Drives) -> None:
+    """Put what came of driving, and the names of the pictures, into the bundle in a folder and its card."""
+    loaded = load(folder)
+    film = {"strip": "film.png", "animation": "film.gif", **found.as_json()}
+    kept = {**loaded.manifest.evaluation, "film": film}
+    write_with_card(dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder)
 
 
 async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str | None) -> Drives:

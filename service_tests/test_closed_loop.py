@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.bundles import Named, load, write
 from app.cli import cli

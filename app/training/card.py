@@ -28,7 +28,7 @@ An initialization for {problem}, adapted by `{manifest.algorithm}`. An input has
 diverges counts with its untouched answers.
 
 {as_text(evaluation)}
-{over_http_text(manifest)}
+{over_http_text(manifest)}{film_text(manifest)}
 ## How far it can be trusted
 
 {trust_text(manifest.trust)}
@@ -92,6 +92,25 @@ def over_http_text(manifest: Manifest) -> str:
         return f"\nThe same worlds, asked {found.way}:\n\n{found.as_text()}\n"
     answers = from_json(manifest.kind, written)
     return f"\nThe same tasks, asked {answers.way}:\n\n{as_text(answers)}\n"
+
+
+def film_text(manifest: Manifest) -> str:
+    """Where it was filmed: what came of it before and after adapting, with the pictures."""
+    if "film" not in manifest.evaluation:
+        return ""
+    film = manifest.evaluation["film"]
+    return f"""
+## A held-out world before and after adapting
+
+Left and above is the initialization, right and below what it is after {film["shots"]} episodes of somebody who is at
+home there, in the same traffic ({film["world"]}):
+
+{film["text"]}
+
+![The same episode, before adapting and after]({film["strip"]})
+
+![The same, moving]({film["animation"]})
+"""
 
 
 def trust_text(trust: Trust) -> str:

@@ -49,8 +49,14 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str, choice: Cho
 
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write a bundle that is evaluated, with its card and its plots."""
-    manifest = write(folder, bundle.manifest, bundle.meta)
+    manifest = write_with_card(bundle, folder)
     replace(folder / PLOT, svg(picture(bundle, family, from_json(manifest.kind, manifest.evaluation))).encode())
+    return manifest
+
+
+def write_with_card(bundle: Bundle, folder: Path) -> Manifest:
+    """The same, leaving the plots as they are."""
+    manifest = write(folder, bundle.manifest, bundle.meta)
     replace(folder / "CARD.md", card(folder.name, manifest, PLOT).encode())
     return manifest
 

@@ -36,6 +36,12 @@ class World:
     sight: float
     noise: float
 
+    def __str__(self) -> str:
+        return (
+            f"a {self.road} of {self.lanes} lanes, grip {self.grip:.2f}, sight {self.sight:.0f} m, density "
+            f"{self.density:.2f}, time gap of the others {self.gap:.1f} s"
+        )
+
 
 RANGES: Mapping[str, Range] = {
     "density": (0.8, 1.6),

@@ -1,0 +1,272 @@
+"""How many decisions a second does POST /predict make in 64 episodes that go on at once, each by its own adaptation?
+
+64 points that each look for a goal (models/navigation). Innerloop first adapts to each over HTTP: 3 stages of 20
+episodes that its own policy went through. Then 64 clients with a connection each post where their point is, move it by
+the most probable action that comes back, and post again; after an episode each begins its next. The rivals hold 64
+modules with the weights that Innerloop has adapted, so that all act alike, which is looked at first.
+
+Forms of the body: JSON with one observation; the same as msgpack, which the rivals do not read, so that it stands
+beside their JSON; JSON with the observations of 20 episodes that a client goes through side by side. A figure is that
+of the best round, in which all servers take turns. `cpu_us` is the least processor time that the server took a
+decision, on which the neighbours and the load's own core weigh least; `times_` compares decisions a second,
+`cpu_times_` that time.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import numpy as np
+import orjson
+import torch
+import uvloop
+from torch import Tensor
+
+from app.bundles import load
+from app.closed_loop import Remote
+from app.families.navigation import Navigation
+from app.training.returns import Trial
+from service_tests.benchmarks.connections import Connection, ask_all, connected, post
+from service_tests.benchmarks.report import write
+from service_tests.benchmarks.servers import Server, cores, on, rival, serving, stores
+from service_tests.processes import ROOT
+
+WORLDS, EPISODES, STAGES = 64, 20, 3
+ROUNDS, SECONDS = 4, 2.0
+OBVIOUS, ASYNC = "64 modules behind FastAPI", "64 modules behind FastAPI, async def"
+RIVALS = {
+    OBVIOUS: "fastapi",
+    ASYNC: "async",
+    "64 modules on bare ASGI": "raw",
+    "64 policies in numpy on bare ASGI": "numpy",
+}
+QUESTION = f"POST /predict in a closed loop: {WORLDS} episodes at once by as many adaptations, decisions a second"
+
+
+class Form(NamedTuple):
+    """How a client asks. episodes: that it goes through side by side; ours: whether only Innerloop reads it."""
+
+    name: str
+    media: str
+    body: Callable[[str, Tensor], bytes]
+    read: Callable[[bytes], Any]
+    episodes: int = 1
+    ours: bool = False
+
+
+def json_body(adaptation: str, seen: Tensor) -> bytes:
+    """As people write it."""
+    return orjson.dumps({"adaptation_id": adaptation, "queries": seen.numpy()}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def msgpack_body(adaptation: str, seen: Tensor) -> bytes:
+    """With a raw array."""
+    raw = {"shape": list(seen.shape), "data": seen.numpy().tobytes(), "dtype": "float32"}
+    return msgspec.msgpack.encode({"adaptation_id": adaptation, "queries": raw})
+
+
+def read_msgpack(body: bytes) -> Any:
+    """The actions in a raw array."""
+    raw = msgspec.msgpack.decode(body)["predictions"]
+    return np.frombuffer(raw["data"], "<f4").reshape(raw["shape"]).copy()
+
+
+def read_json(body: bytes) -> Any:
+    """The actions."""
+    return orjson.loads(body)["predictions"]
+
+
+FORMS = (
+    Form("JSON", "application/json", json_body, read_json),
+    Form("msgpack", "application/msgpack", msgpack_body, read_msgpack, ours=True),
+    Form(f"JSON, {EPISODES} observations", "application/json", json_body, read_json, episodes=EPISODES),
+)
+
+
+@dataclass
+class Walks:
+    """What the clients of one load have done. latencies_ms: of their requests; episodes: that have ended."""
+
+    decisions: int
+    seconds: float
+    latencies_ms: list[float]
+    episodes: int
+    cpu_s: float = 0.0
+
+    @property
+    def decisions_per_s(self) -> float:
+        """Decisions a second."""
+        return self.decisions / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time of the server, a decision."""
+        return self.cpu_s / self.decisions * 1e6
+
+    def __str__(self) -> str:
+        p50, p99 = np.percentile(self.latencies_ms, (50, 99))
+        cpu = self.cpu_s / self.decisions * 1e6
+        return (
+            f"{self.decisions_per_s:.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {cpu:.0f} us, {self.episodes} episodes"
+        )
+
+
+def loaded(server: Server, form: Form, goals: Tensor, ids: Sequence[str], seconds: float) -> Walks:
+    """Wake the server, walk for that long, and let it sleep again."""
+    with server.awake():
+        before = server.cpu_s
+        with on(cores().load), torch.inference_mode():
+            walks = uvloop.run(_walk_all(server.url, form, goals, ids, seconds))
+        walks.cpu_s = server.cpu_s - before
+    return walks
+
+
+async def _walk_all(url: str, form: Form, goals: Tensor, ids: Sequence[str], seconds: float) -> Walks:
+    walks, started = Walks(0, seconds, [], 0), perf_counter()
+    async with connected(url, len(ids)) as connections:
+        await asyncio.gather(
+            *(
+                _walk(connection, form, goal, adaptation, started + seconds, walks)
+                for connection, goal, adaptation in zip(connections, goals.split(1), ids, strict=True)
+            )
+        )
+    walks.seconds = perf_counter() - started
+    return walks
+
+
+async def _walk(connection: Connection, form: Form, goal: Tensor, adaptation: str, until: float, walks: Walks) -> None:
+    """One client: episode after episode in its world, until the time is over."""
+    world, generator = Navigation(), torch.Generator()
+    while True:
+        state, going = world.reset(goal, form.episodes, generator), None
+        for _ in range(world.longest):
+            seen = world.observe(state)[0]
+            body = form.body(adaptation, seen if going is None else seen[going])
+            answer = await connection.send(post("/predict", body, form.media))
+            assert answer.good, f"{answer.status}: {answer.body.decode()}"
+            actions = torch.as_tensor(form.read(answer.body))
+            walks.decisions += len(actions)
+            walks.latencies_ms.append(answer.seconds * 1e3)
+            if perf_counter() > until:
+                return
+            if going is not None:  # those that are over are asked no more
+                actions = torch.zeros(form.episodes, 2).index_put((going,), actions)
+            state, _, over = world.step(state, actions.unsqueeze(0))
+            if over.any():
+                going = (~over)[0]
+                if not going.any():
+                    break
+        walks.episodes += form.episodes
+
+
+async def adapted(url: str, stages: int) -> tuple[Tensor, list[str]]:
+    """64 goals, and the adaptations to the episodes in them."""
+    trial, schema = Trial(WORLDS, EPISODES, stages), load(ROOT / "models/navigation").manifest.schema
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        learner = Remote(client, "navigation", schema, WORLDS)
+        # the episodes after the last stage are not looked at here
+        await asyncio.to_thread(trial.of, Navigation(), lambda _: learner, torch.device("cpu"))
+    return trial.drawn(Navigation(), torch.device("cpu"))[0], [each for each in learner.adaptations if each]
+
+
+def exported(url: str, ids: Sequence[str], folder: Path) -> None:
+    """The adapted weights, a file each."""
+    for adaptation in ids:
+        answer = httpx.get(f"{url}/adaptations/{adaptation}/weights", timeout=60)
+        (folder / f"{adaptation}.safetensors").write_bytes(answer.raise_for_status().content)
+
+
+def acts(server: Server, ids: Sequence[str]) -> Tensor:
+    """What it does at five places by each adaptation, [adaptation, place, 2]."""
+    places = torch.tensor([[0.0, 0.0], [0.1, -0.3], [-0.4, 0.2], [0.5, 0.5], [-0.25, -0.05]])
+    answers = ask_all(server.url, [post("/predict", json_body(each, places)) for each in ids])
+    return torch.tensor([read_json(each.body) for each in answers])
+
+
+@contextmanager
+def running(stages: int) -> Iterator[tuple[list[Server], Tensor, list[str]]]:
+    """All servers, asleep, that act alike; the goals and the adaptations to them."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ours = stack.enter_context(serving(stores(folder)[0], folder))
+        with on(cores().load):
+            goals, ids = asyncio.run(adapted(ours.url, stages))
+        weights = folder / "weights"
+        weights.mkdir()
+        exported(ours.url, ids, weights)
+        servers = [ours]
+        for name, way in RIVALS.items():
+            (plan,) = rival(name, "policies", str(weights), way)
+            servers.append(stack.enter_context(serving(plan, folder)))
+        expected = acts(ours, ids)
+        for server in servers[1:]:
+            torch.testing.assert_close(acts(server, ids), expected, rtol=0, atol=1e-5)
+        for server in servers:
+            server.process.suspend()
+        yield servers, goals, ids
+
+
+def fastest(rounds: Sequence[Walks]) -> float:
+    """Decisions a second in the best round."""
+    return max(each.decisions_per_s for each in rounds)
+
+
+def least_cpu_us(rounds: Sequence[Walks]) -> float:
+    """Processor time a decision, where it was least."""
+    return min(each.cpu_us for each in rounds)
+
+
+def row(server: str, form: Form, rounds: Sequence[Walks], rivals: Mapping[str, Sequence[Walks]]) -> dict[str, Any]:
+    """The figures of a server that is asked in one form. rivals: the rounds of those that it is compared with."""
+    best = max(rounds, key=lambda each: each.decisions_per_s)
+    p50, p99 = np.percentile(best.latencies_ms, (50, 99))
+    return {
+        "server": server,
+        "form": form.name,
+        "decisions_per_s": round(best.decisions_per_s, 1),
+        "p50_ms": round(float(p50), 3),
+        "p99_ms": round(float(p99), 3),
+        "cpu_us": round(least_cpu_us(rounds), 1),
+        **{f"times_{name}": round(best.decisions_per_s / fastest(each), 3) for name, each in rivals.items()},
+        **{f"cpu_times_{name}": round(least_cpu_us(each) / least_cpu_us(rounds), 3) for name, each in rivals.items()},
+        "rounds_decisions_per_s": [round(each.decisions_per_s, 1) for each in rounds],
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=f"{QUESTION}. Only the usual effort's results are kept.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="a round, a server and a form")
+    parser.add_argument("--stages", type=int, default=STAGES)
+    said = parser.parse_args()
+    rounds: dict[tuple[str, str], list[Walks]] = {}
+    with running(said.stages) as (servers, goals, ids):
+        for number in range(-1, said.rounds):  # one to warm up
+            for form in FORMS:
+                for server in servers[: 1 if form.ours else None]:
+                    walks = loaded(server, form, goals, ids, said.seconds)
+                    print(f"round {number + 1}, {form.name}, {server.name}: {walks}", file=sys.stderr)
+                    if number >= 0:
+                        rounds.setdefault((server.name, form.name), []).append(walks)
+    rows = []
+    for form in FORMS:
+        beside = FORMS[0].name if form.ours else form.name
+        rivals = {"the_obvious": rounds[OBVIOUS, beside], "the_async": rounds[ASYNC, beside]}
+        rows += [row(name, form, each, rivals) for (name, asked), each in rounds.items() if asked == form.name]
+    usual = vars(said) == {"rounds": ROUNDS, "seconds": SECONDS, "stages": STAGES}
+    protocol = f"best of {said.rounds} rounds of {said.seconds:g} s each, {WORLDS} clients with a connection each"
+    write("closed_loop", QUESTION, rows, keep=usual, hardware=str(cores()), protocol=protocol)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,14 +25,12 @@ from app.families.risky_choices import Sitting
 from app.learn.inner import Examples
 from app.learn.metrics import interval
 from app.learn.outer import Tasks
-from app.training.bundling import bundle_of
-from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.validation import Validation
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.rivals.prospect import Grid, log_likelihood
+from service_tests.benchmarks.trained import trained
 
 SHOTS = 10
 OURS = "meta-learned (Meta-SGD)"
@@ -54,17 +52,6 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Predict:
         return predictor(Tasks(support, query), [0, steps] if steps else [0]).outputs[-1, 0].softmax(-1)[:, 1]
 
     return predict
-
-
-def trained(recipe: Recipe, data: Path) -> Bundle:
-    """The recipe's bundle: the best of its meta-parameters by validation people."""
-    run = Run(recipe, torch.device("cpu"), compiled=False, data=data)
-    validation = Validation(run)
-    while not run.finished:
-        run.advance(recipe.validate_every or recipe.outer_steps)
-        validation.validate()
-    run.take_best()
-    return bundle_of(run, untouched_loss=1.0)
 
 
 def own_logistic(strength: float) -> Predict:
@@ -162,8 +149,9 @@ def main(
     for fold in range(FOLDS):
         ways, held_out = contenders(fold, data, recipe)
         for way, predict in ways.items():
-            by_way.setdefault(way, {}).update(scores(predict, held_out))
-            print(f"fold {fold}, {way}: {torch.stack([*scores(predict, held_out).values()]).mean(0).tolist()}")
+            found = scores(predict, held_out)
+            by_way.setdefault(way, {}).update(found)
+            print(f"fold {fold}, {way}: {torch.stack([*found.values()]).mean(0).tolist()}")
     people = len(by_way[OURS])
     protocol = f"means with 95 % intervals over {people} people, each held out once in {FOLDS} folds"
     question = f"Log-likelihood (nats) and accuracy of a person's decisions after the first {SHOTS} were observed"

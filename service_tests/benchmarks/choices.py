@@ -98,18 +98,12 @@ def contenders(fold: int, data: Path, recipe: Recipe) -> tuple[Mapping[str, Pred
     split = Choices(fold=fold, data=data).sittings
     known = [*split["training"], *split["validation"]]
     grid, steps = Grid.made(), recipe.adapt_steps
-
-    def meta(invented: float) -> Bundle:
-        return trained(dataclasses.replace(recipe, family_options={"fold": fold, "invented": invented}), data)
-
-    ours = meta(0.0)
+    ours = trained(dataclasses.replace(recipe, family_options={"fold": fold}), data)
     untouched = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0, "family_options": {"fold": fold}}
     pooled = trained(dataclasses.replace(recipe, **untouched), data)  # type: ignore[arg-type]
     tuned = [neural(pooled, steps, rate) for steps in (1, 2, 5, 10, 20) for rate in (0.03, 0.1, 0.3, 1.0)]
     return {
         OURS: neural(ours, steps),
-        "the same, half of its training tasks agents of prospect theory": neural(meta(0.5), steps),
-        "the same, its training tasks agents alone": neural(meta(1.0), steps),
         "the same initialization, not adapted": neural(ours, 0),
         "one pooled model, the same network": neural(pooled, 0),
         "the pooled model, fine-tuned": best(tuned, split["validation"]),
@@ -151,7 +145,7 @@ def main(
         for way, predict in ways.items():
             found = scores(predict, held_out)
             by_way.setdefault(way, {}).update(found)
-            print(f"fold {fold}, {way}: {torch.stack([*found.values()]).mean(0).tolist()}")
+            print(f"fold {fold}, {way}: {torch.stack([*found.values()]).mean(0).tolist()}", flush=True)
     people = len(by_way[OURS])
     protocol = f"means with 95 % intervals over {people} people, each held out once in {FOLDS} folds"
     question = f"Log-likelihood (nats) and accuracy of a person's decisions after the first {SHOTS} were observed"

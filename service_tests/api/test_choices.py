@@ -1,5 +1,6 @@
 """The bundle `choices` over HTTP: ten decisions of a person, and what that person decides next."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ OFFERS = [[2, -1], [4, -2], [5, -5], [8, -6], [10, -8], [4, -6], [12, -4], [6, -
 ASKED = [[10, -3], [8, -8], [10, -11]]
 
 
-def observed(offer: list[float]) -> list[float]:
+def observed(offer: Sequence[float]) -> list[float]:
     """An offer as the model sees it: gain, loss, certain amount, expected gain over it; in tens of dollars."""
     gain, loss = offer
     return [gain / 10, loss / 10, 0.0, (gain + loss) / 20]

@@ -126,7 +126,8 @@ def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
 
 def _together(part: Tensor) -> Tensor:
     """Decisions of twenty users in a row."""
-    return part.unflatten(0, (-1, TOGETHER)).flatten(1, 2)
+    joined: Tensor = part.unflatten(0, (-1, TOGETHER)).flatten(1, 2)
+    return joined
 
 
 def _row(one: Estimate, truth: Tensor, together: Estimate, several: Tensor) -> dict[str, float]:

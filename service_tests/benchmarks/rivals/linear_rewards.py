@@ -25,7 +25,10 @@ def with_constant(contexts: Tensor) -> Tensor:
 def own_ridge(log: Log, strength: float) -> Tensor:
     """The coefficients of each user's own regressions, [user, feature, arm]. strength: of the penalty."""
     scale = strength**-0.5
-    return scale * ridge_by_action(scale * with_constant(log.observations), log.actions.double(), log.rewards.double())
+    found: Tensor = scale * ridge_by_action(
+        scale * with_constant(log.observations), log.actions.double(), log.rewards.double()
+    )
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Prior:
     def coefficients(self, log: Log) -> Tensor:
         """The posterior mean of each user's, [user, feature, arm]."""
         mean, _ = self._posterior(*_sums(log))
-        return mean.unflatten(-1, (log.actions.shape[-1], -1)).mT
+        by_arm: Tensor = mean.unflatten(-1, (log.actions.shape[-1], -1)).mT
+        return by_arm
 
     def _posterior(self, gram: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
         precision = torch.linalg.inv(self.covariance)

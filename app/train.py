@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Meta-train an initialization and write its bundle. An interrupted run goes on where its checkpoint is."""
     torch.set_num_threads(threads)
-    said = Said(family, name, algorithm, outer_steps, seed, option or [], setting or [])
+    said = Said(family, name, algorithm, outer_steps, seed, option or [], setting or [], reads=data is not None)
     if env is not None:
         said = dataclasses.replace(said, family="environments", options=[f"env={env}", *said.options])
     try:
@@ -177,7 +177,7 @@ def tensorboard(folder: Path, step: int) -> Any:
 
 @dataclass(frozen=True)
 class Said:
-    """What the command line says of the run."""
+    """What the command line says of the run. reads: whether it names the folder of a data set, wherever that is."""
 
     family: str
     name: str | None
@@ -186,6 +186,7 @@ class Said:
     seed: int | None
     options: list[str]
     settings: list[str]
+    reads: bool = False
 
     @property
     def bundle(self) -> str:
@@ -201,7 +202,7 @@ class Said:
             "--outer-steps": self.outer_steps,
             "--seed": self.seed,
         }
-        words = ["innerloop", "train", self.family]
+        words = ["innerloop", "train", self.family, *(["--data", "FOLDER"] if self.reads else [])]
         words += [str(word) for key, value in said.items() if value is not None for word in (key, value)]
         words += [word for option in self.options for word in ("--option", option)]
         return shlex.join(words + [word for setting in self.settings for word in ("--set", setting)])

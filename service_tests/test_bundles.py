@@ -42,7 +42,7 @@ def refusal(folder: Path) -> BundleError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+@pytest.mark.parametrize("name", ["sinusoid", "linear", "choices"])
 def test_the_bundles_that_ship_are_good(models_dir: Path, name: str) -> None:
     bundle = load(models_dir / name)
     assert bundle.name == name
@@ -220,6 +220,7 @@ def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> N
     [
         ("sinusoid", "61dd5855163a524e3306c14e32151d94b646cd5d2cbe567219f4840afc717e11"),
         ("linear", "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88"),
+        ("choices", "d4c255c2f189a003e4d5b16ea42b15be433d32d94d03f369b327d031f8fba6c8"),
     ],
 )
 def test_the_bundles_that_ship_keep_their_digests(models_dir: Path, name: str, digest: str) -> None:

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
+from app.asking import over_http
+from app.bundles import load
 from app.families.registry import make
+from app.families.risky_choices import SOURCE
 from app.learn.metrics import Interval, interval
 from app.learn.outer import Tasks
 from app.main import create_app
 from app.settings import Settings
-from app.training.evaluation import SEED, Setting, draw
+from app.training.evaluation import SEED, Setting, curve, draw, scored
+from service_tests.processes import DATA
 
 SHOTS = 5
 
@@ -60,6 +65,18 @@ def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
     for steps, found in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
         assert found.mean == pytest.approx(said["mean"][steps], rel=1e-3)
         assert found.half_width == pytest.approx(said["half_width_95"][steps], rel=1e-2)
+
+
+def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable[..., str]) -> None:
+    """Each task of the evaluation, ten decisions posted as episodes."""
+    if not (folder := DATA / "decisions").is_dir():
+        pytest.skip(f"no {folder.name} here: {SOURCE}")
+    bundle = load(models_dir / "choices")
+    said = bundle.manifest.evaluation["by_shots"]["10"]
+    tasks = draw(bundle.family(folder), Setting(10), torch.device("cpu"))
+    found = curve(scored(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
+    assert found.mean == pytest.approx([said["mean"][0], said["mean"][2]], rel=1e-3)
+    assert found.half_width == pytest.approx([said["half_width_95"][0], said["half_width_95"][2]], rel=1e-2)
 
 
 def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:

@@ -109,6 +109,14 @@ def test_the_figures_over_http_are_those_of_the_results() -> None:
     assert "answers in 1.2 times the time" in " ".join(README.split())
 
 
+def test_the_guides_figures_of_choices_are_those_of_the_results() -> None:
+    guide = (ROOT / "app/docs/decisions.md").read_text()
+    for row in rows_of("choices"):
+        score = f"{row['log_likelihood']:.3f} ± {row['log_likelihood_95']:.3f}"
+        (line,) = (line for line in guide.splitlines() if line.startswith(f"| {row['way']} | {score} |"))
+        assert f"| {100 * row['accuracy']:.1f} ± {100 * row['accuracy_95']:.1f} % |" in line
+
+
 def test_the_tree_is_the_house(tmp_path: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.partition("/")[0] for line in tracked.splitlines()}

@@ -100,6 +100,11 @@ def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
     assert choose_recipe(dataclasses.replace(said, settings=[])).outer_rate is None
 
 
+def test_the_folder_of_the_data_set_is_said_but_not_which_it_is() -> None:
+    said = Said("choices", "people", None, None, None, ["fold=2"], [], reads=True)
+    assert said.command == "innerloop train choices --data FOLDER --name people --option fold=2"
+
+
 def test_there_is_a_tensorboard_log_and_no_checkpoint_left(folder: Path) -> None:
     assert [file.name for file in (folder / "runs/plane").iterdir() if "tfevents" in file.name]
     assert not (folder / "runs/plane/checkpoint.safetensors").exists()

@@ -69,23 +69,23 @@ class Bandit:
 
     def log(self, tasks: int, decisions: int, generator: torch.Generator, split: Split = "training") -> Log:
         """Draw users, and so many decisions about each: the arms, and 1 for a click, else 0."""
-        return self.draw(tasks, decisions, generator)[0]
+        return self.draw(self.tastes(tasks, decisions, generator), generator)[0]
+
+    def tastes(self, tasks: int, decisions: int, generator: torch.Generator) -> Float[Tensor, "task decision rank"]:
+        """Draw users: their tastes at each of so many decisions."""
+        noise = torch.randn((tasks, decisions, self.rank), generator=generator, device=generator.device)
+        return _world(self, generator.device).mean + self._drifted(noise)
 
     def draw(
-        self, tasks: int, decisions: int, generator: torch.Generator
+        self, tastes: Float[Tensor, "task decision rank"], generator: torch.Generator
     ) -> tuple[Log, Float[Tensor, "task decision action"]]:
-        """A log, and what nobody knows of it outside of here: the chance of a click for every arm."""
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn((tasks, *shape), generator=generator, device=generator.device)
-
-        world = _world(self, generator.device)
-        contexts, tastes = normal(decisions, self.features), self._tastes(normal(decisions, self.rank))
-        chances = world.logits(contexts, world.mean + tastes).sigmoid()
-        logging = self.logging(contexts)
+        """A log of these users, and what nobody knows of it outside of here: the chance of a click for every arm."""
+        tasks, decisions, device = *tastes.shape[:2], generator.device
+        contexts = torch.randn((tasks, decisions, self.features), generator=generator, device=device)
+        chances, logging = _world(self, device).logits(contexts, tastes).sigmoid(), self.logging(contexts)
         arm = torch.multinomial(logging.flatten(0, 1), 1, generator=generator).reshape(tasks, decisions)
         actions = torch.nn.functional.one_hot(arm, self.arms).to(chances.dtype)
-        clicked = torch.rand((tasks, decisions), generator=generator, device=generator.device)
+        clicked = torch.rand((tasks, decisions), generator=generator, device=device)
         rewards = (clicked < (actions * chances).sum(-1)).to(chances.dtype)
         return Log(contexts, actions, rewards, (actions * logging).sum(-1)), chances
 
@@ -96,7 +96,7 @@ class Bandit:
         liked = torch.nn.functional.one_hot(best, self.arms).to(contexts.dtype)
         return self.exploration / self.arms + (1 - self.exploration) * liked
 
-    def _tastes(self, noise: Float[Tensor, "task decision rank"]) -> Float[Tensor, "task decision rank"]:
+    def _drifted(self, noise: Float[Tensor, "task decision rank"]) -> Float[Tensor, "task decision rank"]:
         """Deviations from the mean taste, each from the one before."""
         tastes = [noise[:, 0]]
         for moved in noise[:, 1:].unbind(1):

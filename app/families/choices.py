@@ -78,6 +78,11 @@ class Choices:
             raise ValueError(f"invented is a share from 0 to 1, got {self.invented}")
 
     @property
+    def caveat(self) -> str:
+        """How few people are tested on."""
+        return "They are draws of what 5 people decided: how much people differ is not in these intervals"
+
+    @property
     def network(self) -> NetworkSpec:
         """A small perceptron."""
         return NetworkSpec("mlp", {"inputs": 4, "outputs": 2, "hidden": [16, 16], "activation": "tanh"})

@@ -62,6 +62,7 @@ class Family(Protocol):
     plain JSON values, and returns this (`registry`). One that reads a data set takes `data` besides, the folder it is
     in or None: it reads when it is first sampled from, so that a bundle of the family is served without the data.
     One whose inputs are more than rows has `shape`, and `image` where images can be them (`app.bundles.Schema`).
+    One whose test split is small may say so in `caveat`, a sentence that stands in the protocol of its evaluations.
 
     A family of decisions has `actions`, an `Actions`, and may have `weighing`, an `app.learn.policies.Weighing`. Its
     `targets` are the columns of an action, one for each that has a name or one for each number. What is sampled has a

@@ -2,8 +2,9 @@
 
 Of decision i there are the reward r_i of the action that was taken, its propensity m_i, how probable the logging policy
 took it to be, and p_i, how probable the policy in question takes it to be; the weight of a decision is w_i = p_i / m_i.
-Each estimate is a mean over decisions with its normal 95 % interval, and holds for decisions that do not depend on one
-another. What the policy was fitted to must not be in the log that values it: the estimates would flatter it.
+Each estimate has a 95 % interval that holds for decisions that do not depend on one another: Student's, by as many
+decisions as the weights leave (`effective`), for a hundred decisions with large weights may be worth no more than ten
+without. What the policy was fitted to must not be in the log that values it: the estimates would flatter it.
 """
 
 import math
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from app.learn.shapes import Float
+
+NORMAL = 1.959964
+"""The 97.5 % quantile of the normal distribution."""
 
 
 class Estimate(NamedTuple):
@@ -42,7 +46,9 @@ def importance(
 
 def inverse_propensity(weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"]) -> Estimate:
     """The mean of w r. Unbiased without clipping: Horvitz and Thompson 1952."""
-    return _mean(weights * rewards)
+    value = (weights * rewards).mean(-1)
+    squares = (weights * rewards - value.unsqueeze(-1)).square().sum(-1) + _unseen(weights, rewards, value)
+    return Estimate(value, _half_width(squares, weights, weights.shape[-1]))
 
 
 def self_normalised(weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"]) -> Estimate:
@@ -53,10 +59,8 @@ def self_normalised(weights: Float[Tensor, "*task decision"], rewards: Float[Ten
     """
     total = weights.sum(-1)
     value = (weights * rewards).sum(-1) / total.where(total > 0, 1.0)
-    residual = weights * (rewards - value.unsqueeze(-1))
-    count = weights.shape[-1]
-    error = (residual.square().sum(-1) * count / max(count - 1, 1)).sqrt() / total
-    return Estimate(value, (1.96 * error).where(total > 0, math.inf))
+    squares = (weights * (rewards - value.unsqueeze(-1))).square().sum(-1) + _unseen(weights, rewards, value)
+    return Estimate(value, _half_width(squares, weights, total))
 
 
 def doubly_robust(
@@ -73,7 +77,16 @@ def doubly_robust(
     Robust Policy Evaluation and Learning"
     """
     wrong = rewards - (predicted * actions).sum(-1)
-    return _mean((probabilities * predicted).sum(-1) + weights * wrong)
+    values = (probabilities * predicted).sum(-1) + weights * wrong
+    value = values.mean(-1)
+    squares = (values - value.unsqueeze(-1)).square().sum(-1) + _unseen(weights, rewards, value)
+    return Estimate(value, _half_width(squares, weights, weights.shape[-1]))
+
+
+def effective(weights: Float[Tensor, "*task decision"]) -> Float[Tensor, "*task"]:
+    """How many decisions of equal weight are as good as these: Kish 1965, "Survey Sampling". 0 where all are 0."""
+    squares = weights.square().sum(-1)
+    return weights.sum(-1).square() / squares.where(squares > 0, 1.0)
 
 
 FOLDS = 5
@@ -116,9 +129,39 @@ def ridge_by_action(
     return solution
 
 
-def _mean(values: Float[Tensor, "*task decision"]) -> Estimate:
-    """With infinite intervals for a single decision."""
-    count = values.shape[-1]
-    if count < 2:
-        return Estimate(values.mean(-1), torch.full_like(values.mean(-1), math.inf))
-    return Estimate(values.mean(-1), 1.96 * values.std(-1) / math.sqrt(count))
+def _unseen(
+    weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"], value: Float[Tensor, "*task"]
+) -> Float[Tensor, "*task"]:
+    """What four decisions more would add to the squares, of the mean weight, two of the least reward, two of the most.
+
+    Or else an estimate would be sure of itself where all that counted went well. As Agresti and Coull 1998,
+    "Approximate Is Better than 'Exact' for Interval Estimation of Binomial Proportions", do for shares.
+    """
+    total = weights.sum(-1)
+    mean = weights.square().sum(-1) / total.where(total > 0, 1.0)
+    least, most = ((mean * (reward - value)).square() for reward in (rewards.amin(-1), rewards.amax(-1)))
+    return 2 * (least + most)
+
+
+def _half_width(
+    squares: Float[Tensor, "*task"], weights: Float[Tensor, "*task decision"], total: Float[Tensor, "*task"] | int
+) -> Float[Tensor, "*task"]:
+    """Of the interval around a sum over `total`; infinite for a single decision, and where none has a weight."""
+    count, left = weights.shape[-1], effective(weights)
+    error = (squares * count / max(count - 1, 1)).sqrt() / total
+    return (student(left - 1) * error).where((left > 0) & (count > 1), math.inf)
+
+
+def student(freedom: Float[Tensor, "*task"]) -> Float[Tensor, "*task"]:
+    """The 97.5 % quantile of Student's distribution, right to 1 % from 2 degrees of freedom on; fewer count as 2.
+
+    Abramowitz and Stegun 1964, 26.7.5.
+    """
+    z, freedom = NORMAL, freedom.clamp(min=2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum((term / freedom ** (power + 1) for power, term in enumerate(terms)), torch.zeros_like(freedom))

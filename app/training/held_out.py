@@ -56,4 +56,5 @@ def evaluated(
         seconds[setting] = seconds_a_task(predictor, held_out, default)
         if way == OFFLINE and default in steps:
             trust[setting] = measured(bundle, family, setting, held_out, found.outputs, found.usable[keep])
-    return Evaluation(bundle.manifest.kind, steps, curves, trust, seconds, machine, way, tasks, seed)
+    caveat = getattr(family, "caveat", "")
+    return Evaluation(bundle.manifest.kind, steps, curves, trust, seconds, machine, way, tasks, seed, caveat=caveat)

@@ -21,6 +21,7 @@ class Evaluation:
     seconds: to adapt to a task and answer its queries, in each setting, after the default steps
     machine: what it was computed on
     way: how the tasks were asked
+    caveat: what the family says of its test split, if anything
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Evaluation:
     tasks: int = TASKS
     seed: int = SEED
     split: Split = "test"
+    caveat: str = ""
 
     @property
     def queries(self) -> int:
@@ -48,6 +50,7 @@ class Evaluation:
         return (
             f"{score} on the query set, means with 95 % intervals over {self.tasks} tasks of the {self.split} split "
             f"(seed {self.seed}, {each}), not transductive: a query is answered alone"
+            f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 
 
@@ -63,6 +66,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "split": evaluation.split,
         "steps": list(evaluation.steps),
         "machine": evaluation.machine,
+        **({"caveat": evaluation.caveat} if evaluation.caveat else {}),
     }
     by_ways: dict[int | None, dict[str, Any]] = {}
     for setting in evaluation.curves:
@@ -94,7 +98,7 @@ def from_json(kind: str, written: Mapping[str, Any]) -> Evaluation:
         trust[setting] = found.get("trust", {})
         seconds[setting] = found.get("ms_a_task", 0.0) / 1e3
     steps = written.get("steps") or range(max((len(each.mean) for each in curves.values()), default=0))
-    known = {key: written[key] for key in ("machine", "way", "tasks", "seed", "split") if key in written}
+    known = {key: written[key] for key in ("machine", "way", "tasks", "seed", "split", "caveat") if key in written}
     return Evaluation(kind, steps, curves, trust, seconds, **known)
 
 

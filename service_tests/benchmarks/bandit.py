@@ -1,91 +1,189 @@
 """What is a policy worth that was adapted to a user's log, and do the estimates from a log say so?
 
-600 users of the family `bandit`. The bundle that ships adapts to the last 20 or 50 decisions that another policy took
-and logged, and is valued by the 100 that come next, where the chances of a click are known for every arm. Values are
-clicks a decision, means with 95 % intervals over users, taking the most probable arm. Of each estimate: how far it is
-from the truth on average, the half width of its 95 % interval for one user, and how many of these hold the truth.
+2,000 users of the family `bandit`. The recipe's bundle adapts to the last 20 or 50 decisions that another policy took
+and logged, and is valued by the 100 that come next; policies take the most probable arm. A value is clicks a decision,
+by the true chances of a click at ten fresh contexts for each of these decisions, as a mean with 95 % interval over
+users. What is chosen of the rivals, and what the pooled ones know, is from other users. Of each estimate there is the
+share of the 95 % intervals that hold the true value, for the log of one user and for a log of twenty, as `innerloop
+value` reads it.
+
+    python -m service_tests.benchmarks.bandit
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 import torch
 import typer
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import one_hot
 
-from app.bundles import Bundle, load
+from app.bundles import Bundle
 from app.families.bandit import Bandit
 from app.families.logs import Log
+from app.learn.inner import Examples
 from app.learn.metrics import interval
-from app.learn.off_policy import predicted_rewards, ridge_by_action
+from app.learn.off_policy import Estimate, predicted_rewards
+from app.learn.outer import Tasks
 from app.training.evaluation import SEED
-from app.training.predictor import offline
-from app.training.valuation import cut, estimates, policy_of
+from app.training.logged import support_of
+from app.training.predictor import answered, offline
+from app.training.recipes.recipe import Recipe
+from app.training.recipes.registry import recipe_for
+from app.training.valuation import ESTIMATORS, estimates, policy_of
 from service_tests.benchmarks.report import write
+from service_tests.benchmarks.rivals.linear_rewards import Prior, expected, own_ridge
+from service_tests.benchmarks.trained import trained
 
-USERS, LOGGED, QUERIES = 600, 50, 100
-ADAPTED, UNADAPTED = "adapted", "initialization, not adapted"
+USERS, KNOWN, LOGGED, QUERIES, FRESH = 2_000, 2_000, 50, 100, 10
+TOGETHER = 20
+"""Users in a log of several."""
+KNOWN_SEED = 19520101
+OURS = "adapted (Meta-SGD)"
+Act = Callable[[Log, Tensor], Tensor]
+"""(what was logged of users, contexts) -> what is preferred, [user, decision, arm]: the larger the sooner."""
 
 
-def policies(bundle: Bundle, log: Log, support: int) -> Mapping[str, Tensor]:
-    """What each policy does at the decisions after the support set, [user, decision, arm]."""
-    tasks, rest = cut(bundle, log, support)
-    steps = bundle.manifest.inner_loop.steps
-    before, after = offline(bundle)(tasks, [0, steps]).outputs
-    first = Log(*(part[:, :support] for part in log))
-    features = pad(first.observations.double(), (0, 1), value=1.0)
-    solved = ridge_by_action(features, first.actions.double(), first.rewards.double())
-    own = pad(rest.observations.double(), (0, 1), value=1.0) @ solved
+class Users(NamedTuple):
+    """first: logged; rest: what came after that; contexts: others at the same times, with the chances of a click."""
+
+    first: Log
+    rest: Log
+    contexts: Tensor
+    chances: Tensor
+
+    def after(self, support: int) -> "Users":
+        """With that many decisions logged, the last ones."""
+        return self._replace(first=Log(*(part[:, LOGGED - support :] for part in self.first)))
+
+    def worth(self, act: Act) -> Tensor:
+        """The true value of a policy for each user."""
+        return (policy_of(act(self.first, self.contexts), drawn=False) * self.chances).sum(-1).mean(1)
+
+
+def users(family: Bandit, count: int, seed: int) -> Users:
+    """Draw them."""
+    generator = torch.Generator().manual_seed(seed)
+    tastes = family.tastes(count, LOGGED + QUERIES, generator)
+    log, _ = family.draw(tastes, generator)
+    first, rest = (Log(*(part[:, some] for part in log)) for some in (slice(LOGGED), slice(LOGGED, None)))
+    fresh = [family.draw(tastes[:, LOGGED:], generator) for _ in range(FRESH)]
+    contexts, chances = torch.cat([log.observations for log, _ in fresh], 1), torch.cat([each for _, each in fresh], 1)
+    return Users(first, rest, contexts, chances)
+
+
+def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Act:
+    """A network after so many steps on a user's log."""
+    weighing, predictor = bundle.manifest.schema.weighing, offline(bundle, rate)
+    assert weighing is not None
+
+    def act(first: Log, contexts: Tensor) -> Tensor:
+        nothing = torch.zeros(*contexts.shape[:2], first.actions.shape[-1] + 1)
+        query = Examples(contexts, nothing, torch.ones(contexts.shape[:2]).bool())
+        return answered(predictor, Tasks(support_of(first, weighing), query), [steps]).outputs[0]
+
+    return act
+
+
+def contenders(recipe: Recipe, family: Bandit, known: Users) -> Mapping[str, Act]:
+    """All policies; what is chosen is chosen by how it does for `known` users, who are none of the test."""
+    ours = trained(recipe)
+    no_steps = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0}
+    pooled = trained(dataclasses.replace(recipe, **no_steps))  # type: ignore[arg-type]
+    tuned = [neural(pooled, steps, rate) for steps in (1, 3, 10) for rate in (0.001, 0.003, 0.01, 0.03, 0.1)]
+    own = [_ridge(10.0**power) for power in range(-1, 3)]
+    prior = Prior.fitted(known.rest)
     return {
-        UNADAPTED: policy_of(before, drawn=False),
-        ADAPTED: policy_of(after, drawn=False),
-        "a ridge regression per user and arm, greedy": policy_of(own.float(), drawn=False),
+        OURS: neural(ours, recipe.adapt_steps),
+        "the same initialization, not adapted": neural(ours, 0),
+        "one pooled policy, the same network": neural(pooled, 0),
+        "the pooled policy, fine-tuned": best(tuned, known),
+        "a ridge regression per user and arm": best(own, known),
+        "a hierarchical linear regression": lambda first, contexts: expected(prior.coefficients(first), contexts),
+        "the policy that logged, without exploring": lambda first, contexts: family.logging(contexts),
     }
 
 
-def rows_of(bundle: Bundle, family: Bandit, support: int) -> list[dict[str, object]]:
-    """A row a policy."""
-    log, chances = family.draw(USERS, LOGGED + QUERIES, torch.Generator().manual_seed(SEED))
-    log, chances = Log(*(part[:, LOGGED - support :] for part in log)), chances[:, LOGGED:]
-    rest = Log(*(part[:, support:] for part in log))
+def _ridge(strength: float) -> Act:
+    return lambda first, contexts: expected(own_ridge(first, strength), contexts)
+
+
+def best(choices: Sequence[Act], known: Users) -> Act:
+    """The one that is worth most after 20 and after 50 decisions."""
+    return max(choices, key=lambda act: sum(known.after(count).worth(act).mean().item() for count in (20, 50)))
+
+
+def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
+    """Of each estimate: bias and half width for a user, and how many intervals hold, of one user and of twenty."""
+    rest, probabilities = asked.rest, policy_of(act(asked.first, asked.rest.observations), drawn=False)
     predicted = predicted_rewards(rest.observations, rest.actions, rest.rewards)
-    by_name = {
-        "the policy that logged": family.logging(rest.observations),
-        **policies(bundle, log, support),
-        "oracle": one_hot(chances.argmax(-1), family.arms).to(chances.dtype),
+    one = estimates(probabilities, rest, predicted)
+    together = estimates(_together(probabilities), Log(*map(_together, rest)), _together(predicted))
+    several = truth.unflatten(0, (-1, TOGETHER)).mean(1)
+    return {way: _row(one[way], truth, together[way], several) for way in ESTIMATORS}
+
+
+def _together(part: Tensor) -> Tensor:
+    """Decisions of twenty users in a row."""
+    joined: Tensor = part.unflatten(0, (-1, TOGETHER)).flatten(1, 2)
+    return joined
+
+
+def _row(one: Estimate, truth: Tensor, together: Estimate, several: Tensor) -> dict[str, float]:
+    return {
+        "bias": round((one.value - truth).mean().item(), 4),
+        "half_width": round(one.half_width.mean().item(), 4),
+        "coverage": round(one.holds(truth).double().mean().item(), 3),
+        f"half_width_of_{TOGETHER}": round(together.half_width.mean().item(), 4),
+        f"coverage_of_{TOGETHER}": round(together.holds(several).double().mean().item(), 3),
     }
-    values = {name: (policy * chances).sum(-1).mean(1) for name, policy in by_name.items()}
+
+
+def rows_of(acts: Mapping[str, Act], asked: Users) -> list[dict[str, object]]:
+    """A row a policy."""
+    values = {name: asked.worth(act) for name, act in acts.items()}
+    rows: list[dict[str, object]] = []
+    for name, act in acts.items():
+        found, ahead = interval(values[name]), interval(values[OURS] - values[name])
+        row: dict[str, object] = {"observed": asked.first.rewards.shape[1], "policy": name}
+        row |= {"value": round(found.mean, 4), "value_95": round(found.half_width, 4)}
+        row |= {"ours_ahead": round(ahead.mean, 4), "ours_ahead_95": round(ahead.half_width, 4)}
+        rows.append(row | held(act, asked, values[name]))
+    return rows
+
+
+def bounds_of(family: Bandit, asked: Users, ours: Tensor) -> list[dict[str, object]]:
+    """What it is worth to log as was done, and to know the chances."""
+    at = one_hot(asked.chances.argmax(-1), family.arms)
+    known = {"the policy that logged": family.logging(asked.contexts), "oracle": at.to(asked.chances.dtype)}
     rows = []
-    for name, policy in by_name.items():
-        found, ahead = interval(values[name]), interval(values[ADAPTED] - values[name])
-        row: dict[str, object] = {"observed": support, "policy": name, "value": round(found.mean, 4)}
-        row |= {"value_95": round(found.half_width, 4), "adapted_ahead": round(ahead.mean, 4)}
-        row |= {"adapted_ahead_95": round(ahead.half_width, 4)}
-        for way, estimate in estimates(policy, rest, predicted).items():
-            held = estimate.holds(values[name]).double().mean().item()
-            row[way] = {
-                "bias": round((estimate.value - values[name]).mean().item(), 4),
-                "half_width": round(estimate.half_width.mean().item(), 4),
-                "coverage": round(held, 3),
-            }
-        rows.append(row)
+    for name, policy in known.items():
+        value = (policy * asked.chances).sum(-1).mean(1)
+        found, ahead = interval(value), interval(ours - value)
+        row: dict[str, object] = {"observed": asked.first.rewards.shape[1], "policy": name}
+        row |= {"value": round(found.mean, 4), "value_95": round(found.half_width, 4)}
+        rows.append(row | {"ours_ahead": round(ahead.mean, 4), "ours_ahead_95": round(ahead.half_width, 4)})
     return rows
 
 
 def main(
-    models_dir: Annotated[Path, typer.Option(help="The folder of the bundles.")] = Path("models"),
+    outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
     """Measure and write."""
     torch.set_num_threads(1)
-    bundle = load(models_dir / "bandit")
-    family = bundle.family()
-    assert isinstance(family, Bandit)
-    rows = [row for support in (20, 50) for row in rows_of(bundle, family, support)]
+    recipe, family = recipe_for("bandit"), Bandit()
+    if outer_steps is not None:
+        recipe = dataclasses.replace(recipe, outer_steps=outer_steps, validate_every=min(250, outer_steps))
+    acts = contenders(recipe, family, users(family, KNOWN, KNOWN_SEED))
+    everybody, rows = users(family, USERS, SEED), []
+    for support in (20, 50):
+        asked = everybody.after(support)
+        rows += rows_of(acts, asked) + bounds_of(family, asked, asked.worth(acts[OURS]))
     protocol = f"{USERS} users (seed {SEED}), {QUERIES} decisions each after those that were observed"
-    write("bandit", "Clicks a decision of policies, and what a log says of them", rows, keep=keep, protocol=protocol)
+    question = "Clicks a decision of policies, and what a log says of them"
+    write("bandit", question, rows, keep=keep, protocol=protocol, outer_steps=recipe.outer_steps)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,12 @@ from app.families.risky_choices import Sitting
 from app.learn.inner import Examples
 from app.learn.metrics import interval
 from app.learn.outer import Tasks
-from app.training.bundling import bundle_of
-from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.validation import Validation
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.rivals.prospect import Grid, log_likelihood
+from service_tests.benchmarks.trained import trained
 
 SHOTS = 10
 OURS = "meta-learned (Meta-SGD)"
@@ -54,17 +52,6 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Predict:
         return predictor(Tasks(support, query), [0, steps] if steps else [0]).outputs[-1, 0].softmax(-1)[:, 1]
 
     return predict
-
-
-def trained(recipe: Recipe, data: Path) -> Bundle:
-    """The recipe's bundle: the best of its meta-parameters by validation people."""
-    run = Run(recipe, torch.device("cpu"), compiled=False, data=data)
-    validation = Validation(run)
-    while not run.finished:
-        run.advance(recipe.validate_every or recipe.outer_steps)
-        validation.validate()
-    run.take_best()
-    return bundle_of(run, untouched_loss=1.0)
 
 
 def own_logistic(strength: float) -> Predict:
@@ -111,18 +98,12 @@ def contenders(fold: int, data: Path, recipe: Recipe) -> tuple[Mapping[str, Pred
     split = Choices(fold=fold, data=data).sittings
     known = [*split["training"], *split["validation"]]
     grid, steps = Grid.made(), recipe.adapt_steps
-
-    def meta(invented: float) -> Bundle:
-        return trained(dataclasses.replace(recipe, family_options={"fold": fold, "invented": invented}), data)
-
-    ours = meta(0.0)
+    ours = trained(dataclasses.replace(recipe, family_options={"fold": fold}), data)
     untouched = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0, "family_options": {"fold": fold}}
     pooled = trained(dataclasses.replace(recipe, **untouched), data)  # type: ignore[arg-type]
     tuned = [neural(pooled, steps, rate) for steps in (1, 2, 5, 10, 20) for rate in (0.03, 0.1, 0.3, 1.0)]
     return {
         OURS: neural(ours, steps),
-        "the same, half of its training tasks agents of prospect theory": neural(meta(0.5), steps),
-        "the same, its training tasks agents alone": neural(meta(1.0), steps),
         "the same initialization, not adapted": neural(ours, 0),
         "one pooled model, the same network": neural(pooled, 0),
         "the pooled model, fine-tuned": best(tuned, split["validation"]),
@@ -162,8 +143,9 @@ def main(
     for fold in range(FOLDS):
         ways, held_out = contenders(fold, data, recipe)
         for way, predict in ways.items():
-            by_way.setdefault(way, {}).update(scores(predict, held_out))
-            print(f"fold {fold}, {way}: {torch.stack([*scores(predict, held_out).values()]).mean(0).tolist()}")
+            found = scores(predict, held_out)
+            by_way.setdefault(way, {}).update(found)
+            print(f"fold {fold}, {way}: {torch.stack([*found.values()]).mean(0).tolist()}", flush=True)
     people = len(by_way[OURS])
     protocol = f"means with 95 % intervals over {people} people, each held out once in {FOLDS} folds"
     question = f"Log-likelihood (nats) and accuracy of a person's decisions after the first {SHOTS} were observed"

@@ -1,12 +1,19 @@
 import pytest
 import torch
+from torch import Tensor
 
 from app.families.bandit import Bandit
-from app.families.logs import Logged
+from app.families.logs import Log, Logged
+
+
+def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[Log, Tensor]:
+    """A log, and the chance of a click for every arm."""
+    generator = torch.Generator().manual_seed(seed)
+    return family.draw(family.tastes(tasks, decisions, generator), generator)
 
 
 def test_clicks_come_as_often_as_their_chances_say() -> None:
-    log, chances = Bandit().draw(400, 100, torch.Generator().manual_seed(0))
+    log, chances = drawn(Bandit(), 400, 100)
     chance = (log.actions * chances).sum(-1)
     assert abs(log.rewards.mean() - chance.mean()) < 0.01
     for low in (0.0, 0.25, 0.5, 0.75):
@@ -16,7 +23,7 @@ def test_clicks_come_as_often_as_their_chances_say() -> None:
 
 @pytest.mark.parametrize("exploration", [0.2, 0.5, 1.0])
 def test_propensities_are_those_of_the_policy_that_logged(exploration: float) -> None:
-    log, _ = Bandit(exploration=exploration).draw(400, 100, torch.Generator().manual_seed(0))
+    log, _ = drawn(Bandit(exploration=exploration), 400, 100)
     least, most = exploration / 5, 1 - exploration + exploration / 5
     found = log.propensities
     assert (torch.isclose(found, torch.tensor(least)) | torch.isclose(found, torch.tensor(most))).all()
@@ -25,16 +32,17 @@ def test_propensities_are_those_of_the_policy_that_logged(exploration: float) ->
 
 def test_tastes_drift_and_stay_as_spread() -> None:
     family = Bandit(drift=0.1, rank=1)
-    tastes = family._tastes(torch.randn(4_000, 200, 1, generator=torch.Generator().manual_seed(0)))[..., 0]
+    tastes = family.tastes(4_000, 200, torch.Generator().manual_seed(0))[..., 0]
     for at in (0, 100, 199):
         assert abs(tastes[:, at].std() - 1) < 0.05
-    assert abs((tastes[:, 50] * tastes[:, 100]).mean() - 0.99**25) < 0.05
+    centred = tastes - tastes.mean(0)
+    assert abs((centred[:, 50] * centred[:, 100]).mean() - 0.99**25) < 0.05
 
 
 def test_the_world_is_the_same_for_all_and_users_differ() -> None:
-    one, two = (Bandit().draw(1, 10, torch.Generator().manual_seed(seed)) for seed in (0, 0))
+    one, two = (drawn(Bandit(), 1, 10, seed) for seed in (0, 0))
     assert torch.equal(one[1], two[1])
-    _, chances = Bandit(drift=0.0).draw(2_000, 1, torch.Generator().manual_seed(0))
+    _, chances = drawn(Bandit(drift=0.0), 2_000, 1)
     assert len({*chances.argmax(-1).flatten().tolist()}) == 5
 
 

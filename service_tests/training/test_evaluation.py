@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from app.bundles import Bundle, load
+from app.families.choices import Choices
 from app.training.bounds import largest_rate, largest_steps
 from app.training.bundling import bundle_of
 from app.training.evaluation import Curve, Setting, curve, draw, scored
@@ -59,6 +60,12 @@ def test_portions_are_all_tasks_in_order() -> None:
     assert len(parts) > 1
     assert all(sum(each.inputs.numel() for each in part) <= AT_ONCE for part in parts)
     assert torch.equal(torch.cat([part.query.inputs for part in parts]), held_out.query.inputs)
+
+
+def test_a_caveat_of_the_family_stands_in_the_protocol() -> None:
+    found = Evaluation("decision", [0], {Setting(10): Curve([-0.5], [0.1], [0.0])}, caveat=Choices().caveat)
+    assert found.protocol.endswith("a query is answered alone. " + Choices().caveat)
+    assert from_json("decision", as_json(found)).protocol == found.protocol
 
 
 def test_classes_are_scored_by_accuracy_for_any_number_of_them() -> None:

@@ -55,7 +55,8 @@ def test_a_log_is_read_as_it_was_drawn(bundle: Bundle, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drawn", [False, True])
 def test_values_are_near_the_truth(bundle: Bundle, drawn: bool) -> None:
-    log, chances = Bandit().draw(8, SUPPORT + 1_500, torch.Generator().manual_seed(0))
+    family, generator = Bandit(), torch.Generator().manual_seed(0)
+    log, chances = family.draw(family.tastes(8, SUPPORT + 1_500, generator), generator)
     each = [Log(*(part[task : task + 1] for part in log)) for task in range(8)]
     found = valued(bundle, each, SUPPORT, 3, drawn=drawn)
     assert (found.decisions, found.tasks) == (12_000, 8)

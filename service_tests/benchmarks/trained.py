@@ -1,0 +1,22 @@
+"""A bundle for a benchmark that trains its own: the recipe's, without bounds, calibration or card."""
+
+from pathlib import Path
+
+import torch
+
+from app.bundles import Bundle
+from app.training.bundling import bundle_of
+from app.training.loop import Run
+from app.training.recipes.recipe import Recipe
+from app.training.validation import Validation
+
+
+def trained(recipe: Recipe, data: Path | None = None) -> Bundle:
+    """The bundle of the best meta-parameters on validation tasks. data: the folder of the data set, if any."""
+    run = Run(recipe, torch.device("cpu"), compiled=False, data=data)
+    validation = Validation(run)
+    while not run.finished:
+        run.advance(recipe.validate_every or recipe.outer_steps)
+        validation.validate()
+    run.take_best()
+    return bundle_of(run, untouched_loss=1.0)

@@ -138,12 +138,8 @@ class Model:
 
     @property
     def compilable(self) -> bool:
-        """Whether `compile` does anything: with labels, each number of ways would have to be compiled.
-
-        The gradient of a policy's likelihood under `vmap` fixes the number of tasks in what is compiled, so that
-        decisions stay eager.
-        """
-        return self.ways is None and not self._staged
+        """Whether `compile` does anything: with labels, each number of ways would have to be compiled."""
+        return self.ways is None
 
     @property
     def compiled(self) -> bool:
@@ -188,7 +184,7 @@ class Model:
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded."""
-        least = self._least  # once: `compile` may change it meanwhile
+        least = 1 if self._staged else self._least  # once: `compile` may change it meanwhile
         inputs = pad([task.inputs for task in tasks], least)
         targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], least)
         mask = real_rows([len(task.inputs) for task in tasks], inputs)
@@ -261,8 +257,9 @@ class Model:
         """Compile the inner step, the loss and the prediction, and serve with them where they measure faster.
 
         Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
-        step count compiles anew. Raises RuntimeError where compiling fails or gives other numbers than eager. Does
-        nothing where it is not `compilable`.
+        step count compiles anew. Of a policy it is the prediction alone: the gradient of its likelihood under `vmap`
+        fixes the number of tasks in what is compiled. Raises RuntimeError where compiling fails or gives other numbers
+        than eager. Does nothing where it is not `compilable`.
         """
         if not self.compilable:
             return
@@ -272,13 +269,16 @@ class Model:
         states, support, rate, active = self._example(tasks=7, shots=11)
         meta = self.meta
 
-        fast = replace(
-            eager,
-            step=compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
-            loss=compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
-            apply=compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options),
-        )
-        ratio = compare(self._trial(by_steps(fast, 5), 5), self._trial(by_steps(eager, 5), 5), self.device)
+        fast = replace(eager, apply=compiled(eager.apply, (meta, states, support.inputs), (0, 1, 2), options))
+        if self._staged:
+            ratio = compare(self._asking(fast), self._asking(eager), self.device)
+        else:
+            fast = replace(
+                fast,
+                step=compiled(eager.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
+                loss=compiled(eager.loss, (meta, states, support), (0, 1, 2), options),
+            )
+            ratio = compare(self._trial(by_steps(fast, 5), 5), self._trial(by_steps(eager, 5), 5), self.device)
         took = perf_counter() - started
         if ratio > 1:
             self.inner = fast
@@ -294,7 +294,7 @@ class Model:
         serve, and for numbers of steps that would take minutes. Raises what `compile` raises.
         """
         steps = self._steps
-        if not self.compiled or not 0 < steps <= MOST_UNROLLED:
+        if not self.compiled or self._staged or not 0 < steps <= MOST_UNROLLED:
             return
         started = perf_counter()
         whole = by_steps(self._inner_loop()[0], steps)
@@ -315,11 +315,12 @@ class Model:
         """Compile the default number of steps for a single task, and serve with it where that measures faster.
 
         That is up to some number of examples, beyond which its sums are slower than products of matrices. Does nothing
-        on a GPU, for numbers of steps that would take minutes, and where it is not `compilable`. Raises what `compile`
-        raises.
+        on a GPU, for numbers of steps that would take minutes, for a policy, and where it is not `compilable`. Raises
+        what `compile` raises.
         """
         steps = self._steps
-        if not self.compilable or self.device.type != "cpu" or not 0 < steps <= MOST_UNROLLED:
+        possible = self.compilable and not self._staged and self.device.type == "cpu"
+        if not possible or not 0 < steps <= MOST_UNROLLED:
             return
         started = perf_counter()
         try:
@@ -363,6 +364,11 @@ class Model:
         )
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
         return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
+
+    def _asking(self, inner: InnerLoop[torch.Tensor]) -> Callable[[], Any]:
+        """Asking a few and many tasks for a prediction."""
+        examples = [self._example(tasks, shots=2) for tasks in (2, 64)]  # one is none that compiled code is for
+        return lambda: [inner.apply(self.meta, states, support.inputs) for states, support, *_ in examples]
 
     def _single_trial(
         self, single: Callable[[Task], Any], usual: Unrolled, shots: int

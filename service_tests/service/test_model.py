@@ -157,3 +157,24 @@ def test_without_a_compiler_the_server_says_so_once(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "g++" in caplog.text
     assert not eager.compiled
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["navigation", "choices"])
+def test_what_a_policy_is_asked_is_compiled_and_how_it_adapts_is_not(
+    models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gaussian or of logits: the same answers as eager for any number of adaptations, and never by eager code."""
+    policy, eager = (Model(load(models_dir / name), CPU) for _ in range(2))
+    policy.compile()
+    policy.unroll()
+    policy.compile_single()
+    assert policy.compiled
+    assert policy.inner.step.__qualname__ == eager.inner.step.__qualname__
+    monkeypatch.setattr(policy.inner.apply, "_function", None)
+    drawn, features = np.random.default_rng(0), policy.bundle.manifest.schema.features
+    for tasks in (1, 2, 5, 64):
+        states = torch.from_numpy(drawn.normal(0, 0.3, (tasks, len(policy.untouched))).astype(np.float32))
+        queries = [drawn.normal(0, 1, (1 + index % 4, features)).astype(np.float32) for index in range(tasks)]
+        for one, two in zip(policy.predict(states, queries), eager.predict(states, queries), strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)

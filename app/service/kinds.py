@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -98,10 +99,16 @@ def _decisions(outputs: np.ndarray, task: Task | None, schema: Schema, trust: Tr
         )
     mean, std = _mean_and_deviation(outputs)
     if not wishes.sample:
-        low, high = np.array(schema.actions.low, np.float32), np.array(schema.actions.high, np.float32)
+        low, high = _bounds(schema.actions.low), _bounds(schema.actions.high)
         return Predicted(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
     drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], wishes.seed))).numpy()
     return Predicted((mean + std * drawn).astype(np.float32), mean=mean, std=std)
+
+
+@lru_cache(maxsize=256)
+def _bounds(numbers: tuple[float, ...]) -> np.ndarray:
+    """Made once: a request of one query takes 90 us, and this 1 each."""
+    return np.array(numbers, np.float32)
 
 
 def _mean_and_deviation(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

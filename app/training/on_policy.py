@@ -95,7 +95,8 @@ class OnPolicy(Run):
         *_, last = stages(self.worlds, drawn, learner, self.episodes, count, generator)
         learner.examples(last)
         worth = torch.stack(learner.worth[1:])
-        return Acted(learner.stages, worth / worth.mean()), -last.returns.mean()
+        # where nothing has been gained anywhere, there is nothing to divide by
+        return Acted(learner.stages, worth / worth.mean().clamp(min=1e-8)), -last.returns.mean()
 
     def learner(self, tasks: int, generator: torch.Generator) -> Recorded:
         """What acts in so many worlds, from the meta-parameters as they are."""

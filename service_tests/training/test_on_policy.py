@@ -6,6 +6,7 @@ import torch
 
 from app.bundles import Bundle
 from app.errors import TrainingError
+from app.families.navigation import Navigation, Points
 from app.learn.rules import Params
 from app.training.acting import practice_of
 from app.training.bundling import bundle_of
@@ -78,6 +79,32 @@ def test_what_is_not_finite_is_not_taken() -> None:
     run = OnPolicy(dataclasses.replace(SMALL, outer_rate=1e30), CPU)
     run.advance(1)
     assert all(value.isfinite().all() for value in run.meta.values())
+
+
+def test_worlds_that_reward_nothing_teach_nothing_and_break_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = OnPolicy(SMALL, CPU)
+    step = Navigation.step
+
+    def unrewarded(self: Navigation, state: Points, actions: torch.Tensor) -> tuple[Points, torch.Tensor, torch.Tensor]:
+        after, rewards, over = step(self, state, actions)
+        return after, torch.zeros_like(rewards), over
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Navigation, "step", unrewarded)
+        run.advance(2)
+    before = {name: value.clone() for name, value in run.meta.items()}
+    run.advance(2)
+    assert all(value.isfinite().all() for value in run.meta.values())
+    assert any(not torch.equal(value, before[name]) for name, value in run.meta.items()), "it learns again"
+
+
+def test_a_loss_is_of_returns() -> None:
+    """A task counts in a stage what its advantages are worth: the deviation of its gains times its decisions."""
+    run = OnPolicy(SMALL, CPU)
+    acted, _ = run._act()
+    assert acted.worth.mean() == pytest.approx(1.0)
+    parts = torch.cat([part.worth for part in acted.portions()], 1)
+    assert torch.equal(parts, acted.worth)
 
 
 def test_stages_are_added_one_after_the_other() -> None:

@@ -15,11 +15,20 @@ class OneWrite(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is narrower
         """A client has connected."""
-        super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # it is as good as one
+        self._joining = _Joining(transport, self.loop)
+        super().connection_made(self._joining)  # type: ignore[arg-type]  # it is as good as one
+
+    def on_response_complete(self) -> None:
+        """A response has no more to it."""
+        self._joining.flush()
+        super().on_response_complete()
 
 
 class _Joining:
-    """A transport that holds the head of a response until its body comes, or the event loop turns."""
+    """A transport that holds the head of a response until its body comes or the response is over.
+
+    Of a body without a length the parts may be long in coming: there the head leaves when the event loop turns.
+    """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -35,16 +44,18 @@ class _Joining:
             data, self._held = self._held + data, b""
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
             self._held = data
-            self._loop.call_soon(self._flush)
+            if b"\r\ncontent-length: " not in data:  # to be called back by the loop takes 2 us
+                self._loop.call_soon(self.flush)
             return
         self._transport.write(data)
 
     def close(self) -> None:
         """Send what is held, and close."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is held."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)

@@ -152,7 +152,8 @@ class Adaptations:
             _usable(result.adapted)
         predictions = result.predictions
         assert predictions is not None, "a job with queries that has not diverged has predictions"
-        if not np.isfinite(predictions).all():
+        # the sum of squares first: a third of the time of looking at each
+        if not np.vdot(predictions, predictions) < np.inf and not np.isfinite(predictions).all():
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = question.model.bundle.manifest

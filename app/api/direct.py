@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,9 +45,8 @@ class _Direct:
     def __init__(self, app: FastAPI, routes: list[DirectRoute]) -> None:
         self._rest = app.build_middleware_stack()
         self._handlers = dict(app.exception_handlers)
-        failed = self._handlers.pop(Exception)
         self._direct: dict[tuple[str, str], ASGIApp] = {
-            (route.method, route.path): ServerErrorMiddleware(self._serving(route.direct), failed) for route in routes
+            (route.method, route.path): self._serving(route.direct) for route in routes
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,11 +59,12 @@ class _Direct:
             try:
                 response = await endpoint(request)
             except Exception as error:
-                # as starlette's ExceptionMiddleware does; what has no handler of its own is for ServerErrorMiddleware
-                known = [kind for kind in type(error).__mro__ if kind in self._handlers]
-                if not known:
+                # as starlette's middleware does: what only the handler of all knows is also raised, for the log
+                kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
+                response = await self._handlers[kind](request, error)
+                if kind is Exception:
+                    await response(scope, receive, send)
                     raise
-                response = await self._handlers[known[0]](request, error)
             await response(scope, receive, send)
 
         return serve

@@ -118,7 +118,7 @@ def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> 
     models = list(models) if wanted else []
     for model in models:
         model.compiling = True
-    for stage in (Model.compile, Model.unroll, Model.compile_single):
+    for stage in (Model.compile, Model.compile_look_up, Model.unroll, Model.compile_single):
         for model in models:
             try:
                 stage(model)

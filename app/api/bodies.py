@@ -4,6 +4,7 @@ Whatever a client can get wrong in a body is refused here or in the codec, with 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,19 +50,32 @@ async def read(request: Request, limit: int, lines: bool = False) -> Sent:
     lines: whether application/x-ndjson is taken
     """
     headers = dict(request.scope["headers"])
-    declared = headers.get(b"content-type", b"none").decode("latin-1")
+    forms = _forms(headers.get(b"content-type", b"none"), headers.get(b"accept", b""), lines)
+    body = await _content(request, headers.get(b"content-length", b""), limit)
+    return Sent(body, Client.of(headers, request.receive), *forms)
+
+
+class _Forms(NamedTuple):
+    """What the headers of a request say of bodies: the last four of `Sent`."""
+
+    codec: Codec
+    answer: Codec
+    lines: bool
+    stream: bool
+
+
+@lru_cache(maxsize=64)
+def _forms(content_type: bytes, accept: bytes, lines: bool) -> _Forms:
+    """Clients send the same ones again and again. Raises UnsupportedMedia."""
+    declared, accepted = content_type.decode("latin-1"), accept.decode("latin-1")
     media = declared.partition(";")[0].strip().lower()
     codec = JSON if lines and media == NDJSON else CODECS.get(media)
     if codec is None:
         takes = ", ".join([*CODECS, *([NDJSON] if lines else [])])
         raise UnsupportedMedia(f"the content type is {declared}; send one of {takes}")
-    accept = headers.get(b"accept", b"").decode("latin-1")
-    wished = [each for each in CODECS.values() if each.media in accept]
-    answer = min(wished, key=lambda each: accept.index(each.media)) if wished else codec
-    body = await _content(request, headers.get(b"content-length", b""), limit)
-    return Sent(
-        body, Client.of(headers, request.receive), codec, answer, media == NDJSON, "text/event-stream" in accept
-    )
+    wished = [each for each in CODECS.values() if each.media in accepted]
+    answer = min(wished, key=lambda each: accepted.index(each.media)) if wished else codec
+    return _Forms(codec, answer, media == NDJSON, "text/event-stream" in accepted)
 
 
 async def _content(request: Request, declared: bytes, limit: int) -> bytes:

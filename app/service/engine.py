@@ -5,12 +5,12 @@ One thread at a time runs it. It knows no HTTP, no store and no clock.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 
 from app.learn.adapted import Adapted
 from app.learn.inner import stack
@@ -51,10 +51,9 @@ class Job:
         size = 0 if self.task is None else self.task.bytes
         return size if self.queries is None else size + self.queries.nbytes
 
-    @property
-    def rows(self) -> int:
-        """Rows that the network has to see at most: the measure of its work."""
-        rows = 1 if self.task is None else self.task.rows * (self.task.steps + 1)
+    def rows(self, adapted: bool) -> int:
+        """Rows that the network has to see: the measure of its work. adapted: whether the fast weights are there."""
+        rows = 0 if adapted or self.task is None else self.task.rows * (self.task.steps + 1)
         return rows if self.queries is None else rows + len(self.queries)
 
 
@@ -73,13 +72,35 @@ class Result(NamedTuple):
     spread: np.ndarray | None = None
 
 
+class _Size(NamedTuple):
+    """A class of work: up to the next power of two of rows, with nothing to adapt to or with something."""
+
+    compiled: bool
+    adapted: bool
+    rows: int
+
+
 class _Held:
     """What the engine holds of one model: fast weights, and how long it took by the size of the work."""
 
     def __init__(self, model: Model, cache_bytes: int) -> None:
         # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
         self.fast = FastWeights(model.untouched, cache_bytes, least=2 * MOST_TASKS)
-        self.took: dict[tuple[bool, int], float] = {}
+        self._took: dict[_Size, float] = {}
+
+    def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
+        """The class of work that takes about as long."""
+        adapted = [job.key in self.fast for job in jobs]
+        rows = sum([job.rows(known) for job, known in zip(jobs, adapted, strict=True)])
+        return _Size(model.compiled, all(adapted), rows.bit_length())
+
+    def seconds(self, size: _Size) -> float:
+        """How long work of that size took before; infinity where there was none."""
+        return self._took.get(size, float("inf"))
+
+    def took(self, size: _Size, seconds: float) -> None:
+        """Note it: the least of the last ones, as whatever else runs on the machine only ever adds time."""
+        self._took[size] = min(seconds, 1.1 * self._took.get(size, seconds))
 
 
 class Engine:
@@ -100,37 +121,30 @@ class Engine:
 
     def seconds(self, jobs: Sequence[Job]) -> float:
         """How long they may take, by what work of that size took before; infinity where there was none."""
-        rows: dict[Model, int] = {}
-        for job in jobs:
-            view = job.view
-            rows[view] = rows.get(view, 0) + job.rows
-        return sum([self._took(model, some) for model, some in rows.items()])
-
-    def _took(self, model: Model, rows: int) -> float:
-        held = self._models.get(model)
-        return float("inf") if held is None else held.took.get(_size(model, rows), float("inf"))
+        together = 0.0
+        for model, at in _by_model(jobs).items():
+            held = self._models.get(model)
+            together += float("inf") if held is None else held.seconds(held.size(model, [jobs[index] for index in at]))
+        return together
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
-        by_model: dict[Model, list[int]] = {}
-        for index, job in enumerate(jobs):
-            by_model.setdefault(job.view, []).append(index)
+        by_model = _by_model(jobs)
         if len(by_model) == 1:
             return self._run_all(next(iter(by_model)), jobs)
         results: dict[int, Result] = {}
-        for model, mine in by_model.items():
-            results |= zip(mine, self._run_all(model, [jobs[index] for index in mine]), strict=True)
+        for model, at in by_model.items():
+            results |= zip(at, self._run_all(model, [jobs[index] for index in at]), strict=True)
         return [results[index] for index in range(len(jobs))]
 
     def _run_all(self, model: Model, jobs: Sequence[Job]) -> list[Result]:
         """Run jobs of one model, and note how long that takes."""
-        held, started = self._held(model), perf_counter()
+        held = self._held(model)
+        size, started = held.size(model, jobs), perf_counter()
         results: list[Result] = []
         for start in range(0, len(jobs), MOST_TASKS):
             results += self._run_model(model, held.fast, jobs[start : start + MOST_TASKS])
-        size, took = _size(model, sum([job.rows for job in jobs])), perf_counter() - started
-        # the least of the last ones: whatever else runs on the machine only ever adds time
-        held.took[size] = min(took, 1.1 * held.took.get(size, took))
+        held.took(size, perf_counter() - started)
         return results
 
     def walk(self, job: Job) -> Iterator[float | Adapted]:
@@ -154,13 +168,15 @@ class Engine:
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         missing = {job.key: job.task for job in jobs if not fast.touch(job.key)}
         adapted = self._derive(model, fast, missing) if missing else {}
-        predictions = self._predict(model, fast, jobs, model.predict)
+        predictions = self._predict(model, fast, jobs, partial(_answers, model, fast))
         results = [
-            Result(adapted.get(job.key), predictions.get(index), self._weights(model, fast, job))
+            Result(
+                adapted.get(job.key), predictions.get(index), self._weights(model, fast, job) if job.weights else None
+            )
             for index, job in enumerate(jobs)
         ]
         if model.knows_spread:
-            spread = self._predict(model, fast, jobs, model.spread)
+            spread = self._predict(model, fast, jobs, lambda keys, queries: model.spread(fast.gather(keys), queries))
             results = [result._replace(spread=spread.get(index)) for index, result in enumerate(results)]
         for job in jobs:
             if not job.keep:
@@ -189,7 +205,7 @@ class Engine:
         model: Model,
         fast: FastWeights,
         jobs: Sequence[Job],
-        answer: Callable[[torch.Tensor, Sequence[np.ndarray]], list[np.ndarray]],
+        answers: Callable[[Sequence[Hashable], Sequence[np.ndarray]], list[np.ndarray]],
     ) -> dict[int, np.ndarray]:
         """Answer the jobs that have queries and fast weights, by their index in `jobs`."""
         asked = [
@@ -202,16 +218,33 @@ class Engine:
         predictions: dict[int, np.ndarray] = {}
         for batch in fused([len(queries) for _, _, queries in asked]):
             indices, keys, queries = zip(*(asked[at] for at in batch), strict=True)
-            predictions |= zip(indices, answer(fast.gather(keys), queries), strict=True)
+            predictions |= zip(indices, answers(keys, queries), strict=True)
         if model.ways is not None:  # classes that only pad the batch are nobody's
             tasks = {index: jobs[index].task for index in predictions}
             predictions = {index: predictions[index][:, : len(task.classes)] for index, task in tasks.items() if task}
         return predictions
 
     def _weights(self, model: Model, fast: FastWeights, job: Job) -> dict[str, np.ndarray] | None:
-        if not job.weights or job.key not in fast:
+        if job.key not in fast:
             return None
         return model.parameters(fast.gather([job.key]))
+
+
+def _answers(
+    model: Model, fast: FastWeights, keys: Sequence[Hashable], queries: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """What the model answers with the fast weights under `keys`."""
+    if model.looks_up(queries):
+        return model.look_up(fast.states, fast.rows(keys), queries)
+    return model.predict(fast.gather(keys), queries)
+
+
+def _by_model(jobs: Sequence[Job]) -> dict[Model, list[int]]:
+    """The jobs of each model, by their index."""
+    found: dict[Model, list[int]] = {}
+    for index, job in enumerate(jobs):
+        found.setdefault(job.view, []).append(index)
+    return found
 
 
 def _by_stages(tasks: list[tuple[Hashable, Task]]) -> Iterable[list[tuple[Hashable, Task]]]:
@@ -222,8 +255,3 @@ def _by_stages(tasks: list[tuple[Hashable, Task]]) -> Iterable[list[tuple[Hashab
     for key, task in tasks:
         alike.setdefault(len(task.stages), []).append((key, task))
     return alike.values()
-
-
-def _size(model: Model, rows: int) -> tuple[bool, int]:
-    """The class of work that takes about as long: up to the next power of two, compiled or not."""
-    return model.compiled, rows.bit_length()

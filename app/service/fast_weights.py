@@ -26,9 +26,9 @@ class FastWeights:
         if untouched.device.type == "cpu":
             # numpy asks for huge pages: else every new slot waits for two pages of the system's (a put takes 14 us, not
             # 45 to 90, together with copying a single row as one)
-            self._states = torch.from_numpy(np.empty((capacity, *untouched.shape), np.float32))
+            self.states = torch.from_numpy(np.empty((capacity, *untouched.shape), np.float32))
         else:
-            self._states = untouched.new_empty((capacity, *untouched.shape))
+            self.states = untouched.new_empty((capacity, *untouched.shape))
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._slots
@@ -42,12 +42,12 @@ class FastWeights:
         slots = [self._take() for _ in keys]
         self._slots.update(zip(keys, slots, strict=True))
         if len(slots) == 1:  # the common case of few connections
-            self._states[slots[0]].copy_(states[rows[0]])
+            self.states[slots[0]].copy_(states[rows[0]])
             return
         at = self._indices(slots)
         # mostly all are usable, and padding is behind them
         source = slice(len(rows)) if rows[-1] == len(rows) - 1 else self._indices(rows)
-        self._states.index_copy_(0, at, states[source])
+        self.states.index_copy_(0, at, states[source])
 
     def _take(self) -> int:
         """A slot: one that was given back, one never used, or that of the least recently used."""
@@ -58,13 +58,14 @@ class FastWeights:
 
     def gather(self, keys: Sequence[Hashable]) -> torch.Tensor:
         """The states under `keys`, [key, number], in that order. Raises KeyError where one is not here."""
-        slots = self._indices([self._slots[key] for key in keys])
-        for key in keys:
-            self._slots.move_to_end(key)
-        return self._states.index_select(0, slots)
+        return self.states.index_select(0, self.rows(keys))
+
+    def rows(self, keys: Sequence[Hashable]) -> torch.Tensor:
+        """The rows of `states` that are under `keys`, int64 [key]. Raises KeyError where one is not here."""
+        return self._indices([self._slots[key] for key in keys])
 
     def _indices(self, values: Sequence[int]) -> torch.Tensor:
-        return torch.from_numpy(np.array(values, np.int64)).to(self._states.device)
+        return torch.from_numpy(np.array(values, np.int64)).to(self.states.device)
 
     def touch(self, key: Hashable) -> bool:
         """Mark as used now; whether it is here."""

@@ -25,7 +25,7 @@ from app.learn.inner import (
     stack,
     trajectory,
 )
-from app.learn.rules import LEARNED
+from app.learn.rules import LEARNED, Params
 from app.service import decisions
 from app.service.compiling import (
     Unrolled,
@@ -69,6 +69,8 @@ class Model:
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
         self._alone = self._lone(backward)
+        self._look_up: Callable[..., torch.Tensor] | None = None
+        """(meta, rows, queries [task, 1, feature], states) -> answers, by states that are not gathered first."""
         self._unrolled: Unrolled | None = None
         self._single: Callable[[Task], tuple[torch.Tensor, torch.Tensor]] | None = None
         self._single_shots = range(0)
@@ -226,6 +228,20 @@ class Model:
         """
         return self._answer(lambda inner: inner.apply, states, queries)
 
+    def looks_up(self, queries: Sequence[np.ndarray]) -> bool:
+        """Whether `look_up` answers these."""
+        return self._look_up is not None and max(map(len, queries)) == 1
+
+    @torch.no_grad()
+    def look_up(self, states: torch.Tensor, rows: torch.Tensor, queries: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Answer `queries[i]`, a single one, with row `rows[i]` of the states, which `predict` would have gathered."""
+        assert self._look_up is not None, "looks_up was asked"
+        inputs = torch.from_numpy(np.concatenate(queries)).unsqueeze(1)
+        if len(queries) == 1:  # compiled code is not for one
+            rows, inputs = rows.expand(2).contiguous(), inputs.expand(2, -1, -1).contiguous()
+        outputs = self._look_up(self.meta, rows, inputs.to(self.device), states).cpu().numpy()
+        return list(outputs[: len(queries)])
+
     @property
     def knows_spread(self) -> bool:
         """Whether `spread` can be asked."""
@@ -284,6 +300,32 @@ class Model:
             self.inner = fast
         verdict = "serves" if ratio > 1 else "does not serve"
         log.info("%s: compiled in %.1f s, %.1f times eager's speed, %s", self.bundle.name, took, ratio, verdict)
+
+    @torch.no_grad()
+    def compile_look_up(self) -> None:
+        """Compile the answers to one query each from the cache of fast weights itself, and serve so where it is faster.
+
+        Each weight is read once, where gathering writes and reads it once more: 64 policies of 2-100-100-4 take 152 us
+        instead of 576, two 16 instead of 33. Does nothing where compiled predictions do not serve. Raises what
+        `compile` raises.
+        """
+        if not self.compiled:
+            return
+        inner, started = self._inner_loop()[0], perf_counter()
+        support = self._example(tasks=7, shots=2)[1]
+        rows, queries = torch.arange(7, device=self.device), support.inputs[:, :1].contiguous()
+        cache = stack(self.untouched, 13)  # of a size of its own, so that it is general too
+
+        def looked_up(meta: Params, rows: torch.Tensor, queries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+            return inner.apply(meta, states[rows], queries)
+
+        look_up = compiled(looked_up, (self.meta, rows, queries, cache), (0, 1, 1, 1), inductor_options(self.device))
+        ratio = compare(*self._looking(look_up), self.device)
+        took = perf_counter() - started
+        if ratio > 1:
+            self._look_up = look_up
+        verdict = "serve" if ratio > 1 else "do not serve"
+        log.info("%s: look-ups compiled in %.1f s, %.1f times the speed, %s", self.bundle.name, took, ratio, verdict)
 
     @torch.no_grad()
     def unroll(self) -> None:
@@ -369,6 +411,19 @@ class Model:
         """Asking a few and many tasks for a prediction."""
         examples = [self._example(tasks, shots=2) for tasks in (2, 64)]  # one is none that compiled code is for
         return lambda: [inner.apply(self.meta, states, support.inputs) for states, support, *_ in examples]
+
+    def _looking(self, look_up: Callable[..., torch.Tensor]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """Asking a few and many of 256 tasks one query each, by looking up and by gathering."""
+        cache, support, *_ = self._example(tasks=256, shots=2)
+        several = [torch.arange(0, 256, 256 // tasks, device=self.device) for tasks in (2, 64)]
+
+        def gather(rows: torch.Tensor) -> torch.Tensor:
+            return self.inner.apply(self.meta, cache.index_select(0, rows), support.inputs[: len(rows)])[:, :1]
+
+        def look(rows: torch.Tensor) -> torch.Tensor:
+            return look_up(self.meta, rows, support.inputs[: len(rows), :1].contiguous(), cache)
+
+        return lambda: list(map(look, several)), lambda: list(map(gather, several))
 
     def _single_trial(
         self, single: Callable[[Task], Any], usual: Unrolled, shots: int

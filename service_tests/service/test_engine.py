@@ -154,8 +154,28 @@ def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, M
     small = [Job(models["sinusoid"], "id", task(5, 5), queries(4))]
     assert engine.seconds(small) == float("inf")
     engine.run(small)
+    assert engine.seconds(small) == float("inf"), "it is adapted to now: that is another work"
+    engine.drop(models["sinusoid"], "id")
     assert 0 < engine.seconds(small) < 60
     assert engine.seconds([Job(models["linear"], "id", task(5, 5))]) == float("inf")
+
+
+@pytest.mark.compiled
+def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path) -> None:
+    """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
+    looks, gathers = (Model(load(models_dir / "sinusoid"), torch.device("cpu")) for _ in range(2))
+    looks.compile()
+    looks.compile_look_up()
+    assert looks.looks_up([queries(1)])
+    answers = []
+    for model in (looks, gathers):
+        engine = Engine(cache_bytes=0)
+        asked = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
+        some = engine.run(asked[:9])
+        (again,) = engine.run(asked[4:5])
+        answers.append([*some, again, *engine.run([*asked, Job(model, UNTOUCHED, None, queries(1))])])
+    for one, two in zip(*answers, strict=True):
+        assert_same(one, two)
 
 
 def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:

@@ -108,6 +108,29 @@ def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled:
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("name", ["sinusoid", "navigation", "choices"])
+def test_one_query_each_is_looked_up_and_answered_as_any(
+    models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 2 again: within 1e-5 of what is answered among others, from any rows, and never by eager code."""
+    model = Model(load(models_dir / name), CPU)
+    assert not model.looks_up([np.ones((1, 1))])
+    model.compile()
+    model.compile_look_up()
+    assert model._look_up is not None
+    monkeypatch.setattr(model._look_up, "_function", None)
+    drawn, features = np.random.default_rng(0), model.bundle.manifest.schema.features
+    kept = torch.from_numpy(drawn.normal(0, 0.3, (100, len(model.untouched))).astype(np.float32))
+    for rows in ([7], [99, 0], [3, 3, 3], drawn.permutation(100)[:64].tolist()):
+        queries = [drawn.normal(0, 1, (1, features)).astype(np.float32) for _ in rows]
+        at = torch.tensor(rows)
+        for one, two in zip(model.look_up(kept, at, queries), model.predict(kept[at], queries), strict=True):
+            assert one.shape == two.shape
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+    assert not model.looks_up([queries[0], np.concatenate(queries[:2])])
+
+
+@pytest.mark.compiled
 def test_without_torchs_private_interfaces_torch_compile_serves(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -180,7 +180,7 @@ class Batcher:
             raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was there") from None
 
     def _take(self) -> list[_Item]:
-        """What to do next: jobs for one batch, or one call. Whoever is late, or waited long and left, is dropped here."""
+        """What to do next: jobs for one batch, or one call. Who is late, or waited long and left, is dropped here."""
         batch: list[_Item] = []
         now = self._loop.time()
         while self._waiting and len(batch) < MOST_TASKS and not (batch and self._waiting[0].call):

@@ -310,7 +310,7 @@ def trajectory(
     longest: at least the largest of `steps`; a task that has had its steps stays where it is
     start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
-    state = _prepared(inner, meta, support, len(rate), start)
+    state = _prepared(inner, meta, support, rate, start)
     for active in _activity(steps, longest):
         after, loss = inner.step(meta, state, support, rate, active)
         yield state, loss
@@ -318,9 +318,10 @@ def trajectory(
     yield state, inner.loss(meta, state, support)
 
 
-def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, tasks: int, start: S | None) -> S:
+def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, rate: Float[Tensor, " task"], start: S | None) -> S:
     """The states before the first step."""
-    state = stack(inner.init(meta), tasks) if start is None else start
+    # not `len`, which makes a constant of a size that is to stay general in compiled code
+    state = stack(inner.init(meta), rate.shape[0]) if start is None else start
     return state if inner.prepare is None else inner.prepare(meta, state, support)
 
 
@@ -339,7 +340,7 @@ def adapted(
     start: S | None = None,
 ) -> S:
     """The last states alone, as for `adapt`: the support set is not looked at once more for the last loss."""
-    state = _prepared(inner, meta, support, len(rate), start)
+    state = _prepared(inner, meta, support, rate, start)
     for active in _activity(steps, longest):
         state, _ = inner.step(meta, state, support, rate, active)
     return state

@@ -108,11 +108,28 @@ def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled:
 
 
 @pytest.mark.compiled
+def test_unrolled_steps_are_for_any_number_of_tasks(
+    models_dir: Path, eager: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "_steps", 2)  # each takes 4 s
+    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
+    model = Model(load(models_dir / "sinusoid"), CPU)
+    model.compile()
+    model.unroll()
+    assert model._unrolled is not None
+    monkeypatch.setattr(model._unrolled, "_function", None)
+    for tasks in (2, 3, 64):
+        many = [task(shots=5 + index % 6, steps=index % 3, seed=index) for index in range(tasks)]
+        np.testing.assert_allclose(model.adapt(many)[0][:tasks], eager.adapt(many)[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", ["sinusoid", "navigation", "choices"])
 def test_one_query_each_is_looked_up_and_answered_as_any(
     models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 2 again: within 1e-5 of what is answered among others, from any rows, and never by eager code."""
+    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
     model = Model(load(models_dir / name), CPU)
     assert not model.looks_up([np.ones((1, 1))])
     model.compile()

@@ -111,7 +111,7 @@ def test_navigate_prints_the_returns(models: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
     said = navigated()
     assert said.exit_code == 0, said.output
-    assert "| | 0 stages | 1 stages |" in said.output
+    assert "| | 0 stages | 1 stage |" in said.output
     assert "over 2 worlds" in said.output
 
 

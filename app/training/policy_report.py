@@ -18,7 +18,7 @@ from app.training.on_policy import OnPolicy
 from app.training.pictures import BEFORE, BY_SETTING, TRUTH
 from app.training.plots import Line, Plot, svg
 from app.training.report import PLOT, made_by
-from app.training.returns import SCORE, Returns, Trial, intervals, rivals
+from app.training.returns import SCORE, Returns, Trial, intervals, rivals, stage_label
 
 STAGE_COLORS = (BEFORE, "#9467bd", "#2ca02c", "#1f77b4")
 
@@ -82,7 +82,7 @@ def ways(acted: Sequence[Episodes]) -> Plot:
     lines = []
     for stage, (episodes, color) in enumerate(zip(acted, STAGE_COLORS, strict=False)):
         places = episodes.observations[0, 0][episodes.mask[0, 0]]
-        lines.append(Line(f"{stage} stages", places[:, 0].tolist(), places[:, 1].tolist(), color))
+        lines.append(Line(stage_label(stage), places[:, 0].tolist(), places[:, 1].tolist(), color))
     return Plot("An episode in a held-out world", "x", "y", lines)
 
 

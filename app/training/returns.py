@@ -52,6 +52,11 @@ class Trial:
         return self.of(worlds, lambda generator: practice_of(bundle, self.tasks, generator), device)
 
 
+def stage_label(count: int) -> str:
+    """So many stages in words."""
+    return f"{count} stage{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Returns:
     """Mean returns over the worlds of a trial, with their 95 % intervals.
@@ -95,7 +100,7 @@ class Returns:
 
     def as_text(self) -> str:
         """A table in Markdown, a row for each policy, a column a stage."""
-        heads = [f"{stage} stages" for stage in range(len(self.by_stage))]
+        heads = list(map(stage_label, range(len(self.by_stage))))
         lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
         for name, each in {"this bundle": self.by_stage, **self.rivals}.items():
             cells = [f"{mean:.2f} ± {half:.2f}" for mean, half in each] + [""] * (len(heads) - len(each))

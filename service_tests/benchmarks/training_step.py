@@ -7,12 +7,13 @@ update.
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Annotated
 
 import torch
-import torchopt
 import typer
 from torch import nn
 from torch.func import functional_call
@@ -89,6 +90,8 @@ def eager_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
 
 def torchopt_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
     """A step of the loop over tasks with TorchOpt's differentiable optimizer."""
+    import torchopt  # a machine with a GPU may lack it
+
     rival = Rival(recipe, device)
     inner = torchopt.MetaSGD(rival.network, lr=recipe.inner_rate)
 
@@ -118,10 +121,13 @@ def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str,
     eager, compiled = (Run(recipe, device, compiled=compiled) for compiled in (False, True))
     ways: dict[str, Callable[[], object]] = {
         "eager loop over tasks": eager_loop(recipe, device),
-        "TorchOpt": torchopt_loop(recipe, device),
         "vmap, eager": partial(eager.advance, 1),
         "vmap, compiled": partial(compiled.advance, 1),
     }
+    if find_spec("torchopt") is None:
+        print("TorchOpt is left out: torchopt is not installed (make bench does)", file=sys.stderr)
+    else:
+        ways["TorchOpt"] = torchopt_loop(recipe, device)
     seconds = seconds_each({name: partial(finished, step) for name, step in ways.items()}, rounds)
     loop = seconds["eager loop over tasks"]
     return [

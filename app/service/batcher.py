@@ -40,6 +40,9 @@ class Caller(Protocol):
         """Whether nobody waits any more."""
 
 
+LEFT = "the client has left"
+
+
 class Gone(InnerloopError):
     """Nobody waits for the answer any more, so no work was spent on it."""
 
@@ -62,6 +65,13 @@ class _Item:
         self.caller = caller
         self.future = future
         self.since = since
+
+    def has_left(self) -> bool:
+        """Whether nobody waits any more, who hears of it then."""
+        if self.caller is None or not self.caller.gone():
+            return False
+        self.future.set_exception(Gone(LEFT))
+        return True
 
 
 class Batcher:
@@ -102,9 +112,11 @@ class Batcher:
         deadline passes first; Gone where the caller has left.
         """
         self.accept(1, job.bytes)
-        alone = self._quiet and not self._busy
-        # asked last: whoever queues is asked when it is their turn
-        if alone and self._runner.seconds([job]) < QUICK_S and (caller is None or _waits(caller)):
+        alone = self._quiet and not self._busy and (caller is None or caller.deadline is None)
+        if alone and self._runner.seconds([job]) < QUICK_S:
+            # asked last: whoever queues is asked when it is their turn
+            if caller is not None and caller.gone():
+                raise Gone(LEFT)
             return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result
@@ -194,8 +206,7 @@ class Batcher:
                     item.future.set_exception(DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"))
                     continue
                 # to ask takes 2 us of the 14 of an answer in a batch: not worth it within a few milliseconds
-                if now - item.since > QUICK_S and item.caller.gone():
-                    item.future.set_exception(Gone("the client has left"))
+                if now - item.since > QUICK_S and item.has_left():
                     continue
             batch.append(item)
             if item.call is not None:
@@ -216,6 +227,8 @@ class Batcher:
         jobs = [item.job for item in batch if item.job is not None]
         if jobs and self._runner.seconds(jobs) < QUICK_S:
             self._settle(batch, self._attempt(batch))
+        elif not (batch := [item for item in batch if not item.has_left()]):
+            self._settle([], [])
         else:
             attempt = self._loop.run_in_executor(self._thread, self._attempt, batch)
             attempt.add_done_callback(lambda done: self._settle(batch, done.result()))
@@ -250,8 +263,3 @@ class Batcher:
         self._busy = False
         if self._closing:
             self._idle.set()
-
-
-def _waits(caller: Caller) -> bool:
-    """Whether it waits, and as long as it takes."""
-    return caller.deadline is None and not caller.gone()

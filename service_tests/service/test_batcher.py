@@ -349,3 +349,21 @@ def test_whoever_comes_alone_and_has_left_costs_no_work() -> None:
 
     asyncio.run(scenario())
     assert prompt.batches == [[1]]
+
+
+def test_who_has_just_left_costs_no_work_that_takes_long() -> None:
+    gate = Gate()
+    gate.open.set()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            both = (batcher.submit(job(key), Someone(left=key == 0)) for key in (0, 1))
+            left, stays = await asyncio.gather(*both, return_exceptions=True)
+            assert isinstance(left, Gone)
+            assert stays == DONE
+            with pytest.raises(Gone):
+                await batcher.submit(job(2), Someone(left=True))
+            assert await batcher.submit(job(3), Someone()) == DONE
+
+    asyncio.run(scenario())
+    assert gate.batches == [[1], [3]]

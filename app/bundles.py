@@ -1,20 +1,20 @@
-"""Bundles: an initialization on disk with all that serving it needs.
+"""Bundles: an initialization on disk with everything that serving it needs.
 
-A bundle is a folder `models/<name>/`. Two of its files are read by the server, JSON and safetensors, never a pickle:
+A bundle is a folder `models/<name>/`. The server reads two of its files, JSON and safetensors, and never a pickle:
 
     weights.safetensors   the meta-parameters, float32, named as in the network's `state_dict`
     bundle.json           everything else, as the dataclasses below; it holds the sha256 of the weights
 
-`load` verifies all of it and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
+`load` verifies both and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
 """
 
 import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from dataclasses import replace as replaced
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
@@ -24,29 +24,29 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import nn
 from torch.func import grad_and_value
 
-from app.errors import BundleError, NoFamily
-from app.families.family import Actions, Family
-from app.families.registry import families, make
+from app.errors import BundleError
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
+from app.learn.calibration import Calibration
 from app.learn.inner import InnerLoop, State
-from app.learn.likeness import Calibration
-from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED
-from app.learn.networks import build, find, width
-from app.learn.policies import Weighing
-from app.learn.rules import Params
-from app.learn.trust import Trust
+from app.learn.losses import KINDS
+from app.learn.networks import NetworkSpec, build, width
+from app.learn.ood import OODReference
+from app.learn.policies import Actions, Weighing
+from app.learn.update_rules import Params
 
-FORMAT = 1
+FORMAT = 2
+"""Of the bundle.json that is written. Format 1, which has other names for the same, is read too."""
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
-class Named:
-    """Something made from a name and options: a family, a network."""
+class FamilySpec:
+    """The family of tasks that a bundle was trained on, with its options (plain JSON values)."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class Schema:
     """The form of an example.
 
     features: numbers in an input
-    targets: numbers in a target; where targets are labels, classes of a training task, and those that the network tells
-        apart at most, unless it embeds
+    targets: numbers in a target. Where targets are labels: the classes of a training task, which is also the most that
+        the network tells apart, unless it embeds
     shape: of an input, as people write it; empty where it is a row of numbers
     image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
         average, 0 where it is white as paper or transparent, 1 where it is black as ink
-    actions: of decisions, what they are; `targets` are the columns of an action then
-    weighing: of decisions, what they count by what came of them
+    actions: of decisions, what an action is; `targets` are the columns of an action then
+    weighing: of decisions, how much each counts given its reward
     """
 
     features: int
@@ -77,32 +77,19 @@ class Schema:
     actions: Actions | None = None
     weighing: Weighing | None = None
 
-    @classmethod
-    def of(cls, family: Family) -> "Schema":
-        """Of a family; what not all have is only what it has, if anything."""
-        actions = getattr(family, "actions", None)
-        return cls(
-            family.features,
-            family.targets,
-            getattr(family, "shape", ()),
-            getattr(family, "image", ""),
-            actions,
-            None if actions is None else getattr(family, "weighing", Weighing()),
-        )
-
     @property
     def fits(self) -> bool:
-        """Whether its parts fit each other."""
+        """Whether features, shape and image fit each other."""
         if self.features < 1 or self.targets < 0:
             return False
         shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
         return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
     def decides(self, kind: str) -> bool:
-        """Whether it says what an action is and what it counts, for decisions, or neither, for all other kinds."""
+        """Whether actions and weighing are there for decisions, and absent for all other kinds."""
         if self.actions is None or self.weighing is None:
-            return kind not in WEIGHTED and self.actions is None and self.weighing is None
-        return kind in WEIGHTED and self.actions.fits(self.targets) and self.weighing.fits
+            return not KINDS[kind].weighted and self.actions is None and self.weighing is None
+        return KINDS[kind].weighted and self.actions.fits(self.targets) and self.weighing.fits
 
 
 @dataclass(frozen=True)
@@ -122,37 +109,51 @@ class Bounds:
 class Manifest:
     """The contents of bundle.json.
 
-    family: the problem it was trained on; none where weights were brought from elsewhere (`app.training.adoption`)
-    untouched_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
+    family: the family that it was trained on; None where weights were imported (`app.training.import_weights`)
+    initial_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
     weights_sha256: of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how it was made: recipe, seed, versions
-    calibration: what support sets of training tasks look like (`app.training.calibration`)
-    trust: how far an answer can be trusted (`app.training.trust`)
+    ood_reference: what support sets of training tasks look like (`app.training.ood`)
+    calibration: how far an answer can be trusted (`app.training.calibration`)
     """
 
-    family: Named | None
-    network: Named
+    family: FamilySpec | None
+    network: NetworkSpec
     algorithm: str
     kind: str
     schema: Schema
     inner_loop: Bounds
-    untouched_loss: float
+    initial_loss: float
     weights_sha256: str
     evaluation: Mapping[str, Any]
     training: Mapping[str, Any]
+    ood_reference: OODReference = field(default_factory=OODReference)
     calibration: Calibration = field(default_factory=Calibration)
-    trust: Trust = field(default_factory=Trust)
     format: int = FORMAT
 
     @cached_property
     def digest(self) -> str:
-        """The identity of its predictions: sha256 over all that they depend on (the weights, and how they are used)."""
-        others = ("evaluation", "training", "calibration", "trust")
-        serving = {key: value for key, value in asdict(self).items() if key not in others}
-        # what is empty was not there in older bundles, whose digests stay
-        serving["schema"] = {key: value for key, value in serving["schema"].items() if value not in ((), "", None)}
-        return hashlib.sha256(json.dumps(serving, sort_keys=True).encode()).hexdigest()
+        """The identity of its predictions: sha256 over everything they depend on (the weights, and how they are used).
+
+        Computed over the names of format 1, so that no renaming changes it. Empty parts of the schema do not count:
+        older bundles do not have them.
+        """
+        schema = {key: value for key, value in asdict(self.schema).items() if value not in ((), "", None)}
+        if "weighing" in schema:
+            schema["weighing"]["most"] = schema["weighing"].pop("max_weight")
+        identity = {
+            "family": None if self.family is None else asdict(self.family),
+            "network": asdict(self.network),
+            "algorithm": self.algorithm,
+            "kind": self.kind,
+            "schema": schema,
+            "inner_loop": asdict(self.inner_loop),
+            "untouched_loss": self.initial_loss,
+            "weights_sha256": self.weights_sha256,
+            "format": 1,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -166,32 +167,22 @@ class Bundle:
     def inner_loop(
         self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
     ) -> InnerLoop[State]:
-        """Its inner loop, of one task, on a network of its own. differentiate: as for `gradient_descent`.
+        """Its inner loop for one task, on a network of its own. differentiate: as for `gradient_descent`.
 
-        ways: the width of the class axis, where there are classes; that of its targets if none is given
+        ways: the width of the class axis, where there are classes; None for that of its targets
 
-        One for each thread: a call swaps the parameters of the network's form in place (`torch.func.functional_call`).
+        Make one for each thread: a call swaps the parameters of the network in place (`torch.func.functional_call`).
         """
         kind, schema = self.manifest.kind, self.manifest.schema
         network = build(self.manifest.network.name, self.manifest.network.options)
         return self.algorithm.inner_loop(
             network,
-            LOSSES[kind],
+            KINDS[kind].loss,
             differentiate,
-            ways=(ways or schema.targets) if kind in ONE_HOT else None,
+            ways=(ways or schema.targets) if KINDS[kind].one_hot else None,
             targets=schema.targets,
             width=width(network, schema.features),
         )
-
-    def family(self, data: Path | None = None) -> Family:
-        """The problem that it was trained on. Raises NoFamily where it came without one.
-
-        data: the folder of its data set, where it reads one
-        """
-        named = self.manifest.family
-        if named is None:
-            raise NoFamily(self.name)
-        return make(named.name, named.options, data)
 
     @property
     def algorithm(self) -> Algorithm:
@@ -200,19 +191,20 @@ class Bundle:
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:
-    """Write the two files that are served; the manifest as written, with the digest of the weights filled in.
+    """Write the two files that are served. Returns the manifest as written, with the digest of the weights filled in.
 
-    Each file is replaced whole, the manifest last, so that a reader sees the old bundle, the new one, or a refusal.
+    Each file is replaced atomically, the manifest last, so that a reader sees the old bundle, the new one, or a
+    refusal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({name: value.float().cpu().contiguous() for name, value in meta.items()})
-    written = replaced(manifest, weights_sha256=hashlib.sha256(weights).hexdigest())
-    replace(folder / WEIGHTS, weights)
-    replace(folder / MANIFEST, (json.dumps(asdict(written), indent=2) + "\n").encode())
+    written = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
+    write_atomically(folder / WEIGHTS, weights)
+    write_atomically(folder / MANIFEST, (json.dumps(asdict(written), indent=2) + "\n").encode())
     return written
 
 
-def replace(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` at `path` so that after a crash it holds either the old bytes or the new ones."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
@@ -225,12 +217,13 @@ def replace(path: Path, content: bytes) -> None:
 def load(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`. Raises BundleError with the file and the reason."""
     manifest = _read_manifest(folder / MANIFEST)
+    _check(folder / MANIFEST, manifest)
     shapes = _shapes(folder / MANIFEST, manifest)
     return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes))
 
 
 def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
-    """The bundles in the folders of `folder` by name: the good ones, and why each of the others is refused."""
+    """The bundles in the folders of `folder` by name: those that can be served, and why the others cannot."""
     good: dict[str, Bundle] = {}
     refused: dict[str, BundleError] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -258,23 +251,48 @@ def _read_manifest(file: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
-        # bundles from before there were these
-        contents.setdefault("calibration", asdict(Calibration()))
-        contents.setdefault("trust", asdict(Trust()))
-        if isinstance(contents.get("schema"), dict):
-            absent = {"shape": (), "image": "", "actions": None, "weighing": None}
-            schema = contents["schema"] = absent | contents["schema"]
-            if isinstance(schema["weighing"], dict):
-                schema["weighing"] = asdict(Weighing()) | schema["weighing"]
-    manifest: Manifest = _typed(file, "", Manifest, contents)
-    if manifest.format != FORMAT:
-        raise BundleError(
-            file, f"format {manifest.format}, only {FORMAT} can be read: train it again with this version"
-        )
+        number = contents.get("format")
+        if number == 1:
+            contents = _from_format_1(contents)
+        elif type(number) is int and number != FORMAT:
+            raise BundleError(
+                file,
+                f"format {number}, and this version reads formats 1 to {FORMAT}: train the bundle again, or upgrade",
+            )
+    manifest: Manifest = _parsed(file, "", Manifest, contents)
     return manifest
 
 
-def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
+_FORMAT_1 = {"untouched_loss": "initial_loss", "calibration": "ood_reference", "trust": "calibration"}
+_FORMAT_1_PARTS = {
+    "ood_reference": {"adapted_to": "support_sizes", "error": "error_limits"},
+    "calibration": {"familiar": "familiarity"},
+}
+"""Names of format 1, and what they are now."""
+
+
+def _from_format_1(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """A bundle.json of format 1 with today's names; what the oldest ones lack is empty."""
+    new = {_FORMAT_1.get(key, key): value for key, value in contents.items()} | {"format": FORMAT}
+    for part, empty in (("ood_reference", OODReference()), ("calibration", Calibration())):
+        new[part] = _renamed(new.get(part, asdict(empty)), _FORMAT_1_PARTS[part])
+    schema = new.get("schema")
+    if isinstance(schema, dict):
+        new["schema"] = schema = {"shape": (), "image": "", "actions": None, "weighing": None} | schema
+        if isinstance(schema["weighing"], dict):
+            schema["weighing"] = asdict(Weighing()) | _renamed(schema["weighing"], {"most": "max_weight"})
+    new["evaluation"] = _renamed(new.get("evaluation"), {"trust": "calibration"})
+    return new
+
+
+def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
+    """Nested objects with other names for some keys."""
+    if not isinstance(tree, dict):
+        return tree
+    return {names.get(key, key): _renamed(value, names) for key, value in tree.items()}
+
+
+def _parsed(file: Path, place: str, kind: Any, value: Any) -> Any:
     """`value`, as json.loads gives it, as an instance of the dataclass or plain type `kind`."""
     if kind == Mapping[str, Any]:
         kind = dict
@@ -286,13 +304,13 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
             missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
             raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
         hints = get_type_hints(kind)
-        return kind(**{name: _typed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+        return kind(**{name: _parsed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
     if get_origin(kind) is UnionType:
-        return None if value is None else _typed(file, place, get_args(kind)[0], value)
+        return None if value is None else _parsed(file, place, get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise BundleError(file, f"a list is expected at {place}")
-        return tuple(_typed(file, f"{place}[{index}]", get_args(kind)[0], each) for index, each in enumerate(value))
+        return tuple(_parsed(file, f"{place}[{index}]", get_args(kind)[0], each) for index, each in enumerate(value))
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
@@ -300,71 +318,76 @@ def _typed(file: Path, place: str, kind: Any, value: Any) -> Any:
     return value
 
 
+def _check(file: Path, manifest: Manifest) -> None:
+    """Raise BundleError where the parts of a manifest do not fit each other. Nothing is imported or built yet."""
+    schema, bounds = manifest.schema, manifest.inner_loop
+    for part, name, table in (("algorithm", manifest.algorithm, ALGORITHMS), ("kind", manifest.kind, KINDS)):
+        if name not in table:
+            raise BundleError(file, f"unknown {part} {name!r}; known here: {', '.join(sorted(table))}")
+    algorithm = ALGORITHMS[manifest.algorithm]
+    checks = {
+        f"shape and image do not fit {schema.features} features or each other at schema": schema.fits,
+        f"actions and weighing do not fit the kind {manifest.kind} or {schema.targets} targets at schema": (
+            schema.decides(manifest.kind)
+        ),
+        "a default is outside its bound at inner_loop": (
+            0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
+        ),
+        f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop": (
+            not algorithm.closed_form or (bounds.steps, bounds.max_steps) == (1, 1)
+        ),
+        f"{manifest.algorithm} is not for {manifest.kind}": manifest.kind in algorithm.kinds,
+        f"the lists do not fit {schema.features} features or each other at ood_reference": (
+            manifest.ood_reference.fits(schema.features)
+        ),
+        f"the lists do not fit {schema.targets} targets or each other at calibration": (
+            manifest.calibration.fits(schema.targets)
+        ),
+    }
+    for reason, passed in checks.items():
+        if not passed:
+            raise BundleError(file, reason)
+
+
 def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
-    """The shapes of the parameters that a manifest needs, once everything that it names exists and fits together."""
-
-    def known(sort: str, name: str, names: Mapping[str, Any]) -> None:
-        if name not in names:
-            raise BundleError(file, f"unknown {sort} {name!r}; known here: {', '.join(sorted(names))}")
-
-    schema = manifest.schema
-    if manifest.family is not None:
-        known("family", manifest.family.name, families())
-    known("algorithm", manifest.algorithm, ALGORITHMS)
-    known("kind", manifest.kind, LOSSES)
-    algorithm, bounds = ALGORITHMS[manifest.algorithm], manifest.inner_loop
-    try:
-        find(manifest.network.name)
-    except ValueError as error:
-        raise BundleError(file, str(error)) from error
-    try:
-        family = None if manifest.family is None else make(manifest.family.name, manifest.family.options)
+    """The shapes of the parameters that a manifest needs. Raises BundleError where its network cannot be built."""
+    schema, bounds, algorithm = manifest.schema, manifest.inner_loop, ALGORITHMS[manifest.algorithm]
+    with _refused(file, manifest.network.name):
         network = build(manifest.network.name, manifest.network.options)
-    except (ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(file, f"the options of the family or of the network do not fit: {error}") from error
-    if family is not None and (family.kind, family.features, family.targets) != (
-        manifest.kind,
-        schema.features,
-        schema.targets,
-    ):
-        raise BundleError(file, "kind and schema do not fit the family")
-    if not schema.fits:
-        raise BundleError(file, f"shape and image do not fit {schema.features} features or each other at schema")
-    if not schema.decides(manifest.kind):
-        targets = f"{schema.targets} targets"
-        raise BundleError(file, f"actions and weighing do not fit the kind {manifest.kind} or {targets} at schema")
-    if not (0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate):
-        raise BundleError(file, "a default is outside its bound at inner_loop")
-    if algorithm.closed_form and (bounds.steps, bounds.max_steps) != (1, 1):
-        raise BundleError(file, f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop")
-    if manifest.kind not in algorithm.kinds:
-        raise BundleError(file, f"{manifest.algorithm} is not for {manifest.kind}")
-    if not manifest.calibration.fits(schema.features):
-        raise BundleError(file, f"the lists do not fit {schema.features} features or each other at calibration")
-    if not manifest.trust.fits(schema.targets):
-        raise BundleError(file, f"the lists do not fit {schema.targets} targets or each other at trust")
-    try:
         outputs = width(network, schema.features)
         algorithm.check(network, schema.targets, outputs, manifest.kind)
         if schema.actions is not None:
             policies.check(outputs, schema.targets, schema.actions.is_box)
+        initial = algorithm.initial(
+            network, _parameters(network), schema.targets, outputs, bounds.learning_rate, bounds.steps
+        )
+    return {name: value.shape for name, value in initial.items()}
+
+
+def _parameters(network: nn.Module) -> Params:
+    return dict(network.state_dict())
+
+
+@contextmanager
+def _refused(file: Path, network: str) -> Iterator[None]:
+    """Whatever a network raises becomes a BundleError: it may be a user's own code, which may raise anything."""
+    try:
+        yield
     except ValueError as error:
         raise BundleError(file, str(error)) from error
-    start = algorithm.initial(
-        network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
-    )
-    return {name: value.shape for name, value in start.items()}
+    except (Exception, SystemExit) as error:
+        raise BundleError(file, f"the network {network!r} fails: {type(error).__name__}: {error}") from error
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:
     content = _read(file)
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise BundleError(
-            file, f"sha256 is {found}, {MANIFEST} says {sha256}: one of the two was changed, copy both again"
+            file, f"sha256 is {actual}, {MANIFEST} says {sha256}: one of the two was changed, copy both again"
         )
     try:
-        # in one order always: it is part of a compiled graph, and so of what its cache knows it by
+        # always in one order: it is part of a compiled graph, and so of the key of its cache
         meta: Params = dict(sorted(load_tensors(content).items()))
     except SafetensorError as error:
         raise BundleError(file, f"not safetensors: {error}") from error

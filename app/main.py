@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import app
-from app.api import direct, life, openapi, problems, routes
+from app.api import adaptations as adaptation_routes
+from app.api import fast_path, health, inference, models, openapi, problems
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations, Policy
@@ -25,7 +26,7 @@ from app.service.engine import Engine
 from app.service.model import Model
 from app.service.reloading import Reloader
 from app.service.store import Quota, Store
-from app.service.task import MOST_TASKS
+from app.service.task import MAX_TASKS
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -86,15 +87,15 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             settings.max_support_examples,
             settings.max_ttl_s,
             # as many as share a fused call, where that leaves room for others
-            lines=min(MOST_TASKS, max(1, settings.max_waiting // 2)),
+            lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
         ),
     )
     application.state.reloader = reloader
-    application.include_router(routes.router)
-    application.include_router(life.router)
+    for routes in (models, health, adaptation_routes):
+        application.include_router(routes.router)
     problems.install(application)
     openapi.install(application)
-    direct.install(application, routes.DIRECT)
+    fast_path.install(application, inference.DIRECT)
     return application
 
 

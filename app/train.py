@@ -20,19 +20,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.bundles import replace
+from app.bundles import write_atomically
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
 from app.families.registry import families, make
+from app.training.algorithm_search import Choice, Round, choose
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
-from app.training.choice import Choice, Round, choose
 from app.training.loop import Run
 from app.training.on_policy import OnPolicy
 from app.training.policy_report import write_policy
 from app.training.processes import processes
+from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.report import write_bundle
 from app.training.validation import validation_of
 from app.training.variants import with_algorithm
 
@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Meta-train an initialization and write its bundle. An interrupted run goes on where its checkpoint is."""
     torch.set_num_threads(threads)
-    said = Said(family, name, algorithm, outer_steps, seed, option or [], setting or [], reads=data is not None)
+    said = Overrides(family, name, algorithm, outer_steps, seed, option or [], setting or [], reads=data is not None)
     if env is not None:
         said = dataclasses.replace(said, family="environments", options=[f"env={env}", *said.options])
     try:
@@ -86,7 +86,7 @@ def train(
             if ours.first:
                 finish(run, checkpoint, models_dir / said.bundle, said.command, console, choice)
     except InnerloopError as error:
-        Console().print(f"[red]{error}")
+        Console().print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
 
 
@@ -104,7 +104,7 @@ def choose_algorithm(
     choice = choose(recipe, start, lambda each: console.print(round_text(each)))
     console.print(choice.reason)
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace(file, json.dumps(choice.as_json()).encode())
+    write_atomically(file, json.dumps(choice.as_json()).encode())
     return choice
 
 
@@ -171,12 +171,12 @@ def tensorboard(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
-        raise TrainingError("training logs to TensorBoard: pip install 'innerloop[train]'") from error
+        raise TrainingError("training logs to TensorBoard: pip install 'innerloop-server[train]'") from error
     return SummaryWriter(str(folder), purge_step=step)
 
 
 @dataclass(frozen=True)
-class Said:
+class Overrides:
     """What the command line says of the run. reads: whether it names the folder of a data set, wherever that is."""
 
     family: str
@@ -208,7 +208,7 @@ class Said:
         return shlex.join(words + [word for setting in self.settings for word in ("--set", setting)])
 
 
-def choose_recipe(said: Said) -> Recipe:
+def choose_recipe(said: Overrides) -> Recipe:
     """The family's recipe with what the command line says instead."""
     family, algorithm = said.family, said.algorithm
     if family not in families():

@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.bundles import Bounds, Manifest, Named, Schema, write
-from app.families.family import Actions
+from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import build, initialize, width
-from app.learn.policies import Weighing
-from app.learn.trust import Trust
+from app.learn.calibration import Calibration
+from app.learn.networks import NetworkSpec, build, initialize, width
+from app.learn.policies import Actions, Weighing
+from app.training.problem import schema_of
 
 
 def write_bundle(
     folder: Path,
     family: str,
     algorithm: str,
-    network: Named,
+    network: NetworkSpec,
     *,
     options: Mapping[str, Any] | None = None,
     steps: int = 5,
     rate: float = 0.1,
-    trust: Trust | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a bundle of fresh parameters for a family; steps, rate: the defaults of the inner loop."""
     made, composed = make(family, options or {}), ALGORITHMS[algorithm]
@@ -31,17 +31,17 @@ def write_bundle(
     params = initialize(network.name, network.options, seed=0)
     meta = composed.initial(form, params, made.targets, width(form, made.features), rate, steps)
     manifest = Manifest(
-        family=Named(family, options or {}),
+        family=FamilySpec(family, options or {}),
         network=network,
         algorithm=algorithm,
         kind=made.kind,
-        schema=Schema.of(made),
+        schema=schema_of(made),
         inner_loop=Bounds(steps, 1 if composed.closed_form else 50, rate, rate),
-        untouched_loss=1.0,
+        initial_loss=1.0,
         weights_sha256="",
         evaluation={},
         training={},
-        trust=trust or Trust(),
+        calibration=calibration or Calibration(),
     )
     write(folder, manifest, meta)
 
@@ -49,15 +49,15 @@ def write_bundle(
 def write_policies(folder: Path, seed: int = 0) -> None:
     """Fresh policies for 2 features: `names` for 3 actions, `box` for 2 numbers, `paced` at learned rates."""
     numbers, weighing = Actions((-1.0, -0.5), (1.0, 0.5)), Weighing(discount=0.9)
-    gaussian = Named("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8]})
-    logits = Named("mlp", {"inputs": 2, "outputs": 3, "hidden": [8], "activation": "tanh"})
+    gaussian = NetworkSpec("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8]})
+    logits = NetworkSpec("mlp", {"inputs": 2, "outputs": 3, "hidden": [8], "activation": "tanh"})
     of_names = Schema(2, 3, actions=Actions(), weighing=weighing)
     write_policy(folder / "names", "maml", logits, of_names, 0.5, seed)
     write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=numbers, weighing=weighing), 0.05, seed)
     write_policy(folder / "paced", "mamlpp", logits, of_names, 0.5, seed)
 
 
-def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, rate: float, seed: int) -> None:
+def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Schema, rate: float, seed: int) -> None:
     """Write a bundle of a fresh policy that takes 2 steps a stage by default, at that rate."""
     composed, form = ALGORITHMS[algorithm], build(network.name, network.options)
     params = initialize(network.name, network.options, seed)
@@ -68,7 +68,7 @@ def write_policy(folder: Path, algorithm: str, network: Named, schema: Schema, r
         kind="decision",
         schema=schema,
         inner_loop=Bounds(2, 10, rate, 1.0),
-        untouched_loss=1.0,
+        initial_loss=1.0,
         weights_sha256="",
         evaluation={},
         training={},

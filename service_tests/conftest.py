@@ -98,16 +98,16 @@ def own_models(models_dir: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`blobs` embeds and takes any number of classes; `fixed` has five outputs; `trusted` knows how far to trust it."""
-    from app.bundles import Named  # after the shape checks are installed
-    from app.learn.trust import Trust
+    from app.learn.calibration import Calibration
+    from app.learn.networks import NetworkSpec  # after the shape checks are installed
     from service_tests.bundles import write_bundle
 
     folder = tmp_path_factory.mktemp("models")
-    embedding = Named("mlp", {"inputs": 2, "outputs": 16, "hidden": [32]})
+    embedding = NetworkSpec("mlp", {"inputs": 2, "outputs": 16, "hidden": [32]})
     write_bundle(folder / "blobs", "blobs", "protonet", embedding)
-    write_bundle(folder / "fixed", "blobs", "maml", Named("mlp", {"inputs": 2, "outputs": 5, "hidden": [32]}))
-    trust = Trust(tasks=1, shots=(1, 4), temperature=2.0, familiar=(-9.0, -1.0))
-    write_bundle(folder / "trusted", "blobs", "protonet", embedding, trust=trust)
+    write_bundle(folder / "fixed", "blobs", "maml", NetworkSpec("mlp", {"inputs": 2, "outputs": 5, "hidden": [32]}))
+    calibration = Calibration(tasks=1, shots=(1, 4), temperature=2.0, familiarity=(-9.0, -1.0))
+    write_bundle(folder / "calibrated_blobs", "blobs", "protonet", embedding, calibration=calibration)
     return folder
 
 

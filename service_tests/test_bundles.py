@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 
 from app.bundles import MANIFEST, WEIGHTS, load, load_all, write
 from app.errors import BundleError, NoFamily
+from app.training.problem import family_of
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c.pop("algorithm"), "missing ['algorithm']"),
         (lambda c: c["schema"].update(features="1"), "a int is expected at schema.features, got '1'"),
         (lambda c: c["schema"].update(features=True), "a int is expected at schema.features, got True"),
-        (lambda c: c.update(untouched_loss=float("nan")), "a float is expected at untouched_loss"),
+        (lambda c: c.update(initial_loss=float("nan")), "a float is expected at initial_loss"),
         (lambda c: c["schema"].update(features=2), "kind and schema do not fit the family"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
         (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
@@ -167,8 +168,8 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
         (lambda c: c["schema"].update(actions={"low": [], "high": []}), "actions and weighing do not fit the kind"),
         (lambda c: c["schema"].update(actions={"low": []}), "missing ['high'], unknown [] at schema.actions"),
-        (lambda c: c["trust"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
-        (lambda c: c["trust"].update(half_widths=[[1.0]]), "a list is expected at trust.half_widths[0][0]"),
+        (lambda c: c["calibration"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
+        (lambda c: c["calibration"].update(half_widths=[[1.0]]), "a list is expected at calibration.half_widths[0][0]"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
@@ -193,7 +194,7 @@ def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
 
     edit(folder, without_shapes)
     contents = json.loads((folder / "bundle.json").read_text())
-    for part in ("evaluation", "training", "calibration", "trust"):
+    for part in ("evaluation", "training", "calibration", "calibration"):
         contents.pop(part, None)
     manifest = load(folder).manifest
     assert (manifest.schema.shape, manifest.schema.image) == ((), "")
@@ -208,10 +209,10 @@ def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
 
 def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:
     before = load(folder).manifest.digest
-    for part in ("calibration", "trust"):
+    for part in ("calibration", "calibration"):
         edit(folder, lambda contents: contents.pop(part, None))  # noqa: B023 (called at once)
     manifest = load(folder).manifest
-    assert manifest.calibration.tasks == manifest.trust.tasks == 0
+    assert manifest.ood_reference.tasks == manifest.calibration.tasks == 0
     assert manifest.digest == before
 
 
@@ -233,7 +234,7 @@ def test_a_bundle_without_a_family(folder: Path) -> None:
     bundle = load(folder)
     assert bundle.manifest.family is None
     with pytest.raises(NoFamily, match="sinusoid came without a family"):
-        bundle.family()
+        family_of(bundle)
     edit(folder, lambda contents: contents["schema"].update(features=0))
     assert "do not fit 0 features" in refusal(folder).reason
 

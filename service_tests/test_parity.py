@@ -9,8 +9,8 @@ import httpx
 import pytest
 import torch
 
-from app.asking import over_http
 from app.bundles import load
+from app.cli.evaluation_tasks import over_http
 from app.families.registry import make
 from app.families.risky_choices import SOURCE
 from app.learn.metrics import Interval, interval
@@ -18,13 +18,14 @@ from app.learn.outer import Tasks
 from app.main import create_app
 from app.settings import Settings
 from app.training.evaluation import SEED, Setting, curve, draw, scored
+from app.training.problem import family_of
 from service_tests.processes import DATA
 
 SHOTS = 5
 
 
 async def score(client: httpx.AsyncClient, model: str, tasks: Tasks, steps: int) -> Interval:
-    """The mean squared error over all tasks, asked for at the same time; a 422 counts as the untouched error."""
+    """The mean squared error over all tasks, asked for at the same time; a 422 counts as the initial error."""
 
     async def error(task: int) -> float:
         body = {
@@ -73,7 +74,7 @@ def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable
         pytest.skip(f"no {folder.name} here: {SOURCE}")
     bundle = load(models_dir / "choices")
     said = bundle.manifest.evaluation["by_shots"]["10"]
-    tasks = draw(bundle.family(folder), Setting(10), torch.device("cpu"))
+    tasks = draw(family_of(bundle, folder), Setting(10), torch.device("cpu"))
     found = curve(scored(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
     assert found.mean == pytest.approx([said["mean"][0], said["mean"][2]], rel=1e-3)
     assert found.half_width == pytest.approx([said["half_width_95"][0], said["half_width_95"][2]], rel=1e-2)

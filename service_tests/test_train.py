@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.bundles import load
-from app.train import Said, choose_recipe
+from app.train import Overrides, choose_recipe
 from service_tests.processes import ROOT
 
 BARE = """
@@ -94,14 +94,14 @@ def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
-    said = Said("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
+    said = Overrides("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
     recipe = choose_recipe(said)
     assert (recipe.algorithm, recipe.outer_rate, recipe.outer_steps) == ("protonet", 0.02, 7)
     assert choose_recipe(dataclasses.replace(said, settings=[])).outer_rate is None
 
 
 def test_the_folder_of_the_data_set_is_said_but_not_which_it_is() -> None:
-    said = Said("choices", "people", None, None, None, ["fold=2"], [], reads=True)
+    said = Overrides("choices", "people", None, None, None, ["fold=2"], [], reads=True)
     assert said.command == "innerloop train choices --data FOLDER --name people --option fold=2"
 
 

@@ -11,8 +11,7 @@ import numpy as np
 import orjson
 from fastapi import Response
 
-from app import schemas
-from app.api import images
+from app.api import images, schemas
 from app.bundles import Schema
 from app.errors import Invalid, Malformed
 
@@ -164,8 +163,8 @@ def _check_pixels(rows: Sequence[Any], place: str) -> None:
     for index, each in enumerate(rows):
         if isinstance(each, bytes):
             pixels += math.prod(images.size(each, f"{place}[{index}]"))
-    if pixels > images.MOST_PIXELS:
-        raise Invalid(f"images of {pixels} pixels: at most {images.MOST_PIXELS} together, scale them down", place)
+    if pixels > images.MAX_PIXELS:
+        raise Invalid(f"images of {pixels} pixels: at most {images.MAX_PIXELS} together, scale them down", place)
 
 
 def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from app import schemas
+from app.api import schemas
 from app.api.codec import inputs, numbers
 from app.bundles import Schema
 from app.errors import Invalid
 from app.service.decisions import columns_of
 from app.service.record import Examples
 
-MOST_NUMBERS = 2**24
+MAX_NUMBERS = 2**24
 """In the observations of a stage, each episode as long as its longest: 64 MiB, which weighing holds several times."""
 
 
@@ -27,7 +27,7 @@ def episodes(sent: Sequence[schemas.Episode], schema: Schema, place: str, most: 
     for name, column in (("rewards", -2), ("propensities", -1)):
         _all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in found], place)
     lengths = [len(observations) for observations, _ in found]
-    if len(found) * max(lengths) * schema.features > MOST_NUMBERS:
+    if len(found) * max(lengths) * schema.features > MAX_NUMBERS:
         many = f"{len(found)} episodes, the longest of {max(lengths)} decisions"
         raise Invalid(f"{many}, are too much at once: send the long ones apart", place)
     observations, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))

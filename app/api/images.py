@@ -9,9 +9,9 @@ from PIL import Image
 
 from app.errors import Invalid
 
-MOST_SIDE = 4096
+MAX_SIDE = 4096
 """Pixels of a side."""
-MOST_PIXELS = 2**24
+MAX_PIXELS = 2**24
 """In the images of one array, 1,500 of 105 x 105: nothing else is read while they are decoded, half a second then."""
 PNG = b"\x89PNG\r\n\x1a\n"
 HEADER = 24
@@ -23,8 +23,8 @@ def size(data: bytes, place: str) -> tuple[int, int]:
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
         raise Invalid("a PNG is expected, got something else: convert the image, and send it whole", place)
     width, height = struct.unpack(">II", data[16:HEADER])
-    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
-        raise Invalid(f"an image of {width} x {height}: scale it to at most {MOST_SIDE} pixels a side", place)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise Invalid(f"an image of {width} x {height}: scale it to at most {MAX_SIDE} pixels a side", place)
     return height, width
 
 

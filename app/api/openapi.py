@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from app import schemas
-from app.api.bodies import CODECS
-from app.api.caller import KEYS, LONGEST_KEY, LONGEST_WAIT_MS
+from app.api import schemas
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.connection import KEYS, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.problems import STATUS
+from app.api.requests import CODECS
 from app.errors import InnerloopError
 
 _BASES = (schemas.Request, schemas.Answer)
@@ -50,12 +50,12 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
 
 _TIMEOUT = _header(
     "X-Timeout-Ms",
-    {"type": "integer", "minimum": 1, "maximum": LONGEST_WAIT_MS},
+    {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_MS},
     "How long the answer is of use; after that 504, and no work",
 )
 _KEY = _header(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEYS}$"},
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": f"^{KEYS}$"},
     "Makes a request safe to repeat: the same key and body are one request",
 )
 

@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from app.api.codec import JSON
-from app.api.views import losses
+from app.api.responses import losses
+from app.api.schemas import Problem
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,
@@ -34,7 +35,6 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
-from app.schemas import Problem
 from app.service.batcher import Gone
 
 STATUS: Mapping[type[Exception], tuple[int, str]] = {

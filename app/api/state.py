@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.caller import Client
+from app.api.connection import Client
 from app.service.adaptations import Adaptations
 from app.service.catalogue import Catalogue
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.families.family import Actions, NetworkSpec, Samples, Split
+from app.families.family import Samples, Split
 from app.families.logs import Log
-from app.learn.policies import Weighing
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Float
 
 WORLD_SEED = 0

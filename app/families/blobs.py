@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import NetworkSpec, Samples, Split, in_turn
+from app.families.family import Samples, Split, in_turn
+from app.learn.networks import NetworkSpec
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError
-from app.families.family import Actions, NetworkSpec, Samples, Split, uniform
+from app.families.family import Samples, Split, uniform
 from app.families.risky_choices import Sitting, read
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions
 from app.learn.shapes import Bool, Float
 
 FOLDS = 6

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import DataError
-from app.families.family import Actions, NetworkSpec, Samples, Split
-from app.families.highway.seen import FEATURES
+from app.families.family import Samples, Split
+from app.families.highway.observation import FEATURES
 from app.families.highway.world import ACTIONS
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions
 from app.learn.shapes import Float, Int
 
 
@@ -87,7 +89,7 @@ def _mixed(episodes: list[Tensor], examples: int, generator: torch.Generator) ->
 
 def read(folder: Path | None, split: Split) -> Log:
     """The log of a split. Raises DataError where it is not in `folder`."""
-    cure = "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop[driving]'"
+    cure = "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]'"
     if folder is None:
         raise DataError(f"driving learns from a log: --data says in which folder. {cure}")
     file = folder / f"driving-{split}.npz"

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError
-from app.families.family import Actions, NetworkSpec, Samples, Split
-from app.learn.policies import Weighing
+from app.families.family import Samples, Split
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Bool, Float
 
 FIRST = {"training": 0, "validation": 1_000_000, "test": 2_000_000}

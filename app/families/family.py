@@ -1,12 +1,12 @@
 """What a family is: a problem whose tasks share an initialization."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Float
 
 Split = Literal["training", "validation", "test"]
@@ -24,54 +24,19 @@ class Samples(NamedTuple):
     targets: Float[Tensor, "task example target"]
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A network of `app.learn.networks` by name, with its options (plain JSON values)."""
-
-    name: str
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Actions:
-    """What a decision is: one of so many names, or numbers (`is_box`).
-
-    low, high: of each number, where the environment clips it; both empty where actions are names, 0, 1, ...
-    """
-
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-
-    @property
-    def is_box(self) -> bool:
-        """Whether an action is numbers."""
-        return len(self.low) > 0
-
-    def fits(self, width: int) -> bool:
-        """Whether there are bounds for so many numbers, or none."""
-        if len(self.low) != len(self.high) or len(self.low) not in (0, width):
-            return False
-        return all(low < high for low, high in zip(self.low, self.high, strict=True))
-
-
 @runtime_checkable
 class Family(Protocol):
-    """A problem: its inputs, its network, its kind, and where its training tasks come from.
+    """A distribution of tasks, with the form of their examples and a network that fits them.
 
     A family is found by the name of its factory, a function or class that takes keyword options with defaults, all
-    plain JSON values, and returns this (`registry`). One that reads a data set takes `data` besides, the folder it is
-    in or None: it reads when it is first sampled from, so that a bundle of the family is served without the data.
-    One whose inputs are more than rows has `shape`, and `image` where images can be them (`app.bundles.Schema`).
-    One whose test split is small may say so in `caveat`, a sentence that stands in the protocol of its evaluations.
-
-    A family of decisions has `actions`, an `Actions`, and may have `weighing`, an `app.learn.policies.Weighing`. Its
-    `targets` are the columns of an action, one for each that has a name or one for each number. What is sampled has a
-    column more, the weight of each decision (`app.learn.policies`); 0 for a row that is only padding.
+    plain JSON values, and returns this (`registry`). What only some families have is a protocol of its own below.
+    A family that reads a data set takes `data` too, the folder it is in or None, and reads it when it is first sampled
+    from.
     """
 
     @property
     def kind(self) -> str:
-        """What is predicted: a key of `app.learn.losses.LOSSES`."""
+        """What is predicted: a key of `app.learn.losses.KINDS`."""
 
     @property
     def features(self) -> int:
@@ -100,6 +65,55 @@ class Family(Protocol):
 
         Raises DataError where the data set is not there, or does not have as many classes or examples.
         """
+
+
+@runtime_checkable
+class HasShape(Protocol):
+    """A family whose inputs have a shape; without this an input is a row of numbers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an input, as people write it; its product is `features`."""
+
+
+@runtime_checkable
+class HasImages(Protocol):
+    """A family whose inputs may be images."""
+
+    @property
+    def image(self) -> str:
+        """How an image becomes an input (`app.bundles.Schema`)."""
+
+
+@runtime_checkable
+class HasActions(Protocol):
+    """A family of decisions.
+
+    Its `targets` are the columns of an action: one for each discrete action, or one for each number of a box. What it
+    samples has one column more, the weight of each decision (`app.learn.policies`), which is 0 in padding.
+    """
+
+    @property
+    def actions(self) -> Actions:
+        """What an action is."""
+
+
+@runtime_checkable
+class HasWeighing(Protocol):
+    """A family of decisions that says how they are weighed; others take the defaults of `Weighing`."""
+
+    @property
+    def weighing(self) -> Weighing:
+        """How much each decision counts, given its reward."""
+
+
+@runtime_checkable
+class HasCaveat(Protocol):
+    """A family whose evaluations need a word of caution, such as that its test split is small."""
+
+    @property
+    def caveat(self) -> str:
+        """A sentence for the protocol of its evaluations."""
 
 
 def in_turn(inputs: Float[Tensor, "task way each feature"]) -> Samples:

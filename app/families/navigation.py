@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.families.family import Actions, NetworkSpec, Samples, Split, uniform
+from app.families.family import Samples, Split, uniform
 from app.families.worlds import Policy
-from app.learn.policies import Weighing
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Bool, Float
 
 REACH = 0.1

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import DataError
-from app.families.family import NetworkSpec, Samples, Split, in_turn
+from app.families.family import Samples, Split, in_turn
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
+from app.learn.networks import NetworkSpec
 from app.learn.shapes import Float
 
 TURNS = 4

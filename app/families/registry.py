@@ -7,31 +7,13 @@ pyproject.toml, and installing that package is all that is needed:
     pendulum = "my_package.pendulum:Pendulum"
 """
 
-import pkgutil
 from collections.abc import Callable, Mapping
-from functools import partial
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import app.families
 from app.families.family import Family
-
-
-def discover(package: ModuleType, attribute: str, group: str) -> dict[str, Callable[[], Any]]:
-    """The plug-ins of one sort by name, each as a function that loads it.
-
-    They are the `attribute` of the modules of `package` that have one, and what installed packages name under the
-    entry point `group`. A name of ours stays ours.
-    """
-    modules = {
-        info.name: import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)
-    }
-    theirs: dict[str, Callable[[], Any]] = {point.name: point.load for point in entry_points(group=group)}
-    ours = {name: partial(getattr, module, attribute) for name, module in modules.items() if hasattr(module, attribute)}
-    return theirs | ours
+from app.plugins import discover
 
 
 def families() -> dict[str, Callable[[], Callable[..., Family]]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import NetworkSpec, Samples, Split, uniform
+from app.families.family import Samples, Split, uniform
+from app.learn.networks import NetworkSpec
 
 
 @dataclass(frozen=True)

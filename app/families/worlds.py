@@ -1,8 +1,8 @@
 """Worlds that can be acted in: where a family of decisions has its episodes from.
 
 A family that offers `Worlds` beside `Family` can be trained on its own decisions and tried in a closed loop. All
-episodes of all tasks go on side by side, so that one call of the policy decides for all of them. One that has
-`oracle(worlds)` besides, the `Policy` of someone who knows what there is to learn, is compared with it.
+episodes of all tasks go on side by side, so that one call of the policy decides for all of them. A policy is compared
+with the oracle of its worlds where they have one (`HasOracle`).
 """
 
 from collections.abc import Callable
@@ -66,6 +66,14 @@ Policy = Callable[
     [Float[Tensor, "task episode feature"], Bool[Tensor, "task episode"]], Float[Tensor, "task episode action"]
 ]
 """(what is seen in each episode, which go on) -> what is done there, one-hot or numbers; anything where it is over."""
+
+
+@runtime_checkable
+class HasOracle(Protocol):
+    """Worlds whose best policy is known to whoever knows the tasks."""
+
+    def oracle(self, worlds: Any) -> Policy:
+        """The policy of someone who knows these worlds."""
 
 
 def collect(worlds: Worlds[Any, S], state: S, policy: Policy) -> Episodes:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 DIVERGED = 100.0
-"""A last loss this many times the first one, and this many times the mean untouched loss, has diverged.
+"""A last loss this many times the first one, and this many times the mean initial loss, has diverged.
 
 Times their size: a loss that is a likelihood may be below 0."""
 
@@ -35,15 +35,15 @@ class Adapted(NamedTuple):
     status: Status
 
 
-def judge(losses: Sequence[float], untouched_loss: float) -> Status:
+def judge(losses: Sequence[float], initial_loss: float) -> Status:
     """Say how the inner loop went.
 
     losses: before the first step and after each one
-    untouched_loss: the bundle's mean loss over its evaluation tasks without any step, the scale of its problem
+    initial_loss: the bundle's mean loss over its evaluation tasks without any step, the scale of its problem
     """
     if not all(map(math.isfinite, losses)):
         return Status.not_finite
     first, last = losses[0], losses[-1]
-    if last > DIVERGED * abs(first) and last > DIVERGED * abs(untouched_loss):
+    if last > DIVERGED * abs(first) and last > DIVERGED * abs(initial_loss):
         return Status.diverged
     return Status.improved if last < first else Status.no_progress

@@ -13,12 +13,12 @@ from torch.func import grad_and_value
 
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, forward_of, gradient_descent, learned, zeros
-from app.learn.losses import LOSSES, WEIGHTED, Loss
+from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
 from app.learn.policies import is_gaussian
-from app.learn.rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 from app.learn.statistics import with_statistics
+from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})
 
@@ -42,7 +42,7 @@ class Algorithm:
     first_order: float = 0.0
     head: Callable[[int, int], Head] | None = None
     grows_head: bool = False
-    kinds: frozenset[str] = frozenset(LOSSES)
+    kinds: frozenset[str] = frozenset(KINDS)
 
     @property
     def closed_form(self) -> bool:
@@ -96,7 +96,7 @@ class Algorithm:
         targets, width: as for `inner_loop`
         """
         self.moves(network)
-        if kind in WEIGHTED:
+        if KINDS[kind].weighted:
             is_gaussian(width, targets)
         elif not self.embeds and width != targets:
             raise ValueError(f"the network gives [{width}], not {targets} targets")

@@ -14,8 +14,8 @@ from app.learn.classes import only_present
 from app.learn.inner import Examples, Forward, InnerLoop, Start, State, counted, forward_of, moved_where, no_classes
 from app.learn.losses import Loss
 from app.learn.partition import everything
-from app.learn.rules import LEARNED, Params
 from app.learn.shapes import Bool, Float
+from app.learn.update_rules import LEARNED, Params
 
 HEAD = f"{LEARNED}head/"
 """What the head of a task is named by, among its fast weights."""
@@ -29,7 +29,7 @@ class Head(NamedTuple):
         number of examples
     apply: (meta-parameters, solution, embeddings) -> outputs
     variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head knows it
-    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.rules`)
+    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.update_rules`)
     """
 
     fresh: Callable[[Params], Params]

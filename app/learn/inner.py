@@ -24,9 +24,9 @@ from torch.utils._pytree import tree_map
 
 from app.learn.classes import class_counts, only_present
 from app.learn.losses import Loss
-from app.learn.rules import Params, Rule
+from app.learn.pytrees import leaves, rebuild
 from app.learn.shapes import Bool, Float, Int
-from app.learn.trees import leaves, rebuild
+from app.learn.update_rules import Params, Rule
 
 
 class Examples(NamedTuple):
@@ -35,6 +35,18 @@ class Examples(NamedTuple):
     inputs: Float[Tensor, "*task example feature"]
     targets: Float[Tensor, "*task example target"]
     mask: Bool[Tensor, "*task example"]
+
+
+class Schedule(NamedTuple):
+    """How far a batch of tasks goes.
+
+    rate, steps: the inner learning rate and the number of steps of each task
+    longest: at least the largest of `steps`; a task that has had its steps stays where it is
+    """
+
+    rate: Float[Tensor, " task"]
+    steps: Int[Tensor, " task"]
+    longest: int
 
 
 Counts = Tensor | tuple[()]
@@ -298,51 +310,45 @@ def trajectory(
     inner: InnerLoop[S],
     meta: Params,
     support: Examples,
-    rate: Float[Tensor, " task"],
-    steps: Int[Tensor, " task"],
-    longest: int,
+    schedule: Schedule,
     start: S | None = None,
 ) -> Iterator[tuple[S, Float[Tensor, " task"]]]:
     """Yield each task's state and its support loss after 0, 1, ..., `longest` steps.
 
     inner: batched
-    rate, steps: the inner learning rate and the number of steps of each task
-    longest: at least the largest of `steps`; a task that has had its steps stays where it is
     start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
-    state = _prepared(inner, meta, support, rate, start)
-    for active in _activity(steps, longest):
-        after, loss = inner.step(meta, state, support, rate, active)
+    state = _prepared(inner, meta, support, schedule, start)
+    for active in _activity(schedule):
+        after, loss = inner.step(meta, state, support, schedule.rate, active)
         yield state, loss
         state = after
     yield state, inner.loss(meta, state, support)
 
 
-def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, rate: Float[Tensor, " task"], start: S | None) -> S:
+def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, schedule: Schedule, start: S | None) -> S:
     """The states before the first step."""
-    # not `len`, which makes a constant of a size that is to stay general in compiled code
-    state = stack(inner.init(meta), rate.shape[0]) if start is None else start
+    # not `len`, which makes a constant of a size that has to stay general in compiled code
+    state = stack(inner.init(meta), schedule.rate.shape[0]) if start is None else start
     return state if inner.prepare is None else inner.prepare(meta, state, support)
 
 
-def _activity(steps: Int[Tensor, " task"], longest: int) -> Sequence[Bool[Tensor, " task"]]:
+def _activity(schedule: Schedule) -> Sequence[Bool[Tensor, " task"]]:
     """Which tasks take the first step, the second, and so on."""
-    return (torch.arange(longest, device=steps.device).unsqueeze(1) < steps).unbind()
+    return (torch.arange(schedule.longest, device=schedule.steps.device).unsqueeze(1) < schedule.steps).unbind()
 
 
-def adapted(
+def final_states(
     inner: InnerLoop[S],
     meta: Params,
     support: Examples,
-    rate: Float[Tensor, " task"],
-    steps: Int[Tensor, " task"],
-    longest: int,
+    schedule: Schedule,
     start: S | None = None,
 ) -> S:
-    """The last states alone, as for `adapt`: the support set is not looked at once more for the last loss."""
-    state = _prepared(inner, meta, support, rate, start)
-    for active in _activity(steps, longest):
-        state, _ = inner.step(meta, state, support, rate, active)
+    """The states after the last step, as `adapt` gives them, without evaluating the last loss."""
+    state = _prepared(inner, meta, support, schedule, start)
+    for active in _activity(schedule):
+        state, _ = inner.step(meta, state, support, schedule.rate, active)
     return state
 
 
@@ -350,18 +356,16 @@ def adapt(
     inner: InnerLoop[S],
     meta: Params,
     support: Examples,
-    rate: Float[Tensor, " task"],
-    steps: Int[Tensor, " task"],
-    longest: int,
+    schedule: Schedule,
     start: S | None = None,
 ) -> tuple[S, Float[Tensor, "task step"]]:
     """Run the inner loop on a batch of tasks: their last states, and their losses after 0, 1, ..., `longest` steps.
 
-    Arguments as for `trajectory`. `losses[i, steps[i]]` is the last that task i really took; later ones repeat it.
+    Arguments as for `trajectory`. `losses[i, steps[i]]` is the last loss of task i; later ones repeat it.
     """
-    walk = trajectory(inner, meta, support, rate, steps, longest, start)
+    walk = trajectory(inner, meta, support, schedule, start)
     # no state is held longer than its step, so that its memory, still in the processor's cache, is the next one's
     # (128 tasks of an MLP 1-40-40-1: 15 us each, 22 where all states are held)
-    losses = [next(walk)[1] for _ in range(longest)]
+    losses = [next(walk)[1] for _ in range(schedule.longest)]
     state, last = next(walk)
     return state, torch.stack([*losses, last], dim=1)

@@ -1,6 +1,7 @@
-"""The loss of an example, one for each kind of prediction, and its masked mean over the examples of a task."""
+"""The kinds of prediction: the error of an example, and its masked mean over the examples of a task, the loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -73,23 +74,29 @@ def mean_weighted_surprise(
     return masked_mean(weighted_surprise(outputs, targets), mask)
 
 
-LOSSES: dict[str, Loss] = {
-    "classification": mean_cross_entropy,
-    "decision": mean_weighted_surprise,
-    "regression": mean_squared_error,
-}
-ERRORS: dict[str, Error] = {
-    "classification": cross_entropy,
-    "decision": weighted_surprise,
-    "regression": squared_error,
-}
-"""By kind, as LOSSES are: the loss of a task is the mean of the errors of its examples."""
-ONE_HOT = frozenset({"classification"})
-"""The kinds whose targets are one-hot, a column a class."""
-WEIGHTED = frozenset({"decision"})
-"""The kinds whose targets have one column more than the family says, a weight, and whose outputs are a policy."""
+@dataclass(frozen=True)
+class Kind:
+    """What learning has to know of a kind of prediction.
+
+    loss: of a task, the mean of the errors of its examples
+    error: of each example
+    one_hot: whether targets are one-hot, a column for each class
+    weighted: whether targets have one column more than the family says, a weight, and outputs are a policy
+    """
+
+    loss: Loss
+    error: Error
+    one_hot: bool = False
+    weighted: bool = False
+
+    def columns(self, targets: int) -> int:
+        """The columns of a target as the loss takes it. targets: those that the family says."""
+        return targets + self.weighted
 
 
-def columns(kind: str, targets: int) -> int:
-    """The columns of a target as a loss takes it. targets: those that the family says."""
-    return targets + (kind in WEIGHTED)
+KINDS: Mapping[str, Kind] = {
+    "classification": Kind(mean_cross_entropy, cross_entropy, one_hot=True),
+    "decision": Kind(mean_weighted_surprise, weighted_surprise, weighted=True),
+    "regression": Kind(mean_squared_error, squared_error),
+}
+"""By name. `app.service.outputs` and `app.training` have what serving and evaluating have to know, by the same names."""

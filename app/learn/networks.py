@@ -7,17 +7,28 @@ over the examples of a call, so that a prediction does not depend on the other q
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from app.learn.rules import Params
 from app.learn.shapes import Float
 from app.learn.statistics import SupportNorm
+from app.learn.update_rules import Params
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network by name, with its options (plain JSON values)."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 

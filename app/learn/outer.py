@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from app.learn.inner import Examples, InnerLoop, State, adapt, adapted, trajectory
+from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
 from app.learn.losses import Loss, gaussian_likelihood
-from app.learn.rules import Params
 from app.learn.shapes import Float, Int
+from app.learn.update_rules import Params
 
 
 class Tasks(NamedTuple):
@@ -19,14 +19,6 @@ class Tasks(NamedTuple):
 
     support: Examples
     query: Examples
-
-
-class Schedule(NamedTuple):
-    """How training runs the inner loop. rate, steps: of each task; longest: the most steps that any takes."""
-
-    rate: Float[Tensor, " task"]
-    steps: Int[Tensor, " task"]
-    longest: int
 
 
 Progress = Float[Tensor, ""] | float
@@ -67,7 +59,7 @@ def _gradient(
     inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
 ) -> tuple[Params, Tensor]:
     def outer_loss(meta: Params) -> Tensor:
-        state = adapted(inner, meta, tasks.support, *schedule)
+        state = final_states(inner, meta, tasks.support, schedule)
         return query_loss(inner, loss, meta, state, tasks.query)
 
     gradient, value = grad_and_value(outer_loss)(meta)
@@ -76,7 +68,7 @@ def _gradient(
 
 MULTI_STEP = 0.3
 """The share of training after which the losses of earlier steps hardly count."""
-LEAST_WEIGHT = 0.03
+MIN_WEIGHT = 0.03
 """Of an earlier step, in shares of an even weight."""
 
 
@@ -87,7 +79,7 @@ def step_weights(steps: Int[Tensor, " task"], longest: int, progress: Progress) 
     """
     number = torch.arange(1, longest + 1, device=steps.device)
     even = 1 / steps.clamp(min=1).unsqueeze(1)
-    fading = torch.as_tensor(1 - progress / MULTI_STEP, device=steps.device).clamp(min=LEAST_WEIGHT)
+    fading = torch.as_tensor(1 - progress / MULTI_STEP, device=steps.device).clamp(min=MIN_WEIGHT)
     earlier = (even * fading).where(number < steps.unsqueeze(1), 0.0)
     last = 1 - earlier.sum(1, keepdim=True)
     return torch.where(number == steps.unsqueeze(1), last, earlier)
@@ -98,7 +90,7 @@ def _multi_step(
 ) -> tuple[Params, Tensor]:
     def outer_loss(meta: Params) -> tuple[Tensor, Tensor]:
         scores = []
-        for state, _ in trajectory(inner, meta, tasks.support, *schedule):
+        for state, _ in trajectory(inner, meta, tasks.support, schedule):
             outputs = inner.apply(meta, state, tasks.query.inputs)
             scores.append(vmap(loss)(outputs, tasks.query.targets, tasks.query.mask))
         by_step = torch.stack(scores[1:], dim=1)
@@ -116,7 +108,7 @@ def _likelihood(
     variance_of = inner.variance
 
     def outer_loss(meta: Params) -> tuple[Tensor, Tensor]:
-        state, _ = adapt(inner, meta, tasks.support, *schedule)
+        state, _ = adapt(inner, meta, tasks.support, schedule)
         inputs, targets, mask = tasks.query
         outputs, variance = inner.apply(meta, state, inputs), variance_of(meta, state, inputs)
         value = vmap(loss)(outputs, targets, mask).mean()
@@ -129,7 +121,7 @@ def _likelihood(
 def _displacement(
     inner: InnerLoop[State], loss: Loss, meta: Params, tasks: Tasks, schedule: Schedule, progress: Progress = 1.0
 ) -> tuple[Params, Tensor]:
-    state, _ = adapt(inner, meta, tasks.support, *schedule)
+    state, _ = adapt(inner, meta, tasks.support, schedule)
     moved = {name: meta[name] - fast.mean(0) for name, fast in state.fast.items()}
     direction = {name: moved.get(name, torch.zeros_like(old)) for name, old in meta.items()}
     return direction, query_loss(inner, loss, meta, state, tasks.query)

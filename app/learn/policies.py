@@ -14,7 +14,7 @@ from torch import Tensor
 
 from app.learn.shapes import Bool, Float
 
-LEAST_LOG_DEVIATION = math.log(1e-6)
+MIN_LOG_DEVIATION = math.log(1e-6)
 """Of a Gaussian policy, as rllab clips it."""
 RIDGE = 1e-5
 """Of the baseline's least squares, for each step of an episode."""
@@ -48,7 +48,7 @@ def mean_and_deviation(
 ) -> tuple[Float[Tensor, "*rows action"], Float[Tensor, "*rows action"]]:
     """Mean and standard deviation of a Gaussian policy."""
     mean, log_deviation = outputs.chunk(2, -1)
-    return mean, log_deviation.clamp(min=LEAST_LOG_DEVIATION).exp()
+    return mean, log_deviation.clamp(min=MIN_LOG_DEVIATION).exp()
 
 
 def log_likelihood(
@@ -74,25 +74,47 @@ def weighted_surprise(
 
 
 @dataclass(frozen=True)
+class Actions:
+    """What an action is: discrete, one of several by its number (0, 1, ...), or a box: a row of numbers.
+
+    low, high: where the environment clips each number of a box; both empty where actions are discrete
+    """
+
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def is_box(self) -> bool:
+        """Whether an action is numbers."""
+        return len(self.low) > 0
+
+    def fits(self, width: int) -> bool:
+        """Whether there are bounds for so many numbers, or none."""
+        if len(self.low) != len(self.high) or len(self.low) not in (0, width):
+            return False
+        return all(low < high for low, high in zip(self.low, self.high, strict=True))
+
+
+@dataclass(frozen=True)
 class Weighing:
     """How decisions are weighed by what came of them.
 
     discount: of a reward for each step that it comes later
     smoothing: lambda of generalized advantage estimation; 1 for the whole returns less the baseline
-    most: the largest inverse propensity, larger ones are clipped
+    max_weight: the largest inverse propensity; larger ones are clipped
     ridge: of the baseline's least squares, for each step of an episode; a large one leaves nothing of it but the mean,
         as a log of few decisions needs it
     """
 
     discount: float = 1.0
     smoothing: float = 1.0
-    most: float = 20.0
+    max_weight: float = 20.0
     ridge: float = RIDGE
 
     @property
     def fits(self) -> bool:
         """Whether these make sense."""
-        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.most >= 1 and self.ridge > 0
+        return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.max_weight >= 1 and self.ridge > 0
 
 
 def _discounted(values: Float[Tensor, "*task episode time"], discount: float) -> Float[Tensor, "*task episode time"]:
@@ -177,10 +199,10 @@ def weights(
 ) -> Float[Tensor, "*task episode time"]:
     """What each decision counts: 1, or its advantage where there are rewards, over its propensity where that is logged.
 
-    The inverse propensity is clipped at `weighing.most`: Bottou et al. 2013, "Counterfactual Reasoning and Learning
+    The inverse propensity is clipped at `weighing.max_weight`: Bottou et al. 2013, "Counterfactual Reasoning and Learning
     Systems".
     """
     worth = mask.to(observations.dtype) if rewards is None else advantages(observations, rewards, mask, weighing)
     if propensities is not None:
-        worth = worth * (1 / propensities.where(mask, 1.0)).clamp(max=weighing.most)
+        worth = worth * (1 / propensities.where(mask, 1.0)).clamp(max=weighing.max_weight)
     return worth

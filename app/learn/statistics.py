@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from app.learn.inner import Examples, InnerLoop, State
-from app.learn.rules import Params
 from app.learn.shapes import Bool, Float
+from app.learn.update_rules import Params
 
-LEAST_VARIANCE = 1e-5
+MIN_VARIANCE = 1e-5
 
 
 class SupportNorm(nn.Module):
@@ -36,7 +36,7 @@ class SupportNorm(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
         """The images, normalised."""
-        scale = self.weight / (self.variance + LEAST_VARIANCE).sqrt()
+        scale = self.weight / (self.variance + MIN_VARIANCE).sqrt()
         return images * scale[:, None, None] + (self.bias - self.mean * scale)[:, None, None]
 
 

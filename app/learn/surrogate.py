@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from app.learn.inner import Examples, InnerLoop, State, adapted
+from app.learn.inner import Examples, InnerLoop, Schedule, State, final_states
 from app.learn.losses import masked_mean
 from app.learn.policies import log_likelihood
-from app.learn.rules import Params
 from app.learn.shapes import Bool, Float
+from app.learn.update_rules import Params
 
 
 def rows(
@@ -95,7 +95,7 @@ def judged(
     state, losses, divergences = None, [], []
     counts = torch.full_like(rate, steps, dtype=torch.int64)
     for before, after in pairwise(stages):
-        state = adapted(inner, meta, before, rate, counts, steps, state)
+        state = final_states(inner, meta, before, Schedule(rate, counts, steps), state)
         outputs = inner.apply(meta, state, after.inputs)
         losses.append(vmap(partial(clipped_loss, clip=clip))(outputs, after.targets, after.mask))
         divergences.append(vmap(divergence)(outputs, after.targets, after.mask))

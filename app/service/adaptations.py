@@ -21,13 +21,15 @@ from app.errors import (
 )
 from app.learn.adapted import Adapted
 from app.service import decisions
-from app.service.assessment import Assessment
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
-from app.service.engine import UNTOUCHED, Engine, Job, Result
+from app.service.commands import AdaptCommand, Answer, PredictCommand, check_classes, settings, task_of
+from app.service.cross_validation import Assessment
+from app.service.engine import INITIAL, Engine, Job, Result
+from app.service.idempotency import Repeats
 from app.service.ids import ids
-from app.service.kinds import KINDS
 from app.service.model import Model
+from app.service.outputs import KINDS
 from app.service.record import (
     Adaptation,
     Change,
@@ -41,10 +43,8 @@ from app.service.record import (
     undone,
     without,
 )
-from app.service.repeats import Repeats
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
-from app.service.wanted import Answer, Question, Wanted, check_classes, settings, task_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -110,14 +110,14 @@ class Adaptations:
         self._ids = ids(clock)
         self._repeats = Repeats(store, clock)
 
-    async def adapt(self, wanted: Wanted, caller: Caller | None = None) -> Adaptation:
+    async def adapt(self, wanted: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
         if wanted.key is None and not wanted.reuse:
             return await self._adapt(wanted, (), caller)
         async with self._repeats.of(wanted) as (names, found):
             return found or await self._adapt(wanted, names, caller)
 
-    async def stream(self, wanted: Wanted, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
+    async def stream(self, wanted: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: each support loss as soon as it is known, and at last the record, which is kept then.
 
         Whoever stops to iterate cancels what is left. Raises what `adapt` raises.
@@ -138,14 +138,14 @@ class Adaptations:
                 quality = assessed.quality(await self._worker.submit_all(assessed.jobs, caller))
             yield await self._keep(wanted, new_id, task, adapted, quality, names)
 
-    async def predict(self, question: Question, caller: Caller | None = None) -> Answer:
+    async def predict(self, question: PredictCommand, caller: Caller | None = None) -> Answer:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
         adaptation, task = question.adaptation, question.task
         if adaptation is not None:
             key: Hashable = (adaptation.id, adaptation.revision)
             task = adaptation.task
         else:
-            key = UNTOUCHED if task is None else object()
+            key = INITIAL if task is None else object()
         job = Job(question.model, key, task, question.queries, keep=adaptation is not None)
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:
@@ -157,7 +157,9 @@ class Adaptations:
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = question.model.bundle.manifest
-        predicted = KINDS[manifest.kind].answer(predictions, task, manifest.schema, manifest.trust, question.wishes)
+        predicted = KINDS[manifest.kind].answer(
+            predictions, task, manifest.schema, manifest.calibration, question.wishes
+        )
         if result.spread is not None:
             predicted = predicted._replace(std=result.spread)
         return Answer(question, predicted, result.adapted)
@@ -272,7 +274,7 @@ class Adaptations:
             except StoreFailed as error:
                 log.error("the expired are not removed for now: %s", error)
 
-    async def _adapt(self, wanted: Wanted, names: Sequence[Name], caller: Caller | None) -> Adaptation:
+    async def _adapt(self, wanted: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         new_id, task = next(self._ids), task_of(wanted)
         job = Job(wanted.model, (new_id, 1), task)
         if wanted.assess is None:
@@ -286,7 +288,7 @@ class Adaptations:
 
     async def _keep(
         self,
-        wanted: Wanted,
+        wanted: AdaptCommand,
         id: str,
         task: Task,
         adapted: Adapted,
@@ -371,7 +373,7 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if (adaptation.kind, stage.inputs.shape[1]) != (manifest.kind, manifest.schema.features):
         return False
     if (classes := len(adaptation.labels)) > 0:
-        return model.most_classes is None or classes <= model.most_classes
+        return model.max_classes is None or classes <= model.max_classes
     if manifest.schema.actions is not None:
         return all(decisions.fit(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.engine import Job, Result
-from app.service.task import MOST_TASKS
+from app.service.task import MAX_TASKS
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class Batcher:
         """What to do next: jobs for one batch, or one call. Who is late, or waited long and left, is dropped here."""
         batch: list[_Item] = []
         now = self._loop.time()
-        while self._waiting and len(batch) < MOST_TASKS and not (batch and self._waiting[0].call):
+        while self._waiting and len(batch) < MAX_TASKS and not (batch and self._waiting[0].call):
             item = self._waiting.popleft()
             if item.job is not None:
                 self._waiting_bytes -= item.job.bytes
@@ -214,7 +214,7 @@ class Batcher:
         return batch
 
     def _turn(self) -> None:
-        if self._seen < len(self._waiting) < MOST_TASKS and len(self._waiting) > 1:
+        if self._seen < len(self._waiting) < MAX_TASKS and len(self._waiting) > 1:
             # requests are coming in: first all that the event loop can read without waiting
             self._seen = len(self._waiting)
             self._loop.call_soon(self._turn)

@@ -16,9 +16,9 @@ from app.learn.adapted import Adapted
 from app.learn.inner import stack
 from app.service.fast_weights import FastWeights
 from app.service.model import Model
-from app.service.task import MOST_TASKS, Task, fused
+from app.service.task import MAX_TASKS, Task, fused
 
-UNTOUCHED = None
+INITIAL = None
 """The key of the initialization itself."""
 
 
@@ -27,7 +27,7 @@ class Job:
     """Adapt to `task` unless its fast weights are cached under `key`, then answer `queries`.
 
     key: under which the fast weights are cached; an adaptation with its revision, or anything unique
-    task: None for the initialization itself, whose key is UNTOUCHED
+    task: None for the initialization itself, whose key is INITIAL
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result holds the parameters
@@ -85,7 +85,7 @@ class _Held:
 
     def __init__(self, model: Model, cache_bytes: int) -> None:
         # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
-        self.fast = FastWeights(model.untouched, cache_bytes, least=2 * MOST_TASKS)
+        self.fast = FastWeights(model.initial, cache_bytes, least=2 * MAX_TASKS)
         self._took: dict[_Size, float] = {}
 
     def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
@@ -142,8 +142,8 @@ class Engine:
         held = self._held(model)
         size, started = held.size(model, jobs), perf_counter()
         results: list[Result] = []
-        for start in range(0, len(jobs), MOST_TASKS):
-            results += self._run_model(model, held.fast, jobs[start : start + MOST_TASKS])
+        for start in range(0, len(jobs), MAX_TASKS):
+            results += self._run_model(model, held.fast, jobs[start : start + MAX_TASKS])
         held.took(size, perf_counter() - started)
         return results
 
@@ -187,8 +187,8 @@ class Engine:
         self, model: Model, fast: FastWeights, missing: Mapping[Hashable, Task | None]
     ) -> dict[Hashable, Adapted]:
         """Put the missing fast weights into the cache; what came of each."""
-        if UNTOUCHED in missing:
-            fast.put([UNTOUCHED], [0], stack(model.untouched, 1))
+        if INITIAL in missing:
+            fast.put([INITIAL], [0], stack(model.initial, 1))
         tasks = [(key, task) for key, task in missing.items() if task is not None]
         adapted: dict[Hashable, Adapted] = {}
         for alike in _by_stages(tasks):

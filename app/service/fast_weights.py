@@ -13,22 +13,22 @@ ENTRY_BYTES = 256
 class FastWeights:
     """The states of many adaptations of one bundle, so that one gather serves any of them."""
 
-    def __init__(self, untouched: torch.Tensor, size_bytes: int, least: int) -> None:
+    def __init__(self, initial: torch.Tensor, size_bytes: int, least: int) -> None:
         """Room for as many as fit into `size_bytes`, but for `least` at least.
 
-        untouched: the state of one task before any step, [number], whose form all states have
+        initial: the state of one task before any step, [number], whose form all states have
         """
-        entry = ENTRY_BYTES + untouched.numel() * untouched.element_size()
+        entry = ENTRY_BYTES + initial.numel() * initial.element_size()
         self.capacity = capacity = max(least, size_bytes // entry)
         self._slots: OrderedDict[Hashable, int] = OrderedDict()
         self._free: list[int] = []
         self._fresh = iter(range(capacity))
-        if untouched.device.type == "cpu":
+        if initial.device.type == "cpu":
             # numpy asks for huge pages: else every new slot waits for two pages of the system's (a put takes 14 us, not
             # 45 to 90, together with copying a single row as one)
-            self.states = torch.from_numpy(np.empty((capacity, *untouched.shape), np.float32))
+            self.states = torch.from_numpy(np.empty((capacity, *initial.shape), np.float32))
         else:
-            self.states = untouched.new_empty((capacity, *untouched.shape))
+            self.states = initial.new_empty((capacity, *initial.shape))
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._slots

@@ -16,6 +16,7 @@ from app.learn.adapted import Adapted, judge
 from app.learn.inner import (
     Examples,
     InnerLoop,
+    Schedule,
     State,
     adapt,
     alone,
@@ -25,22 +26,22 @@ from app.learn.inner import (
     stack,
     trajectory,
 )
-from app.learn.rules import LEARNED, Params
+from app.learn.update_rules import LEARNED, Params
 from app.service import decisions
-from app.service.compiling import (
+from app.service.compiled.compiler import (
     Unrolled,
     by_steps,
     compare,
     compiled,
     inductor_options,
 )
-from app.service.kinds import KINDS
-from app.service.task import LEAST_WAYS, Task, column, pad, real_rows, ways_of
+from app.service.outputs import KINDS
+from app.service.task import MIN_WAYS, Task, column, pad, real_rows, ways_of
 
 log = logging.getLogger(__name__)
 
 
-MOST_UNROLLED = 8
+MAX_UNROLLED = 8
 """Steps in one program: compiling takes 4 s for each."""
 SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
 """Numbers of examples at which a program for a single task is tried, until it is no faster any more."""
@@ -52,19 +53,19 @@ class Model:
     Where targets are labels, it serves tasks of up to `ways` classes, and `of` gives the one for any other number.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device, ways: int = LEAST_WAYS) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device, ways: int = MIN_WAYS) -> None:
         manifest = bundle.manifest
         labels, self._staged = KINDS[manifest.kind].labels, KINDS[manifest.kind].staged
         self.bundle = bundle
         self.device = device
-        self.most_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
+        self.max_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
         """Where targets are labels and the network has an output for each; None for any number."""
-        self.ways = (self.most_classes or ways) if labels else None
+        self.ways = (self.max_classes or ways) if labels else None
         """The width of the class axis; None where targets are numbers."""
         self._others: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self._eager, self._unpack = self._inner_loop()
-        self.untouched = self._eager.init(self.meta)
+        self.initial = self._eager.init(self.meta)
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
@@ -97,10 +98,10 @@ class Model:
         start: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The states of tasks after their steps, and the losses [task, longest + 1]. start: the states before."""
-        start = stack(self.untouched, len(rate)) if start is None else start
+        start = stack(self.initial, len(rate)) if start is None else start
         if self._unrolled is not None and longest == self._steps:
             return self._unrolled(self.meta, start, support, rate, steps)
-        return adapt(self._serving(len(rate)), self.meta, support, rate, steps, longest, start)
+        return adapt(self._serving(len(rate)), self.meta, support, Schedule(rate, steps, longest), start)
 
     def _serving(self, tasks: int) -> InnerLoop[torch.Tensor]:
         """What serves so many tasks."""
@@ -108,7 +109,7 @@ class Model:
 
     def of(self, task: Task | None) -> "Model":
         """The one for as many classes as a task has: made when it is first asked for, and kept as long as this one."""
-        if self.ways is None or self.most_classes is not None or task is None:
+        if self.ways is None or self.max_classes is not None or task is None:
             return self
         ways = ways_of(len(task.classes))
         if ways == self.ways:
@@ -177,11 +178,11 @@ class Model:
             support, rate, steps = self._batch(tasks)
             with torch.no_grad():
                 states, losses = self._adapt(support, rate, steps, max(task.steps for task in tasks), start)
-        untouched_loss = self.bundle.manifest.untouched_loss
+        initial_loss = self.bundle.manifest.initial_loss
         outcomes = []
         for task, row in zip(tasks, losses.tolist(), strict=False):
             taken = tuple(row[: task.steps + 1])
-            outcomes.append(Adapted(taken, judge(taken, untouched_loss)))
+            outcomes.append(Adapted(taken, judge(taken, initial_loss)))
         return states, outcomes
 
     def _batch(self, tasks: Sequence[Task]) -> tuple[Examples, torch.Tensor, torch.Tensor]:
@@ -207,11 +208,11 @@ class Model:
             task = replace(task, targets=self._targets(task))
         support, rate, steps = self._batch([task])
         losses = []
-        inner, start = self._serving(len(rate)), stack(self.untouched, len(rate))
-        for states, loss in trajectory(inner, self.meta, support, rate, steps, task.steps, start):  # noqa: B007
+        inner, start = self._serving(len(rate)), stack(self.initial, len(rate))
+        for states, loss in trajectory(inner, self.meta, support, Schedule(rate, steps, task.steps), start):  # noqa: B007
             losses.append(loss[0].item())
             yield losses[-1]
-        return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.untouched_loss))
+        return states, Adapted(tuple(losses), judge(losses, self.bundle.manifest.initial_loss))
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """All parameters of the network by name, after the first of the states; with its head where that is solved."""
@@ -314,7 +315,7 @@ class Model:
         inner, started = self._inner_loop()[0], perf_counter()
         support = self._example(tasks=7, shots=2)[1]
         rows, queries = torch.arange(7, device=self.device), support.inputs[:, :1].contiguous()
-        cache = stack(self.untouched, 13)  # of a size of its own, so that it is general too
+        cache = stack(self.initial, 13)  # of a size of its own, so that it is general too
 
         def looked_up(meta: Params, rows: torch.Tensor, queries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
             return inner.apply(meta, states[rows], queries)
@@ -336,7 +337,7 @@ class Model:
         serve, and for numbers of steps that would take minutes. Raises what `compile` raises.
         """
         steps = self._steps
-        if not self.compiled or self._staged or not 0 < steps <= MOST_UNROLLED:
+        if not self.compiled or self._staged or not 0 < steps <= MAX_UNROLLED:
             return
         started = perf_counter()
         whole = by_steps(self._inner_loop()[0], steps)
@@ -362,15 +363,15 @@ class Model:
         """
         steps = self._steps
         possible = self.compilable and not self._staged and self.device.type == "cpu"
-        if not possible or not 0 < steps <= MOST_UNROLLED:
+        if not possible or not 0 < steps <= MAX_UNROLLED:
             return
         started = perf_counter()
         try:
-            from app.service.single import SingleTask  # it needs interfaces that another torch may lack
+            from app.service.compiled.single_task import SingleTask  # it needs interfaces that another torch may lack
 
             schema = self.bundle.manifest.schema
             form = schema.features, schema.targets
-            single = SingleTask(self._lone(grad_and_value), self.meta, self.untouched, form, steps)
+            single = SingleTask(self._lone(grad_and_value), self.meta, self.initial, form, steps)
         except (ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(f"no program for a single task: {error}") from error
         took = perf_counter() - started
@@ -405,7 +406,7 @@ class Model:
             torch.ones(tasks, shots, dtype=torch.bool, device=self.device),
         )
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
-        return stack(self.untouched, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
+        return stack(self.initial, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
 
     def _asking(self, inner: InnerLoop[torch.Tensor]) -> Callable[[], Any]:
         """Asking a few and many tasks for a prediction."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
-from app.service.kinds import KINDS
+from app.service.outputs import KINDS
 from app.service.task import Task, classes_of
 
 KEY, CONTENT = "key:", "content:"
@@ -72,7 +72,7 @@ class Revision(NamedTuple):
     request: bytes | None = None
 
 
-class Asked(NamedTuple):
+class InnerLoopSettings(NamedTuple):
     """Inner-loop settings that the client chose; None leaves one to the bundle, also to a later one."""
 
     steps: int | None
@@ -90,7 +90,7 @@ class Adaptation:
     steps, learning_rate: those it was derived with
     losses: the support loss before the first step and after each
     next_example: the number that the next example gets
-    quality: what assessing found (`app.service.assessment`), of what JSON has
+    quality: what assessing found (`app.service.cross_validation`), of what JSON has
     names: under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
     """
@@ -99,7 +99,7 @@ class Adaptation:
     owner: str
     model: str
     kind: str
-    asked: Asked
+    asked: InnerLoopSettings
     steps: int
     learning_rate: float
     stages: tuple[Stage, ...]

@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-MOST_TASKS = 256
+MAX_TASKS = 256
 """In one fused call: more cost as much a task (`service_tests/benchmarks/inner_loop.py`)."""
-MOST_ROWS = 65_536
+MAX_ROWS = 65_536
 """In one fused call, padding included: bounds its memory."""
-LEAST_USED = 0.75
+MIN_USED = 0.75
 """Of the rows in a fused call, so that less than a quarter of the work is padding."""
 
 
@@ -74,24 +74,24 @@ def classes_of(targets: np.ndarray) -> tuple[str, ...]:
     return tuple(dict.fromkeys(targets.tolist())) if targets.dtype == object else ()
 
 
-LEAST_WAYS = 2
+MIN_WAYS = 2
 
 
 def ways_of(classes: int) -> int:
     """The width of the class axis for so many: the next power of two, so that tasks of about as many share a batch."""
-    return max(LEAST_WAYS, 1 << (classes - 1).bit_length())
+    return max(MIN_WAYS, 1 << (classes - 1).bit_length())
 
 
 def fused(sizes: Sequence[int]) -> Iterator[list[int]]:
     """Divide work into fused calls: indices into `sizes` (rows of each item), alike in size and bounded."""
-    if len(set(sizes)) == 1 and len(sizes) <= MOST_TASKS and len(sizes) * sizes[0] <= MOST_ROWS:
+    if len(set(sizes)) == 1 and len(sizes) <= MAX_TASKS and len(sizes) * sizes[0] <= MAX_ROWS:
         yield list(range(len(sizes)))  # the common case, a fourth of the time
         return
     batch: list[int] = []
     used = 0
     for index in sorted(range(len(sizes)), key=sizes.__getitem__):
         padded = sizes[index] * (len(batch) + 1)
-        full = len(batch) == MOST_TASKS or padded > MOST_ROWS or used + sizes[index] < LEAST_USED * padded
+        full = len(batch) == MAX_TASKS or padded > MAX_ROWS or used + sizes[index] < MIN_USED * padded
         if batch and full:
             yield batch
             batch, used = [], 0

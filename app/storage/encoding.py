@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from app.errors import StoreFailed
 from app.learn.adapted import Status
-from app.service.record import Adaptation, Asked, Change, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name
 
 VERSIONS = NUMBERS, LABELS = 1, 2
@@ -117,7 +117,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         owner=owner,
         model=record.model,
         kind=record.kind,
-        asked=Asked(*record.asked),
+        asked=InnerLoopSettings(*record.asked),
         steps=record.steps,
         learning_rate=record.learning_rate,
         stages=tuple(_stage(stage, record.labels) for stage in record.stages),
@@ -140,9 +140,16 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         expires_at=record.expires_at,
         label=record.label,
         pinned=record.pinned,
-        quality=record.quality,
+        quality=_quality(record.quality),
         names=record.names,
     )
+
+
+def _quality(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The quality of a record; those written before 0.2 call the initial error `untouched_error`."""
+    if quality is None or "untouched_error" not in quality:
+        return quality
+    return {"initial_error" if key == "untouched_error" else key: value for key, value in quality.items()}
 
 
 def names_in(data: bytes) -> tuple[str, ...]:

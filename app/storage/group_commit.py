@@ -12,7 +12,7 @@ from threading import Thread
 from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
-MOST_OPERATIONS = 512
+MAX_OPERATIONS = 512
 """In one transaction: bounds what is lost where it fails, and how long the first one waits for the last."""
 
 QUICK_S = 0.001
@@ -97,8 +97,8 @@ class GroupCommit:
                 self._in_thread += len(arrived)
                 self._handed_over.put(arrived)
             return
-        for start in range(0, len(arrived), MOST_OPERATIONS):
-            if batch := [each for each in arrived[start : start + MOST_OPERATIONS] if not each.future.cancelled()]:
+        for start in range(0, len(arrived), MAX_OPERATIONS):
+            if batch := [each for each in arrived[start : start + MAX_OPERATIONS] if not each.future.cancelled()]:
                 _resolve(self._answers(batch))
                 self._transactions.tend()
 
@@ -129,7 +129,7 @@ class GroupCommit:
         while more or backlog:
             more = self._receive(backlog) and more
             # one whose caller has gone away is not begun
-            taken = [backlog.popleft() for _ in range(min(len(backlog), MOST_OPERATIONS))]
+            taken = [backlog.popleft() for _ in range(min(len(backlog), MAX_OPERATIONS))]
             if batch := [each for each in taken if not each.future.cancelled()]:
                 self._commit(batch)
             self._loop.call_soon_threadsafe(self._left_thread, len(taken))
@@ -138,7 +138,7 @@ class GroupCommit:
     def _receive(self, backlog: deque[_Waiting]) -> bool:
         """Take all that was handed over, waiting for it where there is nothing to do; False if no more will come."""
         try:
-            while len(backlog) < MOST_OPERATIONS:
+            while len(backlog) < MAX_OPERATIONS:
                 arrived = self._handed_over.get(block=not backlog)
                 if arrived is None:
                     return False

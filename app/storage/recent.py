@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from app.service.record import Adaptation
 
-MOST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """Of their encoded form, whose arrays they share; a record's objects take about 4 KiB besides."""
 OBJECTS_BYTES = 4096
 
@@ -29,8 +29,8 @@ class Recent:
     What was read while something changed is not kept: it may be the old one.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._lock = Lock()
@@ -54,7 +54,7 @@ class Recent:
             self._drop(key)
             self._kept[key] = _Kept(adaptation, size + OBJECTS_BYTES)
             self._bytes += size + OBJECTS_BYTES
-            while self._bytes > self._most_bytes:
+            while self._bytes > self._max_bytes:
                 self._bytes -= self._kept.popitem(last=False)[1].bytes
 
     def forget(self, key: Key) -> None:

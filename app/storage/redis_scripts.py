@@ -67,10 +67,10 @@ local function charge(owner, records, bytes)
     end
 end
 
-local function over(owner, records, bytes, most_records, most_bytes)
+local function over(owner, records, bytes, max_records, max_bytes)
     local has_records, has_bytes = used(owner)
-    if has_records + records > math.max(has_records, most_records) then return 'adaptations' end
-    if has_bytes + bytes > math.max(has_bytes, most_bytes) then return 'bytes' end
+    if has_records + records > math.max(has_records, max_records) then return 'adaptations' end
+    if has_bytes + bytes > math.max(has_bytes, max_bytes) then return 'bytes' end
 end
 
 local function remove(owner, id)

@@ -44,9 +44,9 @@ MIGRATIONS = (
 
 R = TypeVar("R")
 
-MOST_UNCOUNTED = 64
+MAX_UNCOUNTED = 64
 """Adaptations of an owner whose usage is not written yet: else it is a fifth of the pages that a lone put writes."""
-MOST_ROWS = 64
+MAX_ROWS = 64
 """Of one statement: each statement gives the interpreter's lock away, and waits for it again."""
 
 GET = """
@@ -151,7 +151,7 @@ class _Owner:
     name: str
     records: int
     bytes: int
-    uncounted: int = MOST_UNCOUNTED  # written at first: a new owner has no row yet
+    uncounted: int = MAX_UNCOUNTED  # written at first: a new owner has no row yet
 
 
 class _Holder(NamedTuple):
@@ -182,7 +182,7 @@ class Tables:
         outcomes: list[object] = []
         for kind, group in groupby(operations, type):
             if kind is Put:
-                while puts := list(islice(group, MOST_ROWS)):
+                while puts := list(islice(group, MAX_ROWS)):
                     outcomes += self._put(puts)
             else:
                 outcomes += map(self._do, group)
@@ -315,12 +315,12 @@ class Tables:
         wanted = Usage(owner.records + records, owner.bytes + size)
         return refusal(self._quota, Usage(owner.records, owner.bytes), wanted)
 
-    def _charge(self, owner: _Owner, records: int, size: int, came: int = MOST_UNCOUNTED) -> None:
+    def _charge(self, owner: _Owner, records: int, size: int, came: int = MAX_UNCOUNTED) -> None:
         """Note what an owner has more, or less. came: records that are counted by their numbers until it is written."""
         owner.records += records
         owner.bytes += size
         owner.uncounted += came
-        if owner.uncounted >= MOST_UNCOUNTED:
+        if owner.uncounted >= MAX_UNCOUNTED:
             self._changed.add(owner.name)
 
     def _write_usage(self) -> None:
@@ -343,7 +343,7 @@ class Tables:
 
 
 def _chunks(rows: Sequence[R]) -> Iterator[Sequence[R]]:
-    return (rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS))
+    return (rows[start : start + MAX_ROWS] for start in range(0, len(rows), MAX_ROWS))
 
 
 @cache

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.bundles import Manifest
-from app.learn.likeness import LARGEST, LEVEL, MOST_FAR, Calibration
-from app.learn.trust import FALSE_ALARMS, Trust
+from app.learn.calibration import FALSE_ALARMS, Calibration
+from app.learn.ood import LARGEST, LEVEL, MAX_FAR, OODReference
 from app.training.returns import SCORE, Returns
-from app.training.tables import as_text, from_json, trust_as_text
+from app.training.tables import as_text, calibration_as_text, from_json
 
 
 def card(name: str, manifest: Manifest, plot: str) -> str:
@@ -24,19 +24,19 @@ An initialization for {problem}, adapted by `{manifest.algorithm}`. An input has
 
 ## How well it adapts
 
-{evaluation.protocol}. Asked {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
-diverges counts with its untouched answers.
+{evaluation.protocol}. InnerLoopSettings {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
+diverges counts with its initial answers.
 
 {as_text(evaluation)}
 {over_http_text(manifest)}{film_text(manifest)}
 ## How far it can be trusted
 
-{trust_text(manifest.trust)}
+{calibration_text(manifest.calibration)}
 
 On the same held-out tasks, after {bounds.steps} step(s), with the time to adapt to a task and answer its queries in a
 batch on {evaluation.machine or "an unknown machine"}:
 
-{trust_as_text(evaluation)}
+{calibration_as_text(evaluation)}
 
 ## What a request may ask
 
@@ -50,7 +50,7 @@ by a quarter at a time, at which the default number of steps still helps.
 
 ## What a support set is held against
 
-{calibration_text(manifest.calibration)}
+{ood_text(manifest.ood_reference)}
 
 ## How it was made
 
@@ -71,7 +71,7 @@ A policy for {family}, adapted by `{manifest.algorithm}`. An observation has {sc
 
 ## How well it adapts
 
-{found.protocol}. Asked {found.way}. A stage is a set of episodes that is posted: {bounds.steps} step(s) from where the
+{found.protocol}. InnerLoopSettings {found.way}. A stage is a set of episodes that is posted: {bounds.steps} step(s) from where the
 stage before led to.
 
 {found.as_text()}
@@ -113,14 +113,14 @@ home there, in the same traffic ({film["world"]}):
 """
 
 
-def trust_text(trust: Trust) -> str:
-    """What the bundle knows of trust, for people."""
-    if trust.knows_intervals:
+def calibration_text(calibration: Calibration) -> str:
+    """The calibration, for people."""
+    if calibration.has_intervals:
         return f"""`"interval": 0.9` in `/predict` gives an interval that holds the true value nine times of ten, by the
-errors on {trust.tasks:,} validation tasks of each size (seed {trust.seed}; split conformal prediction, by size)."""
-    if trust.knows_the_familiar:
-        return f"""Probabilities are those of logits divided by {trust.temperature:.3g}, under which the classes of
-{trust.tasks} validation tasks of each size (seed {trust.seed}) are the most probable. A query is called unlike anything
+errors on {calibration.tasks:,} validation tasks of each size (seed {calibration.seed}; split conformal prediction, by size)."""
+    if calibration.has_familiarity:
+        return f"""Probabilities are those of logits divided by {calibration.temperature:.3g}, under which the classes of
+{calibration.tasks} validation tasks of each size (seed {calibration.seed}) are the most probable. A query is called unlike anything
 in the support set where its largest logit is below what {1 - FALSE_ALARMS:.0%} of queries of known classes reach."""
     return "Nothing is known."
 
@@ -157,15 +157,15 @@ def cost_text(training: Mapping[str, Any]) -> str:
     )
 
 
-def calibration_text(calibration: Calibration) -> str:
-    """The calibration for people, in Markdown."""
-    if not calibration.tasks:
+def ood_text(reference: OODReference) -> str:
+    """The OOD reference for people, in Markdown."""
+    if not reference.tasks:
         return "Nothing is known of support sets of training."
-    errors = zip(calibration.adapted_to, calibration.error, strict=True)
+    errors = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(f"| {others} | {error:.3g} |" for others, error in errors)
     return f"""Assessing (`"assess": "leave_one_out"`) calls a support set unlike training where more than
-{MOST_FAR:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
-one that {LEVEL:.0%} of training tasks stay below ({calibration.tasks} tasks of each size, seed {calibration.seed}; an
+{MAX_FAR:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
+one that {LEVEL:.0%} of training tasks stay below ({reference.tasks} tasks of each size, seed {reference.seed}; an
 error that is unknown because the inner loop diverged counts as {LARGEST:.2g}):
 
 | adapted to so many others | error |

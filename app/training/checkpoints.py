@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from app.bundles import replace
+from app.bundles import write_atomically
 from app.errors import TrainingError
 from app.training.loop import Best, Run
 
@@ -24,7 +24,7 @@ def save_checkpoint(run: Run, path: Path) -> None:
         tensors |= {f"best/{name}": value for name, value in run.best.meta.items()}
         metadata |= {"best_score": str(run.best.score), "best_step": str(run.best.step)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
+    write_atomically(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, metadata))
 
 
 def restore_checkpoint(run: Run, path: Path) -> None:

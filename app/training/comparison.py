@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from app.learn.metrics import SCORES, Interval, interval
-from app.training.bundling import bundle_of
 from app.training.evaluation import SEED, TASKS, Setting, draw, scored, seconds_a_task, settings_for
 from app.training.loop import Run
 from app.training.predictor import offline
@@ -60,7 +59,7 @@ def contend(run: Run, advanced: Callable[[int], None] = lambda step: None) -> Co
 
 def score(run: Run) -> Contender:
     """Score a run as it is on the test tasks."""
-    bundle, kind = bundle_of(run, untouched_loss=math.inf), run.family.kind
+    bundle, kind = run.as_bundle(initial_loss=math.inf), run.family.kind
     predictor, settings = offline(bundle), settings_for(run.recipe, run.family)
     scores = {}
     for setting in settings:

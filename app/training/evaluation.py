@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from app.families.family import Family, Split
-from app.learn.losses import ERRORS, ONE_HOT
+from app.learn.losses import KINDS
 from app.learn.metrics import SCORES, interval
 from app.learn.outer import Tasks
 from app.learn.shapes import Bool, Float
@@ -42,7 +42,7 @@ class Curve:
     """Scores after 0, 1, ... steps in one setting.
 
     mean, half_width: over the tasks, with the half width of the 95 % interval
-    refused: the share of tasks that the server would answer 422 (diverged); they count with their untouched answers
+    refused: the share of tasks that the server would answer 422 (diverged); they count with their initial answers
     """
 
     mean: list[float]
@@ -52,7 +52,7 @@ class Curve:
 
 def settings_for(recipe: Recipe, family: Family) -> list[Setting]:
     """What a bundle of that recipe is evaluated at."""
-    if family.kind not in ONE_HOT:
+    if not KINDS[family.kind].one_hot:
         return [Setting(shots) for shots in recipe.evaluation_shots]
     ways = recipe.evaluation_ways or (family.targets,)
     return [Setting(shots, each) for each in ways for shots in recipe.evaluation_shots]
@@ -83,7 +83,7 @@ class Scored(NamedTuple):
     """What a bundle answered in one setting, by the numbers of steps that were asked for.
 
     scores: of each task, as SCORES has them; losses: of each task, as the kind's loss
-    usable: false where the server would answer 422; such a task counts with its untouched answers
+    usable: false where the server would answer 422; such a task counts with its initial answers
     outputs: after the number of steps that is kept; logits of classes
     """
 
@@ -104,7 +104,7 @@ def _scored(predictor: Predictor, kind: str, tasks: Tasks, steps: Sequence[int],
     outputs, usable = predictor(tasks, steps)
     outputs = torch.where(usable[:, :, None, None], outputs, outputs[:1])
     targets = tasks.query.targets.expand(len(outputs), -1, -1, -1)
-    scores, losses = SCORES[kind].of(outputs, targets), ERRORS[kind](outputs, targets)
+    scores, losses = SCORES[kind].of(outputs, targets), KINDS[kind].error(outputs, targets)
     return Scored(scores.mean(-1), losses.mean(-1), usable, outputs[keep])
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from app.bundles import Bundle
-from app.families.family import Family
+from app.families.family import Family, HasCaveat
+from app.training.calibration import measured
 from app.training.evaluation import IMAGE, SEED, TASKS, Curve, Setting, curve, draw, scored, seconds_a_task
 from app.training.predictor import Predictor
 from app.training.tables import Evaluation
-from app.training.trust import measured
 
 SHOWN_STEPS = 10
 """An evaluation goes from 0 to so many steps, if the bundle may take as many, and to its default. Of images it is only
@@ -15,7 +15,7 @@ before and after the default, unless one asks for more: four convolutions take a
 
 
 OFFLINE = "offline"
-"""The way of what is answered in this process, whose logits are seen and so what holds of its trust."""
+"""The way of what is answered in this process, whose logits are seen and so what holds of its calibration."""
 
 
 def steps_of(bundle: Bundle, most: int | None = None) -> list[int]:
@@ -47,7 +47,7 @@ def evaluated(
     default = bundle.manifest.inner_loop.steps
     keep = steps.index(default) if default in steps else -1
     curves: dict[Setting, Curve] = {}
-    trust: dict[Setting, Mapping[str, float]] = {}
+    calibration: dict[Setting, Mapping[str, float]] = {}
     seconds: dict[Setting, float] = {}
     for setting in settings:
         held_out = draw(family, setting, device, tasks=tasks, seed=seed)
@@ -55,6 +55,8 @@ def evaluated(
         curves[setting] = curve(found)
         seconds[setting] = seconds_a_task(predictor, held_out, default)
         if way == OFFLINE and default in steps:
-            trust[setting] = measured(bundle, family, setting, held_out, found.outputs, found.usable[keep])
-    caveat = getattr(family, "caveat", "")
-    return Evaluation(bundle.manifest.kind, steps, curves, trust, seconds, machine, way, tasks, seed, caveat=caveat)
+            calibration[setting] = measured(bundle, family, setting, held_out, found.outputs, found.usable[keep])
+    caveat = family.caveat if isinstance(family, HasCaveat) else ""
+    return Evaluation(
+        bundle.manifest.kind, steps, curves, calibration, seconds, machine, way, tasks, seed, caveat=caveat
+    )

@@ -8,20 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value
 
-from app.bundles import Named, load
+from app.bundles import Bounds, Bundle, FamilySpec, Manifest, load
 from app.errors import TrainingError
-from app.families.family import Family, Split
+from app.families.family import Family, HasActions, Split
 from app.families.logs import Logged
 from app.families.registry import make
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, State, alone, batched
-from app.learn.losses import LOSSES, ONE_HOT, Loss
+from app.learn.inner import Examples, InnerLoop, Schedule, State, alone, batched
+from app.learn.losses import KINDS, Loss
 from app.learn.metrics import SCORES
-from app.learn.networks import build, initialize, width
-from app.learn.outer import Schedule, Tasks, clipped
-from app.learn.rules import Params
+from app.learn.networks import NetworkSpec, build, initialize, width
+from app.learn.outer import Tasks, clipped
+from app.learn.update_rules import Params
 from app.training.logged import logged_tasks
+from app.training.problem import schema_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 
@@ -94,9 +95,7 @@ class Run:
         self.processes = processes
         self.family = make(recipe.family, recipe.family_options, data)
         self.network = (
-            Named(self.family.network.name, self.family.network.options)
-            if recipe.network is None
-            else Named(recipe.network, recipe.network_options)
+            self.family.network if recipe.network is None else NetworkSpec(recipe.network, recipe.network_options)
         )
         self.algorithm: Algorithm = ALGORITHMS[recipe.algorithm]
         if self.family.kind not in self.algorithm.kinds:
@@ -104,9 +103,9 @@ class Run:
             raise TrainingError(
                 f"{recipe.algorithm} is for {kinds}, and {recipe.family} is of the kind {self.family.kind}"
             )
-        self.loss: Loss = LOSSES[self.family.kind]
+        self.loss: Loss = KINDS[self.family.kind].loss
         form, sizes = self._sized()
-        self.ways = (recipe.ways or (self.family.targets,) * 2) if self.family.kind in ONE_HOT else None
+        self.ways = (recipe.ways or (self.family.targets,) * 2) if KINDS[self.family.kind].one_hot else None
         """The least and the most classes of a task, where there are classes."""
         widest = self.ways[1] if self.ways else None
 
@@ -137,6 +136,26 @@ class Run:
             # torch counts compilations by code object, and raises at 9: with one of its own no run counts for another
             own = FunctionType(Run._find_direction.__code__.replace(), globals())
             self._direction = torch.compile(MethodType(own, self), fullgraph=True)
+
+    def as_bundle(self, name: str = "", initial_loss: float = 0.0) -> Bundle:
+        """The meta-parameters as they are, so that the code that evaluates bundles evaluates a run.
+
+        Bounds, evaluation, calibration and OOD reference are still to come.
+        """
+        recipe = self.recipe
+        manifest = Manifest(
+            family=FamilySpec(recipe.family, recipe.family_options),
+            network=self.network,
+            algorithm=recipe.algorithm,
+            kind=self.family.kind,
+            schema=schema_of(self.family),
+            inner_loop=Bounds(self.adapt_steps, self.adapt_steps, recipe.inner_rate, recipe.inner_rate),
+            initial_loss=initial_loss,
+            weights_sha256="",
+            evaluation={},
+            training={},
+        )
+        return Bundle(name, manifest, self.meta)
 
     @property
     def finished(self) -> bool:
@@ -228,8 +247,8 @@ class Run:
             form = build(self.network.name, self.network.options)
             sizes = self.family.targets, width(form, self.family.features)
             self.algorithm.check(form, *sizes, self.family.kind)
-            if (actions := getattr(self.family, "actions", None)) is not None:
-                policies.check(sizes[1], sizes[0], actions.is_box)
+            if isinstance(self.family, HasActions):
+                policies.check(sizes[1], sizes[0], self.family.actions.is_box)
         except (TypeError, ValueError) as error:
             name = self.network.name
             raise TrainingError(f"{self.recipe.algorithm} on the network {name!r} does not work: {error}") from error

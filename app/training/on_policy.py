@@ -19,18 +19,18 @@ from torch.func import grad_and_value
 from app.errors import TrainingError
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
-from app.learn.policies import Weighing
-from app.learn.rules import Params
 from app.learn.shapes import Float
 from app.learn.surrogate import judged, ratio_loss
-from app.training.acting import Recorded, stages
+from app.learn.update_rules import Params
 from app.training.loop import Run
+from app.training.problem import weighing_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
+from app.training.rollouts import Recorded, stages
 
 TRIALS = 10
 """An outer step that is still too far after it was shortened so often is not taken at all."""
-AIM, LEAST_SHARE = 0.8, 0.1
+AIM, MIN_SHARE = 0.8, 0.1
 """A step is shortened to a little less than what should do, but to no less than a tenth at once."""
 AT_ONCE = 6000
 """Decisions in a fused call: their gradients stay in the processor's cache."""
@@ -75,7 +75,7 @@ class OnPolicy(Run):
         self.episodes: int = recipe.episodes or 1
         """Of a task in a stage."""
         self.worlds: Worlds[Any, Any] = self.family
-        self.weighing: Weighing = getattr(self.family, "weighing", Weighing())
+        self.weighing = weighing_of(self.family)
         form, _ = self._sized()
         self._acting = batched(self.algorithm.inner_loop(form, ratio_loss))
 
@@ -144,7 +144,7 @@ class OnPolicy(Run):
             if far <= 1:
                 return
             # a divergence grows by the square of a short step
-            share = max(LEAST_SHARE, AIM * far**-0.5) if math.isfinite(far) else LEAST_SHARE
+            share = max(MIN_SHARE, AIM * far**-0.5) if math.isfinite(far) else MIN_SHARE
             for name, value in self.meta.items():
                 value.copy_(before[name] + share * (value - before[name]))
         for name, value in self.meta.items():

@@ -4,7 +4,7 @@ import torch
 
 from app.bundles import Bundle
 from app.families.family import Family
-from app.learn.losses import ONE_HOT, WEIGHTED
+from app.learn.losses import KINDS
 from app.learn.metrics import SCORES
 from app.training.evaluation import Setting, draw
 from app.training.plots import Line, Plot
@@ -17,7 +17,7 @@ BY_SETTING = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#d62728", "#17becf")
 
 def picture(bundle: Bundle, family: Family, evaluation: Evaluation) -> list[Plot]:
     """A task before and after adapting, where it can be drawn, and the score by steps."""
-    if bundle.manifest.kind in ONE_HOT | WEIGHTED:
+    if KINDS[bundle.manifest.kind].one_hot or KINDS[bundle.manifest.kind].weighted:
         return [by_steps(evaluation)]
     return [before_after(bundle, family, min(evaluation.curves)), by_steps(evaluation)]
 

@@ -1,44 +1,44 @@
 """From a policy that learned from its own decisions to a bundle: its returns, its card and its plots."""
 
 from collections.abc import Sequence
-from dataclasses import replace as changed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from app.bundles import Bundle, Manifest, replace, write
+from app.bundles import Bundle, Manifest, write, write_atomically
 from app.errors import TrainingError
 from app.families.worlds import Episodes, Worlds
-from app.training.acting import practice_of
-from app.training.bundling import bundle_of
+from app.training.algorithm_search import Choice
 from app.training.card import policy_card
-from app.training.choice import Choice
 from app.training.on_policy import OnPolicy
 from app.training.pictures import BEFORE, BY_SETTING, TRUTH
 from app.training.plots import Line, Plot, svg
-from app.training.report import PLOT, made_by
+from app.training.problem import family_of
+from app.training.publish import PLOT, made_by
 from app.training.returns import SCORE, Returns, Trial, intervals, rivals, stage_label
+from app.training.rollouts import practice_of
 
 STAGE_COLORS = (BEFORE, "#9467bd", "#2ca02c", "#1f77b4")
 
 
 def write_policy(run: OnPolicy, folder: Path, command: str, machine: str, choice: Choice | None = None) -> Manifest:
     """Try the run's initialization in worlds of the test split and write its bundle, as `write_bundle` does."""
-    bundle = bundle_of(run, folder.name)
+    bundle = run.as_bundle(folder.name)
     found = tried(bundle, Trial(episodes=run.episodes, stages=run.recipe.stages), machine)
-    manifest = changed(
+    manifest = replace(
         bundle.manifest,
-        untouched_loss=untouched_loss(bundle, found.trial),
+        initial_loss=initial_loss(bundle, found.trial),
         evaluation=found.as_json(),
         training=made_by(run, command, machine, choice),
     )
-    return publish(changed(bundle, manifest=manifest), folder)
+    return publish(replace(bundle, manifest=manifest), folder)
 
 
 def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:
     """Where a bundle acts. Raises TrainingError where its family is no worlds."""
-    family = bundle.family()
+    family = family_of(bundle)
     if not isinstance(family, Worlds):
         raise TrainingError(f"{bundle.name} is of a family that has no worlds to act in")
     return family
@@ -50,9 +50,9 @@ def tried(bundle: Bundle, trial: Trial, machine: str = "") -> Returns:
     return Returns(trial, intervals(trial.of_bundle(worlds, bundle)), rivals(worlds, bundle, trial), machine=machine)
 
 
-def untouched_loss(bundle: Bundle, trial: Trial) -> float:
+def initial_loss(bundle: Bundle, trial: Trial) -> float:
     """The size of the loss on episodes of the initialization, averaged over the worlds."""
-    episodes = changed(trial, stages=0).of_bundle(worlds_of(bundle), bundle)[0]
+    episodes = replace(trial, stages=0).of_bundle(worlds_of(bundle), bundle)[0]
     learner = practice_of(bundle, trial.tasks, torch.Generator(episodes.mask.device))
     with torch.no_grad():
         loss = learner.inner.loss(learner.meta, learner.state, learner.examples(episodes))
@@ -63,8 +63,8 @@ def publish(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle whose returns are known, with its card and its plots."""
     manifest = write(folder, bundle.manifest, bundle.meta)
     found = Returns.from_json(manifest.evaluation)
-    replace(folder / PLOT, svg(picture(bundle, found)).encode())
-    replace(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
+    write_atomically(folder / PLOT, svg(picture(bundle, found)).encode())
+    write_atomically(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
     return manifest
 
 
@@ -72,7 +72,7 @@ def picture(bundle: Bundle, found: Returns) -> list[Plot]:
     """The ways through one world, where an observation is a place in the plane, and the returns by stage."""
     plots = [by_stage(found)]
     if bundle.manifest.schema.features == 2:
-        acted = changed(found.trial, tasks=2).of_bundle(worlds_of(bundle), bundle)
+        acted = replace(found.trial, tasks=2).of_bundle(worlds_of(bundle), bundle)
         plots.insert(0, ways(acted))
     return plots
 

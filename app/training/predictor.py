@@ -1,4 +1,4 @@
-"""What answers the tasks of an evaluation: a bundle in this process, or (`app.asking`) one behind a server."""
+"""What answers the tasks of an evaluation: a bundle in this process, or (`app.cli.evaluation_tasks`) one behind a server."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.learn.adapted import judge
-from app.learn.inner import Examples, batched, trajectory
-from app.learn.losses import ONE_HOT
+from app.learn.inner import Examples, Schedule, batched, trajectory
+from app.learn.losses import KINDS
 from app.learn.outer import Tasks
+from app.learn.pytrees import leaves, rebuild
 from app.learn.shapes import Bool, Float
-from app.learn.trees import leaves, rebuild
 
 AT_ONCE = 1 << 21
 """Numbers in the inputs of a fused call: bounds the memory. 2,675 images of 28 x 28."""
@@ -44,13 +44,13 @@ def offline(bundle: Bundle, rate: float | None = None) -> Predictor:
         rates = torch.full((len(tasks.support.mask),), chosen, device=tasks.support.mask.device)
         counts = torch.full_like(rates, steps[-1], dtype=torch.int64)
         outputs, losses = [], []
-        walk = trajectory(inner, bundle.meta, tasks.support, rates, counts, longest=steps[-1])
+        walk = trajectory(inner, bundle.meta, tasks.support, Schedule(rates, counts, longest=steps[-1]))
         for done, (state, loss) in enumerate(walk):
             losses.append(loss)
             if done in steps:
                 outputs.append(inner.apply(bundle.meta, state, tasks.query.inputs))
         by_task = torch.stack(losses, dim=1).tolist()
-        usable = [[judge(each[: done + 1], manifest.untouched_loss).usable for each in by_task] for done in steps]
+        usable = [[judge(each[: done + 1], manifest.initial_loss).usable for each in by_task] for done in steps]
         return Answers(torch.stack(outputs), torch.tensor(usable, device=rates.device))
 
     return answer
@@ -58,7 +58,7 @@ def offline(bundle: Bundle, rate: float | None = None) -> Predictor:
 
 def ways_of(bundle: Bundle, tasks: Tasks) -> int | None:
     """The width of the tasks' class axis, where there are classes."""
-    return tasks.support.targets.shape[-1] if bundle.manifest.kind in ONE_HOT else None
+    return tasks.support.targets.shape[-1] if KINDS[bundle.manifest.kind].one_hot else None
 
 
 def portions(tasks: Tasks) -> Iterator[Tasks]:

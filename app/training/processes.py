@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from app.learn.rules import Params
-from app.learn.trees import leaves, rebuild
+from app.learn.pytrees import leaves, rebuild
+from app.learn.update_rules import Params
 
 T = TypeVar("T")
 

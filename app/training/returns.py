@@ -8,10 +8,10 @@ import torch
 
 from app.bundles import Bundle
 from app.families.family import Split
-from app.families.worlds import Episodes, Worlds, collect
+from app.families.worlds import Episodes, HasOracle, Worlds, collect
 from app.learn.metrics import Interval, interval
 from app.learn.networks import build, initialize, width
-from app.training.acting import Learner, practice_of, stages
+from app.training.rollouts import Learner, practice_of, stages
 
 SEED = 20170703
 """Of the worlds that a figure is published of, and of what is drawn in them."""
@@ -124,9 +124,9 @@ def intervals(episodes: Sequence[Episodes]) -> list[Interval]:
 def rivals(worlds: Worlds[Any, Any], bundle: Bundle, trial: Trial) -> dict[str, list[Interval]]:
     """What the same worlds bring to an untrained network, and to who knows them where the family has such an oracle."""
     found = {"untrained": intervals(trial.of_bundle(worlds, untrained(bundle)))}
-    if (oracle := getattr(worlds, "oracle", None)) is not None:
+    if isinstance(worlds, HasOracle):
         drawn, generator = trial.drawn(worlds, next(iter(bundle.meta.values())).device)
-        alone = collect(worlds, worlds.reset(drawn, trial.episodes, generator), oracle(drawn))
+        alone = collect(worlds, worlds.reset(drawn, trial.episodes, generator), worlds.oracle(drawn))
         found["oracle"] = intervals([alone])
     return found
 

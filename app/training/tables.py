@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.families.family import Split
-from app.learn.losses import ONE_HOT
+from app.learn.losses import KINDS
 from app.learn.metrics import SCORES
 from app.training.evaluation import CLASS_QUERIES, QUERIES, SEED, TASKS, Curve, Setting
 
@@ -17,7 +17,7 @@ class Evaluation:
     kind: what is predicted, and so what the score is
     steps: the numbers of steps
     curves: by setting
-    trust: what held of the bundle's trust in each setting, after its default steps (`app.training.trust.measured`)
+    calibration: what held of the bundle's trust in each setting, after its default steps (`app.training.calibration.measured`)
     seconds: to adapt to a task and answer its queries, in each setting, after the default steps
     machine: what it was computed on
     way: how the tasks were asked
@@ -27,7 +27,7 @@ class Evaluation:
     kind: str
     steps: Sequence[int]
     curves: Mapping[Setting, Curve]
-    trust: Mapping[Setting, Mapping[str, float]] = field(default_factory=dict)
+    calibration: Mapping[Setting, Mapping[str, float]] = field(default_factory=dict)
     seconds: Mapping[Setting, float] = field(default_factory=dict)
     machine: str = ""
     way: str = "offline"
@@ -79,8 +79,8 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 def _one(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     curve = evaluation.curves[setting]
     found: dict[str, Any] = {"mean": curve.mean, "half_width_95": curve.half_width, "refused": curve.refused}
-    if setting in evaluation.trust:
-        found["trust"] = dict(evaluation.trust[setting])
+    if setting in evaluation.calibration:
+        found["calibration"] = dict(evaluation.calibration[setting])
     if setting in evaluation.seconds:
         found["ms_a_task"] = round(evaluation.seconds[setting] * 1e3, 4)
     return found
@@ -89,17 +89,17 @@ def _one(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
 def from_json(kind: str, written: Mapping[str, Any]) -> Evaluation:
     """The evaluation that stands in a bundle.json; older ones know less."""
     curves: dict[Setting, Curve] = {}
-    trust: dict[Setting, Mapping[str, float]] = {}
+    calibration: dict[Setting, Mapping[str, float]] = {}
     seconds: dict[Setting, float] = {}
     for setting in settings_of(written):
         outer = written if setting.ways is None else written["by_ways"][str(setting.ways)]
         found = outer["by_shots"][str(setting.shots)]
         curves[setting] = Curve(found["mean"], found["half_width_95"], found["refused"])
-        trust[setting] = found.get("trust", {})
+        calibration[setting] = found.get("calibration", {})
         seconds[setting] = found.get("ms_a_task", 0.0) / 1e3
     steps = written.get("steps") or range(max((len(each.mean) for each in curves.values()), default=0))
     known = {key: written[key] for key in ("machine", "way", "tasks", "seed", "split", "caveat") if key in written}
-    return Evaluation(kind, steps, curves, trust, seconds, **known)
+    return Evaluation(kind, steps, curves, calibration, seconds, **known)
 
 
 def settings_of(evaluation: Mapping[str, Any]) -> list[Setting]:
@@ -116,18 +116,18 @@ def as_text(evaluation: Evaluation) -> str:
     lines = ["| | " + " | ".join(f"{step} steps" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for setting, curve in evaluation.curves.items():
         cells = (f"{mean:.3g} ± {half:.2g}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
-        if evaluation.kind in ONE_HOT:
+        if KINDS[evaluation.kind].one_hot:
             cells = (f"{mean:.2%} ± {half:.2%}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def trust_as_text(evaluation: Evaluation) -> str:
-    """What held of the trust, and the time, as a table in Markdown, a row a setting."""
-    names = list(dict.fromkeys(name for found in evaluation.trust.values() for name in found))
+def calibration_as_text(evaluation: Evaluation) -> str:
+    """What held of the calibration, and the time, as a table in Markdown, a row a setting."""
+    names = list(dict.fromkeys(name for found in evaluation.calibration.values() for name in found))
     lines = ["| | " + " | ".join([*names, "ms a task"]) + " |", "|---" * (len(names) + 2) + "|"]
     for setting in evaluation.curves:
-        cells = [f"{value:.3g}" for value in evaluation.trust.get(setting, {}).values()]
+        cells = [f"{value:.3g}" for value in evaluation.calibration.get(setting, {}).values()]
         cells += [""] * (len(names) - len(cells)) + [f"{evaluation.seconds.get(setting, 0) * 1e3:.3g}"]
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """Scores while training, on tasks that are neither trained nor tested on: which meta-parameters are the best."""
 
-from app.training.bundling import bundle_of
 from app.training.evaluation import draw, scored, settings_for
 from app.training.loop import Run
 from app.training.on_policy import OnPolicy
@@ -36,7 +35,7 @@ class Validation:
 
     def _score(self) -> float:
         run = self._run
-        predictor = offline(bundle_of(run, untouched_loss=float("inf")))
+        predictor = offline(run.as_bundle(initial_loss=float("inf")))
         scores = [
             scored(predictor, run.family.kind, tasks, [run.adapt_steps]).scores.double().mean().item()
             for tasks in self._tasks
@@ -53,7 +52,7 @@ class ReturnValidation(Validation):
         self._trial = Trial(recipe.validation_tasks, run.episodes, recipe.stages, SEED, "validation")
 
     def _score(self) -> float:
-        found = intervals(self._trial.of_bundle(self._run.worlds, bundle_of(self._run)))
+        found = intervals(self._trial.of_bundle(self._run.worlds, self._run.as_bundle()))
         return sum(each.mean for each in found[1:]) / self._trial.stages
 
 

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.bundles import Named
 from app.errors import TrainingError
 from app.families.family import Family
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import build, width
+from app.learn.networks import NetworkSpec, build, width
 from app.training.recipes.recipe import Recipe
 
 
@@ -37,7 +36,7 @@ def at_budget(recipe: Recipe, algorithm: str) -> Recipe:
 
 def _fits(recipe: Recipe, algorithm: str) -> bool:
     usual = make(recipe.family, recipe.family_options).network
-    return network_for(recipe, algorithm) == Named(usual.name, usual.options)
+    return network_for(recipe, algorithm) == usual
 
 
 def _with_network(recipe: Recipe, algorithm: str) -> Recipe:
@@ -45,7 +44,7 @@ def _with_network(recipe: Recipe, algorithm: str) -> Recipe:
     return dataclasses.replace(recipe, network=network.name, network_options=network.options)
 
 
-def network_for(recipe: Recipe, algorithm: str) -> Named:
+def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
     """The network of the recipe, in the form that the algorithm adapts. Raises TrainingError where it has none."""
     family = make(recipe.family, recipe.family_options)
     if family.kind not in ALGORITHMS[algorithm].kinds:
@@ -62,7 +61,7 @@ def network_for(recipe: Recipe, algorithm: str) -> Named:
     raise TrainingError(f"{algorithm} does not adapt the network of {recipe.family}: {'; '.join(reasons)}")
 
 
-def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[Named]:
+def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:
     """The forms that the network has, those first that are better."""
     usual = family.network
     name, options = (recipe.network, recipe.network_options) if recipe.network else (usual.name, usual.options)
@@ -70,10 +69,10 @@ def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[Named]:
     whole = {**without, "outputs": family.targets}
     if ALGORITHMS[algorithm].embeds and algorithm != recipe.algorithm:
         # the last hidden layer is a better embedding than as many numbers as a target has
-        yield Named(name, without)
-    yield Named(name, options)
-    yield Named(name, whole)
-    yield Named(f"context_{name}", whole)
+        yield NetworkSpec(name, without)
+    yield NetworkSpec(name, options)
+    yield NetworkSpec(name, whole)
+    yield NetworkSpec(f"context_{name}", whole)
 
 
 def fitting(recipe: Recipe) -> list[str]:

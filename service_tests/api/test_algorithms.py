@@ -24,7 +24,7 @@ QUERIES = [[0.1, 0.2], [-3, 2], [0.4, 0.4]]
 @pytest.fixture(scope="module")
 def every_algorithm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of each, named `algorithm-kind`."""
-    from app.bundles import Named
+    from app.learn.networks import NetworkSpec
     from service_tests.bundles import write_bundle
 
     folder = tmp_path_factory.mktemp("models")
@@ -32,7 +32,7 @@ def every_algorithm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         family, options = FAMILIES[kind]
         network = "context_mlp" if name == "cavia" else "mlp"
         outputs = 8 if ALGORITHMS[name].embeds else 5 if kind == "classification" else 2
-        form = Named(network, {"inputs": 2, "outputs": outputs, "hidden": [16]})
+        form = NetworkSpec(network, {"inputs": 2, "outputs": outputs, "hidden": [16]})
         write_bundle(folder / f"{name}-{kind}", family, name, form, options=options, steps=3, rate=0.01)
     return folder
 
@@ -97,5 +97,5 @@ def test_the_spread_is_that_of_the_algorithm(client: TestClient) -> None:
     assert (std[1] > std[0]).all()
     twice = {key: support[key] * 2 for key in support}
     assert (np.array(client.post("/predict", json=asked | {"support": twice}).json()["std"]) < std).all()
-    untouched = client.post("/predict", json={"model": "alpaca-regression", "queries": [[0.1, 0.2]]}).json()
-    assert (np.array(untouched["std"]) > std[:1]).all()
+    initial = client.post("/predict", json={"model": "alpaca-regression", "queries": [[0.1, 0.2]]}).json()
+    assert (np.array(initial["std"]) > std[:1]).all()

@@ -257,7 +257,7 @@ def test_assessing_leaves_examples_of_each_class_out(client: TestClient) -> None
     for method, folds in (("leave_one_out", 6), ("k_fold", 6)):
         quality = adapt(client, SUPPORT, model="blobs", assess=method)["quality"]
         assert quality["folds"] == folds
-        assert quality["untouched_error"] == pytest.approx(np.log(3))
+        assert quality["initial_error"] == pytest.approx(np.log(3))
         assert (quality["accuracy"], quality["helped"], None in quality["errors"]) == (1.0, True, False)
 
 
@@ -287,7 +287,7 @@ def test_trust_tempers_probabilities_and_tells_what_is_unlike(client: TestClient
     plain = predict(client, model="blobs", support=SUPPORT)
     assert "unlike" not in plain
     far = [*QUERIES, [40, -40]]
-    answer = predict(client, model="trusted", support=SUPPORT, queries=far)
+    answer = predict(client, model="calibrated_blobs", support=SUPPORT, queries=far)
     assert answer["predictions"][:4] == plain["predictions"]
     assert answer["unlike"][0] is False
     assert answer["unlike"][4] is True

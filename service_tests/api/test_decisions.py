@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 
 from app.bundles import load
 from app.learn import policies as learn
-from app.learn.inner import Examples, adapt, batched, stack
+from app.learn.inner import Examples, Schedule, adapt, batched, stack
 from service_tests.api.ask import assert_same, reload
-from service_tests.api.test_events import events
-from service_tests.api.test_lines import post as post_lines
 from service_tests.api.test_msgpack import MSGPACK, raw, read, sent_as
+from service_tests.api.test_ndjson import post as post_lines
+from service_tests.api.test_sse import events
 from service_tests.bundles import write_policies
 
 Episode = dict[str, Any]
@@ -96,7 +96,7 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
         worth = learn.weights(seen, told["rewards"], told["propensities"], mask, schema.weighing)
         targets = torch.cat([actions, worth.unsqueeze(-1)], dim=-1)
         support = Examples(*(part.flatten(0, 1).unsqueeze(0) for part in (seen, targets, mask)))
-        state, losses = adapt(inner, bundle.meta, support, rate, steps, bounds.steps, start=state)
+        state, losses = adapt(inner, bundle.meta, support, Schedule(rate, steps, bounds.steps), start=state)
     outputs = inner.apply(bundle.meta, state, torch.tensor([QUERIES]))[0]
     shown = torch.cat(learn.mean_and_deviation(outputs), dim=1) if schema.actions.is_box else outputs.softmax(-1)
     return shown.detach().numpy(), losses[0].tolist()
@@ -157,7 +157,7 @@ class TestAdapting:
             expected = adapted(client, model, episodes)
             assert_same(policy(client, made["adaptation_id"]), policy(client, expected["adaptation_id"]))
 
-    def test_events_tell_each_loss(self, client: TestClient) -> None:
+    def test_sse_tell_each_loss(self, client: TestClient) -> None:
         body = {"model": "box", "support": {"episodes": stage("box", 4, 2)}, "steps": 4}
         *steps, (last, result) = events(client, body)
         assert last == "result"

@@ -15,11 +15,11 @@ from app.bundles import load
 from app.service.adaptations import Adaptations, Policy
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
+from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.model import Model
-from app.service.record import Asked, Examples
+from app.service.record import Examples, InnerLoopSettings
 from app.service.store import Quota
-from app.service.wanted import Wanted
 from app.storage.memory import MemoryStore
 from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
 from service_tests.conftest import Clock
@@ -151,7 +151,9 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
             )
             drawn = np.random.default_rng(0)
             sets = [(drawn.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
-            made = await mine.adapt(Wanted("", mine.named("sinusoid"), Examples(*sets[0]), Asked(None, None)))
+            made = await mine.adapt(
+                AdaptCommand("", mine.named("sinusoid"), Examples(*sets[0]), InnerLoopSettings(None, None))
+            )
             await asyncio.gather(
                 *((mine, yours)[index % 2].extend("", made.id, Examples(*each)) for index, each in enumerate(sets[1:]))
             )

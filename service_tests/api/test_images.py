@@ -14,19 +14,19 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.api.images import MOST_PIXELS, ink
+from app.api.images import MAX_PIXELS, ink
 from app.errors import Invalid
 
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of Omniglot, untrained."""
-    from app.bundles import Named
+    from app.learn.networks import NetworkSpec
     from service_tests.bundles import write_bundle
 
     folder = tmp_path_factory.mktemp("models")
-    write_bundle(folder / "letters", "omniglot", "protonet", Named("conv4", {"side": 28, "filters": 4}))
-    write_bundle(folder / "blobs", "blobs", "protonet", Named("mlp", {"inputs": 2, "outputs": 4}))
+    write_bundle(folder / "letters", "omniglot", "protonet", NetworkSpec("conv4", {"side": 28, "filters": 4}))
+    write_bundle(folder / "blobs", "blobs", "protonet", NetworkSpec("mlp", {"inputs": 2, "outputs": 4}))
     return folder
 
 
@@ -159,12 +159,12 @@ def test_what_is_no_image(client: TestClient, bad: Any, detail: str) -> None:
 def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
     """Each is within bounds, but not all together."""
     bomb = text(png(np.zeros((4096, 4096), np.uint8)))
-    count = MOST_PIXELS // 4096**2 + 1
+    count = MAX_PIXELS // 4096**2 + 1
     support = {"inputs": [bomb] * count, "targets": ["a"] * count}
     response = client.post("/adapt", json={"model": "letters", "support": support})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        f"images of {count * 4096**2} pixels: at most {MOST_PIXELS} together, scale them down at support.inputs"
+        f"images of {count * 4096**2} pixels: at most {MAX_PIXELS} together, scale them down at support.inputs"
     )
 
 

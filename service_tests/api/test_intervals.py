@@ -18,12 +18,12 @@ WIDTHS = (((0.5, 1.0),), ((0.25, 0.5),))
 def client(serve: Callable[..., TestClient], own_models: Path) -> TestClient:
     """`sinusoid` knows intervals of 5 and 10 examples, `linear` does not."""
     from app.bundles import load, write
-    from app.learn.trust import Trust
+    from app.learn.calibration import Calibration
 
-    known = Trust(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
-    for name, trust in (("sinusoid", known), ("linear", Trust())):
+    known = Calibration(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
+    for name, calibration in (("sinusoid", known), ("linear", Calibration())):
         old = load(own_models / name)
-        write(own_models / name, dataclasses.replace(old.manifest, trust=trust), old.meta)
+        write(own_models / name, dataclasses.replace(old.manifest, calibration=calibration), old.meta)
     return serve(models_dir=own_models)
 
 

@@ -9,18 +9,18 @@ def test_the_three_forms(client: TestClient) -> None:
     adapted = client.post("/adapt", json={"model": "sinusoid", "support": SUPPORT}).json()
     by_id = client.post("/predict", json={"adaptation_id": adapted["adaptation_id"], "queries": QUERIES}).json()
     at_once = client.post("/predict", json={"model": "sinusoid", "support": SUPPORT, "queries": QUERIES}).json()
-    untouched = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES}).json()
+    initial = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES}).json()
 
     assert by_id["adaptation_id"] == adapted["adaptation_id"]
-    assert by_id["model"] == at_once["model"] == untouched["model"] == "sinusoid"
+    assert by_id["model"] == at_once["model"] == initial["model"] == "sinusoid"
     assert by_id["model_digest"] == adapted["model_digest"]
     assert at_once["losses"] == pytest.approx(adapted["losses"], rel=1e-5)
     assert at_once["status"] == adapted["status"]
     for one, two in zip(by_id["predictions"], at_once["predictions"], strict=True):
         assert one == pytest.approx(two, abs=1e-5)
-    assert [len(row) for row in untouched["predictions"]] == [1, 1, 1]
-    assert untouched["predictions"] != by_id["predictions"]
-    assert "losses" not in untouched
+    assert [len(row) for row in initial["predictions"]] == [1, 1, 1]
+    assert initial["predictions"] != by_id["predictions"]
+    assert "losses" not in initial
     assert "adaptation_id" not in at_once
 
 

@@ -16,7 +16,7 @@ def test_the_answer_has_the_quality_and_so_has_get(client: TestClient) -> None:
         "method",
         "folds",
         "error",
-        "untouched_error",
+        "initial_error",
         "errors",
         "helped",
         "unlike_training",

@@ -251,17 +251,17 @@ def test_a_bundle_that_takes_other_examples(serve: Callable[..., TestClient], ow
 
 def plane(folder: Path) -> None:
     """Replace the bundle of a line by one of a plane in three dimensions."""
-    from app.bundles import Named, Schema
-    from app.learn.likeness import Calibration
-    from app.learn.networks import initialize
+    from app.bundles import FamilySpec, Schema
+    from app.learn.networks import NetworkSpec, initialize
+    from app.learn.ood import OODReference
 
     old = load(folder).manifest
     manifest = dataclasses.replace(
         old,
-        family=Named("linear", {"features": 3, "targets": 1}),
-        network=Named("linear", {"inputs": 3, "outputs": 1}),
+        family=FamilySpec("linear", {"features": 3, "targets": 1}),
+        network=NetworkSpec("linear", {"inputs": 3, "outputs": 1}),
         schema=Schema(3, 1),
-        calibration=Calibration(),
+        ood_reference=OODReference(),
     )
     write(folder, manifest, initialize("linear", {"inputs": 3, "outputs": 1}, seed=0))
 

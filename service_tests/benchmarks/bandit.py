@@ -28,10 +28,10 @@ from app.learn.off_policy import Estimate, predicted_rewards
 from app.learn.outer import Tasks
 from app.training.evaluation import SEED
 from app.training.logged import support_of
+from app.training.off_policy_evaluation import ESTIMATORS, estimates, policy_of
 from app.training.predictor import answered, offline
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.valuation import ESTIMATORS, estimates, policy_of
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.rivals.linear_rewards import Prior, expected, own_ridge
 from service_tests.benchmarks.trained import trained

@@ -99,8 +99,8 @@ def contenders(fold: int, data: Path, recipe: Recipe) -> tuple[Mapping[str, Pred
     known = [*split["training"], *split["validation"]]
     grid, steps = Grid.made(), recipe.adapt_steps
     ours = trained(dataclasses.replace(recipe, family_options={"fold": fold}), data)
-    untouched = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0, "family_options": {"fold": fold}}
-    pooled = trained(dataclasses.replace(recipe, **untouched), data)  # type: ignore[arg-type]
+    initial = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0, "family_options": {"fold": fold}}
+    pooled = trained(dataclasses.replace(recipe, **initial), data)  # type: ignore[arg-type]
     tuned = [neural(pooled, steps, rate) for steps in (1, 2, 5, 10, 20) for rate in (0.03, 0.1, 0.3, 1.0)]
     return {
         OURS: neural(ours, steps),

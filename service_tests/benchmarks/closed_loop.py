@@ -32,7 +32,7 @@ import uvloop
 from torch import Tensor
 
 from app.bundles import load
-from app.closed_loop import Remote
+from app.cli.closed_loop import Remote
 from app.families.navigation import Navigation
 from app.training.returns import Trial
 from service_tests.benchmarks.connections import Connection, ask_all, connected, post
@@ -220,7 +220,7 @@ def fastest(rounds: Sequence[Walks]) -> float:
     return max(each.decisions_per_s for each in rounds)
 
 
-def least_cpu_us(rounds: Sequence[Walks]) -> float:
+def min_cpu_us(rounds: Sequence[Walks]) -> float:
     """Processor time a decision, where it was least."""
     return min(each.cpu_us for each in rounds)
 
@@ -235,9 +235,9 @@ def row(server: str, form: Form, rounds: Sequence[Walks], rivals: Mapping[str, S
         "decisions_per_s": round(best.decisions_per_s, 1),
         "p50_ms": round(float(p50), 3),
         "p99_ms": round(float(p99), 3),
-        "cpu_us": round(least_cpu_us(rounds), 1),
+        "cpu_us": round(min_cpu_us(rounds), 1),
         **{f"times_{name}": round(best.decisions_per_s / fastest(each), 3) for name, each in rivals.items()},
-        **{f"cpu_times_{name}": round(least_cpu_us(each) / least_cpu_us(rounds), 3) for name, each in rivals.items()},
+        **{f"cpu_times_{name}": round(min_cpu_us(each) / min_cpu_us(rounds), 3) for name, each in rivals.items()},
         "rounds_decisions_per_s": [round(each.decisions_per_s, 1) for each in rounds],
     }
 

@@ -25,16 +25,16 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from app.bundles import Bundle, load
-from app.closed_loop import ask
-from app.driving import acted
+from app.cli.closed_loop import ask
 from app.families.driving import Log, read, rows_of
+from app.families.highway.demo import acted
 from app.families.highway.episodes import WORLDS, Driver, driven, seed_of, styled
 from app.families.highway.planner import ORDINARY, at_home
 from app.families.highway.road import Drive
 from app.families.highway.world import worlds
 from app.learn.metrics import interval
 from app.learn.networks import build, initialize
-from app.learn.rules import Params
+from app.learn.update_rules import Params
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import innerloop, serving
 

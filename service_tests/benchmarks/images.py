@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from app.bundles import Bounds, Manifest, Named, Schema, write
-from app.families.family import NetworkSpec, Samples, Split
-from app.learn.networks import initialize
+from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.families.family import Samples, Split
+from app.learn.networks import NetworkSpec, initialize
 
 SIDE = 28
 
@@ -56,13 +56,13 @@ def write_bundle(folder: Path, max_steps: int = 100) -> None:
     """Write a bundle with fresh parameters."""
     network = Images().network
     manifest = Manifest(
-        family=Named("images"),
-        network=Named(network.name, network.options),
+        family=FamilySpec("images"),
+        network=network,
         algorithm="maml",
         kind="regression",
         schema=Schema(Images.features, Images.targets),
         inner_loop=Bounds(steps=5, max_steps=max_steps, learning_rate=0.01, max_learning_rate=1.0),
-        untouched_loss=1.0,
+        initial_loss=1.0,
         weights_sha256="",
         evaluation={},
         training={},

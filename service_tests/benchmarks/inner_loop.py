@@ -19,10 +19,10 @@ from torch import nn
 
 from app.bundles import load
 from app.device import keep_freed_memory
-from app.learn.inner import Examples, InnerLoop, adapt, batched
+from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched
 from app.learn.networks import mlp
 from app.service.model import Model
-from app.service.task import MOST_TASKS, Task
+from app.service.task import MAX_TASKS, Task
 from service_tests.benchmarks.report import seconds_each, write
 
 SHOTS, STEPS, RATE = 10, 5, 0.01
@@ -80,14 +80,14 @@ def main() -> None:
 
     @torch.no_grad()
     def inner_loop(inner: InnerLoop[Any], size: int) -> None:
-        for start in range(0, size, MOST_TASKS):
-            some = Examples(*(part[start : min(start + MOST_TASKS, size)] for part in support))
+        for start in range(0, size, MAX_TASKS):
+            some = Examples(*(part[start : min(start + MAX_TASKS, size)] for part in support))
             rate, steps = torch.full((len(some.mask),), RATE), torch.full((len(some.mask),), STEPS)
-            adapt(inner, model.meta, some, rate, steps, STEPS)[1].tolist()
+            adapt(inner, model.meta, some, Schedule(rate, steps, STEPS))[1].tolist()
 
     def engine(size: int) -> None:
-        for start in range(0, size, MOST_TASKS):
-            model.adapt(tasks[start : min(start + MOST_TASKS, size)])
+        for start in range(0, size, MAX_TASKS):
+            model.adapt(tasks[start : min(start + MAX_TASKS, size)])
 
     theirs = rivals(network, support.inputs[0], support.targets[0])
     eager = batched(bundle.inner_loop())

@@ -14,7 +14,6 @@ import typer
 
 from app.learn.metrics import interval
 from app.learn.networks import NORMS
-from app.training.bundling import bundle_of
 from app.training.evaluation import draw, scored, settings_for
 from app.training.loop import Run
 from app.training.predictor import offline
@@ -33,7 +32,7 @@ def row(norm: str, data: Path, outer_steps: int, tasks: int) -> dict[str, object
     started = perf_counter()
     run.advance(outer_steps - WARM_UP)
     ms = (perf_counter() - started) * 1e3 / (outer_steps - WARM_UP)
-    predictor = offline(bundle_of(run, untouched_loss=1.0))
+    predictor = offline(run.as_bundle(initial_loss=1.0))
     found: dict[str, object] = {"norm": norm, "ms_per_step": round(ms)}
     for setting in settings_for(recipe, run.family):
         held_out = draw(run.family, setting, run.device, tasks=tasks, split="validation")

@@ -15,10 +15,10 @@ RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("fastapi", "litserve", "pydantic", "ray", "uvicorn")
 
 
-def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, least_s: float = 0.25) -> dict[str, float]:
+def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, min_s: float = 0.25) -> dict[str, float]:
     """Seconds that one call of each takes: its best round, after a warm-up.
 
-    All take part in each round of at least `least_s`, in turn, so that all meet the same quiet and loud moments of a
+    All take part in each round of at least `min_s`, in turn, so that all meet the same quiet and loud moments of a
     shared machine; the best round, because whatever else runs there only ever adds time.
     """
     best = {name: float("inf") for name in ways}
@@ -27,7 +27,7 @@ def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, leas
     for _ in range(rounds):
         for name, work in ways.items():
             calls, started = 0, perf_counter()
-            while (elapsed := perf_counter() - started) < least_s:
+            while (elapsed := perf_counter() - started) < min_s:
                 work()
                 calls += 1
             best[name] = min(best[name], elapsed / calls)

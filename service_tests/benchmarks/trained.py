@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from app.bundles import Bundle
-from app.training.bundling import bundle_of
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.validation import Validation
@@ -19,4 +18,4 @@ def trained(recipe: Recipe, data: Path | None = None) -> Bundle:
         run.advance(recipe.validate_every or recipe.outer_steps)
         validation.validate()
     run.take_best()
-    return bundle_of(run, untouched_loss=1.0)
+    return run.as_bundle(initial_loss=1.0)

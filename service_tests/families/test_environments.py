@@ -6,10 +6,10 @@ from torch import Tensor
 
 from app.errors import DataError
 from app.families.environments import FIRST, Environments
-from app.families.family import Actions
 from app.families.worlds import Worlds, collect
+from app.learn.policies import Actions
 
-pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop[driving]'")
+pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 STEPS = "service_tests.families.corridors:make_env"
 METRES = "service_tests.families.corridors:make_metres"
 

@@ -5,12 +5,12 @@ from typing import get_args
 import pytest
 import torch
 
-from app.bundles import Schema
 from app.errors import DataError
 from app.families.family import Family, Split
 from app.families.registry import families, make
-from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, columns
+from app.learn.losses import KINDS
 from app.learn.networks import initialize
+from app.training.problem import schema_of
 from service_tests.processes import DATA
 
 OPTIONS = {"environments": {"env": "service_tests.families.corridors:make_env"}}
@@ -22,7 +22,7 @@ FOLDERS = {"choices": "decisions"}
 @pytest.fixture(params=sorted(families()))
 def name(request: pytest.FixtureRequest) -> str:
     if request.param in OPTIONS:
-        pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop[driving]'")
+        pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
     return str(request.param)
 
 
@@ -43,11 +43,11 @@ def test_samples_have_the_familys_form(name: str) -> None:
     drawn = family.sample(4, 7, torch.Generator().manual_seed(0))
     assert drawn.inputs.shape[::2] == (4, family.features)
     assert drawn.inputs.shape[:2] == drawn.targets.shape[:2]
-    rounds = family.targets if family.kind in ONE_HOT else 1
-    assert drawn.targets.shape == (4, 7 * rounds, columns(family.kind, family.targets))
+    rounds = family.targets if KINDS[family.kind].one_hot else 1
+    assert drawn.targets.shape == (4, 7 * rounds, KINDS[family.kind].columns(family.targets))
     assert drawn.inputs.isfinite().all()
     assert drawn.targets.isfinite().all()
-    assert family.kind in LOSSES
+    assert family.kind in KINDS
 
 
 def test_the_generator_decides(name: str) -> None:
@@ -65,7 +65,7 @@ def test_tasks_differ(name: str) -> None:
 
 def test_classes_take_turns(name: str) -> None:
     family = made(name)
-    if family.kind not in ONE_HOT:
+    if not KINDS[family.kind].one_hot:
         pytest.skip("it has no classes")
     for split in get_args(Split):
         drawn = family.sample(2, 3, torch.Generator().manual_seed(0), ways=4, split=split)
@@ -75,10 +75,10 @@ def test_classes_take_turns(name: str) -> None:
 
 def test_decisions_say_what_an_action_is(name: str) -> None:
     family = made(name)
-    if family.kind not in WEIGHTED:
-        assert Schema.of(family).actions is None
+    if not KINDS[family.kind].weighted:
+        assert schema_of(family).actions is None
         pytest.skip("it has no actions")
-    actions = Schema.of(family).actions
+    actions = schema_of(family).actions
     assert actions is not None
     assert actions.fits(family.targets)
     drawn = family.sample(2, 3, torch.Generator().manual_seed(0)).targets[..., :-1]

@@ -31,7 +31,8 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import NetworkSpec, Samples
+from app.families.family import Samples
+from app.learn.networks import NetworkSpec
 from app.training.recipes.recipe import Recipe
 
 

@@ -8,11 +8,11 @@ from torch import nn
 from torch.func import functional_call, grad_and_value
 
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, State, batched
-from app.learn.losses import LOSSES, ONE_HOT, WEIGHTED, Loss
-from app.learn.outer import Schedule, Tasks
+from app.learn.inner import Examples, InnerLoop, Schedule, State, batched
+from app.learn.losses import KINDS, Loss
+from app.learn.outer import Tasks
 from app.learn.partition import context
-from app.learn.rules import Params
+from app.learn.update_rules import Params
 
 RATE = 0.05
 
@@ -68,9 +68,9 @@ def small(
     }
     meta = chosen.initial(network, params, targets=3, width=3, rate=RATE, steps=2)
     single = chosen.inner_loop(
-        network, LOSSES[kind], differentiate, ways=ways if kind in ONE_HOT else None, targets=3, width=3
+        network, KINDS[kind].loss, differentiate, ways=ways if KINDS[kind].one_hot else None, targets=3, width=3
     )
-    return Small(batched(single), meta, network, LOSSES[kind], kind, single)
+    return Small(batched(single), meta, network, KINDS[kind].loss, kind, single)
 
 
 def examples(tasks: int, count: int, seed: int, kind: str = "regression", ways: int = WAYS) -> Examples:
@@ -81,9 +81,9 @@ def examples(tasks: int, count: int, seed: int, kind: str = "regression", ways: 
         return torch.randn(tasks, count, width, generator=generator, dtype=torch.float64)
 
     inputs, targets = normal(2), normal(3)
-    if kind in ONE_HOT:
+    if KINDS[kind].one_hot:
         targets = torch.eye(ways, dtype=torch.float64)[torch.arange(count) % WAYS].expand(tasks, -1, -1).clone()
-    if kind in WEIGHTED:
+    if KINDS[kind].weighted:
         actions = torch.eye(3, dtype=torch.float64)[targets.argmax(-1)]
         targets = torch.cat([actions, normal(1)], dim=-1)
     return Examples(inputs, targets, torch.ones(tasks, count, dtype=torch.bool))

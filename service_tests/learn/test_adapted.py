@@ -24,7 +24,7 @@ from app.learn.adapted import Status, judge
     ],
 )
 def test_judge(losses: list[float], status: Status) -> None:
-    assert judge(losses, untouched_loss=3.0) is status
+    assert judge(losses, initial_loss=3.0) is status
 
 
 def test_only_what_did_not_run_away_is_usable() -> None:

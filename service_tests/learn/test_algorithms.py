@@ -34,7 +34,7 @@ def test_golden_values(name: str) -> None:
 
 def test_only_what_moves_moves() -> None:
     problem = small(Algorithm(query_gradient, moves=head))
-    state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), *schedule(3, steps=5))
+    state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), schedule(3, steps=5))
     assert sorted(state.fast) == ["2.bias", "2.weight"]
     assert (losses[:, -1] < losses[:, 0]).all()
 

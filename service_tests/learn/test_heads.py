@@ -12,7 +12,7 @@ from service_tests.learn.problem import Small, examples, schedule, small, tasks
 def test_protonet_by_hand() -> None:
     problem = small("protonet")
     data = tasks(kind="classification")
-    state, losses = adapt(problem.inner, problem.meta, data.support, *schedule(steps=1))
+    state, losses = adapt(problem.inner, problem.meta, data.support, schedule(steps=1))
     logits = problem.inner.apply(problem.meta, state, data.query.inputs)
     for task in range(4):
         supports, queries = (
@@ -31,8 +31,8 @@ def test_tasks_of_unlike_ways_share_a_batch() -> None:
     """A column more, without examples, changes nothing but that it is there."""
     wide, narrow = small("protonet", ways=5), small("protonet", ways=3)
     few, many = (examples(2, 6, seed=1, kind="classification", ways=ways) for ways in (3, 5))
-    states, losses = adapt(wide.inner, wide.meta, many, *schedule(2))
-    same, again = adapt(narrow.inner, narrow.meta, few, *schedule(2))
+    states, losses = adapt(wide.inner, wide.meta, many, schedule(2))
+    same, again = adapt(narrow.inner, narrow.meta, few, schedule(2))
     torch.testing.assert_close(losses, again, rtol=0, atol=1e-12)
     queries = examples(2, 4, seed=2).inputs
     logits, expected = wide.inner.apply(wide.meta, states, queries), narrow.inner.apply(narrow.meta, same, queries)
@@ -59,7 +59,7 @@ def test_ridge_is_numpys_normal_equations(kind: str, shots: int) -> None:
     for name, value in (("log_lambda", -1.0), ("log_scale", 0.5), ("bias", -0.3)):
         problem.meta[f"inner/head/{name}"].fill_(value)
     data = tasks(shots=shots, kind=kind)
-    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=1))
+    state, _ = adapt(problem.inner, problem.meta, data.support, schedule(steps=1))
     outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
     for task in range(4):
         x, y = embeddings(problem, data.support, task), data.support.targets[task].numpy()
@@ -77,7 +77,7 @@ def test_without_a_prior_it_is_least_squares(name: str) -> None:
     else:
         problem.meta["inner/head/prior_factor"].mul_(1e-7)
     data = tasks(shots=9)
-    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=1))
+    state, _ = adapt(problem.inner, problem.meta, data.support, schedule(steps=1))
     outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
     for task in range(4):
         x, y = embeddings(problem, data.support, task), data.support.targets[task].numpy()
@@ -99,7 +99,7 @@ def test_alpaca_is_the_posterior_of_a_gaussian() -> None:
     """Mean and variance by conditioning the joint normal of all targets, without any weight being solved for."""
     problem = bayesian_problem()
     data = tasks()
-    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=1))
+    state, _ = adapt(problem.inner, problem.meta, data.support, schedule(steps=1))
     assert problem.inner.variance is not None
     outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
     variances = problem.inner.variance(problem.meta, state, data.query.inputs)
@@ -130,7 +130,7 @@ def test_a_task_without_a_solution_is_not_finite_and_leaves_the_others_alone(nam
     problem = small(name, kind="regression")
     data = examples(2, 9, seed=1)
     data.inputs[0], data.targets[0] = torch.nan, 1e300
-    state, losses = adapt(problem.inner, problem.meta, data, *schedule(2, steps=1))
+    state, losses = adapt(problem.inner, problem.meta, data, schedule(2, steps=1))
     assert not losses[0].isfinite().all()
     assert losses[1].isfinite().all()
     assert all(value[1].isfinite().all() for value in state.fast.values())
@@ -140,8 +140,8 @@ def test_a_task_without_a_solution_is_not_finite_and_leaves_the_others_alone(nam
 def test_protomaml_begins_as_protonet(name: str) -> None:
     protonet, ours = small("protonet"), small(name)
     data = tasks(kind="classification")
-    state, _ = adapt(protonet.inner, protonet.meta, data.support, *schedule(steps=1))
-    start, losses = adapt(ours.inner, ours.meta, data.support, *schedule(steps=0))
+    state, _ = adapt(protonet.inner, protonet.meta, data.support, schedule(steps=1))
+    start, losses = adapt(ours.inner, ours.meta, data.support, schedule(steps=0))
     logits, expected = (
         ours.inner.apply(ours.meta, start, data.query.inputs),
         protonet.inner.apply(protonet.meta, state, data.query.inputs),
@@ -158,8 +158,8 @@ def test_protomaml_begins_as_protonet(name: str) -> None:
 def test_protomaml_then_moves_everything() -> None:
     problem = small("protomaml")
     data = tasks(kind="classification")
-    start, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=0))
-    after, losses = adapt(problem.inner, problem.meta, data.support, *schedule(steps=3))
+    start, _ = adapt(problem.inner, problem.meta, data.support, schedule(steps=0))
+    after, losses = adapt(problem.inner, problem.meta, data.support, schedule(steps=3))
     assert (losses[:, -1] < losses[:, 0]).all()
     assert sorted(after.fast) == [
         "0.bias",

@@ -12,8 +12,8 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, adapt, adapted, alone, backward, learned, packed, stack, trajectory
-from app.learn.trees import leaves, rebuild
+from app.learn.inner import Examples, Schedule, adapt, alone, backward, final_states, learned, packed, stack, trajectory
+from app.learn.pytrees import leaves, rebuild
 from service_tests.learn.problem import CASES, RATE, examples, schedule, small
 
 
@@ -43,7 +43,7 @@ every_case = pytest.mark.parametrize(("name", "kind"), CASES)
 def test_equals_torch_optim_sgd(steps: int) -> None:
     problem = small()
     support = examples(tasks=3, count=5, seed=1)
-    state, losses = adapt(problem.inner, problem.meta, support, *schedule(3, steps))
+    state, losses = adapt(problem.inner, problem.meta, support, schedule(3, steps))
     for task in range(3):
         network = copy.deepcopy(problem.network)
         network.load_state_dict(problem.meta)
@@ -62,12 +62,12 @@ def test_equals_torch_optim_sgd(steps: int) -> None:
 def test_zero_steps_is_the_identity(name: str, kind: str) -> None:
     problem = small(name, kind=kind)
     support = examples(3, 5, seed=1, kind=kind)
-    state, losses = adapt(problem.inner, problem.meta, support, *schedule(3, steps=0))
+    state, losses = adapt(problem.inner, problem.meta, support, schedule(3, steps=0))
     assert losses.shape == (3, 1)
-    untouched = stack(problem.inner.init(problem.meta), 3)
+    initial = stack(problem.inner.init(problem.meta), 3)
     if problem.inner.prepare is not None:
-        untouched = problem.inner.prepare(problem.meta, untouched, support)
-    assert_same_state(state, untouched, tolerance=0)
+        initial = problem.inner.prepare(problem.meta, initial, support)
+    assert_same_state(state, initial, tolerance=0)
     if ALGORITHMS[name].start is learned:
         for key in problem.meta.keys() & state.fast.keys():
             assert torch.equal(state.fast[key][2], problem.meta[key])
@@ -77,7 +77,7 @@ def test_zero_steps_is_the_identity(name: str, kind: str) -> None:
 def test_meta_parameters_are_not_changed(name: str, kind: str) -> None:
     problem = small(name, kind=kind)
     before = {name: value.clone() for name, value in problem.meta.items()}
-    adapt(problem.inner, problem.meta, examples(3, 5, seed=1, kind=kind), *schedule(3, steps=2))
+    adapt(problem.inner, problem.meta, examples(3, 5, seed=1, kind=kind), schedule(3, steps=2))
     assert all(torch.equal(before[name], value) for name, value in problem.meta.items())
 
 
@@ -88,8 +88,8 @@ def test_the_order_of_the_support_set_changes_nothing(name: str, kind: str, orde
     problem = small(name, kind=kind)
     support = examples(2, 6, seed=3, kind=kind)
     shuffled = Examples(*(tensor[:, order] for tensor in support))
-    one, _ = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
-    two, _ = adapt(problem.inner, problem.meta, shuffled, *schedule(2, steps))
+    one, _ = adapt(problem.inner, problem.meta, support, schedule(2, steps))
+    two, _ = adapt(problem.inner, problem.meta, shuffled, schedule(2, steps))
     assert_same_state(one, two)
 
 
@@ -110,10 +110,10 @@ def test_a_batch_of_unlike_tasks_equals_each_alone(
     batch = join(*(padded(each, max(shots), filler) for each in alone))
     rate = torch.tensor(rates[: len(shots)], dtype=torch.float64)
     count = torch.tensor(steps[: len(shots)])
-    together, losses = adapt(problem.inner, problem.meta, batch, rate, count, longest=int(count.max()))
+    together, losses = adapt(problem.inner, problem.meta, batch, Schedule(rate, count, longest=int(count.max())))
     for index, support in enumerate(alone):
         single, its_losses = adapt(
-            problem.inner, problem.meta, support, rate[[index]], count[[index]], longest=steps[index]
+            problem.inner, problem.meta, support, Schedule(rate[[index]], count[[index]], longest=steps[index])
         )
         its_part = rebuild(together, (value[[index]] for value in leaves(together)))
         assert_same_state(its_part, single, tolerance=1e-11)
@@ -124,8 +124,8 @@ def test_a_task_that_explodes_leaves_the_others_alone() -> None:
     problem = small()
     good, bad = examples(1, 5, seed=1), examples(1, 5, seed=2)
     bad = bad._replace(targets=bad.targets * 1e200)
-    together, losses = adapt(problem.inner, problem.meta, join(bad, good), *schedule(2, steps=3))
-    single, _ = adapt(problem.inner, problem.meta, good, *schedule(1, steps=3))
+    together, losses = adapt(problem.inner, problem.meta, join(bad, good), schedule(2, steps=3))
+    single, _ = adapt(problem.inner, problem.meta, good, schedule(1, steps=3))
     assert not losses[0].isfinite().all()
     assert_same_state(
         {name: value[1] for name, value in together.fast.items()},
@@ -138,7 +138,7 @@ def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> 
     support = examples(2, 5, seed=1)
     support.targets[0] *= 1e200
     rate = torch.full((2,), RATE, dtype=torch.float64)
-    state, _ = adapt(problem.inner, problem.meta, support, rate, torch.tensor([0, 2]), longest=2)
+    state, _ = adapt(problem.inner, problem.meta, support, Schedule(rate, torch.tensor([0, 2]), longest=2))
     assert all(torch.equal(value[0], problem.meta[name]) for name, value in state.fast.items())
 
 
@@ -146,11 +146,11 @@ def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> 
 def test_the_trajectory_is_the_adaptation_by_its_steps(name: str, kind: str) -> None:
     problem = small(name, kind=kind)
     support = examples(2, 5, seed=1, kind=kind)
-    walked = list(trajectory(problem.inner, problem.meta, support, *schedule(2, steps=3)))
+    walked = list(trajectory(problem.inner, problem.meta, support, schedule(2, steps=3)))
     for steps, (state, loss) in enumerate(walked):
-        found, losses = adapt(problem.inner, problem.meta, support, *schedule(2, steps))
+        found, losses = adapt(problem.inner, problem.meta, support, schedule(2, steps))
         assert_same_state(state, found)
-        assert_same_state(state, adapted(problem.inner, problem.meta, support, *schedule(2, steps)))
+        assert_same_state(state, final_states(problem.inner, problem.meta, support, schedule(2, steps)))
         torch.testing.assert_close(loss, losses[:, -1])
 
 
@@ -167,8 +167,8 @@ def test_packed_is_the_same_inner_loop(name: str, kind: str) -> None:
     example = problem.inner.init(problem.meta)
     inner, unpack = packed(problem.inner, example)
     support = examples(tasks=3, count=5, seed=1, kind=kind)
-    states, losses = adapt(problem.inner, problem.meta, support, *schedule(3, 4))
-    matrix, same = adapt(inner, problem.meta, support, *schedule(3, 4))
+    states, losses = adapt(problem.inner, problem.meta, support, schedule(3, 4))
+    matrix, same = adapt(inner, problem.meta, support, schedule(3, 4))
     assert matrix.shape == (3, sum(value.numel() for value in leaves(example)))
     torch.testing.assert_close(losses, same, rtol=0, atol=0)
     assert_same_state(unpack(matrix), states, tolerance=0)
@@ -187,8 +187,8 @@ def test_a_single_task_needs_no_axis(name: str, kind: str, differentiate: Callab
     inner = alone(problem.single)
     over_tasks = small(name, kind=kind).inner
     support = examples(tasks=1, count=5, seed=1, kind=kind)
-    states, losses = adapt(over_tasks, problem.meta, support, *schedule(1, 4))
-    same, again = adapt(inner, problem.meta, support, *schedule(1, 4))
+    states, losses = adapt(over_tasks, problem.meta, support, schedule(1, 4))
+    same, again = adapt(inner, problem.meta, support, schedule(1, 4))
     torch.testing.assert_close(losses, again, rtol=0, atol=1e-12)
     assert_same_state(states, same)
     queries = examples(tasks=1, count=2, seed=2).inputs

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.learn.losses import ERRORS, LOSSES, ONE_HOT, WEIGHTED, mean_cross_entropy, mean_squared_error
+from app.learn.losses import KINDS, mean_cross_entropy, mean_squared_error
 from app.learn.metrics import SCORES
 
 
@@ -11,19 +11,19 @@ def drawn(kind: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs and targets of a kind, for so many examples."""
     outputs, targets = torch.randn(2, count, 3, generator=torch.Generator().manual_seed(count))
     hot = torch.eye(3)[targets.argmax(-1)]
-    if kind in WEIGHTED:
+    if KINDS[kind].weighted:
         return outputs, torch.cat([hot, targets[:, :1]], dim=1)
-    return outputs, hot if kind in ONE_HOT else targets
+    return outputs, hot if KINDS[kind].one_hot else targets
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 @given(real=st.integers(0, 5), padding=st.integers(0, 3))
 def test_only_the_unmasked_examples_count(kind: str, real: int, padding: int) -> None:
     outputs, targets = drawn(kind, real + padding)
     mask = torch.arange(real + padding) < real
     outputs[real:] = torch.nan
-    loss = LOSSES[kind](outputs, targets, mask)
-    expected = LOSSES[kind](outputs[:real], targets[:real], mask[:real])
+    loss = KINDS[kind].loss(outputs, targets, mask)
+    expected = KINDS[kind].loss(outputs[:real], targets[:real], mask[:real])
     torch.testing.assert_close(loss, expected)
 
 
@@ -56,13 +56,12 @@ def test_a_padding_task_has_no_loss() -> None:
     assert mean_squared_error(torch.ones(2, 1), torch.zeros(2, 1), torch.zeros(2, dtype=torch.bool)).item() == 0
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
     outputs, targets = drawn(kind, 5)
-    loss = LOSSES[kind](outputs, targets, torch.ones(5, dtype=torch.bool))
-    torch.testing.assert_close(ERRORS[kind](outputs, targets).mean(), loss)
+    loss = KINDS[kind].loss(outputs, targets, torch.ones(5, dtype=torch.bool))
+    torch.testing.assert_close(KINDS[kind].error(outputs, targets).mean(), loss)
 
 
 def test_every_kind_has_errors_and_a_score() -> None:
-    assert ERRORS.keys() == LOSSES.keys() == SCORES.keys()
-    assert LOSSES.keys() >= ONE_HOT | WEIGHTED
+    assert KINDS.keys() == SCORES.keys()

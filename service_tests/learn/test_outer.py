@@ -9,7 +9,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import State, adapt
 from app.learn.losses import mean_squared_error
 from app.learn.outer import (
-    LEAST_WEIGHT,
+    MIN_WEIGHT,
     MULTI_STEP,
     Outer,
     Tasks,
@@ -21,7 +21,7 @@ from app.learn.outer import (
     query_loss,
     step_weights,
 )
-from app.learn.rules import Params
+from app.learn.update_rules import Params
 from service_tests.learn.problem import CASES, RATE, Small, plain_loss, schedule, small, tasks
 
 
@@ -67,7 +67,7 @@ def objective(name: str, problem: Small, meta: Params, data: Tasks, steps: int) 
     count = len(data.query.mask)
 
     def after(taken: int) -> State:
-        return adapt(problem.inner, meta, data.support, *schedule(count, taken))[0]
+        return adapt(problem.inner, meta, data.support, schedule(count, taken))[0]
 
     if ALGORITHMS[name].outer is likelihood:
         assert problem.inner.variance is not None
@@ -76,7 +76,7 @@ def objective(name: str, problem: Small, meta: Params, data: Tasks, steps: int) 
         nats: torch.Tensor = -torch.distributions.Normal(mean, spread).log_prob(data.query.targets)
         return nats.mean() - math.log(2 * math.pi) / 2
     scores = [query_loss(problem.inner, problem.loss, meta, after(taken), data.query) for taken in range(1, steps + 1)]
-    earlier = LEAST_WEIGHT / steps if ALGORITHMS[name].outer is multi_step else 0.0
+    earlier = MIN_WEIGHT / steps if ALGORITHMS[name].outer is multi_step else 0.0
     weights = [earlier] * (steps - 1) + [1 - earlier * (steps - 1)]
     total: torch.Tensor = torch.stack(scores) @ torch.tensor(weights, dtype=scores[0].dtype)
     return total
@@ -206,7 +206,7 @@ def test_the_loss_is_the_mean_query_loss_after_adapting(name: str) -> None:
     data = tasks(kind=problem.kind)
     outer = ALGORITHMS[name].outer
     _, loss = outer.direction(problem.inner, problem.loss, problem.meta, data, schedule(steps=2))
-    state, _ = adapt(problem.inner, problem.meta, data.support, *schedule(steps=2))
+    state, _ = adapt(problem.inner, problem.meta, data.support, schedule(steps=2))
     outputs = problem.inner.apply(problem.meta, state, data.query.inputs)
     by_task = [problem.loss(outputs[task], data.query.targets[task], data.query.mask[task]) for task in range(4)]
     torch.testing.assert_close(loss, torch.stack(by_task).mean())

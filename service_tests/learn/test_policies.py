@@ -15,7 +15,7 @@ from torch.func import functional_call
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, adapt, batched
-from app.learn.losses import LOSSES
+from app.learn.losses import KINDS
 from app.learn.outer import Tasks, query_gradient
 from app.learn.policies import RIDGE, Weighing
 from service_tests.learn.problem import RATE, examples, schedule, small
@@ -136,8 +136,8 @@ class TestWeights:
         told = rewards if rewarded else None
         propensities = torch.full_like(rewards, 0.5)
         propensities[0, 0] = 1e-9
-        found = policies.weights(observations, told, propensities, mask, Weighing(most=7.0))
-        once = policies.weights(observations, told, None, mask, Weighing(most=7.0))
+        found = policies.weights(observations, told, propensities, mask, Weighing(max_weight=7.0))
+        once = policies.weights(observations, told, None, mask, Weighing(max_weight=7.0))
         factor = torch.full_like(once, 2.0)
         factor[0, 0] = 7.0
         torch.testing.assert_close(found, factor * once)
@@ -176,10 +176,10 @@ def test_a_step_is_the_policy_gradient_by_hand(numbers: bool) -> None:
         likely = Categorical(logits=outputs).log_prob(targets[:, :2].argmax(1))
     gradients = [torch.autograd.grad(each, list(variables.values()), retain_graph=True) for each in likely]
     steepest = [sum(w * g[i] for w, g in zip(targets[:, -1], gradients, strict=True)) / 6 for i in range(len(params))]
-    inner = batched(ALGORITHMS["maml"].inner_loop(network, LOSSES["decision"]))
+    inner = batched(ALGORITHMS["maml"].inner_loop(network, KINDS["decision"].loss))
     mask = torch.tensor([[True] * 6 + [False]])
     seen, done = (torch.cat([part, torch.full_like(part[:1], 1e3)]).unsqueeze(0) for part in (inputs, targets))
-    state, _ = adapt(inner, params, Examples(seen, done, mask), *schedule(1, steps=1))
+    state, _ = adapt(inner, params, Examples(seen, done, mask), schedule(1, steps=1))
     for (name, old), step in zip(params.items(), steepest, strict=True):
         torch.testing.assert_close(state.fast[name][0], old + RATE * step)
 
@@ -190,8 +190,8 @@ def test_the_meta_gradient_through_two_stages_is_the_finite_difference() -> None
     first, second, last = (examples(1, 5, seed=seed, kind="decision") for seed in range(3))
 
     def after(meta: dict[str, torch.Tensor]) -> torch.Tensor:
-        state, _ = adapt(problem.inner, meta, first, *schedule(1, steps=1))
-        state, _ = adapt(problem.inner, meta, second, *schedule(1, steps=1), start=state)
+        state, _ = adapt(problem.inner, meta, first, schedule(1, steps=1))
+        state, _ = adapt(problem.inner, meta, second, schedule(1, steps=1), start=state)
         outputs = problem.inner.apply(meta, state, last.inputs)
         return problem.loss(outputs[0], last.targets[0], last.mask[0])
 

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, InnerLoop, State, adapt, adapted, batched
+from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, batched, final_states
 from app.learn.losses import mean_cross_entropy
 from app.learn.networks import build, initialize, width
-from app.learn.rules import Params
 from app.learn.statistics import SupportNorm, from_support, moments, with_statistics
+from app.learn.update_rules import Params
 
 SIDE, WAYS = 8, 3
 OPTIONS = {"side": SIDE, "filters": 4, "blocks": 2, "norm": "support"}
@@ -74,8 +74,8 @@ def test_no_query_depends_on_another_nor_on_padding(algorithm: str) -> None:
     inner, meta = loop(algorithm)
     support, queries = images(2, 6), images(2, 5, seed=1).inputs
     steps = 1 if ALGORITHMS[algorithm].closed_form else 2
-    plan = torch.full((2,), 0.1, dtype=torch.float64), torch.full((2,), steps), steps
-    state, losses = adapt(inner, meta, support, *plan)
+    plan = Schedule(torch.full((2,), 0.1, dtype=torch.float64), torch.full((2,), steps), steps)
+    state, losses = adapt(inner, meta, support, plan)
     together = inner.apply(meta, state, queries)
     torch.testing.assert_close(inner.apply(meta, state, queries[:, 2:3]), together[:, 2:3])
     padded = Examples(
@@ -83,10 +83,10 @@ def test_no_query_depends_on_another_nor_on_padding(algorithm: str) -> None:
         torch.cat([support.targets, torch.zeros(2, 2, WAYS, dtype=torch.float64)], 1),
         torch.cat([support.mask, torch.zeros(2, 2, dtype=torch.bool)], 1),
     )
-    same, again = adapt(inner, meta, padded, *plan)
+    same, again = adapt(inner, meta, padded, plan)
     torch.testing.assert_close(again, losses)
     torch.testing.assert_close(inner.apply(meta, same, queries), together)
-    other = adapt(inner, meta, images(2, 6, seed=2), *plan)[0]
+    other = adapt(inner, meta, images(2, 6, seed=2), plan)[0]
     assert not torch.equal(other.statistics["2.mean"], state.statistics["2.mean"]), "they are of the support set"
 
 
@@ -94,11 +94,11 @@ def test_no_query_depends_on_another_nor_on_padding(algorithm: str) -> None:
 def test_the_meta_gradient_flows_through_the_statistics(algorithm: str) -> None:
     inner, meta = loop(algorithm)
     support, query = images(2, 6), images(2, 4, seed=1)
-    plan = torch.full((2,), 0.1, dtype=torch.float64), torch.ones(2, dtype=torch.int64), 1
+    plan = Schedule(torch.full((2,), 0.1, dtype=torch.float64), torch.ones(2, dtype=torch.int64), 1)
 
     def outer_loss(kernel: Tensor) -> Tensor:
         moved = {**meta, "1.weight": kernel}
-        outputs = inner.apply(moved, adapted(inner, moved, support, *plan), query.inputs)
+        outputs = inner.apply(moved, final_states(inner, moved, support, plan), query.inputs)
         return outputs.log_softmax(-1)[..., 0].mean()
 
     found, small = grad(outer_loss)(meta["1.weight"]), 1e-6

@@ -8,8 +8,8 @@ from app.learn.inner import Examples, batched
 from app.learn.losses import mean_weighted_surprise
 from app.learn.networks import build, initialize
 from app.learn.policies import log_likelihood
-from app.learn.rules import Params
 from app.learn.surrogate import clipped_loss, divergence, judged, ratio_loss, rows
+from app.learn.update_rules import Params
 
 OPTIONS = {"inputs": 2, "actions": 2, "hidden": [5], "deviation": 0.5}
 FORM = build("gaussian_mlp", OPTIONS)

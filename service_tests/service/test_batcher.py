@@ -10,7 +10,7 @@ from app.errors import DeadlinePassed, Overloaded
 from app.service.batcher import QUICK_S, Batcher, Gone, Runner
 from app.service.engine import Job, Result
 from app.service.model import Model
-from app.service.task import MOST_TASKS
+from app.service.task import MAX_TASKS
 
 
 def job(key: object, size: int = 0) -> Job:
@@ -196,10 +196,10 @@ def test_a_batch_is_no_larger_than_a_fused_call() -> None:
 
     async def scenario() -> None:
         async with batcher_of(gate) as batcher:
-            await batcher.submit_all([job(key) for key in range(MOST_TASKS + 1)])
+            await batcher.submit_all([job(key) for key in range(MAX_TASKS + 1)])
 
     asyncio.run(scenario())
-    assert [len(batch) for batch in gate.batches] == [MOST_TASKS, 1]
+    assert [len(batch) for batch in gate.batches] == [MAX_TASKS, 1]
 
 
 def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.bundles import load, load_all
 from app.learn.adapted import Adapted
-from app.service.engine import UNTOUCHED, Engine, Job, Result
+from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task
 
@@ -40,7 +40,7 @@ def jobs(draw: st.DrawFn, models: dict[str, Model]) -> list[Job]:
         model = models[draw(st.sampled_from(["sinusoid", "linear"]))]
         asked = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
         if draw(st.booleans()):
-            made.append(Job(model, UNTOUCHED, None, queries(3)))
+            made.append(Job(model, INITIAL, None, queries(3)))
         else:
             shots, steps, rate = draw(st.integers(1, 12)), draw(st.integers(0, 10)), draw(st.floats(0.001, 0.02))
             job = Job(model, f"id {index}", task(shots, steps, index, rate), asked, keep=draw(st.booleans()))
@@ -109,10 +109,10 @@ def test_one_that_diverges_does_not_touch_the_others(models: dict[str, Model]) -
 def test_the_initialization_answers_as_zero_steps_do(models: dict[str, Model]) -> None:
     engine = Engine(cache_bytes=0)
     model = models["sinusoid"]
-    untouched, zero = engine.run([Job(model, UNTOUCHED, None, queries(5)), Job(model, "id", task(5, 0), queries(5))])
-    assert untouched.predictions is not None
+    initial, zero = engine.run([Job(model, INITIAL, None, queries(5)), Job(model, "id", task(5, 0), queries(5))])
+    assert initial.predictions is not None
     assert zero.predictions is not None
-    np.testing.assert_allclose(untouched.predictions, zero.predictions, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(initial.predictions, zero.predictions, rtol=1e-6, atol=1e-6)
 
 
 def test_a_walk_ends_where_running_does(models: dict[str, Model]) -> None:
@@ -174,7 +174,7 @@ def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monk
         asked = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
         some = engine.run(asked[:9])
         (again,) = engine.run(asked[4:5])
-        answers.append([*some, again, *engine.run([*asked, Job(model, UNTOUCHED, None, queries(1))])])
+        answers.append([*some, again, *engine.run([*asked, Job(model, INITIAL, None, queries(1))])])
     for one, two in zip(*answers, strict=True):
         assert_same(one, two)
 
@@ -243,7 +243,7 @@ def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
 
 def test_a_network_with_an_output_for_each_class_has_one_view(classifiers: Path) -> None:
     model = Model(load(classifiers / "fixed"), torch.device("cpu"))
-    assert (model.ways, model.most_classes) == (5, 5)
+    assert (model.ways, model.max_classes) == (5, 5)
     assert model.of(labelled(3, 1)) is model
     (result,) = Engine(2**20).run([Job(model, 1, labelled(3, 1), np.zeros((2, 2), np.float32))])
     assert result.predictions is not None

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import Bounds, Manifest, Named, Schema, load, write
+from app.bundles import Bounds, FamilySpec, Manifest, Schema, load, write
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import build, initialize, width
+from app.learn.networks import NetworkSpec, build, initialize, width
 from app.service.model import Model
 from app.service.task import Task
 from service_tests.learn.problem import CASES
@@ -23,23 +23,27 @@ ROWS = [(name, kind) for name, kind in CASES if kind in FAMILIES]
 
 
 def model_of(
-    folder: Path, name: str, kind: str, network: Named | None = None, options: Mapping[str, Any] = MappingProxyType({})
+    folder: Path,
+    name: str,
+    kind: str,
+    network: NetworkSpec | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Model:
     """A fresh initialization, on a device. network: instead of a small perceptron; options: of the family."""
     family, algorithm = make(FAMILIES[kind], options), ALGORITHMS[name]
     outputs = 6 if algorithm.embeds else family.targets
-    network = network or Named(
+    network = network or NetworkSpec(
         "context_mlp" if name == "cavia" else "mlp", {"inputs": family.features, "outputs": outputs, "hidden": [8]}
     )
     steps = 1 if algorithm.closed_form else 3
     manifest = Manifest(
-        family=Named(FAMILIES[kind], dict(options)),
+        family=FamilySpec(FAMILIES[kind], dict(options)),
         network=network,
         algorithm=name,
         kind=kind,
         schema=Schema(family.features, family.targets),
         inner_loop=Bounds(steps, steps, 0.01, 0.01),
-        untouched_loss=1.0,
+        initial_loss=1.0,
         weights_sha256="",
         evaluation={},
         training={},
@@ -60,7 +64,7 @@ def test_a_bundle_of_every_algorithm_serves(tmp_path: Path, name: str, kind: str
 def test_statistics_of_the_support_set_are_served(tmp_path: Path, name: str) -> None:
     options = {"side": 4, "filters": 3, "blocks": 1, "norm": "support"}
     outputs = {} if ALGORITHMS[name].embeds else {"outputs": 5}
-    model = model_of(tmp_path, name, "classification", Named("conv4", options | outputs), {"features": 16})
+    model = model_of(tmp_path, name, "classification", NetworkSpec("conv4", options | outputs), {"features": 16})
     check(model, "classification")
     drawn = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
     task = Task(drawn, np.array(list("ababa"), object), 1, 0.01)

@@ -137,7 +137,7 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
     assert model._look_up is not None
     monkeypatch.setattr(model._look_up, "_function", None)
     drawn, features = np.random.default_rng(0), model.bundle.manifest.schema.features
-    kept = torch.from_numpy(drawn.normal(0, 0.3, (100, len(model.untouched))).astype(np.float32))
+    kept = torch.from_numpy(drawn.normal(0, 0.3, (100, len(model.initial))).astype(np.float32))
     for rows in ([7], [99, 0], [3, 3, 3], drawn.permutation(100)[:64].tolist()):
         queries = [drawn.normal(0, 1, (1, features)).astype(np.float32) for _ in rows]
         at = torch.tensor(rows)
@@ -151,7 +151,7 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
 def test_without_torchs_private_interfaces_torch_compile_serves(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "app.service.program", None)
+    monkeypatch.setitem(sys.modules, "app.service.compiled.program", None)
     model = Model(load(models_dir / "linear"), CPU)
     model.compile()
     assert model.compiled
@@ -214,7 +214,7 @@ def test_what_a_policy_is_asked_is_compiled_and_how_it_adapts_is_not(
     monkeypatch.setattr(policy.inner.apply, "_function", None)
     drawn, features = np.random.default_rng(0), policy.bundle.manifest.schema.features
     for tasks in (1, 2, 5, 64):
-        states = torch.from_numpy(drawn.normal(0, 0.3, (tasks, len(policy.untouched))).astype(np.float32))
+        states = torch.from_numpy(drawn.normal(0, 0.3, (tasks, len(policy.initial))).astype(np.float32))
         queries = [drawn.normal(0, 1, (1 + index % 4, features)).astype(np.float32) for index in range(tasks)]
         for one, two in zip(policy.predict(states, queries), eager.predict(states, queries), strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)

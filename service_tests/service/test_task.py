@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.service.task import MOST_ROWS, MOST_TASKS, Task, fused, pad, real_rows, ways_of
+from app.service.task import MAX_ROWS, MAX_TASKS, Task, fused, pad, real_rows, ways_of
 
 sizes = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 100_000)), max_size=600)
 
@@ -17,8 +17,8 @@ def test_less_than_a_quarter_is_padding_and_calls_are_bounded(sizes: list[int]) 
     for batch in fused(sizes):
         padded = max(sizes[index] for index in batch) * len(batch)
         assert sum(sizes[index] for index in batch) >= 0.75 * padded
-        assert len(batch) <= MOST_TASKS
-        assert len(batch) == 1 or padded <= MOST_ROWS
+        assert len(batch) <= MAX_TASKS
+        assert len(batch) == 1 or padded <= MAX_ROWS
 
 
 def test_like_sizes_share_a_call() -> None:

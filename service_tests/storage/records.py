@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from app.learn.adapted import Status
-from app.service.record import Adaptation, Asked, Change, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name, Quota
 
 PLENTY = Quota(records=10**9, bytes=10**12)
@@ -36,7 +36,7 @@ def record(
         owner=owner,
         model=model,
         kind="regression",
-        asked=Asked(None, None),
+        asked=InnerLoopSettings(None, None),
         steps=5,
         learning_rate=0.01,
         stages=(Stage(1, np.arange(rows, dtype=np.int32), inputs, np.zeros((rows, 1), np.float32)),),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.storage.group_commit import MOST_OPERATIONS, GroupCommit, Operation
+from app.storage.group_commit import MAX_OPERATIONS, GroupCommit, Operation
 
 
 class Double(Operation[int]):
@@ -68,14 +68,14 @@ def test_what_arrives_meanwhile_shares_the_next_up_to_a_bound() -> None:
         recorded.may_go_on.clear()
         first = asyncio.create_task(commits.submit(Double(-1)))
         await asyncio.sleep(0.05)
-        later = [asyncio.create_task(commits.submit(Double(number))) for number in range(MOST_OPERATIONS + 10)]
+        later = [asyncio.create_task(commits.submit(Double(number))) for number in range(MAX_OPERATIONS + 10)]
         await asyncio.sleep(0)
         recorded.may_go_on.set()
         with pytest.raises(ValueError, match="negative"):
             await first
-        assert await asyncio.gather(*later) == [2 * number for number in range(MOST_OPERATIONS + 10)]
+        assert await asyncio.gather(*later) == [2 * number for number in range(MAX_OPERATIONS + 10)]
 
-    assert [len(each) for each in run(scenario).transactions] == [1, MOST_OPERATIONS, 10]
+    assert [len(each) for each in run(scenario).transactions] == [1, MAX_OPERATIONS, 10]
 
 
 def test_what_was_cancelled_is_not_begun() -> None:

@@ -38,7 +38,7 @@ def test_what_is_forgotten_is_gone(clear: bool) -> None:
 
 
 def test_the_least_recently_used_is_given_up_first() -> None:
-    recent = Recent(most_bytes=2 * (OBJECTS_BYTES + 10))
+    recent = Recent(max_bytes=2 * (OBJECTS_BYTES + 10))
     for number in (1, 2):
         recent.keep(("ann", str(number)), record(number), 10, recent.changes)
     recent.get(("ann", "1"))
@@ -47,14 +47,14 @@ def test_the_least_recently_used_is_given_up_first() -> None:
 
 
 def test_one_that_is_kept_twice_counts_once() -> None:
-    recent = Recent(most_bytes=2 * (OBJECTS_BYTES + 10))
+    recent = Recent(max_bytes=2 * (OBJECTS_BYTES + 10))
     for number in (1, 2, 2, 2):
         recent.keep(("ann", str(number)), record(number), 10, recent.changes)
     assert recent.get(("ann", "1")) is not None
 
 
 def test_one_that_is_too_large_is_not_kept() -> None:
-    recent = Recent(most_bytes=OBJECTS_BYTES)
+    recent = Recent(max_bytes=OBJECTS_BYTES)
     recent.keep(("ann", "1"), record(1), 10, recent.changes)
     assert recent.get(("ann", "1")) is None
 

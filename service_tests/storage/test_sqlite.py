@@ -21,7 +21,7 @@ from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, LONG_BYTES, connect
-from app.storage.sqlite_tables import MIGRATIONS, MOST_UNCOUNTED
+from app.storage.sqlite_tables import MAX_UNCOUNTED, MIGRATIONS
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
 
@@ -91,7 +91,7 @@ def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
 
 def test_usage_is_exact_between_the_writings_of_it(tmp_path: Path) -> None:
     """Also where the last records, which it counts already, were removed, and after a restart."""
-    size, kept = len(encode(record(1))), set(range(1, MOST_UNCOUNTED + 10))
+    size, kept = len(encode(record(1))), set(range(1, MAX_UNCOUNTED + 10))
 
     async def check(store: SqliteStore) -> None:
         assert await store.usage("ann") == Usage(len(kept), size * len(kept))

@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import QuotaExceeded
 from app.learn.adapted import Status
-from app.service.record import Adaptation, Asked, Change, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Filter, Name, Quota, Store, Taken, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
@@ -58,7 +58,7 @@ FULL = Adaptation(
     owner="ann:%é",
     model="sinusoid: 2",
     kind="regression",
-    asked=Asked(7, 0.1),
+    asked=InnerLoopSettings(7, 0.1),
     steps=7,
     learning_rate=0.1,
     stages=(

@@ -1,4 +1,4 @@
-"""What training writes down of its tasks, and how often serving says "unlike" by it."""
+"""Intervals cover what they say of fresh tasks, probabilities are what they say, strangers are told apart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,93 +6,77 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import Bundle, load
-from app.families.family import Samples
-from app.learn.inner import Examples, adapt, batched
-from app.training.calibration import calibrated, left_out_errors, upper
+from app.bundles import load
+from app.training.calibration import calibration_error, loss_at, measured, temperature, upper, with_calibration
+from app.training.evaluation import SEED, Setting, draw, scored
+from app.training.loop import Run
+from app.training.predictor import offline
+from app.training.problem import family_of
+from app.training.recipes.recipe import Recipe
 
-NAMES = ["sinusoid", "linear"]
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def bundle(request: pytest.FixtureRequest, models_dir: Path) -> Bundle:
-    return load(models_dir / request.param)
+CPU = torch.device("cpu")
 
 
-def flagged(bundle: Bundle, tasks: Samples) -> float:
-    """The share of support sets that are called unlike training."""
-    errors, others = left_out_errors(bundle, tasks), tasks.inputs.shape[1] - 1
-    calibration = bundle.manifest.calibration
-    verdicts = [calibration.judge(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
-    assert None not in verdicts
-    return sum(map(bool, verdicts)) / len(verdicts)
+@pytest.mark.parametrize("name", ["sinusoid", "linear"])
+def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_dir: Path, name: str) -> None:
+    """At the sizes that are known, and at those between and above."""
+    bundle = load(models_dir / name)
+    bundle = with_calibration(bundle, family_of(bundle))
+    steps, calibration = bundle.manifest.inner_loop.steps, bundle.manifest.calibration
+    assert calibration.fits(bundle.manifest.schema.targets)
+    for examples in (1, 4, 5, 6, 8, 10, 12):
+        tasks = draw(family_of(bundle), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
+        found = scored(offline(bundle), "regression", tasks, [steps])
+        errors = (found.outputs - tasks.query.targets).abs()[found.usable[-1]]
+        for level in (0.8, 0.88, 0.9, 0.95):
+            covered = (errors <= errors.new_tensor(calibration.interval(level, examples))).double().mean().item()
+            print(f"{name}, {examples} examples: {level:.0%} intervals cover {covered:.1%}")  # noqa: T201
+            assert covered == pytest.approx(level, abs=0.02)
 
 
-def fresh(bundle: Bundle, tasks: int, size: int, seed: int) -> Samples:
-    return bundle.family().sample(tasks, size, torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 8, 10, 15, 40])
-def test_a_support_set_of_training_is_seldom_called_unlike(bundle: Bundle, size: int) -> None:
-    """On 500 fresh tasks, also at sizes between those of the calibration and above them."""
-    share = flagged(bundle, fresh(bundle, 500, size, seed=4711 + size))
-    print(f"{bundle.name}, {size} examples: {share:.1%}")  # noqa: T201
-    assert share <= 0.05
-
-
-@pytest.mark.parametrize(("size", "least"), [(3, 0.4), (5, 0.85), (10, 0.95)])
-def test_noise_of_the_same_range_is_called_unlike_the_more_the_more_there_is(
-    bundle: Bundle, size: int, least: float
-) -> None:
-    inputs, targets = fresh(bundle, 200, size, seed=5)
-    noise = torch.rand(targets.shape, generator=torch.Generator().manual_seed(6)) * 2 - 1
-    share = flagged(bundle, Samples(inputs, noise * targets.abs().max()))
-    print(f"{bundle.name}, {size} examples: {share:.0%}")  # noqa: T201
-    assert share >= least
-
-
-def test_one_from_elsewhere_is_mostly_called_unlike(bundle: Bundle) -> None:
-    inputs, targets = fresh(bundle, 100, 10, seed=1)
-    uniform = torch.rand(targets.shape, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    reach = targets.abs().max()
-    rates = {
-        "inputs shifted by 20": flagged(bundle, Samples(inputs + 20, targets)),
-        "fifty times the amplitude": flagged(bundle, Samples(inputs, targets * 50)),
-        "noise of the same range": flagged(bundle, Samples(inputs, uniform * reach)),
-        "a parabola": flagged(bundle, Samples(inputs, reach * (inputs / inputs.max()).square())),
-        "a faster wave": flagged(bundle, Samples(inputs, reach * torch.sin(inputs * 6 / inputs.std()))),
-    }
-    print(bundle.name, {name: f"{rate:.0%}" for name, rate in rates.items()})  # noqa: T201
-    assert min(rates.values()) >= 0.8, rates
-
-
-def test_the_bundle_holds_what_the_command_writes(bundle: Bundle) -> None:
-    made, said = calibrated(bundle, bundle.family()).manifest.calibration, bundle.manifest.calibration
-    assert replace(made, error=said.error) == said
-    assert made.error == pytest.approx(said.error, rel=1e-2)
-
-
-def test_an_error_left_out_is_that_of_adapting_to_the_others(bundle: Bundle) -> None:
-    tasks, bounds = fresh(bundle, 3, 4, seed=0), bundle.manifest.inner_loop
-    found = left_out_errors(bundle, tasks)
-    inner = batched(bundle.inner_loop())
-    for out in range(4):
-        others = [each for each in range(4) if each != out]
-        support = Examples(tasks.inputs[:, others], tasks.targets[:, others], torch.ones(3, 3, dtype=torch.bool))
-        rate, steps = torch.full((3,), bounds.learning_rate), torch.full((3,), bounds.steps)
-        states, _ = adapt(inner, bundle.meta, support, rate, steps, bounds.steps)
-        outputs = inner.apply(bundle.meta, states, tasks.inputs[:, [out]])
-        errors = (outputs - tasks.targets[:, [out]]).square().mean((1, 2))
-        torch.testing.assert_close(found[:, out].float(), errors, rtol=1e-4, atol=1e-5)
-
-
-def test_errors_of_what_diverged_are_unknown(bundle: Bundle) -> None:
-    wild = replace(bundle.manifest.inner_loop, learning_rate=1e6)
-    broken = replace(bundle, manifest=replace(bundle.manifest, inner_loop=wild))
-    assert left_out_errors(broken, fresh(bundle, 3, 4, seed=0)).isnan().all()
-
-
-def test_upper_is_exceeded_as_seldom_as_it_says() -> None:
+def test_upper_is_exceeded_as_seldom_as_it_says_where_errors_of_a_task_are_alike() -> None:
     generator = torch.Generator().manual_seed(0)
-    exceeded = [torch.rand((), generator=generator) > upper(torch.rand(600, generator=generator)) for _ in range(4000)]
-    assert torch.stack(exceeded).double().mean().item() == pytest.approx(0.02, abs=0.007)
+
+    def errors(tasks: int) -> torch.Tensor:
+        scale = torch.rand(tasks, 1, generator=generator) * 5
+        return scale * torch.randn(tasks, 10, generator=generator).abs()
+
+    covered = [(errors(200) <= upper(errors(50), 0.9)).double().mean() for _ in range(300)]
+    assert 0.9 <= torch.stack(covered).mean().item() <= 0.92
+
+
+def test_the_temperature_is_the_one_that_the_logits_were_sharpened_by() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 4, generator=generator, dtype=torch.float64)
+    drawn = logits.softmax(-1).multinomial(1, generator=generator)[:, 0]
+    targets = torch.nn.functional.one_hot(drawn, 4).double()
+    found = temperature([(3 * logits, targets)])
+    assert found == pytest.approx(3, rel=0.05)
+    assert calibration_error(3 * logits, targets, found) < 0.02 < calibration_error(3 * logits, targets, 1.0)
+    absent = torch.full((len(logits), 1), torch.finfo(torch.float32).min)
+    wider = torch.cat([3 * logits, absent], 1), torch.cat([targets, torch.zeros_like(absent)], 1)
+    assert loss_at(2.0, *wider) == pytest.approx(loss_at(2.0, 3 * logits, targets))
+
+
+def test_strangers_are_told_apart_with_few_false_alarms() -> None:
+    recipe = Recipe("blobs", algorithm="protonet", shots=(1, 5), family_options={"spread": 8.0}, outer_rate=1e-2)
+    run = Run(recipe, CPU, compiled=False)
+    run.advance(200)
+    bundle = with_calibration(run.as_bundle("blobs"), run.family)
+    assert bundle.manifest.calibration.fits(5)
+    for setting in (Setting(1, 5), Setting(5, 5), Setting(3, 8)):
+        tasks = draw(run.family, setting, CPU, tasks=300)
+        found = scored(offline(bundle), "classification", tasks, [0, 1])
+        held = measured(bundle, run.family, setting, tasks, found.outputs, found.usable[-1])
+        print(setting, {name: round(value, 3) for name, value in held.items()})  # noqa: T201
+        assert held["false_alarms"] <= 0.04
+        assert held["strangers_found"] > 0.3
+        assert held["ece"] < 0.05
+
+
+def test_a_bundle_without_trust_measures_none(models_dir: Path) -> None:
+    bundle = load(models_dir / "linear")
+    none = replace(bundle, manifest=replace(bundle.manifest, calibration=type(bundle.manifest.calibration)()))
+    tasks = draw(family_of(bundle), Setting(5), CPU, tasks=3)
+    found = scored(offline(none), "regression", tasks, [0])
+    assert measured(none, family_of(none), Setting(5), tasks, found.outputs, found.usable[0]) == {}

@@ -6,11 +6,11 @@ import torch
 from app.bundles import Bundle, load
 from app.families.choices import Choices
 from app.training.bounds import largest_rate, largest_steps
-from app.training.bundling import bundle_of
 from app.training.evaluation import Curve, Setting, curve, draw, scored
 from app.training.held_out import evaluated
 from app.training.loop import Run
 from app.training.predictor import AT_ONCE, offline, portions, without_a_class
+from app.training.problem import family_of
 from app.training.recipes.recipe import Recipe
 from app.training.tables import Evaluation, as_json, as_text, from_json, settings_of
 
@@ -27,27 +27,27 @@ def test_the_bundle_scores_what_its_manifest_says(models_dir: Path, name: str) -
     bundle = load(models_dir / name)
     said = from_json("regression", bundle.manifest.evaluation)
     for setting, wanted in said.curves.items():
-        found = curve(scored(offline(bundle), "regression", draw(bundle.family(), setting, CPU), said.steps))
+        found = curve(scored(offline(bundle), "regression", draw(family_of(bundle), setting, CPU), said.steps))
         assert found.mean == pytest.approx(wanted.mean, rel=1e-3)
         assert found.half_width == pytest.approx(wanted.half_width, rel=1e-2)
 
 
 def test_a_refused_task_counts_with_its_untouched_answers(bundle: Bundle) -> None:
-    held_out = draw(bundle.family(), Setting(5), CPU, tasks=20)
+    held_out = draw(family_of(bundle), Setting(5), CPU, tasks=20)
     found = curve(scored(offline(bundle, rate=50.0), "regression", held_out, range(4)))
     assert found.refused == [0.0, 1.0, 1.0, 1.0]
     assert found.mean[1:] == [found.mean[0]] * 3
 
 
 def test_scores_are_those_of_a_task_alone(bundle: Bundle) -> None:
-    held_out = draw(bundle.family(), Setting(5), CPU, tasks=5)
+    held_out = draw(family_of(bundle), Setting(5), CPU, tasks=5)
     alone = type(held_out)(*(type(part)(*(tensor[2:3] for tensor in part)) for part in held_out))
     together, single = (scored(offline(bundle), "regression", tasks, range(4)).scores for tasks in (held_out, alone))
     torch.testing.assert_close(together[:, 2], single[:, 0], rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_steps_that_are_asked_for_are_scored(bundle: Bundle) -> None:
-    held_out = draw(bundle.family(), Setting(5), CPU, tasks=5)
+    held_out = draw(family_of(bundle), Setting(5), CPU, tasks=5)
     some, all_of_them = (scored(offline(bundle), "regression", held_out, steps) for steps in ([0, 2, 5], range(6)))
     assert torch.equal(some.scores, all_of_them.scores[[0, 2, 5]])
     assert torch.equal(some.outputs, all_of_them.outputs)
@@ -71,7 +71,7 @@ def test_a_caveat_of_the_family_stands_in_the_protocol() -> None:
 def test_classes_are_scored_by_accuracy_for_any_number_of_them() -> None:
     recipe = Recipe("blobs", algorithm="protonet", shots=(1, 5), family_options={"spread": 8.0})
     run = Run(recipe, CPU, compiled=False)
-    bundle = bundle_of(run, "blobs")
+    bundle = run.as_bundle("blobs")
     found = evaluated(bundle, run.family, offline(bundle), [Setting(1, 5), Setting(5, 9)], [0, 1], tasks=20)
     assert found.curves[Setting(1, 5)].mean[0] == pytest.approx(0.2, abs=0.01), "nothing is known before"
     assert found.curves[Setting(5, 9)].mean[1] > 0.5

@@ -7,14 +7,13 @@ import torch
 from app.bundles import Bundle
 from app.errors import TrainingError
 from app.families.navigation import Navigation, Points
-from app.learn.rules import Params
-from app.training.acting import practice_of
-from app.training.bundling import bundle_of
+from app.learn.update_rules import Params
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.on_policy import Acted, OnPolicy
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, intervals
+from app.training.rollouts import practice_of
 from app.training.validation import validation_of
 
 CPU = torch.device("cpu")
@@ -44,12 +43,12 @@ def gained(bundle: Bundle) -> list[float]:
 def test_training_raises_what_adapting_gains() -> None:
     """A point that stays where it is loses .38 a step: a policy that is untrained gains nothing by a stage."""
     run = OnPolicy(SMALL, CPU)
-    untouched, *_, before = gained(bundle_of(run))
+    initial, *_, before = gained(run.as_bundle())
     run.advance(40)
-    *_, after = gained(bundle_of(run))
+    *_, after = gained(run.as_bundle())
     assert before < -6
     assert after > before + 2
-    assert after > untouched + 2
+    assert after > initial + 2
 
 
 def test_the_seed_decides() -> None:
@@ -124,7 +123,7 @@ def test_training_and_serving_learn_the_same_of_the_same_episodes() -> None:
     """The surrogate in training, the weighted surprise in the bundle: the same weights after two stages."""
     run = OnPolicy(SMALL, CPU)
     generator = torch.Generator().manual_seed(3)
-    learner = practice_of(bundle_of(run), 4, generator)
+    learner = practice_of(run.as_bundle(), 4, generator)
     trained = run.learner(4, generator)
     for episodes in Trial(4, 5, 2).of(run.worlds, lambda _: learner, CPU)[:2]:
         trained.learn(episodes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.families.highway.seen import FARTHEST, FASTER, FASTEST
+from app.families.highway.observation import FARTHEST, FASTER, FASTEST
 from app.families.highway.world import BRAKING, World
 
 LEFT, KEEP, RIGHT, FASTER_ON, SLOWER = range(5)

@@ -11,7 +11,7 @@ from highway_env.road.lane import StraightLane
 from numpy.typing import NDArray
 
 from app.families.highway.lanes import hasten
-from app.families.highway.seen import FASTEST, FEATURES, seen
+from app.families.highway.observation import FASTEST, FEATURES, seen
 from app.families.highway.traffic import Driver
 from app.families.highway.vehicle import Car
 from app.families.highway.world import ACTIONS, BRAKING, World

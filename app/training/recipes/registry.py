@@ -7,7 +7,7 @@ defaults of `Recipe`.
 from collections.abc import Callable
 
 import app.training.recipes
-from app.families.registry import discover
+from app.plugins import discover
 from app.training.recipes.recipe import Recipe
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from app.families.highway.observation import FEATURES, NAMES
 from app.families.highway.planner import KEEP, SLOWER, Style, plan
-from app.families.highway.seen import FEATURES, NAMES
 from app.families.highway.world import ACTIONS, World
 
-pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop[driving]'")
+pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop-server[driving]'")
 from gymnasium.spaces import Discrete
 from gymnasium.utils.env_checker import check_env
 from highway_env.road.road import Road, RoadNetwork

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.families.family import Split
+from app.families.highway.observation import FEATURES
 from app.families.highway.planner import KEEP, SLOWER, STANDSTILL, Style, at_home, plan
-from app.families.highway.seen import FEATURES
 from app.families.highway.world import ACTIONS, BEYOND, LANES, RANGES, World, held_out, worlds
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)

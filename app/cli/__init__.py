@@ -1,0 +1,1 @@
+"""The command `innerloop`, a file for each group of commands."""

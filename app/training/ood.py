@@ -1,0 +1,81 @@
+"""The OOD reference of a bundle: what support sets of its training tasks look like (`app.learn.ood`)."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from app.bundles import Bundle
+from app.families.family import Family, Samples
+from app.learn.adapted import judge
+from app.learn.inner import Examples, Schedule, adapt, batched
+from app.learn.losses import KINDS
+from app.learn.ood import LEVEL, OODReference, distance, task_error
+from app.learn.shapes import Float
+
+TASKS = 600
+SIZES = (2, 3, 5, 7, 10, 20)
+"""Of the support sets; with TASKS this costs about as much as the evaluation."""
+SEED = 20180709
+"""Other tasks than those of the evaluation."""
+AT_ONCE = 4096
+"""Adaptations in a fused call: bounds the memory."""
+
+
+def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
+    """The same bundle with its OOD reference; one for classes or decisions has none. family: where tasks come from."""
+    manifest = bundle.manifest
+    device = next(iter(bundle.meta.values())).device
+    if KINDS[manifest.kind].one_hot or KINDS[manifest.kind].weighted:
+        return bundle
+    generator = torch.Generator(device).manual_seed(SEED)
+    drawn = {size: family.sample(TASKS, size, generator) for size in SIZES}
+    inputs = torch.cat([each.inputs.flatten(0, 1) for each in drawn.values()]).double()
+    center, scale = inputs.mean(0), inputs.std(0)
+    scale = torch.where(scale > 0, scale, 1.0)
+    reference = OODReference(
+        tasks=TASKS,
+        seed=SEED,
+        input_center=tuple(center.tolist()),
+        input_scale=tuple(scale.tolist()),
+        input_reach=distance(inputs, center, scale).max().item(),
+        support_sizes=tuple(size - 1 for size in SIZES),
+        error_limits=tuple(upper(task_error(left_out_errors(bundle, tasks))) for tasks in drawn.values()),
+    )
+    return replace(bundle, manifest=replace(manifest, ood_reference=reference))
+
+
+def upper(scores: Float[Tensor, " task"]) -> float:
+    """The score that a fresh task exceeds with a probability of 1 - LEVEL at most (split conformal prediction).
+
+    Lei et al. 2018, "Distribution-free predictive inference for regression"
+    """
+    rank = min(len(scores), int(-(-LEVEL * (len(scores) + 1) // 1)))
+    return scores.sort().values[rank - 1].item()
+
+
+@torch.no_grad()
+def left_out_errors(bundle: Bundle, tasks: Samples) -> Float[Tensor, "task example"]:
+    """The error of each example after adapting, as the bundle does by default, to the others of its task.
+
+    NaN where the inner loop comes to nothing that can be used.
+    """
+    size = tasks.inputs.shape[1]
+    others = ~torch.eye(size, dtype=torch.bool, device=tasks.inputs.device)
+    count = max(1, AT_ONCE // size)
+    chunks = (Samples(*(part[at : at + count] for part in tasks)) for at in range(0, len(tasks.inputs), count))
+    return torch.cat([_errors(bundle, chunk, others) for chunk in chunks])
+
+
+def _errors(bundle: Bundle, tasks: Samples, others: Tensor) -> Tensor:
+    manifest, inner = bundle.manifest, batched(bundle.inner_loop())
+    count, size = tasks.inputs.shape[:2]
+    inputs, targets = (part.repeat_interleave(size, 0) for part in tasks)
+    rate = torch.full((count * size,), manifest.inner_loop.learning_rate, device=inputs.device)
+    steps = torch.full((count * size,), manifest.inner_loop.steps, device=inputs.device)
+    support = Examples(inputs, targets, others.repeat(count, 1))
+    states, losses = adapt(inner, bundle.meta, support, Schedule(rate, steps, manifest.inner_loop.steps))
+    outputs = inner.apply(bundle.meta, states, tasks.inputs.reshape(count * size, 1, -1))
+    errors = KINDS[manifest.kind].error(outputs.double(), tasks.targets.reshape(count * size, 1, -1).double())
+    usable = [judge(row, manifest.initial_loss).usable for row in losses.tolist()]
+    return errors.where(torch.tensor(usable, device=errors.device)[:, None], torch.nan).reshape(count, size)

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+
+from app.learn.calibration import Calibration
+
+KNOWN = Calibration(
+    tasks=100,
+    seed=1,
+    shots=(1, 4),
+    levels=(0.5, 0.9),
+    half_widths=(((1.0, 4.0), (2.0, 8.0)), ((0.25, 1.0), (0.5, 0.0))),
+    familiarity=(-8.0, -4.0),
+)
+
+
+def test_what_is_known_is_given_as_it_is() -> None:
+    assert KNOWN.interval(0.9, 1) == (4.0, 8.0)
+    assert KNOWN.interval(0.5, 4) == (0.25, 0.5)
+    assert KNOWN.familiarity_threshold(4) == -4
+
+
+def test_between_it_is_interpolated() -> None:
+    assert KNOWN.interval(0.7, 1) == pytest.approx((2.5, 5.0))
+    assert KNOWN.interval(0.5, 2) == pytest.approx((0.5, 1.0)), "halfway from 1 to 4 by the logarithm"
+    assert KNOWN.interval(0.9, 2) == pytest.approx((2.0, 4.0)), "0 has no logarithm"
+    assert KNOWN.familiarity_threshold(2) == pytest.approx(-6.0)
+
+
+def test_outside_it_is_the_nearest() -> None:
+    assert KNOWN.interval(0.9, 100) == KNOWN.interval(0.9, 4)
+    assert KNOWN.familiarity_threshold(0.5) == KNOWN.familiarity_threshold(1)
+
+
+@pytest.mark.parametrize("level", [0.4, 0.95, float("nan")])
+def test_a_level_that_is_not_known_is_refused(level: float) -> None:
+    with pytest.raises(ValueError, match=r"a level from 0\.5 to 0\.9 expected"):
+        KNOWN.interval(level, 1)
+
+
+def test_what_fits() -> None:
+    assert Calibration().fits(targets=3)
+    assert KNOWN.fits(targets=2)
+    assert replace(KNOWN, half_widths=(), levels=()).fits(targets=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shots": (4, 1)},
+        {"shots": ()},
+        {"shots": (0, 4)},
+        {"levels": (0.5, 1.0)},
+        {"levels": (0.5,)},
+        {"half_widths": KNOWN.half_widths[:1]},
+        {"half_widths": (((1.0, -4.0), (2.0, 8.0)),) * 2},
+        {"temperature": 0.0},
+        {"familiarity": (1.0,)},
+        {"tasks": 0},
+    ],
+)
+def test_what_does_not_fit(change: dict[str, object]) -> None:
+    assert not replace(KNOWN, **change).fits(targets=2)  # type: ignore[arg-type]
+
+
+def test_other_targets_do_not_fit() -> None:
+    assert not KNOWN.fits(targets=1)

@@ -1,0 +1,73 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from app.learn.ood import LARGEST, Likeness, OODReference, task_error
+
+CALIBRATION = OODReference(
+    tasks=600,
+    seed=1,
+    input_center=(0.0, 10.0),
+    input_scale=(1.0, 2.0),
+    input_reach=2.0,
+    support_sizes=(1, 4, 9),
+    error_limits=(9.0, 3.0, 1.0),
+)
+
+
+def judge(errors: list[float], adapted_to: int, inputs: list[list[float]] | None = None) -> Likeness:
+    inputs = inputs or [[0.0, 10.0]] * len(errors)
+    return CALIBRATION.judge(torch.tensor(inputs), torch.tensor(errors), adapted_to)
+
+
+@pytest.mark.parametrize(("adapted_to", "threshold"), [(1, 9.0), (3, 9.0), (4, 3.0), (8, 3.0), (9, 1.0), (1000, 1.0)])
+def test_errors_are_held_against_the_next_smaller_number(adapted_to: int, threshold: float) -> None:
+    assert judge([threshold - 0.1, threshold], adapted_to) is Likeness.like
+    assert judge([threshold + 0.1, threshold], adapted_to) is Likeness.large_error
+
+
+@pytest.mark.parametrize("unknown", [math.nan, math.inf])
+def test_an_unknown_error_is_a_large_one(unknown: float) -> None:
+    assert judge([0.1, unknown], 9) is Likeness.large_error
+    assert task_error(torch.tensor([unknown, unknown])).item() == pytest.approx(LARGEST)
+
+
+def test_a_bundle_whose_own_tasks_diverge_flags_no_errors() -> None:
+    wild = replace(CALIBRATION, error_limits=(LARGEST,) * 3)
+    assert wild.judge(torch.tensor([[0.0, 10.0]]), torch.tensor([math.nan]), 9) is Likeness.like
+
+
+@pytest.mark.parametrize(("input", "far"), [([1.9, 10.0], False), ([2.1, 10.0], True), ([0.0, 5.9], True)])
+def test_inputs_by_their_furthest_feature(input: list[float], far: bool) -> None:
+    assert judge([0.1], 9, [input]) is (Likeness.far_inputs if far else Likeness.like)
+
+
+def test_of_many_inputs_a_few_may_be_far() -> None:
+    near, far = [0.0, 10.0], [3.0, 10.0]
+    assert judge([0.1] * 99, 9, [near] * 98 + [far]) is Likeness.far_inputs
+    assert judge([0.1] * 1000, 9, [near] * 999 + [far]) is Likeness.like
+
+
+def test_without_a_calibration_nothing_is_known() -> None:
+    found = OODReference().judge(torch.zeros(3, 2), torch.zeros(3), 2)
+    assert found is Likeness.unknown
+    assert found.unlike is None
+    assert found.value == ""
+
+
+@pytest.mark.parametrize("verdict", [each for each in Likeness if each is not Likeness.unknown])
+def test_each_verdict_has_its_sentence(verdict: Likeness) -> None:
+    assert verdict.value.startswith("The support set ")
+    assert verdict.unlike is (verdict is not Likeness.like)
+
+
+def test_fits() -> None:
+    assert OODReference().fits(3)
+    assert CALIBRATION.fits(2)
+    assert not CALIBRATION.fits(3)
+    assert not replace(CALIBRATION, input_scale=(1.0, 0.0)).fits(2)
+    assert not replace(CALIBRATION, support_sizes=(1, 9, 4)).fits(2)
+    assert not replace(CALIBRATION, error_limits=(1.0,)).fits(2)
+    assert not replace(CALIBRATION, tasks=0).fits(2)

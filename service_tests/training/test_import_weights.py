@@ -1,0 +1,226 @@
+"""Weights from elsewhere are served as their own loop would adapt them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save_file
+from torch import nn
+from torch.func import functional_call
+from typer.testing import CliRunner
+
+from app.bundles import Bounds, FamilySpec, Schema, load
+from app.cli.main import cli
+from app.errors import TrainingError
+from app.learn.algorithms import ALGORITHMS
+from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
+from app.learn.networks import NetworkSpec
+from app.learn.policies import Weighing
+from app.training.import_weights import adopt
+from service_tests.processes import ROOT, command
+
+NETWORKS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, hidden=8):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.LayerNorm(hidden))
+        self.head = nn.Linear(hidden, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+class Batch(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(2, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3))
+
+class Tracked(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+"""
+# all for regression but CAVIA, which moves a vector that this network does not take
+ADOPTABLE = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds and name != "cavia")
+BOUNDS = Bounds(steps=5, max_steps=10, learning_rate=0.05, max_learning_rate=0.1)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], nn.Module]:
+    """A network of a module that is on the import path, with weights in `weights.safetensors`."""
+    (tmp_path / "their_networks.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_networks", raising=False)
+
+    def make(name: str, **options: Any) -> nn.Module:
+        import their_networks  # type: ignore[import-not-found]
+
+        torch.manual_seed(0)
+        network: nn.Module = getattr(their_networks, name)(**options)
+        save_file(network.state_dict(), tmp_path / "weights.safetensors")
+        return network
+
+    return make
+
+
+def plain_loop(network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, loss: Any) -> dict[str, torch.Tensor]:
+    """The inner loop that people write."""
+    fast: dict[str, torch.Tensor] = dict(network.named_parameters())
+    for _ in range(BOUNDS.steps):
+        gradients = torch.autograd.grad(loss(functional_call(network, fast, (inputs,)), targets), list(fast.values()))
+        fast = {name: old - 0.05 * gradient for (name, old), gradient in zip(fast.items(), gradients, strict=True)}
+    return fast
+
+
+def innerloop(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([command("innerloop"), *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(
+    theirs: Callable[..., nn.Module], tmp_path: Path, serve: Callable[..., TestClient]
+) -> None:
+    network = theirs("Net", hidden=6)
+    words = ["bundle", "brought", "--network", "their_networks:Net", "--option", "hidden=6", "--rate", "0.05"]
+    words += ["--weights", "weights.safetensors", "--features", "2", "--targets", "3"]
+    done = innerloop(tmp_path, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = serve(models_dir=tmp_path / "models")
+    generator = torch.Generator().manual_seed(1)
+    inputs, targets = torch.randn(7, 2, generator=generator), torch.randn(7, 3, generator=generator)
+    body = {"model": "brought", "support": {"inputs": inputs.tolist(), "targets": targets.tolist()}}
+    adaptation = client.post("/adapt", json=body).raise_for_status().json()
+    found = load_tensors(client.get(f"/adaptations/{adaptation['adaptation_id']}/weights").content)
+    wanted = plain_loop(network, inputs, targets, nn.functional.mse_loss)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-5, atol=1e-5)
+    shown = client.get("/models/brought").json()
+    assert "family" not in shown
+
+
+def brought(folder: Path, network: NetworkSpec, **changes: Any) -> Any:
+    told: dict[str, Any] = {"algorithm": "maml", "kind": "regression", "schema": Schema(2, 3), "inner_loop": BOUNDS}
+    weights = folder / "weights.safetensors"
+    return adopt(folder / "models/brought", weights, network, initial_loss=1.0, **(told | changes))
+
+
+def test_half_precision_becomes_float32(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
+    network = theirs("Net").half()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    brought(tmp_path, NetworkSpec("their_networks:Net"))
+    meta = load(tmp_path / "models/brought").meta
+    assert torch.equal(meta["head.bias"], network.state_dict()["head.bias"].float())
+
+
+@pytest.mark.parametrize("algorithm", ADOPTABLE)
+def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
+    theirs: Callable[..., nn.Module], tmp_path: Path, algorithm: str
+) -> None:
+    network = theirs("Net")
+    bundle = brought(tmp_path, NetworkSpec("their_networks:Net"), algorithm=algorithm)
+    for name, value in network.state_dict().items():
+        assert torch.equal(bundle.meta[name], value)
+    assert all(name.startswith("inner/") for name in bundle.meta if name not in network.state_dict())
+
+
+@pytest.mark.parametrize("name", ["Batch", "Tracked"])
+def test_statistics_over_a_batch_are_refused(theirs: Callable[..., nn.Module], tmp_path: Path, name: str) -> None:
+    theirs(name)
+    with pytest.raises(TrainingError, match=r"depends on the others beside it|num_batches_tracked is int64"):
+        brought(tmp_path, NetworkSpec(f"their_networks:{name}"))
+    assert not (tmp_path / "models/brought").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"schema": Schema(3, 3)}, "does not take 3 features"),
+        ({"schema": Schema(2, 1)}, "not 1 targets"),
+        ({"kind": "divination"}, "unknown kind 'divination'"),
+        ({"algorithm": "magic"}, "there is no algorithm 'magic'"),
+        ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),
+        ({"network": NetworkSpec("their_networks:Net", {"depth": 3})}, "depth"),
+        ({"network": NetworkSpec("their_networks:Batch")}, "the weights lack 0.bias, 0.weight"),
+        ({"network": NetworkSpec("their_networks:Net", {"hidden": 9})}, "the network needs float32"),
+        ({"inner_loop": Bounds(11, 10, 0.05, 0.1)}, "a default is outside its bound"),
+        ({"family": FamilySpec("sinusoid")}, "kind and schema do not fit the family"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    theirs: Callable[..., nn.Module], tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    theirs("Net")
+    with pytest.raises(TrainingError, match=reason):
+        brought(tmp_path, **({"network": NetworkSpec("their_networks:Net")} | changes))
+    assert not (tmp_path / "models/brought").exists()
+
+
+def test_a_pickle_is_refused_with_the_way_to_save(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
+    torch.save(theirs("Net").state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(TrainingError, match=r"safetensors\.torch\.save_file"):
+        brought(tmp_path, NetworkSpec("their_networks:Net"))
+
+
+def test_with_a_family_it_is_calibrated(tmp_path: Path) -> None:
+    shipped = load(ROOT / "models/sinusoid")
+    save_file(shipped.meta, tmp_path / "weights.safetensors")
+    bundle = brought(tmp_path, shipped.manifest.network, schema=Schema(1, 1), family=FamilySpec("sinusoid"))
+    assert bundle.manifest.ood_reference.tasks > 0
+    assert load(tmp_path / "models/brought").manifest.calibration.has_intervals
+
+
+POLICIES = {
+    "names": (["--network", "mlp", "--option", "outputs=3", "--targets", "3"], {"form": "discrete", "count": 3}),
+    "numbers": (
+        [
+            "--network",
+            "gaussian_mlp",
+            "--option",
+            "actions=2",
+            "--targets",
+            "2",
+            "--low",
+            "-1",
+            "--low",
+            "-0.5",
+            "--high",
+            "1",
+            "--high",
+            "0.5",
+        ],
+        {"form": "box", "low": [-1, -0.5], "high": [1, 0.5]},
+    ),
+}
+
+
+@pytest.mark.parametrize("actions", POLICIES)
+def test_policies_adapt_to_episodes(tmp_path: Path, serve: Callable[..., TestClient], actions: str) -> None:
+    said, space = POLICIES[actions]
+    options = {"inputs": 2, "hidden": [6]} | ({"outputs": 3} if actions == "names" else {"actions": 2})
+    network = NETWORKS_OF_OURS["mlp" if actions == "names" else "gaussian_mlp"](**options)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    words = ["bundle", "brought", "--kind", "decision", "--weights", str(tmp_path / "weights.safetensors")]
+    words += ["--features", "2", "--option", "inputs=2", "--option", "hidden=[6]", "--discount", "0.9"]
+    done = CliRunner().invoke(cli, [*words, *said, "--models-dir", str(tmp_path / "models")])
+    assert done.exit_code == 0, done.output
+    assert load(tmp_path / "models/brought").manifest.schema.weighing == Weighing(discount=0.9)
+    client = serve(models_dir=tmp_path / "models")
+    assert client.get("/models/brought").json()["actions"] == space
+    taken = [0, 2] if actions == "names" else [[0.1, 0.2], [0.3, -0.1]]
+    episode = {"observations": [[0.1, 0.2], [0.3, 0.4]], "actions": taken, "rewards": [0, 1]}
+    body = {"model": "brought", "support": {"episodes": [episode]}, "queries": [[0.1, 0.2]]}
+    answer = client.post("/predict", json=body).raise_for_status().json()
+    assert len(answer["losses"]) == 6
+
+
+def test_bounds_of_actions_are_of_decisions_alone(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
+    theirs("Net")
+    words = ["bundle", "brought", "--network", "their_networks:Net", "--features", "2", "--targets", "3"]
+    words += ["--weights", str(tmp_path / "weights.safetensors"), "--models-dir", str(tmp_path / "models")]
+    done = CliRunner().invoke(cli, [*words, "--low", "0", "--high", "1"])
+    assert "actions and weighing do not fit the kind regression" in str(done.exception)

@@ -1,3 +1,3 @@
 """Innerloop: the server for models that learn from a handful of examples."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -1,12 +1,11 @@
 """The composition root: `create_app(settings)` wires everything, and nothing is global."""
 
-import asyncio
 import gc
 import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from threading import Thread
 
@@ -20,6 +19,7 @@ from app.api import fast_path, health, inference, models, openapi, problems
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations, Policy
+from app.service.background import BackgroundTasks
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
@@ -40,12 +40,14 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
 
     settings: read from the environment where none are given
     clock: seconds since the epoch
-    Raises DeviceError for a device that is not here.
+
+    Raises DeviceError for a device that is not there.
     """
     settings = settings or Settings()
     device = choose_device(settings.device)
     catalogue = Catalogue(lambda bundle: Model(bundle, device))
-    reloader = Reloader(catalogue, settings.models_dir, partial(compile_all, settings.compile, device))
+    compile_models = partial(compile_all, settings.compile, device)
+    reloader = Reloader(catalogue, settings.models_dir, compile_models)
     reloader.load()
     names = ", ".join(catalogue.models) or f"no bundle ({settings.models_dir} has none)"
     log.info("serving %s on %s", names, device)
@@ -55,48 +57,58 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     store = make_store(settings)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
+    watch = {"watch": reloader.watch} if settings.watch else {}
+    background = BackgroundTasks({"sweep": adaptations.sweep, "reload": reloader.run, **watch})
 
-    @asynccontextmanager
-    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
-        async with store, batcher:
-            # a daemon: the process does not wait for it when it ends
-            models = list(catalogue.models.values())
-            Thread(target=compile_all, args=(settings.compile, device, models), name="compile", daemon=True).start()
-            background = [adaptations.sweep(), reloader.run(), *([reloader.watch()] if settings.watch else [])]
-            tasks = [asyncio.create_task(each) for each in background]
-            yield
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def compile_served() -> None:
+        # a daemon: the process does not wait for it when it ends
+        served = list(catalogue.models.values())
+        Thread(target=compile_models, args=(served,), name="compile", daemon=True).start()
 
     application = FastAPIOffline(
         title="Innerloop",
         description=app.__doc__,
         version=app.__version__,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=_lifespan((store, batcher, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    application.state.server = ServerState(
-        adaptations=adaptations,
-        catalogue=catalogue,
-        device=str(device),
-        limits=Limits(
-            settings.max_body_bytes,
-            settings.max_support_examples,
-            settings.max_ttl_s,
-            # as many as share a fused call, where that leaves room for others
-            lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
-        ),
+    limits = Limits(
+        settings.max_body_bytes,
+        settings.max_support_examples,
+        settings.max_ttl_s,
+        # as many as share a fused call, where that leaves room for others
+        lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
+    application.state.server = ServerState(adaptations, catalogue, background, str(device), limits)
     application.state.reloader = reloader
+    _install_routes(application)
+    return application
+
+
+def _lifespan(
+    services: Iterable[AbstractAsyncContextManager[object]], started: Callable[[], None]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Open the services in order, then call `started`; close them in the opposite order."""
+
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for service in services:
+                await stack.enter_async_context(service)
+            started()
+            yield
+
+    return lifespan
+
+
+def _install_routes(application: FastAPI) -> None:
     for routes in (models, health, adaptation_routes):
         application.include_router(routes.router)
     problems.install(application)
     openapi.install(application)
-    fast_path.install(application, inference.DIRECT)
-    return application
+    fast_path.install(application, inference.FAST_ROUTES)
 
 
 def make_store(settings: Settings) -> Store:

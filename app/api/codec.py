@@ -1,4 +1,4 @@
-"""Bodies become arrays here, and arrays become bodies; nowhere else. JSON is for people, msgpack for volume."""
+"""Bodies to values and arrays, and back; nowhere else. JSON is for people, msgpack for volume."""
 
 import math
 import re
@@ -20,14 +20,14 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def _json_array(value: Any) -> msgspec.Raw:
-    """An array in JSON, with no more digits than float32 has, and null where a number is not finite."""
+    """An array as JSON, with no more digits than float32 has, and null where a number is not finite."""
     if isinstance(value, np.ndarray):
         return msgspec.Raw(orjson.dumps(np.ascontiguousarray(value), option=orjson.OPT_SERIALIZE_NUMPY))
     raise NotImplementedError(f"cannot write {type(value)}")
 
 
 def _raw_array(value: Any) -> dict[str, Any]:
-    """An array in msgpack: `schemas.RawArray`."""
+    """An array as msgpack: `schemas.RawArray`."""
     if isinstance(value, np.ndarray):
         little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
         return {"shape": list(value.shape), "data": little.tobytes(), "dtype": value.dtype.name}
@@ -36,7 +36,7 @@ def _raw_array(value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Codec:
-    """One form of bodies."""
+    """One format of bodies."""
 
     media: str
     name: str
@@ -44,7 +44,7 @@ class Codec:
     encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder
 
     def decode(self, body: bytes, form: type[T]) -> T:
-        """The body as `form`. Raises Malformed where it cannot be read; Invalid, with the place, if it does not fit."""
+        """The body as `form`. Raises Malformed where it cannot be read, and Invalid with the place where it does not fit."""
         try:
             decoded: T = self.decoder(body, type=form)
             return decoded
@@ -52,12 +52,12 @@ class Codec:
             message, _, path = str(error).partition(" - at `$")
             raise Invalid(_in_words_of_json(message), path.rstrip("`").lstrip(".")) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            note = " in UTF-8 (NaN and Infinity are none either)" if self is JSON else ""
+            note = " in UTF-8 (which has neither NaN nor Infinity)" if self is JSON else ""
             raise Malformed(f"the body is not {self.name}{note}: {error}") from error
         except RecursionError as error:
             raise Malformed("the body is nested too deeply; arrays of numbers need two levels") from error
 
-    def respond(self, answer: schemas.Answer, status: int = 200) -> Response:
+    def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
         return Response(self.encoder.encode(answer), status, media_type=self.media)
 
@@ -68,11 +68,11 @@ NDJSON = "application/x-ndjson"
 
 
 def _in_words_of_json(message: str) -> str:
-    """Msgspec's message in the words of JSON, and what to do."""
-    # the object is a raw array, the bytes are an image
+    """Msgspec's message in the words of JSON, with what to do."""
+    # where it says object it means a raw array, and bytes are an image
     message = message.replace("`object | array`", "`array`").replace("`bytes | array`", "`array`")
     message = re.sub(
-        r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda found: _JSON[found[1]], message
+        r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda match: _JSON[match[1]], message
     )
     message = message[:1].lower() + message[1:]
     if "got a string" in message and "number" in message:
@@ -97,31 +97,31 @@ _JSON = {
 }
 
 
-def inputs(sent: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
+def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
     """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
-    if isinstance(sent, schemas.RawArray):
-        return _finite(_from_raw(sent, schema.features, schema.shape, "feature", place), place)
-    exact = _array(sent)  # mostly all rows are of one form
+    if isinstance(values, schemas.RawArray):
+        return _finite(_from_raw(values, schema.features, schema.shape, "feature", place), place)
+    exact = _array(values)  # all rows usually have the same form
     if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
         return _finite(exact if exact.ndim == 2 else exact.reshape(len(exact), -1), place)
     if schema.image:
-        _check_pixels(sent, place)
-    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(sent)]
+        _check_pixels(values, place)
+    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(values)]
     return _finite(np.stack(rows), place)
 
 
-def numbers(sent: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
-    """Targets of regression as float32 [example, width]. Raises Invalid at the first that is none."""
-    if isinstance(sent, schemas.RawArray):
-        return _finite(_from_raw(sent, width, (), "number", place), place)
-    types = set(map(type, sent))
-    # not `_array` at once: it would read a number out of a string
+def read_numbers(values: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
+    """Targets of regression as float32 [example, width]. Raises Invalid at the first that is not `width` numbers."""
+    if isinstance(values, schemas.RawArray):
+        return _finite(_from_raw(values, width, (), "number", place), place)
+    types = set(map(type, values))
+    # `_array` alone would read a number out of a string
     uneven = len(types) > 1 and list in types
-    exact = None if str in types else _array([_row(each) for each in sent] if uneven else sent)
+    exact = None if str in types else _array([_row(each) for each in values] if uneven else values)
     if exact is not None and exact.ndim == 1:
         exact = exact.reshape(-1, 1)
     if exact is None or exact.shape[1] != width:
-        raise next(filter(None, (_mistaken(each, width, f"{place}[{index}]") for index, each in enumerate(sent))))
+        raise next(filter(None, (_mistake(each, width, f"{place}[{index}]") for index, each in enumerate(values))))
     return _finite(exact, place)
 
 
@@ -129,7 +129,7 @@ def _row(target: float | list[float] | str) -> list[Any]:
     return target if isinstance(target, list) else [target]
 
 
-def _mistaken(target: float | list[float] | str, width: int, place: str) -> Invalid | None:
+def _mistake(target: float | list[float] | str, width: int, place: str) -> Invalid | None:
     """What is wrong with a target of regression, if anything."""
     if isinstance(target, str):
         return Invalid("expected a number, got a string (numbers are written without quotes)", place)
@@ -138,19 +138,19 @@ def _mistaken(target: float | list[float] | str, width: int, place: str) -> Inva
     return None
 
 
-def labels(sent: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
-    """Targets of classification as strings, [example] of objects. Raises Invalid at the first that is none."""
-    if isinstance(sent, schemas.RawArray):
-        raise Invalid("labels are expected, got numbers: a list of strings, one an example", place)
-    for index, each in enumerate(sent):
+def read_labels(values: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
+    """Targets of classification as strings, [example] of objects. Raises Invalid at the first that is no string."""
+    if isinstance(values, schemas.RawArray):
+        raise Invalid("labels are expected, got numbers: send a list of strings, one for each example", place)
+    for index, each in enumerate(values):
         if not isinstance(each, str):
-            found = "an array" if isinstance(each, list) else "a number"
-            raise Invalid(f"expected a label, got {found} (labels are strings, in quotes)", f"{place}[{index}]")
-    return np.array(sent, object)
+            actual = "an array" if isinstance(each, list) else "a number"
+            raise Invalid(f"expected a label, got {actual} (labels are strings, in quotes)", f"{place}[{index}]")
+    return np.array(values, object)
 
 
 def _array(rows: Sequence[Any]) -> np.ndarray | None:
-    """Nested lists as float64, or None where they are uneven, or not of numbers."""
+    """Nested lists as float64, or None where they are uneven or hold something else than numbers."""
     try:
         return np.array(rows, np.float64)
     except ValueError:
@@ -158,7 +158,7 @@ def _array(rows: Sequence[Any]) -> np.ndarray | None:
 
 
 def _check_pixels(rows: Sequence[Any], place: str) -> None:
-    """Raises Invalid where the images among the rows are too large together to be decoded now."""
+    """Raises Invalid where the images among the rows are too large together."""
     pixels = 0
     for index, each in enumerate(rows):
         if isinstance(each, bytes):
@@ -169,10 +169,10 @@ def _check_pixels(rows: Sequence[Any], place: str) -> None:
 
 def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
     """One input, float [feature]."""
-    wanted = _many(schema.features, "feature")
+    expected = _many(schema.features, "feature")
     if isinstance(row, bytes):
         if not schema.image:
-            raise Invalid(f"{wanted} expected, got a string: this model takes no images", place)
+            raise Invalid(f"{expected} expected, got a string: this model takes no images", place)
         return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
     exact = _array(row)
     if exact is not None and exact.shape in ((schema.features,), schema.shape):
@@ -181,30 +181,29 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
         nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
         if nested is not None:
             raise Invalid("expected a number, got an array", f"{place}[{nested}]")
-        raise Invalid(f"{wanted} expected, got {len(row)}", place)
+        raise Invalid(f"{expected} expected, got {len(row)}", place)
     shape = " x ".join(map(str, schema.shape))
     raise Invalid(f"{shape} numbers expected, or {schema.features} in a row: this is neither", place)
 
 
 def _finite(exact: np.ndarray, place: str) -> np.ndarray:
     """Numbers as float32. Raises Invalid at the first that is out of its range."""
-    # the sum of squares bounds them all, for a fifth of the time of looking at each; NaN is not below anything
+    # the sum of squares bounds every number, in a fifth of the time of looking at each; NaN is not below anything
     if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
-        found = f"{exact[index, column]:g} is not finite in float32: scale the data"
-        raise Invalid(found, f"{place}[{index}][{column}]")
+        reason = f"{exact[index, column]:g} is not finite in float32: scale the data"
+        raise Invalid(reason, f"{place}[{index}][{column}]")
     return exact.astype(np.float32)
 
 
 def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], unit: str, place: str) -> np.ndarray:
-    """A raw array as [row, width], sent so or in a shape of its rows."""
+    """A raw array as [row, width]. Its rows may have the shape `shape`, or none where `width` is 1."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if tuple(raw.shape[1:]) not in forms or raw.shape[0] == 0:
         raise Invalid(f"rows of {_many(width, unit)} expected, got the shape {raw.shape}", f"{place}.shape")
-    if len(raw.data) != math.prod(raw.shape) * dtype.itemsize:
-        wanted = math.prod(raw.shape) * dtype.itemsize
-        raise Invalid(f"{wanted} bytes expected for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
+    if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
+        raise Invalid(f"{size} bytes expected for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
     rows = np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
     return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
 

@@ -1,45 +1,40 @@
-"""Episodes become arrays here: what `app.service.decisions` says of a stage."""
+"""Episodes from the wire to arrays and back; `app.service.decisions` says what the arrays of a stage hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.codec import inputs, numbers
+from app.api.codec import read_inputs, read_numbers
 from app.bundles import Schema
 from app.errors import Invalid
 from app.service.decisions import columns_of
-from app.service.record import Examples
+from app.service.record import Stage, SupportSet
 
 MAX_NUMBERS = 2**24
-"""In the observations of a stage, each episode as long as its longest: 64 MiB, which weighing holds several times."""
+"""In the observations of a stage, each episode padded to the longest: 64 MiB, which weighing holds several times."""
 
 
-def episodes(sent: Sequence[schemas.Episode], schema: Schema, place: str, most: int) -> Examples:
-    """A posted set of episodes. Raises Invalid at the first thing that the model does not take.
-
-    most: so many episodes at most
-    """
-    if len(sent) > most:
-        raise Invalid(f"at most {most} episodes, got {len(sent)}", place)
-    found = [_episode(each, schema, f"{place}[{index}]") for index, each in enumerate(sent)]
+def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str) -> SupportSet:
+    """Posted episodes as arrays. Raises Invalid at the first thing that the model does not take."""
+    episodes = [_read_episode(each, schema, f"{place}[{index}]") for index, each in enumerate(values)]
     for name, column in (("rewards", -2), ("propensities", -1)):
-        _all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in found], place)
-    lengths = [len(observations) for observations, _ in found]
-    if len(found) * max(lengths) * schema.features > MAX_NUMBERS:
-        many = f"{len(found)} episodes, the longest of {max(lengths)} decisions"
-        raise Invalid(f"{many}, are too much at once: send the long ones apart", place)
-    observations, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Examples(observations, targets, np.repeat(np.arange(len(found), dtype=np.int32), lengths))
+        _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in episodes], place)
+    lengths = [len(observations) for observations, _ in episodes]
+    if len(episodes) * max(lengths) * schema.features > MAX_NUMBERS:
+        size = f"{len(episodes)} episodes, the longest of {max(lengths)} decisions"
+        raise Invalid(f"{size}, are too much at once: post the long ones apart", place)
+    observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
+    return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
 
-def _episode(sent: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """One episode: float32 [row, feature], and the targets of its rows."""
-    observations = inputs(sent.observations, schema, f"{place}.observations")
-    actions = _actions(sent.actions, schema, f"{place}.actions")
-    rewards = _told(sent.rewards, len(actions), f"{place}.rewards")
-    propensities = _told(sent.propensities, len(actions), f"{place}.propensities")
+def _read_episode(episode: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndarray, np.ndarray]:
+    """One episode: its observations, float32 [row, feature], and the targets of its rows."""
+    observations = read_inputs(episode.observations, schema, f"{place}.observations")
+    actions = _read_actions(episode.actions, schema, f"{place}.actions")
+    rewards = _read_per_step(episode.rewards, len(actions), f"{place}.rewards")
+    propensities = _read_per_step(episode.propensities, len(actions), f"{place}.propensities")
     columns = {"actions": actions, "rewards": rewards, "propensities": propensities}
     for name, column in columns.items():
         if len(column) != len(observations):
@@ -48,40 +43,64 @@ def _episode(sent: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndar
     return observations, np.concatenate(list(columns.values()), axis=1)
 
 
-def _actions(sent: schemas.Decided, schema: Schema, place: str) -> np.ndarray:
+def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> np.ndarray:
     """Actions, float32 [row, column]."""
-    found = numbers(sent, columns_of(schema), place)
+    actions = read_numbers(values, columns_of(schema), place)
     if schema.actions is not None and not schema.actions.is_box:
-        known = (found >= 0) & (found < schema.targets) & (found == np.floor(found))
+        known = (actions >= 0) & (actions < schema.targets) & (actions == np.floor(actions))
         if not known.all():
             index = int(np.argmin(known[:, 0]))
             raise Invalid(
-                f"an action is a whole number from 0 to {schema.targets - 1}, got {found[index, 0]:g}",
+                f"an action is a whole number from 0 to {schema.targets - 1}, got {actions[index, 0]:g}",
                 f"{place}[{index}]",
             )
-    return found
+    return actions
 
 
-def _told(sent: schemas.Told | UnsetType, length: int, place: str) -> np.ndarray:
-    """A number of each decision, float32 [row, 1]; NaN where none was told."""
-    return np.full((length, 1), np.nan, np.float32) if sent is UNSET else numbers(sent, 1, place)
+def _read_per_step(values: schemas.PerStep | UnsetType, length: int, place: str) -> np.ndarray:
+    """A number for each decision, float32 [row, 1]; NaN where none was posted."""
+    return np.full((length, 1), np.nan, np.float32) if values is UNSET else read_numbers(values, 1, place)
 
 
 def _check_propensities(column: np.ndarray, schema: Schema, place: str) -> None:
-    """Raises Invalid at the first that is no probability, or no density where actions are numbers."""
+    """Raises Invalid at the first that is not a probability, or not a density where actions are numbers."""
     is_box = schema.actions is not None and schema.actions.is_box
     good = np.isnan(column) | ((column > 0) & (is_box | (column <= 1)))
     if not good.all():
         index = int(np.argmin(good[:, 0]))
-        wanted = "a density above 0" if is_box else "a probability above 0 and up to 1"
-        raise Invalid(f"a propensity is {wanted}, got {column[index, 0]:g}", f"{place}[{index}]")
+        expected = "a density above 0" if is_box else "a probability above 0 and up to 1"
+        raise Invalid(f"a propensity is {expected}, got {column[index, 0]:g}", f"{place}[{index}]")
 
 
-def _all_or_none(name: str, told: Sequence[bool], place: str) -> None:
+def _check_all_or_none(name: str, present: Sequence[bool], place: str) -> None:
     """Raises Invalid where some episodes have what others lack."""
-    if any(told) and not all(told):
-        without = told.index(False)
+    if any(present) and not all(present):
         raise Invalid(
-            f"episode {told.index(True)} has {name} and this one has none: all of a stage have them, or none",
-            f"{place}[{without}]",
+            f"episode {present.index(True)} has {name} and this one has none: all of a stage have them, or none",
+            f"{place}[{present.index(False)}]",
         )
+
+
+def show_episodes(stages: Iterable[Stage]) -> list[schemas.EpisodeView]:
+    """The episodes of a record, as they were posted."""
+    return [_show_episode(stage, number) for stage in stages for number in stage.examples]
+
+
+def _show_episode(stage: Stage, number: int) -> schemas.EpisodeView:
+    rows = stage.numbers == number
+    actions, rewards, propensities = np.split(stage.targets[rows], [-2, -1], axis=1)
+    if actions.shape[1] == 1:
+        actions = actions[:, 0]
+        actions = actions.astype(np.int64) if (actions == np.floor(actions)).all() else actions
+    return schemas.EpisodeView(
+        stage=stage.revision,
+        observations=stage.inputs[rows],
+        actions=actions,
+        rewards=_show_per_step(rewards),
+        propensities=_show_per_step(propensities),
+    )
+
+
+def _show_per_step(column: np.ndarray) -> np.ndarray | UnsetType:
+    """A number for each decision, or nothing where none was posted."""
+    return UNSET if np.isnan(column[0, 0]) else column[:, 0]

@@ -1,7 +1,8 @@
-"""The routes that are asked for most, without FastAPI's layers around them.
+"""The two busiest routes, POST /adapt and POST /predict, served without FastAPI's layers.
 
-They stand in the OpenAPI document like any other. But telemetry, a body limit of FastAPI's own, exit stacks for
-dependencies and the search for the route take 25 us, as long as an inner loop in a batch, and adapting needs none.
+They are in the OpenAPI document like any other route. But FastAPI's telemetry, its own body limit, exit stacks for
+dependencies and the search for the route take 25 us, as long as an inner loop in a batch, and these routes need none of
+them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class DirectRoute(APIRoute):
-    """A route whose endpoint gets the request and nothing else."""
+class FastRoute(APIRoute):
+    """A route whose endpoint takes the request and nothing else."""
 
     def __init__(self, path: str, endpoint: Endpoint, method: str, **options: Any) -> None:
         super().__init__(path, endpoint, methods=[method], **options)
         self.method = method
-        self.direct = endpoint
+        self.fast_endpoint = endpoint
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             response = await endpoint(Request(scope, receive, send))
@@ -29,29 +30,29 @@ class DirectRoute(APIRoute):
         self.app = serve
 
 
-def install(app: FastAPI, routes: list[DirectRoute]) -> None:
-    """Serve these routes before all others, once the application has its handlers of exceptions.
+def install(app: FastAPI, routes: list[FastRoute]) -> None:
+    """Serve these routes before all others. Call it once the application has its exception handlers and middleware.
 
-    Middleware has to be there before too: with any of it, these routes go the long way as the others do.
+    An application with middleware serves these routes through it, as it does the others.
     """
     app.router.routes[:0] = routes
     if not app.user_middleware:
-        app.middleware_stack = _Direct(app, routes)
+        app.middleware_stack = _FastPath(app, routes)
 
 
-class _Direct:
-    """What the application serves with: its own stack, but for the direct routes."""
+class _FastPath:
+    """The application's own stack, except for the fast routes."""
 
-    def __init__(self, app: FastAPI, routes: list[DirectRoute]) -> None:
+    def __init__(self, app: FastAPI, routes: list[FastRoute]) -> None:
         self._rest = app.build_middleware_stack()
         self._handlers = dict(app.exception_handlers)
-        self._direct: dict[tuple[str, str], ASGIApp] = {
-            (route.method, route.path): self._serving(route.direct) for route in routes
+        self._endpoints: dict[tuple[str, str], ASGIApp] = {
+            (route.method, route.path): self._serving(route.fast_endpoint) for route in routes
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        direct = self._direct.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        await (direct or self._rest)(scope, receive, send)
+        endpoint = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        await (endpoint or self._rest)(scope, receive, send)
 
     def _serving(self, endpoint: Endpoint) -> ASGIApp:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +60,7 @@ class _Direct:
             try:
                 response = await endpoint(request)
             except Exception as error:
-                # as starlette's middleware does: what only the handler of all knows is also raised, for the log
+                # as starlette's middleware does: an error that only the last handler takes is raised again, for the server's log
                 kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
                 response = await self._handlers[kind](request, error)
                 if kind is Exception:

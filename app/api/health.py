@@ -1,22 +1,23 @@
 """The routes that say whether the server is alive and ready."""
 
 from fastapi import APIRouter, Response
+from msgspec import UNSET
 
 from app.api import schemas
 from app.api.codec import JSON
-from app.api.openapi import gives
+from app.api.openapi import response_docs
 from app.api.state import State
 
 router = APIRouter()
 
 
-@router.get("/health/live", responses=gives(schemas.Live))
+@router.get("/health/live", responses=response_docs(schemas.Live))
 async def live() -> Response:
     """Whether the process answers."""
     return JSON.respond(schemas.Live(status="live"))
 
 
-@router.get("/health/ready", responses=gives(schemas.Ready) | gives(schemas.Ready, 503))
+@router.get("/health/ready", responses=response_docs(schemas.Ready) | response_docs(schemas.Ready, 503))
 async def ready(server: State) -> Response:
     """Whether the server can adapt: 503 as long as no bundle serves."""
     serving = server.catalogue.models
@@ -26,5 +27,6 @@ async def ready(server: State) -> Response:
         models=list(serving),
         compiled=bool(serving) and all(model.compiled for model in serving.values() if model.compilable),
         compiling=any(model.compiling for model in serving.values()),
+        failing=server.background.failing or UNSET,
     )
     return JSON.respond(answer, 200 if serving else 503)

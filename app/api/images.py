@@ -1,4 +1,4 @@
-"""Images become arrays: a PNG of any size as ink on the model's own raster."""
+"""Images to arrays: a PNG of any size, as ink on the raster of the model."""
 
 import io
 import struct
@@ -12,14 +12,14 @@ from app.errors import Invalid
 MAX_SIDE = 4096
 """Pixels of a side."""
 MAX_PIXELS = 2**24
-"""In the images of one array, 1,500 of 105 x 105: nothing else is read while they are decoded, half a second then."""
+"""In the images of one array (1,500 of 105 x 105): they are decoded on the event loop, which takes half a second."""
 PNG = b"\x89PNG\r\n\x1a\n"
 HEADER = 24
-"""Bytes up to the end of the height."""
+"""Bytes of a PNG up to the end of its height."""
 
 
 def size(data: bytes, place: str) -> tuple[int, int]:
-    """Rows and columns of a PNG, from its header alone. Raises Invalid where it is none or too large."""
+    """Rows and columns of a PNG, from its header alone. Raises Invalid where it is no PNG or too large."""
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
         raise Invalid("a PNG is expected, got something else: convert the image, and send it whole", place)
     width, height = struct.unpack(">II", data[16:HEADER])
@@ -31,14 +31,14 @@ def size(data: bytes, place: str) -> tuple[int, int]:
 def ink(data: bytes, shape: tuple[int, int], place: str) -> np.ndarray:
     """A PNG as float32 [row * column] of `shape`: 0 = paper, 1 = ink. Raises Invalid where it cannot be read.
 
-    The image is gray, dark on light; what is transparent is paper. It is put in the middle of the smallest paper of the
-    form of `shape`, and each pixel becomes the mean of the area that it covers.
+    The image counts as gray, dark on light, and transparent pixels as paper. It is padded with paper to the proportions
+    of `shape`, and each pixel of the result is the mean of the area that it covers.
     """
     rows, columns = size(data, place)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             dark = _ink(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # pillow's, for PNGs that are damaged
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # pillow raises these for damaged PNGs
         raise Invalid(f"the PNG is damaged: {error}", place) from error
     pixel = max(rows / shape[0], columns / shape[1])
     shrunk: np.ndarray = _shares(shape[0], rows, pixel) @ dark @ _shares(shape[1], columns, pixel).T
@@ -60,14 +60,14 @@ def _ink(image: Image.Image) -> np.ndarray:
     return dark
 
 
-def _shares(out: int, of: int, pixel: float) -> np.ndarray:
-    """float32 [out, of]: which share each of `of` old pixels has in each of `out` new ones, `pixel` old ones wide."""
-    edges = np.arange(out + 1) * pixel - (out * pixel - of) / 2
-    starts = np.arange(of)
+def _shares(new: int, old: int, pixel: float) -> np.ndarray:
+    """float32 [new, old]: the share of each old pixel in each new one, which is `pixel` old ones wide."""
+    edges = np.arange(new + 1) * pixel - (new * pixel - old) / 2
+    starts = np.arange(old)
     common = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
     shares: np.ndarray = (np.maximum(common, 0) / pixel).astype(np.float32)
     return shares
 
 
 IMAGES: Mapping[str, Callable[[bytes, tuple[int, int], str], np.ndarray]] = {"ink": ink}
-"""By what a bundle's schema says of images."""
+"""By the `image` of a bundle's schema."""

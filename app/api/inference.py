@@ -4,11 +4,12 @@ from fastapi import Request, Response
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.fast_path import DirectRoute
+from app.api.connection import Connection
+from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
-from app.api.openapi import gives, takes
-from app.api.requests import Sent, question, read, wanted
-from app.api.responses import adapted, predicted
+from app.api.openapi import request_docs, response_docs
+from app.api.requests import IncomingRequest, adapt_command, check_predict_fields, predict_command, receive
+from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
 from app.api.state import server_state
 from app.errors import (
@@ -27,6 +28,10 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
+from app.service.adaptations import Adaptations
+from app.service.commands import AdaptCommand
+from app.service.model import Model
+from app.service.record import Adaptation
 
 BODY = (
     Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded, StoreFailed, DeadlinePassed,
@@ -43,58 +48,77 @@ async def adapt(request: Request) -> Response:
     the connection cancels the work. With application/x-ndjson each line is a request, answered by a line, in order.
     """
     server = server_state(request)
-    sent = await read(request, server.limits.body, lines=True)
+    incoming = await receive(request, server.limits.body, ndjson=True)
 
-    async def line(sent: Sent) -> schemas.AdaptResponse:
-        return adapted(await server.adaptations.adapt(wanted(sent, server), sent.client))
+    def command(incoming: IncomingRequest) -> AdaptCommand:
+        body = incoming.decode(schemas.AdaptRequest)
+        return adapt_command(body, server.adaptations.model(body.model), incoming.connection, server.limits)
 
-    if sent.lines:
-        return answer_lines(sent, line, server.limits.lines)
-    if sent.stream:
-        return await adapt_events(server.adaptations, wanted(sent, server), sent.client)
-    return sent.answer.respond(await line(sent), 201)
+    async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
+        return adapt_response(await server.adaptations.adapt(command(incoming), incoming.connection))
+
+    if incoming.media.ndjson:
+        return answer_lines(incoming, answer, server.limits.lines)
+    if incoming.media.events:
+        return await adapt_events(server.adaptations.stream(command(incoming), incoming.connection))
+    return incoming.media.answer_codec.respond(await answer(incoming), 201)
 
 
 async def predict(request: Request) -> Response:
-    """Answer queries by an adaptation, by a passing one, or by the initialization itself.
+    """Answer queries: by an adaptation, by adapting to a support set, or by the initialization itself.
 
     With application/x-ndjson each line is a request, answered by a line, in order.
     """
     server = server_state(request)
-    sent = await read(request, server.limits.body, lines=True)
+    incoming = await receive(request, server.limits.body, ndjson=True)
 
-    async def line(sent: Sent) -> schemas.PredictResponse:
-        return predicted(await server.adaptations.predict(await question(sent, server), sent.client))
+    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
+        body = incoming.decode(schemas.PredictRequest)
+        check_predict_fields(body)
+        adaptation, model = await resolve(body, server.adaptations, incoming.connection)
+        command = predict_command(body, model, adaptation, server.limits)
+        return predict_response(await server.adaptations.predict(command, incoming.connection))
 
-    if sent.lines:
-        return answer_lines(sent, line, server.limits.lines)
-    return sent.answer.respond(await line(sent))
+    if incoming.media.ndjson:
+        return answer_lines(incoming, answer, server.limits.lines)
+    return incoming.media.answer_codec.respond(await answer(incoming))
 
 
-DIRECT = [
-    DirectRoute(
+async def resolve(
+    body: schemas.PredictRequest, adaptations: Adaptations, connection: Connection
+) -> tuple[Adaptation | None, Model]:
+    """The adaptation that a body names, if any, and the model that answers it."""
+    if isinstance(body.adaptation_id, str):
+        pinned = body.pinned if isinstance(body.pinned, bool) else None
+        return await adaptations.current(connection.owner, body.adaptation_id, pinned, connection)
+    assert isinstance(body.model, str), "one of the two is there"
+    return None, adaptations.model(body.model)
+
+
+FAST_ROUTES = [
+    FastRoute(
         "/adapt",
         adapt,
         method="POST",
         status_code=201,
-        openapi_extra=takes(
-            schemas.AdaptRequest, {"model": "sinusoid", "support": SUPPORT, "label": "pump 17"}, lines=True
+        openapi_extra=request_docs(
+            schemas.AdaptRequest, {"model": "sinusoid", "support": SUPPORT, "label": "pump 17"}, ndjson=True
         ),
-        responses=gives(
+        responses=response_docs(
             schemas.AdaptResponse,
             201,
             (*BODY, KeyReused, QuotaExceeded),
             (JSON.media, MSGPACK.media, "text/event-stream"),
         )
-        | gives(schemas.AdaptResponse, 200, media=(NDJSON,)),
+        | response_docs(schemas.AdaptResponse, 200, media=(NDJSON,)),
     ),
-    DirectRoute(
+    FastRoute(
         "/predict",
         predict,
         method="POST",
-        openapi_extra=takes(
-            schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}, lines=True
+        openapi_extra=request_docs(
+            schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}, ndjson=True
         ),
-        responses=gives(schemas.PredictResponse, 200, (*BODY, *DERIVED), (JSON.media, MSGPACK.media, NDJSON)),
+        responses=response_docs(schemas.PredictResponse, 200, (*BODY, *DERIVED), (JSON.media, MSGPACK.media, NDJSON)),
     ),
 ]

@@ -7,12 +7,12 @@ from fastapi import FastAPI
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.connection import KEYS, MAX_KEY_LENGTH, MAX_WAIT_MS
+from app.api.connection import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.problems import STATUS
 from app.api.requests import CODECS
 from app.errors import InnerloopError
 
-_BASES = (schemas.Request, schemas.Answer)
+_BASES = (schemas.RequestBody, schemas.ResponseBody)
 WIRE = [
     value
     for value in vars(schemas).values()
@@ -24,23 +24,20 @@ def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
 
 
-def takes(form: type[schemas.Request], example: dict[str, Any], lines: bool = False) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `form`, with one to try out.
+def request_docs(form: type[schemas.RequestBody], example: dict[str, Any], ndjson: bool = False) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is `form`, with an example to try out.
 
-    lines: whether it takes many, a line each
+    ndjson: whether it takes many bodies, one a line
     """
     content = {JSON.media: _reference(form) | {"example": example}, MSGPACK.media: _reference(form)}
-    if lines:
+    if ndjson:
         content[NDJSON] = {"schema": {"type": "string", "description": f"A `{form.__name__}` a line"}}
-    said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
-    return said | asks(key=form is not schemas.PredictRequest)
+    body: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    return body | header_docs(key=form is not schemas.PredictRequest)
 
 
-def asks(key: bool = False) -> dict[str, Any]:
-    """`openapi_extra` of a route that makes use of the headers of its caller.
-
-    key: whether it can be repeated safely
-    """
+def header_docs(key: bool = False) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads X-Timeout-Ms. key: whether it reads Idempotency-Key too."""
     return {"parameters": [_TIMEOUT, _KEY] if key else [_TIMEOUT]}
 
 
@@ -51,24 +48,24 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
 _TIMEOUT = _header(
     "X-Timeout-Ms",
     {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_MS},
-    "How long the answer is of use; after that 504, and no work",
+    "Milliseconds that the client waits for the answer; after that it gets 504",
 )
 _KEY = _header(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": f"^{KEYS}$"},
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": f"^{KEY_PATTERN}$"},
     "Makes a request safe to repeat: the same key and body are one request",
 )
 
 
-def gives(
-    form: type[schemas.Answer] | None,
+def response_docs(
+    form: type[schemas.ResponseBody] | None,
     status: int = 200,
     errors: tuple[type[InnerloopError], ...] = (),
     media: tuple[str, ...] = (JSON.media,),
 ) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that answers with `form`, or with the problem documents of `errors`.
 
-    media: the forms that the answer may have; those of a stream or of lines are text to this document
+    media: the media types of the answer; streams and lines are described as text
     """
     answers: dict[int | str, dict[str, Any]] = {status: {"description": "Done."}}
     if form is not None:
@@ -77,14 +74,14 @@ def gives(
     for error in errors:
         code, title = STATUS[error]
         problem = {"description": title, "content": {"application/problem+json": _reference(schemas.Problem)}}
-        said = answers.setdefault(code, problem)
-        if title not in said["description"]:
-            said["description"] += f"; {title.lower()}"
+        answer = answers.setdefault(code, problem)
+        if title not in answer["description"]:
+            answer["description"] += f"; {title.lower()}"
     return answers
 
 
 def install(app: FastAPI) -> None:
-    """Add the schemas of the wire to the document of the application, and take out FastAPI's own error, never sent."""
+    """Add the schemas of the wire to the application's document, and remove FastAPI's own error, which is never sent."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

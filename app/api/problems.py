@@ -1,5 +1,6 @@
-"""Errors become problem documents (RFC 9457), by one table."""
+"""Errors as problem documents (RFC 9457), by one table."""
 
+import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from app.api.codec import JSON
-from app.api.responses import losses
+from app.api.responses import losses_array
 from app.api.schemas import Problem
 from app.errors import (
     BodyTooLarge,
@@ -36,6 +37,8 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.batcher import Gone
+
+log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     Malformed: (400, "The body cannot be read"),
@@ -61,16 +64,16 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
 
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem document."""
-    app.add_exception_handler(InnerloopError, _ours)
-    app.add_exception_handler(RequestValidationError, _parameter)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(InnerloopError, _innerloop_error)
+    app.add_exception_handler(RequestValidationError, _parameter_error)
+    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Gone, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
 def problem_type(error: type[Exception]) -> str:
-    """The URI that names a sort of problem, such as urn:problem-type:innerloop:unknown-model."""
+    """The URI of a type of problem, such as urn:problem-type:innerloop:unknown-model."""
     slug = re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
     return f"urn:problem-type:innerloop:{slug}"
 
@@ -82,7 +85,13 @@ def _answer(problem: Problem) -> Response:
 
 
 def problem(error: Exception) -> Problem:
-    """An error as a client sees it."""
+    """An error as a client sees it. One without a status is logged, because its document only refers to the log."""
+    if type(error) not in STATUS:
+        log.error("a request failed", exc_info=error)
+    return _document(error)
+
+
+def _document(error: Exception) -> Problem:
     if type(error) not in STATUS:
         detail = "the server failed, not the request; its log has the cause"
         return Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
@@ -93,12 +102,12 @@ def problem(error: Exception) -> Problem:
         status=status,
         detail=str(error),
         place=error.place if isinstance(error, Invalid) and error.place else UNSET,
-        losses=losses(error.losses) if isinstance(error, Diverged) else UNSET,
+        losses=losses_array(error.losses) if isinstance(error, Diverged) else UNSET,
         models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
     )
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def _innerloop_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, InnerloopError)
     response = _answer(problem(error))
     if isinstance(error, Unavailable) and not isinstance(error, DeadlinePassed):
@@ -106,7 +115,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _parameter(request: Request, error: Exception) -> Response:
+async def _parameter_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
@@ -115,7 +124,7 @@ async def _parameter(request: Request, error: Exception) -> Response:
     return _answer(Problem(type=problem_type(Invalid), title=title, status=status, detail=detail, place=place))
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists what there is"
     title = HTTPStatus(error.status_code).phrase
@@ -127,16 +136,16 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """All documented methods of the path, for Allow: starlette names those of the first route on it alone."""
+    """All documented methods of the path, for Allow; starlette names only those of the first route that matches."""
     document = request.app.openapi()["paths"]
     paths = (path for path in document if compile_path(path)[0].match(request.url.path))
     return sorted(method.upper() for path in paths for method in document[path])
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """The client left: nobody reads this, and it is no failure of ours to log."""
+    """The client disconnected: nobody reads this response, and there is no failure to log."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return _answer(problem(error))
+    return _answer(_document(error))  # the error is raised again for the server, which logs it

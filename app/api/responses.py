@@ -1,4 +1,4 @@
-"""Records, answers and bundles as a client sees them."""
+"""Responses: records, results and bundles as a client sees them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,18 +7,18 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from app.api import schemas
 from app.errors import BundleError
 from app.learn.policies import Actions
-from app.service.commands import Answer
+from app.service.commands import PredictResult
 from app.service.model import Model
-from app.service.record import Adaptation, Stage
+from app.service.record import Adaptation
 
 
-def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
-    """A record as the client sees it."""
+def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
+    """A record as POST /adapt shows it."""
     lineage = _lineage(adaptation)
     return schemas.AdaptResponse(
         adaptation_id=adaptation.id,
@@ -30,7 +30,7 @@ def adapted(adaptation: Adaptation) -> schemas.AdaptResponse:
         examples=adaptation.numbers.tolist(),
         steps=adaptation.steps,
         learning_rate=adaptation.learning_rate,
-        losses=losses(adaptation.losses),
+        losses=losses_array(adaptation.losses),
         status=adaptation.status.name,
         message=adaptation.status.value,
         created_at=time(adaptation.created_at),
@@ -51,7 +51,7 @@ def _lineage(adaptation: Adaptation) -> list[str]:
     return [digest for digest in digests if digest != adaptation.digest]
 
 
-def history(adaptation: Adaptation) -> schemas.History:
+def history_response(adaptation: Adaptation) -> schemas.History:
     """The revisions of a record."""
     added = {stage.revision: stage.examples.tolist() for stage in adaptation.stages}
     revisions = [
@@ -69,71 +69,37 @@ def history(adaptation: Adaptation) -> schemas.History:
     return schemas.History(adaptation_id=adaptation.id, revisions=revisions)
 
 
-def support(adaptation: Adaptation) -> schemas.SupportView:
-    """The examples of a record."""
-    view = schemas.SupportView(
-        adaptation_id=adaptation.id, revision=adaptation.revision, examples=adaptation.numbers.tolist()
-    )
-    if adaptation.staged:
-        view.episodes = [_episode(stage, number) for stage in adaptation.stages for number in stage.examples]
-    else:
-        task = adaptation.task
-        view.inputs, view.targets = task.inputs, task.targets.tolist() if task.classes else task.targets
-    return view
-
-
-def _episode(stage: Stage, number: int) -> schemas.EpisodeView:
-    """An episode of a stage."""
-    rows = stage.numbers == number
-    actions, rewards, propensities = np.split(stage.targets[rows], [-2, -1], axis=1)
-    if actions.shape[1] == 1:
-        actions = actions[:, 0]
-        actions = actions.astype(np.int64) if (actions == np.floor(actions)).all() else actions
-    return schemas.EpisodeView(
-        stage=stage.revision,
-        observations=stage.inputs[rows],
-        actions=actions,
-        rewards=_told(rewards),
-        propensities=_told(propensities),
-    )
-
-
-def _told(column: np.ndarray) -> np.ndarray | UnsetType:
-    """One number a decision, or nothing where none was told."""
-    return UNSET if np.isnan(column[0, 0]) else column[:, 0]
-
-
-def page(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
-    """A page of records; where there are more than `limit`, those are cut off, with a cursor to go on from."""
-    shown = [adapted(each) for each in adaptations[:limit]]
+def page_response(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
+    """A page of records. Those beyond `limit` are cut off, and the page has a cursor to go on from."""
+    shown = [adapt_response(each) for each in adaptations[:limit]]
     more = adaptations[limit - 1].id if len(adaptations) > limit else UNSET
     return schemas.AdaptationList(adaptations=shown, next=more)
 
 
-def predicted(answer: Answer) -> schemas.PredictResponse:
-    """Predictions as the client sees them."""
-    question, outcome = answer.question, answer.adapted if answer.question.adaptation is None else None
-    predicted = answer.predicted
+def predict_response(result: PredictResult) -> schemas.PredictResponse:
+    """Predictions, with the losses where the call adapted."""
+    command, output = result.command, result.output
+    adapted = result.adapted if command.adaptation is None else None
     return schemas.PredictResponse(
-        predictions=predicted.predictions,
-        model=question.model.bundle.name,
-        model_digest=question.model.digest,
-        adaptation_id=UNSET if question.adaptation is None else question.adaptation.id,
-        revision=UNSET if question.adaptation is None else question.adaptation.revision,
-        losses=UNSET if outcome is None else losses(outcome.losses),
-        status=UNSET if outcome is None else outcome.status.name,
-        labels=UNSET if predicted.labels is None else predicted.labels,
-        probabilities=UNSET if predicted.probabilities is None else predicted.probabilities,
-        unlike=UNSET if predicted.unlike is None else predicted.unlike,
-        lower=UNSET if predicted.lower is None else predicted.lower,
-        upper=UNSET if predicted.upper is None else predicted.upper,
-        std=UNSET if predicted.std is None else predicted.std,
-        mean=UNSET if predicted.mean is None else predicted.mean,
+        predictions=output.predictions,
+        model=command.model.bundle.name,
+        model_digest=command.model.digest,
+        adaptation_id=UNSET if command.adaptation is None else command.adaptation.id,
+        revision=UNSET if command.adaptation is None else command.adaptation.revision,
+        losses=UNSET if adapted is None else losses_array(adapted.losses),
+        status=UNSET if adapted is None else adapted.status.name,
+        labels=UNSET if output.labels is None else output.labels,
+        probabilities=UNSET if output.probabilities is None else output.probabilities,
+        unlike=UNSET if output.unlike is None else output.unlike,
+        lower=UNSET if output.lower is None else output.lower,
+        upper=UNSET if output.upper is None else output.upper,
+        std=UNSET if output.std is None else output.std,
+        mean=UNSET if output.mean is None else output.mean,
     )
 
 
-def losses(values: Sequence[float]) -> np.ndarray:
-    """Losses as they are written: float32, null where not finite."""
+def losses_array(values: Sequence[float]) -> np.ndarray:
+    """Losses as the wire has them: float32, null where not finite."""
     return np.array(values, np.float32)
 
 
@@ -145,7 +111,7 @@ def time(seconds: float) -> str:
 
 @lru_cache(maxsize=16)
 def _second(seconds: int) -> str:
-    """Many answers are of one second: this is most of the work of writing a time."""
+    """Cached: many answers fall into one second, and this is most of the work of writing a time."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -179,12 +145,12 @@ def _space(actions: Actions, targets: int) -> schemas.ActionSpace:
     return schemas.ActionSpace(form="discrete", count=targets)
 
 
-def summary(model: Model) -> schemas.ModelSummary:
+def model_summary(model: Model) -> schemas.ModelSummary:
     """A bundle in a list."""
     return schemas.ModelSummary(**_common(model))
 
 
-def detail(model: Model) -> schemas.ModelDetail:
+def model_detail(model: Model) -> schemas.ModelDetail:
     """A bundle alone."""
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
@@ -195,6 +161,6 @@ def detail(model: Model) -> schemas.ModelDetail:
     )
 
 
-def refused(name: str, error: BundleError) -> schemas.RefusedBundle:
+def refused_bundle(name: str, error: BundleError) -> schemas.RefusedBundle:
     """A bundle that does not serve. Its file is named from the models folder on."""
     return schemas.RefusedBundle(name=name, file=f"{name}/{error.file.name}", reason=error.reason)

@@ -1,4 +1,4 @@
-"""Adapting as a stream of events: each step's loss as it happens, then the result."""
+"""Adapting as server-sent events: each step's loss as it happens, then the result."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -7,39 +7,36 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 
 from app.api import schemas
 from app.api.codec import JSON
-from app.api.connection import Client
 from app.api.problems import problem
-from app.api.responses import adapted
+from app.api.responses import adapt_response
 from app.errors import InnerloopError
-from app.service.adaptations import Adaptations
 from app.service.batcher import Gone
-from app.service.commands import AdaptCommand
 from app.service.record import Adaptation
 
 
-async def adapt_events(adaptations: Adaptations, wanted: AdaptCommand, client: Client) -> EventSourceResponse:
-    """Events `step` (`schemas.Step`), and at last `result` (`schemas.AdaptResponse`) or `problem`.
+async def adapt_events(steps: AsyncGenerator[float | Adaptation]) -> EventSourceResponse:
+    """Events `step` (`schemas.Step`), and last `result` (`schemas.AdaptResponse`) or `problem`.
 
-    Whatever is refused before the first step is raised, and so answered as it is without events.
+    steps: as from `Adaptations.stream`. What it raises before the first step is raised here, and so answered as it
+        would be without events.
     """
-    events = adaptations.stream(wanted, client)
-    first = await anext(events)
-    return EventSourceResponse(_told(first, events), headers={"Cache-Control": "no-cache"})
+    first = await anext(steps)
+    return EventSourceResponse(_events(first, steps), headers={"Cache-Control": "no-cache"})
 
 
-async def _told(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncIterator[bytes]:
+async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncIterator[bytes]:
     step = 0
     try:
         async with aclosing(later):
             while isinstance(event, float):
                 yield _event("step", schemas.Step(step=step, loss=event))
                 step, event = step + 1, await anext(later)
-            yield _event("result", adapted(event))
+            yield _event("result", adapt_response(event))
     except Gone:
         return
     except InnerloopError as error:
         yield _event("problem", problem(error))
 
 
-def _event(name: str, data: schemas.Answer) -> bytes:
+def _event(name: str, data: schemas.ResponseBody) -> bytes:
     return format_sse_event(data_str=JSON.encoder.encode(data).decode(), event=name)

@@ -1,18 +1,19 @@
-"""What routes get from the application that serves them, by FastAPI's dependencies."""
+"""What routes get from the application that serves them, as FastAPI dependencies."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.connection import Client
+from app.api.connection import Connection
 from app.service.adaptations import Adaptations
+from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may at most bring. body: bytes; support: examples; ttl: seconds; lines: under way at once."""
+    """The most that a request may bring. body: bytes; support: examples; ttl: seconds; lines: under way at once."""
 
     body: int
     support: int
@@ -22,10 +23,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerState:
-    """All that the routes need; `create_app` puts it on the application."""
+    """Everything that the routes need; `create_app` puts it on the application."""
 
     adaptations: Adaptations
     catalogue: Catalogue
+    background: BackgroundTasks
     device: str
     limits: Limits
 
@@ -36,16 +38,16 @@ def server_state(request: Request) -> ServerState:
     return state
 
 
-# coroutines: FastAPI calls any other function on a thread
+# coroutines, because FastAPI calls any other function on a thread
 
 
 async def _state(request: Request) -> ServerState:
     return server_state(request)
 
 
-async def _client(request: Request) -> Client:
-    return Client.of(dict(request.scope["headers"]), request.receive)
+async def _client(request: Request) -> Connection:
+    return Connection.from_headers(dict(request.scope["headers"]), request.receive)
 
 
 State = Annotated[ServerState, Depends(_state)]
-Asking = Annotated[Client, Depends(_client)]
+Client = Annotated[Connection, Depends(_client)]

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol, whose responses leave in one write.
+"""uvicorn's HTTP protocol with one write for each response.
 
-uvicorn writes a response's head and body one after the other, and uvloop makes a system call of each at once. The first
-wakes the client up in vain, and each takes 20 to 40 us.
+uvicorn writes the head and the body of a response one after the other, and uvloop makes a system call of each at once.
+Each takes 20 to 40 us, and the first wakes the client up for nothing.
 """
 
 import asyncio
@@ -11,23 +11,23 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class OneWrite(HttpToolsProtocol):
-    """`uvicorn.run(..., http=OneWrite)` serves with it."""
+    """Serve with it by `uvicorn.run(..., http=OneWrite)`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is narrower
         """A client has connected."""
-        self._joining = _Joining(transport, self.loop)
-        super().connection_made(self._joining)  # type: ignore[arg-type]  # it is as good as one
+        self._joining = _JoiningTransport(transport, self.loop)
+        super().connection_made(self._joining)  # type: ignore[arg-type]  # it behaves like one
 
     def on_response_complete(self) -> None:
-        """A response has no more to it."""
+        """A response is complete."""
         self._joining.flush()
         super().on_response_complete()
 
 
-class _Joining:
+class _JoiningTransport:
     """A transport that holds the head of a response until its body comes or the response is over.
 
-    Of a body without a length the parts may be long in coming: there the head leaves when the event loop turns.
+    The parts of a body without a length may take long to come: there the head leaves when the event loop turns.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -39,12 +39,12 @@ class _Joining:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send it, behind what is held; a head is held itself."""
+        """Send the data after what is held; hold a head."""
         if self._held:
             data, self._held = self._held + data, b""
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
             self._held = data
-            if b"\r\ncontent-length: " not in data:  # to be called back by the loop takes 2 us
+            if b"\r\ncontent-length: " not in data:  # a callback by the loop takes 2 us
                 self._loop.call_soon(self.flush)
             return
         self._transport.write(data)

@@ -68,7 +68,7 @@ def serve(
     # a request leaves no cycles, so that looking for them at every seventh is in vain: a tenth of its time
     gc.set_threshold(20_000, 50, 100)
     application = create_app(settings)
-    signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.ask())
+    signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
     uvicorn.run(
         application,
         host=settings.host,

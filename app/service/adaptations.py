@@ -1,4 +1,4 @@
-"""The life of an adaptation: made, asked, extended, undone, listed, deleted, expired."""
+"""The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
 import asyncio
 import logging
@@ -23,19 +23,19 @@ from app.learn.adapted import Adapted
 from app.service import decisions
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
-from app.service.commands import AdaptCommand, Answer, PredictCommand, check_classes, settings, task_of
-from app.service.cross_validation import Assessment
+from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
+from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Engine, Job, Result
-from app.service.idempotency import Repeats
+from app.service.idempotency import Idempotency
 from app.service.ids import ids
 from app.service.model import Model
 from app.service.outputs import KINDS
 from app.service.record import (
     Adaptation,
     Change,
-    Examples,
     Revision,
     Stage,
+    SupportSet,
     derived,
     extended,
     has_answered,
@@ -43,6 +43,7 @@ from app.service.record import (
     undone,
     without,
 )
+from app.service.request_checks import check_classes, check_extended_size
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
@@ -50,9 +51,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REMEMBERED_S = 86_400
-"""For this long an expired id is answered "expired", and after that "unknown"."""
+"""For so long an expired id is answered "expired", and after that "unknown"."""
 SWEEP_S, SWEEP_RECORDS = 30, 1000
-"""So often the expired are removed, and so many at a time."""
+"""How often expired records are removed, and how many at a time."""
 
 
 class Worker(Protocol):
@@ -68,27 +69,28 @@ class Worker(Protocol):
         """Call a function where the jobs run."""
 
     def accept(self, count: int, size: int) -> None:
-        """Raises Overloaded where there is no room for so many jobs."""
+        """Raises Overloaded where there is no room for `count` jobs of `size` bytes together."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the server decides where a client does not.
+    """The server's defaults and limits.
 
-    ttl_s: how long an adaptation lives
-    pinned: whether it stays with its bundle when there is a newer one
-    support: the most examples of an adaptation
+    ttl_s: seconds that an adaptation lives where the client does not say
+    pinned: whether an adaptation stays with its bundle when there is a newer one, where the client does not say
+    max_support: examples that an adaptation may have
     """
 
     ttl_s: int
     pinned: bool
-    support: int
+    max_support: int
 
 
 class Adaptations:
-    """All that a route may ask for. Methods raise RequestError for what the client has to change.
+    """Every operation on adaptations. Methods raise RequestError where the client has to change the request.
 
-    `owner` is whose the adaptations are; those of others do not exist for it.
+    `owner` is the owner of the adaptations; those of other owners do not exist for it. A change takes the record that
+    it starts from, as `get` or `current` returned it.
     """
 
     def __init__(
@@ -108,61 +110,60 @@ class Adaptations:
         self._policy = policy
         self._clock = clock
         self._ids = ids(clock)
-        self._repeats = Repeats(store, clock)
+        self._idempotency = Idempotency(store, clock)
 
-    async def adapt(self, wanted: AdaptCommand, caller: Caller | None = None) -> Adaptation:
+    async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        if wanted.key is None and not wanted.reuse:
-            return await self._adapt(wanted, (), caller)
-        async with self._repeats.of(wanted) as (names, found):
-            return found or await self._adapt(wanted, names, caller)
+        if command.key is None and not command.reuse:
+            return await self._adapt(command, (), caller)
+        async with self._idempotency.earlier(command) as (names, earlier):
+            return earlier or await self._adapt(command, names, caller)
 
-    async def stream(self, wanted: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
-        """Adapt step by step: each support loss as soon as it is known, and at last the record, which is kept then.
+    async def stream(self, command: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
+        """Adapt step by step: yield each support loss as soon as it is known, and last the record, which is kept then.
 
-        Whoever stops to iterate cancels what is left. Raises what `adapt` raises.
+        Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        async with self._repeats.of(wanted) as (names, found):
-            if found is not None:
-                yield found
+        async with self._idempotency.earlier(command) as (names, earlier):
+            if earlier is not None:
+                yield earlier
                 return
-            new_id, task = next(self._ids), task_of(wanted)
-            assessed = None if wanted.assess is None else Assessment(wanted.model, task, wanted.assess)
-            job = Job(wanted.model, (new_id, 1), task)
+            new_id, task = next(self._ids), command.task
+            validation = None if command.assess is None else CrossValidation(command.model, task, command.assess)
+            job = Job(command.model, (new_id, 1), task)
             self._worker.accept(1, job.bytes)
             walk = self._engine.walk(job)
             while isinstance(event := await self._worker.call(partial(next, walk), caller), float):
                 yield event
             adapted, quality = _usable(event), None
-            if assessed is not None:
-                quality = assessed.quality(await self._worker.submit_all(assessed.jobs, caller))
-            yield await self._keep(wanted, new_id, task, adapted, quality, names)
+            if validation is not None:
+                quality = validation.quality(await self._worker.submit_all(validation.jobs, caller))
+            yield await self._keep(command, new_id, task, adapted, quality, names)
 
-    async def predict(self, question: PredictCommand, caller: Caller | None = None) -> Answer:
+    async def predict(self, command: PredictCommand, caller: Caller | None = None) -> PredictResult:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
-        adaptation, task = question.adaptation, question.task
+        adaptation, task = command.adaptation, command.task
         if adaptation is not None:
             key: Hashable = (adaptation.id, adaptation.revision)
             task = adaptation.task
         else:
             key = INITIAL if task is None else object()
-        job = Job(question.model, key, task, question.queries, keep=adaptation is not None)
+        job = Job(command.model, key, task, command.queries, keep=adaptation is not None)
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:
             _usable(result.adapted)
         predictions = result.predictions
         assert predictions is not None, "a job with queries that has not diverged has predictions"
-        # the sum of squares first: a third of the time of looking at each
+        # the sum of squares first: it takes a third of the time of looking at each number
         if not np.vdot(predictions, predictions) < np.inf and not np.isfinite(predictions).all():
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
-        manifest = question.model.bundle.manifest
-        predicted = KINDS[manifest.kind].answer(
-            predictions, task, manifest.schema, manifest.calibration, question.wishes
-        )
+        manifest = command.model.bundle.manifest
+        answer = KINDS[manifest.kind].answer
+        output = answer(predictions, task, manifest.schema, manifest.calibration, command.options)
         if result.spread is not None:
-            predicted = predicted._replace(std=result.spread)
-        return Answer(question, predicted, result.adapted)
+            output = output._replace(std=result.spread)
+        return PredictResult(command, output, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
@@ -177,18 +178,19 @@ class Adaptations:
     async def current(
         self, owner: str, id: str, pinned: bool | None = None, caller: Caller | None = None
     ) -> tuple[Adaptation, Model]:
-        """A record with the model that serves it: derived again, as a revision, where there is a newer bundle.
+        """A record with the model that serves it: derived again, as a new revision, where there is a newer bundle.
 
-        pinned: whether the bundle it was derived with will do as long as it is there; None: as the adaptation says
+        pinned: whether the bundle that it was derived with serves it as long as that is there; None for the record's
+            own choice
         """
         adaptation = await self.get(owner, id)
         while (model := self.model_of(adaptation, pinned)).digest != adaptation.digest:
-            adaptation = await self._change(owner, id, Change.rederived, lambda old: old, caller=caller)
+            adaptation = await self._change(adaptation, Change.rederived, lambda old: old, caller=caller)
         return adaptation, model
 
-    def named(self, model: str) -> Model:
+    def model(self, name: str) -> Model:
         """The model of that name. Raises UnknownModel."""
-        return self._catalogue.named(model)
+        return self._catalogue.named(name)
 
     def model_of(self, adaptation: Adaptation, pinned: bool | None = None) -> Model:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
@@ -201,45 +203,39 @@ class Adaptations:
         return model
 
     async def extend(
-        self,
-        owner: str,
-        id: str,
-        more: Examples,
-        caller: Caller | None = None,
-        key: str | None = None,
+        self, adaptation: Adaptation, more: SupportSet, caller: Caller | None = None, key: str | None = None
     ) -> Adaptation:
-        """Adapt to more examples besides: the same as adapting to all of them at once. Raises Diverged.
+        """Adapt to more examples too: the same as adapting to all of them at once. Raises Diverged.
 
         Episodes are a stage of their own, after those that are there.
 
-        key: what the client calls this request, so that a repeat of it changes nothing
+        key: the client's idempotency key, by which a repeat changes nothing
         """
 
         def change(old: Adaptation) -> Adaptation:
-            if old.support_size + more.size > self._policy.support:
-                most = f"at most {self._policy.support} examples, got {more.size} besides {old.support_size}"
-                raise Invalid(most, "inputs" if more.episodes is None else "episodes")
+            place = "inputs" if more.episodes is None else "episodes"
+            check_extended_size(more.size, old.support_size, self._policy.max_support, place)
             new = extended(old, more)
             check_classes(new.labels, self.model_of(old), "targets")
             return new
 
         request = None if key is None else request_of(key, Change.extended, *more.content)
-        return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
+        return await self._change(adaptation, Change.extended, change, caller=caller, request=request)
 
-    async def forget(self, owner: str, id: str, number: int, caller: Caller | None = None) -> Adaptation:
+    async def forget(self, adaptation: Adaptation, number: int, caller: Caller | None = None) -> Adaptation:
         """Adapt without one example, which leaves every revision and the store for good.
 
-        Raises UnknownExample and LastExample. It is forgotten also where the inner loop diverges without it.
+        Raises UnknownExample and LastExample. The example is forgotten even where the inner loop diverges without it.
         """
-        return await self._change(owner, id, Change.forgot, partial(without, number=number), number, caller)
+        return await self._change(adaptation, Change.forgot, partial(without, number=number), number, caller)
 
-    async def undo(self, owner: str, id: str, caller: Caller | None = None, key: str | None = None) -> Adaptation:
-        """Adapt without the examples that came last. Raises NothingToUndo.
+    async def undo(self, adaptation: Adaptation, caller: Caller | None = None, key: str | None = None) -> Adaptation:
+        """Adapt without the examples that were added last. Raises NothingToUndo.
 
         key: as for `extend`
         """
         request = None if key is None else request_of(key, Change.undone)
-        return await self._change(owner, id, Change.undone, undone, caller=caller, request=request)
+        return await self._change(adaptation, Change.undone, undone, caller=caller, request=request)
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None
@@ -254,7 +250,7 @@ class Adaptations:
         return adaptation, result.weights
 
     async def page(self, owner: str, filter: Filter, limit: int, before: str | None) -> Sequence[Adaptation]:
-        """At most `limit` adaptations that are alive, the newest first, and older than the one with the id `before`."""
+        """At most `limit` adaptations that have not expired, newest first, older than the one with the id `before`."""
         return await self._store.page(owner, filter, limit, before, self._clock())
 
     async def delete(self, owner: str, id: str) -> None:
@@ -265,86 +261,84 @@ class Adaptations:
         await self._drop(adaptation)
 
     async def sweep(self) -> None:
-        """Remove what expired so long ago that its id need not be remembered, again and again."""
+        """Remove records that expired so long ago that their ids need not be remembered, again and again."""
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
                 while await self._store.sweep(self._clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
                     pass
             except StoreFailed as error:
-                log.error("the expired are not removed for now: %s", error)
+                log.error("expired adaptations are not removed for now: %s", error)
 
-    async def _adapt(self, wanted: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
-        new_id, task = next(self._ids), task_of(wanted)
-        job = Job(wanted.model, (new_id, 1), task)
-        if wanted.assess is None:
+    async def _adapt(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
+        new_id, task = next(self._ids), command.task
+        job = Job(command.model, (new_id, 1), task)
+        if command.assess is None:
             result, quality = await self._worker.submit(job, caller), None
         else:
-            assessed = Assessment(wanted.model, task, wanted.assess)
-            result, *others = await self._worker.submit_all([job, *assessed.jobs], caller)
-            quality = assessed.quality(others)
+            validation = CrossValidation(command.model, task, command.assess)
+            result, *others = await self._worker.submit_all([job, *validation.jobs], caller)
+            quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
-        return await self._keep(wanted, new_id, task, _usable(result.adapted), quality, names)
+        return await self._keep(command, new_id, task, _usable(result.adapted), quality, names)
 
     async def _keep(
         self,
-        wanted: AdaptCommand,
+        command: AdaptCommand,
         id: str,
         task: Task,
         adapted: Adapted,
         quality: Mapping[str, Any] | None,
         names: Sequence[Name],
     ) -> Adaptation:
-        """Store the record of what came of it; if the same request was faster elsewhere, that one's record counts."""
-        now, size = self._clock(), wanted.examples.size
+        """Store the record. Where the same request was faster on another server, return that one's record instead."""
+        now, size = self._clock(), command.support.size
         adaptation = Adaptation(
             id=id,
-            owner=wanted.owner,
-            model=wanted.model.bundle.name,
-            kind=wanted.model.bundle.manifest.kind,
-            asked=wanted.asked,
+            owner=command.owner,
+            model=command.model.bundle.name,
+            kind=command.model.bundle.manifest.kind,
+            settings=command.settings,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, wanted.examples.numbered(0), task.inputs, task.targets),),
+            stages=(Stage(1, command.support.numbered(0), task.inputs, task.targets),),
             next_example=size,
-            history=(Revision(1, Change.adapted, size, wanted.model.digest, now),),
+            history=(Revision(1, Change.adapted, size, command.model.digest, now),),
             losses=adapted.losses,
             status=adapted.status,
             created_at=now,
-            expires_at=now + (self._policy.ttl_s if wanted.ttl_s is None else wanted.ttl_s),
-            label=wanted.label,
-            pinned=self._policy.pinned if wanted.pinned is None else wanted.pinned,
+            expires_at=now + (self._policy.ttl_s if command.ttl_s is None else command.ttl_s),
+            label=command.label,
+            pinned=self._policy.pinned if command.pinned is None else command.pinned,
             quality=quality,
             names=tuple(name.name for name in names),
         )
         while (taken := await self._store.put(adaptation, names, self._clock())) is not None:
-            if (found := await self._repeats.earlier(wanted, names, taken)) is not None:
-                return found
+            if (earlier := await self._idempotency.holder(command, names, taken)) is not None:
+                return earlier
         return adaptation
 
     async def _change(
         self,
-        owner: str,
-        id: str,
+        old: Adaptation,
         change: Change,
         changed: Callable[[Adaptation], Adaptation],
         forgotten: int | None = None,
         caller: Caller | None = None,
         request: bytes | None = None,
     ) -> Adaptation:
-        """Derive a changed record and store it as the next revision; if another change was faster, on top of that.
+        """Derive a changed record and store it as the next revision; where another change was faster, on top of that.
 
         request: by which a repeat is recognised, which changes nothing. Raises KeyReused.
         """
         while True:
-            old = await self.get(owner, id)
             if request is not None and has_answered(old, request):
                 return old
-            # whoever asks for a newer bundle gets it; every other change stays with a pinned one
+            # a request that needs a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
             new = changed(old)
             if model.digest != old.digest:
-                steps, rate = settings(old.asked, model)
+                steps, rate = bounded(old.settings, model)
                 new = replace(new, steps=steps, learning_rate=rate)
             elif change is Change.rederived:
                 return old
@@ -357,9 +351,10 @@ class Adaptations:
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
                 return new
+            old = await self.get(old.owner, old.id)
 
     async def _drop(self, adaptation: Adaptation) -> None:
-        """Free the slot of fast weights that nobody will ask for."""
+        """Free the slot of fast weights that are not needed any more."""
         try:
             model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
         except UnknownModel:
@@ -380,7 +375,7 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
 
 
 def _usable(adapted: Adapted) -> Adapted:
-    """The same. Raises Diverged where the inner loop came to nothing that can be used."""
+    """The same. Raises Diverged where the fast weights are of no use."""
     if not adapted.status.usable:
         raise Diverged(adapted.status.value, adapted.losses)
     return adapted

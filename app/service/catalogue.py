@@ -1,10 +1,11 @@
-"""The models that serve, by name and by digest, and how they are exchanged while they do."""
+"""The models that serve, by name and by digest, and how newer ones replace them while they serve."""
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
-from app.bundles import Bundle
+from app.bundles import MANIFEST, Bundle
 from app.errors import BundleError, UnknownModel
 from app.service.model import Model
 
@@ -12,22 +13,22 @@ log = logging.getLogger(__name__)
 
 
 class Catalogue:
-    """One model a name, and those that newer ones have replaced, for adaptations that stay with them.
+    """One model for each name, and the replaced ones, for adaptations that stay with them.
 
-    An older model stays in memory until the process ends, or longer as long as a folder holds its bundle.
+    A replaced model stays in memory until the process ends.
     """
 
     def __init__(self, make: Callable[[Bundle], Model]) -> None:
         """make: puts a bundle on the device."""
         self._make = make
-        self._named: dict[str, Model] = {}
+        self._by_name: dict[str, Model] = {}
         self._by_digest: dict[str, Model] = {}
         self._refused: dict[str, BundleError] = {}
 
     @property
     def models(self) -> Mapping[str, Model]:
         """The models that serve, by name."""
-        return MappingProxyType(self._named)
+        return MappingProxyType(self._by_name)
 
     @property
     def refused(self) -> Mapping[str, BundleError]:
@@ -36,18 +37,19 @@ class Catalogue:
 
     def named(self, name: str) -> Model:
         """The model of that name. Raises UnknownModel."""
-        model = self._named.get(name)
+        model = self._by_name.get(name)
         if model is None:
-            raise UnknownModel(name, sorted(self._named))
+            raise UnknownModel(name, sorted(self._by_name))
         return model
 
     def serving(self, name: str, digest: str, pinned: bool) -> Model:
-        """The model for an adaptation that was derived with `digest`: the present one of the name, or that very one.
+        """The model for an adaptation that was derived with `digest`: the present one of its name, or that very one.
 
         pinned: whether that very one is preferred, if it is still there
-        Raises UnknownModel where neither is.
+
+        Raises UnknownModel where neither is there.
         """
-        present = self._named.get(name)
+        present = self._by_name.get(name)
         if present is not None and present.digest == digest:
             return present
         exact = self._by_digest.get(digest)
@@ -55,31 +57,41 @@ class Catalogue:
             return exact
         return self.named(name)
 
-    def new(self, bundles: Mapping[str, Bundle]) -> dict[str, Model]:
-        """Models of those bundles that do not serve yet, by name. They do after `exchange`."""
-        return {
-            name: self._make(bundle)
-            for name, bundle in bundles.items()
-            if name not in self._named or self._named[name].digest != bundle.manifest.digest
-        }
+    def make_models(self, bundles: Mapping[str, Bundle], refused: dict[str, BundleError]) -> dict[str, Model]:
+        """Models of the bundles that do not serve yet, by name. They serve after `exchange`.
+
+        A bundle whose network raises anything is added to `refused`: the network may be a user's own code.
+        """
+        new: dict[str, Model] = {}
+        for name, bundle in bundles.items():
+            if name in self._by_name and self._by_name[name].digest == bundle.manifest.digest:
+                continue
+            try:
+                new[name] = self._make(bundle)
+            except (Exception, SystemExit) as error:
+                network = bundle.manifest.network.name
+                reason = f"the network {network!r} fails: {type(error).__name__}: {error}"
+                log.warning("%s: %s", name, reason, exc_info=error)
+                refused[name] = BundleError(Path(name) / MANIFEST, reason)
+        return new
 
     def exchange(
         self, new: Mapping[str, Model], bundles: Mapping[str, Bundle], refused: Mapping[str, BundleError]
     ) -> None:
-        """Serve new models, by name; requests that run finish with the model they began with.
+        """Serve new models, by name. Requests that run finish with the model that they began with.
 
-        bundles: all that are to serve; of those that do so already, what their answers do not depend on is exchanged
-        refused: why a bundle cannot be served; where an older one of its name serves, it goes on
+        bundles: all that are to serve; where a bundle serves already, its evaluation and calibration are exchanged
+        refused: why a bundle cannot be served; where an older one of its name serves, that one goes on
         """
         for name, model in new.items():
             log.info("%s: %s serves", name, model.digest[:12])
-        for name in self._named.keys() - bundles.keys() - refused.keys():
+        for name in self._by_name.keys() - bundles.keys() - refused.keys():
             log.info("%s: no longer in the models folder", name)
-            del self._named[name]
-        for name in self._named.keys() & bundles.keys() - new.keys():
-            self._named[name].bundle = bundles[name]
+            del self._by_name[name]
+        for name in (self._by_name.keys() & bundles.keys()) - new.keys() - refused.keys():
+            self._by_name[name].bundle = bundles[name]
         for error in refused.values():
             log.error("bundle refused: %s", error)
         self._refused = dict(refused)
-        self._named |= new
-        self._by_digest |= {model.digest: model for model in self._named.values()}
+        self._by_name |= new
+        self._by_digest |= {model.digest: model for model in self._by_name.values()}

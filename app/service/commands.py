@@ -1,34 +1,33 @@
-"""What clients want of adaptations: one to a support set, or answers to queries."""
+"""What a client wants done, as values: adapt to a support set, or answer queries."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.errors import Invalid
 from app.learn.adapted import Adapted
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.outputs import DEFAULT_OPTIONS, Predicted, PredictOptions
-from app.service.record import Adaptation, Examples, InnerLoopSettings
+from app.service.outputs import DEFAULT_OPTIONS, Output, PredictOptions
+from app.service.record import Adaptation, InnerLoopSettings, SupportSet
 from app.service.task import Task
 
 
 @dataclass(eq=False, slots=True)
 class AdaptCommand:
-    """An adaptation that a client wants.
+    """Adapt a model to a support set, and keep the adaptation.
 
-    examples: of the model's kind
-    ttl_s: how long it lives; None for the setting
-    pinned: whether it stays with this bundle when there is a newer one; None for the setting
-    key: what the client calls this request, so that a repeat of it is recognised
-    reuse: whether another adaptation of the same content, wanted in the same way, will do
+    support: in the form of the model's kind
+    ttl_s: seconds that the adaptation lives; None for the server's default
+    pinned: whether it stays with this bundle when there is a newer one of its name; None for the server's default
+    assess: how to measure whether adapting helped; None not to
+    key: the client's idempotency key
+    reuse: whether an earlier adaptation to the same content, made with `reuse` too, will do
     """
 
     owner: str
     model: Model
-    examples: Examples
-    asked: InnerLoopSettings
+    support: SupportSet
+    settings: InnerLoopSettings
     ttl_s: int | None = None
     label: str | None = None
     pinned: bool | None = None
@@ -36,49 +35,44 @@ class AdaptCommand:
     key: str | None = None
     reuse: bool = False
 
+    @property
+    def task(self) -> Task:
+        """The support set with the steps and the rate that the model allows."""
+        return task_of(self.model, self.support, self.settings)
+
 
 @dataclass(eq=False, slots=True)
 class PredictCommand:
-    """Queries, float32 [query, feature], and what is to answer them.
+    """Answer queries, float32 [query, feature].
 
-    With an adaptation, that one; with a task, a passing adaptation to it; with neither, the initialization itself.
+    By an adaptation; or by adapting to a task, keeping nothing; or, without either, by the initialization itself.
     """
 
     model: Model
     queries: np.ndarray
     task: Task | None = None
     adaptation: Adaptation | None = None
-    wishes: PredictOptions = DEFAULT_OPTIONS
+    options: PredictOptions = DEFAULT_OPTIONS
 
 
 @dataclass(eq=False, slots=True)
-class Answer:
-    """adapted: what came of the inner loop, where it had to run."""
+class PredictResult:
+    """adapted: the losses and the status of the inner loop, where it had to run."""
 
-    question: PredictCommand
-    predicted: Predicted
+    command: PredictCommand
+    output: Output
     adapted: Adapted | None
 
 
-def task_of(wanted: AdaptCommand) -> Task:
-    """What a client wants to adapt to, with the settings that its model gives it."""
-    steps, rate = settings(wanted.asked, wanted.model)
-    inputs, targets, episodes = wanted.examples
-    return Task(inputs, targets, steps, rate, episodes)
+def task_of(model: Model, support: SupportSet, settings: InnerLoopSettings) -> Task:
+    """A support set with the steps and the rate that a model allows."""
+    return Task(support.inputs, support.targets, *bounded(settings, model), support.episodes)
 
 
-def settings(asked: InnerLoopSettings, model: Model) -> tuple[int, float]:
-    """The steps and the rate for a model: as asked, within its bounds, or its defaults."""
-    bounds = model.bundle.manifest.inner_loop
-    steps, rate = asked
+def bounded(settings: InnerLoopSettings, model: Model) -> tuple[int, float]:
+    """Steps and rate: as chosen, within the model's bounds, or its defaults."""
+    bounds, (steps, rate) = model.bundle.manifest.inner_loop, settings
     return (
         bounds.steps if steps is None else min(steps, bounds.max_steps),
         bounds.learning_rate if rate is None else min(rate, bounds.max_learning_rate),
     )
-
-
-def check_classes(classes: Sequence[str], model: Model, place: str) -> None:
-    """Raises Invalid where these are more than a model tells apart."""
-    if model.max_classes is not None and len(classes) > model.max_classes:
-        most = f"{model.bundle.name} tells {model.max_classes} classes apart at most"
-        raise Invalid(f"{most}, got {len(classes)}: leave some out", place)

@@ -1,4 +1,4 @@
-"""Did adapting help? Errors on examples that were left out, in the same fused batch as the adaptation itself."""
+"""Did adapting help? Errors on examples that are left out, in the same fused batch as the adaptation itself."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ from app.service.model import Model
 from app.service.task import Task
 
 FOLDS, MAX_LEFT_OUT_ALONE = 10, 64
-"""Above so many examples they are left out in so many folds instead of one by one."""
+"""Up to MAX_LEFT_OUT_ALONE examples are left out one by one, more in FOLDS folds."""
 CHANCE = 0.05
-"""Adapting has helped, or has not, where so clear a difference is no more probable than this by chance alone.
+"""A difference counts where one as clear is no more probable than this by chance alone.
 
-On 4,064 support sets where adapting truly did no good (noise, steps, lines, parabolas, other waves; 3 to 20 examples;
-sinusoid and linear) the smaller mean alone said of 42 % that it had helped, this test of 3 %. Of shipped bundles' own
-tasks, where it nearly always helps, the test says so of 52 to 80 % with 5 examples and of 85 to 95 % with 10.
+On 4,064 support sets where adapting did no good (noise, steps, lines, parabolas, other waves; 3 to 20 examples;
+sinusoid and linear) a smaller mean alone would claim help for 42 %, this test for 3 %. On the shipped bundles' own
+tasks, where adapting nearly always helps, the test finds help for 52 to 80 % with 5 examples and 85 to 95 % with 10.
 """
 NO_FOLD = -1
-"""Of the only example of a class."""
+"""The fold of an example that is the only one of its class."""
 DIVERGED = float("-inf")
 """The gain where the inner loop diverged."""
 
@@ -37,13 +37,13 @@ class Method(Enum):
     k_fold = "k_fold"
 
 
-class Assessment:
-    """The jobs that assess one task, and what their results say."""
+class CrossValidation:
+    """The jobs that measure whether adapting to a task helps, and the quality that their results amount to."""
 
     def __init__(self, model: Model, task: Task, method: Method) -> None:
-        """Raises Invalid where nothing can be left out: that takes two examples, where there are classes of one class.
+        """Raises Invalid where nothing can be left out: it takes two examples, of one class where there are classes.
 
-        The only example of a class is left out in no fold: without it nobody knows of the class.
+        The only example of a class is left out in no fold: otherwise the class would be unknown.
         """
         size = len(task.inputs)
         if size < 2:
@@ -60,44 +60,44 @@ class Assessment:
         self._fold[several[np.argsort(classes[several], kind="stable")]] = np.arange(len(several)) % self._folds
         self._alone = self._folds == len(several)
         self._task, self._manifest = task, model.bundle.manifest
-        self._untouched = [] if task.classes else [Job(model, INITIAL, None, task.inputs)]
+        self._initial = [] if task.classes else [Job(model, INITIAL, None, task.inputs)]
         self._rests = [_rest(task, self._fold != fold) for fold in range(self._folds)]
-        self.jobs = [*self._untouched, *self._without_each_fold(model, task)]
-        # likeness is of the support set, whatever settings were asked for: it needs errors at those of the calibration
-        usual = self._manifest.inner_loop.steps, self._manifest.inner_loop.learning_rate
-        if self._manifest.ood_reference.tasks and (task.steps, task.learning_rate) != usual:
-            self.jobs += self._without_each_fold(model, replace(task, steps=usual[0], learning_rate=usual[1]))
+        self.jobs = [*self._initial, *self._without_each_fold(model, task)]
+        # the OOD reference was made with the bundle's default settings, so it needs errors with these
+        default = self._manifest.inner_loop.steps, self._manifest.inner_loop.learning_rate
+        if self._manifest.ood_reference.tasks and (task.steps, task.learning_rate) != default:
+            self.jobs += self._without_each_fold(model, replace(task, steps=default[0], learning_rate=default[1]))
 
     def _without_each_fold(self, model: Model, task: Task) -> Iterator[Job]:
         for fold, rest in enumerate(self._rests):
-            settled = replace(rest, steps=task.steps, learning_rate=task.learning_rate)
-            yield Job(model, object(), settled, task.inputs[self._fold == fold], keep=False)
+            training = replace(rest, steps=task.steps, learning_rate=task.learning_rate)
+            yield Job(model, object(), training, task.inputs[self._fold == fold], keep=False)
 
     def quality(self, results: Sequence[Result]) -> dict[str, Any]:
-        """What came of the jobs, as it stands in the record and in the answer (`app.api.schemas.Quality`)."""
-        initial = self._before(results)
-        first = len(self._untouched)
+        """The quality, given the results of `jobs`: as the record keeps it and the answer has it (`app.api.schemas.Quality`)."""
+        initial = self._initial_predictions(results)
+        first = len(self._initial)
         left_out = self._left_out(results[first : first + self._folds], initial)
         before, after = self._errors(initial), self._errors(left_out)
         # batches of other sizes round differently, and a sign test would count that
         after = np.where(np.isclose(left_out, initial, rtol=1e-5, atol=1e-5).all(1), before, after)
-        usual = self._errors(self._left_out(results[-self._folds :], initial))
+        errors = self._errors(self._left_out(results[-self._folds :], initial))
         known = np.isfinite(before) & np.isfinite(after)
         # a fold is one piece of evidence, as its examples were predicted by the same adaptation
         parts = [self._fold == fold for fold in range(self._folds)]
         gains = [float((before - after)[part].mean()) if known[part].all() else DIVERGED for part in parts]
-        found = Comparison(_mean(before[known]), _mean(after[known]), gains)
+        comparison = Comparison(_mean(before[known]), _mean(after[known]), gains)
         judged = ~self._single
         likeness = self._manifest.ood_reference.judge(
             torch.tensor(self._task.inputs),
-            torch.from_numpy(usual[judged]),
-            len(usual) - int(np.bincount(self._fold[judged]).max()),
+            torch.from_numpy(errors[judged]),
+            len(errors) - int(np.bincount(self._fold[judged]).max()),
         )
         worst = int(np.nanargmax(np.where(known, after, np.nan))) if known.any() else None
         sentences = [
             _only_ones(int(self._single.sum())),
             _diverged(gains.count(DIVERGED), self._folds),
-            found.sentence,
+            comparison.sentence,
             "" if worst is None else f"Example {worst} fits worst (error {after[worst]:.3g}).",
             likeness.value,
         ]
@@ -106,18 +106,18 @@ class Assessment:
         return accuracy | {
             "method": method.value,
             "folds": self._folds,
-            "error": found.after,
-            "initial_error": found.before,
+            "error": comparison.after,
+            "initial_error": comparison.before,
             "errors": [float(error) if finite else None for error, finite in zip(after, known, strict=True)],
-            "helped": found.helped,
+            "helped": comparison.helped,
             "unlike_training": likeness.unlike,
             "worst_example": worst,
             "message": " ".join(filter(None, sentences)),
         }
 
-    def _before(self, results: Sequence[Result]) -> np.ndarray:
-        """What the initialization itself answers; it knows no classes, so that it guesses evenly."""
-        if not self._untouched:
+    def _initial_predictions(self, results: Sequence[Result]) -> np.ndarray:
+        """The predictions of the initialization. It has no classes, so that a classifier guesses evenly."""
+        if not self._initial:
             return np.zeros((len(self._fold), len(self._task.classes)), np.float32)
         initial = results[0].predictions
         assert initial is not None, "the initialization always answers"
@@ -132,7 +132,7 @@ class Assessment:
         return predictions
 
     def _in_order(self, rest: Task, outputs: np.ndarray) -> np.ndarray:
-        """What an adaptation to a part answers, with the classes as the whole has them."""
+        """The outputs of an adaptation to a part of the examples, with the classes in the order of the whole task."""
         if not self._task.classes:
             return outputs
         ordered = np.full((len(outputs), len(self._task.classes)), np.finfo(np.float32).min, np.float32)
@@ -140,7 +140,7 @@ class Assessment:
         return ordered
 
     def _errors(self, predictions: np.ndarray) -> np.ndarray:
-        """Of each example, in float64, where no square overflows."""
+        """The error of each example, in float64, where no square overflows."""
         outputs, targets = (torch.tensor(each, dtype=torch.float64) for each in (predictions, self._targets))
         return KINDS[self._manifest.kind].error(outputs, targets).numpy()
 
@@ -161,7 +161,7 @@ class Comparison:
     """The initialization against adapting, on the same examples left out.
 
     before, after: their mean errors, of the folds where they are known; None where they are in none
-    gains: what the error fell by, in each fold; DIVERGED counts against adapting
+    gains: by how much the error fell in each fold; DIVERGED counts against adapting
     """
 
     before: float | None
@@ -185,7 +185,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """The comparison in words."""
         if self.before is None or self.after is None:
             return "Whether adapting helps cannot be told."
         moves = f"from {self.before:.3g} to {self.after:.3g}"
@@ -214,7 +214,7 @@ def _only_ones(count: int) -> str:
     if not count:
         return ""
     which = "1 example is the only one" if count == 1 else f"{count} examples are the only ones"
-    return f"{which} of a class: without it nobody knows of the class, so the errors there are unknown."
+    return f"{which} of a class: without it the class would be unknown, and so are the errors there."
 
 
 def _mean(errors: np.ndarray) -> float | None:

@@ -1,4 +1,4 @@
-"""Requests to adapt that are repeated: the same key, or the same content where another's adaptation to it will do."""
+"""Repeated requests to adapt: the same idempotency key, or the same content where an earlier adaptation to it will do."""
 
 import asyncio
 import hashlib
@@ -12,8 +12,8 @@ from app.service.record import CONTENT, KEY, Adaptation, bytes_of
 from app.service.store import Name, Store, Taken
 
 
-class Repeats:
-    """Finds what an earlier request has made. A request and its repeats take turns, within this process."""
+class Idempotency:
+    """Finds the adaptation that an earlier request made. A request and its repeats take turns, within this process."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         """clock: seconds since the epoch."""
@@ -22,46 +22,53 @@ class Repeats:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def of(self, wanted: AdaptCommand) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
-        """The names of a request, and what an earlier one of these names has made; others of them wait meanwhile."""
-        names = names_of(wanted)
-        async with AsyncExitStack() as held:
-            for name in names:
-                lock = self._locks.setdefault((wanted.owner, name.name), asyncio.Lock())
-                await held.enter_async_context(lock)
-            yield names, await self._found(wanted, names)
+    async def earlier(self, command: AdaptCommand) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
+        """The names of a request, and the adaptation that an earlier request under one of them made, if any.
 
-    async def _found(self, wanted: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
+        Other requests under these names wait until the context ends. Raises KeyReused where the key came with another
+        request before.
+        """
+        names = names_of(command)
+        async with AsyncExitStack() as locked:
+            for name in names:
+                lock = self._locks.setdefault((command.owner, name.name), asyncio.Lock())
+                await locked.enter_async_context(lock)
+            yield names, await self._find(command, names)
+
+    async def _find(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
-            taken = await self._store.named(wanted.owner, name.name, self._clock())
-            if taken is not None and (found := await self.earlier(wanted, names, taken)) is not None:
-                return found
+            taken = await self._store.named(command.owner, name.name, self._clock())
+            if taken is not None and (adaptation := await self.holder(command, names, taken)) is not None:
+                return adaptation
         return None
 
-    async def earlier(self, wanted: AdaptCommand, names: Sequence[Name], taken: Taken) -> Adaptation | None:
-        """The record that has one of these names already; None where it has gone meanwhile. Raises KeyReused."""
+    async def holder(self, command: AdaptCommand, names: Sequence[Name], taken: Taken) -> Adaptation | None:
+        """The adaptation that has one of these names; None where it is gone by now. Raises KeyReused."""
         if taken.name not in names:
             raise KeyReused
-        found = await self._store.get(wanted.owner, taken.id)
-        return None if found is None or found.expires_at <= self._clock() else found
+        adaptation = await self._store.get(command.owner, taken.id)
+        return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation
 
 
-def names_of(wanted: AdaptCommand) -> list[Name]:
-    """What a request is recognised by, in one order always; the key first, as it can be refused."""
+def names_of(command: AdaptCommand) -> list[Name]:
+    """The names under which a request and its repeats are one, always in the same order.
+
+    The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
+    another request of it.
+    """
     content = hashlib.blake2b(digest_size=16)
-    for part in wanted.examples.content:
+    for part in command.support.content:
         content.update(bytes_of(part))
-    # by the model's name: a newer bundle does not make another request of it
-    steps, rate = wanted.asked
-    # in the words of version 0.1, so that a key that came before an upgrade is recognised after it
+    steps, rate = command.settings
+    # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
-    content.update(f"({wanted.model.bundle.name!r}, {settings}, {wanted.pinned!r}, {wanted.assess!r})".encode())
+    content.update(f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode())
     names = []
-    if wanted.key is not None:
+    if command.key is not None:
         request = content.copy()
-        request.update(repr((wanted.ttl_s, wanted.label, wanted.reuse)).encode())
-        names.append(Name(KEY + wanted.key, request.digest()))
-    if wanted.reuse:
-        content.update(wanted.model.digest.encode())
+        request.update(repr((command.ttl_s, command.label, command.reuse)).encode())
+        names.append(Name(KEY + command.key, request.digest()))
+    if command.reuse:
+        content.update(command.model.digest.encode())
         names.append(Name(CONTENT + content.hexdigest(), b""))
     return names

@@ -1,4 +1,4 @@
-"""What is particular to a kind of prediction when it is served. Its loss is in `app.learn.losses`."""
+"""From the outputs of a network to an answer, for each kind of prediction. Losses are in `app.learn.losses`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ import torch
 from app.bundles import Schema
 from app.learn import policies
 from app.learn.calibration import Calibration
+from app.learn.policies import Actions
 from app.service.task import Task
 
 
-class Predicted(NamedTuple):
-    """An answer to queries. What does not apply is None.
+class Output(NamedTuple):
+    """The answer to queries. What does not apply is None.
 
-    predictions: float32 [query, target], or labels [query], the most probable ones
+    predictions: float32 [query, target]; labels [query], the most probable ones; or actions
     labels: the classes of the support set
-    probabilities: float32 [query, label]
-    unlike: whether each query is unlike anything in the support set
+    probabilities: float32 [query, label], or [query, action]
+    unlike: for each query, whether it is unlike anything in the support set
     lower, upper: float32 [query, target], the interval that was asked for
-    std: float32 [query, target], the standard deviation of each prediction, where the algorithm knows it, or of the
+    std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
     mean: float32 [query, target], the mean of the numbers of an action
     """
@@ -38,11 +39,11 @@ class Predicted(NamedTuple):
 
 
 class PredictOptions(NamedTuple):
-    """What is wanted of an answer.
+    """How queries are to be answered.
 
-    interval: the share of true values that the interval is to hold, where one is asked for
-    sample: whether actions are drawn; else they are the most probable ones
-    seed: of the draws; None for other ones each time
+    interval: the share of true values that the interval should cover; None for no interval
+    sample: whether actions are drawn; otherwise they are the most probable ones
+    seed: of the draws; None for different draws each time
     """
 
     interval: float | None = None
@@ -51,83 +52,90 @@ class PredictOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = PredictOptions()
-Answering = Callable[[np.ndarray, Task | None, Schema, Calibration, PredictOptions], Predicted]
-"""(outputs [query, target or class], the task adapted to, schema and trust of the bundle, what is wanted) -> answer"""
+Answer = Callable[[np.ndarray, Task | None, Schema, Calibration, PredictOptions], Output]
+"""(network outputs [query, output], the task adapted to, the bundle's schema and calibration, options) -> output"""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What serving has to know of a kind.
+    """What serving has to know of a kind of prediction.
 
-    labels: whether targets are labels, so that nothing can be answered without a support set to name the classes
-    staged: whether examples are episodes, and a posted set of them is a stage that begins with the weights after the
-        one before
+    answer: from the outputs of the network to the answer
+    intervals: whether predictions are numbers that can have intervals
+    labels: whether targets are labels, so that only a support set says which classes there are
+    staged: whether examples are episodes; each posted set is a stage that begins with the weights after the one before
     """
 
-    answer: Answering
+    answer: Answer
+    intervals: bool = False
     labels: bool = False
     staged: bool = False
 
 
-def _numbers(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, wishes: PredictOptions
-) -> Predicted:
-    if wishes.interval is None:
-        return Predicted(outputs)
-    assert task is not None, "intervals are of adaptations"
-    half = np.array(calibration.interval(wishes.interval, len(task.inputs)), np.float32)
-    return Predicted(outputs, lower=outputs - half, upper=outputs + half)
+def _regression(
+    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+) -> Output:
+    if options.interval is None:
+        return Output(outputs)
+    assert task is not None, "only adaptations have intervals"
+    half_widths = np.array(calibration.interval(options.interval, len(task.inputs)), np.float32)
+    return Output(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
 
 
-def _classes(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, wishes: PredictOptions
-) -> Predicted:
-    assert task is not None, "a support set makes the classes"
-    likely = probabilities(outputs, calibration.temperature)
+def _classification(
+    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+) -> Output:
+    assert task is not None, "a support set names the classes"
     unlike = None
     if calibration.has_familiarity:
-        unlike = (outputs.max(1) < calibration.familiarity_threshold(len(task.inputs) / len(task.classes))).tolist()
-    found = [task.classes[index] for index in outputs.argmax(1).tolist()]
-    return Predicted(found, task.classes, likely, unlike)
+        shots = len(task.inputs) / len(task.classes)
+        unlike = (outputs.max(1) < calibration.familiarity_threshold(shots)).tolist()
+    labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
+    return Output(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 
 
-def _decisions(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, wishes: PredictOptions
-) -> Predicted:
+def _decision(
+    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+) -> Output:
     assert schema.actions is not None, "a bundle of decisions says what an action is"
-    if not schema.actions.is_box:
-        likely = probabilities(outputs, 1.0)
-        if not wishes.sample:
-            return Predicted(likely.argmax(1), probabilities=likely)
-        drawn = noise(len(outputs), 1, wishes.seed)
-        return Predicted(
-            (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1), probabilities=likely
-        )
-    mean, std = _mean_and_deviation(outputs)
-    if not wishes.sample:
-        low, high = _bounds(schema.actions.low), _bounds(schema.actions.high)
-        return Predicted(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
-    drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], wishes.seed))).numpy()
-    return Predicted((mean + std * drawn).astype(np.float32), mean=mean, std=std)
+    if schema.actions.is_box:
+        return _box(outputs, schema.actions, options)
+    likely = probabilities(outputs, 1.0)
+    if not options.sample:
+        return Output(likely.argmax(1), probabilities=likely)
+    drawn = noise(len(outputs), 1, options.seed)
+    # the first action whose cumulative probability is above the draw
+    actions = (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1)
+    return Output(actions, probabilities=likely)
+
+
+def _box(outputs: np.ndarray, actions: Actions, options: PredictOptions) -> Output:
+    """Actions that are numbers, by a Gaussian policy."""
+    mean, std = _mean_and_std(outputs)
+    if not options.sample:
+        low, high = _bounds(actions.low), _bounds(actions.high)
+        return Output(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
+    drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], options.seed))).numpy()
+    return Output((mean + std * drawn).astype(np.float32), mean=mean, std=std)
 
 
 @lru_cache(maxsize=256)
 def _bounds(numbers: tuple[float, ...]) -> np.ndarray:
-    """Made once: a request of one query takes 90 us, and this 1 each."""
+    """Cached: a request of one query takes 90 us, and making each of these 1 us."""
     return np.array(numbers, np.float32)
 
 
-def _mean_and_deviation(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`policies.mean_and_deviation` of a row or two: torch takes 15 us to be called for them, numpy 3."""
+def _mean_and_std(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`policies.mean_and_deviation` in numpy: for a few rows it takes 3 us, and torch 15."""
     actions = outputs.shape[1] // 2
     return outputs[:, :actions], np.exp(np.maximum(outputs[:, actions:], policies.MIN_LOG_DEVIATION))
 
 
 def noise(rows: int, each: int, seed: int | None) -> np.ndarray:
-    """Numbers from U(0, 1), float64 [row, each]; those of a row depend on the seed and on its place alone.
+    """Numbers from U(0, 1), float64 [row, each]; those of row i depend on the seed and on i alone.
 
-    Philox counts: number i of a stream is the same however many are drawn. Salmon et al. 2011, "Parallel random
-    numbers: as easy as 1, 2, 3"
+    Philox is a counter: number i of its stream is the same however many are drawn. Salmon et al. 2011, "Parallel
+    random numbers: as easy as 1, 2, 3"
     """
     unit = np.random.Generator(np.random.Philox(seed)).random((rows, each))
     return unit.clip(2.0**-54, 1 - 2.0**-53)  # neither 0 nor 1, where a normal number is not finite
@@ -142,7 +150,7 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 KINDS: Mapping[str, Kind] = {
-    "regression": Kind(_numbers),
-    "classification": Kind(_classes, labels=True),
-    "decision": Kind(_decisions, staged=True),
+    "regression": Kind(_regression, intervals=True),
+    "classification": Kind(_classification, labels=True),
+    "decision": Kind(_decision, staged=True),
 }

@@ -99,7 +99,7 @@ class Adaptation:
     owner: str
     model: str
     kind: str
-    asked: InnerLoopSettings
+    settings: InnerLoopSettings
     steps: int
     learning_rate: float
     stages: tuple[Stage, ...]
@@ -172,7 +172,7 @@ def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-class Examples(NamedTuple):
+class SupportSet(NamedTuple):
     """A support set as it was posted; inputs and targets as in a `Task`.
 
     episodes: of decisions, the episode that each is of, int32 [row], from 0 on; ascending
@@ -200,7 +200,7 @@ class Examples(NamedTuple):
         return self.episodes + np.int32(first)
 
 
-def extended(adaptation: Adaptation, more: Examples) -> Adaptation:
+def extended(adaptation: Adaptation, more: SupportSet) -> Adaptation:
     """With more examples. It is not derived yet, as with the other changes: `derived` says what came of that."""
     first = adaptation.next_example
     stage = Stage(adaptation.revision + 1, more.numbered(first), more.inputs, more.targets)

@@ -1,4 +1,4 @@
-"""Hot reload: the models folder is read again when it changes or when somebody asks, and no request notices."""
+"""Hot reload: the models folder is read again when it changes or when somebody asks, while requests go on."""
 
 import asyncio
 import logging
@@ -15,52 +15,52 @@ log = logging.getLogger(__name__)
 
 
 class Reloader:
-    """Keeps a catalogue as the models folder is."""
+    """Keeps a catalogue in step with the models folder."""
 
     def __init__(self, catalogue: Catalogue, folder: Path, compile_all: Callable[[Iterable[Model]], None]) -> None:
         """compile_all: compiles models, one after another; it may take long, and runs on a thread."""
         self._catalogue = catalogue
         self._folder = folder
         self._compile_all = compile_all
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def load(self) -> None:
-        """Serve what the folder holds, eager as yet."""
+        """Serve the bundles of the folder, eager at first."""
         good, refused = load_all(self._folder)
-        self._catalogue.exchange(self._catalogue.new(good), good, refused)
+        self._catalogue.exchange(self._catalogue.make_models(good, refused), good, refused)
 
-    def ask(self) -> None:
-        """Ask for a reload, from any thread or from a signal handler."""
+    def request(self) -> None:
+        """Request a reload, from any thread or from a signal handler."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._asked.set)
+            self._loop.call_soon_threadsafe(self._requested.set)
 
     async def run(self) -> None:
-        """Reload whenever it is asked for."""
+        """Reload whenever it is requested."""
         self._loop = asyncio.get_running_loop()
         while True:
-            await self._asked.wait()
-            self._asked.clear()
+            await self._requested.wait()
+            self._requested.clear()
             try:
                 await self.reload()
-            except (OSError, RuntimeError) as error:  # the folder went away meanwhile, or the device is full
-                log.error("the models folder was not read again, and what serves goes on: %s", error)
+            except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
+                log.error("the models folder was not read again, and the models serve as before: %s", error)
 
     async def watch(self) -> None:
-        """Ask for a reload whenever a file in the folder changes."""
+        """Request a reload whenever a file in the folder changes."""
         if not self._folder.is_dir():
-            log.warning("%s is not there, so it is not watched: make it and restart, or send SIGHUP", self._folder)
+            log.warning("%s does not exist, so it is not watched: create it and restart, or send SIGHUP", self._folder)
             return
         try:
             async for _ in awatch(self._folder):
-                self._asked.set()
-        except (OSError, RuntimeError) as error:  # the system has no more watches to give, perhaps
+                self._requested.set()
+        except (OSError, RuntimeError) as error:  # the system may have no more watches to give
             log.error("%s is not watched, send SIGHUP instead: %s", self._folder, error)
 
     async def reload(self) -> None:
-        """Read the folder again. What replaces a bundle takes over when it is compiled, a new name serves at once."""
+        """Read the folder again. A new name serves at once; a bundle that replaces another, once it is compiled."""
         good, refused = await asyncio.to_thread(load_all, self._folder)
-        new = await asyncio.to_thread(self._catalogue.new, good)
+        new = await asyncio.to_thread(self._catalogue.make_models, good, refused)
         replacing = [model for name, model in new.items() if name in self._catalogue.models]
         await self._compile(replacing)
         self._catalogue.exchange(new, good, refused)

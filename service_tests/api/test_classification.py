@@ -115,7 +115,7 @@ def test_a_label_for_numbers(serve: Callable[..., TestClient], target: str) -> N
 def test_an_initialization_knows_no_classes(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "blobs", "queries": QUERIES})
     assert response.status_code == 422
-    assert response.json()["detail"] == "blobs alone knows no classes: send a support set that has them at model"
+    assert response.json()["detail"] == "blobs alone has no classes: send a support set that names them at model"
 
 
 @given(tasks=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=2, max_size=6), seed=st.integers(0, 99))
@@ -194,7 +194,7 @@ def test_more_classes_than_outputs(client: TestClient) -> None:
     support = task(ways=6, shots=1)
     response = client.post("/adapt", json={"model": "fixed", "support": support})
     assert response.status_code == 422
-    detail = "fixed tells 5 classes apart at most, got 6: leave some out at support.targets"
+    detail = "fixed tells at most 5 classes apart, got 6: leave some out at support.targets"
     assert response.json()["detail"] == detail
     made = adapt(client, {key: support[key][:5] for key in support}, model="fixed")
     last = {key: support[key][5:] for key in support}

@@ -350,7 +350,7 @@ def test_what_is_wrong_with_episodes_is_said_with_its_place(
         ("/adapt", {"support": {"inputs": [[0, 1]], "targets": [1]}}, "leave inputs and targets out", "support"),
         ("/adapt", {"support": {}}, "object missing required field `episodes`", "support"),
         ("/adapt", {"support": {"episodes": [GOOD, GOOD]}, "assess": "leave_one_out"}, "leave assess out", "assess"),
-        ("/predict", {"queries": [[0, 1]], "seed": 1}, "a seed is of draws", "seed"),
+        ("/predict", {"queries": [[0, 1]], "seed": 1}, "a seed is for drawing actions", "seed"),
         ("/predict", {"queries": [[0, 1]], "sample": True, "seed": -1}, "", "seed"),
         (
             "/predict",
@@ -382,4 +382,4 @@ def test_models_of_other_kinds_take_no_episodes(serve: Callable[..., TestClient]
     response = client.post("/adapt", json={"model": "sinusoid", "support": {"episodes": [GOOD]}})
     assert "leave episodes out at support" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
-    assert "does not decide: leave sample out at sample" in response.json()["detail"]
+    assert "is no policy: leave sample out at sample" in response.json()["detail"]

@@ -18,7 +18,7 @@ from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.model import Model
-from app.service.record import Examples, InnerLoopSettings
+from app.service.record import InnerLoopSettings, SupportSet
 from app.service.store import Quota
 from app.storage.memory import MemoryStore
 from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
@@ -142,7 +142,7 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
         catalogues = [Catalogue(lambda bundle: Model(bundle, torch_cpu())) for _ in range(2)]
         for catalogue in catalogues:
             bundles = {"sinusoid": load(models_dir / "sinusoid")}
-            catalogue.exchange(catalogue.new(bundles), bundles, {})
+            catalogue.exchange(catalogue.make_models(bundles, {}), bundles, {})
         engines = [Engine(0), Engine(0)]
         async with store, Batcher(engines[0], 100, 1 << 20) as one, Batcher(engines[1], 100, 1 << 20) as two:
             mine, yours = (
@@ -151,16 +151,16 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
             )
             drawn = np.random.default_rng(0)
             sets = [(drawn.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
-            made = await mine.adapt(
-                AdaptCommand("", mine.named("sinusoid"), Examples(*sets[0]), InnerLoopSettings(None, None))
+            first = await mine.adapt(
+                AdaptCommand("", mine.model("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
             )
             await asyncio.gather(
-                *((mine, yours)[index % 2].extend("", made.id, Examples(*each)) for index, each in enumerate(sets[1:]))
+                *((mine, yours)[index % 2].extend(first, SupportSet(*each)) for index, each in enumerate(sets[1:]))
             )
-            found = await yours.get("", made.id)
-            assert found.revision == 11
-            assert sorted(found.numbers.tolist()) == list(range(22))
-            assert sorted(found.task.inputs[:, 0]) == sorted(np.concatenate([inputs for inputs, _ in sets])[:, 0])
+            last = await yours.get("", first.id)
+            assert last.revision == 11
+            assert sorted(last.numbers.tolist()) == list(range(22))
+            assert sorted(last.task.inputs[:, 0]) == sorted(np.concatenate([inputs for inputs, _ in sets])[:, 0])
 
     def torch_cpu() -> Any:
         import torch

@@ -63,18 +63,21 @@ def test_nothing_is_said_of_intervals_where_none_is_asked(client: TestClient) ->
 @pytest.mark.parametrize(
     ("asked", "detail"),
     [
-        ({"interval": 0.5}, "sinusoid knows intervals for shares from 0.8 to 0.95, got 0.5 at interval"),
-        ({"interval": 0.96}, "sinusoid knows intervals for shares from 0.8 to 0.95, got 0.96 at interval"),
+        ({"interval": 0.5}, "sinusoid has intervals for levels from 0.8 to 0.95, got 0.5 at interval"),
+        ({"interval": 0.96}, "sinusoid has intervals for levels from 0.8 to 0.95, got 0.96 at interval"),
         ({"interval": 0}, "expected a number > 0.0"),
         ({"interval": 1}, "expected a number < 1.0"),
         ({"interval": "0.9"}, "expected a number, got a string"),
-        ({"interval": 0.9, "steps": 4}, "intervals are known after sinusoid's own 5 steps at the rate 0.01 alone"),
+        ({"interval": 0.9, "steps": 4}, "sinusoid has intervals only after its default 5 steps at the rate 0.01"),
         (
             {"interval": 0.9, "learning_rate": 0.001},
-            "intervals are known after sinusoid's own 5 steps at the rate 0.01",
+            "sinusoid has intervals only after its default 5 steps at the rate 0.01",
         ),
-        ({"interval": 0.9, "support": examples(4)}, "sinusoid knows intervals from 5 support examples on: send more"),
-        ({"interval": 0.9, "model": "linear"}, "linear knows no intervals: leave it out, or calibrate the bundle"),
+        ({"interval": 0.9, "support": examples(4)}, "sinusoid has intervals from 5 support examples on: send more"),
+        (
+            {"interval": 0.9, "model": "linear"},
+            'bundle "linear" has no calibration: run `innerloop calibrate linear`, or leave interval out',
+        ),
     ],
 )
 def test_an_interval_that_cannot_be_told(client: TestClient, asked: dict[str, Any], detail: str) -> None:
@@ -88,7 +91,7 @@ def test_an_interval_of_the_initialization(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "intervals are known of adaptations: send a support set, or leave it out at interval"
+        "only adaptations have intervals: send a support set, or leave interval out at interval"
     )
 
 

@@ -358,8 +358,8 @@ def test_a_reload_that_fails_is_not_the_last(
     reloader = client.app.state.reloader  # type: ignore[attr-defined]
     with monkeypatch.context() as broken:
         broken.setattr("app.service.reloading.load_all", lambda _: (_ for _ in ()).throw(OSError("disk on fire")))
-        reloader.ask()
+        reloader.request()
         wait_until(lambda: "disk on fire" in caplog.text, "it is not read", 10)
     newer = retrain(1.05)
-    reloader.ask()
+    reloader.request()
     wait_until(lambda: digest(client) == newer, "it is not read", 10)

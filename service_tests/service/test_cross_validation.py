@@ -11,7 +11,7 @@ import torch
 from app.bundles import Bundle, load
 from app.errors import Invalid
 from app.learn.ood import OODReference
-from app.service.cross_validation import DIVERGED, Assessment, Comparison, Method
+from app.service.cross_validation import DIVERGED, CrossValidation, Comparison, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model
 from app.service.task import Task
@@ -31,7 +31,7 @@ def wave(size: int, seed: int = 0, steps: int = 5, rate: float = 0.01) -> Task:
 
 
 def quality(model: Model, task: Task, method: Method = Method.leave_one_out) -> dict[str, Any]:
-    assessment = Assessment(model, task, method)
+    assessment = CrossValidation(model, task, method)
     found = assessment.quality(Engine(2**28).run(assessment.jobs))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return found
@@ -84,7 +84,7 @@ def test_the_untouched_error_is_that_of_the_initialization_on_the_same_examples(
 
 
 def test_ten_examples_are_twelve_jobs_with_the_adaptations_own(model: Model) -> None:
-    assert len(Assessment(model, wave(10), Method.leave_one_out).jobs) == 11
+    assert len(CrossValidation(model, wave(10), Method.leave_one_out).jobs) == 11
 
 
 def test_a_wave_is_fitted_and_looks_like_training(model: Model) -> None:
@@ -164,7 +164,7 @@ def test_without_a_calibration_nothing_is_said_of_likeness(model: Model) -> None
 
 def test_an_example_without_which_the_inner_loop_diverges_has_no_error(model: Model) -> None:
     task = wave(10)
-    assessment = Assessment(model, task, Method.leave_one_out)
+    assessment = CrossValidation(model, task, Method.leave_one_out)
     results = Engine(2**28).run(assessment.jobs)
     results[1 + 3] = results[1 + 3]._replace(predictions=None)
     found = assessment.quality(results)
@@ -195,7 +195,7 @@ def test_numbers_that_overflow_float32_when_squared_are_errors_all_the_same(mode
 
 def test_one_example_cannot_be_left_out(model: Model) -> None:
     with pytest.raises(Invalid, match="2 examples at least"):
-        Assessment(model, wave(1), Method.leave_one_out)
+        CrossValidation(model, wave(1), Method.leave_one_out)
 
 
 def test_read_only_arrays_will_do(model: Model) -> None:
@@ -210,7 +210,7 @@ def test_assessing_does_not_change_the_adaptation(model: Model) -> None:
     task = wave(10)
     own = Job(model, "own", task, task.inputs)
     alone = Engine(2**28).run([own])[0].predictions
-    among = Engine(2**28).run([own, *Assessment(model, task, Method.leave_one_out).jobs])[0].predictions
+    among = Engine(2**28).run([own, *CrossValidation(model, task, Method.leave_one_out).jobs])[0].predictions
     assert alone is not None
     assert among is not None
     np.testing.assert_allclose(alone, among, rtol=1e-5, atol=1e-5)
@@ -271,7 +271,7 @@ def test_labels_left_out_are_told_by_an_adaptation_to_the_others(classifier: Mod
 @pytest.mark.parametrize("sizes", [(2, 2), (30, 2), (10, 10, 10), (3, 40, 2, 1, 25)])
 def test_no_fold_takes_a_class_away(classifier: Model, sizes: tuple[int, ...]) -> None:
     task = clusters(*sizes)
-    assessment = Assessment(classifier, task, Method.k_fold)
+    assessment = CrossValidation(classifier, task, Method.k_fold)
     for job in assessment.jobs:
         assert job.task is not None
         assert set(job.task.classes) == set(task.classes)
@@ -283,4 +283,4 @@ def test_no_fold_takes_a_class_away(classifier: Model, sizes: tuple[int, ...]) -
 
 def test_classes_of_one_example_each_cannot_be_assessed(classifier: Model) -> None:
     with pytest.raises(Invalid, match="2 examples of a class at least: one to leave out at support"):
-        Assessment(classifier, clusters(1, 1, 1), Method.leave_one_out)
+        CrossValidation(classifier, clusters(1, 1, 1), Method.leave_one_out)

@@ -1,0 +1,114 @@
+"""Support sets from the wire to arrays and back, for each kind of prediction."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from app.api import schemas
+from app.api.codec import read_inputs, read_labels, read_numbers
+from app.api.episodes import read_episodes, show_episodes
+from app.bundles import Schema
+from app.errors import Invalid
+from app.service.model import Model
+from app.service.record import Adaptation, SupportSet
+from app.service.request_checks import check_classes, check_support_size
+from app.service.task import classes_of
+
+Read = Callable[[schemas.Support, Schema, str], SupportSet]
+"""(posted support set, the bundle's schema, its place in the body) -> arrays. Raises Invalid."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The form of a support set on the wire.
+
+    fields: that it has; it has no others
+    unit: what its rows are called
+    read, show: to arrays, and from a record back to the wire
+    """
+
+    fields: tuple[str, ...]
+    unit: str
+    read: Read
+    show: Callable[[Adaptation], schemas.SupportView]
+
+
+def read_support(support: schemas.Support, model: Model, limit: int, place: str = "support") -> SupportSet:
+    """A posted support set as arrays, in the form of the model's kind. Raises Invalid.
+
+    limit: examples or episodes that it may have; place: its path in the body, "" where it is the body
+    """
+    schema, kind = model.bundle.manifest.schema, KINDS[model.bundle.manifest.kind]
+    _check_fields(support, kind, model.bundle.name, place)
+    prefix = f"{place}." if place else ""
+    sizes = {field: _rows(getattr(support, field)) for field in kind.fields}
+    if len(set(sizes.values())) > 1:
+        raise Invalid(" but ".join(f"{size} {field}" for field, size in sizes.items()), place)
+    where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
+    check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
+    arrays = kind.read(support, schema, prefix)
+    check_classes(classes_of(arrays.targets), model, f"{prefix}targets")
+    return arrays
+
+
+def show_support(adaptation: Adaptation) -> schemas.SupportView:
+    """The examples of a record, as they are posted."""
+    return KINDS[adaptation.kind].show(adaptation)
+
+
+def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
+    """The fields are those of the kind, and no others. Raises Invalid."""
+    present = {field: getattr(support, field) is not UNSET for field in ("inputs", "targets", "episodes")}
+    if extra := [field for field, there in present.items() if there and field not in kind.fields]:
+        raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
+    for field in kind.fields:
+        if not present[field]:
+            raise Invalid(f"object missing required field `{field}`", place)
+
+
+def _rows(values: object) -> int:
+    assert isinstance(values, list | schemas.RawArray), "the field is there"
+    return values.shape[0] if isinstance(values, schemas.RawArray) else len(values)
+
+
+def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+    assert support.inputs is not UNSET and support.targets is not UNSET, "their presence was checked"
+    inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
+    return SupportSet(inputs, read_numbers(support.targets, schema.targets, f"{prefix}targets"))
+
+
+def _read_classification(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+    assert support.inputs is not UNSET and support.targets is not UNSET, "their presence was checked"
+    inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
+    return SupportSet(inputs, read_labels(support.targets, f"{prefix}targets"))
+
+
+def _read_decision(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+    assert support.episodes is not UNSET, "its presence was checked"
+    return read_episodes(support.episodes, schema, f"{prefix}episodes")
+
+
+def _view(adaptation: Adaptation) -> schemas.SupportView:
+    return schemas.SupportView(
+        adaptation_id=adaptation.id, revision=adaptation.revision, examples=adaptation.numbers.tolist()
+    )
+
+
+def _show_examples(adaptation: Adaptation) -> schemas.SupportView:
+    view, task = _view(adaptation), adaptation.task
+    view.inputs, view.targets = task.inputs, task.targets.tolist() if task.classes else task.targets
+    return view
+
+
+def _show_decisions(adaptation: Adaptation) -> schemas.SupportView:
+    view = _view(adaptation)
+    view.episodes = show_episodes(adaptation.stages)
+    return view
+
+
+KINDS: Mapping[str, Kind] = {
+    "regression": Kind(("inputs", "targets"), "examples", _read_regression, _show_examples),
+    "classification": Kind(("inputs", "targets"), "examples", _read_classification, _show_examples),
+    "decision": Kind(("episodes",), "episodes", _read_decision, _show_decisions),
+}

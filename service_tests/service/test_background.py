@@ -1,0 +1,68 @@
+import asyncio
+
+import pytest
+
+from app.service.background import BackgroundTasks
+
+
+def test_a_task_that_fails_is_logged_listed_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    runs = []
+
+    async def fails_once() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise KeyError("no such folder")
+        await asyncio.sleep(60)
+
+    async def returns() -> None:
+        pass
+
+    async def scenario() -> None:
+        tasks = BackgroundTasks({"watch": fails_once, "done": returns}, first_delay_s=0.01)
+        async with tasks:
+            assert tasks.failing == {}
+            while len(runs) < 2:
+                await asyncio.sleep(0.005)
+            assert tasks.failing == {"watch": "KeyError: 'no such folder'"}
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+    assert "the background task 'watch' failed and starts again" in caplog.text
+
+
+def test_a_task_that_has_run_for_a_while_is_healthy_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.service import background
+
+    async def fails_once() -> None:
+        if not failed:
+            failed.append(1)
+            raise RuntimeError("once")
+        await asyncio.sleep(60)
+
+    failed: list[int] = []
+    monkeypatch.setattr(background, "RECOVERED_S", 0.05)
+
+    async def scenario() -> None:
+        async with BackgroundTasks({"sweep": fails_once}, first_delay_s=0.01) as tasks:
+            while not tasks.failing:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)
+            assert tasks.failing == {}
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+
+
+def test_leaving_cancels_what_runs() -> None:
+    ended = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(1)
+
+    async def scenario() -> None:
+        async with BackgroundTasks({"sweep": waits}):
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+    assert ended == [1]

@@ -44,7 +44,7 @@ class Codec:
     encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder
 
     def decode(self, body: bytes, form: type[T]) -> T:
-        """The body as `form`. Raises Malformed where it cannot be read, and Invalid with the place where it does not fit."""
+        """The body as `form`. Raises Malformed where it cannot be read, and Invalid where it does not fit."""
         try:
             decoded: T = self.decoder(body, type=form)
             return decoded

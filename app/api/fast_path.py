@@ -60,7 +60,7 @@ class _FastPath:
             try:
                 response = await endpoint(request)
             except Exception as error:
-                # as starlette's middleware does: an error that only the last handler takes is raised again, for the server's log
+                # as starlette's middleware does: what only the handler of Exception takes is raised again, for the log
                 kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
                 response = await self._handlers[kind](request, error)
                 if kind is Exception:

@@ -81,7 +81,7 @@ def response_docs(
 
 
 def install(app: FastAPI) -> None:
-    """Add the schemas of the wire to the application's document, and remove FastAPI's own error, which is never sent."""
+    """Add the schemas of the wire to the application's document; remove FastAPI's own error, which is never sent."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -73,13 +73,15 @@ def _rows(values: object) -> int:
 
 
 def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
-    assert support.inputs is not UNSET and support.targets is not UNSET, "their presence was checked"
+    assert support.inputs is not UNSET, "its presence was checked"
+    assert support.targets is not UNSET, "its presence was checked"
     inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
     return SupportSet(inputs, read_numbers(support.targets, schema.targets, f"{prefix}targets"))
 
 
 def _read_classification(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
-    assert support.inputs is not UNSET and support.targets is not UNSET, "their presence was checked"
+    assert support.inputs is not UNSET, "its presence was checked"
+    assert support.targets is not UNSET, "its presence was checked"
     inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
     return SupportSet(inputs, read_labels(support.targets, f"{prefix}targets"))
 

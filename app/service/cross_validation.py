@@ -74,7 +74,7 @@ class CrossValidation:
             yield Job(model, object(), training, task.inputs[self._fold == fold], keep=False)
 
     def quality(self, results: Sequence[Result]) -> dict[str, Any]:
-        """The quality, given the results of `jobs`: as the record keeps it and the answer has it (`app.api.schemas.Quality`)."""
+        """The quality, given the results of `jobs`, as `app.api.schemas.Quality` has it."""
         initial = self._initial_predictions(results)
         first = len(self._initial)
         left_out = self._left_out(results[first : first + self._folds], initial)

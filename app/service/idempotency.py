@@ -1,4 +1,4 @@
-"""Repeated requests to adapt: the same idempotency key, or the same content where an earlier adaptation to it will do."""
+"""Repeated requests to adapt: the same idempotency key, or the same content where an earlier adaptation will do."""
 
 import asyncio
 import hashlib

@@ -11,7 +11,7 @@ import torch
 from app.bundles import Bundle, load
 from app.errors import Invalid
 from app.learn.ood import OODReference
-from app.service.cross_validation import DIVERGED, CrossValidation, Comparison, Method
+from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model
 from app.service.task import Task

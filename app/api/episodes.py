@@ -24,7 +24,7 @@ def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str)
     lengths = [len(observations) for observations, _ in episodes]
     if len(episodes) * max(lengths) * schema.features > MAX_NUMBERS:
         size = f"{len(episodes)} episodes, the longest of {max(lengths)} decisions"
-        raise Invalid(f"{size}, are too much at once: post the long ones apart", place)
+        raise Invalid(f"{size}, are too much at once: send the long ones apart", place)
     observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
     return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 

@@ -184,7 +184,7 @@ def test_two_servers_that_share_a_store_agree(
     """Both have begun before either has kept anything: the one that comes second gives the first one's."""
     one, two = serve(), serve()
     first, second = (each.app.state.server.adaptations for each in (one, two))  # type: ignore[attr-defined]
-    for part in (second, second._repeats):
+    for part in (second, second._idempotency):
         monkeypatch.setattr(part, "_store", first._store)
     work.hold()
     with ThreadPoolExecutor(2) as threads:

@@ -25,8 +25,8 @@ class Estimate(NamedTuple):
     value: Float[Tensor, "*task"]
     half_width: Float[Tensor, "*task"]
 
-    def holds(self, truth: Float[Tensor, "*task"]) -> Tensor:
-        """Whether the interval holds the true value."""
+    def covers(self, truth: Float[Tensor, "*task"]) -> Tensor:
+        """Whether the interval contains the true value."""
         return (self.value - truth).abs() <= self.half_width
 
 

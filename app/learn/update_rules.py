@@ -58,9 +58,9 @@ def sgd() -> Rule:
 
 
 def chain(*rules: Rule) -> Rule:
-    """One rule after another: each takes the updates of the one before for its gradients.
+    """Apply several rules in turn: each takes the updates of the rule before it as its gradients.
 
-    `chain(clip(1.0), momentum(0.9), sgd())` is SGD with momentum on clipped gradients.
+    `chain(factor_per_step(), rate_per_parameter())` scales the learned rates of the parameters by a factor per step.
     """
 
     def init(params: Params) -> tuple[Any, ...]:
@@ -79,36 +79,6 @@ def chain(*rules: Rule) -> Rule:
         return {name: value for rule in rules for name, value in rule.learns(params, rate, steps).items()}
 
     return Rule(init, update, learns, any(rule.learned_rate for rule in rules))
-
-
-def momentum(decay: float = 0.9) -> Rule:
-    """The sum of all gradients so far, each weighted by `decay` for every step since: torch.optim.SGD's."""
-
-    def init(params: Params) -> Params:
-        return {name: torch.zeros_like(value) for name, value in params.items()}
-
-    def update(gradients: Params, state: Params, rate: Float[Tensor, ""], meta: Params) -> tuple[Params, Params]:
-        sums = {name: decay * state[name] + gradient for name, gradient in gradients.items()}
-        return sums, sums
-
-    return Rule(init, update)
-
-
-def clip(largest: float) -> Rule:
-    """Gradients shortened to a norm of `largest`, that of all together: `torch.nn.utils.clip_grad_norm_`.
-
-    Pascanu et al. 2013, "On the difficulty of training recurrent neural networks"
-    """
-
-    def update(
-        gradients: Params, state: dict[str, Tensor], rate: Float[Tensor, ""], meta: Params
-    ) -> tuple[Params, dict[str, Tensor]]:
-        square = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum()
-        # of the square, not of the root: the derivative of a root at 0 is infinite
-        factor = largest * square.clamp(min=largest**2).rsqrt()
-        return {name: factor * gradient for name, gradient in gradients.items()}, state
-
-    return Rule(_remembers_nothing, update)
 
 
 MAX_RATE = 1.0

@@ -120,7 +120,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     }
     for name, found in estimates.items():
         assert abs(found.value.mean() - TRUTH) < 0.01, name
-        assert 0.93 < found.holds(TRUTH).double().mean() < 0.97, name
+        assert 0.93 < found.covers(TRUTH).double().mean() < 0.97, name
     widths = [found.half_width.mean() for found in estimates.values()]
     assert widths[2] < widths[1] < widths[0]
 
@@ -138,7 +138,7 @@ def test_intervals_hold_the_truth_of_decisions_with_large_weights() -> None:
         self_normalised(weights, rewards),
         doubly_robust(weights, rewards, actions, policy, predicted),
     ):
-        assert 0.94 < found.holds(truth).double().mean() < 0.98
+        assert 0.94 < found.covers(truth).double().mean() < 0.98
 
 
 def test_equal_weights_are_as_many_as_they_are() -> None:
@@ -174,4 +174,4 @@ def test_what_cannot_be_known_has_an_infinite_interval() -> None:
     assert (one.value.item(), one.half_width.item()) == (2.0, float("inf"))
     never = self_normalised(torch.zeros(3), torch.ones(3))
     assert (never.value.item(), never.half_width.item()) == (0.0, float("inf"))
-    assert Estimate(torch.tensor(1.0), torch.tensor(0.5)).holds(torch.tensor(1.4))
+    assert Estimate(torch.tensor(1.0), torch.tensor(0.5)).covers(torch.tensor(1.4))

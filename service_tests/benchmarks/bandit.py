@@ -134,9 +134,9 @@ def _row(one: Estimate, truth: Tensor, together: Estimate, several: Tensor) -> d
     return {
         "bias": round((one.value - truth).mean().item(), 4),
         "half_width": round(one.half_width.mean().item(), 4),
-        "coverage": round(one.holds(truth).double().mean().item(), 3),
+        "coverage": round(one.covers(truth).double().mean().item(), 3),
         f"half_width_of_{TOGETHER}": round(together.half_width.mean().item(), 4),
-        f"coverage_of_{TOGETHER}": round(together.holds(several).double().mean().item(), 3),
+        f"coverage_of_{TOGETHER}": round(together.covers(several).double().mean().item(), 3),
     }
 
 

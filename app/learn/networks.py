@@ -5,6 +5,7 @@ over the examples of a call, so that a prediction does not depend on the other q
 """
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,10 +33,10 @@ class NetworkSpec:
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
-def _known(sort: str, name: str, table: Mapping[str, T]) -> T:
-    """What a table has under a name. Raises ValueError with the names that there are."""
+def _lookup(part: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry of a table. Raises ValueError with the existing names where there is none of that name."""
     if name not in table:
-        raise ValueError(f"unknown {sort} {name!r}; known here: {', '.join(sorted(table))}")
+        raise ValueError(f"unknown {part} {name!r}; choose one of {', '.join(sorted(table))}")
     return table[name]
 
 
@@ -47,7 +48,7 @@ def mlp(
     Two hidden layers of 40 are those of Finn et al. 2017 for regression. Without `outputs` there is no last layer:
     what comes out is the last hidden layer, an embedding.
     """
-    between = _known("activation", activation, ACTIVATIONS)
+    between = _lookup("activation", activation, ACTIVATIONS)
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
         layers += [nn.Linear(before, after), between()]
@@ -163,7 +164,7 @@ def conv4(
     norm: a key of NORMS
     pool: else the convolutions stride instead: half of the time, and embeddings of 256 numbers for 28 x 28
     """
-    normalised, stride = _known("normalisation", norm, NORMS), 1 if pool else 2
+    normalised, stride = _lookup("normalisation", norm, NORMS), 1 if pool else 2
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
     for before in [channels, *[filters] * (blocks - 1)]:
         layers += [nn.Conv2d(before, filters, kernel_size=3, stride=stride, padding=1), *normalised(filters)]
@@ -192,7 +193,7 @@ def stem_conv4(
     norm: a key of NORMS
     """
     first, *others = filters
-    normalised = _known("normalisation", norm, NORMS)
+    normalised = _lookup("normalisation", norm, NORMS)
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side)), nn.Conv2d(channels, first, 5, 2, 2)]
     for before, after in pairwise([first, *others]):
         layers += [*normalised(before), nn.ReLU(), nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2)]
@@ -211,37 +212,62 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 
 
 def find(name: str) -> Callable[..., nn.Module]:
-    """What makes the network of that name.
+    """The function or class that makes the network of that name.
 
-    Raises ValueError where there is none. Of what can be imported only a class of modules is ever called, so that a
-    bundle cannot name any other function.
+    Raises ValueError where there is none, or where its module cannot be imported, whatever that raises: the module may
+    be a user's own. From an imported module only subclasses of `torch.nn.Module` are ever called, so that a bundle
+    cannot run any other function.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
-        return _known("network", name, NETWORKS)
+        return _lookup("network", name, NETWORKS)
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise ValueError(f"the network {name!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"the network {name!r} is no class of torch.nn.Module")
-    return found
+        factory = getattr(importlib.import_module(module), attribute, None)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"the network {name!r} cannot be imported: {_reason(error)}") from error
+    if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
+        raise ValueError(f"the network {name!r} is not a subclass of torch.nn.Module")
+    return factory
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """The form of a network without its parameters (on the meta device): give them with each call.
+    """The structure of a network without its parameters, on the meta device; each call is given the parameters.
 
-    Raises ValueError for an unknown name and TypeError for options the network does not have.
+    Raises ValueError for an unknown name, for options that the network does not take, and where its constructor fails,
+    whatever that raises.
     """
     with torch.device("meta"):
-        return find(name)(**options)
+        return _construct(name, options)
 
 
 def initialize(name: str, options: Mapping[str, Any], seed: int) -> Params:
-    """Fresh parameters, drawn as the network's layers draw them. The global generator stays as it was."""
+    """Initial parameters, as the network's layers draw them. The global random generator keeps its state.
+
+    Raises ValueError as `build` does.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return {key: value.detach() for key, value in find(name)(**options).state_dict().items()}
+        return {key: value.detach() for key, value in _construct(name, options).state_dict().items()}
+
+
+def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
+    factory = find(name)
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"the network {name!r} does not take these options: {error}; its options: {', '.join(signature.parameters)}"
+        ) from error
+    try:
+        return factory(**options)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"the network {name!r} cannot be built: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The message of a ValueError; of any other exception its type too, as `KeyError('a')` alone reads `'a'`."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def width(network: nn.Module, features: int) -> int:

@@ -112,7 +112,7 @@ class Weighing:
     ridge: float = RIDGE
 
     @property
-    def fits(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether these make sense."""
         return 0 <= self.discount <= 1 and 0 <= self.smoothing <= 1 and self.max_weight >= 1 and self.ridge > 0
 

@@ -148,11 +148,12 @@ class TestWeights:
         assert (flat == 0).all()
 
     @pytest.mark.parametrize(
-        "wrong", [{"discount": 1.1}, {"discount": -0.1}, {"smoothing": 2.0}, {"most": 0.5}, {"most": math.nan}]
+        "wrong",
+        [{"discount": 1.1}, {"discount": -0.1}, {"smoothing": 2.0}, {"max_weight": 0.5}, {"max_weight": math.nan}],
     )
-    def test_what_makes_no_sense_does_not_fit(self, wrong: dict[str, Any]) -> None:
-        assert Weighing().fits
-        assert not Weighing(**wrong).fits
+    def test_settings_outside_their_range_are_not_valid(self, wrong: dict[str, Any]) -> None:
+        assert Weighing().is_valid
+        assert not Weighing(**wrong).is_valid
 
 
 def policy(numbers: bool) -> tuple[nn.Module, dict[str, torch.Tensor], torch.Tensor]:

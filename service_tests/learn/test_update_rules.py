@@ -11,7 +11,7 @@ from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import adapt
 from app.learn.outer import query_gradient
 from app.learn.update_rules import STAGES, Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
-from service_tests.learn.problem import RATE, Small, examples, plain_loss, schedule, small
+from service_tests.learn.problem import Small, examples, plain_loss, schedule, small
 
 Move = Callable[[int, Params, Params], Params]
 """(step, parameters, gradients) -> the parameters after the step."""

@@ -91,8 +91,8 @@ class ExpiredAdaptation(RequestError):
 
     def __init__(self, id: str, expired_at: datetime) -> None:
         super().__init__(
-            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, with a larger ttl_s to keep it "
-            "longer"
+            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s "
+            "to keep it longer"
         )
 
 

@@ -383,7 +383,7 @@ def _expected_shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         algorithm.check(network, schema.targets, outputs, manifest.kind)
         if schema.actions is not None:
             policies.check(outputs, schema.targets, schema.actions.is_box)
-        initial = algorithm.initial(
+        initial = algorithm.initial_meta(
             network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
         )
     return {name: value.shape for name, value in initial.items()}

@@ -260,7 +260,7 @@ def oldest(tmp_path: Path) -> Path:
 def test_the_oldest_bundles_load_with_empty_parts(oldest: Path) -> None:
     manifest = load(oldest).manifest
     assert (manifest.schema.shape, manifest.schema.image) == ((), "")
-    assert manifest.schema.actions is manifest.schema.weighing is None
+    assert (manifest.schema.actions, manifest.schema.weighing) == (None, None)
     assert manifest.ood_reference.tasks == manifest.calibration.tasks == 0
     contents = json.loads((oldest / MANIFEST).read_text())
     identity = {key: value for key, value in contents.items() if key not in ("evaluation", "training")}

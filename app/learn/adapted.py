@@ -11,7 +11,7 @@ DIVERGED = 100.0
 Times their size: a loss that is a likelihood may be below 0."""
 
 
-_CURE = "Take fewer steps or a smaller learning rate, or check the units of the support set."
+_FIX = "Take fewer steps or a smaller learning rate, or check the units of the support set."
 
 
 class Status(Enum):
@@ -19,8 +19,8 @@ class Status(Enum):
 
     improved = "The support loss fell."
     no_progress = "The support loss did not fall: the initialization fits these examples as well as the adaptation."
-    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_CURE}"
-    not_finite = f"The inner loop left the range of float32. {_CURE}"
+    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_FIX}"
+    not_finite = f"The inner loop left the range of float32. {_FIX}"
 
     @property
     def usable(self) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
-from app.learn.inner import InnerLoop, Start, State, forward_of, gradient_descent, learned, zeros
+from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
@@ -31,17 +31,17 @@ class Algorithm:
     first_order: the share of training, from its beginning, in which no gradient flows back through the steps' own
         gradients
     head: (columns of a target, width of an embedding) -> the head that is solved instead of taking steps
-    grows_head: whether the network's embeddings get a linear layer that begins as prototypes are compared
+    prototype_head: whether the network's embeddings get a linear layer that begins as prototypes are compared
     kinds: what it can predict
     """
 
     outer: Outer
-    moves: Partition = everything
-    start: Callable[[Collection[str]], Start] = learned
+    partition: Partition = everything
+    start: Callable[[Collection[str]], Start] = from_meta
     rule: Rule = field(default_factory=sgd)
     first_order: float = 0.0
     head: Callable[[int, int], Head] | None = None
-    grows_head: bool = False
+    prototype_head: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
 
     @property
@@ -57,7 +57,7 @@ class Algorithm:
     @property
     def embeds(self) -> bool:
         """Whether the network gives embeddings, and classes may be any number; else its outputs are the targets."""
-        return self.closed_form or self.grows_head
+        return self.closed_form or self.prototype_head
 
     def inner_loop(
         self,
@@ -82,10 +82,10 @@ class Algorithm:
         if self.head is not None:
             inner = closed_form(network, self.head(targets if ways is None else ways, width), loss, ways)
         else:
-            if self.grows_head:
+            if self.prototype_head:
                 forward, start = from_prototypes(network, ways or targets, width)
             else:
-                forward, start = forward_of(network), self.start(self.moves(network))
+                forward, start = functional_forward(network), self.start(self.partition(network))
             first_order = progress < self.first_order or self.first_order == 1
             inner = gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
         return with_statistics(inner, network)
@@ -95,23 +95,25 @@ class Algorithm:
 
         targets, width: as for `inner_loop`
         """
-        self.moves(network)
+        self.partition(network)
         if KINDS[kind].weighted:
             is_gaussian(width, targets)
         elif not self.embeds and width != targets:
             raise ValueError(f"the network gives [{width}], not {targets} targets")
 
-    def initial(self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int) -> Params:
+    def initial_meta(
+        self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int
+    ) -> Params:
         """The meta-parameters that training begins with: the network's, and what the algorithm learns besides.
 
         params: fresh ones of the network
         targets, width: as for `inner_loop`
         rate, steps: of the inner loop; what is learned begins at that rate, and for so many steps
         """
-        moving = self.moves(network)
-        besides = self.rule.learns({name: value for name, value in params.items() if name in moving}, rate, steps)
+        moving = self.partition(network)
+        besides = self.rule.initial_meta({name: value for name, value in params.items() if name in moving}, rate, steps)
         if self.head is not None:
-            besides |= self.head(targets, width).learns(next(iter(params.values())))
+            besides |= self.head(targets, width).initial_meta(next(iter(params.values())))
         return {**params, **besides}
 
 
@@ -131,17 +133,17 @@ ALGORITHMS: dict[str, Algorithm] = {
     # Antoniou et al. 2019, "How to train your MAML"
     "mamlpp": Algorithm(multi_step, rule=rate_per_step(), first_order=0.3),
     # Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"
-    "anil": Algorithm(query_gradient, moves=head),
+    "anil": Algorithm(query_gradient, partition=head),
     # Oh et al. 2021, "BOIL: Towards Representation Change for Few-shot Learning"
-    "boil": Algorithm(query_gradient, moves=body),
+    "boil": Algorithm(query_gradient, partition=body),
     # Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning"
-    "cavia": Algorithm(query_gradient, moves=context, start=zeros),
+    "cavia": Algorithm(query_gradient, partition=context, start=from_zero),
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
     "protonet": Algorithm(query_gradient, head=prototypes, kinds=CLASSIFICATION),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
-    "protomaml": Algorithm(query_gradient, grows_head=True, kinds=CLASSIFICATION),
+    "protomaml": Algorithm(query_gradient, prototype_head=True, kinds=CLASSIFICATION),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
-    "foprotomaml": Algorithm(query_gradient, grows_head=True, first_order=1.0, kinds=CLASSIFICATION),
+    "foprotomaml": Algorithm(query_gradient, prototype_head=True, first_order=1.0, kinds=CLASSIFICATION),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION),
     # Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"

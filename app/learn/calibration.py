@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 
-FALSE_ALARMS = 0.02
+FALSE_ALARM_RATE = 0.02
 """So many queries of classes that are in the support set are called unlike all of it."""
 
 
@@ -20,7 +20,7 @@ class Calibration:
     levels: of intervals for regression, between 0 and 1, ascending
     half_widths: [shots][target][level]; so many queries lie no further than this from what is predicted for them
     temperature: logits are divided by it before they become probabilities
-    familiarity: [shots], for classification; all but FALSE_ALARMS of the queries whose class is in the support set have a
+    familiarity: [shots], for classification; all but FALSE_ALARM_RATE of the queries whose class is in the support set have a
         largest logit, before the temperature, of at least this
     """
 

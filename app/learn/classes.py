@@ -15,7 +15,7 @@ def class_counts(targets: Float[Tensor, "example way"], mask: Bool[Tensor, " exa
     return targets.where(mask.unsqueeze(-1), 0.0).sum(0)
 
 
-def only_present(logits: Float[Tensor, "query way"], counts: Float[Tensor, " way"]) -> Float[Tensor, "query way"]:
+def mask_absent(logits: Float[Tensor, "query way"], counts: Float[Tensor, " way"]) -> Float[Tensor, "query way"]:
     """The logits, with the lowest finite number for classes without examples: their probability is 0.
 
     Not minus infinity: 0 times that is NaN. Where no class has an example, all have the same probability.

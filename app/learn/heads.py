@@ -10,49 +10,59 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from app.learn.classes import only_present
-from app.learn.inner import Examples, Forward, InnerLoop, Start, State, counted, forward_of, moved_where, no_classes
+from app.learn.classes import mask_absent
+from app.learn.inner import (
+    Examples,
+    Forward,
+    InnerLoop,
+    Start,
+    State,
+    functional_forward,
+    initial_counts,
+    where_active,
+    with_counts,
+)
 from app.learn.losses import Loss
 from app.learn.partition import everything
 from app.learn.shapes import Bool, Float
-from app.learn.update_rules import LEARNED, Params
+from app.learn.update_rules import LEARNED_PREFIX, Params
 
-HEAD = f"{LEARNED}head/"
+HEAD = f"{LEARNED_PREFIX}head/"
 """What the head of a task is named by, among its fast weights."""
 
 
 class Head(NamedTuple):
     """A last layer solved in closed form. Each function is written for one task.
 
-    fresh: meta-parameters -> what `solve` gives, without a support set
+    initial: meta-parameters -> what `solve` gives, without a support set
     solve: (meta-parameters, embeddings, targets, mask) -> the solution, tensors by name, of the same shapes for any
         number of examples
     apply: (meta-parameters, solution, embeddings) -> outputs
     variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head knows it
-    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.update_rules`)
+    initial_meta: a tensor, for its type and device -> the head's initial meta-parameters, named as a rule's (`app.learn.update_rules`)
     """
 
-    fresh: Callable[[Params], Params]
+    initial: Callable[[Params], Params]
     solve: Callable[[Params, Tensor, Tensor, Tensor], Params]
     apply: Callable[[Params, Params, Tensor], Tensor]
     variance: Callable[[Params, Params, Tensor], Tensor] | None = None
-    learns: Callable[[Tensor], Params] = lambda like: {}
+    initial_meta: Callable[[Tensor], Params] = lambda like: {}
 
 
 def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) -> InnerLoop[State]:
     """Adapt by solving the head; a second step finds the same solution again. The rate says nothing.
 
-    network: inputs -> embeddings, as for `forward_of`
+    network: inputs -> embeddings, as for `functional_forward`
     ways: the width of the class axis, where there are classes
     """
-    embed = forward_of(network)
+    embed = functional_forward(network)
 
     def init(meta: Params) -> State:
-        return State(head.fresh(meta), {}, no_classes(meta, ways))
+        return State(head.initial(meta), {}, initial_counts(meta, ways))
 
     def outputs(meta: Params, state: State, embeddings: Tensor) -> Tensor:
         result = head.apply(meta, state.fast, embeddings)
-        return result if isinstance(state.counts, tuple) else only_present(result, state.counts)
+        return result if isinstance(state.counts, tuple) else mask_absent(result, state.counts)
 
     def step(
         meta: Params, state: State, support: Examples, rate: Float[Tensor, ""], active: Bool[Tensor, ""]
@@ -60,23 +70,23 @@ def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) ->
         embeddings = embed(meta, support.inputs)
         before = loss(outputs(meta, state, embeddings), support.targets, support.mask)
         solution = head.solve(meta, embeddings, support.targets, support.mask)
-        return moved_where(active, state._replace(fast=solution), state), before
+        return where_active(active, state._replace(fast=solution), state), before
 
-    def loss_of(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
+    def current_loss(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
         return loss(outputs(meta, state, embed(meta, support.inputs)), support.targets, support.mask)
 
     def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         return outputs(meta, state, embed(meta, inputs))
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        return counted(state, support)
+        return with_counts(state, support)
 
     def variance(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         assert head.variance is not None
         return head.variance(meta, state.fast, embed(meta, inputs))
 
     return InnerLoop(
-        init, step, loss_of, apply, None if ways is None else prepare, None if head.variance is None else variance
+        init, step, current_loss, apply, None if ways is None else prepare, None if head.variance is None else variance
     )
 
 
@@ -101,7 +111,7 @@ def prototypes(ways: int, width: int) -> Head:
     """
     name = f"{HEAD}prototypes"
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         return {name: next(iter(meta.values())).new_zeros(ways, width)}
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
@@ -113,25 +123,25 @@ def prototypes(ways: int, width: int) -> Head:
         differences = embeddings.unsqueeze(1) - solution[name]
         return -differences.square().sum(-1)
 
-    return Head(fresh, solve, apply)
+    return Head(initial, solve, apply)
 
 
-def with_constant(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
+def with_bias_column(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
     """The embeddings with a 1 behind each, so that a linear head has a bias; in float64, for solving."""
     return nn.functional.pad(embeddings.double(), (0, 1), value=1.0)
 
 
-def real_only(
+def masked_terms(
     embeddings: Float[Tensor, "example embedding"],
     targets: Float[Tensor, "example target"],
     mask: Bool[Tensor, " example"],
 ) -> tuple[Float[Tensor, "example term"], Float[Tensor, "example target"]]:
     """The terms and targets of a least-squares problem, 0 where there is padding: that adds nothing to any sum."""
     rows = mask.unsqueeze(-1)
-    return with_constant(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
+    return with_bias_column(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
 
 
-def identity(size: int, like: Tensor) -> Float[Tensor, "size size"]:
+def identity_like(size: int, like: Tensor) -> Float[Tensor, "size size"]:
     """Of the type of `like`, and where it is."""
     return torch.eye(size, dtype=like.dtype, device=like.device)
 
@@ -146,17 +156,17 @@ def ridge(columns: int, width: int) -> Head:
     """
     weight, regularisation, scale, bias = (f"{HEAD}{name}" for name in ("weight", "log_lambda", "log_scale", "bias"))
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         return {weight: next(iter(meta.values())).new_zeros(width + 1, columns)}
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
-        x, y = real_only(embeddings, targets, mask)
+        x, y = masked_terms(embeddings, targets, mask)
         strength = meta[regularisation].double().exp()
         shots = x.shape[0]  # not its `len`: compiled for any number of examples it is no number
         if shots < width + 1:  # Woodbury's identity: the smaller of the two systems
-            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(shots, x), y)
+            solution = x.T @ solve_or_nan(x @ x.T + strength * identity_like(shots, x), y)
         else:
-            solution = solve_or_nan(x.T @ x + strength * identity(width + 1, x), x.T @ y)
+            solution = solve_or_nan(x.T @ x + strength * identity_like(width + 1, x), x.T @ y)
         return {weight: solution.to(embeddings.dtype)}
 
     def apply(
@@ -165,10 +175,10 @@ def ridge(columns: int, width: int) -> Head:
         values = embeddings @ solution[weight][:-1] + solution[weight][-1]
         return meta[scale].exp() * values + meta[bias]
 
-    def learns(like: Tensor) -> Params:
+    def initial_meta(like: Tensor) -> Params:
         return {name: like.new_zeros(()) for name in (regularisation, scale, bias)}
 
-    return Head(fresh, solve, apply, learns=learns)
+    return Head(initial, solve, apply, initial_meta=initial_meta)
 
 
 def solve_or_nan(a: Float[Tensor, "row row"], b: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
@@ -198,16 +208,16 @@ def bayesian(columns: int, width: int) -> Head:
         """From the precision and `precision * mean`."""
         root, failed = torch.linalg.cholesky_ex(precisely)
         root = torch.where(failed > 0, torch.nan, root)
-        inverse = torch.linalg.solve_triangular(root, identity(width + 1, root), upper=False)
+        inverse = torch.linalg.solve_triangular(root, identity_like(width + 1, root), upper=False)
         kind = meta[prior_mean].dtype
         return {mean: (inverse.T @ (inverse @ moments)).to(kind), factor: inverse.to(kind)}
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         prior = precision(meta)
         return posterior(meta, prior, prior @ meta[prior_mean].double())
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
-        x, y = real_only(embeddings, targets, mask)
+        x, y = masked_terms(embeddings, targets, mask)
         prior = precision(meta)
         return posterior(meta, prior + x.T @ x, prior @ meta[prior_mean].double() + x.T @ y)
 
@@ -223,14 +233,14 @@ def bayesian(columns: int, width: int) -> Head:
         spread = (embeddings @ inverse[:, :-1].T + inverse[:, -1]).square().sum(-1, keepdim=True)
         return (1 + spread) * meta[noise].exp()
 
-    def learns(like: Tensor) -> Params:
+    def initial_meta(like: Tensor) -> Params:
         return {
             prior_mean: like.new_zeros(width + 1, columns),
-            prior_factor: identity(width + 1, like),
+            prior_factor: identity_like(width + 1, like),
             noise: like.new_zeros(columns),
         }
 
-    return Head(fresh, solve, apply, variance, learns)
+    return Head(initial, solve, apply, variance, initial_meta)
 
 
 def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward, Start]:
@@ -241,19 +251,19 @@ def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward,
 
     ways, width: of the class axis and of an embedding
     """
-    embed, own = forward_of(network), everything(network)
+    embed, own = functional_forward(network), everything(network)
     weight, bias = f"{HEAD}weight", f"{HEAD}bias"
 
     def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query way"]:
         return nn.functional.linear(embed(params, inputs), params[weight], params[bias])
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         like = next(iter(meta.values()))
         body = {name: value for name, value in meta.items() if name in own}
         return {**body, weight: like.new_zeros(ways, width), bias: like.new_zeros(ways)}
 
-    def made(meta: Params, support: Examples) -> Params:
+    def from_support(meta: Params, support: Examples) -> Params:
         means = class_means(embed(meta, support.inputs), support.targets, support.mask)
         return {weight: 2 * means, bias: -means.square().sum(-1)}
 
-    return forward, Start(fresh, made)
+    return forward, Start(initial, from_support)

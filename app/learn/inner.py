@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
-from app.learn.classes import class_counts, only_present
+from app.learn.classes import class_counts, mask_absent
 from app.learn.losses import Loss
 from app.learn.pytrees import leaves, rebuild
 from app.learn.shapes import Bool, Float, Int
@@ -41,12 +41,12 @@ class Schedule(NamedTuple):
     """How far a batch of tasks goes.
 
     rate, steps: the inner learning rate and the number of steps of each task
-    longest: at least the largest of `steps`; a task that has had its steps stays where it is
+    max_steps: at least the largest of `steps`; a task that has had its steps stays where it is
     """
 
     rate: Float[Tensor, " task"]
     steps: Int[Tensor, " task"]
-    longest: int
+    max_steps: int
 
 
 Counts = Tensor | tuple[()]
@@ -54,7 +54,7 @@ Counts = Tensor | tuple[()]
 
 
 class State(NamedTuple):
-    """What one task has of its own. A pytree: `batched` and `stack` put a task axis in front of every tensor.
+    """What one task has of its own. A pytree: `batched` and `repeat_state` put a task axis in front of every tensor.
 
     fast: the parameters that are the task's own, or the solution of a head
     rule: what the rule remembers
@@ -69,7 +69,7 @@ class State(NamedTuple):
 
 
 S = TypeVar("S")
-"""A state: `State`, or one tensor where the inner loop is `packed`."""
+"""A state: `State`, or one tensor where the inner loop is packed (`with_packed_state`)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class InnerLoop(Generic[S]):
     variance: Callable[[Params, S, Tensor], Tensor] | None = None
 
 
-def backward(function: Callable[..., Tensor], argnums: int) -> Callable[..., tuple[Params, Tensor]]:
+def autograd_grad_and_value(function: Callable[..., Tensor], argnums: int) -> Callable[..., tuple[Params, Tensor]]:
     """`torch.func.grad_and_value` by plain autograd: a quarter faster, but nothing can map or derive it again."""
 
     def run(*arguments: Any) -> tuple[Params, Tensor]:
@@ -105,7 +105,7 @@ Forward = Callable[[Params, Tensor], Tensor]
 """(parameters, inputs) -> outputs."""
 
 
-def forward_of(network: torch.nn.Module) -> Forward:
+def functional_forward(network: torch.nn.Module) -> Forward:
     """The network as a function of its parameters; what else is among them is left alone.
 
     network: gives the form only, its own parameters are not read; it may live on the meta device, and serves one
@@ -124,20 +124,20 @@ def forward_of(network: torch.nn.Module) -> Forward:
 class Start(NamedTuple):
     """What a task begins with.
 
-    fresh: meta-parameters -> its own parameters, as they are without a support set
+    initial: meta-parameters -> its own parameters, as they are without a support set
     made: meta-parameters and support set -> those of them that are made from it, before the first step
     """
 
-    fresh: Callable[[Params], Params]
-    made: Callable[[Params, Examples], Params] | None = None
+    initial: Callable[[Params], Params]
+    from_support: Callable[[Params, Examples], Params] | None = None
 
 
-def learned(names: Collection[str]) -> Start:
+def from_meta(names: Collection[str]) -> Start:
     """Begin with the meta-parameters of these names."""
     return Start(lambda meta: {name: value for name, value in meta.items() if name in names})
 
 
-def zeros(names: Collection[str]) -> Start:
+def from_zero(names: Collection[str]) -> Start:
     """Begin with 0 for the parameters of these names, whatever was learned."""
     return Start(lambda meta: {name: torch.zeros_like(value) for name, value in meta.items() if name in names})
 
@@ -157,16 +157,16 @@ def gradient_descent(
     start: which parameters move, and from where; the others stay those of `meta`
     ways: the width of the class axis, where there are classes
     first_order: let no gradient flow back through the steps' own gradients (FOMAML)
-    differentiate: `grad_and_value`, or `backward` where nothing is to be mapped or differentiated again
+    differentiate: `grad_and_value`, or `autograd_grad_and_value` where nothing is to be mapped or differentiated again
     """
 
     def init(meta: Params) -> State:
-        fast = start.fresh(meta)
-        return State(fast, rule.init(fast), no_classes(meta, ways))
+        fast = start.initial(meta)
+        return State(fast, rule.init(fast), initial_counts(meta, ways))
 
     def outputs(meta: Params, fast: Params, counts: Counts, inputs: Tensor) -> Tensor:
         result = forward({**meta, **fast}, inputs)
-        return result if isinstance(counts, tuple) else only_present(result, counts)
+        return result if isinstance(counts, tuple) else mask_absent(result, counts)
 
     def support_loss(meta: Params, fast: Params, counts: Counts, support: Examples) -> Tensor:
         return loss(outputs(meta, fast, counts, support.inputs), support.targets, support.mask)
@@ -183,23 +183,23 @@ def gradient_descent(
             gradients = {name: gradient.detach() for name, gradient in gradients.items()}
         updates, remembered = rule.update(gradients, state.rule, rate, meta)
         moved = State({name: old + updates[name] for name, old in state.fast.items()}, remembered, state.counts)
-        return moved_where(active, moved, state), value
+        return where_active(active, moved, state), value
 
     def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         return outputs(meta, state.fast, state.counts, inputs)
 
-    def loss_of(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
+    def current_loss(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
         return support_loss(meta, state.fast, state.counts, support)
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        made = {} if start.made is None else start.made(meta, support)
-        return counted(state._replace(fast={**state.fast, **made}), support)
+        from_support = {} if start.from_support is None else start.from_support(meta, support)
+        return with_counts(state._replace(fast={**state.fast, **from_support}), support)
 
-    needs_support = ways is not None or start.made is not None
-    return InnerLoop(init, step, loss_of, apply, prepare if needs_support else None)
+    needs_support = ways is not None or start.from_support is not None
+    return InnerLoop(init, step, current_loss, apply, prepare if needs_support else None)
 
 
-def moved_where(active: Bool[Tensor, ""], new: S, old: S) -> S:
+def where_active(active: Bool[Tensor, ""], new: S, old: S) -> S:
     """The new state of a task that is active, else the old one.
 
     Not a product with 0: an inactive task keeps its weights even where the gradient is infinite.
@@ -207,12 +207,12 @@ def moved_where(active: Bool[Tensor, ""], new: S, old: S) -> S:
     return tree_map(lambda one, two: torch.where(active, one, two), new, old)  # type: ignore[no-any-return]
 
 
-def no_classes(meta: Params, ways: int | None) -> Counts:
+def initial_counts(meta: Params, ways: int | None) -> Counts:
     """The counts of a state that has seen no support set."""
     return () if ways is None else next(iter(meta.values())).new_zeros(ways)
 
 
-def counted(state: State, support: Examples) -> State:
+def with_counts(state: State, support: Examples) -> State:
     """The state with the counts of the support set's classes, where there are classes."""
     if isinstance(state.counts, tuple):
         return state
@@ -222,7 +222,7 @@ def counted(state: State, support: Examples) -> State:
 def batched(inner: InnerLoop[S]) -> InnerLoop[S]:
     """The same inner loop over many tasks at once: all but `init` take and return a task axis in front.
 
-    `meta` stays without one, and `init` stays that of one task: `stack` repeats its state.
+    `meta` stays without one, and `init` stays that of one task: `repeat_state` repeats its state.
     """
     return InnerLoop(
         init=inner.init,
@@ -234,7 +234,7 @@ def batched(inner: InnerLoop[S]) -> InnerLoop[S]:
     )
 
 
-def alone(inner: InnerLoop[S]) -> InnerLoop[S]:
+def batch_of_one(inner: InnerLoop[S]) -> InnerLoop[S]:
     """`batched` for a single task, whose axis is of length 1: without `vmap`, which takes longer than it saves there.
 
     Four convolutions of 64 filters on 5 images, 5 steps: 18 ms instead of 22.
@@ -258,14 +258,14 @@ def alone(inner: InnerLoop[S]) -> InnerLoop[S]:
     )
 
 
-def stack(state: S, tasks: int) -> S:
+def repeat_state(state: S, tasks: int) -> S:
     """One task's state, once for each of `tasks` tasks."""
     # contiguous: a stride of 0 would be one more layout to compile for
     stacked = (value.expand(tasks, *value.shape).contiguous() for value in leaves((state,)))
     return rebuild((state,), stacked)[0]  # type: ignore[no-any-return]
 
 
-def packed(inner: InnerLoop[State], example: State) -> tuple[InnerLoop[Tensor], Callable[[Tensor], State]]:
+def with_packed_state(inner: InnerLoop[State], example: State) -> tuple[InnerLoop[Tensor], Callable[[Tensor], State]]:
     """The same inner loop over many tasks with their states in one matrix, and what makes a matrix states again.
 
     It is kept, gathered and handed to compiled code at once: a sixth of the calls for an MLP of three layers.
@@ -296,7 +296,7 @@ def packed(inner: InnerLoop[State], example: State) -> tuple[InnerLoop[Tensor], 
         return pack(inner.prepare(meta, unpack(matrix), support))
 
     loop = InnerLoop(
-        init=lambda meta: pack(stack(inner.init(meta), 1))[0],
+        init=lambda meta: pack(repeat_state(inner.init(meta), 1))[0],
         step=step,
         loss=unpacked(inner.loss),
         apply=unpacked(inner.apply),
@@ -313,29 +313,29 @@ def trajectory(
     schedule: Schedule,
     start: S | None = None,
 ) -> Iterator[tuple[S, Float[Tensor, " task"]]]:
-    """Yield each task's state and its support loss after 0, 1, ..., `longest` steps.
+    """Yield each task's state and its support loss after 0, 1, ..., `max_steps` steps.
 
     inner: batched
     start: the states to begin from, stacked and not prepared; those that `meta` makes where none are given
     """
-    state = _prepared(inner, meta, support, schedule, start)
-    for active in _activity(schedule):
+    state = _initial_states(inner, meta, support, schedule, start)
+    for active in _active_by_step(schedule):
         after, loss = inner.step(meta, state, support, schedule.rate, active)
         yield state, loss
         state = after
     yield state, inner.loss(meta, state, support)
 
 
-def _prepared(inner: InnerLoop[S], meta: Params, support: Examples, schedule: Schedule, start: S | None) -> S:
+def _initial_states(inner: InnerLoop[S], meta: Params, support: Examples, schedule: Schedule, start: S | None) -> S:
     """The states before the first step."""
     # not `len`, which makes a constant of a size that has to stay general in compiled code
-    state = stack(inner.init(meta), schedule.rate.shape[0]) if start is None else start
+    state = repeat_state(inner.init(meta), schedule.rate.shape[0]) if start is None else start
     return state if inner.prepare is None else inner.prepare(meta, state, support)
 
 
-def _activity(schedule: Schedule) -> Sequence[Bool[Tensor, " task"]]:
+def _active_by_step(schedule: Schedule) -> Sequence[Bool[Tensor, " task"]]:
     """Which tasks take the first step, the second, and so on."""
-    return (torch.arange(schedule.longest, device=schedule.steps.device).unsqueeze(1) < schedule.steps).unbind()
+    return (torch.arange(schedule.max_steps, device=schedule.steps.device).unsqueeze(1) < schedule.steps).unbind()
 
 
 def final_states(
@@ -346,8 +346,8 @@ def final_states(
     start: S | None = None,
 ) -> S:
     """The states after the last step, as `adapt` gives them, without evaluating the last loss."""
-    state = _prepared(inner, meta, support, schedule, start)
-    for active in _activity(schedule):
+    state = _initial_states(inner, meta, support, schedule, start)
+    for active in _active_by_step(schedule):
         state, _ = inner.step(meta, state, support, schedule.rate, active)
     return state
 
@@ -359,13 +359,13 @@ def adapt(
     schedule: Schedule,
     start: S | None = None,
 ) -> tuple[S, Float[Tensor, "task step"]]:
-    """Run the inner loop on a batch of tasks: their last states, and their losses after 0, 1, ..., `longest` steps.
+    """Run the inner loop on a batch of tasks: their last states, and their losses after 0, 1, ..., `max_steps` steps.
 
     Arguments as for `trajectory`. `losses[i, steps[i]]` is the last loss of task i; later ones repeat it.
     """
     walk = trajectory(inner, meta, support, schedule, start)
     # no state is held longer than its step, so that its memory, still in the processor's cache, is the next one's
     # (128 tasks of an MLP 1-40-40-1: 15 us each, 22 where all states are held)
-    losses = [next(walk)[1] for _ in range(schedule.longest)]
+    losses = [next(walk)[1] for _ in range(schedule.max_steps)]
     state, last = next(walk)
     return state, torch.stack([*losses, last], dim=1)

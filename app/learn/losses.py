@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from app.learn.policies import weighted_surprise
+from app.learn.policies import weighted_nll
 from app.learn.shapes import Bool, Float
 
 Error = Callable[[Tensor, Tensor], Tensor]
@@ -35,7 +35,7 @@ def mean_squared_error(
     return masked_mean(squared_error(outputs, targets), mask)
 
 
-def gaussian_likelihood(
+def gaussian_nll(
     outputs: Float[Tensor, "example target"],
     variance: Float[Tensor, "example target"],
     targets: Float[Tensor, "example target"],
@@ -65,13 +65,13 @@ def mean_cross_entropy(
     return masked_mean(cross_entropy(logits, targets), mask)
 
 
-def mean_weighted_surprise(
+def mean_weighted_nll(
     outputs: Float[Tensor, "example output"],
     targets: Float[Tensor, "example target"],
     mask: Bool[Tensor, " example"],
 ) -> Float[Tensor, ""]:
     """The weighted surprise at the actions taken, averaged over the decisions."""
-    return masked_mean(weighted_surprise(outputs, targets), mask)
+    return masked_mean(weighted_nll(outputs, targets), mask)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "classification": Kind(mean_cross_entropy, cross_entropy, one_hot=True),
-    "decision": Kind(mean_weighted_surprise, weighted_surprise, weighted=True),
+    "decision": Kind(mean_weighted_nll, weighted_nll, weighted=True),
     "regression": Kind(mean_squared_error, squared_error),
 }
 """By name. `app.service.outputs` and `app.training` have what serving and evaluating have to know, by the same names."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from app.learn.losses import Error, squared_error
-from app.learn.policies import weighted_surprise
+from app.learn.policies import weighted_nll
 from app.learn.shapes import Float
 
 
@@ -19,7 +19,7 @@ def accuracy(
 
 
 def _weighted_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
-    return -weighted_surprise(outputs, targets)
+    return -weighted_nll(outputs, targets)
 
 
 class Score(NamedTuple):

@@ -3,7 +3,7 @@
 Of decision i there are the reward r_i of the action that was taken, its propensity m_i, how probable the logging policy
 took it to be, and p_i, how probable the policy in question takes it to be; the weight of a decision is w_i = p_i / m_i.
 Each estimate has a 95 % interval that holds for decisions that do not depend on one another: Student's, by as many
-decisions as the weights leave (`effective`), for a hundred decisions with large weights may be worth no more than ten
+decisions as the weights leave (`effective_sample_size`), for a hundred decisions with large weights may be worth no more than ten
 without. What the policy was fitted to must not be in the log that values it: the estimates would flatter it.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from app.learn.shapes import Float
 
-NORMAL = 1.959964
+NORMAL_QUANTILE = 1.959964
 """The 97.5 % quantile of the normal distribution."""
 
 
@@ -30,24 +30,24 @@ class Estimate(NamedTuple):
         return (self.value - truth).abs() <= self.half_width
 
 
-def importance(
+def importance_weights(
     probabilities: Float[Tensor, "*task decision action"],
     actions: Float[Tensor, "*task decision action"],
     propensities: Float[Tensor, "*task decision"],
-    most: float = math.inf,
+    max_weight: float = math.inf,
 ) -> Float[Tensor, "*task decision"]:
     """The weight of each decision.
 
     probabilities: of all actions, by the policy in question; actions: those taken, one-hot
-    most: larger weights are clipped to it, which lowers the variance at the price of a bias
+    max_weight: larger weights are clipped to it, which lowers the variance at the price of a bias
     """
-    return ((probabilities * actions).sum(-1) / propensities).clamp(max=most)
+    return ((probabilities * actions).sum(-1) / propensities).clamp(max=max_weight)
 
 
 def inverse_propensity(weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"]) -> Estimate:
     """The mean of w r. Unbiased without clipping: Horvitz and Thompson 1952."""
     value = (weights * rewards).mean(-1)
-    squares = (weights * rewards - value.unsqueeze(-1)).square().sum(-1) + _unseen(weights, rewards, value)
+    squares = (weights * rewards - value.unsqueeze(-1)).square().sum(-1) + _pseudo_decisions(weights, rewards, value)
     return Estimate(value, _half_width(squares, weights, weights.shape[-1]))
 
 
@@ -59,7 +59,7 @@ def self_normalised(weights: Float[Tensor, "*task decision"], rewards: Float[Ten
     """
     total = weights.sum(-1)
     value = (weights * rewards).sum(-1) / total.where(total > 0, 1.0)
-    squares = (weights * (rewards - value.unsqueeze(-1))).square().sum(-1) + _unseen(weights, rewards, value)
+    squares = (weights * (rewards - value.unsqueeze(-1))).square().sum(-1) + _pseudo_decisions(weights, rewards, value)
     return Estimate(value, _half_width(squares, weights, total))
 
 
@@ -73,17 +73,17 @@ def doubly_robust(
     """What `predicted` rewards say of the policy, corrected by w times what they were wrong by where that was seen.
 
     Unbiased where the propensities are right, whatever is predicted, as long as a decision's prediction does not depend
-    on its own reward (`predicted_rewards`); the better the prediction, the narrower. Dudik et al. 2011, "Doubly
+    on its own reward (`predict_rewards`); the better the prediction, the narrower. Dudik et al. 2011, "Doubly
     Robust Policy Evaluation and Learning"
     """
     wrong = rewards - (predicted * actions).sum(-1)
     values = (probabilities * predicted).sum(-1) + weights * wrong
     value = values.mean(-1)
-    squares = (values - value.unsqueeze(-1)).square().sum(-1) + _unseen(weights, rewards, value)
+    squares = (values - value.unsqueeze(-1)).square().sum(-1) + _pseudo_decisions(weights, rewards, value)
     return Estimate(value, _half_width(squares, weights, weights.shape[-1]))
 
 
-def effective(weights: Float[Tensor, "*task decision"]) -> Float[Tensor, "*task"]:
+def effective_sample_size(weights: Float[Tensor, "*task decision"]) -> Float[Tensor, "*task"]:
     """How many decisions of equal weight are as good as these: Kish 1965, "Survey Sampling". 0 where all are 0."""
     squares = weights.square().sum(-1)
     return weights.sum(-1).square() / squares.where(squares > 0, 1.0)
@@ -94,7 +94,7 @@ DAMPING = 1.0
 """Of the ridge regression: as much as one decision with features of size 1."""
 
 
-def predicted_rewards(
+def predict_rewards(
     observations: Float[Tensor, "*task decision feature"],
     actions: Float[Tensor, "*task decision action"],
     rewards: Float[Tensor, "*task decision"],
@@ -129,7 +129,7 @@ def ridge_by_action(
     return solution
 
 
-def _unseen(
+def _pseudo_decisions(
     weights: Float[Tensor, "*task decision"], rewards: Float[Tensor, "*task decision"], value: Float[Tensor, "*task"]
 ) -> Float[Tensor, "*task"]:
     """What four decisions more would add to the squares, of the mean weight, two of the least reward, two of the most.
@@ -147,17 +147,17 @@ def _half_width(
     squares: Float[Tensor, "*task"], weights: Float[Tensor, "*task decision"], total: Float[Tensor, "*task"] | int
 ) -> Float[Tensor, "*task"]:
     """Of the interval around a sum over `total`; infinite for a single decision, and where none has a weight."""
-    count, left = weights.shape[-1], effective(weights)
+    count, left = weights.shape[-1], effective_sample_size(weights)
     error = (squares * count / max(count - 1, 1)).sqrt() / total
-    return (student(left - 1) * error).where((left > 0) & (count > 1), math.inf)
+    return (student_quantile(left - 1) * error).where((left > 0) & (count > 1), math.inf)
 
 
-def student(freedom: Float[Tensor, "*task"]) -> Float[Tensor, "*task"]:
+def student_quantile(freedom: Float[Tensor, "*task"]) -> Float[Tensor, "*task"]:
     """The 97.5 % quantile of Student's distribution, right to 1 % from 2 degrees of freedom on; fewer count as 2.
 
     Abramowitz and Stegun 1964, 26.7.5.
     """
-    z, freedom = NORMAL, freedom.clamp(min=2)
+    z, freedom = NORMAL_QUANTILE, freedom.clamp(min=2)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

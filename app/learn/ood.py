@@ -9,16 +9,16 @@ from torch import Tensor
 
 from app.learn.shapes import Bool, Float
 
-LEVEL = 0.98
+ERROR_QUANTILE = 0.98
 """So many training tasks have a smaller error than the one from which on a support set is unlike."""
-MAX_FAR = 0.01
+MAX_FAR_SHARE = 0.01
 """Of a support set's inputs may lie beyond those of training. So any single one counts below 100 examples, while among
 thousands some do by chance."""
-LARGEST = torch.finfo(torch.float32).max
+MAX_ERROR = torch.finfo(torch.float32).max
 """Stands for an error that is not finite, or not known because the inner loop diverged."""
 
 
-class Likeness(Enum):
+class OODStatus(Enum):
     """What came of the comparison, with the sentence that a user reads."""
 
     unknown = ""
@@ -26,13 +26,13 @@ class Likeness(Enum):
     far_inputs = "The support set is unlike what the model was trained on: inputs lie beyond those of training."
     large_error = (
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
-        f"{LEVEL:.0%} of training tasks."
+        f"{ERROR_QUANTILE:.0%} of training tasks."
     )
 
     @property
     def unlike(self) -> bool | None:
         """Whether it is unlike; None where nothing is known."""
-        return None if self is Likeness.unknown else self is not Likeness.like
+        return None if self is OODStatus.unknown else self is not OODStatus.like
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class OODReference:
     input_center, input_scale: of each feature; a feature that does not vary has the scale 1
     input_reach: the furthest that an input lay from the center, by its furthest feature, in scales
     support_sizes: numbers of examples, ascending
-    error_limits: for each size, what LEVEL of the tasks stay below: `task_error` of the examples left out, each
+    error_limits: for each size, what ERROR_QUANTILE of the tasks stay below: `task_error` of the examples left out, each
         predicted after adapting to so many others with the bundle's default steps and rate
     """
 
@@ -67,9 +67,9 @@ class OODReference:
             and ascending
         )
 
-    def judge(
+    def compare(
         self, inputs: Float[Tensor, "example feature"], errors: Float[Tensor, " left_out"], adapted_to: int
-    ) -> Likeness:
+    ) -> OODStatus:
         """Hold a support set against these.
 
         errors: of its examples (those that can be left out), each predicted after adapting to `adapted_to` others, as
@@ -79,15 +79,15 @@ class OODReference:
         all against the largest: that flags rather too few.
         """
         if not self.tasks:
-            return Likeness.unknown
-        if self.far(inputs).double().mean() > MAX_FAR:
-            return Likeness.far_inputs
+            return OODStatus.unknown
+        if self.is_far(inputs).double().mean() > MAX_FAR_SHARE:
+            return OODStatus.far_inputs
         smaller = bisect_right(self.support_sizes, adapted_to) - 1
         if smaller >= 0 and task_error(errors).item() > self.error_limits[smaller]:
-            return Likeness.large_error
-        return Likeness.like
+            return OODStatus.large_error
+        return OODStatus.like
 
-    def far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
+    def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
         """Which inputs lie beyond all of training's."""
         center, scale = inputs.new_tensor(self.input_center), inputs.new_tensor(self.input_scale)
         return distance(inputs, center, scale) > self.input_reach
@@ -101,5 +101,5 @@ def distance(
 
 
 def task_error(errors: Float[Tensor, "*task example"]) -> Float[Tensor, "*task"]:
-    """The mean over a task's examples; one that is not finite counts as LARGEST, so that the mean is finite."""
-    return errors.double().nan_to_num(nan=LARGEST, posinf=LARGEST).clamp(max=LARGEST).mean(-1)
+    """The mean over a task's examples; one that is not finite counts as MAX_ERROR, so that the mean is finite."""
+    return errors.double().nan_to_num(nan=MAX_ERROR, posinf=MAX_ERROR).clamp(max=MAX_ERROR).mean(-1)

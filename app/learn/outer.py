@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
-from app.learn.losses import Loss, gaussian_likelihood
+from app.learn.losses import Loss, gaussian_nll
 from app.learn.shapes import Float, Int
 from app.learn.update_rules import Params
 
@@ -66,20 +66,20 @@ def _gradient(
     return gradient, value
 
 
-MULTI_STEP = 0.3
+MULTI_STEP_SHARE = 0.3
 """The share of training after which the losses of earlier steps hardly count."""
 MIN_WEIGHT = 0.03
 """Of an earlier step, in shares of an even weight."""
 
 
-def step_weights(steps: Int[Tensor, " task"], longest: int, progress: Progress) -> Float[Tensor, "task step"]:
-    """What the query loss after 1, 2, ..., `longest` steps counts: evenly at first, then the last step nearly alone.
+def step_weights(steps: Int[Tensor, " task"], max_steps: int, progress: Progress) -> Float[Tensor, "task step"]:
+    """What the query loss after 1, 2, ..., `max_steps` steps counts: evenly at first, then the last step nearly alone.
 
     Antoniou et al. 2019, section 4, "multi-step loss optimization"
     """
-    number = torch.arange(1, longest + 1, device=steps.device)
+    number = torch.arange(1, max_steps + 1, device=steps.device)
     even = 1 / steps.clamp(min=1).unsqueeze(1)
-    fading = torch.as_tensor(1 - progress / MULTI_STEP, device=steps.device).clamp(min=MIN_WEIGHT)
+    fading = torch.as_tensor(1 - progress / MULTI_STEP_SHARE, device=steps.device).clamp(min=MIN_WEIGHT)
     earlier = (even * fading).where(number < steps.unsqueeze(1), 0.0)
     last = 1 - earlier.sum(1, keepdim=True)
     return torch.where(number == steps.unsqueeze(1), last, earlier)
@@ -94,7 +94,7 @@ def _multi_step(
             outputs = inner.apply(meta, state, tasks.query.inputs)
             scores.append(vmap(loss)(outputs, tasks.query.targets, tasks.query.mask))
         by_step = torch.stack(scores[1:], dim=1)
-        weights = step_weights(schedule.steps, schedule.longest, progress)
+        weights = step_weights(schedule.steps, schedule.max_steps, progress)
         return (weights * by_step).sum(1).mean(), scores[-1].mean()
 
     gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
@@ -112,7 +112,7 @@ def _likelihood(
         inputs, targets, mask = tasks.query
         outputs, variance = inner.apply(meta, state, inputs), variance_of(meta, state, inputs)
         value = vmap(loss)(outputs, targets, mask).mean()
-        return vmap(gaussian_likelihood)(outputs, variance, targets, mask).mean(), value
+        return vmap(gaussian_nll)(outputs, variance, targets, mask).mean(), value
 
     gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
     return gradient, value
@@ -127,14 +127,14 @@ def _displacement(
     return direction, query_loss(inner, loss, meta, state, tasks.query)
 
 
-def clipped(direction: Params, largest: float) -> Params:
-    """The direction shortened to a norm of `largest`, that of all tensors together; 0 where it is not finite.
+def clip_norm(direction: Params, max_norm: float) -> Params:
+    """The direction shortened to a norm of `max_norm`, that of all tensors together; 0 where it is not finite.
 
     A single task whose inner loop explodes would end a training run otherwise.
     """
     norm = torch.stack([value.norm() for value in direction.values()]).norm()
     return {
-        name: torch.where(norm.isfinite(), value * (largest / norm.clamp(min=largest)), 0.0)
+        name: torch.where(norm.isfinite(), value * (max_norm / norm.clamp(min=max_norm)), 0.0)
         for name, value in direction.items()
     }
 

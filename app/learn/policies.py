@@ -3,7 +3,7 @@
 A policy is what a network gives for an observation. Of actions by name it gives a logit for each; of actions that are
 numbers it gives the mean of each and then the logarithm of its standard deviation, twice as many outputs. An action is
 one-hot, or its numbers; a target of a decision is the action with its weight behind: 1 to imitate it, what it was
-better than expected by to reinforce it (`advantages`), and that over how likely it was to be taken (`weights`).
+better than expected by to reinforce it (`normalised_advantages`), and that over how likely it was to be taken (`weights`).
 """
 
 import math
@@ -33,13 +33,13 @@ def is_gaussian(outputs: int, actions: int) -> bool:
     return outputs == 2 * actions
 
 
-def check(outputs: int, actions: int, numbers: bool) -> None:
+def check(outputs: int, actions: int, is_box: bool) -> None:
     """Raise ValueError where a network with so many outputs is no policy for these actions.
 
-    numbers: whether an action is numbers, and so many of them; else one of so many names
+    is_box: whether an action is numbers, and so many of them; else one of so many names
     """
-    if is_gaussian(outputs, actions) != numbers:
-        what = f"of {actions} numbers it is {2 * actions}" if numbers else f"of {actions} names it is {actions}"
+    if is_gaussian(outputs, actions) != is_box:
+        what = f"of {actions} numbers it is {2 * actions}" if is_box else f"of {actions} names it is {actions}"
         raise ValueError(f"the network gives {outputs} numbers: for actions {what}")
 
 
@@ -62,12 +62,12 @@ def log_likelihood(
     return -(exponent + deviation.log() + math.log(2 * math.pi) / 2).sum(-1)
 
 
-def weighted_surprise(
+def weighted_nll(
     outputs: Float[Tensor, "*task example output"], targets: Float[Tensor, "*task example target"]
 ) -> Float[Tensor, "*task example"]:
     """Minus the log-likelihood of each action times its weight, the last column of the targets.
 
-    Its gradient is the policy gradient where the weights are advantages (Williams 1992, "Simple statistical
+    Its gradient is the policy gradient where the weights are normalised_advantages (Williams 1992, "Simple statistical
     gradient-following algorithms for connectionist reinforcement learning").
     """
     return -targets[..., -1] * log_likelihood(outputs, targets[..., :-1])
@@ -151,7 +151,7 @@ def baseline(
     return expected
 
 
-def gains(
+def advantages(
     observations: Float[Tensor, "*task episode time feature"],
     rewards: Float[Tensor, "*task episode time"],
     mask: Bool[Tensor, "*task episode time"],
@@ -172,22 +172,22 @@ def gains(
     return (gained - gained.where(mask, 0.0).sum((-2, -1), keepdim=True) / count).where(mask, 0.0)
 
 
-def spread(
+def advantage_deviation(
     gained: Float[Tensor, "*task episode time"], mask: Bool[Tensor, "*task episode time"]
 ) -> Float[Tensor, "*task"]:
-    """The standard deviation of a task's gains."""
+    """The standard deviation of a task's advantages."""
     return (gained.square().sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)).sqrt()
 
 
-def advantages(
+def normalised_advantages(
     observations: Float[Tensor, "*task episode time feature"],
     rewards: Float[Tensor, "*task episode time"],
     mask: Bool[Tensor, "*task episode time"],
     weighing: Weighing = Weighing(),
 ) -> Float[Tensor, "*task episode time"]:
-    """The gains, scaled to deviation 1 in the task."""
-    gained = gains(observations, rewards, mask, weighing)
-    return gained / (spread(gained, mask) + 1e-8)[..., None, None]
+    """The advantages, scaled to deviation 1 in the task."""
+    gained = advantages(observations, rewards, mask, weighing)
+    return gained / (advantage_deviation(gained, mask) + 1e-8)[..., None, None]
 
 
 def weights(
@@ -202,7 +202,9 @@ def weights(
     The inverse propensity is clipped at `weighing.max_weight`: Bottou et al. 2013, "Counterfactual Reasoning and Learning
     Systems".
     """
-    worth = mask.to(observations.dtype) if rewards is None else advantages(observations, rewards, mask, weighing)
+    worth = (
+        mask.to(observations.dtype) if rewards is None else normalised_advantages(observations, rewards, mask, weighing)
+    )
     if propensities is not None:
         worth = worth * (1 / propensities.where(mask, 1.0)).clamp(max=weighing.max_weight)
     return worth

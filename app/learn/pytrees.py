@@ -6,18 +6,18 @@ from typing import Any
 from torch import Tensor
 
 
-def leaves(tree: Any, found: list[Tensor] | None = None) -> list[Tensor]:
-    """The tensors of nested tuples and dicts, in order, behind those `found`; `tree_leaves` in a fifth of its time."""
-    found = [] if found is None else found
+def leaves(tree: Any, into: list[Tensor] | None = None) -> list[Tensor]:
+    """The tensors of nested tuples and dicts, in order, behind those `into`; `tree_leaves` in a fifth of its time."""
+    into = [] if into is None else into
     if isinstance(tree, Tensor):
-        found.append(tree)
+        into.append(tree)
     else:
         for branch in tree.values() if isinstance(tree, dict) else tree:
             if isinstance(branch, Tensor):
-                found.append(branch)
+                into.append(branch)
             else:
-                leaves(branch, found)
-    return found
+                leaves(branch, into)
+    return into
 
 
 def rebuild(tree: Any, tensors: Iterator[Any]) -> Any:

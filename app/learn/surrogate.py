@@ -22,7 +22,7 @@ from app.learn.shapes import Bool, Float
 from app.learn.update_rules import Params
 
 
-def rows(
+def decision_targets(
     actions: Float[Tensor, "*rows action"], log_likelihoods: Float[Tensor, "*rows"], weights: Float[Tensor, "*rows"]
 ) -> Float[Tensor, "*rows target"]:
     """Decisions as targets (module docstring)."""
@@ -72,21 +72,21 @@ def divergence(
     return masked_mean(log_ratio.exp() - 1 - log_ratio, mask)
 
 
-class Judged(NamedTuple):
+class StageLosses(NamedTuple):
     """What became of the policies after each stage: the clipped loss of their decisions and the divergence."""
 
     loss: Float[Tensor, "stage task"]
     divergence: Float[Tensor, "stage task"]
 
 
-def judged(
+def stage_losses(
     inner: InnerLoop[State],
     meta: Params,
     stages: Sequence[Examples],
     rate: Float[Tensor, " task"],
     steps: int,
     clip: float,
-) -> Judged:
+) -> StageLosses:
     """Adapt to each stage but the last, and judge each adapted policy by the decisions of the stage that it acted in.
 
     inner: batched, with `ratio_loss`; rate, steps: of each stage. The decisions are given: they were drawn by the
@@ -99,4 +99,4 @@ def judged(
         outputs = inner.apply(meta, state, after.inputs)
         losses.append(vmap(partial(clipped_loss, clip=clip))(outputs, after.targets, after.mask))
         divergences.append(vmap(divergence)(outputs, after.targets, after.mask))
-    return Judged(torch.stack(losses), torch.stack(divergences))
+    return StageLosses(torch.stack(losses), torch.stack(divergences))

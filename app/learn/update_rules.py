@@ -4,7 +4,7 @@ state = rule.init(params)
 updates, state = rule.update(gradients, state, rate, meta)
 params = params + updates
 
-What a rule learns besides, such as rates, is in `meta` under names that begin with LEARNED.
+What a rule initial_meta besides, such as rates, is in `meta` under names that begin with LEARNED_PREFIX.
 """
 
 import math
@@ -17,12 +17,12 @@ from torch import Tensor
 from app.learn.shapes import Float
 
 Params = dict[str, Tensor]
-"""The parameters of a network by the names of its `state_dict`, and what an algorithm learns besides."""
-LEARNED = "inner/"
+"""The parameters of a network by the names of its `state_dict`, and what an algorithm initial_meta besides."""
+LEARNED_PREFIX = "inner/"
 """Names that begin so are an algorithm's: no network has a parameter with a slash in its name."""
 
 
-def learns_nothing(params: Params, rate: float, steps: int) -> Params:
+def no_meta(params: Params, rate: float, steps: int) -> Params:
     """No meta-parameters of its own."""
     return {}
 
@@ -32,17 +32,17 @@ class Rule(NamedTuple):
 
     init: makes what the rule remembers between steps, a pytree of tensors of the parameters' type
     update: (gradients, remembered, rate, meta) -> updates, and what it remembers then
-    learns: (the parameters that move, inner rate, number of steps) -> its fresh meta-parameters
-    learned_rate: whether it learns how far to go, and so takes no notice of `rate`
+    initial_meta: (the parameters that move, inner rate, number of steps) -> its fresh meta-parameters
+    learned_rate: whether it initial_meta how far to go, and so takes no notice of `rate`
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Params, Any, Tensor, Params], tuple[Params, Any]]
-    learns: Callable[[Params, float, int], Params] = learns_nothing
+    initial_meta: Callable[[Params, float, int], Params] = no_meta
     learned_rate: bool = False
 
 
-def _remembers_nothing(params: Params) -> dict[str, Tensor]:
+def _no_state(params: Params) -> dict[str, Tensor]:
     return {}
 
 
@@ -54,7 +54,7 @@ def sgd() -> Rule:
     ) -> tuple[Params, dict[str, Tensor]]:
         return {name: -rate * gradient for name, gradient in gradients.items()}, state
 
-    return Rule(_remembers_nothing, update)
+    return Rule(_no_state, update)
 
 
 def chain(*rules: Rule) -> Rule:
@@ -75,34 +75,34 @@ def chain(*rules: Rule) -> Rule:
             remembered.append(after)
         return gradients, tuple(remembered)
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {name: value for rule in rules for name, value in rule.learns(params, rate, steps).items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {name: value for rule in rules for name, value in rule.initial_meta(params, rate, steps).items()}
 
-    return Rule(init, update, learns, any(rule.learned_rate for rule in rules))
+    return Rule(init, update, initial_meta, any(rule.learned_rate for rule in rules))
 
 
 MAX_RATE = 1.0
 """No learned rate grows beyond it."""
-PACE = 10.0
-"""A learned rate changes by so many percent where the outer loop moves what is kept of it by a hundredth."""
+RATE_SCALE = 10.0
+"""A learned rate changes by so many percent where the outer loop moves what is raw of it by a hundredth."""
 
 
-def _kept(rate: float) -> float:
-    """What a learned rate is kept as: `_rate` of it is the rate."""
+def _raw(rate: float) -> float:
+    """What a learned rate is raw as: `_rate` of it is the rate."""
     share = min(max(rate / MAX_RATE, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share)) / PACE
+    return math.log(share / (1 - share)) / RATE_SCALE
 
 
-def _rate(kept: Tensor) -> Tensor:
+def _rate(raw: Tensor) -> Tensor:
     """A learned rate, positive and bounded: rates of any size and sign, as in Meta-SGD, explode in training."""
-    return MAX_RATE * (PACE * kept).sigmoid()
+    return MAX_RATE * (RATE_SCALE * raw).sigmoid()
 
 
-def _at(kept: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """What is kept for a step; the last one for those that come later."""
+def _at_step(raw: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """What is raw for a step; the last one for those that come later."""
     # a sum over a mask: an index that differs by task is no single operation under `vmap`
-    places = torch.arange(len(kept), device=kept.device)
-    return kept.where(places == step.clamp(max=len(kept) - 1), 0.0).sum()
+    places = torch.arange(len(raw), device=raw.device)
+    return raw.where(places == step.clamp(max=len(raw) - 1), 0.0).sum()
 
 
 def rate_per_parameter() -> Rule:
@@ -115,12 +115,12 @@ def rate_per_parameter() -> Rule:
     def update(
         gradients: Params, state: dict[str, Tensor], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, dict[str, Tensor]]:
-        return {name: -_rate(meta[f"{LEARNED}rate/{name}"]) * each for name, each in gradients.items()}, state
+        return {name: -_rate(meta[f"{LEARNED_PREFIX}rate/{name}"]) * each for name, each in gradients.items()}, state
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {f"{LEARNED}rate/{name}": torch.full_like(value, _kept(rate)) for name, value in params.items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {f"{LEARNED_PREFIX}rate/{name}": torch.full_like(value, _raw(rate)) for name, value in params.items()}
 
-    return Rule(_remembers_nothing, update, learns, learned_rate=True)
+    return Rule(_no_state, update, initial_meta, learned_rate=True)
 
 
 def rate_per_step() -> Rule:
@@ -135,15 +135,16 @@ def rate_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        kept = {name: meta[f"{LEARNED}rate/{name}"] for name in gradients}
-        return {name: -_rate(_at(kept[name], step)) * each for name, each in gradients.items()}, step + 1
+        raw = {name: meta[f"{LEARNED_PREFIX}rate/{name}"] for name in gradients}
+        return {name: -_rate(_at_step(raw[name], step)) * each for name, each in gradients.items()}, step + 1
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
         return {
-            f"{LEARNED}rate/{name}": value.new_full((max(1, steps),), _kept(rate)) for name, value in params.items()
+            f"{LEARNED_PREFIX}rate/{name}": value.new_full((max(1, steps),), _raw(rate))
+            for name, value in params.items()
         }
 
-    return Rule(init, update, learns, learned_rate=True)
+    return Rule(init, update, initial_meta, learned_rate=True)
 
 
 STAGES = 4
@@ -162,10 +163,12 @@ def factor_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        kept = {name: meta[f"{LEARNED}factor/{name}"] for name in gradients}
-        return {name: 2 * (PACE * _at(kept[name], step)).sigmoid() * each for name, each in gradients.items()}, step + 1
+        raw = {name: meta[f"{LEARNED_PREFIX}factor/{name}"] for name in gradients}
+        return {
+            name: 2 * (RATE_SCALE * _at_step(raw[name], step)).sigmoid() * each for name, each in gradients.items()
+        }, step + 1
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {f"{LEARNED}factor/{name}": value.new_zeros(STAGES) for name, value in params.items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {f"{LEARNED_PREFIX}factor/{name}": value.new_zeros(STAGES) for name, value in params.items()}
 
-    return Rule(init, update, learns)
+    return Rule(init, update, initial_meta)

@@ -38,7 +38,7 @@ def episodes(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Ten
 def plain_advantages(
     observations: np.ndarray, rewards: np.ndarray, lengths: list[int], discount: float, smoothing: float
 ) -> list[np.ndarray]:
-    """What `advantages` says, decision by decision and episode by episode."""
+    """What `normalised_advantages` gives, decision by decision and episode by episode."""
     features, returns = [], []
     for index, length in enumerate(lengths):
         total = 0.0
@@ -100,14 +100,14 @@ class TestWeights:
     def test_advantages_are_those_of_a_plain_loop(self, discount: float, smoothing: float, lengths: list[int]) -> None:
         lengths = [*lengths, 2]
         observations, rewards, mask = episodes(lengths)
-        found = policies.advantages(observations, rewards, mask, Weighing(discount, smoothing))
+        found = policies.normalised_advantages(observations, rewards, mask, Weighing(discount, smoothing))
         expected = plain_advantages(observations.numpy(), rewards.numpy(), lengths, discount, smoothing)
         for index, (length, each) in enumerate(zip(lengths, expected, strict=True)):
             np.testing.assert_allclose(found[index, :length].numpy(), each, rtol=1e-5, atol=1e-5)
 
     def test_they_have_mean_0_and_deviation_1_and_are_0_where_there_is_padding(self) -> None:
         observations, rewards, mask = episodes(LENGTHS)
-        found = policies.advantages(observations, rewards, mask)
+        found = policies.normalised_advantages(observations, rewards, mask)
         torch.testing.assert_close(found[mask].mean(), torch.tensor(0.0, dtype=torch.float64))
         torch.testing.assert_close(found[mask].std(correction=0), torch.tensor(1.0, dtype=torch.float64))
         assert (found[~mask] == 0).all()
@@ -144,7 +144,7 @@ class TestWeights:
 
     def test_rewards_that_are_all_alike_teach_nothing(self) -> None:
         observations, rewards, mask = episodes([3, 3])
-        flat = policies.advantages(torch.zeros_like(observations), torch.zeros_like(rewards), mask)
+        flat = policies.normalised_advantages(torch.zeros_like(observations), torch.zeros_like(rewards), mask)
         assert (flat == 0).all()
 
     @pytest.mark.parametrize(

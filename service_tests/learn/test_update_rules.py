@@ -59,8 +59,8 @@ def test_metasgd_has_a_rate_for_each_number() -> None:
     problem = small("metasgd")
     generator = torch.Generator().manual_seed(0)
     for name in problem.network.state_dict():
-        kept = problem.meta[f"inner/rate/{name}"]
-        kept.copy_(torch.randn(kept.shape, generator=generator, dtype=torch.float64) / 10 - 0.3)
+        raw = problem.meta[f"inner/rate/{name}"]
+        raw.copy_(torch.randn(raw.shape, generator=generator, dtype=torch.float64) / 10 - 0.3)
 
     def move(step: int, fast: Params, gradients: Params) -> Params:
         rates = {name: (10 * problem.meta[f"inner/rate/{name}"]).sigmoid() for name in fast}
@@ -73,9 +73,9 @@ def test_mamlpp_has_a_rate_for_each_tensor_and_step_and_goes_on_with_the_last() 
     problem = small("mamlpp")
     generator = torch.Generator().manual_seed(0)
     for name in problem.network.state_dict():
-        kept = problem.meta[f"inner/rate/{name}"]
-        assert kept.shape == (2,)
-        kept.copy_(torch.rand(2, generator=generator, dtype=torch.float64) / 10 - 0.3)
+        raw = problem.meta[f"inner/rate/{name}"]
+        assert raw.shape == (2,)
+        raw.copy_(torch.rand(2, generator=generator, dtype=torch.float64) / 10 - 0.3)
 
     def move(step: int, fast: Params, gradients: Params) -> Params:
         rates = {name: (10 * problem.meta[f"inner/rate/{name}"][min(step, 1)]).sigmoid() for name in fast}
@@ -88,9 +88,9 @@ def test_metasgdpp_scales_the_rates_of_metasgd_by_step_and_goes_on_with_the_last
     problem = small("metasgdpp")
     generator = torch.Generator().manual_seed(0)
     for name in problem.network.state_dict():
-        kept = problem.meta[f"inner/factor/{name}"]
-        assert kept.shape == (STAGES,)
-        kept.copy_(torch.randn(STAGES, generator=generator, dtype=torch.float64) / 10)
+        raw = problem.meta[f"inner/factor/{name}"]
+        assert raw.shape == (STAGES,)
+        raw.copy_(torch.randn(STAGES, generator=generator, dtype=torch.float64) / 10)
 
     def move(step: int, fast: Params, gradients: Params) -> Params:
         def rate(name: str) -> Tensor:
@@ -105,10 +105,8 @@ def test_metasgdpp_scales_the_rates_of_metasgd_by_step_and_goes_on_with_the_last
 @pytest.mark.parametrize("name", ["mamlpp", "metasgd"])
 def test_a_learned_rate_begins_where_it_should_and_stays_bounded(name: str) -> None:
     rule, params = ALGORITHMS[name].rule, {"w": torch.ones(2)}
-    for kept, rate in ((rule.learns(params, 0.4, 1)["inner/rate/w"], 0.4), (torch.full((2,), 1e9), 1.0)):
-        updates, _ = rule.update(
-            {"w": torch.ones(2)}, rule.init(params), torch.tensor(math.nan), {"inner/rate/w": kept}
-        )
+    for raw, rate in ((rule.initial_meta(params, 0.4, 1)["inner/rate/w"], 0.4), (torch.full((2,), 1e9), 1.0)):
+        updates, _ = rule.update({"w": torch.ones(2)}, rule.init(params), torch.tensor(math.nan), {"inner/rate/w": raw})
         torch.testing.assert_close(updates["w"], torch.full((2,), -rate))
 
 

@@ -88,7 +88,7 @@ class Assessment:
         gains = [float((before - after)[part].mean()) if known[part].all() else DIVERGED for part in parts]
         found = Comparison(_mean(before[known]), _mean(after[known]), gains)
         judged = ~self._single
-        likeness = self._manifest.ood_reference.judge(
+        likeness = self._manifest.ood_reference.compare(
             torch.tensor(self._task.inputs),
             torch.from_numpy(usual[judged]),
             len(usual) - int(np.bincount(self._fold[judged]).max()),

@@ -197,7 +197,10 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         (lambda c: c.update(initial_loss=float("nan")), "a number is expected at initial_loss, got nan"),
         (lambda c: c["schema"].update(features=2), "the lists do not fit 2 features or each other at ood_reference"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
-        (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
+        (
+            lambda c: c["network"]["options"].update(outputs=2),
+            "the network returns 2 numbers for an input, and a target has 1",
+        ),
         (lambda c: c["network"]["options"].update(depth=2), "'depth'; its options: inputs, outputs, hidden"),
         (lambda c: c["network"]["options"].update(hidden=None), "the network 'mlp' cannot be built: Type"),
         (lambda c: c["inner_loop"].update(steps=101), "a default is out of bounds"),

@@ -19,11 +19,11 @@ from app.learn.shapes import Float
 Params = dict[str, Tensor]
 """The parameters of a network by the names of its `state_dict`, and what an algorithm initial_meta besides."""
 LEARNED_PREFIX = "inner/"
-"""Names that begin so are an algorithm's: no network has a parameter with a slash in its name."""
+"""The prefix of an algorithm's own meta-parameters. No network has a parameter with a slash in its name."""
 
 
 def no_meta(params: Params, rate: float, steps: int) -> Params:
-    """No meta-parameters of its own."""
+    """A rule without meta-parameters of its own."""
     return {}
 
 
@@ -69,11 +69,11 @@ def chain(*rules: Rule) -> Rule:
     def update(
         gradients: Params, state: tuple[Any, ...], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, tuple[Any, ...]]:
-        remembered = []
-        for rule, each in zip(rules, state, strict=True):
-            gradients, after = rule.update(gradients, each, rate, meta)
-            remembered.append(after)
-        return gradients, tuple(remembered)
+        new_states = []
+        for rule, rule_state in zip(rules, state, strict=True):
+            gradients, new_state = rule.update(gradients, rule_state, rate, meta)
+            new_states.append(new_state)
+        return gradients, tuple(new_states)
 
     def initial_meta(params: Params, rate: float, steps: int) -> Params:
         return {name: value for rule in rules for name, value in rule.initial_meta(params, rate, steps).items()}
@@ -82,34 +82,34 @@ def chain(*rules: Rule) -> Rule:
 
 
 MAX_RATE = 1.0
-"""No learned rate grows beyond it."""
+"""The upper bound of learned rates."""
 RATE_SCALE = 10.0
-"""A learned rate changes by so many percent where the outer loop moves what is raw of it by a hundredth."""
+"""When the outer loop moves a raw rate by 0.01, a small learned rate changes by about so many percent."""
 
 
 def _raw(rate: float) -> float:
-    """What a learned rate is raw as: `_rate` of it is the rate."""
+    """The raw value that is stored for a learned rate, the inverse of `_rate`."""
     share = min(max(rate / MAX_RATE, 1e-6), 1 - 1e-6)
     return math.log(share / (1 - share)) / RATE_SCALE
 
 
 def _rate(raw: Tensor) -> Tensor:
-    """A learned rate, positive and bounded: rates of any size and sign, as in Meta-SGD, explode in training."""
+    """A learned rate, positive and bounded. Rates of any size and sign, as in Meta-SGD, explode in training."""
     return MAX_RATE * (RATE_SCALE * raw).sigmoid()
 
 
 def _at_step(raw: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """What is raw for a step; the last one for those that come later."""
-    # a sum over a mask: an index that differs by task is no single operation under `vmap`
+    """The raw value for a step; later steps than there are values take the last one."""
+    # a sum over a mask: under `vmap` an index that differs by task is not a single operation
     places = torch.arange(len(raw), device=raw.device)
     return raw.where(places == step.clamp(max=len(raw) - 1), 0.0).sum()
 
 
 def rate_per_parameter() -> Rule:
-    """Gradient descent with a learned rate for each number (Meta-SGD).
+    """Gradient descent with a learned rate for each number of each parameter (Meta-SGD).
 
-    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". There rates are of any
-    size, and more steps than were trained may explode; train with as many as are to be taken.
+    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". More steps than in training may diverge,
+    so train with as many steps as will be taken.
     """
 
     def update(
@@ -126,7 +126,7 @@ def rate_per_parameter() -> Rule:
 def rate_per_step() -> Rule:
     """Gradient descent with a learned rate for each tensor of parameters and each step (MAML++).
 
-    Antoniou et al. 2019, "How to train your MAML". Steps beyond those learned take the last rate again.
+    Antoniou et al. 2019, "How to train your MAML". Steps beyond the last learned rate reuse it.
     """
 
     def init(params: Params) -> Float[Tensor, ""]:
@@ -148,13 +148,13 @@ def rate_per_step() -> Rule:
 
 
 STAGES = 4
-"""So many steps have a factor of their own in `factor_per_step`; those that come later take the last one again."""
+"""The number of steps with a factor of their own in `factor_per_step`; later steps reuse the last factor."""
 
 
 def factor_per_step() -> Rule:
-    """Gradients times a learned factor for each tensor of parameters and each step, from 0 to 2: in a chain with rates.
+    """Gradients times a learned factor from 0 to 2 for each tensor of parameters and each step; chain it with rates.
 
-    The factors of `rate_per_step`, but of as many steps whatever the default is: a stage of episodes is a step further.
+    The number of factors is fixed, unlike that of the rates of `rate_per_step`: later stages of episodes count on.
     """
 
     def init(params: Params) -> Float[Tensor, ""]:

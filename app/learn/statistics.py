@@ -1,7 +1,8 @@
-"""Normalising by the support set: the statistics are those of its images, so that no query depends on another.
+"""Normalisation by the statistics of the support set, so that no query depends on another.
 
-The statistics are a task's own, as its fast weights are: of the network as it was meta-trained, and they stay while the
-inner loop moves it. Bronskill et al. 2020, "TaskNorm: Rethinking Batch Normalization for Meta-Learning" (MetaBN).
+The statistics belong to a task, as its fast weights do. They are computed once, with the meta-parameters, and do not
+change while the inner loop moves the fast weights. Bronskill et al. 2020, "TaskNorm: Rethinking Batch Normalization for
+Meta-Learning" (MetaBN).
 """
 
 from collections.abc import Callable
@@ -19,9 +20,9 @@ EPSILON = 1e-5
 
 
 class SupportNorm(nn.Module):
-    """Each channel of images less its `mean`, over the root of its `variance`, then scaled and shifted.
+    """Normalise each channel of images by its `mean` and `variance`, then scale and shift it.
 
-    Mean and variance are buffers, 0 and 1 until there is a support set; `support_statistics` finds them.
+    Mean and variance are buffers, 0 and 1 until there is a support set; `support_statistics` computes them.
     """
 
     mean: Tensor
@@ -35,7 +36,7 @@ class SupportNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, images: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
-        """The images, normalised."""
+        """The normalised images."""
         scale = self.weight / (self.variance + EPSILON).sqrt()
         return images * scale[:, None, None] + (self.bias - self.mean * scale)[:, None, None]
 
@@ -52,9 +53,9 @@ def moments(
 
 
 def support_statistics(network: nn.Module, params: Params, support: Examples) -> Params:
-    """The statistics of every `SupportNorm` of a network, by name: each of what comes to it from those before.
+    """The mean and variance of every `SupportNorm` of a network on the support set, by their names.
 
-    network: gives the form only; a `torch.nn.Sequential`, or any other whose children are called in their order
+    network: gives the structure only; a `torch.nn.Sequential`, or another module that calls its children in order
     """
     statistics: Params = {}
     outputs = support.inputs
@@ -69,7 +70,7 @@ def support_statistics(network: nn.Module, params: Params, support: Examples) ->
 
 
 def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[State]:
-    """The inner loop with the statistics that the network's layers take from a support set; the same if none does."""
+    """The inner loop with the statistics of the network's `SupportNorm` layers; the same loop if there are none."""
     layers = [name for name, layer in network.named_modules() if isinstance(layer, SupportNorm)]
     names = [f"{name}.{buffer}" for name in layers for buffer in ("mean", "variance")]
     if not names:

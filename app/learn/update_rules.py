@@ -4,7 +4,7 @@ state = rule.init(params)
 updates, state = rule.update(gradients, state, rate, meta)
 params = params + updates
 
-What a rule initial_meta besides, such as rates, is in `meta` under names that begin with LEARNED_PREFIX.
+The meta-parameters that a rule learns itself, such as rates, are in `meta` under names that start with LEARNED_PREFIX.
 """
 
 import math
@@ -17,7 +17,7 @@ from torch import Tensor
 from app.learn.shapes import Float
 
 Params = dict[str, Tensor]
-"""The parameters of a network by the names of its `state_dict`, and what an algorithm initial_meta besides."""
+"""The parameters of a network by the names of its `state_dict`, and an algorithm's own meta-parameters."""
 LEARNED_PREFIX = "inner/"
 """The prefix of an algorithm's own meta-parameters. No network has a parameter with a slash in its name."""
 
@@ -30,10 +30,10 @@ def no_meta(params: Params, rate: float, steps: int) -> Params:
 class Rule(NamedTuple):
     """How parameters move.
 
-    init: makes what the rule remembers between steps, a pytree of tensors of the parameters' type
-    update: (gradients, remembered, rate, meta) -> updates, and what it remembers then
-    initial_meta: (the parameters that move, inner rate, number of steps) -> its fresh meta-parameters
-    learned_rate: whether it initial_meta how far to go, and so takes no notice of `rate`
+    init: the parameters that move -> the state of the rule, a pytree of tensors of the parameters' type
+    update: (gradients, state, rate, meta) -> updates, new state
+    initial_meta: (the parameters that move, inner rate, number of steps) -> the rule's own meta-parameters, untrained
+    learned_rate: whether the rates are learned, so that `rate` is ignored
     """
 
     init: Callable[[Params], Any]
@@ -108,8 +108,8 @@ def _at_step(raw: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tens
 def rate_per_parameter() -> Rule:
     """Gradient descent with a learned rate for each number of each parameter (Meta-SGD).
 
-    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". More steps than in training may diverge,
-    so train with as many steps as will be taken.
+    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", where rates may have any size.
+    More steps than in training may diverge, so train with as many steps as will be taken.
     """
 
     def update(

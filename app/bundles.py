@@ -3,9 +3,9 @@
 A bundle is a folder `models/<name>/`. The server reads two of its files, JSON and safetensors, and never a pickle:
 
     weights.safetensors   the meta-parameters, float32, named as in the network's `state_dict`
-    bundle.json           everything else, as the dataclasses below; it holds the sha256 of the weights
+    bundle.json           everything else, as the dataclasses below, with the sha256 of the weights
 
-`load` verifies both and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
+`load` verifies both files and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
 """
 
 import hashlib
@@ -24,7 +24,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
 from torch.func import grad_and_value
 
 from app.errors import BundleError
@@ -39,35 +38,39 @@ from app.learn.policies import Actions, Weighing
 from app.learn.update_rules import Params
 
 FORMAT = 2
-"""Of the bundle.json that is written. Format 1, which has other names for the same, is read too."""
+"""The format of the bundle.json that `write` writes. Format 1 is read too; it has other names for the same fields."""
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
 class FamilySpec:
-    """The family of tasks that a bundle was trained on, with its options (plain JSON values)."""
+    """The family of tasks that a bundle was trained on, by name, with its options (plain JSON values).
+
+    Serving never loads the family, so it need not be installed; training and evaluation do
+    (`app.training.problem.family_of`).
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 IMAGES = ("ink",)
-"""How an image can become an input (`Schema`)."""
+"""The ways in which an image can become an input (`Schema.image`)."""
 
 
 @dataclass(frozen=True)
 class Schema:
     """The form of an example.
 
-    features: numbers in an input
-    targets: numbers in a target. Where targets are labels: the classes of a training task, which is also the most that
-        the network tells apart, unless it embeds
-    shape: of an input, as people write it; empty where it is a row of numbers
-    image: how an image becomes an input; empty where none can. `ink`: shrunk to `shape`, rows and columns, by area
-        average, 0 where it is white as paper or transparent, 1 where it is black as ink
-    actions: of decisions, what an action is; `targets` are the columns of an action then
-    weighing: of decisions, how much each counts given its reward
+    features: the length of an input
+    targets: the length of a target. For classification the number of classes of a training task; unless the network
+        gives embeddings, it tells at most so many classes apart. For decisions the length of an action
+    shape: the shape of an input as people write it; empty if an input is a row of numbers
+    image: how an image becomes an input; empty if it cannot. `ink`: shrunk to `shape` (rows, columns) by area average,
+        0 for white paper or transparent pixels, 1 for black ink
+    actions: for decisions, the form of an action
+    weighing: for decisions, how rewards become the weights of decisions
     """
 
     features: int
@@ -78,25 +81,25 @@ class Schema:
     weighing: Weighing | None = None
 
     @property
-    def fits(self) -> bool:
-        """Whether features, shape and image fit each other."""
+    def is_consistent(self) -> bool:
+        """Whether features, targets, shape and image fit each other."""
         if self.features < 1 or self.targets < 0:
             return False
-        shaped = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
-        return shaped and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
+        shape_fits = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
+        return shape_fits and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
 
-    def decides(self, kind: str) -> bool:
-        """Whether actions and weighing are there for decisions, and absent for all other kinds."""
+    def fits_kind(self, kind: str) -> bool:
+        """Whether actions and weighing are present and valid for decisions, and absent for all other kinds."""
         if self.actions is None or self.weighing is None:
             return not KINDS[kind].weighted and self.actions is None and self.weighing is None
-        return KINDS[kind].weighted and self.actions.fits(self.targets) and self.weighing.fits
+        return KINDS[kind].weighted and self.actions.fits(self.targets) and self.weighing.is_valid
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a request may ask of the inner loop, and what it gets when it does not ask.
+    """The default steps and rate of the inner loop, and the largest that a request may ask for.
 
-    A request may take 0 to `max_steps` steps at a rate above 0 and up to `max_learning_rate`.
+    A request may take 0 to `max_steps` steps, at a rate above 0 and at most `max_learning_rate`.
     """
 
     steps: int
@@ -109,13 +112,16 @@ class Bounds:
 class Manifest:
     """The contents of bundle.json.
 
-    family: the family that it was trained on; None where weights were imported (`app.training.import_weights`)
-    initial_loss: the mean loss on evaluation tasks before any step, the scale for "diverged"
-    weights_sha256: of the bytes of weights.safetensors
+    family: the family that it was trained on; None for imported weights that came without one
+        (`app.training.import_weights`)
+    kind: a key of `app.learn.losses.KINDS`
+    inner_loop: defaults and bounds of the inner loop
+    initial_loss: the mean loss on evaluation tasks before any step; "diverged" is measured on this scale
+    weights_sha256: the sha256 of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
-    training: how it was made: recipe, seed, versions
+    training: how the bundle was made: recipe, seed, versions
     ood_reference: what support sets of training tasks look like (`app.training.ood`)
-    calibration: how far an answer can be trusted (`app.training.calibration`)
+    calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     """
 
     family: FamilySpec | None
@@ -134,10 +140,10 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """The identity of its predictions: sha256 over everything they depend on (the weights, and how they are used).
+        """The identity of the bundle's predictions: sha256 over all that they depend on, the weights and their use.
 
-        Computed over the names of format 1, so that no renaming changes it. Empty parts of the schema do not count:
-        older bundles do not have them.
+        It is computed over the field names of format 1, so that renaming a field does not change it. Empty fields of
+        the schema are left out, because the oldest bundles do not have them.
         """
         schema = {key: value for key, value in asdict(self.schema).items() if value not in ((), "", None)}
         if "weighing" in schema:
@@ -167,11 +173,13 @@ class Bundle:
     def inner_loop(
         self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
     ) -> InnerLoop[State]:
-        """Its inner loop for one task, on a network of its own. differentiate: as for `gradient_descent`.
+        """The inner loop for one task, on a network of its own.
 
-        ways: the width of the class axis, where there are classes; None for that of its targets
+        differentiate: as for `app.learn.inner.gradient_descent`
+        ways: for classification, the width of the class axis; None for `schema.targets`
 
         Make one for each thread: a call swaps the parameters of the network in place (`torch.func.functional_call`).
+        Raises ValueError as `app.learn.networks.build` does.
         """
         kind, schema = self.manifest.kind, self.manifest.schema
         network = build(self.manifest.network.name, self.manifest.network.options)
@@ -186,26 +194,26 @@ class Bundle:
 
     @property
     def algorithm(self) -> Algorithm:
-        """How it adapts."""
+        """The algorithm that the bundle adapts with."""
         return ALGORITHMS[self.manifest.algorithm]
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:
-    """Write the two files that are served. Returns the manifest as written, with the digest of the weights filled in.
+    """Write bundle.json and weights.safetensors. Returns the manifest as written, with the sha256 of the weights.
 
-    Each file is replaced atomically, the manifest last, so that a reader sees the old bundle, the new one, or a
-    refusal.
+    Each file is replaced atomically, bundle.json last, so that a reader gets the old bundle, the new one, or a
+    BundleError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save_tensors({name: value.float().cpu().contiguous() for name, value in meta.items()})
-    written = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
+    manifest = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
     write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / MANIFEST, (json.dumps(asdict(written), indent=2) + "\n").encode())
-    return written
+    write_atomically(folder / MANIFEST, (json.dumps(asdict(manifest), indent=2) + "\n").encode())
+    return manifest
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that after a crash it holds either the old bytes or the new ones."""
+    """Write `content` to `path` so that after a crash the file holds either the old bytes or the new ones."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
         file.write(content)
@@ -218,22 +226,25 @@ def load(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`. Raises BundleError with the file and the reason."""
     manifest = _read_manifest(folder / MANIFEST)
     _check(folder / MANIFEST, manifest)
-    shapes = _shapes(folder / MANIFEST, manifest)
+    shapes = _expected_shapes(folder / MANIFEST, manifest)
     return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes))
 
 
 def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
-    """The bundles in the folders of `folder` by name: those that can be served, and why the others cannot."""
-    good: dict[str, Bundle] = {}
-    refused: dict[str, BundleError] = {}
+    """Load the bundles in the subfolders of `folder`: the valid ones by name, and the error of each other one by name.
+
+    Hidden folders are skipped. A bad bundle does not keep the others from loading.
+    """
+    bundles: dict[str, Bundle] = {}
+    errors: dict[str, BundleError] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not path.is_dir() or path.name.startswith("."):
             continue
         try:
-            good[path.name] = load(path)
+            bundles[path.name] = load(path)
         except BundleError as error:
-            refused[path.name] = error
-    return good, refused
+            errors[path.name] = error
+    return bundles, errors
 
 
 def _read(file: Path) -> bytes:
@@ -257,9 +268,10 @@ def _read_manifest(file: Path) -> Manifest:
         elif type(number) is int and number != FORMAT:
             raise BundleError(
                 file,
-                f"format {number}, and this version reads formats 1 to {FORMAT}: train the bundle again, or upgrade",
+                f"the bundle has format {number}, and this version of Innerloop reads formats 1 to {FORMAT}: "
+                "upgrade Innerloop, or train the bundle again with this version",
             )
-    manifest: Manifest = _parsed(file, "", Manifest, contents)
+    manifest: Manifest = _parse(file, "", Manifest, contents)
     return manifest
 
 
@@ -268,75 +280,88 @@ _FORMAT_1_PARTS = {
     "ood_reference": {"adapted_to": "support_sizes", "error": "error_limits"},
     "calibration": {"familiar": "familiarity"},
 }
-"""Names of format 1, and what they are now."""
+"""Names of format 1 with the names of today, at the top level and in two of its parts."""
 
 
 def _from_format_1(contents: Mapping[str, Any]) -> dict[str, Any]:
-    """A bundle.json of format 1 with today's names; what the oldest ones lack is empty."""
+    """A bundle.json of format 1 under the names of today. Parts that the oldest bundles do not have are empty."""
     new = {_FORMAT_1.get(key, key): value for key, value in contents.items()} | {"format": FORMAT}
     for part, empty in (("ood_reference", OODReference()), ("calibration", Calibration())):
-        new[part] = _renamed(new.get(part, asdict(empty)), _FORMAT_1_PARTS[part])
+        new[part] = _rename_keys(new.get(part, asdict(empty)), _FORMAT_1_PARTS[part])
     schema = new.get("schema")
     if isinstance(schema, dict):
         new["schema"] = schema = {"shape": (), "image": "", "actions": None, "weighing": None} | schema
         if isinstance(schema["weighing"], dict):
-            schema["weighing"] = asdict(Weighing()) | _renamed(schema["weighing"], {"most": "max_weight"})
-    new["evaluation"] = _renamed(new.get("evaluation"), {"trust": "calibration"})
+            schema["weighing"] = asdict(Weighing()) | _rename_keys(schema["weighing"], {"most": "max_weight"})
+    new["evaluation"] = _rename_keys(new.get("evaluation"), {"trust": "calibration"})
     return new
 
 
-def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
-    """Nested objects with other names for some keys."""
+def _rename_keys(tree: Any, names: Mapping[str, str]) -> Any:
+    """Nested objects with some of their keys renamed; any other value as it is."""
     if not isinstance(tree, dict):
         return tree
-    return {names.get(key, key): _renamed(value, names) for key, value in tree.items()}
+    return {names.get(key, key): _rename_keys(value, names) for key, value in tree.items()}
 
 
-def _parsed(file: Path, place: str, kind: Any, value: Any) -> Any:
-    """`value`, as json.loads gives it, as an instance of the dataclass or plain type `kind`."""
+_JSON_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string", dict: "an object"}
+
+
+def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
+    """A value of `json.loads` as an instance of the dataclass or plain type `kind`.
+
+    place: its path in the file, for errors
+    """
     if kind == Mapping[str, Any]:
         kind = dict
     if hasattr(kind, "__dataclass_fields__"):
-        if not isinstance(value, dict):
-            raise BundleError(file, f"an object is expected at {place or 'the top'}")
-        names = {item.name for item in fields(kind)}
-        if names != value.keys():
-            missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
-            raise BundleError(file, f"missing {missing}, unknown {unknown} at {place or 'the top'}")
-        hints = get_type_hints(kind)
-        return kind(**{name: _parsed(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
-    if get_origin(kind) is UnionType:
-        return None if value is None else _parsed(file, place, get_args(kind)[0], value)
+        return _parse_object(file, place, kind, value)
+    if get_origin(kind) is UnionType:  # a type or None
+        return None if value is None else _parse(file, place, get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise BundleError(file, f"a list is expected at {place}")
-        return tuple(_parsed(file, f"{place}[{index}]", get_args(kind)[0], each) for index, each in enumerate(value))
+            raise BundleError(file, f"a list is expected at {place}, got {value!r}")
+        return tuple(_parse(file, f"{place}[{index}]", get_args(kind)[0], item) for index, item in enumerate(value))
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise BundleError(file, f"a {kind.__name__} is expected at {place}, got {value!r}")
+        raise BundleError(file, f"{_JSON_NAMES[kind]} is expected at {place}, got {value!r}")
     return value
 
 
+def _parse_object(file: Path, place: str, kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise BundleError(file, f"an object is expected at {place or 'the top level'}")
+    names = {item.name for item in fields(kind)}
+    missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
+    if missing or unknown:
+        problems = (f"{sort} {', '.join(keys)}" for sort, keys in (("missing", missing), ("unknown", unknown)) if keys)
+        raise BundleError(file, f"fields are wrong at {place or 'the top level'}: {'; '.join(problems)}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _parse(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+
+
 def _check(file: Path, manifest: Manifest) -> None:
-    """Raise BundleError where the parts of a manifest do not fit each other. Nothing is imported or built yet."""
+    """Raise BundleError if the parts of a manifest do not fit each other. Nothing is imported or built here."""
     schema, bounds = manifest.schema, manifest.inner_loop
     for part, name, table in (("algorithm", manifest.algorithm, ALGORITHMS), ("kind", manifest.kind, KINDS)):
         if name not in table:
-            raise BundleError(file, f"unknown {part} {name!r}; known here: {', '.join(sorted(table))}")
+            raise BundleError(file, f"unknown {part} {name!r}; choose one of {', '.join(sorted(table))}")
     algorithm = ALGORITHMS[manifest.algorithm]
-    checks = {
-        f"shape and image do not fit {schema.features} features or each other at schema": schema.fits,
+    requirements = {
+        f"shape and image do not fit {schema.features} features or each other at schema": schema.is_consistent,
         f"actions and weighing do not fit the kind {manifest.kind} or {schema.targets} targets at schema": (
-            schema.decides(manifest.kind)
+            schema.fits_kind(manifest.kind)
         ),
-        "a default is outside its bound at inner_loop": (
+        "a default is out of bounds at inner_loop: steps must be from 0 to max_steps, and learning_rate above 0 and at "
+        "most max_learning_rate": (
             0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
         ),
-        f"{manifest.algorithm} takes one step, no more and no fewer, at inner_loop": (
+        f"{manifest.algorithm} takes exactly one step: steps and max_steps must be 1 at inner_loop": (
             not algorithm.closed_form or (bounds.steps, bounds.max_steps) == (1, 1)
         ),
-        f"{manifest.algorithm} is not for {manifest.kind}": manifest.kind in algorithm.kinds,
+        f"the algorithm {manifest.algorithm} is not for the kind {manifest.kind}; it is for "
+        f"{' and '.join(sorted(algorithm.kinds))}": manifest.kind in algorithm.kinds,
         f"the lists do not fit {schema.features} features or each other at ood_reference": (
             manifest.ood_reference.fits(schema.features)
         ),
@@ -344,33 +369,29 @@ def _check(file: Path, manifest: Manifest) -> None:
             manifest.calibration.fits(schema.targets)
         ),
     }
-    for reason, passed in checks.items():
-        if not passed:
+    for reason, holds in requirements.items():
+        if not holds:
             raise BundleError(file, reason)
 
 
-def _shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
-    """The shapes of the parameters that a manifest needs. Raises BundleError where its network cannot be built."""
+def _expected_shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
+    """The shapes of the meta-parameters. Raises BundleError where the network cannot be built or does not fit."""
     schema, bounds, algorithm = manifest.schema, manifest.inner_loop, ALGORITHMS[manifest.algorithm]
-    with _refused(file, manifest.network.name):
+    with _network_errors_as_bundle_errors(file, manifest.network.name):
         network = build(manifest.network.name, manifest.network.options)
         outputs = width(network, schema.features)
         algorithm.check(network, schema.targets, outputs, manifest.kind)
         if schema.actions is not None:
             policies.check(outputs, schema.targets, schema.actions.is_box)
-        initial = algorithm.initial(
-            network, _parameters(network), schema.targets, outputs, bounds.learning_rate, bounds.steps
+        initial = algorithm.initial_meta(
+            network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
         )
     return {name: value.shape for name, value in initial.items()}
 
 
-def _parameters(network: nn.Module) -> Params:
-    return dict(network.state_dict())
-
-
 @contextmanager
-def _refused(file: Path, network: str) -> Iterator[None]:
-    """Whatever a network raises becomes a BundleError: it may be a user's own code, which may raise anything."""
+def _network_errors_as_bundle_errors(file: Path, network: str) -> Iterator[None]:
+    """Turn whatever a network raises into a BundleError: it may be a user's own code, which may raise anything."""
     try:
         yield
     except ValueError as error:
@@ -380,11 +401,13 @@ def _refused(file: Path, network: str) -> Iterator[None]:
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:
+    """The meta-parameters. Raises BundleError unless they have that sha256 and the expected names and shapes."""
     content = _read(file)
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise BundleError(
-            file, f"sha256 is {actual}, {MANIFEST} says {sha256}: one of the two was changed, copy both again"
+            file,
+            f"the sha256 is {actual}, and {MANIFEST} has {sha256}: one of the two files was changed, copy both again",
         )
     try:
         # always in one order: it is part of a compiled graph, and so of the key of its cache
@@ -392,11 +415,11 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
     except SafetensorError as error:
         raise BundleError(file, f"not safetensors: {error}") from error
     if meta.keys() != expected.keys():
-        raise BundleError(file, f"holds {sorted(meta)}, the network needs {sorted(expected)}")
+        raise BundleError(file, f"the file holds {sorted(meta)}, the network needs {sorted(expected)}")
     for name, value in meta.items():
         if value.dtype != torch.float32 or value.shape != expected[name]:
-            wanted = f"float32 {list(expected[name])}"
-            raise BundleError(file, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}, the network needs {wanted}")
+            shape, needed = list(value.shape), list(expected[name])
+            raise BundleError(file, f"{name} is {str(value.dtype)[6:]} {shape}, the network needs float32 {needed}")
         if not value.isfinite().all():
             raise BundleError(file, f"{name} holds NaN or infinity")
     return meta

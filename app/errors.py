@@ -1,32 +1,32 @@
-"""What can go wrong, sorted by who has to act.
+"""The exceptions of Innerloop, sorted by who has to act.
 
     InnerloopError
-    ├── RequestError            the client: the request can never work as it is
-    │   ├── Malformed           the body is not JSON
-    │   ├── UnsupportedMedia    the body is of another media type
-    │   ├── BodyTooLarge        the body is over the limit
-    │   ├── Invalid             the body does not mean anything to the model it names
-    │   ├── Diverged            the inner loop left the range where its answer means anything
-    │   ├── UnknownModel        no bundle of that name
-    │   ├── UnknownAdaptation   no adaptation of that id
-    │   ├── ExpiredAdaptation   there was one
-    │   ├── UnknownExample      the adaptation has no example of that number
-    │   ├── LastExample         an adaptation without examples is none
-    │   ├── NothingToUndo       only the examples it began with are left
-    │   ├── Outgrown            the newer bundle of that name takes other examples
-    │   ├── KeyReused           the idempotency key came with another request before
-    │   └── QuotaExceeded       more is kept already than may be
-    ├── Unavailable             whoever runs the server, or nobody: try again later
-    │   ├── Overloaded          more work is queued than the server takes on
-    │   ├── DeadlinePassed      the answer would come later than the client waits
-    │   └── StoreFailed         the store cannot be reached, or cannot write
-    ├── BundleError             whoever made the bundle: it is refused
-    ├── NoFamily                whoever asks for tasks of a bundle that came without any
-    ├── DataError               whoever trains or evaluates: the data set is not there, or too small
-    ├── DeviceError             whoever starts it: the device asked for is not here
-    └── TrainingError           whoever trains: the run cannot go on as asked
+    ├── RequestError            the client: the request has to change
+    │   ├── Malformed           the body is not valid JSON, msgpack or NDJSON
+    │   ├── UnsupportedMedia    the body has a media type that is not supported
+    │   ├── BodyTooLarge        the body is larger than the limit
+    │   ├── Invalid             a field has a value that the model cannot use
+    │   ├── Diverged            the support loss diverged in the inner loop
+    │   ├── UnknownModel        no bundle has that name
+    │   ├── UnknownAdaptation   no adaptation has that id
+    │   ├── ExpiredAdaptation   the adaptation has expired
+    │   ├── UnknownExample      the adaptation has no example with that number
+    │   ├── LastExample         an adaptation keeps at least one example
+    │   ├── NothingToUndo       no example was added after the adaptation was created
+    │   ├── Outgrown            the bundle was replaced by one that takes other examples
+    │   ├── KeyReused           the idempotency key was used for another request
+    │   └── QuotaExceeded       the quota of adaptations or of bytes is used up
+    ├── Unavailable             the client, later; the operator, if it lasts
+    │   ├── Overloaded          the server's queue is full
+    │   ├── DeadlinePassed      the answer would come after the client's deadline
+    │   └── StoreFailed         the store cannot be reached or cannot write
+    ├── BundleError             the author of the bundle: it cannot be loaded
+    ├── NoFamily                the author of the bundle: it names no family to draw tasks from
+    ├── DataError               the user of a command: the data set is missing, damaged or too small
+    ├── DeviceError             the user of a command: the device does not exist
+    └── TrainingError           the user of a command: training cannot run with these arguments
 
-Every message names the place and the cure.
+Each message names the field, file or id, and the fix.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from pathlib import Path
 
 
 class InnerloopError(Exception):
-    """The root of all errors raised on purpose."""
+    """The base class of all errors that Innerloop raises on purpose."""
 
 
 class RequestError(InnerloopError):
@@ -43,19 +43,19 @@ class RequestError(InnerloopError):
 
 
 class Malformed(RequestError):
-    """The body is not JSON."""
+    """The body cannot be parsed."""
 
 
 class UnsupportedMedia(RequestError):
-    """The body is of a media type that is not read here."""
+    """The body has a media type that is not supported."""
 
 
 class BodyTooLarge(RequestError):
-    """The body is over the limit."""
+    """The body is larger than the limit."""
 
 
 class Invalid(RequestError):
-    """A value in the body cannot be used. `place` is its path, such as `support.inputs[4]`."""
+    """A field of the body has a value that cannot be used. `place` is its path, such as `support.inputs[4]`."""
 
     def __init__(self, message: str, place: str = "") -> None:
         super().__init__(f"{message} at {place}" if place else message)
@@ -63,7 +63,7 @@ class Invalid(RequestError):
 
 
 class Diverged(RequestError):
-    """The inner loop diverged. `losses` are those before the first step and after each."""
+    """The inner loop diverged. `losses` are the support losses before the first step and after each."""
 
     def __init__(self, message: str, losses: Sequence[float]) -> None:
         super().__init__(message)
@@ -71,11 +71,11 @@ class Diverged(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No bundle has that name. `models` are those that exist."""
+    """No bundle has that name. `models` are the names of the bundles that are loaded."""
 
     def __init__(self, name: str, models: Sequence[str]) -> None:
-        known = ", ".join(models) or "none is loaded"
-        super().__init__(f"there is no model {name!r}; the models here: {known}")
+        choice = f"choose one of {', '.join(models)}" if models else "no model is loaded"
+        super().__init__(f"there is no model {name!r}; {choice}")
         self.models = models
 
 
@@ -83,81 +83,90 @@ class UnknownAdaptation(RequestError):
     """No adaptation has that id."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"there is no adaptation {id!r}; POST /adapt makes one and answers with its id")
+        super().__init__(f"there is no adaptation {id!r}; POST /adapt creates one and returns its id")
 
 
 class ExpiredAdaptation(RequestError):
-    """The adaptation has outlived its time."""
+    """The adaptation has expired."""
 
     def __init__(self, id: str, expired_at: datetime) -> None:
         super().__init__(
-            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s"
+            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s "
+            "to keep it longer"
         )
 
 
 class Outgrown(RequestError):
-    """The newer bundle of that name takes other examples than the adaptation has, and the older one is gone."""
+    """The bundle was replaced by one that takes other examples, and the old one is gone."""
 
     def __init__(self, id: str, model: str) -> None:
-        super().__init__(f"{model} takes other examples now than those of adaptation {id!r}: adapt again")
+        super().__init__(
+            f"the model {model!r} was replaced and no longer takes the examples of adaptation {id!r}; adapt again with "
+            "examples for the new model"
+        )
 
 
 class UnknownExample(RequestError):
-    """The adaptation has no example of that number."""
+    """The adaptation has no example with that number."""
 
     def __init__(self, id: str, number: int) -> None:
         super().__init__(
-            f"adaptation {id!r} has no example {number}: it was forgotten, undone or never posted; "
-            f"GET /adaptations/{id}/support lists those it has"
+            f"adaptation {id!r} has no example {number}: it was deleted, undone or never added; "
+            f"GET /adaptations/{id}/support lists the examples"
         )
 
 
 class LastExample(RequestError):
-    """An adaptation without examples is none."""
+    """An adaptation keeps at least one example."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"this is the last example of {id!r}: post another one first, or delete the adaptation")
+        super().__init__(
+            f"the last example of adaptation {id!r} cannot be deleted; add another one first, or delete the adaptation"
+        )
 
 
 class NothingToUndo(RequestError):
-    """Only the examples that the adaptation began with are left."""
+    """No example was added after the adaptation was created."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"nothing is left to undo: {id!r} has only examples that it began with; forgetting is final")
+        super().__init__(
+            f"adaptation {id!r} has only the examples that it was created with, so there is nothing to undo; deleted "
+            "examples cannot be restored"
+        )
 
 
 class KeyReused(RequestError):
-    """The idempotency key came with another request before."""
+    """The idempotency key was used for another request."""
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key came with another request before; take a new key for a new one")
+        super().__init__("this Idempotency-Key was used for another request; use a new key for each new request")
 
 
 class QuotaExceeded(RequestError):
-    """More is kept already than may be."""
+    """The quota of adaptations or of bytes is used up."""
 
     def __init__(self, limit: int, unit: str) -> None:
-        super().__init__(f"{limit} {unit} are kept at most: delete adaptations, or wait until some expire")
+        super().__init__(f"at most {limit} {unit} can be stored; delete adaptations, or wait until some of them expire")
 
 
 class Unavailable(InnerloopError):
-    """It may work later, or on another server."""
+    """The request may succeed later, or on another server."""
 
 
 class Overloaded(Unavailable):
-    """More work is queued than the server takes on."""
+    """The server's queue is full."""
 
 
 class DeadlinePassed(Unavailable):
-    """The answer would come later than the client waits."""
+    """The answer would come after the client's deadline."""
 
 
 class StoreFailed(Unavailable):
-    """The store cannot be reached, or cannot write."""
+    """The store cannot be reached or cannot write."""
 
 
 class BundleError(InnerloopError):
-    """A bundle is refused. `file` is the one to look at."""
+    """A bundle cannot be loaded. `file` is the one that is wrong, `reason` the message without it."""
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
@@ -166,21 +175,21 @@ class BundleError(InnerloopError):
 
 
 class NoFamily(InnerloopError):
-    """A bundle of weights from elsewhere came without a family, so that there are no tasks to draw."""
+    """The bundle names no family, as imported weights may, so there are no tasks to draw."""
 
     def __init__(self, bundle: str) -> None:
         super().__init__(
-            f"{bundle} came without a family, so there are no tasks to draw; `innerloop bundle --family` names one"
+            f"{bundle} names no family, so there are no tasks to draw; import it again with `innerloop bundle --family`"
         )
 
 
 class DataError(InnerloopError):
-    """A family's data set is not where it should be, or does not have what is asked of it."""
+    """A family's data set is missing, damaged or too small."""
 
 
 class DeviceError(InnerloopError):
-    """The device asked for is not here."""
+    """The device does not exist on this machine."""
 
 
 class TrainingError(InnerloopError):
-    """A training run cannot go on as asked."""
+    """Training, evaluating or importing cannot run with these arguments."""

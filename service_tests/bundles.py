@@ -29,7 +29,7 @@ def write_bundle(
     steps = 1 if composed.closed_form else steps
     form = build(network.name, network.options)
     params = initialize(network.name, network.options, seed=0)
-    meta = composed.initial(form, params, made.targets, width(form, made.features), rate, steps)
+    meta = composed.initial_meta(form, params, made.targets, width(form, made.features), rate, steps)
     manifest = Manifest(
         family=FamilySpec(family, options or {}),
         network=network,
@@ -73,4 +73,4 @@ def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Sch
         evaluation={},
         training={},
     )
-    write(folder, manifest, composed.initial(form, params, schema.targets, width(form, schema.features), rate, 2))
+    write(folder, manifest, composed.initial_meta(form, params, schema.targets, width(form, schema.features), rate, 2))

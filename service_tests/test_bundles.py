@@ -1,9 +1,10 @@
-"""What cannot be verified is refused, with the file and the reason."""
+"""Bundles load with the digests that they have always had; one that cannot be verified is refused with its reason."""
 
 import hashlib
 import json
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,20 @@ import torch
 from safetensors.torch import load_file, save
 
 from app.bundles import MANIFEST, WEIGHTS, load, load_all, write
-from app.errors import BundleError, NoFamily
-from app.training.problem import family_of
+from app.errors import BundleError
+
+DIGESTS = {
+    "choices": "d4c255c2f189a003e4d5b16ea42b15be433d32d94d03f369b327d031f8fba6c8",
+    "driving": "5b12c69da581c35e21f63a8f9e6262195cf7102a83fc1727829f2a74b369d739",
+    "linear": "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88",
+    "navigation": "15c7a7b88c0f98f94feecec54d66b06e35a3745d9e1dce795859dac75ebdb498",
+    "omniglot": "b081f738ba8b38500c77fb6ab83e873f644735e3e55f7d3ada22929f7d35eabc",
+    "omniglot-maml": "4d8740727f73362b5298059a90d164e868d124bcc8d28df2435c0c7585ac325a",
+    "sinusoid": "61dd5855163a524e3306c14e32151d94b646cd5d2cbe567219f4840afc717e11",
+}
+"""Of the bundles that ship. Stores know adaptations by them: with another digest each would be derived again."""
+FORMAT_1 = Path(__file__).with_name("format_1")
+"""Shipped bundles as they were written in format 1."""
 
 
 @pytest.fixture
@@ -43,11 +56,36 @@ def refusal(folder: Path) -> BundleError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["sinusoid", "linear", "choices"])
-def test_the_bundles_that_ship_are_good(models_dir: Path, name: str) -> None:
+def test_all_shipped_bundles_are_pinned(models_dir: Path) -> None:
+    assert sorted(DIGESTS) == sorted(path.name for path in models_dir.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_a_shipped_bundle_loads_with_its_digest(models_dir: Path, name: str) -> None:
     bundle = load(models_dir / name)
     assert bundle.name == name
-    assert {file.name for file in (models_dir / name).iterdir()} == {MANIFEST, WEIGHTS, "CARD.md", "before-after.svg"}
+    assert bundle.manifest.digest == DIGESTS[name]
+    films = {"film.gif", "film.png"} if name == "driving" else set()
+    files = {file.name for file in (models_dir / name).iterdir()}
+    assert files == {MANIFEST, WEIGHTS, "CARD.md", "before-after.svg"} | films
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FORMAT_1.iterdir()))
+def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path: Path, name: str) -> None:
+    assert json.loads((FORMAT_1 / name / MANIFEST).read_text())["format"] == 1
+    old, shipped = load(FORMAT_1 / name), load(models_dir / name)
+    assert old.manifest == shipped.manifest
+    assert old.manifest.digest == DIGESTS[name]
+    assert old.meta.keys() == shipped.meta.keys()
+    assert all(torch.equal(value, shipped.meta[key]) for key, value in old.meta.items())
+    write(tmp_path / name, old.manifest, old.meta)
+    assert json.loads((tmp_path / name / MANIFEST).read_text()) == json.loads(
+        (models_dir / name / MANIFEST).read_text()
+    )
+
+
+def test_bundles_are_written_in_format_2(folder: Path) -> None:
+    assert json.loads((folder / MANIFEST).read_text())["format"] == 2
 
 
 def test_what_is_written_is_loaded(folder: Path, tmp_path: Path) -> None:
@@ -76,18 +114,24 @@ def test_a_wrong_digest(folder: Path) -> None:
     assert "sha256" in error.reason
 
 
-@pytest.mark.parametrize("place", ["family", "network"])
-def test_an_unknown_family_or_network(folder: Path, place: str) -> None:
-    edit(folder, lambda contents: contents[place].update(name="unheard-of"))
+def test_an_unknown_network(folder: Path) -> None:
+    edit(folder, lambda contents: contents["network"].update(name="unheard-of"))
     error = refusal(folder)
     assert error.file == folder / MANIFEST
-    assert error.reason.startswith(f"unknown {place} 'unheard-of'; known here: ")
+    assert error.reason.startswith("unknown network 'unheard-of'; choose one of context_mlp, ")
+
+
+def test_a_bundle_loads_where_its_family_is_not_installed(folder: Path) -> None:
+    edit(folder, lambda contents: contents["family"].update(name="unheard-of", options={"colour": 3}))
+    family = load(folder).manifest.family
+    assert family is not None
+    assert family.name == "unheard-of"
 
 
 @pytest.mark.parametrize("place", ["algorithm", "kind"])
 def test_an_unknown_algorithm_or_kind(folder: Path, place: str) -> None:
     edit(folder, lambda contents: contents.update({place: "unheard-of"}))
-    assert f"unknown {place} 'unheard-of'" in refusal(folder).reason
+    assert refusal(folder).reason.startswith(f"unknown {place} 'unheard-of'; choose one of ")
 
 
 def test_a_wrong_shape(folder: Path) -> None:
@@ -143,32 +187,45 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: c.update(format=99), "format 99, only 1 can be read"),
-        (lambda c: c.update(surprise=1), "unknown ['surprise'] at the top"),
-        (lambda c: c.pop("algorithm"), "missing ['algorithm']"),
-        (lambda c: c["schema"].update(features="1"), "a int is expected at schema.features, got '1'"),
-        (lambda c: c["schema"].update(features=True), "a int is expected at schema.features, got True"),
-        (lambda c: c.update(initial_loss=float("nan")), "a float is expected at initial_loss"),
-        (lambda c: c["schema"].update(features=2), "kind and schema do not fit the family"),
+        (lambda c: c.update(format=3), "has format 3, and this version of Innerloop reads formats 1 to 2: upgrade"),
+        (lambda c: c.update(format=0), "has format 0, and this version of Innerloop reads formats 1 to 2"),
+        (lambda c: c.update(format="2"), "an integer is expected at format, got '2'"),
+        (lambda c: c.update(surprise=1), "fields are wrong at the top level: unknown surprise"),
+        (lambda c: c.pop("algorithm"), "fields are wrong at the top level: missing algorithm"),
+        (lambda c: c["schema"].update(features="1"), "an integer is expected at schema.features, got '1'"),
+        (lambda c: c["schema"].update(features=True), "an integer is expected at schema.features, got True"),
+        (lambda c: c.update(initial_loss=float("nan")), "a number is expected at initial_loss, got nan"),
+        (lambda c: c["schema"].update(features=2), "the lists do not fit 2 features or each other at ood_reference"),
         (lambda c: c["network"]["options"].update(inputs=2), "does not take 1 features"),
-        (lambda c: c["network"]["options"].update(outputs=2), "gives [2], not 1 targets"),
-        (lambda c: c["network"]["options"].update(depth=2), "options of the family or of the network do not fit"),
-        (lambda c: c["family"]["options"].update(x=2), "options of the family or of the network do not fit"),
-        (lambda c: c["inner_loop"].update(steps=101), "a default is outside its bound"),
-        (lambda c: c["inner_loop"].update(learning_rate=-1.0), "a default is outside its bound"),
-        (lambda c: c.update(calibration=[]), "an object is expected at calibration"),
-        (lambda c: c["calibration"].update(error=1.0), "a list is expected at calibration.error"),
-        (lambda c: c["calibration"]["error"].__setitem__(2, None), "a float is expected at calibration.error[2]"),
-        (lambda c: c["calibration"]["error"].pop(), "the lists do not fit 1 features or each other at calibration"),
-        (lambda c: c["calibration"]["input_scale"].append(1.0), "the lists do not fit 1 features"),
-        (lambda c: c["schema"].update(shape=[1.0]), "a int is expected at schema.shape[0], got 1.0"),
+        (
+            lambda c: c["network"]["options"].update(outputs=2),
+            "the network returns 2 numbers for an input, and a target has 1",
+        ),
+        (lambda c: c["network"]["options"].update(depth=2), "'depth'; its options: inputs, outputs, hidden"),
+        (lambda c: c["network"]["options"].update(hidden=None), "the network 'mlp' cannot be built: Type"),
+        (lambda c: c["inner_loop"].update(steps=101), "a default is out of bounds"),
+        (lambda c: c["inner_loop"].update(learning_rate=-1.0), "a default is out of bounds"),
+        (lambda c: c.update(algorithm="protonet"), "protonet takes exactly one step"),
+        (
+            lambda c: (c.update(algorithm="protonet"), c["inner_loop"].update(steps=1, max_steps=1)),
+            "the algorithm protonet is not for the kind regression; it is for classification",
+        ),
+        (lambda c: c.update(ood_reference=[]), "an object is expected at ood_reference"),
+        (lambda c: c["ood_reference"].update(error_limits=1.0), "a list is expected at ood_reference.error_limits"),
+        (
+            lambda c: c["ood_reference"]["error_limits"].__setitem__(2, None),
+            "expected at ood_reference.error_limits[2]",
+        ),
+        (lambda c: c["ood_reference"]["error_limits"].pop(), "the lists do not fit 1 features or each other at ood_"),
+        (lambda c: c["ood_reference"]["input_scale"].append(1.0), "the lists do not fit 1 features"),
+        (lambda c: c["schema"].update(shape=[1.0]), "an integer is expected at schema.shape[0], got 1.0"),
         (lambda c: c["schema"].update(shape=[1, 2]), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(shape=[-1, -1]), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(image="ink"), "shape and image do not fit 1 features or each other at schema"),
         (lambda c: c["schema"].update(shape=[1, 1], image="x"), "shape and image do not fit 1 features or each other"),
         (lambda c: c["schema"].update(actions={"low": [], "high": []}), "actions and weighing do not fit the kind"),
-        (lambda c: c["schema"].update(actions={"low": []}), "missing ['high'], unknown [] at schema.actions"),
-        (lambda c: c["calibration"].update(shots=[]), "the lists do not fit 1 targets or each other at trust"),
+        (lambda c: c["schema"].update(actions={"low": []}), "fields are wrong at schema.actions: missing high"),
+        (lambda c: c["calibration"].update(shots=[]), "the lists do not fit 1 targets or each other at calibration"),
         (lambda c: c["calibration"].update(half_widths=[[1.0]]), "a list is expected at calibration.half_widths[0][0]"),
     ],
 )
@@ -179,64 +236,102 @@ def test_a_manifest_that_makes_no_sense(folder: Path, change: Callable[[dict[str
     assert reason in error.reason
 
 
-def test_the_digest_is_of_what_answers_depend_on(folder: Path) -> None:
+def test_the_digest_is_of_what_predictions_depend_on(folder: Path) -> None:
     before = load(folder).manifest.digest
     edit(folder, lambda contents: contents.update(evaluation={}, training={}))
-    edit(folder, lambda contents: contents["calibration"].update(seed=3))
+    for part in ("ood_reference", "calibration"):
+        edit(folder, lambda contents: contents[part].update(seed=3))  # noqa: B023 (called at once)
     assert load(folder).manifest.digest == before
     edit(folder, lambda contents: contents["inner_loop"].update(steps=4))
     assert load(folder).manifest.digest != before
 
 
-def test_a_bundle_from_before_there_were_shapes_is_good(folder: Path) -> None:
-    def without_shapes(contents: dict[str, Any]) -> None:
-        contents["schema"] = {"features": 1, "targets": 1}  # and none of decisions either
+@pytest.fixture
+def oldest(tmp_path: Path) -> Path:
+    """A bundle of format 1 from before there were shapes, decisions, OOD references and calibrations."""
+    folder = Path(shutil.copytree(FORMAT_1 / "linear", tmp_path / "models" / "linear"))
 
-    edit(folder, without_shapes)
-    contents = json.loads((folder / "bundle.json").read_text())
-    for part in ("evaluation", "training", "calibration", "calibration"):
-        contents.pop(part, None)
-    manifest = load(folder).manifest
+    def without(contents: dict[str, Any]) -> None:
+        contents["schema"] = {key: contents["schema"][key] for key in ("features", "targets")}
+        for part in ("calibration", "trust"):
+            contents.pop(part, None)
+
+    edit(folder, without)
+    return folder
+
+
+def test_the_oldest_bundles_load_with_empty_parts(oldest: Path) -> None:
+    manifest = load(oldest).manifest
     assert (manifest.schema.shape, manifest.schema.image) == ((), "")
-    assert manifest.digest == hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
-    write(folder, manifest, load(folder).meta)
-    assert load(folder).manifest == manifest
-    edit(folder, lambda contents: contents["schema"].update(shape=[1, 1], image="ink"))
-    shaped = load(folder).manifest
-    assert (shaped.schema.shape, shaped.schema.image) == ((1, 1), "ink")
-    assert shaped.digest != manifest.digest
-
-
-def test_a_bundle_from_before_there_was_a_calibration_is_good(folder: Path) -> None:
-    before = load(folder).manifest.digest
-    for part in ("calibration", "calibration"):
-        edit(folder, lambda contents: contents.pop(part, None))  # noqa: B023 (called at once)
-    manifest = load(folder).manifest
+    assert (manifest.schema.actions, manifest.schema.weighing) == (None, None)
     assert manifest.ood_reference.tasks == manifest.calibration.tasks == 0
-    assert manifest.digest == before
+    contents = json.loads((oldest / MANIFEST).read_text())
+    identity = {key: value for key, value in contents.items() if key not in ("evaluation", "training")}
+    assert manifest.digest == hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    write(oldest, manifest, load(oldest).meta)
+    assert load(oldest).manifest == manifest
 
 
-@pytest.mark.parametrize(
-    ("name", "digest"),
-    [
-        ("sinusoid", "61dd5855163a524e3306c14e32151d94b646cd5d2cbe567219f4840afc717e11"),
-        ("linear", "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88"),
-        ("choices", "d4c255c2f189a003e4d5b16ea42b15be433d32d94d03f369b327d031f8fba6c8"),
-    ],
-)
-def test_the_bundles_that_ship_keep_their_digests(models_dir: Path, name: str, digest: str) -> None:
-    """Adaptations in stores are known by them: another digest derives each of them again."""
-    assert load(models_dir / name).manifest.digest == digest
+def test_a_shape_changes_the_digest(oldest: Path) -> None:
+    before = load(oldest).manifest
+    edit(oldest, lambda contents: contents["schema"].update(shape=[1, before.schema.features], image="ink"))
+    after = load(oldest).manifest
+    assert (after.schema.shape, after.schema.image) == ((1, before.schema.features), "ink")
+    assert after.digest != before.digest
 
 
 def test_a_bundle_without_a_family(folder: Path) -> None:
     edit(folder, lambda contents: contents.update(family=None))
-    bundle = load(folder)
-    assert bundle.manifest.family is None
-    with pytest.raises(NoFamily, match="sinusoid came without a family"):
-        family_of(bundle)
+    assert load(folder).manifest.family is None
     edit(folder, lambda contents: contents["schema"].update(features=0))
     assert "do not fit 0 features" in refusal(folder).reason
+
+
+NETWORKS = """
+from torch import nn
+
+class Network(nn.Linear):
+    def __init__(self):
+        {construction}
+        super().__init__(1, 1)
+
+    def forward(self, inputs):
+        {forward}
+        return super().forward(inputs)
+
+{module}
+"""
+"""A user's module, with room for a statement that raises."""
+
+
+@pytest.mark.parametrize("place", ["module", "construction", "forward"])
+@pytest.mark.parametrize(
+    ("statement", "cause"),
+    [
+        ("raise RuntimeError('no such device')", "no such device"),
+        ("raise KeyError('colour')", "KeyError: 'colour'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise ValueError('colour must be red')", "colour must be red"),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("exec('def')", "SyntaxError: "),
+    ],
+)
+def test_a_users_network_that_raises_refuses_its_bundle_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, statement: str, cause: str
+) -> None:
+    statements = {"module": "", "construction": "pass", "forward": "pass"} | {place: statement}
+    (tmp_path / "user_networks.py").write_text(NETWORKS.format(**statements))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "user_networks", raising=False)
+    broken = Path(shutil.copytree(folder, folder.parent / "broken"))
+    edit(broken, lambda contents: contents.update(network={"name": "user_networks:Network", "options": {}}))
+    bundles, errors = load_all(folder.parent)
+    monkeypatch.delitem(sys.modules, "user_networks", raising=False)
+    assert list(bundles) == ["sinusoid"]
+    assert list(errors) == ["broken"]
+    assert errors["broken"].file == broken / MANIFEST
+    assert cause in errors["broken"].reason
+    assert errors["broken"].__cause__ is not None
 
 
 def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:
@@ -244,9 +339,9 @@ def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:
     (folder.parent / "broken" / WEIGHTS).unlink()
     (folder.parent / "a-file").touch()
     (folder.parent / ".hidden").mkdir()
-    good, refused = load_all(folder.parent)
-    assert list(good) == ["sinusoid"]
-    assert list(refused) == ["broken"]
+    bundles, errors = load_all(folder.parent)
+    assert list(bundles) == ["sinusoid"]
+    assert list(errors) == ["broken"]
 
 
 def test_no_models_folder_is_no_bundle(tmp_path: Path) -> None:

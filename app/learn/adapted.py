@@ -1,4 +1,4 @@
-"""What adapting came to: a value, not an exception. Whether to raise is the caller's choice."""
+"""The result of adapting, also where it failed: a value, not an exception. The caller chooses whether to raise."""
 
 import math
 from collections.abc import Sequence
@@ -6,40 +6,44 @@ from enum import Enum
 from typing import NamedTuple
 
 DIVERGED = 100.0
-"""A last loss this many times the first one, and this many times the mean initial loss, has diverged.
+"""The inner loop has diverged if the last loss is over this many times both the first loss and the mean initial loss.
 
-Times their size: a loss that is a likelihood may be below 0."""
+Of both the absolute value is taken, because a negative log-likelihood may be below 0.
+"""
 
 
-_CURE = "Take fewer steps or a smaller learning rate, or check the units of the support set."
+_FIX = "Take fewer steps or a smaller learning rate, or check the units of the support set."
 
 
 class Status(Enum):
-    """How the support loss moved, with the sentence that a user reads."""
+    """How the support loss changed, with a sentence for the user."""
 
     improved = "The support loss fell."
     no_progress = "The support loss did not fall: the initialization fits these examples as well as the adaptation."
-    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_CURE}"
-    not_finite = f"The inner loop left the range of float32. {_CURE}"
+    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_FIX}"
+    not_finite = f"The inner loop left the range of float32. {_FIX}"
 
     @property
     def usable(self) -> bool:
-        """Whether the fast weights are worth keeping."""
+        """Whether the fast weights can be used; otherwise nothing is stored."""
         return self in (Status.improved, Status.no_progress)
 
 
 class Adapted(NamedTuple):
-    """losses: the support loss before the first step and after each, `steps + 1` numbers."""
+    """The outcome of one inner loop.
+
+    losses: the support loss before the first step and after each, `steps + 1` numbers
+    """
 
     losses: tuple[float, ...]
     status: Status
 
 
 def judge(losses: Sequence[float], initial_loss: float) -> Status:
-    """Say how the inner loop went.
+    """The status of an inner loop.
 
-    losses: before the first step and after each one
-    initial_loss: the bundle's mean loss over its evaluation tasks without any step, the scale of its problem
+    losses: the support loss before the first step and after each
+    initial_loss: the mean loss on evaluation tasks before any step, the scale of the problem (`Manifest.initial_loss`)
     """
     if not all(map(math.isfinite, losses)):
         return Status.not_finite

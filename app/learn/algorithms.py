@@ -1,7 +1,7 @@
-"""The algorithms, each a composition of four choices:
+"""The algorithms. Each is a composition of four choices:
 
-which parameters move in the inner loop (`moves`), how they move (`rule`; or `head`, solved at once), what flows back
-through the steps (`first_order`) and how the outer loop moves (`outer`).
+which parameters move in the inner loop (`partition`), how they move (`rule`, or `head`, which is solved at once),
+whether gradients flow back through the steps (`first_order`), and how the outer loop moves (`outer`).
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
-from app.learn.inner import InnerLoop, Start, State, forward_of, gradient_descent, learned, zeros
+from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
@@ -25,39 +25,41 @@ CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regressi
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A composition (module docstring).
+    """One composition (see the module docstring).
 
-    start: where what moves begins: where training has put it, or at 0
-    first_order: the share of training, from its beginning, in which no gradient flows back through the steps' own
-        gradients
-    head: (columns of a target, width of an embedding) -> the head that is solved instead of taking steps
-    grows_head: whether the network's embeddings get a linear layer that begins as prototypes are compared
-    kinds: what it can predict
+    partition: which parameters move
+    start: names of the parameters that move -> their values before the first step
+    first_order: the share of training, from its start, in which the outer gradient treats the inner gradients as
+        constants; 1 for all of it
+    head: (length of a target, length of an embedding) -> the head that is solved instead of taking steps
+    prototype_head: whether a linear layer that starts from prototypes is put on top of the network
+        (`app.learn.heads.from_prototypes`)
+    kinds: the kinds that the algorithm can predict, keys of `KINDS`
     """
 
     outer: Outer
-    moves: Partition = everything
-    start: Callable[[Collection[str]], Start] = learned
+    partition: Partition = everything
+    start: Callable[[Collection[str]], Start] = from_meta
     rule: Rule = field(default_factory=sgd)
     first_order: float = 0.0
     head: Callable[[int, int], Head] | None = None
-    grows_head: bool = False
+    prototype_head: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
 
     @property
     def closed_form(self) -> bool:
-        """Whether the inner loop is one solve: there is no rate, and no other number of steps."""
+        """Whether the inner loop is a single solve, without a rate and with exactly one step."""
         return self.head is not None
 
     @property
     def learned_rate(self) -> bool:
-        """Whether the inner rates are part of the bundle, so that no request may name one."""
+        """Whether the inner rates are meta-parameters, so that a request cannot set a rate."""
         return self.rule.learned_rate
 
     @property
     def embeds(self) -> bool:
-        """Whether the network gives embeddings, and classes may be any number; else its outputs are the targets."""
-        return self.closed_form or self.grows_head
+        """Whether the network returns embeddings, for any number of classes, instead of predictions."""
+        return self.closed_form or self.prototype_head
 
     def inner_loop(
         self,
@@ -69,50 +71,52 @@ class Algorithm:
         width: int = 0,
         progress: float = 1.0,
     ) -> InnerLoop[State]:
-        """Bind the algorithm to a network and a loss.
+        """The inner loop of the algorithm with a network and a loss.
 
         differentiate: as for `gradient_descent`
-        ways: the width of the class axis, where there are classes
-        targets, width: numbers in a target and in an output of the network (`networks.width`); only what `embeds` reads
-            them
-        progress: the share of training that is done, which `first_order` is about
+        ways: the width of the class axis; None where there are no classes
+        targets, width: the lengths of a target and of an output of the network (`networks.width`); used only if the
+            algorithm `embeds`
+        progress: the share of training that has passed, for `first_order`
 
-        Raises ValueError where the network lacks the part that moves.
+        Raises ValueError where the network lacks the parameters that should move.
         """
         if self.head is not None:
             inner = closed_form(network, self.head(targets if ways is None else ways, width), loss, ways)
         else:
-            if self.grows_head:
+            if self.prototype_head:
                 forward, start = from_prototypes(network, ways or targets, width)
             else:
-                forward, start = forward_of(network), self.start(self.moves(network))
+                forward, start = functional_forward(network), self.start(self.partition(network))
             first_order = progress < self.first_order or self.first_order == 1
             inner = gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
         return with_statistics(inner, network)
 
     def check(self, network: nn.Module, targets: int, width: int, kind: str) -> None:
-        """Raise ValueError where a network does not fit: it lacks the part that moves, or gives other outputs.
+        """Raise ValueError if a network does not fit: it lacks the parameters that move, or has other outputs.
 
         targets, width: as for `inner_loop`
         """
-        self.moves(network)
+        self.partition(network)
         if KINDS[kind].weighted:
             is_gaussian(width, targets)
         elif not self.embeds and width != targets:
-            raise ValueError(f"the network gives [{width}], not {targets} targets")
+            raise ValueError(f"the network returns {width} numbers for an input, and a target has {targets}")
 
-    def initial(self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int) -> Params:
-        """The meta-parameters that training begins with: the network's, and what the algorithm learns besides.
+    def initial_meta(
+        self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int
+    ) -> Params:
+        """The meta-parameters before training: those of the network, and the algorithm's own.
 
-        params: fresh ones of the network
+        params: the network's parameters
         targets, width: as for `inner_loop`
-        rate, steps: of the inner loop; what is learned begins at that rate, and for so many steps
+        rate, steps: learned rates start at `rate`, for `steps` steps
         """
-        moving = self.moves(network)
-        besides = self.rule.learns({name: value for name, value in params.items() if name in moving}, rate, steps)
+        moving = self.partition(network)
+        own = self.rule.initial_meta({name: value for name, value in params.items() if name in moving}, rate, steps)
         if self.head is not None:
-            besides |= self.head(targets, width).learns(next(iter(params.values())))
-        return {**params, **besides}
+            own |= self.head(targets, width).initial_meta(next(iter(params.values())))
+        return {**params, **own}
 
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -131,17 +135,17 @@ ALGORITHMS: dict[str, Algorithm] = {
     # Antoniou et al. 2019, "How to train your MAML"
     "mamlpp": Algorithm(multi_step, rule=rate_per_step(), first_order=0.3),
     # Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"
-    "anil": Algorithm(query_gradient, moves=head),
+    "anil": Algorithm(query_gradient, partition=head),
     # Oh et al. 2021, "BOIL: Towards Representation Change for Few-shot Learning"
-    "boil": Algorithm(query_gradient, moves=body),
+    "boil": Algorithm(query_gradient, partition=body),
     # Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning"
-    "cavia": Algorithm(query_gradient, moves=context, start=zeros),
+    "cavia": Algorithm(query_gradient, partition=context, start=from_zero),
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
     "protonet": Algorithm(query_gradient, head=prototypes, kinds=CLASSIFICATION),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
-    "protomaml": Algorithm(query_gradient, grows_head=True, kinds=CLASSIFICATION),
+    "protomaml": Algorithm(query_gradient, prototype_head=True, kinds=CLASSIFICATION),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
-    "foprotomaml": Algorithm(query_gradient, grows_head=True, first_order=1.0, kinds=CLASSIFICATION),
+    "foprotomaml": Algorithm(query_gradient, prototype_head=True, first_order=1.0, kinds=CLASSIFICATION),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION),
     # Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"

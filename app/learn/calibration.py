@@ -1,4 +1,4 @@
-"""How far an answer can be trusted, as validation tasks showed: intervals, probabilities, what is unfamiliar."""
+"""Calibration on validation tasks: intervals, probabilities, and a threshold for queries of unknown classes."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 
-FALSE_ALARMS = 0.02
-"""So many queries of classes that are in the support set are called unlike all of it."""
+FALSE_ALARM_RATE = 0.02
+"""The share of queries that are flagged as unlike the support set although their class is in it."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What validation tasks taught; without tasks, nothing is known.
+    """The calibration of a bundle on validation tasks; empty if `tasks` is 0.
 
-    tasks, seed: it was made from so many tasks of each number of shots, drawn with that seed, adapted with the
-        bundle's default steps and rate
-    shots: numbers of support examples (classification: of each class), ascending; what follows is known for each
-    levels: of intervals for regression, between 0 and 1, ascending
-    half_widths: [shots][target][level]; so many queries lie no further than this from what is predicted for them
-    temperature: logits are divided by it before they become probabilities
-    familiarity: [shots], for classification; all but FALSE_ALARMS of the queries whose class is in the support set have a
-        largest logit, before the temperature, of at least this
+    tasks, seed: the number of tasks for each number of shots, and the seed that they were drawn with; they were adapted
+        to with the bundle's default steps and rate
+    shots: the numbers of support examples that are calibrated (for classification: examples per class), ascending
+    levels: the levels of intervals, for regression, between 0 and 1, ascending
+    half_widths: [shots][target][level], the half widths of the intervals
+    temperature: logits are divided by it before the softmax
+    familiarity: [shots], for classification; 1 - FALSE_ALARM_RATE of the queries whose class is in the support set have
+        a largest logit, before the temperature, of at least this
     """
 
     tasks: int = 0
@@ -33,7 +33,7 @@ class Calibration:
     familiarity: tuple[float, ...] = ()
 
     def fits(self, targets: int) -> bool:
-        """Whether it can be used: its lists fit each other and so many targets, or it is empty."""
+        """Whether the lists fit each other and targets of that length, or the calibration is empty."""
         if self.tasks == 0:
             return self == Calibration()
         by_target = [levels for shots in self.half_widths for levels in shots]
@@ -52,37 +52,41 @@ class Calibration:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether `interval` can be asked, for levels from the first of `levels` to the last."""
+        """Whether `interval` can be called, for levels from the first of `levels` to the last."""
         return len(self.half_widths) > 0
 
     @property
     def has_familiarity(self) -> bool:
-        """Whether `familiarity_threshold` can be asked."""
+        """Whether `familiarity_threshold` can be called."""
         return len(self.familiarity) > 0
 
     def interval(self, level: float, shots: int | float) -> tuple[float, ...]:
-        """The half width of the interval of each target that covers a share of `level` of queries.
+        """For each target, the half width of the interval that covers a share `level` of the queries.
 
-        Between two numbers of shots and between two levels it is interpolated, the widths by the logarithm of the
-        shots and of themselves (errors fall by powers); outside of the known shots it is the nearest one's. Raises
-        ValueError for a level outside of `levels`.
+        Between two calibrated levels the half width is interpolated linearly; between two numbers of shots in the
+        logarithm of both, as errors fall by powers. Outside the calibrated shots it is that of the nearest number.
+        Raises ValueError for a level outside `levels`.
         """
         if not self.levels[0] <= level <= self.levels[-1]:
-            raise ValueError(f"a level from {self.levels[0]:g} to {self.levels[-1]:g} expected, got {level:g}")
-        smaller, larger, part = self._between(shots)
+            raise ValueError(f"the level must be from {self.levels[0]:g} to {self.levels[-1]:g}, got {level:g}")
+        smaller, larger, fraction = self._neighbours(shots)
         widths = zip(self.half_widths[smaller], self.half_widths[larger], strict=True)
-        return tuple(_geometric(self._at(level, less), self._at(level, more), part) for less, more in widths)
+        return tuple(
+            _interpolate(self._width_at(level, first), self._width_at(level, second), fraction)
+            for first, second in widths
+        )
 
     def familiarity_threshold(self, shots: int | float) -> float:
-        """A query whose largest logit is below this is unlike anything in the support set.
+        """The largest logit below which a query counts as unlike every class of the support set.
 
-        shots: support examples a class; between two known numbers it is interpolated, as by `interval`
+        shots: support examples per class; between two calibrated numbers the threshold is interpolated linearly in the
+            logarithm of the shots
         """
-        smaller, larger, part = self._between(shots)
-        return (1 - part) * self.familiarity[smaller] + part * self.familiarity[larger]
+        smaller, larger, fraction = self._neighbours(shots)
+        return (1 - fraction) * self.familiarity[smaller] + fraction * self.familiarity[larger]
 
-    def _between(self, shots: int | float) -> tuple[int, int, float]:
-        """The places of the known numbers around `shots`, and how far it is from the first to the second."""
+    def _neighbours(self, shots: int | float) -> tuple[int, int, float]:
+        """The indices of the calibrated numbers around `shots`, and the fraction of the way from first to second."""
         at = bisect_left(self.shots, shots)
         nearest = min(at, len(self.shots) - 1)
         if at in (0, len(self.shots)) or self.shots[nearest] == shots:
@@ -90,8 +94,8 @@ class Calibration:
         low, high = self.shots[at - 1], self.shots[at]
         return at - 1, at, log(shots / low) / log(high / low)
 
-    def _at(self, level: float, widths: Sequence[float]) -> float:
-        """The width at a level between the known ones."""
+    def _width_at(self, level: float, widths: Sequence[float]) -> float:
+        """The width at a level, interpolated between the calibrated levels. widths: one for each of `levels`."""
         at = bisect_left(self.levels, level)
         if self.levels[at] == level:
             return widths[at]
@@ -99,12 +103,12 @@ class Calibration:
         return widths[at - 1] + (level - low) / (high - low) * (widths[at] - widths[at - 1])
 
 
-def _geometric(one: float, two: float, part: float) -> float:
-    """So far on the way from one width to another, by their logarithms where there are any."""
-    if part == 0 or min(one, two) <= 0:
-        return (1 - part) * one + part * two
-    return exp((1 - part) * log(one) + part * log(two))
+def _interpolate(first: float, second: float, fraction: float) -> float:
+    """Between two widths: linear in their logarithms, or in the widths themselves if one of them is 0."""
+    if fraction == 0 or min(first, second) <= 0:
+        return (1 - fraction) * first + fraction * second
+    return exp((1 - fraction) * log(first) + fraction * log(second))
 
 
 def _ascending(numbers: Sequence[int] | Sequence[float]) -> bool:
-    return all(one < two for one, two in pairwise(numbers))
+    return all(first < second for first, second in pairwise(numbers))

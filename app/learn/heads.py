@@ -1,7 +1,7 @@
-"""Heads that are made from the embeddings of the support set.
+"""Heads: last layers that are computed from the embeddings of the support set.
 
-Those solved in closed form have an inner loop of one step (`closed_form`). The network gives embeddings; it has no last
-layer of its own, so that any number of classes can be told apart.
+The network returns embeddings and has no last layer of its own, so that a task may have any number of classes. Heads
+that are solved in closed form have an inner loop of one step (`closed_form`).
 """
 
 from collections.abc import Callable
@@ -10,49 +10,59 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from app.learn.classes import only_present
-from app.learn.inner import Examples, Forward, InnerLoop, Start, State, counted, forward_of, moved_where, no_classes
+from app.learn.classes import mask_absent
+from app.learn.inner import (
+    Examples,
+    Forward,
+    InnerLoop,
+    Start,
+    State,
+    functional_forward,
+    initial_counts,
+    where_active,
+    with_counts,
+)
 from app.learn.losses import Loss
 from app.learn.partition import everything
 from app.learn.shapes import Bool, Float
-from app.learn.update_rules import LEARNED, Params
+from app.learn.update_rules import LEARNED_PREFIX, Params
 
-HEAD = f"{LEARNED}head/"
-"""What the head of a task is named by, among its fast weights."""
+HEAD = f"{LEARNED_PREFIX}head/"
+"""The prefix of a head's names among the fast weights and the meta-parameters."""
 
 
 class Head(NamedTuple):
     """A last layer solved in closed form. Each function is written for one task.
 
-    fresh: meta-parameters -> what `solve` gives, without a support set
-    solve: (meta-parameters, embeddings, targets, mask) -> the solution, tensors by name, of the same shapes for any
-        number of examples
+    initial: meta-parameters -> the solution without a support set
+    solve: (meta-parameters, embeddings, targets, mask) -> the solution, tensors by name, whose shapes do not depend on
+        the number of examples
     apply: (meta-parameters, solution, embeddings) -> outputs
-    variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head knows it
-    learns: a tensor, for its type and device -> the head's fresh meta-parameters, named as a rule's (`app.learn.update_rules`)
+    variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head has one
+    initial_meta: a tensor of the type and device to use -> the head's own meta-parameters, before training
     """
 
-    fresh: Callable[[Params], Params]
+    initial: Callable[[Params], Params]
     solve: Callable[[Params, Tensor, Tensor, Tensor], Params]
     apply: Callable[[Params, Params, Tensor], Tensor]
     variance: Callable[[Params, Params, Tensor], Tensor] | None = None
-    learns: Callable[[Tensor], Params] = lambda like: {}
+    initial_meta: Callable[[Tensor], Params] = lambda like: {}
 
 
 def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) -> InnerLoop[State]:
-    """Adapt by solving the head; a second step finds the same solution again. The rate says nothing.
+    """Adapt by solving the head. A second step finds the same solution again, and the rate is ignored.
 
-    network: inputs -> embeddings, as for `forward_of`
-    ways: the width of the class axis, where there are classes
+    network: inputs -> embeddings, as for `functional_forward`
+    ways: the width of the class axis; None where there are no classes
     """
-    embed = forward_of(network)
+    embed = functional_forward(network)
 
     def init(meta: Params) -> State:
-        return State(head.fresh(meta), {}, no_classes(meta, ways))
+        return State(head.initial(meta), {}, initial_counts(meta, ways))
 
     def outputs(meta: Params, state: State, embeddings: Tensor) -> Tensor:
         result = head.apply(meta, state.fast, embeddings)
-        return result if isinstance(state.counts, tuple) else only_present(result, state.counts)
+        return result if isinstance(state.counts, tuple) else mask_absent(result, state.counts)
 
     def step(
         meta: Params, state: State, support: Examples, rate: Float[Tensor, ""], active: Bool[Tensor, ""]
@@ -60,23 +70,23 @@ def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) ->
         embeddings = embed(meta, support.inputs)
         before = loss(outputs(meta, state, embeddings), support.targets, support.mask)
         solution = head.solve(meta, embeddings, support.targets, support.mask)
-        return moved_where(active, state._replace(fast=solution), state), before
+        return where_active(active, state._replace(fast=solution), state), before
 
-    def loss_of(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
+    def current_loss(meta: Params, state: State, support: Examples) -> Float[Tensor, ""]:
         return loss(outputs(meta, state, embed(meta, support.inputs)), support.targets, support.mask)
 
     def apply(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         return outputs(meta, state, embed(meta, inputs))
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        return counted(state, support)
+        return with_counts(state, support)
 
     def variance(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         assert head.variance is not None
         return head.variance(meta, state.fast, embed(meta, inputs))
 
     return InnerLoop(
-        init, step, loss_of, apply, None if ways is None else prepare, None if head.variance is None else variance
+        init, step, current_loss, apply, None if ways is None else prepare, None if head.variance is None else variance
     )
 
 
@@ -85,23 +95,23 @@ def class_means(
     targets: Float[Tensor, "example way"],
     mask: Bool[Tensor, " example"],
 ) -> Float[Tensor, "way embedding"]:
-    """The mean embedding of each class, 0 where it has no example."""
+    """The mean embedding of each class; 0 for a class without examples."""
     rows = mask.unsqueeze(-1)
-    # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
+    # where: the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
     members, real = targets.double().where(rows, 0.0), embeddings.double().where(rows, 0.0)
     return (members.T @ real / members.sum(0).clamp(min=1).unsqueeze(-1)).to(embeddings.dtype)
 
 
 def prototypes(ways: int, width: int) -> Head:
-    """A class is the mean of its embeddings; a logit is minus the squared distance to it.
+    """Represent a class by the mean of its embeddings; a logit is minus the squared distance to that mean.
 
     Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
 
-    width: of an embedding
+    width: the length of an embedding
     """
     name = f"{HEAD}prototypes"
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         return {name: next(iter(meta.values())).new_zeros(ways, width)}
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
@@ -113,50 +123,51 @@ def prototypes(ways: int, width: int) -> Head:
         differences = embeddings.unsqueeze(1) - solution[name]
         return -differences.square().sum(-1)
 
-    return Head(fresh, solve, apply)
+    return Head(initial, solve, apply)
 
 
-def with_constant(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
-    """The embeddings with a 1 behind each, so that a linear head has a bias; in float64, for solving."""
+def with_bias_column(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
+    """The embeddings with a column of 1 appended, so that a linear head has a bias; in float64, for solving."""
     return nn.functional.pad(embeddings.double(), (0, 1), value=1.0)
 
 
-def real_only(
+def masked_terms(
     embeddings: Float[Tensor, "example embedding"],
     targets: Float[Tensor, "example target"],
     mask: Bool[Tensor, " example"],
 ) -> tuple[Float[Tensor, "example term"], Float[Tensor, "example target"]]:
-    """The terms and targets of a least-squares problem, 0 where there is padding: that adds nothing to any sum."""
+    """The terms and targets of a least-squares problem, 0 in padding rows, so that these add nothing to any sum."""
     rows = mask.unsqueeze(-1)
-    return with_constant(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
+    return with_bias_column(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
 
 
-def identity(size: int, like: Tensor) -> Float[Tensor, "size size"]:
-    """Of the type of `like`, and where it is."""
+def identity_like(size: int, like: Tensor) -> Float[Tensor, "size size"]:
+    """The identity matrix, with the type and on the device of `like`."""
     return torch.eye(size, dtype=like.dtype, device=like.device)
 
 
 def ridge(columns: int, width: int) -> Head:
-    """Ridge regression of the targets on the embeddings, of one-hot targets where there are classes (R2D2).
+    """Ridge regression of the targets on the embeddings; targets are one-hot where there are classes (R2D2).
 
     W = (X^T X + lambda I)^-1 X^T Y, and outputs are `scale * x W + bias` with lambda, scale and bias learned.
     Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers"
 
-    columns, width: of the targets and of an embedding
+    columns: the length of a target
+    width: the length of an embedding
     """
     weight, regularisation, scale, bias = (f"{HEAD}{name}" for name in ("weight", "log_lambda", "log_scale", "bias"))
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         return {weight: next(iter(meta.values())).new_zeros(width + 1, columns)}
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
-        x, y = real_only(embeddings, targets, mask)
+        x, y = masked_terms(embeddings, targets, mask)
         strength = meta[regularisation].double().exp()
-        shots = x.shape[0]  # not its `len`: compiled for any number of examples it is no number
+        shots = x.shape[0]  # not `len(x)`: code compiled for any number of examples has no number there
         if shots < width + 1:  # Woodbury's identity: the smaller of the two systems
-            solution = x.T @ solve_or_nan(x @ x.T + strength * identity(shots, x), y)
+            solution = x.T @ solve_or_nan(x @ x.T + strength * identity_like(shots, x), y)
         else:
-            solution = solve_or_nan(x.T @ x + strength * identity(width + 1, x), x.T @ y)
+            solution = solve_or_nan(x.T @ x + strength * identity_like(width + 1, x), x.T @ y)
         return {weight: solution.to(embeddings.dtype)}
 
     def apply(
@@ -165,14 +176,14 @@ def ridge(columns: int, width: int) -> Head:
         values = embeddings @ solution[weight][:-1] + solution[weight][-1]
         return meta[scale].exp() * values + meta[bias]
 
-    def learns(like: Tensor) -> Params:
+    def initial_meta(like: Tensor) -> Params:
         return {name: like.new_zeros(()) for name in (regularisation, scale, bias)}
 
-    return Head(fresh, solve, apply, learns=learns)
+    return Head(initial, solve, apply, initial_meta=initial_meta)
 
 
 def solve_or_nan(a: Float[Tensor, "row row"], b: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
-    """`a^-1 b`; not finite, instead of an error for all tasks of a batch, where a task's `a` is singular."""
+    """`a^-1 b`. Where `a` is singular the result is not finite; an error would fail all tasks of the batch."""
     solution: Tensor = torch.linalg.solve_ex(a, b).result
     return solution
 
@@ -181,34 +192,36 @@ def bayesian(columns: int, width: int) -> Head:
     """Bayesian linear regression on the embeddings, with a learned prior and noise (ALPaCA).
 
     The weights of a target have the prior N(mean, noise * precision^-1), precision = A A^T. With terms X and targets Y
-    the posterior's are precision + X^T X and (precision + X^T X)^-1 (X^T Y + precision * mean), and a prediction at x
-    has the variance noise * (1 + x^T precision^-1 x), its own noise included.
+    the posterior has the precision `precision + X^T X` and the mean
+    `(precision + X^T X)^-1 (X^T Y + precision * mean)`. A prediction at x has the variance
+    `noise * (1 + x^T precision^-1 x)`, the noise of the target included.
     Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
 
-    columns, width: of the targets and of an embedding
+    columns: the length of a target
+    width: the length of an embedding
     """
     mean, factor = f"{HEAD}mean", f"{HEAD}covariance_factor"
     prior_mean, prior_factor, noise = (f"{HEAD}{name}" for name in ("prior_mean", "prior_factor", "log_noise"))
 
-    def precision(meta: Params) -> Float[Tensor, "term term"]:
+    def prior_precision(meta: Params) -> Float[Tensor, "term term"]:
         root = meta[prior_factor].double()
         return root @ root.T
 
-    def posterior(meta: Params, precisely: Tensor, moments: Tensor) -> Params:
-        """From the precision and `precision * mean`."""
-        root, failed = torch.linalg.cholesky_ex(precisely)
+    def posterior(meta: Params, precision: Tensor, precision_times_mean: Tensor) -> Params:
+        """The mean and a root of the covariance."""
+        root, failed = torch.linalg.cholesky_ex(precision)
         root = torch.where(failed > 0, torch.nan, root)
-        inverse = torch.linalg.solve_triangular(root, identity(width + 1, root), upper=False)
-        kind = meta[prior_mean].dtype
-        return {mean: (inverse.T @ (inverse @ moments)).to(kind), factor: inverse.to(kind)}
+        inverse = torch.linalg.solve_triangular(root, identity_like(width + 1, root), upper=False)
+        dtype = meta[prior_mean].dtype
+        return {mean: (inverse.T @ (inverse @ precision_times_mean)).to(dtype), factor: inverse.to(dtype)}
 
-    def fresh(meta: Params) -> Params:
-        prior = precision(meta)
+    def initial(meta: Params) -> Params:
+        prior = prior_precision(meta)
         return posterior(meta, prior, prior @ meta[prior_mean].double())
 
     def solve(meta: Params, embeddings: Tensor, targets: Tensor, mask: Tensor) -> Params:
-        x, y = real_only(embeddings, targets, mask)
-        prior = precision(meta)
+        x, y = masked_terms(embeddings, targets, mask)
+        prior = prior_precision(meta)
         return posterior(meta, prior + x.T @ x, prior @ meta[prior_mean].double() + x.T @ y)
 
     def apply(
@@ -223,37 +236,38 @@ def bayesian(columns: int, width: int) -> Head:
         spread = (embeddings @ inverse[:, :-1].T + inverse[:, -1]).square().sum(-1, keepdim=True)
         return (1 + spread) * meta[noise].exp()
 
-    def learns(like: Tensor) -> Params:
+    def initial_meta(like: Tensor) -> Params:
         return {
             prior_mean: like.new_zeros(width + 1, columns),
-            prior_factor: identity(width + 1, like),
+            prior_factor: identity_like(width + 1, like),
             noise: like.new_zeros(columns),
         }
 
-    return Head(fresh, solve, apply, variance, learns)
+    return Head(initial, solve, apply, variance, initial_meta)
 
 
 def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward, Start]:
-    """The network with a linear layer on top that begins as prototypes are compared, and then moves with all the rest.
+    """The network with a linear layer on top that starts equivalent to `prototypes`, and then moves like the rest.
 
-    `-|x - c|^2` is `2 c x - |c|^2` but for what all classes have in common: weight 2 c, bias -|c|^2.
+    `-|x - c|^2` equals `2 c x - |c|^2` up to `-|x|^2`, which all classes share. So the weight is 2 c, the bias -|c|^2.
     Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
 
-    ways, width: of the class axis and of an embedding
+    ways: the width of the class axis
+    width: the length of an embedding
     """
-    embed, own = forward_of(network), everything(network)
+    embed, own = functional_forward(network), everything(network)
     weight, bias = f"{HEAD}weight", f"{HEAD}bias"
 
     def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query way"]:
         return nn.functional.linear(embed(params, inputs), params[weight], params[bias])
 
-    def fresh(meta: Params) -> Params:
+    def initial(meta: Params) -> Params:
         like = next(iter(meta.values()))
         body = {name: value for name, value in meta.items() if name in own}
         return {**body, weight: like.new_zeros(ways, width), bias: like.new_zeros(ways)}
 
-    def made(meta: Params, support: Examples) -> Params:
+    def from_support(meta: Params, support: Examples) -> Params:
         means = class_means(embed(meta, support.inputs), support.targets, support.mask)
         return {weight: 2 * means, bias: -means.square().sum(-1)}
 
-    return forward, Start(fresh, made)
+    return forward, Start(initial, from_support)

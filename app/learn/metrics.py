@@ -1,4 +1,4 @@
-"""Scores over tasks, and whether a difference may be chance."""
+"""Scores over tasks, their confidence intervals, and a test of whether a difference may be chance."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from torch import Tensor
 
 from app.learn.losses import Error, squared_error
-from app.learn.policies import weighted_surprise
+from app.learn.policies import weighted_nll
 from app.learn.shapes import Float
 
 
 def accuracy(
     logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
 ) -> Float[Tensor, "*task example"]:
-    """1 where the largest logit is that of the example's class, else 0; `targets` are one-hot."""
+    """1 where the largest logit is that of the example's class, else 0. targets: one-hot."""
     return (logits.argmax(-1) == targets.argmax(-1)).to(logits.dtype)
 
 
 def _weighted_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
-    return -weighted_surprise(outputs, targets)
+    return -weighted_nll(outputs, targets)
 
 
 class Score(NamedTuple):
@@ -43,24 +43,25 @@ SCORES: dict[str, Score] = {
 
 
 class Interval(NamedTuple):
-    """A mean over tasks and the half width of its 95 % interval."""
+    """A mean over tasks with the half width of its 95 % confidence interval."""
 
     mean: float
     half_width: float
 
 
 def interval(scores: Float[Tensor, " task"]) -> Interval:
-    """The mean of at least two scores with its normal 95 % interval, 1.96 standard errors to each side."""
+    """The mean of at least two scores with its normal 95 % confidence interval, 1.96 standard errors to each side."""
     scores = scores.double()
     return Interval(scores.mean().item(), 1.96 * scores.std().item() / math.sqrt(len(scores)))
 
 
 def sign_test(differences: Sequence[float]) -> float:
-    """How probable it is by chance alone that at least so many of the differences that are not 0 are above 0.
+    """The p-value of the one-sided sign test: are more differences above 0 than chance alone would explain?
 
-    Exact, by the binomial distribution; nothing is assumed of how the differences are distributed.
+    Exact, by the binomial distribution, without assumptions about the distribution of the differences. Those that are 0
+    do not count.
     """
-    above, below = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    above, below = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     count = above + below
-    ways: int = sum(math.comb(count, some) for some in range(above, count + 1))
+    ways: int = sum(math.comb(count, successes) for successes in range(above, count + 1))
     return float(ways / (1 << count))

@@ -1,10 +1,12 @@
-"""Networks by name. A bundle names one with its options; `build` makes it.
+"""Networks by name. A bundle names a network and its options; `build` makes the network.
 
-A name is one of NETWORKS, or `MODULE:NAME` for a `torch.nn.Module` that can be imported. Those here take no statistics
-over the examples of a call, so that a prediction does not depend on the other queries; so should others.
+A name is a key of NETWORKS, or `MODULE:NAME` for a subclass of `torch.nn.Module` that can be imported. The networks
+here compute no statistics over the examples of a call, so a prediction does not depend on the other queries. Imported
+networks should not either.
 """
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,34 +34,36 @@ class NetworkSpec:
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
-def _known(sort: str, name: str, table: Mapping[str, T]) -> T:
-    """What a table has under a name. Raises ValueError with the names that there are."""
+def _lookup(part: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry of a table. Raises ValueError with the existing names where there is none of that name."""
     if name not in table:
-        raise ValueError(f"unknown {sort} {name!r}; known here: {', '.join(sorted(table))}")
+        raise ValueError(f"unknown {part} {name!r}; choose one of {', '.join(sorted(table))}")
     return table[name]
 
 
 def mlp(
     inputs: int, outputs: int | None = None, hidden: Sequence[int] = (40, 40), activation: str = "relu"
 ) -> nn.Sequential:
-    """A perceptron with ReLU, or another of ACTIVATIONS, after each hidden layer; [batch, inputs] -> [batch, outputs].
+    """A multi-layer perceptron; [batch, inputs] -> [batch, outputs].
 
-    Two hidden layers of 40 are those of Finn et al. 2017 for regression. Without `outputs` there is no last layer:
-    what comes out is the last hidden layer, an embedding.
+    The default is the network of Finn et al. 2017 for regression. Without `outputs` there is no last layer, and the
+    network returns embeddings, the activations of the last hidden layer.
+
+    activation: a key of ACTIVATIONS, after each hidden layer
     """
-    between = _known("activation", activation, ACTIVATIONS)
+    make_activation = _lookup("activation", activation, ACTIVATIONS)
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), between()]
+        layers += [nn.Linear(before, after), make_activation()]
     if outputs is not None:
         layers.append(nn.Linear([inputs, *hidden][-1], outputs))
     return nn.Sequential(*layers)
 
 
 class GaussianMLP(nn.Module):
-    """A Gaussian policy; [batch, inputs] -> [batch, 2 * actions]: the means, and the logarithms of the deviations.
+    """A Gaussian policy; [batch, inputs] -> [batch, 2 * actions]: the means, then the logarithms of the deviations.
 
-    The deviations are parameters, the same for each observation: Duan et al. 2016, as Finn et al. 2017 use them.
+    The deviations are parameters and do not depend on the observation, as in Duan et al. 2016 and Finn et al. 2017.
     """
 
     def __init__(
@@ -71,10 +75,11 @@ class GaussianMLP(nn.Module):
         deviation: float = 1.0,
         gain: float = 1.0,
     ) -> None:
-        """deviation: of each action, to begin with; gain: of the last layer's first weights.
+        """Initialise the layers.
 
-        With a small gain a policy begins by trying everything alike: Andrychowicz et al. 2021, "What Matters In
-        On-Policy Reinforcement Learning?"
+        deviation: the initial standard deviation of each number of an action
+        gain: scales the initial weights of the last layer. With a small one the initial policy hardly depends on the
+            observation: Andrychowicz et al. 2021, "What Matters In On-Policy Reinforcement Learning?"
         """
         super().__init__()
         self.mean = mlp(inputs, actions, hidden, activation)
@@ -84,18 +89,18 @@ class GaussianMLP(nn.Module):
         self.log_deviation = nn.Parameter(torch.full((actions,), math.log(deviation)))
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch output"]:
-        """Mean and log deviation."""
+        """The means and log deviations."""
         mean = self.mean(inputs)
-        # side by side by a product: `cat` and `pad` under `vmap` fix the number of tasks in what is compiled
+        # concatenated by a product: `cat` and `pad` under `vmap` would fix the number of tasks in compiled code
         left, right = torch.eye(2 * mean.shape[1], dtype=mean.dtype, device=mean.device).chunk(2)
         outputs: Tensor = mean @ left + self.log_deviation @ right
         return outputs
 
 
 class ContextMLP(nn.Module):
-    """A perceptron that takes a learned vector, `context`, beside each input; [batch, inputs] -> [batch, outputs].
+    """A perceptron that appends a parameter `context` to each input; [batch, inputs] -> [batch, outputs].
 
-    Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning": the context is all that moves in the inner loop.
+    Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning", where only the context moves in the inner loop.
     """
 
     def __init__(
@@ -106,7 +111,7 @@ class ContextMLP(nn.Module):
         self.layers = mlp(inputs + context, outputs, hidden, activation)
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch target"]:
-        """The outputs for inputs that share a context."""
+        """The outputs for inputs that share the context."""
         context = self.context.expand(len(inputs), -1)
         outputs: Tensor = self.layers(torch.cat([inputs, context], dim=1))
         return outputs
@@ -120,8 +125,8 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 def conv(outputs: int, side: int, channels: int = 1, filters: int = 64, blocks: int = 4) -> nn.Sequential:
     """Blocks of a 3 x 3 convolution of stride 2 and ReLU, then a linear layer; [batch, pixels] -> [batch, outputs].
 
-    An input is a flat image: channel by channel, row by row. Four blocks of 64 filters that stride, where others pool,
-    are those of Finn et al. 2017 for Omniglot, here without normalisation.
+    An input is a flat image: channel by channel, row by row. The default, four blocks of 64 filters with strides
+    instead of pooling, is the network of Finn et al. 2017 for Omniglot, without its normalisation.
     """
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
     for before in [channels, *[filters] * (blocks - 1)]:
@@ -137,11 +142,11 @@ NORMS: dict[str, Callable[[int], list[nn.Module]]] = {
     "instance": lambda filters: [nn.GroupNorm(filters, filters)],
     "support": lambda filters: [SupportNorm(filters)],
 }
-"""Normalisations of an image's channels: over one image alone (all channels, eighths of them, each of them), or each
-channel over the images of the support set.
+"""Normalisations by name: over a single image, in groups of all channels (`layer`), of an eighth of them (`group`) or
+of one (`instance`), or each channel over the images of the support set (`support`).
 
-On Omniglot after 200 outer steps layer, group and support are alike (20-way 1-shot .863, .860, .864 +- .01), instance
-and none behind (.824, .827): `service_tests/benchmarks/norms.py`.
+On Omniglot after 200 outer steps layer, group and support are equally good (20-way 1-shot .863, .860, .864 +- .01),
+instance and none are worse (.824, .827): `service_tests/benchmarks/norms.py`.
 """
 
 
@@ -156,17 +161,18 @@ def conv4(
 ) -> nn.Sequential:
     """Blocks of a 3 x 3 convolution, a normalisation, ReLU and 2 x 2 max-pooling; [batch, pixels] -> [batch, outputs].
 
-    An input is a flat image, as for `conv`. Four blocks of 64 filters are the network of Vinyals et al. 2016 and Snell
-    et al. 2017, whose batch normalisation is a normalisation over each image alone here. Without `outputs` there is no
-    last layer: what comes out is an embedding, of 64 numbers for 28 x 28.
+    An input is a flat image, as for `conv`. The default is the network of Vinyals et al. 2016 and Snell et al. 2017,
+    with a normalisation over each image instead of batch normalisation. Without `outputs` there is no last layer, and
+    the network returns embeddings: 64 numbers for 28 x 28 pixels.
 
     norm: a key of NORMS
-    pool: else the convolutions stride instead: half of the time, and embeddings of 256 numbers for 28 x 28
+    pool: whether to pool; otherwise the convolutions have stride 2, which takes half of the time and gives embeddings
+        of 256 numbers for 28 x 28 pixels
     """
-    normalised, stride = _known("normalisation", norm, NORMS), 1 if pool else 2
+    normalise, stride = _lookup("normalisation", norm, NORMS), 1 if pool else 2
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side))]
     for before in [channels, *[filters] * (blocks - 1)]:
-        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=stride, padding=1), *normalised(filters)]
+        layers += [nn.Conv2d(before, filters, kernel_size=3, stride=stride, padding=1), *normalise(filters)]
         layers += [nn.ReLU(), nn.MaxPool2d(2)] if pool else [nn.ReLU()]
         side = side // 2 if pool else (side + 1) // 2
     layers.append(nn.Flatten())
@@ -181,21 +187,21 @@ def stem_conv4(
     filters: Sequence[int] = (64, 64, 128, 128),
     norm: str = "layer",
 ) -> nn.Sequential:
-    """`conv4` at less cost: the first convolution strides, and what pools does so before it is normalised.
+    """A cheaper `conv4`: the first convolution has a stride, and pooling comes before normalisation.
 
-    [batch, pixels] -> [batch, filters * pixels left]: for 28 x 28 an embedding of as many numbers as the last filters.
-    A 5 x 5 convolution of stride 2, then 3 x 3 ones with 2 x 2 max-pooling, normalisation and ReLU, the last one with
-    neither. Learning from as many images takes two thirds of the time of `conv4` with as many filters, and the wider
-    end pays more than the time it costs.
+    [batch, pixels] -> [batch, embedding]: for 28 x 28 pixels as many numbers as the last convolution has filters. A
+    5 x 5 convolution of stride 2, then 3 x 3 convolutions with 2 x 2 max-pooling; normalisation and ReLU between them
+    and not after the last. Training takes two thirds of the time of `conv4` with the same filters, and the wider
+    last layers are worth more than the time that they cost.
 
-    filters: of each convolution
+    filters: the number of filters of each convolution
     norm: a key of NORMS
     """
     first, *others = filters
-    normalised = _known("normalisation", norm, NORMS)
+    normalise = _lookup("normalisation", norm, NORMS)
     layers: list[nn.Module] = [nn.Unflatten(1, (channels, side, side)), nn.Conv2d(channels, first, 5, 2, 2)]
     for before, after in pairwise([first, *others]):
-        layers += [*normalised(before), nn.ReLU(), nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2)]
+        layers += [*normalise(before), nn.ReLU(), nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.Flatten())
 
 
@@ -211,48 +217,73 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 
 
 def find(name: str) -> Callable[..., nn.Module]:
-    """What makes the network of that name.
+    """The function or class that makes the network of that name.
 
-    Raises ValueError where there is none. Of what can be imported only a class of modules is ever called, so that a
-    bundle cannot name any other function.
+    Raises ValueError where there is none, or where its module cannot be imported, whatever that raises: the module may
+    be a user's own. From an imported module only subclasses of `torch.nn.Module` are ever called, so that a bundle
+    cannot run any other function.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
-        return _known("network", name, NETWORKS)
+        return _lookup("network", name, NETWORKS)
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise ValueError(f"the network {name!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"the network {name!r} is no class of torch.nn.Module")
-    return found
+        factory = getattr(importlib.import_module(module), attribute, None)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"the network {name!r} cannot be imported: {_reason(error)}") from error
+    if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
+        raise ValueError(f"the network {name!r} is not a subclass of torch.nn.Module")
+    return factory
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """The form of a network without its parameters (on the meta device): give them with each call.
+    """The structure of a network without its parameters, on the meta device; each call is given the parameters.
 
-    Raises ValueError for an unknown name and TypeError for options the network does not have.
+    Raises ValueError for an unknown name, for options that the network does not take, and where its constructor fails,
+    whatever that raises.
     """
     with torch.device("meta"):
-        return find(name)(**options)
+        return _construct(name, options)
 
 
 def initialize(name: str, options: Mapping[str, Any], seed: int) -> Params:
-    """Fresh parameters, drawn as the network's layers draw them. The global generator stays as it was."""
+    """Initial parameters, as the network's layers draw them. The global random generator keeps its state.
+
+    Raises ValueError as `build` does.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return {key: value.detach() for key, value in find(name)(**options).state_dict().items()}
+        return {key: value.detach() for key, value in _construct(name, options).state_dict().items()}
+
+
+def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
+    factory = find(name)
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"the network {name!r} does not take these options: {error}; its options: {', '.join(signature.parameters)}"
+        ) from error
+    try:
+        return factory(**options)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"the network {name!r} cannot be built: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The message of a ValueError; of any other exception its type too, as `KeyError('a')` alone reads `'a'`."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def width(network: nn.Module, features: int) -> int:
-    """How many numbers a network gives for an input of so many. network: on the meta device.
+    """The length of a network's output for inputs of length `features`. network: on the meta device.
 
-    Raises ValueError where it does not take such inputs, or gives something else than a row of numbers for each.
+    Raises ValueError if the network does not take such inputs, or does not return a row of numbers for each.
     """
     try:
         outputs = network(torch.empty(2, features, device="meta"))
     except RuntimeError as error:
         raise ValueError(f"the network does not take {features} features: {error}") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 2:
-        raise ValueError("the network does not give a row of numbers for each input")
+        raise ValueError("the network does not return a row of numbers for each input")
     return outputs.shape[1]

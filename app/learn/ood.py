@@ -1,4 +1,4 @@
-"""Is a support set unlike what a model was trained on? Held against support sets of training tasks."""
+"""Out-of-distribution detection: compare a support set with those of training tasks."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -9,42 +9,44 @@ from torch import Tensor
 
 from app.learn.shapes import Bool, Float
 
-LEVEL = 0.98
-"""So many training tasks have a smaller error than the one from which on a support set is unlike."""
-MAX_FAR = 0.01
-"""Of a support set's inputs may lie beyond those of training. So any single one counts below 100 examples, while among
-thousands some do by chance."""
-LARGEST = torch.finfo(torch.float32).max
-"""Stands for an error that is not finite, or not known because the inner loop diverged."""
+ERROR_QUANTILE = 0.98
+"""The share of training tasks whose error is below the limit. A support set with a larger error is unlike them."""
+MAX_FAR_SHARE = 0.01
+"""The share of a support set's inputs that may lie beyond all inputs of training.
+
+Below 100 examples any single one counts; among thousands some lie beyond by chance.
+"""
+MAX_ERROR = torch.finfo(torch.float32).max
+"""Replaces an error that is not finite, or unknown because the inner loop diverged."""
 
 
-class Likeness(Enum):
-    """What came of the comparison, with the sentence that a user reads."""
+class OODStatus(Enum):
+    """The result of the comparison, with a sentence for the user."""
 
     unknown = ""
     like = "The support set looks like what the model was trained on."
     far_inputs = "The support set is unlike what the model was trained on: inputs lie beyond those of training."
     large_error = (
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
-        f"{LEVEL:.0%} of training tasks."
+        f"{ERROR_QUANTILE:.0%} of training tasks."
     )
 
     @property
     def unlike(self) -> bool | None:
-        """Whether it is unlike; None where nothing is known."""
-        return None if self is Likeness.unknown else self is not Likeness.like
+        """Whether the support set is unlike those of training; None if that is unknown."""
+        return None if self is OODStatus.unknown else self is not OODStatus.like
 
 
 @dataclass(frozen=True)
 class OODReference:
-    """What support sets of training tasks look like; without tasks, nothing is known.
+    """Statistics of the support sets of training tasks; empty if `tasks` is 0.
 
-    tasks, seed: it was made from so many tasks of each size, drawn with that seed
-    input_center, input_scale: of each feature; a feature that does not vary has the scale 1
-    input_reach: the furthest that an input lay from the center, by its furthest feature, in scales
-    support_sizes: numbers of examples, ascending
-    error_limits: for each size, what LEVEL of the tasks stay below: `task_error` of the examples left out, each
-        predicted after adapting to so many others with the bundle's default steps and rate
+    tasks, seed: the number of tasks of each support size, and the seed that they were drawn with
+    input_center, input_scale: for each feature; a feature that does not vary has the scale 1
+    input_reach: the largest `distance` of an input of these tasks
+    support_sizes: the numbers of support examples that tasks were drawn with, ascending
+    error_limits: for each of these sizes, the ERROR_QUANTILE of the tasks' errors (`task_error`) on examples left out,
+        each predicted after adapting to that number of others with the bundle's default steps and rate
     """
 
     tasks: int = 0
@@ -56,7 +58,7 @@ class OODReference:
     error_limits: tuple[float, ...] = ()
 
     def fits(self, features: int) -> bool:
-        """Whether it can be used: its lists fit each other and inputs of so many features, or it is empty."""
+        """Whether the lists fit each other and inputs of that length, or the reference is empty."""
         if self.tasks == 0:
             return self == OODReference()
         ascending = sorted(set(self.support_sizes)) == list(self.support_sizes)
@@ -67,28 +69,28 @@ class OODReference:
             and ascending
         )
 
-    def judge(
+    def compare(
         self, inputs: Float[Tensor, "example feature"], errors: Float[Tensor, " left_out"], adapted_to: int
-    ) -> Likeness:
-        """Hold a support set against these.
+    ) -> OODStatus:
+        """Compare a support set with those of training.
 
-        errors: of its examples (those that can be left out), each predicted after adapting to `adapted_to` others, as
-            for `error_limits`
+        errors: the errors on its examples (those that can be left out), each predicted after adapting to `adapted_to`
+            others, as for `error_limits`
 
-        Errors shrink with more examples. So a number in between is held against the next smaller one, and one above
-        all against the largest: that flags rather too few.
+        Errors shrink with more examples. A size between two of `support_sizes` is compared with the smaller one, and a
+        size above all with the largest, which flags too few support sets rather than too many.
         """
         if not self.tasks:
-            return Likeness.unknown
-        if self.far(inputs).double().mean() > MAX_FAR:
-            return Likeness.far_inputs
+            return OODStatus.unknown
+        if self.is_far(inputs).double().mean() > MAX_FAR_SHARE:
+            return OODStatus.far_inputs
         smaller = bisect_right(self.support_sizes, adapted_to) - 1
         if smaller >= 0 and task_error(errors).item() > self.error_limits[smaller]:
-            return Likeness.large_error
-        return Likeness.like
+            return OODStatus.large_error
+        return OODStatus.like
 
-    def far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
-        """Which inputs lie beyond all of training's."""
+    def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
+        """Which inputs lie further out than all inputs of training."""
         center, scale = inputs.new_tensor(self.input_center), inputs.new_tensor(self.input_scale)
         return distance(inputs, center, scale) > self.input_reach
 
@@ -96,10 +98,10 @@ class OODReference:
 def distance(
     inputs: Float[Tensor, "example feature"], center: Float[Tensor, " feature"], scale: Float[Tensor, " feature"]
 ) -> Float[Tensor, " example"]:
-    """How far each input lies from the center, by its furthest feature, in scales."""
+    """The distance of each input from the center: that of its furthest feature, in units of the feature's scale."""
     return ((inputs - center) / scale).abs().amax(-1)
 
 
 def task_error(errors: Float[Tensor, "*task example"]) -> Float[Tensor, "*task"]:
-    """The mean over a task's examples; one that is not finite counts as LARGEST, so that the mean is finite."""
-    return errors.double().nan_to_num(nan=LARGEST, posinf=LARGEST).clamp(max=LARGEST).mean(-1)
+    """The mean error over a task's examples. Errors that are not finite count as MAX_ERROR, so the mean is finite."""
+    return errors.double().nan_to_num(nan=MAX_ERROR, posinf=MAX_ERROR).clamp(max=MAX_ERROR).mean(-1)

@@ -1,4 +1,4 @@
-"""The outer loops: how meta-parameters move, given a batch of tasks."""
+"""The outer loop: how the meta-parameters move, given a batch of tasks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
-from app.learn.losses import Loss, gaussian_likelihood
+from app.learn.losses import Loss, gaussian_nll
 from app.learn.shapes import Float, Int
 from app.learn.update_rules import Params
 
 
 class Tasks(NamedTuple):
-    """A batch of tasks: what each adapts to, and what its adaptation is scored on."""
+    """A batch of tasks: the examples that each adapts to, and those that its adaptation is scored on."""
 
     support: Examples
     query: Examples
 
 
 Progress = Float[Tensor, ""] | float
-"""The share of training that is done, from 0 to 1."""
+"""The share of training that has passed, from 0 to 1."""
 
 
 @runtime_checkable
 class Direction(Protocol):
-    """What the outer loop descends, a tensor for each meta-parameter, and the mean query loss after adapting."""
+    """Computes the direction that the outer loop descends, and the mean query loss after adapting."""
 
     def __call__(
         self,
@@ -38,12 +38,17 @@ class Direction(Protocol):
         schedule: Schedule,
         progress: Progress = 1.0,
     ) -> tuple[Params, Tensor]:
-        """The direction at `meta`. inner: batched."""
+        """The direction at `meta`, a tensor for each meta-parameter, and the loss. inner: batched."""
 
 
 @dataclass(frozen=True)
 class Outer:
-    """`direction` is descended by the optimizer that `optimizer(parameters, rate)` makes; `rate` is its usual rate."""
+    """How an outer step is taken.
+
+    direction: what is descended
+    optimizer: (meta-parameters, outer rate) -> the optimizer that descends it
+    rate: the default outer rate
+    """
 
     direction: Direction
     optimizer: Callable[[Iterable[Tensor], float], torch.optim.Optimizer]
@@ -66,20 +71,20 @@ def _gradient(
     return gradient, value
 
 
-MULTI_STEP = 0.3
-"""The share of training after which the losses of earlier steps hardly count."""
+MULTI_STEP_SHARE = 0.3
+"""The share of training over which the weights of the earlier steps' losses fade to their minimum."""
 MIN_WEIGHT = 0.03
-"""Of an earlier step, in shares of an even weight."""
+"""The smallest weight of an earlier step, as a share of an even weight."""
 
 
-def step_weights(steps: Int[Tensor, " task"], longest: int, progress: Progress) -> Float[Tensor, "task step"]:
-    """What the query loss after 1, 2, ..., `longest` steps counts: evenly at first, then the last step nearly alone.
+def step_weights(steps: Int[Tensor, " task"], max_steps: int, progress: Progress) -> Float[Tensor, "task step"]:
+    """The weights of the query losses after 1, 2, ..., `max_steps` steps: even at first, nearly all on the last later.
 
     Antoniou et al. 2019, section 4, "multi-step loss optimization"
     """
-    number = torch.arange(1, longest + 1, device=steps.device)
+    number = torch.arange(1, max_steps + 1, device=steps.device)
     even = 1 / steps.clamp(min=1).unsqueeze(1)
-    fading = torch.as_tensor(1 - progress / MULTI_STEP, device=steps.device).clamp(min=MIN_WEIGHT)
+    fading = torch.as_tensor(1 - progress / MULTI_STEP_SHARE, device=steps.device).clamp(min=MIN_WEIGHT)
     earlier = (even * fading).where(number < steps.unsqueeze(1), 0.0)
     last = 1 - earlier.sum(1, keepdim=True)
     return torch.where(number == steps.unsqueeze(1), last, earlier)
@@ -94,7 +99,7 @@ def _multi_step(
             outputs = inner.apply(meta, state, tasks.query.inputs)
             scores.append(vmap(loss)(outputs, tasks.query.targets, tasks.query.mask))
         by_step = torch.stack(scores[1:], dim=1)
-        weights = step_weights(schedule.steps, schedule.longest, progress)
+        weights = step_weights(schedule.steps, schedule.max_steps, progress)
         return (weights * by_step).sum(1).mean(), scores[-1].mean()
 
     gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
@@ -112,7 +117,7 @@ def _likelihood(
         inputs, targets, mask = tasks.query
         outputs, variance = inner.apply(meta, state, inputs), variance_of(meta, state, inputs)
         value = vmap(loss)(outputs, targets, mask).mean()
-        return vmap(gaussian_likelihood)(outputs, variance, targets, mask).mean(), value
+        return vmap(gaussian_nll)(outputs, variance, targets, mask).mean(), value
 
     gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
     return gradient, value
@@ -127,14 +132,14 @@ def _displacement(
     return direction, query_loss(inner, loss, meta, state, tasks.query)
 
 
-def clipped(direction: Params, largest: float) -> Params:
-    """The direction shortened to a norm of `largest`, that of all tensors together; 0 where it is not finite.
+def clip_norm(direction: Params, max_norm: float) -> Params:
+    """The direction scaled down to a norm of at most `max_norm`, over all tensors together; 0 where it is not finite.
 
-    A single task whose inner loop explodes would end a training run otherwise.
+    Otherwise a single task whose inner loop explodes would ruin a training run.
     """
     norm = torch.stack([value.norm() for value in direction.values()]).norm()
     return {
-        name: torch.where(norm.isfinite(), value * (largest / norm.clamp(min=largest)), 0.0)
+        name: torch.where(norm.isfinite(), value * (max_norm / norm.clamp(min=max_norm)), 0.0)
         for name, value in direction.items()
     }
 
@@ -149,7 +154,7 @@ def _descent(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer
 
 def _whole_step(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
     if rate != 1.0:
-        raise ValueError(f"the mean of the adapted parameters is a step of 1.0, got an outer rate of {rate}")
+        raise ValueError(f"the algorithm `averaging` needs an outer rate of 1.0, got {rate}")
     return torch.optim.SGD(parameters, lr=1.0)
 
 
@@ -157,13 +162,13 @@ query_gradient = Outer(_gradient, _adam, rate=1e-3)
 """The gradient of the mean query loss, through the inner loop. MAML: Finn et al. 2017, algorithm 1."""
 
 multi_step = Outer(_multi_step, _adam, rate=1e-3)
-"""The same of the query losses after all steps; their weights shift to the last one while training goes on. MAML++."""
+"""The gradient of the query losses after every step, weighted by `step_weights`. MAML++: Antoniou et al. 2019."""
 
 likelihood = Outer(_likelihood, _adam, rate=1e-3)
-"""The gradient of the query set's likelihood under the predictive variances, where the inner loop has them. ALPaCA."""
+"""The gradient of the query set's negative log-likelihood under the predictive variances. ALPaCA."""
 
 displacement = Outer(_displacement, _descent, rate=0.1)
-"""`theta - mean_i theta_i'`: a step of rate e moves the way e to the mean. Reptile: Nichol et al. 2018, batched."""
+"""`theta - mean_i theta_i'`: an outer rate e moves a fraction e of the way to the mean. Reptile: Nichol et al. 2018."""
 
 mean_of_adapted = Outer(_displacement, _whole_step, rate=1.0)
 """`theta <- mean_i theta_i'`, the whole displacement; for one inner step, `theta - alpha * mean_i grad L_i(theta)`."""

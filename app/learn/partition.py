@@ -1,7 +1,6 @@
-"""Which parameters of a network move in the inner loop: a function from the network to their names.
+"""Which parameters of a network move in the inner loop: functions from the network to their names.
 
-The head of a network is its last direct child that has parameters, the body is all the rest. That fits any module, and
-`torch.nn.Sequential` most plainly.
+The head of a network is its last direct child with parameters; the body is all the rest.
 """
 
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 Partition = Callable[[nn.Module], frozenset[str]]
-"""Network -> names of its `state_dict`. Raises ValueError where the network has no such part."""
+"""Network -> names of its `state_dict`. Raises ValueError if the network does not have that part."""
 
 
 def everything(network: nn.Module) -> frozenset[str]:
@@ -21,7 +20,7 @@ def head(network: nn.Module) -> frozenset[str]:
     """The last layer (ANIL: Raghu et al. 2020)."""
     children = [name for name, child in network.named_children() if any(True for _ in child.parameters())]
     if not children:
-        raise ValueError("a network without layers inside has no head that could move apart from its body")
+        raise ValueError("the network has no head: it needs at least one layer as a child module")
     return frozenset(name for name in everything(network) if name.startswith(f"{children[-1]}."))
 
 
@@ -31,7 +30,7 @@ def body(network: nn.Module) -> frozenset[str]:
 
 
 def context(network: nn.Module) -> frozenset[str]:
-    """The parameter `context`, which the network takes beside its inputs (CAVIA: Zintgraf et al. 2019)."""
+    """The parameter `context`, which the network appends to its inputs (CAVIA: Zintgraf et al. 2019)."""
     if "context" not in everything(network):
-        raise ValueError("the network has no parameter `context`; `context_mlp` has one")
+        raise ValueError("the network has no parameter `context`; use the network `context_mlp`")
     return frozenset({"context"})

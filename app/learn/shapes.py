@@ -1,7 +1,7 @@
 """Shape annotations such as `Float[Tensor, "task shot feature"]`.
 
-They are jaxtyping's where it is installed (the tests check every shape at run time with it). A bare training machine
-has only torch; there the annotations are read by people alone.
+They are jaxtyping's where it is installed; the tests check every shape at run time with it. Without jaxtyping, as on a
+training machine that has only torch, they are plain annotations.
 """
 
 try:

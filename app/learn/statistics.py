@@ -1,7 +1,8 @@
-"""Normalising by the support set: the statistics are those of its images, so that no query depends on another.
+"""Normalisation by the statistics of the support set, so that no query depends on another.
 
-The statistics are a task's own, as its fast weights are: of the network as it was meta-trained, and they stay while the
-inner loop moves it. Bronskill et al. 2020, "TaskNorm: Rethinking Batch Normalization for Meta-Learning" (MetaBN).
+The statistics belong to a task, as its fast weights do. They are computed once, with the meta-parameters, and do not
+change while the inner loop moves the fast weights. Bronskill et al. 2020, "TaskNorm: Rethinking Batch Normalization for
+Meta-Learning" (MetaBN).
 """
 
 from collections.abc import Callable
@@ -15,13 +16,13 @@ from app.learn.inner import Examples, InnerLoop, State
 from app.learn.shapes import Bool, Float
 from app.learn.update_rules import Params
 
-MIN_VARIANCE = 1e-5
+EPSILON = 1e-5
 
 
 class SupportNorm(nn.Module):
-    """Each channel of images less its `mean`, over the root of its `variance`, then scaled and shifted.
+    """Normalise each channel of images by its `mean` and `variance`, then scale and shift it.
 
-    Mean and variance are buffers, 0 and 1 until there is a support set; `from_support` finds them.
+    Mean and variance are buffers, 0 and 1 until there is a support set; `support_statistics` computes them.
     """
 
     mean: Tensor
@@ -35,8 +36,8 @@ class SupportNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, images: Float[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
-        """The images, normalised."""
-        scale = self.weight / (self.variance + MIN_VARIANCE).sqrt()
+        """The normalised images."""
+        scale = self.weight / (self.variance + EPSILON).sqrt()
         return images * scale[:, None, None] + (self.bias - self.mean * scale)[:, None, None]
 
 
@@ -51,25 +52,25 @@ def moments(
     return mean, variance
 
 
-def from_support(network: nn.Module, params: Params, support: Examples) -> Params:
-    """The statistics of every `SupportNorm` of a network, by name: each of what comes to it from those before.
+def support_statistics(network: nn.Module, params: Params, support: Examples) -> Params:
+    """The mean and variance of every `SupportNorm` of a network on the support set, by their names.
 
-    network: gives the form only; a `torch.nn.Sequential`, or any other whose children are called in their order
+    network: gives the structure only; a `torch.nn.Sequential`, or another module that calls its children in order
     """
-    found: Params = {}
+    statistics: Params = {}
     outputs = support.inputs
     for name, layer in network.named_children():
         own = {key.removeprefix(f"{name}."): value for key, value in params.items() if key.startswith(f"{name}.")}
         if isinstance(layer, SupportNorm):
             mean, variance = moments(outputs, support.mask)
             own |= {"mean": mean, "variance": variance}
-            found |= {f"{name}.mean": mean, f"{name}.variance": variance}
+            statistics |= {f"{name}.mean": mean, f"{name}.variance": variance}
         outputs = functional_call(layer, own, (outputs,))
-    return found
+    return statistics
 
 
 def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[State]:
-    """The inner loop with the statistics that the network's layers take from a support set; the same if none does."""
+    """The inner loop with the statistics of the network's `SupportNorm` layers; the same loop if there are none."""
     layers = [name for name, layer in network.named_modules() if isinstance(layer, SupportNorm)]
     names = [f"{name}.{buffer}" for name in layers for buffer in ("mean", "variance")]
     if not names:
@@ -79,7 +80,7 @@ def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[St
         return inner.init(meta)._replace(statistics={name: meta[name] for name in names})
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        statistics = from_support(network, meta, support)
+        statistics = support_statistics(network, meta, support)
         bare = state._replace(statistics={})
         if inner.prepare is not None:
             bare = inner.prepare({**meta, **statistics}, bare, support)
@@ -89,9 +90,14 @@ def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[St
         after, loss = inner.step({**meta, **state.statistics}, state._replace(statistics={}), *arguments)
         return after._replace(statistics=state.statistics), loss
 
-    def knowing(function: Callable[[Params, State, Any], Tensor]) -> Callable[[Params, State, Any], Tensor]:
+    def with_own_statistics(function: Callable[[Params, State, Any], Tensor]) -> Callable[[Params, State, Any], Tensor]:
         return lambda meta, state, argument: function({**meta, **state.statistics}, state, argument)
 
     return InnerLoop(
-        init, step, knowing(inner.loss), knowing(inner.apply), prepare, inner.variance and knowing(inner.variance)
+        init,
+        step,
+        with_own_statistics(inner.loss),
+        with_own_statistics(inner.apply),
+        prepare,
+        inner.variance and with_own_statistics(inner.variance),
     )

@@ -1,9 +1,9 @@
-"""What policies are trained by on their own decisions: surrogates of the return whose gradients are right.
+"""Losses for training policies on their own decisions: surrogates of the return with unbiased gradients.
 
-A target is an action, the log-likelihood with which the policy that acted drew it, and the weight, here the advantage.
-What is compared with that likelihood is the likelihood under the policy as it is now: their ratio is 1 where nothing
-has moved yet, and has the policy gradient as its derivative. Its second derivative is right too, other than that of
-the log-likelihood: Rothfuss et al. 2019, "ProMP: Proximal Meta-Policy Search".
+A target is an action, its log-likelihood under the policy that acted, and its weight, here the advantage. The loss uses
+the ratio of the likelihood under the current policy to that one. The ratio is 1 as long as the policy has not moved,
+and its derivative is the policy gradient. Its second derivative is right too, unlike that of the log-likelihood:
+Rothfuss et al. 2019, "ProMP: Proximal Meta-Policy Search".
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from app.learn.shapes import Bool, Float
 from app.learn.update_rules import Params
 
 
-def rows(
+def decision_targets(
     actions: Float[Tensor, "*rows action"], log_likelihoods: Float[Tensor, "*rows"], weights: Float[Tensor, "*rows"]
 ) -> Float[Tensor, "*rows target"]:
-    """Decisions as targets (module docstring)."""
+    """The targets of decisions (see the module docstring)."""
     return torch.cat([actions, log_likelihoods.unsqueeze(-1), weights.unsqueeze(-1)], -1)
 
 
@@ -38,9 +38,10 @@ def ratio_loss(
     targets: Float[Tensor, "decision target"],
     mask: Bool[Tensor, " decision"],
 ) -> Float[Tensor, ""]:
-    """Minus the mean advantage, each decision counted by its likelihood ratio: the inner loss in training.
+    """Minus the mean of the advantages times the likelihood ratios: the inner loss in training.
 
-    Where the policy is still the one that acted, its gradient is that of the mean weighted surprise, which is served.
+    As long as the policy is the one that acted, its gradient equals that of `mean_weighted_nll`, the inner loss of the
+    server.
     """
     return -masked_mean(_log_ratio(outputs, targets).exp() * targets[..., -1], mask)
 
@@ -51,7 +52,7 @@ def clipped_loss(
     mask: Bool[Tensor, " decision"],
     clip: float,
 ) -> Float[Tensor, ""]:
-    """The same, but there is nothing to gain by ratios further than `clip` from 1.
+    """`ratio_loss`, without any gain from ratios that are further than `clip` from 1.
 
     Schulman et al. 2017, "Proximal Policy Optimization Algorithms"
     """
@@ -64,33 +65,35 @@ def divergence(
     targets: Float[Tensor, "decision target"],
     mask: Bool[Tensor, " decision"],
 ) -> Float[Tensor, ""]:
-    """An estimate of the Kullback-Leibler divergence of the policy as it is now from the one that acted, in nats.
+    """An estimate of the Kullback-Leibler divergence between the policy that acted and the current one, in nats.
 
-    `ratio - 1 - log ratio`, which is never below 0 and on average that divergence.
+    The mean of `ratio - 1 - log ratio`, which is never negative and has the divergence as its expectation.
     """
     log_ratio = _log_ratio(outputs, targets)
     return masked_mean(log_ratio.exp() - 1 - log_ratio, mask)
 
 
-class Judged(NamedTuple):
-    """What became of the policies after each stage: the clipped loss of their decisions and the divergence."""
+class StageLosses(NamedTuple):
+    """After each stage, the clipped loss of the adapted policies and their divergence from those that acted."""
 
     loss: Float[Tensor, "stage task"]
     divergence: Float[Tensor, "stage task"]
 
 
-def judged(
+def stage_losses(
     inner: InnerLoop[State],
     meta: Params,
     stages: Sequence[Examples],
     rate: Float[Tensor, " task"],
     steps: int,
     clip: float,
-) -> Judged:
-    """Adapt to each stage but the last, and judge each adapted policy by the decisions of the stage that it acted in.
+) -> StageLosses:
+    """Adapt to the stages in turn, and evaluate the policies after each stage on the decisions of the next.
 
-    inner: batched, with `ratio_loss`; rate, steps: of each stage. The decisions are given: they were drawn by the
-    policies as they were at the meta-parameters that acted.
+    inner: batched, with `ratio_loss`
+    stages: decisions, each stage drawn by the policies that had adapted to the stages before it, from the
+        meta-parameters at the time of acting
+    rate, steps: of the inner loop in each stage
     """
     state, losses, divergences = None, [], []
     counts = torch.full_like(rate, steps, dtype=torch.int64)
@@ -99,4 +102,4 @@ def judged(
         outputs = inner.apply(meta, state, after.inputs)
         losses.append(vmap(partial(clipped_loss, clip=clip))(outputs, after.targets, after.mask))
         divergences.append(vmap(divergence)(outputs, after.targets, after.mask))
-    return Judged(torch.stack(losses), torch.stack(divergences))
+    return StageLosses(torch.stack(losses), torch.stack(divergences))

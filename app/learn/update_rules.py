@@ -4,7 +4,7 @@ state = rule.init(params)
 updates, state = rule.update(gradients, state, rate, meta)
 params = params + updates
 
-What a rule learns besides, such as rates, is in `meta` under names that begin with LEARNED.
+The meta-parameters that a rule learns itself, such as rates, are in `meta` under names that start with LEARNED_PREFIX.
 """
 
 import math
@@ -17,32 +17,32 @@ from torch import Tensor
 from app.learn.shapes import Float
 
 Params = dict[str, Tensor]
-"""The parameters of a network by the names of its `state_dict`, and what an algorithm learns besides."""
-LEARNED = "inner/"
-"""Names that begin so are an algorithm's: no network has a parameter with a slash in its name."""
+"""The parameters of a network by the names of its `state_dict`, and an algorithm's own meta-parameters."""
+LEARNED_PREFIX = "inner/"
+"""The prefix of an algorithm's own meta-parameters. No network has a parameter with a slash in its name."""
 
 
-def learns_nothing(params: Params, rate: float, steps: int) -> Params:
-    """No meta-parameters of its own."""
+def no_meta(params: Params, rate: float, steps: int) -> Params:
+    """A rule without meta-parameters of its own."""
     return {}
 
 
 class Rule(NamedTuple):
     """How parameters move.
 
-    init: makes what the rule remembers between steps, a pytree of tensors of the parameters' type
-    update: (gradients, remembered, rate, meta) -> updates, and what it remembers then
-    learns: (the parameters that move, inner rate, number of steps) -> its fresh meta-parameters
-    learned_rate: whether it learns how far to go, and so takes no notice of `rate`
+    init: the parameters that move -> the state of the rule, a pytree of tensors of the parameters' type
+    update: (gradients, state, rate, meta) -> updates, new state
+    initial_meta: (the parameters that move, inner rate, number of steps) -> the rule's own meta-parameters, untrained
+    learned_rate: whether the rates are learned, so that `rate` is ignored
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Params, Any, Tensor, Params], tuple[Params, Any]]
-    learns: Callable[[Params, float, int], Params] = learns_nothing
+    initial_meta: Callable[[Params, float, int], Params] = no_meta
     learned_rate: bool = False
 
 
-def _remembers_nothing(params: Params) -> dict[str, Tensor]:
+def _no_state(params: Params) -> dict[str, Tensor]:
     return {}
 
 
@@ -54,13 +54,13 @@ def sgd() -> Rule:
     ) -> tuple[Params, dict[str, Tensor]]:
         return {name: -rate * gradient for name, gradient in gradients.items()}, state
 
-    return Rule(_remembers_nothing, update)
+    return Rule(_no_state, update)
 
 
 def chain(*rules: Rule) -> Rule:
-    """One rule after another: each takes the updates of the one before for its gradients.
+    """Apply several rules in turn: each takes the updates of the rule before it as its gradients.
 
-    `chain(clip(1.0), momentum(0.9), sgd())` is SGD with momentum on clipped gradients.
+    `chain(factor_per_step(), rate_per_parameter())` scales the learned rates of the parameters by a factor per step.
     """
 
     def init(params: Params) -> tuple[Any, ...]:
@@ -69,94 +69,64 @@ def chain(*rules: Rule) -> Rule:
     def update(
         gradients: Params, state: tuple[Any, ...], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, tuple[Any, ...]]:
-        remembered = []
-        for rule, each in zip(rules, state, strict=True):
-            gradients, after = rule.update(gradients, each, rate, meta)
-            remembered.append(after)
-        return gradients, tuple(remembered)
+        new_states = []
+        for rule, rule_state in zip(rules, state, strict=True):
+            gradients, new_state = rule.update(gradients, rule_state, rate, meta)
+            new_states.append(new_state)
+        return gradients, tuple(new_states)
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {name: value for rule in rules for name, value in rule.learns(params, rate, steps).items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {name: value for rule in rules for name, value in rule.initial_meta(params, rate, steps).items()}
 
-    return Rule(init, update, learns, any(rule.learned_rate for rule in rules))
-
-
-def momentum(decay: float = 0.9) -> Rule:
-    """The sum of all gradients so far, each weighted by `decay` for every step since: torch.optim.SGD's."""
-
-    def init(params: Params) -> Params:
-        return {name: torch.zeros_like(value) for name, value in params.items()}
-
-    def update(gradients: Params, state: Params, rate: Float[Tensor, ""], meta: Params) -> tuple[Params, Params]:
-        sums = {name: decay * state[name] + gradient for name, gradient in gradients.items()}
-        return sums, sums
-
-    return Rule(init, update)
-
-
-def clip(largest: float) -> Rule:
-    """Gradients shortened to a norm of `largest`, that of all together: `torch.nn.utils.clip_grad_norm_`.
-
-    Pascanu et al. 2013, "On the difficulty of training recurrent neural networks"
-    """
-
-    def update(
-        gradients: Params, state: dict[str, Tensor], rate: Float[Tensor, ""], meta: Params
-    ) -> tuple[Params, dict[str, Tensor]]:
-        square = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum()
-        # of the square, not of the root: the derivative of a root at 0 is infinite
-        factor = largest * square.clamp(min=largest**2).rsqrt()
-        return {name: factor * gradient for name, gradient in gradients.items()}, state
-
-    return Rule(_remembers_nothing, update)
+    return Rule(init, update, initial_meta, any(rule.learned_rate for rule in rules))
 
 
 MAX_RATE = 1.0
-"""No learned rate grows beyond it."""
-PACE = 10.0
-"""A learned rate changes by so many percent where the outer loop moves what is kept of it by a hundredth."""
+"""The upper bound of learned rates."""
+RATE_SCALE = 10.0
+"""When the outer loop moves a raw rate by 0.01, a small learned rate changes by about so many percent."""
 
 
-def _kept(rate: float) -> float:
-    """What a learned rate is kept as: `_rate` of it is the rate."""
+def _raw(rate: float) -> float:
+    """The raw value that is stored for a learned rate, the inverse of `_rate`."""
     share = min(max(rate / MAX_RATE, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share)) / PACE
+    return math.log(share / (1 - share)) / RATE_SCALE
 
 
-def _rate(kept: Tensor) -> Tensor:
-    """A learned rate, positive and bounded: rates of any size and sign, as in Meta-SGD, explode in training."""
-    return MAX_RATE * (PACE * kept).sigmoid()
+def _rate(raw: Tensor) -> Tensor:
+    """A learned rate, positive and bounded. Rates of any size and sign, as in Meta-SGD, explode in training."""
+    return MAX_RATE * (RATE_SCALE * raw).sigmoid()
 
 
-def _at(kept: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """What is kept for a step; the last one for those that come later."""
-    # a sum over a mask: an index that differs by task is no single operation under `vmap`
-    places = torch.arange(len(kept), device=kept.device)
-    return kept.where(places == step.clamp(max=len(kept) - 1), 0.0).sum()
+def _at_step(raw: Float[Tensor, " step"], step: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """The raw value for a step; later steps than there are values take the last one."""
+    # a sum over a mask: under `vmap` an index that differs by task is not a single operation
+    places = torch.arange(len(raw), device=raw.device)
+    return raw.where(places == step.clamp(max=len(raw) - 1), 0.0).sum()
 
 
 def rate_per_parameter() -> Rule:
-    """Gradient descent with a learned rate for each number (Meta-SGD).
+    """Gradient descent with a learned rate for each number of each parameter (Meta-SGD).
 
-    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning". There rates are of any
-    size, and more steps than were trained may explode; train with as many as are to be taken.
+    Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", where rates may have any size.
+    More steps than in training may diverge, so train with as many steps as will be taken.
     """
 
     def update(
         gradients: Params, state: dict[str, Tensor], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, dict[str, Tensor]]:
-        return {name: -_rate(meta[f"{LEARNED}rate/{name}"]) * each for name, each in gradients.items()}, state
+        return {name: -_rate(meta[f"{LEARNED_PREFIX}rate/{name}"]) * each for name, each in gradients.items()}, state
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {f"{LEARNED}rate/{name}": torch.full_like(value, _kept(rate)) for name, value in params.items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {f"{LEARNED_PREFIX}rate/{name}": torch.full_like(value, _raw(rate)) for name, value in params.items()}
 
-    return Rule(_remembers_nothing, update, learns, learned_rate=True)
+    return Rule(_no_state, update, initial_meta, learned_rate=True)
 
 
 def rate_per_step() -> Rule:
     """Gradient descent with a learned rate for each tensor of parameters and each step (MAML++).
 
-    Antoniou et al. 2019, "How to train your MAML". Steps beyond those learned take the last rate again.
+    Antoniou et al. 2019, "How to train your MAML". Steps beyond the last learned rate reuse it.
     """
 
     def init(params: Params) -> Float[Tensor, ""]:
@@ -165,25 +135,26 @@ def rate_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        kept = {name: meta[f"{LEARNED}rate/{name}"] for name in gradients}
-        return {name: -_rate(_at(kept[name], step)) * each for name, each in gradients.items()}, step + 1
+        raw = {name: meta[f"{LEARNED_PREFIX}rate/{name}"] for name in gradients}
+        return {name: -_rate(_at_step(raw[name], step)) * each for name, each in gradients.items()}, step + 1
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
         return {
-            f"{LEARNED}rate/{name}": value.new_full((max(1, steps),), _kept(rate)) for name, value in params.items()
+            f"{LEARNED_PREFIX}rate/{name}": value.new_full((max(1, steps),), _raw(rate))
+            for name, value in params.items()
         }
 
-    return Rule(init, update, learns, learned_rate=True)
+    return Rule(init, update, initial_meta, learned_rate=True)
 
 
 STAGES = 4
-"""So many steps have a factor of their own in `factor_per_step`; those that come later take the last one again."""
+"""The number of steps with a factor of their own in `factor_per_step`; later steps reuse the last factor."""
 
 
 def factor_per_step() -> Rule:
-    """Gradients times a learned factor for each tensor of parameters and each step, from 0 to 2: in a chain with rates.
+    """Gradients times a learned factor from 0 to 2 for each tensor of parameters and each step; chain it with rates.
 
-    The factors of `rate_per_step`, but of as many steps whatever the default is: a stage of episodes is a step further.
+    The number of factors is fixed, unlike that of the rates of `rate_per_step`: later stages of episodes count on.
     """
 
     def init(params: Params) -> Float[Tensor, ""]:
@@ -192,10 +163,12 @@ def factor_per_step() -> Rule:
     def update(
         gradients: Params, step: Float[Tensor, ""], rate: Float[Tensor, ""], meta: Params
     ) -> tuple[Params, Float[Tensor, ""]]:
-        kept = {name: meta[f"{LEARNED}factor/{name}"] for name in gradients}
-        return {name: 2 * (PACE * _at(kept[name], step)).sigmoid() * each for name, each in gradients.items()}, step + 1
+        raw = {name: meta[f"{LEARNED_PREFIX}factor/{name}"] for name in gradients}
+        return {
+            name: 2 * (RATE_SCALE * _at_step(raw[name], step)).sigmoid() * each for name, each in gradients.items()
+        }, step + 1
 
-    def learns(params: Params, rate: float, steps: int) -> Params:
-        return {f"{LEARNED}factor/{name}": value.new_zeros(STAGES) for name, value in params.items()}
+    def initial_meta(params: Params, rate: float, steps: int) -> Params:
+        return {f"{LEARNED_PREFIX}factor/{name}": value.new_zeros(STAGES) for name, value in params.items()}
 
-    return Rule(init, update, learns)
+    return Rule(init, update, initial_meta)

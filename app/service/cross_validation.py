@@ -88,7 +88,7 @@ class CrossValidation:
         gains = [float((before - after)[part].mean()) if known[part].all() else DIVERGED for part in parts]
         comparison = Comparison(_mean(before[known]), _mean(after[known]), gains)
         judged = ~self._single
-        likeness = self._manifest.ood_reference.judge(
+        likeness = self._manifest.ood_reference.compare(
             torch.tensor(self._task.inputs),
             torch.from_numpy(errors[judged]),
             len(errors) - int(np.bincount(self._fold[judged]).max()),

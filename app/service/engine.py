@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from app.learn.adapted import Adapted
-from app.learn.inner import stack
+from app.learn.inner import repeat_state
 from app.service.fast_weights import FastWeights
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task, fused
@@ -188,7 +188,7 @@ class Engine:
     ) -> dict[Hashable, Adapted]:
         """Put the missing fast weights into the cache; what came of each."""
         if INITIAL in missing:
-            fast.put([INITIAL], [0], stack(model.initial, 1))
+            fast.put([INITIAL], [0], repeat_state(model.initial, 1))
         tasks = [(key, task) for key, task in missing.items() if task is not None]
         adapted: dict[Hashable, Adapted] = {}
         for alike in _by_stages(tasks):

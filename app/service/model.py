@@ -19,14 +19,14 @@ from app.learn.inner import (
     Schedule,
     State,
     adapt,
-    alone,
-    backward,
+    autograd_grad_and_value,
+    batch_of_one,
     batched,
-    packed,
-    stack,
+    repeat_state,
     trajectory,
+    with_packed_state,
 )
-from app.learn.update_rules import LEARNED, Params
+from app.learn.update_rules import LEARNED_PREFIX, Params
 from app.service import decisions
 from app.service.compiled.compiler import (
     Unrolled,
@@ -69,7 +69,7 @@ class Model:
         """The state of a task before any step, packed: [number]."""
         self.inner = self._eager
         """What serves: over many tasks, compiled once `compile` is done."""
-        self._alone = self._lone(backward)
+        self._alone = self._lone(autograd_grad_and_value)
         self._look_up: Callable[..., torch.Tensor] | None = None
         """(meta, rows, queries [task, 1, feature], states) -> answers, by states that are not gathered first."""
         self._unrolled: Unrolled | None = None
@@ -82,12 +82,12 @@ class Model:
     def _inner_loop(self) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:
         """An inner loop over tasks for one thread, and what unpacks the states of one."""
         inner = batched(self.bundle.inner_loop(ways=self.ways))
-        return packed(inner, inner.init(self.meta))
+        return with_packed_state(inner, inner.init(self.meta))
 
     def _lone(self, differentiate: Callable[..., Any]) -> InnerLoop[torch.Tensor]:
         """An inner loop for a single task and one thread."""
-        inner = alone(self.bundle.inner_loop(differentiate, self.ways))
-        return packed(inner, inner.init(self.meta))[0]
+        inner = batch_of_one(self.bundle.inner_loop(differentiate, self.ways))
+        return with_packed_state(inner, inner.init(self.meta))[0]
 
     def _adapt(
         self,
@@ -98,7 +98,7 @@ class Model:
         start: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The states of tasks after their steps, and the losses [task, longest + 1]. start: the states before."""
-        start = stack(self.initial, len(rate)) if start is None else start
+        start = repeat_state(self.initial, len(rate)) if start is None else start
         if self._unrolled is not None and longest == self._steps:
             return self._unrolled(self.meta, start, support, rate, steps)
         return adapt(self._serving(len(rate)), self.meta, support, Schedule(rate, steps, longest), start)
@@ -208,7 +208,7 @@ class Model:
             task = replace(task, targets=self._targets(task))
         support, rate, steps = self._batch([task])
         losses = []
-        inner, start = self._serving(len(rate)), stack(self.initial, len(rate))
+        inner, start = self._serving(len(rate)), repeat_state(self.initial, len(rate))
         for states, loss in trajectory(inner, self.meta, support, Schedule(rate, steps, task.steps), start):  # noqa: B007
             losses.append(loss[0].item())
             yield losses[-1]
@@ -217,7 +217,7 @@ class Model:
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """All parameters of the network by name, after the first of the states; with its head where that is solved."""
         state = self._unpack(states[:1])
-        network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED)}
+        network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED_PREFIX)}
         whole = network | {name: value[0] for name, value in (state.fast | state.statistics).items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
 
@@ -315,7 +315,7 @@ class Model:
         inner, started = self._inner_loop()[0], perf_counter()
         support = self._example(tasks=7, shots=2)[1]
         rows, queries = torch.arange(7, device=self.device), support.inputs[:, :1].contiguous()
-        cache = stack(self.initial, 13)  # of a size of its own, so that it is general too
+        cache = repeat_state(self.initial, 13)  # of a size of its own, so that it is general too
 
         def looked_up(meta: Params, rows: torch.Tensor, queries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
             return inner.apply(meta, states[rows], queries)
@@ -392,7 +392,7 @@ class Model:
     def _usual_single(self, steps: int) -> Unrolled:
         """What adapts a single task without `_single`, on this thread."""
         if not self.compiled:
-            return by_steps(self._lone(backward), steps)
+            return by_steps(self._lone(autograd_grad_and_value), steps)
         return self._unrolled or by_steps(self.inner, steps)
 
     def _example(self, tasks: int, shots: int) -> tuple[torch.Tensor, Examples, torch.Tensor, torch.Tensor]:
@@ -406,7 +406,7 @@ class Model:
             torch.ones(tasks, shots, dtype=torch.bool, device=self.device),
         )
         rate = torch.full((tasks,), self.bundle.manifest.inner_loop.learning_rate, device=self.device)
-        return stack(self.initial, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
+        return repeat_state(self.initial, tasks), support, rate, torch.ones(tasks, dtype=torch.bool, device=self.device)
 
     def _asking(self, inner: InnerLoop[torch.Tensor]) -> Callable[[], Any]:
         """Asking a few and many tasks for a prediction."""

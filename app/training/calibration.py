@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.families.family import Family, Split
-from app.learn.calibration import FALSE_ALARMS, Calibration
+from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.losses import KINDS
 from app.learn.outer import Tasks
 from app.learn.shapes import Bool, Float
@@ -96,8 +96,8 @@ def unfamiliar_answers(
 
 
 def lower(scores: Tensor) -> float:
-    """What all but FALSE_ALARMS of the scores reach."""
-    return scores.flatten().double().quantile(FALSE_ALARMS).item()
+    """What all but FALSE_ALARM_RATE of the scores reach."""
+    return scores.flatten().double().quantile(FALSE_ALARM_RATE).item()
 
 
 def temperature(answers: Sequence[tuple[Float[Tensor, "query way"], Float[Tensor, "query way"]]]) -> float:

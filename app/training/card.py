@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.bundles import Manifest
-from app.learn.calibration import FALSE_ALARMS, Calibration
-from app.learn.ood import LARGEST, LEVEL, MAX_FAR, OODReference
+from app.learn.calibration import FALSE_ALARM_RATE, Calibration
+from app.learn.ood import ERROR_QUANTILE, MAX_ERROR, MAX_FAR_SHARE, OODReference
 from app.training.returns import SCORE, Returns
 from app.training.tables import as_text, calibration_as_text, from_json
 
@@ -121,7 +121,7 @@ errors on {calibration.tasks:,} validation tasks of each size (seed {calibration
     if calibration.has_familiarity:
         return f"""Probabilities are those of logits divided by {calibration.temperature:.3g}, under which the classes of
 {calibration.tasks} validation tasks of each size (seed {calibration.seed}) are the most probable. A query is called unlike anything
-in the support set where its largest logit is below what {1 - FALSE_ALARMS:.0%} of queries of known classes reach."""
+in the support set where its largest logit is below what {1 - FALSE_ALARM_RATE:.0%} of queries of known classes reach."""
     return "Nothing is known."
 
 
@@ -164,9 +164,9 @@ def ood_text(reference: OODReference) -> str:
     errors = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(f"| {others} | {error:.3g} |" for others, error in errors)
     return f"""Assessing (`"assess": "leave_one_out"`) calls a support set unlike training where more than
-{MAX_FAR:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
-one that {LEVEL:.0%} of training tasks stay below ({reference.tasks} tasks of each size, seed {reference.seed}; an
-error that is unknown because the inner loop diverged counts as {LARGEST:.2g}):
+{MAX_FAR_SHARE:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
+one that {ERROR_QUANTILE:.0%} of training tasks stay below ({reference.tasks} tasks of each size, seed {reference.seed}; an
+error that is unknown because the inner loop diverged counts as {MAX_ERROR:.2g}):
 
 | adapted to so many others | error |
 |---|---|

@@ -112,7 +112,7 @@ def completed(manifest: Manifest, params: Params) -> Params:
     if missing := sorted(own.keys() - params.keys()):
         raise TrainingError(f"the weights lack {', '.join(missing)}; they have {', '.join(sorted(params))}")
     given = {name: params[name] for name in own}
-    return algorithm.initial(form, given, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
+    return algorithm.initial_meta(form, given, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
 
 
 @torch.no_grad()

@@ -15,11 +15,11 @@ from app.families.logs import Logged
 from app.families.registry import make
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import Examples, InnerLoop, Schedule, State, alone, batched
+from app.learn.inner import Examples, InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.losses import KINDS, Loss
 from app.learn.metrics import SCORES
 from app.learn.networks import NetworkSpec, build, initialize, width
-from app.learn.outer import Tasks, clipped
+from app.learn.outer import Tasks, clip_norm
 from app.learn.update_rules import Params
 from app.training.logged import logged_tasks
 from app.training.problem import schema_of
@@ -125,7 +125,7 @@ class Run:
         """What it took so far, on the clock of who advances it."""
         self.best: Best | None = None
         params = self._first_parameters()
-        fresh = self.algorithm.initial(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
+        fresh = self.algorithm.initial_meta(form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
         self.meta: Params = {name: value.to(device) for name, value in fresh.items()}
         outer = self.algorithm.outer
         self.outer_rate = recipe.outer_rate or outer.rate
@@ -207,7 +207,7 @@ class Run:
     def _descend(self, direction: Params) -> None:
         """Let the optimizer take a step."""
         if self.recipe.outer_clip is not None:
-            direction = clipped(direction, self.recipe.outer_clip)
+            direction = clip_norm(direction, self.recipe.outer_clip)
         for name, value in self.meta.items():
             value.grad = direction[name]
         for group in self.optimizer.param_groups:
@@ -218,10 +218,10 @@ class Run:
         self, meta: Params, tasks: Tasks, steps: Tensor, progress: Tensor, first_order: bool
     ) -> tuple[Params, Tensor]:
         rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
-        schedule = Schedule(rate, steps, longest=self.inner_steps[1])
+        schedule = Schedule(rate, steps, max_steps=self.inner_steps[1])
         inner = self._first if first_order else self.inner
         if len(steps) == 1:  # a large task is faster without `vmap`, which does not know this order of the channels
-            inner, meta = alone(inner), channels_last(meta)
+            inner, meta = batch_of_one(inner), channels_last(meta)
         else:
             inner = batched(inner)
         mixed = self.recipe.precision != "float32"

@@ -25,9 +25,9 @@ from app.families.logs import Log
 from app.learn.off_policy import (
     Estimate,
     doubly_robust,
-    importance,
+    importance_weights,
     inverse_propensity,
-    predicted_rewards,
+    predict_rewards,
     self_normalised,
 )
 from app.learn.outer import Tasks
@@ -118,7 +118,7 @@ def valued(bundle: Bundle, logs: Iterable[Log], support: int, steps: int, *, dra
         outputs, _ = offline(bundle)(tasks, [0, steps] if steps else [0])
         for name, each in zip(found, (outputs[0], outputs[-1]), strict=True):
             found[name].append(policy_of(each, drawn=drawn))
-        parts.append((rest, predicted_rewards(rest.observations, rest.actions, rest.rewards)))
+        parts.append((rest, predict_rewards(rest.observations, rest.actions, rest.rewards)))
     rest = Log(*(torch.cat(part, 1) for part in zip(*(each for each, _ in parts), strict=True)))
     predicted = torch.cat([each for _, each in parts], 1)
     by_policy = {name: estimates(torch.cat(each, 1), rest, predicted) for name, each in found.items()}
@@ -147,7 +147,7 @@ def policy_of(outputs: Tensor, *, drawn: bool) -> Tensor:
 
 def estimates(probabilities: Tensor, log: Log, predicted: Tensor) -> Mapping[str, Estimate]:
     """The value of a policy by each estimator, for each task of the log."""
-    weights = importance(probabilities, log.actions, log.propensities)
+    weights = importance_weights(probabilities, log.actions, log.propensities)
     values = (
         inverse_propensity(weights, log.rewards),
         self_normalised(weights, log.rewards),

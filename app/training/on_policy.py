@@ -20,7 +20,7 @@ from app.errors import TrainingError
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.shapes import Float
-from app.learn.surrogate import judged, ratio_loss
+from app.learn.surrogate import ratio_loss, stage_losses
 from app.learn.update_rules import Params
 from app.training.loop import Run
 from app.training.problem import weighing_of
@@ -119,7 +119,7 @@ class OnPolicy(Run):
         one that has all to gain.
         """
         rate = torch.full((acted.worth.shape[1],), self.recipe.inner_rate, device=self.device)
-        found = judged(self._acting, meta, acted.stages, rate, self.adapt_steps, self.recipe.ratio)
+        found = stage_losses(self._acting, meta, acted.stages, rate, self.adapt_steps, self.recipe.ratio)
         return (acted.worth * found.loss).mean(0).sum(), found.divergence.mean(0).sum()
 
     def _gradient(self, acted: Acted) -> Params:

@@ -10,7 +10,7 @@ from app.families.family import Family, Samples
 from app.learn.adapted import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
-from app.learn.ood import LEVEL, OODReference, distance, task_error
+from app.learn.ood import ERROR_QUANTILE, OODReference, distance, task_error
 from app.learn.shapes import Float
 
 TASKS = 600
@@ -46,11 +46,11 @@ def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
 
 
 def upper(scores: Float[Tensor, " task"]) -> float:
-    """The score that a fresh task exceeds with a probability of 1 - LEVEL at most (split conformal prediction).
+    """The score that a fresh task exceeds with a probability of 1 - ERROR_QUANTILE at most (split conformal prediction).
 
     Lei et al. 2018, "Distribution-free predictive inference for regression"
     """
-    rank = min(len(scores), int(-(-LEVEL * (len(scores) + 1) // 1)))
+    rank = min(len(scores), int(-(-ERROR_QUANTILE * (len(scores) + 1) // 1)))
     return scores.sort().values[rank - 1].item()
 
 

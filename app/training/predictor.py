@@ -44,7 +44,7 @@ def offline(bundle: Bundle, rate: float | None = None) -> Predictor:
         rates = torch.full((len(tasks.support.mask),), chosen, device=tasks.support.mask.device)
         counts = torch.full_like(rates, steps[-1], dtype=torch.int64)
         outputs, losses = [], []
-        walk = trajectory(inner, bundle.meta, tasks.support, Schedule(rates, counts, longest=steps[-1]))
+        walk = trajectory(inner, bundle.meta, tasks.support, Schedule(rates, counts, max_steps=steps[-1]))
         for done, (state, loss) in enumerate(walk):
             losses.append(loss)
             if done in steps:

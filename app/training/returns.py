@@ -138,5 +138,5 @@ def untrained(bundle: Bundle, seed: int = 0) -> Bundle:
     form = build(network.name, network.options)
     fresh = initialize(network.name, network.options, seed)
     sizes = manifest.schema.targets, width(form, manifest.schema.features)
-    meta = bundle.algorithm.initial(form, fresh, *sizes, bounds.learning_rate, bounds.steps)
+    meta = bundle.algorithm.initial_meta(form, fresh, *sizes, bounds.learning_rate, bounds.steps)
     return replace(bundle, meta={name: value.to(bundle.meta[name].device) for name, value in meta.items()})

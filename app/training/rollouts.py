@@ -9,10 +9,18 @@ from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
 from app.families.worlds import Episodes, Worlds, collect
-from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, stack
-from app.learn.policies import Weighing, gains, is_gaussian, log_likelihood, mean_and_deviation, spread, weights
+from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, repeat_state
+from app.learn.policies import (
+    Weighing,
+    advantage_deviation,
+    advantages,
+    is_gaussian,
+    log_likelihood,
+    mean_and_deviation,
+    weights,
+)
 from app.learn.shapes import Bool, Float
-from app.learn.surrogate import rows
+from app.learn.surrogate import decision_targets
 from app.learn.update_rules import Params
 
 
@@ -74,7 +82,7 @@ class Practice:
         """
         self.inner, self.meta, self.generator = inner, meta, generator
         self.rate = torch.full((tasks,), rate, device=generator.device)
-        self.state = stack(inner.init(meta), tasks)
+        self.state = repeat_state(inner.init(meta), tasks)
         self._actions, self._steps, self._weighing = actions, steps, weighing
 
     @torch.no_grad()
@@ -133,9 +141,11 @@ class Recorded(Practice):
         found = _drawn(super().examples(episodes), self._most, self.generator)
         actions, worth = found.targets[..., :-1], found.targets[..., -1]
         likely = log_likelihood(self.inner.apply(self.meta, self.state, found.inputs), actions)
-        self.stages.append(found._replace(targets=rows(actions, likely, worth)))
-        gained = gains(episodes.observations, episodes.rewards, episodes.mask, self._weighing)
-        self.worth.append(spread(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1])
+        self.stages.append(found._replace(targets=decision_targets(actions, likely, worth)))
+        gained = advantages(episodes.observations, episodes.rewards, episodes.mask, self._weighing)
+        self.worth.append(
+            advantage_deviation(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1]
+        )
         return self.stages[-1]
 
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.bundles import load
 from app.learn import policies as learn
-from app.learn.inner import Examples, Schedule, adapt, batched, stack
+from app.learn.inner import Examples, Schedule, adapt, batched, repeat_state
 from service_tests.api.ask import assert_same, reload
 from service_tests.api.test_msgpack import MSGPACK, raw, read, sent_as
 from service_tests.api.test_ndjson import post as post_lines
@@ -82,7 +82,7 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
     schema, bounds = bundle.manifest.schema, bundle.manifest.inner_loop
     assert schema.actions is not None
     assert schema.weighing is not None
-    inner, state = batched(bundle.inner_loop()), stack(bundle.inner_loop().init(bundle.meta), 1)
+    inner, state = batched(bundle.inner_loop()), repeat_state(bundle.inner_loop().init(bundle.meta), 1)
     rate, steps = torch.tensor([bounds.learning_rate]), torch.tensor([bounds.steps])
     for episodes in stages:
         seen, mask = padded([each["observations"] for each in episodes])

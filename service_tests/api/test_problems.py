@@ -102,7 +102,7 @@ def test_an_unknown_model_is_answered_with_those_that_exist(client: TestClient) 
     ):
         found = problem(response, 404)
         assert found["models"] == SHIPPED
-        assert found["detail"] == f"there is no model 'cosinusoid'; the models here: {', '.join(SHIPPED)}"
+        assert found["detail"] == f"there is no model 'cosinusoid'; choose one of {', '.join(SHIPPED)}"
 
 
 def test_an_unknown_id(client: TestClient) -> None:

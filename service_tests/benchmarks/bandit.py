@@ -24,7 +24,7 @@ from app.families.bandit import Bandit
 from app.families.logs import Log
 from app.learn.inner import Examples
 from app.learn.metrics import interval
-from app.learn.off_policy import Estimate, predicted_rewards
+from app.learn.off_policy import Estimate, predict_rewards
 from app.learn.outer import Tasks
 from app.training.evaluation import SEED
 from app.training.logged import support_of
@@ -117,7 +117,7 @@ def best(choices: Sequence[Act], known: Users) -> Act:
 def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
     """Of each estimate: bias and half width for a user, and how many intervals hold, of one user and of twenty."""
     rest, probabilities = asked.rest, policy_of(act(asked.first, asked.rest.observations), drawn=False)
-    predicted = predicted_rewards(rest.observations, rest.actions, rest.rewards)
+    predicted = predict_rewards(rest.observations, rest.actions, rest.rewards)
     one = estimates(probabilities, rest, predicted)
     together = estimates(_together(probabilities), Log(*map(_together, rest)), _together(predicted))
     several = truth.unflatten(0, (-1, TOGETHER)).mean(1)
@@ -134,9 +134,9 @@ def _row(one: Estimate, truth: Tensor, together: Estimate, several: Tensor) -> d
     return {
         "bias": round((one.value - truth).mean().item(), 4),
         "half_width": round(one.half_width.mean().item(), 4),
-        "coverage": round(one.holds(truth).double().mean().item(), 3),
+        "coverage": round(one.covers(truth).double().mean().item(), 3),
         f"half_width_of_{TOGETHER}": round(together.half_width.mean().item(), 4),
-        f"coverage_of_{TOGETHER}": round(together.holds(several).double().mean().item(), 3),
+        f"coverage_of_{TOGETHER}": round(together.covers(several).double().mean().item(), 3),
     }
 
 

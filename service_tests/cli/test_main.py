@@ -90,7 +90,7 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
     ("words", "message"),
     [
         (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
-        (("try", "nothing"), f"there is no model 'nothing'; the models here: {', '.join(SHIPPED)}"),
+        (("try", "nothing"), f"there is no model 'nothing'; choose one of {', '.join(SHIPPED)}"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
         (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),

@@ -61,12 +61,12 @@ def small(
     kind = kind or max(chosen.kinds)
     generator = torch.Generator().manual_seed(seed)
     plain = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
-    network = (Contextual() if chosen.moves is context else plain).double()
+    network = (Contextual() if chosen.partition is context else plain).double()
     params = {
         name: torch.randn(value.shape, generator=generator, dtype=torch.float64) / 2
         for name, value in network.state_dict().items()
     }
-    meta = chosen.initial(network, params, targets=3, width=3, rate=RATE, steps=2)
+    meta = chosen.initial_meta(network, params, targets=3, width=3, rate=RATE, steps=2)
     single = chosen.inner_loop(
         network, KINDS[kind].loss, differentiate, ways=ways if KINDS[kind].one_hot else None, targets=3, width=3
     )
@@ -96,7 +96,7 @@ def tasks(number: int = 4, shots: int = 5, queries: int = 6, kind: str = "regres
 
 def schedule(number: int = 4, steps: int = 1, rate: float = RATE) -> Schedule:
     """The same rate and steps for all tasks."""
-    return Schedule(torch.full((number,), rate, dtype=torch.float64), torch.full((number,), steps), longest=steps)
+    return Schedule(torch.full((number,), rate, dtype=torch.float64), torch.full((number,), steps), max_steps=steps)
 
 
 def plain_loss(network: nn.Module, params: Params, data: Examples, task: int) -> torch.Tensor:

@@ -20,10 +20,10 @@ MAKE_GOLDEN = "python -m service_tests.learn.test_algorithms"
 def golden_value(name: str) -> dict[str, float]:
     """The norm of the direction of each parameter after two inner steps, in float64, and the loss."""
     problem = small(name)
-    found, loss = ALGORITHMS[name].outer.direction(
+    direction, loss = ALGORITHMS[name].outer.direction(
         problem.inner, problem.loss, problem.meta, tasks(kind=problem.kind), schedule(steps=2)
     )
-    return {"loss": loss.item()} | {key: value.norm().item() for key, value in found.items()}
+    return {"loss": loss.item()} | {key: value.norm().item() for key, value in direction.items()}
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
@@ -33,17 +33,17 @@ def test_golden_values(name: str) -> None:
 
 
 def test_only_what_moves_moves() -> None:
-    problem = small(Algorithm(query_gradient, moves=head))
+    problem = small(Algorithm(query_gradient, partition=head))
     state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), schedule(3, steps=5))
     assert sorted(state.fast) == ["2.bias", "2.weight"]
     assert (losses[:, -1] < losses[:, 0]).all()
 
 
 def test_a_displacement_leaves_alone_what_does_not_move() -> None:
-    problem = small(Algorithm(displacement, moves=head))
-    found, _ = displacement.direction(problem.inner, mean_squared_error, problem.meta, tasks(), schedule())
-    assert torch.equal(found["0.weight"], torch.zeros_like(problem.meta["0.weight"]))
-    assert found["2.weight"].norm() > 0
+    problem = small(Algorithm(displacement, partition=head))
+    direction, _ = displacement.direction(problem.inner, mean_squared_error, problem.meta, tasks(), schedule())
+    assert torch.equal(direction["0.weight"], torch.zeros_like(problem.meta["0.weight"]))
+    assert direction["2.weight"].norm() > 0
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_outside_it_is_the_nearest() -> None:
 
 @pytest.mark.parametrize("level", [0.4, 0.95, float("nan")])
 def test_a_level_that_is_not_known_is_refused(level: float) -> None:
-    with pytest.raises(ValueError, match=r"a level from 0\.5 to 0\.9 expected"):
+    with pytest.raises(ValueError, match=r"the level must be from 0\.5 to 0\.9"):
         KNOWN.interval(level, 1)
 
 

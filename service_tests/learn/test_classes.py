@@ -1,6 +1,6 @@
 import torch
 
-from app.learn.classes import class_counts, only_present
+from app.learn.classes import class_counts, mask_absent
 
 
 def test_only_real_examples_count() -> None:
@@ -16,11 +16,11 @@ def test_what_is_in_the_padding_does_not_count() -> None:
 
 def test_a_class_without_examples_has_no_probability() -> None:
     logits = torch.tensor([[1.0, 90.0, 2.0]])
-    probabilities = only_present(logits, torch.tensor([1.0, 0.0, 3.0])).softmax(-1)
+    probabilities = mask_absent(logits, torch.tensor([1.0, 0.0, 3.0])).softmax(-1)
     assert probabilities[0, 1] == 0
     torch.testing.assert_close(probabilities[0, [0, 2]], logits[0, [0, 2]].softmax(-1))
 
 
 def test_without_any_class_all_are_equal() -> None:
-    probabilities = only_present(torch.randn(1, 4), torch.zeros(4)).softmax(-1)
+    probabilities = mask_absent(torch.randn(1, 4), torch.zeros(4)).softmax(-1)
     assert probabilities.tolist() == [[0.25] * 4]

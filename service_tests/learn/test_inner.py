@@ -12,7 +12,18 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.learn.algorithms import ALGORITHMS
-from app.learn.inner import Examples, Schedule, adapt, alone, backward, final_states, learned, packed, stack, trajectory
+from app.learn.inner import (
+    Examples,
+    Schedule,
+    adapt,
+    autograd_grad_and_value,
+    batch_of_one,
+    final_states,
+    from_meta,
+    repeat_state,
+    trajectory,
+    with_packed_state,
+)
 from app.learn.pytrees import leaves, rebuild
 from service_tests.learn.problem import CASES, RATE, examples, schedule, small
 
@@ -64,11 +75,11 @@ def test_zero_steps_is_the_identity(name: str, kind: str) -> None:
     support = examples(3, 5, seed=1, kind=kind)
     state, losses = adapt(problem.inner, problem.meta, support, schedule(3, steps=0))
     assert losses.shape == (3, 1)
-    initial = stack(problem.inner.init(problem.meta), 3)
+    initial = repeat_state(problem.inner.init(problem.meta), 3)
     if problem.inner.prepare is not None:
         initial = problem.inner.prepare(problem.meta, initial, support)
     assert_same_state(state, initial, tolerance=0)
-    if ALGORITHMS[name].start is learned:
+    if ALGORITHMS[name].start is from_meta:
         for key in problem.meta.keys() & state.fast.keys():
             assert torch.equal(state.fast[key][2], problem.meta[key])
 
@@ -106,18 +117,18 @@ def test_a_batch_of_unlike_tasks_equals_each_alone(
 ) -> None:
     """Shots, steps and rates may differ; what is in the padding does not matter (promise 2)."""
     problem = small(name, kind=kind)
-    alone = [examples(1, count, seed=index, kind=kind) for index, count in enumerate(shots)]
-    batch = join(*(padded(each, max(shots), filler) for each in alone))
+    singles = [examples(1, count, seed=index, kind=kind) for index, count in enumerate(shots)]
+    batch = join(*(padded(each, max(shots), filler) for each in singles))
     rate = torch.tensor(rates[: len(shots)], dtype=torch.float64)
     count = torch.tensor(steps[: len(shots)])
-    together, losses = adapt(problem.inner, problem.meta, batch, Schedule(rate, count, longest=int(count.max())))
-    for index, support in enumerate(alone):
-        single, its_losses = adapt(
-            problem.inner, problem.meta, support, Schedule(rate[[index]], count[[index]], longest=steps[index])
+    together, losses = adapt(problem.inner, problem.meta, batch, Schedule(rate, count, max_steps=int(count.max())))
+    for index, support in enumerate(singles):
+        single, own_losses = adapt(
+            problem.inner, problem.meta, support, Schedule(rate[[index]], count[[index]], max_steps=steps[index])
         )
-        its_part = rebuild(together, (value[[index]] for value in leaves(together)))
-        assert_same_state(its_part, single, tolerance=1e-11)
-        torch.testing.assert_close(losses[index, : steps[index] + 1], its_losses[0], rtol=0, atol=1e-11)
+        own_part = rebuild(together, (value[[index]] for value in leaves(together)))
+        assert_same_state(own_part, single, tolerance=1e-11)
+        torch.testing.assert_close(losses[index, : steps[index] + 1], own_losses[0], rtol=0, atol=1e-11)
 
 
 def test_a_task_that_explodes_leaves_the_others_alone() -> None:
@@ -138,7 +149,7 @@ def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> 
     support = examples(2, 5, seed=1)
     support.targets[0] *= 1e200
     rate = torch.full((2,), RATE, dtype=torch.float64)
-    state, _ = adapt(problem.inner, problem.meta, support, Schedule(rate, torch.tensor([0, 2]), longest=2))
+    state, _ = adapt(problem.inner, problem.meta, support, Schedule(rate, torch.tensor([0, 2]), max_steps=2))
     assert all(torch.equal(value[0], problem.meta[name]) for name, value in state.fast.items())
 
 
@@ -146,17 +157,17 @@ def test_an_inactive_task_keeps_its_weights_where_its_gradient_is_infinite() -> 
 def test_the_trajectory_is_the_adaptation_by_its_steps(name: str, kind: str) -> None:
     problem = small(name, kind=kind)
     support = examples(2, 5, seed=1, kind=kind)
-    walked = list(trajectory(problem.inner, problem.meta, support, schedule(2, steps=3)))
-    for steps, (state, loss) in enumerate(walked):
-        found, losses = adapt(problem.inner, problem.meta, support, schedule(2, steps))
-        assert_same_state(state, found)
+    walk = list(trajectory(problem.inner, problem.meta, support, schedule(2, steps=3)))
+    for steps, (state, loss) in enumerate(walk):
+        state_again, losses = adapt(problem.inner, problem.meta, support, schedule(2, steps))
+        assert_same_state(state, state_again)
         assert_same_state(state, final_states(problem.inner, problem.meta, support, schedule(2, steps)))
         torch.testing.assert_close(loss, losses[:, -1])
 
 
-def test_stack_repeats_one_state() -> None:
+def test_one_state_is_repeated() -> None:
     problem = small()
-    states = stack(problem.inner.init(problem.meta), 3)
+    states = repeat_state(problem.inner.init(problem.meta), 3)
     assert all(torch.equal(value[2], problem.meta[name]) for name, value in states.fast.items())
 
 
@@ -165,7 +176,7 @@ def test_packed_is_the_same_inner_loop(name: str, kind: str) -> None:
     """Its states are rows of a matrix, and as states again they are those of the inner loop itself."""
     problem = small(name, kind=kind)
     example = problem.inner.init(problem.meta)
-    inner, unpack = packed(problem.inner, example)
+    inner, unpack = with_packed_state(problem.inner, example)
     support = examples(tasks=3, count=5, seed=1, kind=kind)
     states, losses = adapt(problem.inner, problem.meta, support, schedule(3, 4))
     matrix, same = adapt(inner, problem.meta, support, schedule(3, 4))
@@ -180,11 +191,11 @@ def test_packed_is_the_same_inner_loop(name: str, kind: str) -> None:
             torch.testing.assert_close(one(problem.meta, matrix, queries), expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("differentiate", [grad_and_value, backward])
+@pytest.mark.parametrize("differentiate", [grad_and_value, autograd_grad_and_value])
 @every_case
 def test_a_single_task_needs_no_axis(name: str, kind: str, differentiate: Callable[..., Any]) -> None:
     problem = small(name, kind=kind, differentiate=differentiate)
-    inner = alone(problem.single)
+    inner = batch_of_one(problem.single)
     over_tasks = small(name, kind=kind).inner
     support = examples(tasks=1, count=5, seed=1, kind=kind)
     states, losses = adapt(over_tasks, problem.meta, support, schedule(1, 4))

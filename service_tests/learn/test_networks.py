@@ -99,10 +99,10 @@ def test_an_mlp_may_have_another_activation(activation: str) -> None:
 
 
 def test_unknown_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown activation 'step'; known here: relu, silu, tanh"):
+    with pytest.raises(ValueError, match="unknown activation 'step'; choose one of relu, silu, tanh"):
         build("mlp", {"inputs": 1, "activation": "step"})
     with pytest.raises(
-        ValueError, match="unknown normalisation 'batch'; known here: group, instance, layer, none, support"
+        ValueError, match="unknown normalisation 'batch'; choose one of group, instance, layer, none, support"
     ):
         build("conv4", {"norm": "batch"})
 
@@ -128,16 +128,30 @@ def test_any_module_by_its_import_path() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("unheard-of", "unknown network 'unheard-of'; known here: "),
+        ("unheard-of", "unknown network 'unheard-of'; choose one of "),
         ("no.such.module:Net", "cannot be imported"),
-        ("torch.nn:Unheard", "no class of torch.nn.Module"),
-        ("os:system", "no class of torch.nn.Module"),
-        ("torch.nn.functional:relu", "no class of torch.nn.Module"),
+        ("torch.nn:Unheard", "not a subclass of torch.nn.Module"),
+        ("os:system", "not a subclass of torch.nn.Module"),
+        ("torch.nn.functional:relu", "not a subclass of torch.nn.Module"),
     ],
 )
 def test_what_is_no_network_is_not_called(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         build(name, {})
+
+
+def test_options_that_a_network_does_not_take_are_refused_with_those_that_it_takes() -> None:
+    for options, problem in (({"inputs": 1, "depth": 2}, "'depth'"), ({"outputs": 1}, "missing a required argument")):
+        with pytest.raises(ValueError, match=f"'mlp' does not take .*{problem}.*: inputs, outputs, hidden, activation"):
+            build("mlp", options)
+    with pytest.raises(ValueError, match="unexpected keyword argument 'foo'; its options: in_features, out_features"):
+        initialize("torch.nn:Linear", {"in_features": 2, "out_features": 3, "foo": 1}, seed=0)
+
+
+def test_a_constructor_that_fails_keeps_its_cause() -> None:
+    with pytest.raises(ValueError, match=r"'torch\.nn:Linear' cannot be built: TypeError: ") as caught:
+        build("torch.nn:Linear", {"in_features": "one", "out_features": 3})
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_width_refuses_what_is_no_row_of_numbers() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.learn.ood import LARGEST, Likeness, OODReference, task_error
+from app.learn.ood import MAX_ERROR, OODReference, OODStatus, task_error
 
 CALIBRATION = OODReference(
     tasks=600,
@@ -17,50 +17,50 @@ CALIBRATION = OODReference(
 )
 
 
-def judge(errors: list[float], adapted_to: int, inputs: list[list[float]] | None = None) -> Likeness:
+def judge(errors: list[float], adapted_to: int, inputs: list[list[float]] | None = None) -> OODStatus:
     inputs = inputs or [[0.0, 10.0]] * len(errors)
-    return CALIBRATION.judge(torch.tensor(inputs), torch.tensor(errors), adapted_to)
+    return CALIBRATION.compare(torch.tensor(inputs), torch.tensor(errors), adapted_to)
 
 
 @pytest.mark.parametrize(("adapted_to", "threshold"), [(1, 9.0), (3, 9.0), (4, 3.0), (8, 3.0), (9, 1.0), (1000, 1.0)])
 def test_errors_are_held_against_the_next_smaller_number(adapted_to: int, threshold: float) -> None:
-    assert judge([threshold - 0.1, threshold], adapted_to) is Likeness.like
-    assert judge([threshold + 0.1, threshold], adapted_to) is Likeness.large_error
+    assert judge([threshold - 0.1, threshold], adapted_to) is OODStatus.like
+    assert judge([threshold + 0.1, threshold], adapted_to) is OODStatus.large_error
 
 
 @pytest.mark.parametrize("unknown", [math.nan, math.inf])
 def test_an_unknown_error_is_a_large_one(unknown: float) -> None:
-    assert judge([0.1, unknown], 9) is Likeness.large_error
-    assert task_error(torch.tensor([unknown, unknown])).item() == pytest.approx(LARGEST)
+    assert judge([0.1, unknown], 9) is OODStatus.large_error
+    assert task_error(torch.tensor([unknown, unknown])).item() == pytest.approx(MAX_ERROR)
 
 
 def test_a_bundle_whose_own_tasks_diverge_flags_no_errors() -> None:
-    wild = replace(CALIBRATION, error_limits=(LARGEST,) * 3)
-    assert wild.judge(torch.tensor([[0.0, 10.0]]), torch.tensor([math.nan]), 9) is Likeness.like
+    wild = replace(CALIBRATION, error_limits=(MAX_ERROR,) * 3)
+    assert wild.compare(torch.tensor([[0.0, 10.0]]), torch.tensor([math.nan]), 9) is OODStatus.like
 
 
 @pytest.mark.parametrize(("input", "far"), [([1.9, 10.0], False), ([2.1, 10.0], True), ([0.0, 5.9], True)])
 def test_inputs_by_their_furthest_feature(input: list[float], far: bool) -> None:
-    assert judge([0.1], 9, [input]) is (Likeness.far_inputs if far else Likeness.like)
+    assert judge([0.1], 9, [input]) is (OODStatus.far_inputs if far else OODStatus.like)
 
 
 def test_of_many_inputs_a_few_may_be_far() -> None:
     near, far = [0.0, 10.0], [3.0, 10.0]
-    assert judge([0.1] * 99, 9, [near] * 98 + [far]) is Likeness.far_inputs
-    assert judge([0.1] * 1000, 9, [near] * 999 + [far]) is Likeness.like
+    assert judge([0.1] * 99, 9, [near] * 98 + [far]) is OODStatus.far_inputs
+    assert judge([0.1] * 1000, 9, [near] * 999 + [far]) is OODStatus.like
 
 
 def test_without_a_calibration_nothing_is_known() -> None:
-    found = OODReference().judge(torch.zeros(3, 2), torch.zeros(3), 2)
-    assert found is Likeness.unknown
+    found = OODReference().compare(torch.zeros(3, 2), torch.zeros(3), 2)
+    assert found is OODStatus.unknown
     assert found.unlike is None
     assert found.value == ""
 
 
-@pytest.mark.parametrize("verdict", [each for each in Likeness if each is not Likeness.unknown])
-def test_each_verdict_has_its_sentence(verdict: Likeness) -> None:
+@pytest.mark.parametrize("verdict", [each for each in OODStatus if each is not OODStatus.unknown])
+def test_each_verdict_has_its_sentence(verdict: OODStatus) -> None:
     assert verdict.value.startswith("The support set ")
-    assert verdict.unlike is (verdict is not Likeness.like)
+    assert verdict.unlike is (verdict is not OODStatus.like)
 
 
 def test_fits() -> None:

@@ -10,10 +10,10 @@ from app.learn.inner import State, adapt
 from app.learn.losses import mean_squared_error
 from app.learn.outer import (
     MIN_WEIGHT,
-    MULTI_STEP,
+    MULTI_STEP_SHARE,
     Outer,
     Tasks,
-    clipped,
+    clip_norm,
     displacement,
     likelihood,
     mean_of_adapted,
@@ -137,9 +137,9 @@ def test_the_losses_of_all_steps_count_evenly_at_first_and_the_last_nearly_alone
     torch.testing.assert_close(
         step_weights(steps, 4, 0.0), torch.tensor([[0.25] * 4, [0.5, 0.5, 0, 0], [0, 0, 0, 0.0]])
     )
-    later = step_weights(steps, 4, torch.tensor(MULTI_STEP))
+    later = step_weights(steps, 4, torch.tensor(MULTI_STEP_SHARE))
     torch.testing.assert_close(later[0], torch.tensor([0.0075, 0.0075, 0.0075, 0.9775]))
-    half = step_weights(steps, 4, MULTI_STEP / 2)
+    half = step_weights(steps, 4, MULTI_STEP_SHARE / 2)
     torch.testing.assert_close(half[1], torch.tensor([0.25, 0.75, 0, 0]))
 
 
@@ -196,7 +196,7 @@ def test_reptile_goes_part_of_the_way_that_averaging_goes() -> None:
 
 
 def test_averaging_refuses_another_rate() -> None:
-    with pytest.raises(ValueError, match=r"step of 1.0, got an outer rate of 0.5"):
+    with pytest.raises(ValueError, match=r"needs an outer rate of 1\.0, got 0\.5"):
         mean_of_adapted.optimizer([torch.zeros(1)], 0.5)
 
 
@@ -212,17 +212,17 @@ def test_the_loss_is_the_mean_query_loss_after_adapting(name: str) -> None:
     torch.testing.assert_close(loss, torch.stack(by_task).mean())
 
 
-@pytest.mark.parametrize("largest", [0.1, 100.0])
-def test_an_outer_gradient_is_clipped_as_torch_does_it(largest: float) -> None:
+@pytest.mark.parametrize("max_norm", [0.1, 100.0])
+def test_an_outer_gradient_is_clipped_as_torch_does_it(max_norm: float) -> None:
     found, _ = direction("maml", small())
     parameters = [torch.nn.Parameter(torch.zeros_like(value)) for value in found.values()]
     for parameter, value in zip(parameters, found.values(), strict=True):
         parameter.grad = value.clone()
-    torch.nn.utils.clip_grad_norm_(parameters, largest)
-    for parameter, value in zip(parameters, clipped(found, largest).values(), strict=True):
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    for parameter, value in zip(parameters, clip_norm(found, max_norm).values(), strict=True):
         torch.testing.assert_close(value, parameter.grad, rtol=0, atol=1e-6)
 
 
 def test_an_outer_gradient_that_is_not_finite_is_left_out() -> None:
-    found = clipped({"one": torch.tensor([1.0, torch.nan]), "two": torch.ones(3)}, 1.0)
+    found = clip_norm({"one": torch.tensor([1.0, torch.nan]), "two": torch.ones(3)}, 1.0)
     assert all(not value.any() for value in found.values())

@@ -38,7 +38,7 @@ def episodes(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Ten
 def plain_advantages(
     observations: np.ndarray, rewards: np.ndarray, lengths: list[int], discount: float, smoothing: float
 ) -> list[np.ndarray]:
-    """What `advantages` says, decision by decision and episode by episode."""
+    """What `normalised_advantages` gives, decision by decision and episode by episode."""
     features, returns = [], []
     for index, length in enumerate(lengths):
         total = 0.0
@@ -83,11 +83,11 @@ class TestLikelihood:
 
     @pytest.mark.parametrize("outputs", [1, 3, 5])
     def test_other_outputs_are_no_policy(self, outputs: int) -> None:
-        with pytest.raises(ValueError, match="a policy gives 2, a logit for each action, or 4"):
+        with pytest.raises(ValueError, match="a policy has 2, a logit for each action, or 4"):
             policies.is_gaussian(outputs, 2)
 
     @pytest.mark.parametrize(
-        ("outputs", "numbers", "says"), [(2, True, "of 2 numbers it is 4"), (4, False, "names it is 2")]
+        ("outputs", "numbers", "says"), [(2, True, "of 2 numbers needs 4"), (4, False, "names needs 2")]
     )
     def test_names_take_logits_and_numbers_a_mean_and_a_deviation(self, outputs: int, numbers: bool, says: str) -> None:
         policies.check(outputs, 2, not numbers)
@@ -100,14 +100,14 @@ class TestWeights:
     def test_advantages_are_those_of_a_plain_loop(self, discount: float, smoothing: float, lengths: list[int]) -> None:
         lengths = [*lengths, 2]
         observations, rewards, mask = episodes(lengths)
-        found = policies.advantages(observations, rewards, mask, Weighing(discount, smoothing))
+        found = policies.normalised_advantages(observations, rewards, mask, Weighing(discount, smoothing))
         expected = plain_advantages(observations.numpy(), rewards.numpy(), lengths, discount, smoothing)
         for index, (length, each) in enumerate(zip(lengths, expected, strict=True)):
             np.testing.assert_allclose(found[index, :length].numpy(), each, rtol=1e-5, atol=1e-5)
 
     def test_they_have_mean_0_and_deviation_1_and_are_0_where_there_is_padding(self) -> None:
         observations, rewards, mask = episodes(LENGTHS)
-        found = policies.advantages(observations, rewards, mask)
+        found = policies.normalised_advantages(observations, rewards, mask)
         torch.testing.assert_close(found[mask].mean(), torch.tensor(0.0, dtype=torch.float64))
         torch.testing.assert_close(found[mask].std(correction=0), torch.tensor(1.0, dtype=torch.float64))
         assert (found[~mask] == 0).all()
@@ -144,15 +144,16 @@ class TestWeights:
 
     def test_rewards_that_are_all_alike_teach_nothing(self) -> None:
         observations, rewards, mask = episodes([3, 3])
-        flat = policies.advantages(torch.zeros_like(observations), torch.zeros_like(rewards), mask)
+        flat = policies.normalised_advantages(torch.zeros_like(observations), torch.zeros_like(rewards), mask)
         assert (flat == 0).all()
 
     @pytest.mark.parametrize(
-        "wrong", [{"discount": 1.1}, {"discount": -0.1}, {"smoothing": 2.0}, {"most": 0.5}, {"most": math.nan}]
+        "wrong",
+        [{"discount": 1.1}, {"discount": -0.1}, {"smoothing": 2.0}, {"max_weight": 0.5}, {"max_weight": math.nan}],
     )
-    def test_what_makes_no_sense_does_not_fit(self, wrong: dict[str, Any]) -> None:
-        assert Weighing().fits
-        assert not Weighing(**wrong).fits
+    def test_settings_outside_their_range_are_not_valid(self, wrong: dict[str, Any]) -> None:
+        assert Weighing().is_valid
+        assert not Weighing(**wrong).is_valid
 
 
 def policy(numbers: bool) -> tuple[nn.Module, dict[str, torch.Tensor], torch.Tensor]:

@@ -9,7 +9,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, batched, final_states
 from app.learn.losses import mean_cross_entropy
 from app.learn.networks import build, initialize, width
-from app.learn.statistics import SupportNorm, from_support, moments, with_statistics
+from app.learn.statistics import SupportNorm, moments, support_statistics, with_statistics
 from app.learn.update_rules import Params
 
 SIDE, WAYS = 8, 3
@@ -28,7 +28,7 @@ def loop(algorithm: str) -> tuple[InnerLoop[State], Params]:
     chosen = ALGORITHMS[algorithm]
     form, params = network(None if chosen.embeds else WAYS)
     sizes = WAYS, width(form, SIDE * SIDE)
-    meta = chosen.initial(form, params, *sizes, 0.1, 2)
+    meta = chosen.initial_meta(form, params, *sizes, 0.1, 2)
     inner = chosen.inner_loop(form, mean_cross_entropy, ways=WAYS, targets=WAYS, width=sizes[1])
     return batched(inner), {name: value.double() for name, value in meta.items()}
 
@@ -44,7 +44,7 @@ def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
     form, params = network()
     support = images(1, 6)
     one = Examples(*(part[0] for part in support))
-    known = {**params, **from_support(form, params, one)}
+    with_statistics_of_support = {**params, **support_statistics(form, params, one)}
 
     def by_torch(value: Tensor) -> Tensor:
         for name, layer in form.named_children():
@@ -55,7 +55,7 @@ def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
                 value = functional_call(layer, own, (value,))
         return value
 
-    torch.testing.assert_close(functional_call(form, known, (one.inputs,)), by_torch(one.inputs))
+    torch.testing.assert_close(functional_call(form, with_statistics_of_support, (one.inputs,)), by_torch(one.inputs))
 
 
 def test_moments_are_of_the_real_images_alone() -> None:
@@ -101,12 +101,12 @@ def test_the_meta_gradient_flows_through_the_statistics(algorithm: str) -> None:
         outputs = inner.apply(moved, final_states(inner, moved, support, plan), query.inputs)
         return outputs.log_softmax(-1)[..., 0].mean()
 
-    found, small = grad(outer_loss)(meta["1.weight"]), 1e-6
+    gradient, small = grad(outer_loss)(meta["1.weight"]), 1e-6
     for place in ((0, 0, 0, 0), (3, 0, 2, 1)):
         step = torch.zeros_like(meta["1.weight"])
         step[place] = small
         expected = (outer_loss(meta["1.weight"] + step) - outer_loss(meta["1.weight"] - step)) / (2 * small)
-        torch.testing.assert_close(found[place], expected, rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(gradient[place], expected, rtol=1e-4, atol=1e-9)
 
 
 def test_a_network_without_such_layers_is_left_as_it_is() -> None:

@@ -5,10 +5,10 @@ from torch.func import grad
 
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, batched
-from app.learn.losses import mean_weighted_surprise
+from app.learn.losses import mean_weighted_nll
 from app.learn.networks import build, initialize
 from app.learn.policies import log_likelihood
-from app.learn.surrogate import clipped_loss, divergence, judged, ratio_loss, rows
+from app.learn.surrogate import clipped_loss, decision_targets, divergence, ratio_loss, stage_losses
 from app.learn.update_rules import Params
 
 OPTIONS = {"inputs": 2, "actions": 2, "hidden": [5], "deviation": 0.5}
@@ -29,13 +29,13 @@ def decisions(policies: list[Params], seed: int, count: int = 6) -> Examples:
     """Decisions of a policy for each task, of which the last is padding, with some advantages."""
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(len(policies), count, 2, generator=generator, dtype=torch.float64)
-    told = torch.stack([outputs(each, seen) for each, seen in zip(policies, inputs, strict=True)]).detach()
-    noise = torch.randn(told[..., :2].shape, generator=generator, dtype=torch.float64)
-    actions = told[..., :2] + told[..., 2:].exp() * noise
-    weights = torch.randn(told.shape[:-1], generator=generator, dtype=torch.float64)
-    mask = torch.ones(told.shape[:-1], dtype=torch.bool)
+    policy_outputs = torch.stack([outputs(each, seen) for each, seen in zip(policies, inputs, strict=True)]).detach()
+    noise = torch.randn(policy_outputs[..., :2].shape, generator=generator, dtype=torch.float64)
+    actions = policy_outputs[..., :2] + policy_outputs[..., 2:].exp() * noise
+    weights = torch.randn(policy_outputs.shape[:-1], generator=generator, dtype=torch.float64)
+    mask = torch.ones(policy_outputs.shape[:-1], dtype=torch.bool)
     mask[:, -1] = False
-    return Examples(inputs, rows(actions, log_likelihood(told, actions), weights), mask)
+    return Examples(inputs, decision_targets(actions, log_likelihood(policy_outputs, actions), weights), mask)
 
 
 def by_hand(params: Params, data: Examples, task: int) -> Tensor:
@@ -52,7 +52,7 @@ def test_its_gradient_is_the_policy_gradient_that_is_served() -> None:
     inputs, targets, mask = (part[0] for part in data)
     served = torch.cat([targets[:, :2], targets[:, 3:]], 1)
     ours = grad(lambda params: ratio_loss(outputs(params, inputs), targets, mask))(params)
-    theirs = grad(lambda params: mean_weighted_surprise(outputs(params, inputs), served, mask))(params)
+    theirs = grad(lambda params: mean_weighted_nll(outputs(params, inputs), served, mask))(params)
     for name, value in ours.items():
         torch.testing.assert_close(value, theirs[name])
 
@@ -77,8 +77,10 @@ def test_the_meta_gradient_of_two_stages_is_plain_autograds() -> None:
     inner = batched(ALGORITHMS["maml"].inner_loop(FORM, ratio_loss))
     rate = torch.full((2,), RATE, dtype=torch.float64)
     plain = {name: value.detach() for name, value in meta.items()}
-    found = grad(lambda meta: judged(inner, meta, [first, second, third], rate, 1, clip=0.2).loss.sum())(plain)
-    for (name, value), wanted in zip(found.items(), expected, strict=True):
+    gradients = grad(lambda meta: stage_losses(inner, meta, [first, second, third], rate, 1, clip=0.2).loss.sum())(
+        plain
+    )
+    for (name, value), wanted in zip(gradients.items(), expected, strict=True):
         torch.testing.assert_close(value, wanted, msg=name)
 
 
@@ -87,8 +89,8 @@ def test_policies_that_have_not_moved_are_not_apart() -> None:
     inner = batched(ALGORITHMS["maml"].inner_loop(FORM, ratio_loss))
     data = decisions([meta], seed=1)
     still = torch.zeros(1, dtype=torch.float64)
-    torch.testing.assert_close(judged(inner, meta, [data, data], still, 1, 0.2).divergence, still[None])
-    other = judged(inner, parameters(seed=1), [data, data], still, 1, 0.2)
+    torch.testing.assert_close(stage_losses(inner, meta, [data, data], still, 1, 0.2).divergence, still[None])
+    other = stage_losses(inner, parameters(seed=1), [data, data], still, 1, 0.2)
     assert other.divergence.item() > 0
 
 
@@ -99,7 +101,10 @@ def test_the_divergence_is_that_of_kullback_and_leibler() -> None:
     old = torch.tensor([0.0, 0.0]).expand(len(actions), 2)
     new = torch.tensor([0.3, 0.2]).expand(len(actions), 2)
     likely = log_likelihood(old, actions)
-    targets, mask = rows(actions, likely, torch.zeros(len(actions))), torch.ones(len(actions), dtype=torch.bool)
+    targets, mask = (
+        decision_targets(actions, likely, torch.zeros(len(actions))),
+        torch.ones(len(actions), dtype=torch.bool),
+    )
     variance = torch.tensor(0.4).exp()
     closed = 0.2 + (1 + 0.3**2) / (2 * variance) - 0.5
     torch.testing.assert_close(divergence(new, targets, mask), closed, rtol=0.02, atol=0)
@@ -108,7 +113,7 @@ def test_the_divergence_is_that_of_kullback_and_leibler() -> None:
 @pytest.mark.parametrize(("advantage", "shift"), [(1.0, 1.0), (-1.0, -1.0)])
 def test_there_is_nothing_to_gain_by_ratios_far_from_one(advantage: float, shift: float) -> None:
     logits, actions = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
-    targets = rows(actions, log_likelihood(logits, actions), torch.tensor([advantage]))
+    targets = decision_targets(actions, log_likelihood(logits, actions), torch.tensor([advantage]))
     slope = grad(lambda logits: clipped_loss(logits, targets, torch.ones(1, dtype=torch.bool), clip=0.2))
     assert slope(logits).norm() > 0
     assert slope(torch.tensor([[shift, 0.0]])).norm() == 0
@@ -120,6 +125,6 @@ def test_tasks_do_not_mix() -> None:
     inner = batched(ALGORITHMS["maml"].inner_loop(FORM, ratio_loss))
     data = [decisions([meta, meta], seed) for seed in (1, 2)]
     rate = torch.full((2,), RATE, dtype=torch.float64)
-    both = judged(inner, meta, data, rate, 1, 0.2)
-    alone = judged(inner, meta, [Examples(*(part[:1] for part in each)) for each in data], rate[:1], 1, 0.2)
+    both = stage_losses(inner, meta, data, rate, 1, 0.2)
+    alone = stage_losses(inner, meta, [Examples(*(part[:1] for part in each)) for each in data], rate[:1], 1, 0.2)
     torch.testing.assert_close(both.loss[:, :1], alone.loss)

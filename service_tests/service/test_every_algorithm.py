@@ -51,7 +51,7 @@ def model_of(
     form = build(network.name, network.options)
     sizes = family.targets, width(form, family.features)
     params = initialize(network.name, network.options, seed=0)
-    write(folder, manifest, algorithm.initial(form, params, *sizes, 0.01, steps))
+    write(folder, manifest, algorithm.initial_meta(form, params, *sizes, 0.01, steps))
     return Model(load(folder), torch.device("cpu"))
 
 

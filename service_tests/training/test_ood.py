@@ -24,7 +24,7 @@ def flagged(bundle: Bundle, tasks: Samples) -> float:
     """The share of support sets that are called unlike training."""
     errors, others = left_out_errors(bundle, tasks), tasks.inputs.shape[1] - 1
     calibration = bundle.manifest.ood_reference
-    verdicts = [calibration.judge(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
+    verdicts = [calibration.compare(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
     assert None not in verdicts
     return sum(map(bool, verdicts)) / len(verdicts)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from app.bundles import load
-from app.learn.inner import Schedule, adapt, alone, packed
+from app.learn.inner import Schedule, adapt, batch_of_one, with_packed_state
 from app.learn.pytrees import leaves
 from app.service.compiled.program import Program, Recording
 from app.service.compiled.single_task import RECORDINGS, SingleTask
@@ -28,9 +28,9 @@ def task(shots: int, seed: int, rate: float = 0.01, features: int = 1) -> Task:
 
 
 def single_of(model: Model) -> SingleTask:
-    inner = alone(model.bundle.inner_loop(grad_and_value))
+    inner = batch_of_one(model.bundle.inner_loop(grad_and_value))
     schema = model.bundle.manifest.schema
-    loop, _ = packed(inner, inner.init(model.meta))
+    loop, _ = with_packed_state(inner, inner.init(model.meta))
     with torch.no_grad():
         return SingleTask(loop, model.meta, model.initial, (schema.features, schema.targets), 5)
 
@@ -131,8 +131,8 @@ def test_a_recording_runs_on_what_its_arguments_hold_by_then() -> None:
 
 def test_the_program_is_the_inner_loop(single: SingleTask, eager: Model) -> None:
     """Against `adapt` itself, without the service around it."""
-    inner = alone(eager.bundle.inner_loop())
-    loop, _ = packed(inner, inner.init(eager.meta))
+    inner = batch_of_one(eager.bundle.inner_loop())
+    loop, _ = with_packed_state(inner, inner.init(eager.meta))
     one = task(10, seed=5)
     support = eager._batch([one])[0]
     with torch.no_grad():

@@ -5,7 +5,6 @@ One thread at a time runs it. It knows no HTTP, no store and no clock.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -43,7 +42,7 @@ class Job:
     @property
     def view(self) -> Model:
         """The model for as many classes as the task has."""
-        return self.model if self.model.ways is None else self.model.of(self.task)
+        return self.model if self.model.ways is None else self.model.for_task(self.task)
 
     @property
     def bytes(self) -> int:
@@ -85,7 +84,7 @@ class _Held:
 
     def __init__(self, model: Model, cache_bytes: int) -> None:
         # twice what one fused call takes, so that nothing it has put there is given up before it is gathered
-        self.fast = FastWeights(model.initial, cache_bytes, least=2 * MAX_TASKS)
+        self.fast = FastWeights(model.initial_state, cache_bytes, least=2 * MAX_TASKS)
         self._took: dict[_Size, float] = {}
 
     def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
@@ -104,9 +103,9 @@ class _Held:
 
 
 class Engine:
-    """Runs jobs; holds the fast weights of each model in a cache of about `cache_bytes`, as long as the model lives.
+    """Runs jobs, and caches the fast weights of each model in about `cache_bytes` for as long as the model lives.
 
-    Those of a classifier for other numbers of classes are of another size, and in caches of their own (`Model.of`).
+    Each variant of a classifier (`Model.for_task`) has a cache of its own, as its fast weights have another size.
     """
 
     def __init__(self, cache_bytes: int) -> None:
@@ -161,21 +160,23 @@ class Engine:
 
     def drop(self, model: Model, key: Hashable) -> None:
         """Forget the fast weights under a key, if there are any."""
-        for view in model.views:
+        for view in model.variants:
             if view in self._models:
                 self._models[view].fast.drop(key)
 
     def _run_model(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Result]:
         missing = {job.key: job.task for job in jobs if not fast.touch(job.key)}
         adapted = self._derive(model, fast, missing) if missing else {}
-        predictions = self._predict(model, fast, jobs, partial(_answers, model, fast))
+        predictions = self._predict(
+            model, fast, jobs, lambda keys, queries: model.predict_rows(fast.states, fast.rows(keys), queries)
+        )
         results = [
             Result(
                 adapted.get(job.key), predictions.get(index), self._weights(model, fast, job) if job.weights else None
             )
             for index, job in enumerate(jobs)
         ]
-        if model.knows_spread:
+        if model.has_spread:
             spread = self._predict(model, fast, jobs, lambda keys, queries: model.spread(fast.gather(keys), queries))
             results = [result._replace(spread=spread.get(index)) for index, result in enumerate(results)]
         for job in jobs:
@@ -188,7 +189,7 @@ class Engine:
     ) -> dict[Hashable, Adapted]:
         """Put the missing fast weights into the cache; what came of each."""
         if INITIAL in missing:
-            fast.put([INITIAL], [0], stack(model.initial, 1))
+            fast.put([INITIAL], [0], stack(model.initial_state, 1))
         tasks = [(key, task) for key, task in missing.items() if task is not None]
         adapted: dict[Hashable, Adapted] = {}
         for alike in _by_stages(tasks):
@@ -228,15 +229,6 @@ class Engine:
         if job.key not in fast:
             return None
         return model.parameters(fast.gather([job.key]))
-
-
-def _answers(
-    model: Model, fast: FastWeights, keys: Sequence[Hashable], queries: Sequence[np.ndarray]
-) -> list[np.ndarray]:
-    """What the model answers with the fast weights under `keys`."""
-    if model.looks_up(queries):
-        return model.look_up(fast.states, fast.rows(keys), queries)
-    return model.predict(fast.gather(keys), queries)
 
 
 def _by_model(jobs: Sequence[Job]) -> dict[Model, list[int]]:

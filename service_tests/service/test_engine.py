@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.bundles import load, load_all
 from app.learn.adapted import Adapted
+from app.service.compiled.compiler import compile_look_up, compile_steps
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task
@@ -163,11 +164,11 @@ def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, M
 @pytest.mark.compiled
 def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
-    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
+    monkeypatch.setattr("app.service.compiled.measure.speedup", lambda *_: 2.0)  # it serves, fast or not
     looks, gathers = (Model(load(models_dir / "sinusoid"), torch.device("cpu")) for _ in range(2))
-    looks.compile()
-    looks.compile_look_up()
-    assert looks.looks_up([queries(1)])
+    looks.programs = compile_steps(looks)
+    looks.programs = compile_look_up(looks)
+    assert looks.programs.look_up is not None
     answers = []
     for model in (looks, gathers):
         engine = Engine(cache_bytes=0)
@@ -214,7 +215,7 @@ def test_tasks_of_about_as_many_classes_share_a_batch(classifiers: Path, monkeyp
     assert shapes == [(3, ways) for _, ways in WAYS]
     assert sorted({ways for ways, _ in batches if ways is not None}) == [2, 4, 8]
     assert sum(len(tasks) for _, tasks in batches) == len(jobs)
-    assert sorted(view.ways or 0 for view in model.views) == [2, 4, 8]
+    assert sorted(variant.ways or 0 for variant in model.variants) == [2, 4, 8]
 
 
 WAYS = list(enumerate([5, 1, 2, 3, 4, 5, 7, 8]))
@@ -235,7 +236,7 @@ def test_fast_weights_of_a_classifier_are_kept_and_dropped(classifiers: Path) ->
 def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
     engine, model = Engine(2**20), Model(load(classifiers / "blobs"), torch.device("cpu"))
     engine.run([Job(model, "id", labelled(5, 1))])
-    views = [weakref.ref(view) for view in model.views]
+    views = [weakref.ref(view) for view in model.variants]
     del model
     gc.collect()
     assert [view() for view in views] == [None, None]
@@ -244,7 +245,7 @@ def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
 def test_a_network_with_an_output_for_each_class_has_one_view(classifiers: Path) -> None:
     model = Model(load(classifiers / "fixed"), torch.device("cpu"))
     assert (model.ways, model.max_classes) == (5, 5)
-    assert model.of(labelled(3, 1)) is model
+    assert model.for_task(labelled(3, 1)) is model
     (result,) = Engine(2**20).run([Job(model, 1, labelled(3, 1), np.zeros((2, 2), np.float32))])
     assert result.predictions is not None
     assert result.predictions.shape == (2, 3)

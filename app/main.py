@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -45,7 +44,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     settings = settings or Settings()
     device = choose_device(settings.device)
     catalogue = Catalogue(lambda bundle: Model(bundle, device))
-    reloader = Reloader(catalogue, settings.models_dir, partial(compile_all, settings.compile, device))
+    reloader = Reloader(catalogue, settings.models_dir, partial(compile_models, settings.compile, device))
     reloader.load()
     names = ", ".join(catalogue.models) or f"no bundle ({settings.models_dir} has none)"
     log.info("serving %s on %s", names, device)
@@ -61,7 +60,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         async with store, batcher:
             # a daemon: the process does not wait for it when it ends
             models = list(catalogue.models.values())
-            Thread(target=compile_all, args=(settings.compile, device, models), name="compile", daemon=True).start()
+            Thread(target=compile_models, args=(settings.compile, device, models), name="compile", daemon=True).start()
             background = [adaptations.sweep(), reloader.run(), *([reloader.watch()] if settings.watch else [])]
             tasks = [asyncio.create_task(each) for each in background]
             yield
@@ -111,24 +110,15 @@ def make_store(settings: Settings) -> Store:
             return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
 
 
-def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:
+def compile_models(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:
     """Compile the models one after another; what serves until then goes on where that fails."""
-    if wanted and device.type == "cpu" and shutil.which("g++") is None:
-        log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
-        wanted = False
-    models = list(models) if wanted else []
-    for model in models:
-        model.compiling = True
-    for stage in (Model.compile, Model.compile_look_up, Model.unroll, Model.compile_single):
-        for model in models:
-            try:
-                stage(model)
-            except RuntimeError as error:
-                reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
-                serves = "compiled steps go on" if model.compiled else "the inner loop stays eager"
-                log.warning("%s: %s: %s", model.bundle.name, serves, reason)
-    for model in models:
-        model.compiling = False
+    if wanted:
+        try:
+            from app.service.compiled.compiler import compile_all  # without this folder the server runs eagerly
+        except ModuleNotFoundError as error:
+            log.warning("the inner loop stays eager: %s", error)
+        else:
+            compile_all(models, device)
     # what is here now stays: else the collector walks through all of torch's objects again and again, and every request
     # waits for it
     gc.collect()

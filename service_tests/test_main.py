@@ -18,9 +18,9 @@ ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [
 def test_two_applications_share_nothing(models_dir: Path) -> None:
     settings = Settings(models_dir=models_dir, compile=False, watch=False, store="memory")
     with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as two:
-        id = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
-        assert one.get(f"/adaptations/{id}").status_code == 200
-        assert two.get(f"/adaptations/{id}").status_code == 404
+        adaptation_id = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
+        assert one.get(f"/adaptations/{adaptation_id}").status_code == 200
+        assert two.get(f"/adaptations/{adaptation_id}").status_code == 404
 
 
 WITHOUT_COMPILED_CODE = """

@@ -13,7 +13,7 @@ from app.learn.update_rules import LEARNED
 from app.service import decisions
 from app.service.outputs import KINDS
 from app.service.programs import Programs, eager
-from app.service.task import MIN_WAYS, Task, column, pad, real_rows, ways_of
+from app.service.task import MIN_WAYS, Task, column, pad, padded_ways, row_mask
 
 
 class Model:
@@ -49,7 +49,7 @@ class Model:
         """The model for as many classes as the task has. It is made at first use and kept as long as this one."""
         if self.ways is None or self.max_classes is not None or task is None:
             return self
-        ways = ways_of(len(task.classes))
+        ways = padded_ways(len(task.classes))
         if ways == self.ways:
             return self
         if ways not in self._variants:
@@ -95,7 +95,7 @@ class Model:
 
     def _weighted(self, task: Task) -> Task:
         """A stage of decisions with its targets as the loss takes them."""
-        return replace(task, targets=decisions.weighed(task, self.bundle.manifest.schema))
+        return replace(task, targets=decisions.with_weights(task, self.bundle.manifest.schema))
 
     def _adapt_stage(
         self, tasks: Sequence[Task], start: torch.Tensor | None = None
@@ -132,7 +132,7 @@ class Model:
         """Support sets, rates and steps of tasks, padded to at least `min_size` tasks and examples."""
         inputs = pad([task.inputs for task in tasks], min_size)
         targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], min_size)
-        mask = real_rows([len(task.inputs) for task in tasks], inputs)
+        mask = row_mask([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))
         parts: Sequence[torch.Tensor] = (inputs, targets, mask, rate, steps)

@@ -56,7 +56,7 @@ class _Record(Struct, array_like=True, gc=False):
 
     model: str
     kind: str
-    asked: tuple[int | None, float | None]
+    settings: tuple[int | None, float | None]
     steps: int
     learning_rate: float
     stages: list[_Stage]
@@ -85,7 +85,7 @@ def encode(adaptation: Adaptation) -> bytes:
     record = _Record(
         adaptation.model,
         adaptation.kind,
-        adaptation.asked,
+        adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
         [_packed_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
@@ -117,7 +117,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         owner=owner,
         model=record.model,
         kind=record.kind,
-        asked=InnerLoopSettings(*record.asked),
+        settings=InnerLoopSettings(*record.settings),
         steps=record.steps,
         learning_rate=record.learning_rate,
         stages=tuple(_stage(stage, record.labels) for stage in record.stages),

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
 from app.storage.recent import Recent
@@ -44,11 +44,11 @@ class MemoryStore:
     ) -> None:
         pass
 
-    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
+    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Keep a new record, or say whose a name is. Raises QuotaExceeded; ValueError for an id kept already."""
         check_new(adaptation, names)
         for name in names:
-            if taken := await self.named(adaptation.owner, name.name, now):
+            if taken := await self.name_holder(adaptation.owner, name.name, now):
                 return taken
         if (adaptation.owner, adaptation.id) in self._records:
             raise ValueError(f"an adaptation {adaptation.id!r} is kept already")
@@ -58,14 +58,14 @@ class MemoryStore:
         self._names |= {(adaptation.owner, each.name): (adaptation.id, each.fingerprint) for each in names}
         return None
 
-    async def named(self, owner: str, name: str, now: float) -> Taken | None:
+    async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
         """Whose a name is, or None where it is nobody's who is alive at `now`."""
         if (owner, name) not in self._names:
             return None
         holder, fingerprint = self._names[owner, name]
         if self._records[owner, holder].expires_at <= now:
             return None
-        return Taken(holder, Name(name, fingerprint))
+        return NameHolder(holder, Name(name, fingerprint))
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
         """The record of that id, expired or not, or None."""

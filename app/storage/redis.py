@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.errors import QuotaExceeded, StoreFailed
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.redis_calls import Calls, Word
@@ -78,7 +78,7 @@ class RedisStore:
         await self._calls.close()
         await self._client.aclose()
 
-    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
+    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Keep a new record, or say whose a name is. Raises QuotaExceeded; ValueError for an id kept already."""
         check_new(adaptation, names)
         holders = [word for name in names for word in (name.name, adaptation.id.encode() + name.fingerprint)]
@@ -91,7 +91,7 @@ class RedisStore:
         self._raise_over(answer)
         return None
 
-    async def named(self, owner: str, name: str, now: float) -> Taken | None:
+    async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
         """Whose a name is, or None where it is nobody's who is alive at `now`."""
         holder = await self._run(scripts.NAMED, quote(owner, safe=""), name, now)
         return _taken(name, holder) if holder else None
@@ -233,8 +233,8 @@ def _decoded(owner: str, id: str, packed: bytes) -> Adaptation:
     return decode(owner, id, packed[HEAD_SIZE + head :])
 
 
-def _taken(name: str, holder: bytes) -> Taken:
-    return Taken(holder[:32].decode(), Name(name, holder[32:]))
+def _taken(name: str, holder: bytes) -> NameHolder:
+    return NameHolder(holder[:32].decode(), Name(name, holder[32:]))
 
 
 def _text(word: bytes | str) -> str:

@@ -22,11 +22,11 @@ from typing import Any, Self
 
 from app.errors import StoreFailed
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.recent import Recent
-from app.storage.sqlite_file import FILE, Log, connect, failed, lock, migrate
+from app.storage.sqlite_file import FILE, WriteAheadLog, connect, failed, lock, migrate
 from app.storage.sqlite_tables import (
     GET,
     MIGRATIONS,
@@ -70,7 +70,7 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise failed(self._folder, error) from error
             self._pages = stack.enter_context(ThreadPoolExecutor(1, "pages"))
-            log = Log(self._folder, writer, copier)
+            log = WriteAheadLog(self._folder, writer, copier)
             stack.callback(log.close)
             transactions = _Transactions(self._folder, writer, log, self._quota, self._recent)
             if failure := transactions.erase():  # the process may have ended before it had erased what it removed
@@ -85,15 +85,15 @@ class SqliteStore:
     ) -> None:
         await self._opened.aclose()
 
-    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
+    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Keep a new record, or say whose a name is. Raises QuotaExceeded; ValueError for an id kept already."""
         check_new(adaptation, names)
         return await self._writer.submit(Put(_row(adaptation), names, now))
 
-    async def named(self, owner: str, name: str, now: float) -> Taken | None:
+    async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
         """Whose a name is, or None where it is nobody's who is alive at `now`."""
         rows = self._read(self._reader, NAMED, (owner, name, now))
-        return Taken(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
+        return NameHolder(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
         """The record of that id, expired or not, or None."""
@@ -166,7 +166,9 @@ class SqliteStore:
 class _Transactions:
     """What the writing thread does."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, log: Log, quota: Quota, recent: Recent) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, log: WriteAheadLog, quota: Quota, recent: Recent
+    ) -> None:
         self._folder = folder
         self._connection = connection
         self._log = log

@@ -86,7 +86,7 @@ def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
     return StoreFailed(f"{folder / FILE}: {error}: {cure}, then try again")
 
 
-class Log:
+class WriteAheadLog:
     """The write-ahead log. A thread copies it to the file, with a connection of its own.
 
     The writer calls `written` and `erase`, both between its transactions.

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import names_in
 from app.storage.group_commit import Operation
 from app.storage.quota import refusal
@@ -63,9 +63,9 @@ _PAGE = """
     WHERE owner = (SELECT number FROM owners WHERE name = :owner) {criteria} AND id < :before AND expires_at > :now
     ORDER BY id DESC LIMIT :limit"""
 _HOLDERS = """
-    WITH asked (owner, name) AS (VALUES {asked})
+    WITH wanted (owner, name) AS (VALUES {names})
     SELECT names.owner, names.name, id, fingerprint, expires_at
-    FROM asked CROSS JOIN names ON names.owner = asked.owner AND names.name = asked.name
+    FROM wanted CROSS JOIN names ON names.owner = wanted.owner AND names.name = wanted.name
     JOIN adaptations ON number = adaptation"""
 _EXPIRED = """
     SELECT adaptations.number, record, name FROM adaptations INDEXED BY by_expiry JOIN owners ON owners.number = owner
@@ -105,7 +105,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Put(Operation[Taken | None]):
+class Put(Operation[NameHolder | None]):
     """`Store.put`."""
 
     row: Row
@@ -201,20 +201,20 @@ class Tables:
 
     def _put(self, puts: Sequence[Any]) -> list[object]:
         """Put them, with one statement for each table."""
-        taken = self._taken(puts)
+        holders = self._holders(puts)
         outcomes: list[object] = []
         rows: list[tuple[object, ...]] = []
         names: list[tuple[object, ...]] = []
         for put in puts:
             row, number = put.row, self._next + len(rows)
             owner = self._owner(row.owner)
-            outcome = self._refused(put, owner, taken)
+            outcome = self._refusal(put, owner, holders)
             outcomes.append(outcome)
             if outcome is None:
                 self._charge(owner, 1, len(row.record), came=1)
                 rows.append((number, owner.number, row.id, *self._values(row)))
                 for name, fingerprint in put.names:
-                    taken[owner.number, name] = _Holder(row.id, fingerprint, row.expires_at)
+                    holders[owner.number, name] = _Holder(row.id, fingerprint, row.expires_at)
                     names.append((owner.number, name, number, fingerprint))
         try:
             self._insert("INSERT INTO adaptations VALUES", rows)
@@ -233,21 +233,24 @@ class Tables:
             return [ValueError(f"an adaptation {puts[0].row.id.hex()!r} is kept already")]
         return [outcome for put in puts for outcome in self._put([put])]
 
-    def _refused(self, put: Put, owner: _Owner, taken: Mapping[tuple[int, str], _Holder]) -> Taken | Exception | None:
+    def _refusal(
+        self, put: Put, owner: _Owner, holders: Mapping[tuple[int, str], _Holder]
+    ) -> NameHolder | Exception | None:
+        """Why a record is not put, or None."""
         for name in put.names:
-            holder = taken.get((owner.number, name.name))
+            holder = holders.get((owner.number, name.name))
             if holder is not None and holder.expires_at > put.now:
-                return Taken(holder.id.hex(), Name(name.name, holder.fingerprint))
+                return NameHolder(holder.id.hex(), Name(name.name, holder.fingerprint))
         return self._over_quota(owner, 1, len(put.row.record))
 
-    def _taken(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
-        """Who has the names that these are to have, dead or alive."""
-        asked = {(self._owner(put.row.owner).number, name.name) for put in puts if put.names for name in put.names}
-        found: dict[tuple[int, str], _Holder] = {}
-        for chunk in _chunks(list(asked)):
-            rows = self._connection.execute(_HOLDERS.format(asked=_rows(2, len(chunk))), list(chain(*chunk)))
-            found |= {(owner, name): _Holder(*holder) for owner, name, *holder in rows.fetchall()}
-        return found
+    def _holders(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
+        """The records that hold the names of these puts, by owner and name, expired or not."""
+        names = {(self._owner(put.row.owner).number, name.name) for put in puts if put.names for name in put.names}
+        holders: dict[tuple[int, str], _Holder] = {}
+        for chunk in _chunks(list(names)):
+            rows = self._connection.execute(_HOLDERS.format(names=_rows(2, len(chunk))), list(chain(*chunk)))
+            holders |= {(owner, name): _Holder(*holder) for owner, name, *holder in rows.fetchall()}
+        return holders
 
     def _replace(self, replace: Replace) -> object:
         row, owner = replace.row, self._owner(replace.row.owner)

@@ -36,7 +36,7 @@ def record(
         owner=owner,
         model=model,
         kind="regression",
-        asked=InnerLoopSettings(None, None),
+        settings=InnerLoopSettings(None, None),
         steps=5,
         learning_rate=0.01,
         stages=(Stage(1, np.arange(rows, dtype=np.int32), inputs, np.zeros((rows, 1), np.float32)),),

@@ -11,7 +11,7 @@ import pytest
 from app.errors import QuotaExceeded
 from app.learn.adapted import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
-from app.service.store import Filter, Name, Quota, Store, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -58,7 +58,7 @@ FULL = Adaptation(
     owner="ann:%é",
     model="sinusoid: 2",
     kind="regression",
-    asked=InnerLoopSettings(7, 0.1),
+    settings=InnerLoopSettings(7, 0.1),
     steps=7,
     learning_rate=0.1,
     stages=(
@@ -159,24 +159,24 @@ def test_a_name_belongs_to_the_first_that_lives(run: Run) -> None:
     key, content = Name("key", b"one"), Name("content", b"two")
 
     async def scenario(store: Store) -> None:
-        assert await store.named("ann", "key", now=0) is None
+        assert await store.name_holder("ann", "key", now=0) is None
         assert await store.put(record(1, names=[key], expires_at=50), [key], now=0) is None
-        assert await store.named("ann", "key", now=49) == Taken(id_of(1), key)
+        assert await store.name_holder("ann", "key", now=49) == NameHolder(id_of(1), key)
         again = Name("key", b"three")
-        assert await store.put(record(2, names=[content, again]), [content, again], now=49) == Taken(id_of(1), key)
+        assert await store.put(record(2, names=[content, again]), [content, again], now=49) == NameHolder(id_of(1), key)
         assert await store.get("ann", id_of(2)) is None
-        assert await store.named("ann", "content", now=49) is None
+        assert await store.name_holder("ann", "content", now=49) is None
         assert await store.usage("ann") == Usage(1, len(encode(record(1, names=[key], expires_at=50))))
 
-        assert await store.named("ann", "key", now=50) is None
+        assert await store.name_holder("ann", "key", now=50) is None
         assert await store.put(record(2, names=[content, again]), [content, again], now=50) is None
-        assert await store.named("ann", "key", now=50) == Taken(id_of(2), again)
+        assert await store.name_holder("ann", "key", now=50) == NameHolder(id_of(2), again)
         assert await store.get("ann", id_of(1)) is not None
         await store.sweep(before=51, limit=9)
         assert await store.get("ann", id_of(1)) is None
-        assert await store.named("ann", "key", now=50) == Taken(id_of(2), again)
+        assert await store.name_holder("ann", "key", now=50) == NameHolder(id_of(2), again)
         assert await store.delete("ann", id_of(2))
-        assert await store.named("ann", "key", now=50) is None
+        assert await store.name_holder("ann", "key", now=50) is None
         assert await store.put(record(3, names=[key]), [key], now=50) is None
 
     run(scenario)
@@ -188,7 +188,7 @@ def test_of_requests_with_one_name_at_the_same_time_one_is_kept(run: Run) -> Non
         puts = [store.put(record(number, names=names), names, now=0) for number in range(20)]
         answers = await asyncio.gather(*puts)
         (kept,) = [number for number, answer in enumerate(answers) if answer is None]
-        assert set(answers) == {None, Taken(id_of(kept), names[0])}
+        assert set(answers) == {None, NameHolder(id_of(kept), names[0])}
         assert (await store.usage("ann")).records == 1
 
     run(scenario)
@@ -207,8 +207,8 @@ def test_a_record_is_replaced_if_it_has_not_changed(run: Run) -> None:
         assert not await store.replace(second, expected=1, erase=False)
         assert comparable(await store.get("ann", first.id)) == comparable(second)
         assert await store.usage("ann") == Usage(1, len(encode(second)))
-        assert await store.named("ann", "key", now=250) == Taken(first.id, names[0])
-        assert await store.named("ann", "content", now=0) is None
+        assert await store.name_holder("ann", "key", now=250) == NameHolder(first.id, names[0])
+        assert await store.name_holder("ann", "content", now=0) is None
 
         async def found(filter: Filter) -> list[str]:
             return [each.id for each in await store.page("ann", filter, 9, None, now=0)]
@@ -245,7 +245,7 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
         assert await store.delete("ann", id_of(1))
         assert not await store.delete("ann", id_of(1))
         assert await store.get("ann", id_of(1)) is None
-        assert await store.named("ann", "key", now=0) is None
+        assert await store.name_holder("ann", "key", now=0) is None
         assert await store.page("ann", Filter(label="x"), 9, None, now=0) == []
         assert await store.usage("ann") == Usage(0, 0)
         assert await store.sweep(before=1e9, limit=9) == 0
@@ -316,7 +316,7 @@ def test_owners_know_nothing_of_each_other(run: Run) -> None:
             assert await store.get(other, hers.id) is None
             assert not await store.delete(other, hers.id)
             assert not await store.replace(revised(hers, owner=other), expected=1, erase=True)
-            assert await store.named(other, "key", now=0) is None
+            assert await store.name_holder(other, "key", now=0) is None
             for passed in (Filter(), Filter("sinusoid"), Filter(None, "x"), Filter("sinusoid", "x")):
                 assert await store.page(other, passed, 9, None, now=0) == []
             assert await store.usage(other) == Usage(0, 0)
@@ -339,8 +339,8 @@ def test_only_so_many_that_expired_before_are_swept(run: Run) -> None:
         assert await store.get("ann", id_of(3)) is not None
         assert await store.sweep(before=190, limit=1000) == 177
         assert [(await store.usage(owner)).records for owner in ("ann", "bob")] == [10, 10]
-        assert await store.named("ann", "key 3", now=0) is None
-        assert await store.named("ann", "key 199", now=0) is not None
+        assert await store.name_holder("ann", "key 3", now=0) is None
+        assert await store.name_holder("ann", "key 199", now=0) is not None
         assert await store.sweep(before=1e9, limit=1000) == 20
         assert [await store.usage(owner) for owner in ("ann", "bob")] == [Usage(0, 0)] * 2
 
@@ -360,7 +360,7 @@ def test_an_owner_keeps_so_many(run: Run) -> None:
         assert "3 adaptations" in str(refused)
         assert (await store.usage("ann")).records == 3
         # who repeats a request is told what came of it
-        assert await store.put(record(5, names=names), names, now=0) == Taken(id_of(1), names[0])
+        assert await store.put(record(5, names=names), names, now=0) == NameHolder(id_of(1), names[0])
         assert await store.put(record(6, owner="bob"), [], now=0) is None
         assert await store.replace(revised(record(1)), expected=1, erase=False)
         assert await store.delete("ann", id_of(1))

@@ -47,7 +47,7 @@ class Client:
         # no key of a client's has a space, so this is nobody's else
         return Client(self._receive, self.owner, self.deadline, self.key and f"{self.key} {index}")
 
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         """Whether the connection is closed. Only once the body is read: what comes after it can be nothing else."""
         waiting: Any = self._receive()
         try:

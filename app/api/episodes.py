@@ -9,14 +9,14 @@ from app.api import schemas
 from app.api.codec import inputs, numbers
 from app.bundles import Schema
 from app.errors import Invalid
-from app.service.decisions import columns_of
-from app.service.record import Examples
+from app.service.decisions import action_columns
+from app.service.record import SupportSet
 
 MAX_NUMBERS = 2**24
 """In the observations of a stage, each episode as long as its longest: 64 MiB, which weighing holds several times."""
 
 
-def episodes(sent: Sequence[schemas.Episode], schema: Schema, place: str, most: int) -> Examples:
+def episodes(sent: Sequence[schemas.Episode], schema: Schema, place: str, most: int) -> SupportSet:
     """A posted set of episodes. Raises Invalid at the first thing that the model does not take.
 
     most: so many episodes at most
@@ -31,7 +31,7 @@ def episodes(sent: Sequence[schemas.Episode], schema: Schema, place: str, most: 
         many = f"{len(found)} episodes, the longest of {max(lengths)} decisions"
         raise Invalid(f"{many}, are too much at once: send the long ones apart", place)
     observations, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Examples(observations, targets, np.repeat(np.arange(len(found), dtype=np.int32), lengths))
+    return SupportSet(observations, targets, np.repeat(np.arange(len(found), dtype=np.int32), lengths))
 
 
 def _episode(sent: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def _episode(sent: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndar
 
 def _actions(sent: schemas.Decided, schema: Schema, place: str) -> np.ndarray:
     """Actions, float32 [row, column]."""
-    found = numbers(sent, columns_of(schema), place)
+    found = numbers(sent, action_columns(schema), place)
     if schema.actions is not None and not schema.actions.is_box:
         known = (found >= 0) & (found < schema.targets) & (found == np.floor(found))
         if not known.all():

@@ -35,7 +35,7 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
-from app.service.batcher import Gone
+from app.service.batcher import ClientDisconnected
 
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     Malformed: (400, "The body cannot be read"),
@@ -65,7 +65,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Gone, _gone)
+    app.add_exception_handler(ClientDisconnected, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 

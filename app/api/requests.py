@@ -22,8 +22,8 @@ from app.service.commands import AdaptCommand, PredictCommand, check_classes, se
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.outputs import KINDS, PredictOptions
-from app.service.record import Examples, InnerLoopSettings
-from app.service.task import Task, classes_of
+from app.service.record import InnerLoopSettings, SupportSet
+from app.service.task import Task, distinct_labels
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
@@ -159,7 +159,7 @@ async def question(sent: Sent, server: ServerState) -> PredictCommand:
     return PredictCommand(model, rows_asked, task, wishes=wishes)
 
 
-def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> Examples:
+def examples(model: Model, support: schemas.Support, place: str, server: ServerState) -> SupportSet:
     """A support set as arrays, in the form of the model's kind. Raises Invalid."""
     manifest = model.bundle.manifest
     if KINDS[manifest.kind].staged:
@@ -177,10 +177,10 @@ def examples(model: Model, support: schemas.Support, place: str, server: ServerS
     found, at = inputs(support.inputs, manifest.schema, f"{place}inputs"), f"{place}targets"
     if KINDS[manifest.kind].labels:
         targets = labels(support.targets, at)
-        check_classes(classes_of(targets), model, at)
+        check_classes(distinct_labels(targets), model, at)
     else:
         targets = numbers(support.targets, manifest.schema.targets, at)
-    return Examples(found, targets)
+    return SupportSet(found, targets)
 
 
 def _mistaken(model: Model, support: schemas.Support, place: str) -> Invalid:

@@ -12,7 +12,7 @@ from app.api.problems import problem
 from app.api.responses import adapted
 from app.errors import InnerloopError
 from app.service.adaptations import Adaptations
-from app.service.batcher import Gone
+from app.service.batcher import ClientDisconnected
 from app.service.commands import AdaptCommand
 from app.service.record import Adaptation
 
@@ -35,7 +35,7 @@ async def _told(event: float | Adaptation, later: AsyncGenerator[float | Adaptat
                 yield _event("step", schemas.Step(step=step, loss=event))
                 step, event = step + 1, await anext(later)
             yield _event("result", adapted(event))
-    except Gone:
+    except ClientDisconnected:
         return
     except InnerloopError as error:
         yield _event("problem", problem(error))

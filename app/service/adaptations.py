@@ -33,15 +33,15 @@ from app.service.outputs import KINDS
 from app.service.record import (
     Adaptation,
     Change,
-    Examples,
     Revision,
     Stage,
-    derived,
-    extended,
-    has_answered,
-    request_of,
-    undone,
-    without,
+    SupportSet,
+    has_applied,
+    request_fingerprint,
+    with_examples,
+    with_revision,
+    without_example,
+    without_last_stage,
 )
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
@@ -204,7 +204,7 @@ class Adaptations:
         self,
         owner: str,
         id: str,
-        more: Examples,
+        more: SupportSet,
         caller: Caller | None = None,
         key: str | None = None,
     ) -> Adaptation:
@@ -219,11 +219,11 @@ class Adaptations:
             if old.support_size + more.size > self._policy.support:
                 most = f"at most {self._policy.support} examples, got {more.size} besides {old.support_size}"
                 raise Invalid(most, "inputs" if more.episodes is None else "episodes")
-            new = extended(old, more)
+            new = with_examples(old, more)
             check_classes(new.labels, self.model_of(old), "targets")
             return new
 
-        request = None if key is None else request_of(key, Change.extended, *more.content)
+        request = None if key is None else request_fingerprint(key, Change.extended, *more.content)
         return await self._change(owner, id, Change.extended, change, caller=caller, request=request)
 
     async def forget(self, owner: str, id: str, number: int, caller: Caller | None = None) -> Adaptation:
@@ -231,15 +231,15 @@ class Adaptations:
 
         Raises UnknownExample and LastExample. It is forgotten also where the inner loop diverges without it.
         """
-        return await self._change(owner, id, Change.forgot, partial(without, number=number), number, caller)
+        return await self._change(owner, id, Change.forgot, partial(without_example, number=number), number, caller)
 
     async def undo(self, owner: str, id: str, caller: Caller | None = None, key: str | None = None) -> Adaptation:
         """Adapt without the examples that came last. Raises NothingToUndo.
 
         key: as for `extend`
         """
-        request = None if key is None else request_of(key, Change.undone)
-        return await self._change(owner, id, Change.undone, undone, caller=caller, request=request)
+        request = None if key is None else request_fingerprint(key, Change.undone)
+        return await self._change(owner, id, Change.undone, without_last_stage, caller=caller, request=request)
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None
@@ -302,10 +302,10 @@ class Adaptations:
             owner=wanted.owner,
             model=wanted.model.bundle.name,
             kind=wanted.model.bundle.manifest.kind,
-            asked=wanted.asked,
+            settings=wanted.asked,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, wanted.examples.numbered(0), task.inputs, task.targets),),
+            stages=(Stage(1, wanted.examples.numbers(0), task.inputs, task.targets),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, wanted.model.digest, now),),
             losses=adapted.losses,
@@ -338,13 +338,13 @@ class Adaptations:
         """
         while True:
             old = await self.get(owner, id)
-            if request is not None and has_answered(old, request):
+            if request is not None and has_applied(old, request):
                 return old
             # whoever asks for a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
             new = changed(old)
             if model.digest != old.digest:
-                steps, rate = settings(old.asked, model)
+                steps, rate = settings(old.settings, model)
                 new = replace(new, steps=steps, learning_rate=rate)
             elif change is Change.rederived:
                 return old
@@ -353,7 +353,7 @@ class Adaptations:
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
                 _usable(result.adapted)
-            new = derived(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
+            new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
                 return new
@@ -375,7 +375,7 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if (classes := len(adaptation.labels)) > 0:
         return model.max_classes is None or classes <= model.max_classes
     if manifest.schema.actions is not None:
-        return all(decisions.fit(each.targets, manifest.schema) for each in adaptation.stages)
+        return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
 
 

@@ -10,7 +10,7 @@ from app.learn.adapted import Adapted
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.outputs import DEFAULT_OPTIONS, Predicted, PredictOptions
-from app.service.record import Adaptation, Examples, InnerLoopSettings
+from app.service.record import Adaptation, InnerLoopSettings, SupportSet
 from app.service.task import Task
 
 
@@ -27,7 +27,7 @@ class AdaptCommand:
 
     owner: str
     model: Model
-    examples: Examples
+    examples: SupportSet
     asked: InnerLoopSettings
     ttl_s: int | None = None
     label: str | None = None

@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
-from app.service.record import CONTENT, KEY, Adaptation, bytes_of
-from app.service.store import Name, Store, Taken
+from app.service.record import CONTENT, KEY, Adaptation, content_bytes
+from app.service.store import Name, NameHolder, Store
 
 
 class Repeats:
@@ -33,12 +33,12 @@ class Repeats:
 
     async def _found(self, wanted: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
-            taken = await self._store.named(wanted.owner, name.name, self._clock())
+            taken = await self._store.name_holder(wanted.owner, name.name, self._clock())
             if taken is not None and (found := await self.earlier(wanted, names, taken)) is not None:
                 return found
         return None
 
-    async def earlier(self, wanted: AdaptCommand, names: Sequence[Name], taken: Taken) -> Adaptation | None:
+    async def earlier(self, wanted: AdaptCommand, names: Sequence[Name], taken: NameHolder) -> Adaptation | None:
         """The record that has one of these names already; None where it has gone meanwhile. Raises KeyReused."""
         if taken.name not in names:
             raise KeyReused
@@ -50,7 +50,7 @@ def names_of(wanted: AdaptCommand) -> list[Name]:
     """What a request is recognised by, in one order always; the key first, as it can be refused."""
     content = hashlib.blake2b(digest_size=16)
     for part in wanted.examples.content:
-        content.update(bytes_of(part))
+        content.update(content_bytes(part))
     # by the model's name: a newer bundle does not make another request of it
     steps, rate = wanted.asked
     # in the words of version 0.1, so that a key that came before an upgrade is recognised after it

@@ -18,7 +18,7 @@ from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.model import Model
-from app.service.record import Examples, InnerLoopSettings
+from app.service.record import InnerLoopSettings, SupportSet
 from app.service.store import Quota
 from app.storage.memory import MemoryStore
 from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
@@ -152,10 +152,13 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
             drawn = np.random.default_rng(0)
             sets = [(drawn.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
             made = await mine.adapt(
-                AdaptCommand("", mine.named("sinusoid"), Examples(*sets[0]), InnerLoopSettings(None, None))
+                AdaptCommand("", mine.named("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
             )
             await asyncio.gather(
-                *((mine, yours)[index % 2].extend("", made.id, Examples(*each)) for index, each in enumerate(sets[1:]))
+                *(
+                    (mine, yours)[index % 2].extend("", made.id, SupportSet(*each))
+                    for index, each in enumerate(sets[1:])
+                )
             )
             found = await yours.get("", made.id)
             assert found.revision == 11

@@ -20,7 +20,7 @@ from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE, LONG_BYTES, connect
+from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, connect
 from app.storage.sqlite_tables import MAX_UNCOUNTED, MIGRATIONS
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
@@ -193,7 +193,7 @@ def test_a_reader_is_waited_for_before_what_is_deleted_is_gone(tmp_path: Path) -
 
 
 def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.sqlite_file.WAITS_S", 0.1)
+    monkeypatch.setattr("app.storage.sqlite_file.TIMEOUT_S", 0.1)
 
     async def scenario(store: SqliteStore) -> None:
         await put_one(store)
@@ -360,7 +360,7 @@ def test_the_log_stays_short_under_continuous_load(tmp_path: Path) -> None:
     async def scenario(store: SqliteStore) -> None:
         await asyncio.gather(*(put(store) for _ in range(64)))
         assert (tmp_path / FILE).stat().st_size + wal.stat().st_size > 12_000 * 8000
-        assert wal.stat().st_size < 5 * LONG_BYTES
+        assert wal.stat().st_size < 5 * MAX_LOG_BYTES
 
     run(tmp_path, scenario)
 

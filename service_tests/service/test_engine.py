@@ -25,8 +25,8 @@ def models(models_dir: Path) -> dict[str, Model]:
 
 
 def task(shots: int, steps: int, seed: int = 0, rate: float = 0.01) -> Task:
-    drawn = np.random.default_rng(seed)
-    x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-5, 5, (shots, 1)).astype(np.float32)
     return Task(x, np.sin(x).astype(np.float32), steps, rate)
 
 
@@ -36,18 +36,18 @@ def queries(count: int) -> np.ndarray:
 
 @st.composite
 def jobs(draw: st.DrawFn, models: dict[str, Model]) -> list[Job]:
-    made = []
+    some = []
     for index in range(draw(st.integers(1, 12))):
         model = models[draw(st.sampled_from(["sinusoid", "linear"]))]
-        asked = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
+        inputs = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
         if draw(st.booleans()):
-            made.append(Job(model, INITIAL, None, queries(3)))
+            some.append(Job(model, INITIAL, None, queries(3)))
         else:
             shots, steps, rate = draw(st.integers(1, 12)), draw(st.integers(0, 10)), draw(st.floats(0.001, 0.02))
-            job = Job(model, f"id {index}", task(shots, steps, index, rate), asked, keep=draw(st.booleans()))
+            job = Job(model, f"id {index}", task(shots, steps, index, rate), inputs, keep=draw(st.booleans()))
             job.weights = draw(st.booleans())
-            made.append(job)
-    return made
+            some.append(job)
+    return some
 
 
 def assert_same(one: Result, two: Result) -> None:
@@ -119,15 +119,15 @@ def test_the_initialization_answers_as_zero_steps_do(models: dict[str, Model]) -
 def test_a_walk_ends_where_running_does(models: dict[str, Model]) -> None:
     engine = Engine(cache_bytes=0)
     walked = list(engine.walk(Job(models["sinusoid"], "walked", task(5, 4))))
-    at_once, asked = engine.run(
+    at_once, walked_before = engine.run(
         [
             Job(models["sinusoid"], "at once", task(5, 4), queries(3)),
             Job(models["sinusoid"], "walked", task(5, 4), queries(3)),
         ]
     )
     assert at_once.adapted is not None
-    assert asked.adapted is None, "the fast weights that the walk came to are cached"
-    assert_same(at_once, asked._replace(adapted=at_once.adapted))
+    assert walked_before.adapted is None, "the fast weights of the walk are cached"
+    assert_same(at_once, walked_before._replace(adapted=at_once.adapted))
     *losses, outcome = walked
     assert losses == pytest.approx(list(at_once.adapted.losses), rel=1e-5)
     assert isinstance(outcome, Adapted)
@@ -172,10 +172,10 @@ def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monk
     answers = []
     for model in (looks, gathers):
         engine = Engine(cache_bytes=0)
-        asked = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
-        some = engine.run(asked[:9])
-        (again,) = engine.run(asked[4:5])
-        answers.append([*some, again, *engine.run([*asked, Job(model, INITIAL, None, queries(1))])])
+        many = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
+        some = engine.run(many[:9])
+        (again,) = engine.run(many[4:5])
+        answers.append([*some, again, *engine.run([*many, Job(model, INITIAL, None, queries(1))])])
     for one, two in zip(*answers, strict=True):
         assert_same(one, two)
 
@@ -192,8 +192,8 @@ def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
 
 def labelled(ways: int, shots: int, seed: int = 0) -> Task:
     """Points around one of each class, class by class."""
-    drawn = np.random.default_rng(seed)
-    points = np.repeat(drawn.normal(size=(ways, 2)) * 5, shots, axis=0) + drawn.normal(size=(ways * shots, 2)) * 0.1
+    rng = np.random.default_rng(seed)
+    points = np.repeat(rng.normal(size=(ways, 2)) * 5, shots, axis=0) + rng.normal(size=(ways * shots, 2)) * 0.1
     return Task(
         points.astype(np.float32), np.repeat([f"class {way}" for way in range(ways)], shots).astype(object), 1, 0.1
     )

@@ -87,6 +87,6 @@ def test_a_store_answers_with_the_present_record(name: str, tmp_path: Path) -> N
 
 
 async def _got(store: Store, adaptation: Adaptation) -> Adaptation:
-    found = await store.get(adaptation.owner, adaptation.id)
-    assert found is not None
-    return found
+    loaded = await store.get(adaptation.owner, adaptation.id)
+    assert loaded is not None
+    return loaded

@@ -52,11 +52,11 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
     async def scenario(store: SqliteStore) -> None:
         for each in acknowledged:
-            found = await store.get("ann", each)
-            assert comparable(found) == comparable(record(int(each[:12], 16)))
-        kept = len(await store.page("ann", Filter(), 10**6, None, now=0))
-        assert kept >= len(acknowledged) == len(set(acknowledged))
-        assert (await store.usage("ann")).records == kept
+            loaded = await store.get("ann", each)
+            assert comparable(loaded) == comparable(record(int(each[:12], 16)))
+        records = len(await store.page("ann", Filter(), 10**6, None, now=0))
+        assert records >= len(acknowledged) == len(set(acknowledged))
+        assert (await store.usage("ann")).records == records
 
     run(tmp_path, scenario)
 
@@ -138,14 +138,14 @@ def test_nothing_is_left_of_what_was_deleted(tmp_path: Path, rows: int) -> None:
         kept += [with_random_examples(number, rows) for number in range(1, 20)]
         for number, each in enumerate(kept):
             await store.put(each, names if number == 0 else [], now=0)
-        told = [b"a key that nobody else has", b"the fingerprint of the request"]
-        assert traces(tmp_path, *told) == told
+        secrets = [b"a key that nobody else has", b"the fingerprint of the request"]
+        assert traces(tmp_path, *secrets) == secrets
         for number, each in enumerate(kept[::2]):
             examples = [row.tobytes() for row in each.stages[0].inputs[:: rows // 5]]
             assert traces(tmp_path, *examples) == examples
             assert await store.delete("ann", each.id)
             label = f"label {2 * number:016}".encode()
-            assert not traces(tmp_path, *examples, *told, label, bytes.fromhex(each.id))
+            assert not traces(tmp_path, *examples, *secrets, label, bytes.fromhex(each.id))
         assert len(await store.page("ann", Filter(), 100, None, now=0)) == 10
 
     run(tmp_path, scenario)
@@ -372,11 +372,11 @@ def test_history_that_is_long_stays_as_it_was(tmp_path: Path) -> None:
         for number in range(1, 200):
             last = revised(last, next_example=number)
             assert await store.replace(last, expected=number, erase=False)
-        found = await store.get("ann", last.id)
-        assert comparable(found) == comparable(last)
-        assert found is not None
-        assert found.revision == 200
-        assert {each.change for each in found.history[1:]} == {Change.extended}
+        loaded = await store.get("ann", last.id)
+        assert comparable(loaded) == comparable(last)
+        assert loaded is not None
+        assert loaded.revision == 200
+        assert {each.change for each in loaded.history[1:]} == {Change.extended}
 
     run(tmp_path, scenario)
 

@@ -93,16 +93,16 @@ LABELLED = replace(
 )
 
 
-@pytest.mark.parametrize("kept", [FULL, LABELLED], ids=["numbers", "labels"])
-def test_what_is_put_is_got(run: Run, kept: Adaptation) -> None:
+@pytest.mark.parametrize("stored", [FULL, LABELLED], ids=["numbers", "labels"])
+def test_what_is_put_is_got(run: Run, stored: Adaptation) -> None:
     async def scenario(store: Store) -> None:
-        assert await store.put(kept, FULL_NAMES, now=0) is None
-        found = await store.get(kept.owner, kept.id)
-        assert found is not None
-        assert comparable(found) == comparable(kept)
-        assert found.labels == kept.labels
-        assert [comparable(each) for each in await store.page(kept.owner, Filter(), 9, None, now=0)] == [
-            comparable(kept)
+        assert await store.put(stored, FULL_NAMES, now=0) is None
+        loaded = await store.get(stored.owner, stored.id)
+        assert loaded is not None
+        assert comparable(loaded) == comparable(stored)
+        assert loaded.labels == stored.labels
+        assert [comparable(each) for each in await store.page(stored.owner, Filter(), 9, None, now=0)] == [
+            comparable(stored)
         ]
 
     run(scenario)
@@ -115,18 +115,18 @@ def test_every_sequence_of_examples_left_is_got(run: Run) -> None:
             stage = Stage(
                 1, np.array(numbers, np.int32), np.zeros((rows, 3), np.float32), np.ones((rows, 2), np.float32)
             )
-            kept = revised(record(number), stages=(stage,))
-            await store.put(kept, [], now=0)
-            assert comparable(await store.get("ann", kept.id)) == comparable(kept)
+            stored = revised(record(number), stages=(stage,))
+            await store.put(stored, [], now=0)
+            assert comparable(await store.get("ann", stored.id)) == comparable(stored)
 
     run(scenario)
 
 
 def test_what_is_no_id_finds_nothing(run: Run) -> None:
     async def scenario(store: Store) -> None:
-        kept = record(0xABC)
-        await store.put(kept, [], now=0)
-        for wrong in ("", "a", "é", "%00", kept.id.upper(), kept.id[:-1], f" {kept.id}", id_of(2)):
+        stored = record(0xABC)
+        await store.put(stored, [], now=0)
+        for wrong in ("", "a", "é", "%00", stored.id.upper(), stored.id[:-1], f" {stored.id}", id_of(2)):
             assert await store.get("ann", wrong) is None
             assert not await store.delete("ann", wrong)
         assert await store.page("ann", Filter(), 9, before="zzz", now=0) == []
@@ -187,8 +187,8 @@ def test_of_requests_with_one_name_at_the_same_time_one_is_kept(run: Run) -> Non
         names = [Name("key", b"one")]
         puts = [store.put(record(number, names=names), names, now=0) for number in range(20)]
         answers = await asyncio.gather(*puts)
-        (kept,) = [number for number, answer in enumerate(answers) if answer is None]
-        assert set(answers) == {None, NameHolder(id_of(kept), names[0])}
+        (stored,) = [number for number, answer in enumerate(answers) if answer is None]
+        assert set(answers) == {None, NameHolder(id_of(stored), names[0])}
         assert (await store.usage("ann")).records == 1
 
     run(scenario)
@@ -425,26 +425,26 @@ def test_what_is_large_is_kept_and_replaced(run: Run) -> None:
         return np.random.default_rng(0).normal(size=(next(rows), 4)).astype(np.float32)
 
     async def scenario(store: Store) -> None:
-        kept = record(1, inputs=examples())
-        await store.put(kept, [], now=0)
+        stored = record(1, inputs=examples())
+        await store.put(stored, [], now=0)
         for expected in (1, 2):
-            kept = revised(kept, stages=record(1, inputs=examples()).stages)
-            assert await store.replace(kept, expected=expected, erase=expected == 1)
-            assert comparable(await store.get("ann", kept.id)) == comparable(kept)
-        assert await store.usage("ann") == Usage(1, len(encode(kept)))
+            stored = revised(stored, stages=record(1, inputs=examples()).stages)
+            assert await store.replace(stored, expected=expected, erase=expected == 1)
+            assert comparable(await store.get("ann", stored.id)) == comparable(stored)
+        assert await store.usage("ann") == Usage(1, len(encode(stored)))
 
     run(scenario)
 
 
 def test_no_quota_keeps_anybody_from_forgetting(run: Run) -> None:
-    kept = record(1)
-    longer = revised(kept, label="a longer record, as its history is")
+    stored = record(1)
+    longer = revised(stored, label="a longer record, as its history is")
 
     async def scenario(store: Store) -> None:
-        await store.put(kept, [], now=0)
+        await store.put(stored, [], now=0)
         with pytest.raises(QuotaExceeded):
             await store.replace(longer, expected=1, erase=False)
         assert await store.replace(longer, expected=1, erase=True)
         assert await store.usage("ann") == Usage(1, len(encode(longer)))
 
-    run(scenario, Quota(records=9, bytes=len(encode(kept))))
+    run(scenario, Quota(records=9, bytes=len(encode(stored))))

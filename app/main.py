@@ -2,11 +2,9 @@
 
 import gc
 import logging
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from threading import Thread
 
 import torch
@@ -46,8 +44,16 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     settings = settings or Settings()
     device = choose_device(settings.device)
     catalogue = Catalogue(lambda bundle: Model(bundle, device))
-    compile_models = partial(compile_all, settings.compile, device)
-    reloader = Reloader(catalogue, settings.models_dir, compile_models)
+
+    def compile_in_place(models: Iterable[Model]) -> None:
+        if settings.compile:
+            compile_models(models, device)
+        # what is here now stays: the collector would walk through all of torch's objects again and again, and every
+        # request would wait for it
+        gc.collect()
+        gc.freeze()
+
+    reloader = Reloader(catalogue, settings.models_dir, compile_in_place)
     reloader.load()
     names = ", ".join(catalogue.models) or f"no bundle ({settings.models_dir} has none)"
     log.info("serving %s on %s", names, device)
@@ -63,7 +69,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     def compile_served() -> None:
         # a daemon: the process does not wait for it when it ends
         served = list(catalogue.models.values())
-        Thread(target=compile_models, args=(served,), name="compile", daemon=True).start()
+        Thread(target=compile_in_place, args=(served,), name="compile", daemon=True).start()
 
     application = FastAPIOffline(
         title="Innerloop",
@@ -123,25 +129,11 @@ def make_store(settings: Settings) -> Store:
             return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
 
 
-def compile_all(wanted: bool, device: torch.device, models: Iterable[Model]) -> None:
-    """Compile the models one after another; what serves until then goes on where that fails."""
-    if wanted and device.type == "cpu" and shutil.which("g++") is None:
-        log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
-        wanted = False
-    models = list(models) if wanted else []
-    for model in models:
-        model.compiling = True
-    for stage in (Model.compile, Model.compile_look_up, Model.unroll, Model.compile_single):
-        for model in models:
-            try:
-                stage(model)
-            except RuntimeError as error:
-                reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
-                serves = "compiled steps go on" if model.compiled else "the inner loop stays eager"
-                log.warning("%s: %s: %s", model.bundle.name, serves, reason)
-    for model in models:
-        model.compiling = False
-    # what is here now stays: else the collector walks through all of torch's objects again and again, and every request
-    # waits for it
-    gc.collect()
-    gc.freeze()
+def compile_models(models: Iterable[Model], device: torch.device) -> None:
+    """Compile models one after another. Without `app.service.compiled` they stay eager."""
+    try:
+        from app.service.compiled.compiler import compile_all
+    except ModuleNotFoundError as error:
+        log.warning("the inner loop stays eager: %s", error)
+        return
+    compile_all(models, device)

@@ -22,8 +22,8 @@ def compiled(url: str) -> bool:
 
 
 def predictions(url: str) -> list[list[float]]:
-    found: list[list[float]] = httpx.post(f"{url}/predict", json=BODY).raise_for_status().json()["predictions"]
-    return found
+    answers: list[list[float]] = httpx.post(f"{url}/predict", json=BODY).raise_for_status().json()["predictions"]
+    return answers
 
 
 def test_eager_serves_while_compiling_and_compiled_gives_the_same(tmp_path: Path) -> None:

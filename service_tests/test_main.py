@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +18,47 @@ ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [
 def test_two_applications_share_nothing(models_dir: Path) -> None:
     settings = Settings(models_dir=models_dir, compile=False, watch=False, store="memory")
     with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as two:
-        made = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
-        assert one.get(f"/adaptations/{made}").status_code == 200
-        assert two.get(f"/adaptations/{made}").status_code == 404
+        adaptation_id = one.post("/adapt", json=ADAPT).json()["adaptation_id"]
+        assert one.get(f"/adaptations/{adaptation_id}").status_code == 200
+        assert two.get(f"/adaptations/{adaptation_id}").status_code == 404
+
+
+WITHOUT_COMPILED_CODE = """
+import json, sys
+from pathlib import Path
+
+sys.modules["app.service.compiled"] = None  # importing it fails
+
+from fastapi.testclient import TestClient
+from app.main import create_app
+from app.settings import Settings
+
+models_dir, body = json.loads(sys.argv[1])
+settings = Settings(models_dir=Path(models_dir), watch=False, store="memory", compile=True)
+with TestClient(create_app(settings)) as client:
+    adapted = client.post("/adapt", json=body).raise_for_status().json()
+    query = {"adaptation_id": adapted["adaptation_id"], "queries": [[2.0]]}
+    predicted = client.post("/predict", json=query).raise_for_status().json()
+    ready = client.get("/health/ready").raise_for_status().json()
+print(json.dumps([adapted["losses"], predicted["predictions"], ready["compiled"]]))
+"""
+
+
+def test_the_server_runs_without_compiled_code(models_dir: Path) -> None:
+    """Where the folder is missing, with the same numbers. In a process of its own, as imports are remembered."""
+    arguments = json.dumps([str(models_dir), ADAPT])
+    process = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILED_CODE, arguments], check=True, capture_output=True, text=True
+    )
+    losses, predictions, compiled = json.loads(process.stdout)
+    with TestClient(create_app(Settings(models_dir=models_dir, compile=False, watch=False, store="memory"))) as client:
+        adapted = client.post("/adapt", json=ADAPT).json()
+        query = {"adaptation_id": adapted["adaptation_id"], "queries": [[2.0]]}
+        expected = client.post("/predict", json=query).json()["predictions"]
+    assert losses == pytest.approx(adapted["losses"])
+    assert predictions == [pytest.approx(row) for row in expected]
+    assert not compiled
+    assert "the inner loop stays eager" in process.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so asking for one is no error")

@@ -48,8 +48,8 @@ class Connection:
         # no client's key has a space, so this key belongs to this line alone
         return Connection(self._receive, self.owner, self.deadline, self.key and f"{self.key} {index}")
 
-    def gone(self) -> bool:
-        """Whether the connection is closed. Call it only once the body is read: then only a disconnect can follow."""
+    def disconnected(self) -> bool:
+        """Whether the client has disconnected. Call it only once the body is read: then nothing else can follow."""
         waiting: Any = self._receive()
         try:
             # one turn of the coroutine: it ends at once if there is a message, and would wait otherwise

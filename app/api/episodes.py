@@ -9,7 +9,7 @@ from app.api import schemas
 from app.api.codec import read_inputs, read_numbers
 from app.bundles import Schema
 from app.errors import Invalid
-from app.service.decisions import columns_of
+from app.service.decisions import action_columns
 from app.service.record import Stage, SupportSet
 
 MAX_NUMBERS = 2**24
@@ -45,7 +45,7 @@ def _read_episode(episode: schemas.Episode, schema: Schema, place: str) -> tuple
 
 def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> np.ndarray:
     """Actions, float32 [row, column]."""
-    actions = read_numbers(values, columns_of(schema), place)
+    actions = read_numbers(values, action_columns(schema), place)
     if schema.actions is not None and not schema.actions.is_box:
         known = (actions >= 0) & (actions < schema.targets) & (actions == np.floor(actions))
         if not known.all():

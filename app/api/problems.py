@@ -36,7 +36,7 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
-from app.service.batcher import Gone
+from app.service.batcher import ClientDisconnected
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _parameter_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Gone, _gone)
+    app.add_exception_handler(ClientDisconnected, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 

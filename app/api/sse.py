@@ -10,7 +10,7 @@ from app.api.codec import JSON
 from app.api.problems import problem
 from app.api.responses import adapt_response
 from app.errors import InnerloopError
-from app.service.batcher import Gone
+from app.service.batcher import ClientDisconnected
 from app.service.record import Adaptation
 
 
@@ -32,7 +32,7 @@ async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adapt
                 yield _event("step", schemas.Step(step=step, loss=event))
                 step, event = step + 1, await anext(later)
             yield _event("result", adapt_response(event))
-    except Gone:
+    except ClientDisconnected:
         return
     except InnerloopError as error:
         yield _event("problem", problem(error))

@@ -13,7 +13,7 @@ from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet
 from app.service.request_checks import check_classes, check_support_size
-from app.service.task import classes_of
+from app.service.task import distinct_labels
 
 Read = Callable[[schemas.Support, Schema, str], SupportSet]
 """(posted support set, the bundle's schema, its place in the body) -> arrays. Raises Invalid."""
@@ -48,7 +48,7 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
     arrays = kind.read(support, schema, prefix)
-    check_classes(classes_of(arrays.targets), model, f"{prefix}targets")
+    check_classes(distinct_labels(arrays.targets), model, f"{prefix}targets")
     return arrays
 
 

@@ -36,12 +36,12 @@ from app.service.record import (
     Revision,
     Stage,
     SupportSet,
-    derived,
-    extended,
-    has_answered,
-    request_of,
-    undone,
-    without,
+    has_applied,
+    request_fingerprint,
+    with_examples,
+    with_revision,
+    without_example,
+    without_last_stage,
 )
 from app.service.request_checks import check_classes, check_extended_size
 from app.service.store import Filter, Name, Store
@@ -215,11 +215,11 @@ class Adaptations:
         def change(old: Adaptation) -> Adaptation:
             place = "inputs" if more.episodes is None else "episodes"
             check_extended_size(more.size, old.support_size, self._policy.max_support, place)
-            new = extended(old, more)
+            new = with_examples(old, more)
             check_classes(new.labels, self.model_of(old), "targets")
             return new
 
-        request = None if key is None else request_of(key, Change.extended, *more.content)
+        request = None if key is None else request_fingerprint(key, Change.extended, *more.content)
         return await self._change(adaptation, Change.extended, change, caller=caller, request=request)
 
     async def forget(self, adaptation: Adaptation, number: int, caller: Caller | None = None) -> Adaptation:
@@ -227,15 +227,15 @@ class Adaptations:
 
         Raises UnknownExample and LastExample. The example is forgotten even where the inner loop diverges without it.
         """
-        return await self._change(adaptation, Change.forgot, partial(without, number=number), number, caller)
+        return await self._change(adaptation, Change.forgot, partial(without_example, number=number), number, caller)
 
     async def undo(self, adaptation: Adaptation, caller: Caller | None = None, key: str | None = None) -> Adaptation:
         """Adapt without the examples that were added last. Raises NothingToUndo.
 
         key: as for `extend`
         """
-        request = None if key is None else request_of(key, Change.undone)
-        return await self._change(adaptation, Change.undone, undone, caller=caller, request=request)
+        request = None if key is None else request_fingerprint(key, Change.undone)
+        return await self._change(adaptation, Change.undone, without_last_stage, caller=caller, request=request)
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None
@@ -301,7 +301,7 @@ class Adaptations:
             settings=command.settings,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, command.support.numbered(0), task.inputs, task.targets),),
+            stages=(Stage(1, command.support.numbers(0), task.inputs, task.targets),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
             losses=adapted.losses,
@@ -313,8 +313,8 @@ class Adaptations:
             quality=quality,
             names=tuple(name.name for name in names),
         )
-        while (taken := await self._store.put(adaptation, names, self._clock())) is not None:
-            if (earlier := await self._idempotency.holder(command, names, taken)) is not None:
+        while (holder := await self._store.put(adaptation, names, self._clock())) is not None:
+            if (earlier := await self._idempotency.held_by(holder, command, names)) is not None:
                 return earlier
         return adaptation
 
@@ -332,7 +332,7 @@ class Adaptations:
         request: by which a repeat is recognised, which changes nothing. Raises KeyReused.
         """
         while True:
-            if request is not None and has_answered(old, request):
+            if request is not None and has_applied(old, request):
                 return old
             # a request that needs a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
@@ -347,7 +347,7 @@ class Adaptations:
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
                 _usable(result.adapted)
-            new = derived(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
+            new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
                 return new
@@ -370,7 +370,7 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if (classes := len(adaptation.labels)) > 0:
         return model.max_classes is None or classes <= model.max_classes
     if manifest.schema.actions is not None:
-        return all(decisions.fit(each.targets, manifest.schema) for each in adaptation.stages)
+        return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
 
 

@@ -1,4 +1,4 @@
-"""One worker per device: when idle it takes all that is queued, and nothing ever waits for a batch to fill."""
+"""One worker per device. When it is idle it takes all that is queued; nothing waits for a batch to fill up."""
 
 import asyncio
 import logging
@@ -15,40 +15,43 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 QUICK_S = 0.005
-"""Work that takes less runs on the event loop itself. Handing it to a thread and back costs more: both want the
-interpreter's lock, and each waits for the other."""
+"""Work that takes less runs on the event loop itself. Handing it to a thread and back costs more, as the two threads
+compete for the interpreter's lock."""
 
 
 class Runner(Protocol):
-    """What does the work: the engine."""
+    """Does the work: the engine."""
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
-        """Run jobs together."""
+        """Run jobs together; `results[i]` is that of `jobs[i]`."""
 
     def seconds(self, jobs: Sequence[Job]) -> float:
-        """How long that may take."""
+        """The time that they may take."""
 
 
 class Caller(Protocol):
-    """Who waits for an answer."""
+    """The client that waits for a result."""
 
     @property
     def deadline(self) -> float | None:
-        """When the answer is of no use any more, by the event loop's clock."""
+        """The event loop's time after which the result is of no use; None for any time."""
 
-    def gone(self) -> bool:
-        """Whether nobody waits any more."""
-
-
-LEFT = "the client has left"
+    def disconnected(self) -> bool:
+        """Whether the client has disconnected."""
 
 
-class Gone(InnerloopError):
-    """Nobody waits for the answer any more, so no work was spent on it."""
+class ClientDisconnected(InnerloopError):
+    """The client has disconnected, so its work was not begun."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has disconnected")
 
 
 class _Item:
-    """Work that waits since some time of the event loop's clock: a job, or a call that needs the device for itself."""
+    """Queued work: a job, or a call that needs the device for itself.
+
+    since: the event loop's time when it was queued
+    """
 
     __slots__ = ("call", "caller", "future", "job", "since")
 
@@ -66,31 +69,31 @@ class _Item:
         self.future = future
         self.since = since
 
-    def has_left(self) -> bool:
-        """Whether nobody waits any more, who hears of it then."""
-        if self.caller is None or not self.caller.gone():
+    def drop_if_disconnected(self) -> bool:
+        """Fail the future if the client has disconnected. Returns whether it has."""
+        if self.caller is None or not self.caller.disconnected():
             return False
-        self.future.set_exception(Gone(LEFT))
+        self.future.set_exception(ClientDisconnected())
         return True
 
 
 class Batcher:
-    """Queues jobs for the runner, which gets many at once: on the event loop if they are quick, else on a thread.
+    """Queues jobs and runs many at once: on the event loop if they are quick, else on a thread.
 
     Use it as an async context manager: leaving it finishes what was accepted.
     """
 
     def __init__(self, runner: Runner, capacity: int, capacity_bytes: int) -> None:
-        """capacity, capacity_bytes: jobs that may wait, and bytes of their arrays; more raises Overloaded."""
+        """capacity, capacity_bytes: the jobs that may wait, and the bytes of their arrays; more raise Overloaded."""
         self._runner = runner
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
         self._waiting: deque[_Item] = deque()
         self._waiting_bytes = 0
-        self._too_late = False  # whether somebody who waits, perhaps, does so no longer
-        self._seen = 0
+        self._any_late = False  # whether a deadline has passed while its item waited
+        self._last_length = 0  # of the queue, one turn of the event loop ago
         self._busy = False
-        self._quiet = True  # whether requests come one at a time, and none has run in this round of the event loop
+        self._quiet = True  # requests come one at a time, and none has run in this turn of the event loop
         self._closing = False
         self._idle = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -108,31 +111,31 @@ class Batcher:
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job in the next batch.
 
-        Raises Overloaded, at once, where too many wait or the server shuts down; DeadlinePassed where the caller's
-        deadline passes first; Gone where the caller has left.
+        Raises Overloaded, at once, where too many jobs wait or the server is shutting down; DeadlinePassed where the
+        caller's deadline passes first; ClientDisconnected where the caller has disconnected before the work began.
         """
         self.accept(1, job.bytes)
         alone = self._quiet and not self._busy and (caller is None or caller.deadline is None)
         if alone and self._runner.seconds([job]) < QUICK_S:
-            # asked last: whoever queues is asked when it is their turn
-            if caller is not None and caller.gone():
-                raise Gone(LEFT)
+            # checked last; what is queued is checked when its turn comes
+            if caller is not None and caller.disconnected():
+                raise ClientDisconnected
             return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller), caller)
         return result
 
     def _run_at_once(self, job: Job) -> Result:
-        """Run a quick job that comes alone, instead of two turns of the event loop later: 50 us sooner, of 600."""
-        self._quiet = False  # whoever comes in the same turn queues
-        self._loop.call_soon(self._turned)
+        """Run a quick job that comes alone now, instead of two turns of the event loop later: 50 us sooner, of 600."""
+        self._quiet = False  # what comes in the same turn is queued
+        self._loop.call_soon(self._end_turn)
         (result,) = self._runner.run([job])
         return result
 
-    def _turned(self) -> None:
+    def _end_turn(self) -> None:
         self._quiet = not self._busy
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
-        """Run jobs in one batch, as far as it holds them. Raises what `submit` raises, for all of them."""
+        """Run jobs in one batch, as far as they fit. Raises what `submit` raises, for all of them."""
         self.accept(len(jobs), sum(job.bytes for job in jobs))
         results: list[Result] = await asyncio.gather(
             *(self._wait(self._queue(job, None, caller), caller) for job in jobs)
@@ -142,33 +145,35 @@ class Batcher:
     async def call(self, work: Callable[[], T], caller: Caller | None = None) -> T:
         """Call a function while nothing else runs on the device.
 
-        It is part of what was accepted, and so never refused. Raises DeadlinePassed and Gone as `submit` does.
+        It belongs to a request that was accepted, and so it is never refused. Raises DeadlinePassed and
+        ClientDisconnected as `submit` does.
         """
         result: T = await self._wait(self._queue(None, work, caller), caller)
         return result
 
     def accept(self, count: int, size: int) -> None:
-        """Raises Overloaded where there is no room for so many jobs of so many bytes together."""
+        """Check that there is room for `count` jobs of `size` bytes together. Raises Overloaded."""
         if self._closing:
             raise Overloaded("the server is shutting down; try again on another one")
-        if (full := self._full(count, size)) and self._too_late:
-            self._drop_the_late()
-            full = self._full(count, size)
-        if full:
-            raise Overloaded(f"{full} are waiting already; try again in a second")
+        if (excess := self._excess(count, size)) and self._any_late:
+            self._drop_late()
+            excess = self._excess(count, size)
+        if excess:
+            raise Overloaded(f"{excess} are waiting already; try again in a second")
 
-    def _full(self, count: int, size: int) -> str:
-        """What there is too much of for so many jobs of so many bytes, or nothing."""
+    def _excess(self, count: int, size: int) -> str:
+        """The limit that `count` jobs of `size` bytes would exceed, or an empty string."""
         if len(self._waiting) + count > max(self._capacity, count):
             return f"{self._capacity} requests"
         if self._waiting and self._waiting_bytes + size > self._capacity_bytes:
             return f"{self._capacity_bytes} bytes"
         return ""
 
-    def _drop_the_late(self) -> None:
+    def _drop_late(self) -> None:
+        """Remove the items whose callers wait no longer."""
         self._waiting = deque(item for item in self._waiting if not item.future.done())
         self._waiting_bytes = sum(item.job.bytes for item in self._waiting if item.job is not None)
-        self._too_late = False
+        self._any_late = False
 
     def _queue(self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None) -> asyncio.Future[Any]:
         future = self._loop.create_future()
@@ -177,7 +182,7 @@ class Batcher:
             self._waiting_bytes += job.bytes
         if not self._busy:
             self._busy = True
-            # not at once: whatever else this round of the event loop has read comes along
+            # not at once: what else the event loop has read in this turn joins the batch
             self._loop.call_soon(self._turn)
         return future
 
@@ -188,11 +193,14 @@ class Batcher:
             async with asyncio.timeout_at(caller.deadline):
                 return await future
         except TimeoutError:
-            self._too_late = True
+            self._any_late = True
             raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was there") from None
 
     def _take(self) -> list[_Item]:
-        """What to do next: jobs for one batch, or one call. Who is late, or waited long and left, is dropped here."""
+        """Take the next work from the queue: jobs for one batch, or one call.
+
+        Items past their deadline, and items that waited long and whose client has disconnected, are dropped.
+        """
         batch: list[_Item] = []
         now = self._loop.time()
         while self._waiting and len(batch) < MAX_TASKS and not (batch and self._waiting[0].call):
@@ -205,8 +213,8 @@ class Batcher:
                 if item.caller.deadline is not None and item.caller.deadline <= now:
                     item.future.set_exception(DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"))
                     continue
-                # to ask takes 2 us of the 14 of an answer in a batch: not worth it within a few milliseconds
-                if now - item.since > QUICK_S and item.has_left():
+                # the check takes 2 us of the 14 of a job in a batch: not worth it within a few milliseconds
+                if now - item.since > QUICK_S and item.drop_if_disconnected():
                     continue
             batch.append(item)
             if item.call is not None:
@@ -214,12 +222,12 @@ class Batcher:
         return batch
 
     def _turn(self) -> None:
-        if self._seen < len(self._waiting) < MAX_TASKS and len(self._waiting) > 1:
-            # requests are coming in: first all that the event loop can read without waiting
-            self._seen = len(self._waiting)
+        if self._last_length < len(self._waiting) < MAX_TASKS and len(self._waiting) > 1:
+            # requests are coming in: first let the event loop read all that it can without waiting
+            self._last_length = len(self._waiting)
             self._loop.call_soon(self._turn)
             return
-        self._seen = 0
+        self._last_length = 0
         batch = self._take()
         if not batch:
             self._rest()
@@ -227,19 +235,19 @@ class Batcher:
         jobs = [item.job for item in batch if item.job is not None]
         if jobs and self._runner.seconds(jobs) < QUICK_S:
             self._settle(batch, self._attempt(batch))
-        elif not (batch := [item for item in batch if not item.has_left()]):
+        elif not (batch := [item for item in batch if not item.drop_if_disconnected()]):
             self._settle([], [])
         else:
             attempt = self._loop.run_in_executor(self._thread, self._attempt, batch)
             attempt.add_done_callback(lambda done: self._settle(batch, done.result()))
 
     def _attempt(self, batch: list[_Item]) -> list[Any]:
-        """The outcome of each: its result, or the exception to raise."""
+        """The outcome of each item: its result, or the exception to raise."""
         try:
             if batch[0].call is not None:
                 return [batch[0].call()]
             return list(self._runner.run([item.job for item in batch if item.job is not None]))
-        except Exception as error:  # it is raised again where the caller waits
+        except Exception as error:  # raised again where the caller waits
             if len(batch) == 1:
                 return [error]
             log.exception("a batch of %d failed; each is tried alone", len(batch))

@@ -1,7 +1,7 @@
-"""Decisions as a stage keeps them, and as the loss takes them.
+"""Decisions as a stage stores them, and as the loss takes them.
 
-A row is one decision. Its target is the action, its place among the names or its numbers; then the reward that came of
-it, and how probable it was to be taken (its propensity), both NaN where they were not told.
+A row is one decision. Its target is the action (an index into the names, or numbers), then its reward and its
+propensity, the probability with which it was chosen. Both are NaN where the client left them out.
 """
 
 import numpy as np
@@ -12,25 +12,25 @@ from app.learn import policies
 from app.service.task import Task
 
 
-def columns_of(schema: Schema) -> int:
-    """The columns that hold an action."""
-    assert schema.actions is not None, "a bundle of decisions says what an action is"
+def action_columns(schema: Schema) -> int:
+    """The number of columns that hold an action."""
+    assert schema.actions is not None, "the schema of decisions has actions"
     return schema.targets if schema.actions.is_box else 1
 
 
-def fit(targets: np.ndarray, schema: Schema) -> bool:
-    """Whether a model of that schema takes these decisions. targets: float32 [row, column]."""
-    if targets.shape[1] != columns_of(schema) + 2:
+def fits(targets: np.ndarray, schema: Schema) -> bool:
+    """Whether decisions fit a schema. targets: float32 [row, column]."""
+    if targets.shape[1] != action_columns(schema) + 2:
         return False
-    named = targets[:, 0]
+    index = targets[:, 0]
     is_box = schema.actions is not None and schema.actions.is_box
-    return is_box or bool(((named >= 0) & (named < schema.targets) & (named == np.floor(named))).all())
+    return is_box or bool(((index >= 0) & (index < schema.targets) & (index == np.floor(index))).all())
 
 
-def weighed(task: Task, schema: Schema) -> np.ndarray:
-    """The targets of a stage as the loss takes them, float32 [row, action + 1]: the weight of each is behind it."""
+def with_weights(task: Task, schema: Schema) -> np.ndarray:
+    """The targets of a stage as the loss takes them, float32 [row, action + 1]: the action, then its weight."""
     actions, rewards, propensities = np.split(task.targets, [-2, -1], axis=1)
-    assert schema.actions is not None, "a bundle of decisions says what an action is"
+    assert schema.actions is not None, "the schema of decisions has actions"
     if not schema.actions.is_box:
         actions = np.eye(schema.targets, dtype=np.float32)[actions[:, 0].astype(np.int64)]
     weights = np.ones((len(actions), 1), np.float32)
@@ -40,22 +40,22 @@ def weighed(task: Task, schema: Schema) -> np.ndarray:
 
 
 def _weights(task: Task, rewards: np.ndarray, propensities: np.ndarray, schema: Schema) -> np.ndarray:
-    """What each decision counts by what came of it, float32 [row, 1]."""
+    """The weight of each decision by its reward and propensity, float32 [row, 1]."""
     assert task.episodes is not None, "decisions come in episodes"
-    assert schema.weighing is not None, "a bundle of decisions says how they are weighed"
+    assert schema.weighing is not None, "the schema of decisions has a weighing"
     _, lengths = np.unique(task.episodes, return_counts=True)
     mask = np.arange(lengths.max()) < lengths[:, None]
 
     def padded(rows: np.ndarray) -> torch.Tensor:
         array = np.zeros((*mask.shape, rows.shape[1]), np.float32)
-        array[mask] = rows  # row after row, as the mask is true
+        array[mask] = rows  # in order, where the mask is true
         return torch.from_numpy(array)
 
-    worth = policies.weights(
+    weights = policies.weights(
         padded(task.inputs),
         None if np.isnan(rewards[0, 0]) else padded(rewards).squeeze(-1),
         None if np.isnan(propensities[0, 0]) else padded(propensities).squeeze(-1),
         torch.from_numpy(mask),
         schema.weighing,
     )
-    return worth.numpy()[mask][:, None]
+    return weights.numpy()[mask][:, None]

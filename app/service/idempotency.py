@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
-from app.service.record import CONTENT, KEY, Adaptation, bytes_of
-from app.service.store import Name, Store, Taken
+from app.service.record import CONTENT, KEY, Adaptation, content_bytes
+from app.service.store import Name, NameHolder, Store
 
 
 class Idempotency:
@@ -37,16 +37,16 @@ class Idempotency:
 
     async def _find(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
-            taken = await self._store.named(command.owner, name.name, self._clock())
-            if taken is not None and (adaptation := await self.holder(command, names, taken)) is not None:
+            holder = await self._store.name_holder(command.owner, name.name, self._clock())
+            if holder is not None and (adaptation := await self.held_by(holder, command, names)) is not None:
                 return adaptation
         return None
 
-    async def holder(self, command: AdaptCommand, names: Sequence[Name], taken: Taken) -> Adaptation | None:
-        """The adaptation that has one of these names; None where it is gone by now. Raises KeyReused."""
-        if taken.name not in names:
+    async def held_by(self, holder: NameHolder, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
+        """The adaptation that holds one of these names; None where it is gone by now. Raises KeyReused."""
+        if holder.name not in names:
             raise KeyReused
-        adaptation = await self._store.get(command.owner, taken.id)
+        adaptation = await self._store.get(command.owner, holder.id)
         return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation
 
 
@@ -58,7 +58,7 @@ def names_of(command: AdaptCommand) -> list[Name]:
     """
     content = hashlib.blake2b(digest_size=16)
     for part in command.support.content:
-        content.update(bytes_of(part))
+        content.update(content_bytes(part))
     steps, rate = command.settings
     # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"

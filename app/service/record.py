@@ -1,6 +1,6 @@
-"""The record of an adaptation: the truth, from which fast weights can be derived again at any time.
+"""The stored record of an adaptation: its support set and settings, from which fast weights are derived at any time.
 
-It is a value. A change makes a new record with the next revision; `Store.replace` puts it in the place of the old one.
+A record is immutable. A change makes a new record with the next revision; `Store.replace` stores it instead of the old.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ import numpy as np
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
 from app.service.outputs import KINDS
-from app.service.task import Task, classes_of
+from app.service.task import Task, distinct_labels
 
 KEY, CONTENT = "key:", "content:"
-"""What the names of a record begin with: those that the client chose, and those that its content makes."""
+"""Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""
 
 
 class Stage(NamedTuple):
-    """Examples that were posted together, less those forgotten since.
+    """Examples that were posted together, without those forgotten since.
 
-    revision: the revision that they came with
-    numbers: int32 [row], the number within the adaptation of the example that each row is of: ascending, and never
-        given again. An example is a row, of decisions an episode
+    revision: the revision that they were added in
+    numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
+        example is a row; in decisions it is an episode
     inputs: float32 [row, feature]
     targets: as in a `Task`
     """
@@ -38,13 +38,13 @@ class Stage(NamedTuple):
 
     @property
     def examples(self) -> np.ndarray:
-        """The numbers of its examples, each once, int32 [example]."""
+        """The number of each example, once, int32 [example]."""
         first: np.ndarray = self.numbers[np.diff(self.numbers, prepend=-1) > 0]
         return first
 
 
 class Change(Enum):
-    """What made a revision."""
+    """What a revision changed."""
 
     adapted = "adapted"
     extended = "extended"
@@ -56,11 +56,11 @@ class Change(Enum):
 class Revision(NamedTuple):
     """One line of an adaptation's history.
 
-    support_size: examples after the change
-    digest: of the bundle that it was derived with
+    support_size: the number of examples after the change
+    digest: the digest of the bundle that derived it
     at: seconds since the epoch
-    forgotten: the number of the example that was forgotten, where that was the change
-    request: of one with an idempotency key, by which it is recognised (`request_of`)
+    forgotten: the number of the forgotten example, for that change
+    request: the `request_fingerprint` of a request with an idempotency key
     """
 
     number: int
@@ -73,7 +73,7 @@ class Revision(NamedTuple):
 
 
 class InnerLoopSettings(NamedTuple):
-    """Inner-loop settings that the client chose; None leaves one to the bundle, also to a later one."""
+    """Inner-loop settings that the client chose; None takes the bundle's default, also that of a later bundle."""
 
     steps: int | None
     learning_rate: float | None
@@ -84,14 +84,15 @@ class Adaptation:
     """The record (module docstring).
 
     id: 32 hexadecimal digits, unique, and ascending in the order of creation (a UUIDv7)
-    owner: whose it is; nobody else learns of it
-    model: the bundle's name; which one exactly is the digest of the last revision
-    pinned: whether it stays with that bundle for as long as this is there, when there is a newer one of the name
-    steps, learning_rate: those it was derived with
+    owner: who created it; it is invisible to others
+    model: the bundle's name; the digest of the last revision tells which bundle of that name
+    pinned: whether it keeps that bundle when a newer one of the name arrives, for as long as the old one is there
+    settings: what the client chose
+    steps, learning_rate: what it was derived with
     losses: the support loss before the first step and after each
     next_example: the number that the next example gets
-    quality: what assessing found (`app.service.cross_validation`), of what JSON has
-    names: under which a repeated request finds it (`Name`)
+    quality: the result of cross-validation (`app.service.cross_validation`), in JSON's types
+    names: the names under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
     """
 
@@ -116,50 +117,50 @@ class Adaptation:
 
     @property
     def staged(self) -> bool:
-        """Whether its examples are episodes, and its stages are adapted to one after another."""
+        """Whether examples are episodes, and stages are adapted to one after another."""
         return KINDS[self.kind].staged
 
     @property
     def revision(self) -> int:
-        """The number of the present revision, from 1 on."""
+        """The number of the current revision, from 1."""
         return self.history[-1].number
 
     @property
     def digest(self) -> str:
-        """Of the bundle that it was last derived with."""
+        """The digest of the bundle that it was last derived with."""
         return self.history[-1].digest
 
     @property
     def support_size(self) -> int:
-        """Examples that it was derived from."""
+        """The number of examples that it was derived from."""
         return self.history[-1].support_size
 
     @property
     def numbers(self) -> np.ndarray:
-        """The numbers of its examples, int32 [example]."""
-        return _joined([stage.examples if self.staged else stage.numbers for stage in self.stages])
+        """The number of each example, int32 [example]."""
+        return _concatenate([stage.examples if self.staged else stage.numbers for stage in self.stages])
 
     @property
     def targets(self) -> np.ndarray:
-        """The targets of its examples, as in its stages."""
-        return _joined([stage.targets for stage in self.stages])
+        """The targets of all examples, as in the stages."""
+        return _concatenate([stage.targets for stage in self.stages])
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its classes, as they first come among the examples that it has; none where targets are numbers."""
-        return classes_of(self.targets)
+        """The classes in the order of their first example; none where targets are numbers."""
+        return distinct_labels(self.targets)
 
     @cached_property
     def task(self) -> Task:
-        """What to derive its fast weights from: made once, as each prediction is asked with it."""
+        """The task that its fast weights are derived from. It is cached, as every prediction needs it."""
         if self.staged:
             return self._last_stage
-        inputs = _joined([stage.inputs for stage in self.stages])
+        inputs = _concatenate([stage.inputs for stage in self.stages])
         return Task(inputs, self.targets, self.steps, self.learning_rate)
 
     @property
     def _last_stage(self) -> Task:
-        """The last of its stages, with those before."""
+        """The last stage, linked to those before."""
         task = None
         for stage in self.stages:
             task = Task(stage.inputs, stage.targets, self.steps, self.learning_rate, stage.numbers, task)
@@ -167,15 +168,15 @@ class Adaptation:
         return task
 
 
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The rows of all; mostly there is but one stage, which needs no copy."""
+def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of all arrays. Mostly there is one stage, which needs no copy."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 class SupportSet(NamedTuple):
-    """A support set as it was posted; inputs and targets as in a `Task`.
+    """A support set as it was posted; inputs and targets are as in a `Task`.
 
-    episodes: of decisions, the episode that each is of, int32 [row], from 0 on; ascending
+    episodes: for decisions, the episode of each row, int32 [row], ascending from 0
     """
 
     inputs: np.ndarray
@@ -184,35 +185,35 @@ class SupportSet(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many they are."""
+        """The number of examples."""
         return len(self.inputs) if self.episodes is None else int(self.episodes[-1]) + 1
 
     @property
     def content(self) -> tuple[np.ndarray, ...]:
-        """The arrays that they are."""
-        own = (self.inputs, self.targets)
-        return own if self.episodes is None else (*own, self.episodes)
+        """The arrays of the support set."""
+        arrays = (self.inputs, self.targets)
+        return arrays if self.episodes is None else (*arrays, self.episodes)
 
-    def numbered(self, first: int) -> np.ndarray:
-        """The number of the example that each row is of, int32 [row], from `first` on."""
+    def numbers(self, first: int) -> np.ndarray:
+        """The number of each row's example, int32 [row], counted from `first`."""
         if self.episodes is None:
             return np.arange(first, first + len(self.inputs), dtype=np.int32)
         return self.episodes + np.int32(first)
 
 
-def extended(adaptation: Adaptation, more: SupportSet) -> Adaptation:
-    """With more examples. It is not derived yet, as with the other changes: `derived` says what came of that."""
+def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
+    """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
     first = adaptation.next_example
-    stage = Stage(adaptation.revision + 1, more.numbered(first), more.inputs, more.targets)
-    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + more.size)
+    stage = Stage(adaptation.revision + 1, support.numbers(first), support.inputs, support.targets)
+    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
-def without(adaptation: Adaptation, number: int) -> Adaptation:
-    """Without one example. Raises UnknownExample, and LastExample where no other is left."""
-    known = adaptation.numbers
-    if number not in known:
+def without_example(adaptation: Adaptation, number: int) -> Adaptation:
+    """The record without one example. Raises UnknownExample, and LastExample where no other is left."""
+    numbers = adaptation.numbers
+    if number not in numbers:
         raise UnknownExample(adaptation.id, number)
-    if len(known) == 1:
+    if len(numbers) == 1:
         raise LastExample(adaptation.id)
     stages = []
     for stage in adaptation.stages:
@@ -223,33 +224,33 @@ def without(adaptation: Adaptation, number: int) -> Adaptation:
     return replace(adaptation, stages=tuple(stages))
 
 
-def undone(adaptation: Adaptation) -> Adaptation:
-    """Without the examples that came last. Raises NothingToUndo where only those it began with are left."""
+def without_last_stage(adaptation: Adaptation) -> Adaptation:
+    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
     if len(adaptation.stages) == 1:
         raise NothingToUndo(adaptation.id)
     return replace(adaptation, stages=adaptation.stages[:-1])
 
 
-def bytes_of(content: np.ndarray) -> bytes:
-    """Inputs or targets as bytes to recognise them by: no two are alike."""
-    # labels are objects, whose own bytes are addresses
+def content_bytes(content: np.ndarray) -> bytes:
+    """Inputs or targets as bytes, different for different content."""
+    # labels are objects, whose raw bytes are addresses
     numbers = repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
     return repr(content.shape).encode() + numbers
 
 
-def request_of(key: str, change: Change, *content: np.ndarray) -> bytes:
-    """What a request to change an adaptation is recognised by: 16 bytes of its key, and 16 of what it asks for.
+def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:
+    """The fingerprint of a request to change an adaptation: 16 bytes for its key, and 16 for what it asks for.
 
-    The latter depend on the key, which is kept nowhere: of what is forgotten later they tell nothing.
+    The latter depend on the key, which is stored nowhere, so they reveal nothing about an example forgotten later.
     """
-    asked = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
+    content_hash = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
     for part in content:
-        asked.update(bytes_of(part))
-    return hashlib.blake2b(key.encode(), digest_size=16).digest() + asked.digest()
+        content_hash.update(content_bytes(part))
+    return hashlib.blake2b(key.encode(), digest_size=16).digest() + content_hash.digest()
 
 
-def has_answered(adaptation: Adaptation, request: bytes) -> bool:
-    """Whether a request has made one of the revisions. Raises KeyReused where another one with its key has."""
+def has_applied(adaptation: Adaptation, request: bytes) -> bool:
+    """Whether a request has made one of the revisions. Raises KeyReused where another request with its key has."""
     for revision in adaptation.history:
         if revision.request is not None and revision.request[:16] == request[:16]:
             if revision.request != request:
@@ -258,7 +259,7 @@ def has_answered(adaptation: Adaptation, request: bytes) -> bool:
     return False
 
 
-def derived(
+def with_revision(
     adaptation: Adaptation,
     adapted: Adapted,
     change: Change,
@@ -267,7 +268,10 @@ def derived(
     forgotten: int | None = None,
     request: bytes | None = None,
 ) -> Adaptation:
-    """A changed record once it is derived: with its losses and its next revision, and no longer what a repeat finds."""
+    """A changed record, once derived, with its losses and its next revision.
+
+    The names computed from its content are dropped: a repeated request no longer finds it by the old content.
+    """
     size = len(adaptation.numbers)
     revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten, request)
     return replace(

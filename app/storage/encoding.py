@@ -1,8 +1,8 @@
-"""Records as bytes: a format version in one byte, then msgpack; arrays are raw little-endian numbers.
+"""Records as bytes: the version of the format in one byte, then msgpack; arrays are raw little-endian numbers.
 
-Format 2 has labels too, each once, and is written only where there are any: whatever an older server can read, it can.
-The id and the owner are not in it: a record is found by them. A record of 10 examples with one feature and one target
-takes about 280 bytes.
+Format 2 adds labels, each once. It is written only for records with labels, so that an older server can read all
+others. The id and the owner are not encoded: they are the key of a record. A record of 10 examples with one feature and
+one target takes about 280 bytes.
 """
 
 import struct
@@ -19,13 +19,15 @@ from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, 
 from app.service.store import Name
 
 VERSIONS = NUMBERS, LABELS = 1, 2
-"""Of the format: with targets that are numbers, and with labels. Another one needs code here that reads these too."""
+"""Of the format: with numbers as targets, and with labels. A new version needs code here that still reads these."""
 
 
 class _Stage(Struct, array_like=True, gc=False):
-    """numbers: int32, or where they are consecutive only the first; rows: how many there are.
+    """A stage as it is written.
 
-    targets: float32, NaN where nothing was told, or where the record has labels the place of each among them, uint32
+    rows: the number of rows
+    numbers: int32; only the first where they are consecutive
+    targets: float32, NaN where a value is missing; in a record with labels the index of each label, uint32
     """
 
     revision: int
@@ -36,7 +38,7 @@ class _Stage(Struct, array_like=True, gc=False):
 
 
 class _Revision(Struct, array_like=True, gc=False):
-    """digest: its place in the record's digests, as most revisions have the same."""
+    """A revision as it is written. digest: an index into the record's digests, as most revisions share one."""
 
     number: int
     change: str
@@ -48,15 +50,15 @@ class _Revision(Struct, array_like=True, gc=False):
 
 
 class _Record(Struct, array_like=True, gc=False):
-    """A record as it is written: field by field, without their names. `Adaptation` says what they are.
+    """A record as it is written: the fields of `Adaptation` in this order, without their names.
 
-    digests: hexadecimal ones as bytes, any others as they are
-    labels: those that examples have, so that one that is forgotten is nowhere
+    digests: hexadecimal ones as bytes, any others as text
+    labels: only those that examples have, so that nothing of a forgotten example remains
     """
 
     model: str
     kind: str
-    asked: tuple[int | None, float | None]
+    settings: tuple[int | None, float | None]
     steps: int
     learning_rate: float
     stages: list[_Stage]
@@ -79,7 +81,7 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 
 
 def encode(adaptation: Adaptation) -> bytes:
-    """A record as bytes. `quality` may have what JSON has."""
+    """A record as bytes. `quality` may hold JSON's types."""
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
     labels = adaptation.labels
     record = _Record(
@@ -88,9 +90,9 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
-        [_packed_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
+        [_pack_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
         adaptation.next_example,
-        [_packed_digest(digest) for digest in digests],
+        [_pack_digest(digest) for digest in digests],
         [
             _Revision(number, change.name, size, digests.index(digest), at, forgotten, request)
             for number, change, size, digest, at, forgotten, request in adaptation.history
@@ -109,30 +111,30 @@ def encode(adaptation: Adaptation) -> bytes:
 
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
-    """The record that was encoded. Raises StoreFailed where the bytes are not one of this format."""
-    record = _decoded(data)
+    """Decode a record. Raises StoreFailed where the bytes are no record in a known format."""
+    record = _parse(data)
     digests = [digest if isinstance(digest, str) else digest.hex() for digest in record.digests]
     return Adaptation(
         id=id,
         owner=owner,
         model=record.model,
         kind=record.kind,
-        settings=InnerLoopSettings(*record.asked),
+        settings=InnerLoopSettings(*record.settings),
         steps=record.steps,
         learning_rate=record.learning_rate,
-        stages=tuple(_stage(stage, record.labels) for stage in record.stages),
+        stages=tuple(_unpack_stage(stage, record.labels) for stage in record.stages),
         next_example=record.next_example,
         history=tuple(
             Revision(
-                each.number,
-                Change[each.change],
-                each.support_size,
-                digests[each.digest],
-                each.at,
-                each.forgotten,
-                each.request,
+                revision.number,
+                Change[revision.change],
+                revision.support_size,
+                digests[revision.digest],
+                revision.at,
+                revision.forgotten,
+                revision.request,
             )
-            for each in record.history
+            for revision in record.history
         ),
         losses=struct.unpack(f"<{len(record.losses) // 4}f", record.losses),
         status=Status[record.status],
@@ -154,11 +156,11 @@ def _quality(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def names_in(data: bytes) -> tuple[str, ...]:
     """The names of an encoded record. Raises StoreFailed as `decode` does."""
-    return _decoded(data).names
+    return _parse(data).names
 
 
 def id_bytes(id: str) -> bytes | None:
-    """The 16 bytes of an id, which sort as ids do, or None for a text that is no record's id."""
+    """The 16 bytes of an id, which sort as ids do; None for a text that is not an id."""
     try:
         key = bytes.fromhex(id)
     except ValueError:
@@ -167,14 +169,14 @@ def id_bytes(id: str) -> bytes | None:
 
 
 def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
-    """Raises ValueError for a record that no store can find again under its id and names."""
+    """Check that stores can find a new record by its id and names. Raises ValueError."""
     if id_bytes(adaptation.id) is None:
-        raise ValueError(f"{adaptation.id!r} is not an id: take 32 hexadecimal digits in lower case")
+        raise ValueError(f"{adaptation.id!r} is not an id: use 32 hexadecimal digits in lower case")
     if adaptation.names != tuple(name.name for name in names):
-        raise ValueError(f"the names to keep {adaptation.id!r} under are not those in its record")
+        raise ValueError(f"the names given for {adaptation.id!r} are not those in its record")
 
 
-def _decoded(data: bytes) -> _Record:
+def _parse(data: bytes) -> _Record:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"a record is in format {data[0] if data else None}, and this server reads formats up to {max(VERSIONS)}: "
@@ -183,24 +185,24 @@ def _decoded(data: bytes) -> _Record:
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
-        raise StoreFailed(f"a record is damaged ({error}): bring the store back from a copy") from error
+        raise StoreFailed(f"a record is damaged ({error}): restore the store from a backup") from error
 
 
-def _packed_stage(stage: Stage, labels: Sequence[str], staged: bool) -> _Stage:
+def _pack_stage(stage: Stage, labels: Sequence[str], staged: bool) -> _Stage:
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
-    # they ascend, so the last one tells whether any is left out; but those of an episode have one number together
+    # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
     consecutive = not staged and int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     if labels:
-        places = {label: place for place, label in enumerate(labels)}
-        targets = np.array([places[label] for label in stage.targets.tolist()], "<u4").tobytes()
+        index_of = {label: index for index, label in enumerate(labels)}
+        targets = np.array([index_of[label] for label in stage.targets.tolist()], "<u4").tobytes()
     else:
-        targets = _raw(stage.targets)
-    return _Stage(stage.revision, rows, packed, _raw(stage.inputs), targets)
+        targets = _float_bytes(stage.targets)
+    return _Stage(stage.revision, rows, packed, _float_bytes(stage.inputs), targets)
 
 
-def _stage(stage: _Stage, labels: Sequence[str]) -> Stage:
+def _unpack_stage(stage: _Stage, labels: Sequence[str]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:
@@ -213,12 +215,12 @@ def _stage(stage: _Stage, labels: Sequence[str]) -> Stage:
     return Stage(stage.revision, numbers, inputs, targets)
 
 
-def _raw(array: np.ndarray) -> bytes:
+def _float_bytes(array: np.ndarray) -> bytes:
     return array.astype("<f4", copy=False).tobytes()
 
 
-def _packed_digest(digest: str) -> str | bytes:
-    """A hexadecimal digest takes half the space as bytes."""
+def _pack_digest(digest: str) -> str | bytes:
+    """A hexadecimal digest as bytes, which take half the space."""
     try:
         packed = bytes.fromhex(digest)
     except ValueError:

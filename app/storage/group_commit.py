@@ -1,6 +1,6 @@
-"""Many operations in one transaction: all that arrive while the last one is written share the next.
+"""Many operations in one transaction: all that arrive while one transaction is written share the next.
 
-The event loop hands over once an iteration and is woken once a transaction, so a request costs neither a thread
+The event loop hands operations over once a turn, and is woken once a transaction, so a request costs neither a thread
 switch nor an fsync of its own.
 """
 
@@ -13,18 +13,18 @@ from time import perf_counter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 MAX_OPERATIONS = 512
-"""In one transaction: bounds what is lost where it fails, and how long the first one waits for the last."""
+"""Operations in one transaction: bounds what fails together, and how long the first one waits for the last."""
 
 QUICK_S = 0.001
-"""A commit that took less is done on the event loop where it is alone."""
+"""A commit that takes less is done on the event loop where it comes alone."""
 
 T = TypeVar("T")
 
 
 class Operation(Generic[T]):
-    """What to do in a transaction; T is what comes of it.
+    """An operation in a transaction; T is its value.
 
-    erases: whether it is done only once nothing is left of what it removed
+    erases: whether it is acknowledged only once what it deleted is erased from the disk
     """
 
     __slots__ = ()
@@ -32,16 +32,16 @@ class Operation(Generic[T]):
 
 
 class Transactions(Protocol):
-    """What commits. It is called in one thread only, and never raises."""
+    """Commits operations. One thread at a time calls it, and it never raises."""
 
     def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
-        """Do all in one transaction; for each its value, or the exception it is refused with."""
+        """Do all in one transaction. Returns the value of each, or the exception that refuses it."""
 
     def erase(self) -> Exception | None:
-        """Leave nothing behind of what was removed; the reason where that fails."""
+        """Erase what was deleted from the disk. Returns the error where that fails."""
 
     def tend(self) -> None:
-        """Housekeeping after a transaction, when its operations have been answered."""
+        """Do the housekeeping after a transaction, when its operations are acknowledged."""
 
 
 class _Waiting(NamedTuple):
@@ -50,34 +50,35 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """The queue before a thread that commits. It belongs to the event loop that it is made on."""
+    """A queue in front of a thread that commits. It belongs to the event loop that it is made on."""
 
     def __init__(self, transactions: Transactions, name: str, *, waits: bool = True) -> None:
-        """waits: whether a commit waits for the disk; one that does not is done on the event loop, which is faster.
+        """Start the thread.
 
-        A single operation is done there too, while the disk is quick: handing it over and back takes as long as such a
-        disk. What erases is handed over always.
+        waits: whether a commit waits for the disk. A commit that does not is done on the event loop, which is faster.
+            A single operation is done there too while the disk is quick: handing it over and back takes as long. An
+            operation that erases is always handed over.
         """
         self._transactions = transactions
         self._waits = waits
         self._in_thread = 0
-        self._took = float("inf")
-        self._quiet = True  # whether operations come one at a time, and none was done in this round of the event loop
+        self._last_seconds = float("inf")
+        self._quiet = True  # operations come one at a time, and none was done in this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
         self._handed_over: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._stopped = self._loop.create_future()
-        # a daemon: where the loop ends without `close`, the process ends too
+        # a daemon: the process ends even where the loop ends without `close`
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def submit(self, operation: Operation[T]) -> T:
-        """Do it; returns when it is committed. Raises what it is refused with."""
-        if self._quiet and not self._arrived and self._may_be_here([operation]):
+        """Do an operation, and return its value once it is committed. Raises the exception that refuses it."""
+        if self._quiet and not self._arrived and self._may_run_here([operation]):
             return self._do_at_once(operation)
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._arrived:
-            # at the end of this iteration, so that all handlers it resumes are in
+            # at the end of this turn, so that the operations of all handlers that it resumes are in
             self._loop.call_soon(self._hand_over)
         self._arrived.append(_Waiting(operation, future))
         return await future
@@ -92,7 +93,7 @@ class GroupCommit:
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
         self._quiet = len(arrived) == 1
-        if not self._may_be_here([each.operation for each in arrived]):
+        if not self._may_run_here([each.operation for each in arrived]):
             if arrived:
                 self._in_thread += len(arrived)
                 self._handed_over.put(arrived)
@@ -102,21 +103,21 @@ class GroupCommit:
                 _resolve(self._answers(batch))
                 self._transactions.tend()
 
-    def _may_be_here(self, operations: Sequence[Operation[Any]]) -> bool:
+    def _may_run_here(self, operations: Sequence[Operation[Any]]) -> bool:
         """Whether they may be done on the event loop."""
-        quick = not self._waits or (len(operations) == 1 and self._took < QUICK_S)
+        quick = not self._waits or (len(operations) == 1 and self._last_seconds < QUICK_S)
         return quick and not self._in_thread and not any(operation.erases for operation in operations)
 
     def _do_at_once(self, operation: Operation[T]) -> T:
-        """Do an operation that comes alone, instead of two turns of the event loop later."""
-        self._quiet = False  # whoever comes in the same turn shares a transaction
-        self._loop.call_soon(self._turned)
+        """Do an operation that comes alone now, instead of two turns of the event loop later."""
+        self._quiet = False  # those that come in the same turn share a transaction
+        self._loop.call_soon(self._end_turn)
         (outcome,) = self._outcomes([operation])
         if isinstance(outcome, Exception):
             raise outcome
         return cast("T", outcome)
 
-    def _turned(self) -> None:
+    def _end_turn(self) -> None:
         self._quiet = not self._arrived and not self._in_thread
         self._transactions.tend()
 
@@ -128,7 +129,7 @@ class GroupCommit:
         more = True
         while more or backlog:
             more = self._receive(backlog) and more
-            # one whose caller has gone away is not begun
+            # an operation whose caller was cancelled is not begun
             taken = [backlog.popleft() for _ in range(min(len(backlog), MAX_OPERATIONS))]
             if batch := [each for each in taken if not each.future.cancelled()]:
                 self._commit(batch)
@@ -136,13 +137,13 @@ class GroupCommit:
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
     def _receive(self, backlog: deque[_Waiting]) -> bool:
-        """Take all that was handed over, waiting for it where there is nothing to do; False if no more will come."""
+        """Take all that was handed over, and wait where there is nothing to do. Returns False if no more will come."""
         try:
             while len(backlog) < MAX_OPERATIONS:
-                arrived = self._handed_over.get(block=not backlog)
-                if arrived is None:
+                operations = self._handed_over.get(block=not backlog)
+                if operations is None:
                     return False
-                backlog.extend(arrived)
+                backlog.extend(operations)
         except Empty:
             pass
         return True
@@ -166,7 +167,7 @@ class GroupCommit:
     def _outcomes(self, operations: Sequence[Operation[Any]]) -> list[object]:
         started = perf_counter()
         outcomes = self._transactions.commit(operations)
-        self._took = perf_counter() - started
+        self._last_seconds = perf_counter() - started
         return outcomes
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
@@ -176,7 +177,7 @@ class GroupCommit:
 
 def _resolve(answers: Iterable[tuple[asyncio.Future[Any], object]]) -> None:
     for future, outcome in answers:
-        if future.done():  # cancelled meanwhile
+        if future.done():  # it was cancelled
             continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)

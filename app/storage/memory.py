@@ -1,4 +1,4 @@
-"""Records in the memory of this process: fast, and gone with it."""
+"""Records in the memory of this process: fast, and lost when it ends."""
 
 import heapq
 from bisect import bisect_left
@@ -8,14 +8,17 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
-from app.storage.recent import Recent
+from app.storage.record_cache import RecordCache
 
 
-class _Kept(NamedTuple):
-    """A record: its encoded form takes a tenth of the memory, and nobody can change it."""
+class _StoredRecord(NamedTuple):
+    """An encoded record. This form takes a tenth of the memory, and cannot be changed by accident.
+
+    filters: those that the record passes
+    """
 
     revision: int
     expires_at: float
@@ -25,16 +28,16 @@ class _Kept(NamedTuple):
 
 
 class MemoryStore:
-    """Keeps encoded records in a dict, and their ids in order for every filter they pass."""
+    """Keeps encoded records in a dict, and their ids in order for each filter that they pass."""
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
-        self._records: dict[tuple[str, str], _Kept] = {}
+        self._records: dict[tuple[str, str], _StoredRecord] = {}
         self._names: dict[tuple[str, str], tuple[str, bytes]] = {}
         self._usage: dict[str, Usage] = {}
         self._orders: dict[tuple[str, Filter], _Order] = {}
         self._by_expiry: list[tuple[float, str, str]] = []
-        self._recent = Recent()
+        self._cache = RecordCache()
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,47 +47,47 @@ class MemoryStore:
     ) -> None:
         pass
 
-    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
-        """Keep a new record, or say whose a name is. Raises QuotaExceeded; ValueError for an id kept already."""
+    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
+        """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
         check_new(adaptation, names)
         for name in names:
-            if taken := await self.named(adaptation.owner, name.name, now):
-                return taken
+            if holder := await self.name_holder(adaptation.owner, name.name, now):
+                return holder
         if (adaptation.owner, adaptation.id) in self._records:
-            raise ValueError(f"an adaptation {adaptation.id!r} is kept already")
-        kept = _kept(adaptation)
-        self._charge(adaptation.owner, 1, len(kept.data))
-        self._insert(adaptation.owner, adaptation.id, kept)
+            raise ValueError(f"an adaptation {adaptation.id!r} exists already")
+        stored = _encoded(adaptation)
+        self._charge(adaptation.owner, 1, len(stored.data))
+        self._insert(adaptation.owner, adaptation.id, stored)
         self._names |= {(adaptation.owner, each.name): (adaptation.id, each.fingerprint) for each in names}
         return None
 
-    async def named(self, owner: str, name: str, now: float) -> Taken | None:
-        """Whose a name is, or None where it is nobody's who is alive at `now`."""
+    async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
+        """The record that a name belongs to; None where there is none, or it has expired by `now`."""
         if (owner, name) not in self._names:
             return None
-        holder, fingerprint = self._names[owner, name]
-        if self._records[owner, holder].expires_at <= now:
+        record_id, fingerprint = self._names[owner, name]
+        if self._records[owner, record_id].expires_at <= now:
             return None
-        return Taken(holder, Name(name, fingerprint))
+        return NameHolder(record_id, Name(name, fingerprint))
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
-        """The record of that id, expired or not, or None."""
-        if (recent := self._recent.get((owner, id))) is not None:
-            return recent
-        kept = self._records.get((owner, id))
-        if kept is None:
+        """The record with this id, even if it has expired; None where there is none."""
+        if (cached := self._cache.get((owner, id))) is not None:
+            return cached
+        stored = self._records.get((owner, id))
+        if stored is None:
             return None
-        found = decode(owner, id, kept.data)
-        self._recent.keep((owner, id), found, len(kept.data), self._recent.changes)
-        return found
+        adaptation = decode(owner, id, stored.data)
+        self._cache.put((owner, id), adaptation, len(stored.data), self._cache.drops)
+        return adaptation
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Put a record in the place of the one that has its id and revision `expected`. Raises QuotaExceeded."""
+        """Replace the record with the same id, if it has the revision `expected`. Raises QuotaExceeded."""
         owner, key = adaptation.owner, adaptation.id
         old = self._records.get((owner, key))
         if old is None or old.revision != expected:
             return False
-        new = _kept(adaptation)
+        new = _encoded(adaptation)
         self._charge(owner, 0, len(new.data) - len(old.data), limited=not erase)
         self._remove(owner, key)
         self._insert(owner, key, new)
@@ -92,7 +95,7 @@ class MemoryStore:
         return True
 
     async def delete(self, owner: str, id: str) -> bool:
-        """Remove a record with its names; whether there was one."""
+        """Delete a record and free its names. Returns whether there was one."""
         if (owner, id) not in self._records:
             return False
         old = self._remove(owner, id)
@@ -107,42 +110,42 @@ class MemoryStore:
         order = self._orders.get((owner, filter))
         if order is None or (before is not None and id_bytes(before) is None):
             return []
-        kept = ((key, self._records[owner, key]) for key in order.descending(before))
-        alive = (decode(owner, key, each.data) for key, each in kept if each.expires_at > now)
-        return list(islice(alive, limit))
+        records = ((key, self._records[owner, key]) for key in order.descending(before))
+        valid = (decode(owner, key, stored.data) for key, stored in records if stored.expires_at > now)
+        return list(islice(valid, limit))
 
     async def sweep(self, before: float, limit: int) -> int:
-        """Remove at most `limit` records that expired before that time; how many it were."""
+        """Delete at most `limit` records that expired before a time. Returns their number."""
         swept = 0
         while swept < limit and self._by_expiry and self._by_expiry[0][0] < before:
             expires_at, owner, key = heapq.heappop(self._by_expiry)
-            kept = self._records.get((owner, key))
-            if kept is not None and kept.expires_at == expires_at:  # not deleted since, and not prolonged
+            stored = self._records.get((owner, key))
+            if stored is not None and stored.expires_at == expires_at:  # not deleted since, and not prolonged
                 swept += await self.delete(owner, key)
         return swept
 
     async def usage(self, owner: str) -> Usage:
-        """What the owner keeps."""
+        """What the owner stores."""
         return self._usage.get(owner, Usage(0, 0))
 
-    def _insert(self, owner: str, id: str, kept: _Kept) -> None:
-        self._records[owner, id] = kept
-        for passed in kept.filters:
-            self._orders.setdefault((owner, passed), _Order()).add(id)
-        heapq.heappush(self._by_expiry, (kept.expires_at, owner, id))
+    def _insert(self, owner: str, id: str, stored: _StoredRecord) -> None:
+        self._records[owner, id] = stored
+        for record_filter in stored.filters:
+            self._orders.setdefault((owner, record_filter), _Order()).add(id)
+        heapq.heappush(self._by_expiry, (stored.expires_at, owner, id))
 
-    def _remove(self, owner: str, id: str) -> _Kept:
+    def _remove(self, owner: str, id: str) -> _StoredRecord:
         old = self._records.pop((owner, id))
-        self._recent.forget((owner, id))
-        for passed in old.filters:
-            order = self._orders[owner, passed]
+        self._cache.drop((owner, id))
+        for record_filter in old.filters:
+            order = self._orders[owner, record_filter]
             order.discard(id)
             if not order:
-                del self._orders[owner, passed]
+                del self._orders[owner, record_filter]
         return old
 
     def _charge(self, owner: str, records: int, size: int, *, limited: bool = True) -> None:
-        """Count what is kept more. Raises QuotaExceeded, and counts nothing."""
+        """Add to what the owner stores. Raises QuotaExceeded, and adds nothing then."""
         used = self._usage.get(owner, Usage(0, 0))
         usage = Usage(used.records + records, used.bytes + size)
         if limited and (error := refusal(self._quota, used, usage)):
@@ -159,7 +162,7 @@ class MemoryStore:
 
 
 class _Order:
-    """Ids that ascend. A removed one stays until half of them are: taking one out of the middle moves all others."""
+    """Ascending ids. Removed ones stay until they are half of all: taking one out of the middle moves all behind it."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []
@@ -169,30 +172,30 @@ class _Order:
         return len(self._ids) - len(self._removed)
 
     def add(self, id: str) -> None:
-        """Put an id in its place, mostly the last."""
+        """Add an id in its place, mostly the last."""
         if id in self._removed:
             self._removed.remove(id)
         else:
             self._ids.insert(bisect_left(self._ids, id), id)
 
     def discard(self, id: str) -> None:
-        """Take an id out."""
+        """Remove an id."""
         self._removed.add(id)
         if 2 * len(self._removed) > len(self._ids):
             self._ids = [each for each in self._ids if each not in self._removed]
             self._removed.clear()
 
     def descending(self, before: str | None) -> Iterator[str]:
-        """The ids, the greatest first."""
+        """The ids below `before`, the greatest first."""
         end = len(self._ids) if before is None else bisect_left(self._ids, before)
         ids = (self._ids[index] for index in range(end - 1, -1, -1))
         return (each for each in ids if each not in self._removed)
 
 
-def _kept(adaptation: Adaptation) -> _Kept:
+def _encoded(adaptation: Adaptation) -> _StoredRecord:
     model, label = adaptation.model, adaptation.label
     filters = [Filter(), Filter(model=model)]
     if label is not None:
         filters += [Filter(label=label), Filter(model, label)]
     data = encode(adaptation)
-    return _Kept(adaptation.revision, adaptation.expires_at, tuple(filters), adaptation.names, data)
+    return _StoredRecord(adaptation.revision, adaptation.expires_at, tuple(filters), adaptation.names, data)

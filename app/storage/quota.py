@@ -1,13 +1,13 @@
-"""Whether an owner may keep more."""
+"""Whether an owner may store more."""
 
 from app.errors import QuotaExceeded
 from app.service.store import Quota, Usage
 
 
-def refusal(quota: Quota, used: Usage, wanted: Usage) -> QuotaExceeded | None:
-    """What to refuse a change of usage with, or None; one that shrinks is always allowed, whatever the quota is now."""
-    if wanted.records > max(quota.records, used.records):
+def refusal(quota: Quota, old: Usage, new: Usage) -> QuotaExceeded | None:
+    """The error that refuses a change of usage, or None. Shrinking is always allowed, even under a lowered quota."""
+    if new.records > max(quota.records, old.records):
         return QuotaExceeded(quota.records, "adaptations")
-    if wanted.bytes > max(quota.bytes, used.bytes):
+    if new.bytes > max(quota.bytes, old.bytes):
         return QuotaExceeded(quota.bytes, "bytes")
     return None

@@ -1,6 +1,6 @@
-"""Calls of a redis server: those of one iteration of the event loop travel together.
+"""Calls of a redis server. Those of one turn of the event loop are sent together.
 
-A caller that goes away leaves the connection as it is, for it waits for its answer only, not for the connection.
+A cancelled caller leaves the connection intact: it waits for its own answer only.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """Sends commands and runs scripts. It never repeats one that may have been done."""
+    """Sends commands and runs scripts. It never repeats one that may have been executed."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class Calls:
         self._scripts: dict[str, str] = {}
 
     async def call(self, *words: Word) -> Any:
-        """What the server answers to a command. Raises RedisError and OSError."""
+        """Run a command and return its answer. Raises RedisError and OSError."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._send)
@@ -37,16 +37,16 @@ class Calls:
         return await self._waiting[-1].future
 
     async def run(self, script: str, *arguments: Word) -> Any:
-        """What a script returns. Raises RedisError and OSError."""
+        """Run a script and return its result. Raises RedisError and OSError."""
         if script not in self._scripts:
             self._scripts[script] = sha1(script.encode(), usedforsecurity=False).hexdigest()
         try:
             return await self.call("EVALSHA", self._scripts[script], 0, *arguments)
-        except NoScriptError:  # it was not run: the server has started since, or never seen it
+        except NoScriptError:  # it was not run: the server has restarted, or has never seen it
             return await self.call("EVAL", script, 0, *arguments)
 
     async def close(self) -> None:
-        """Finish what was called."""
+        """Wait for the answers to all calls."""
         self._send()
         await asyncio.gather(*self._tasks)
 
@@ -55,7 +55,7 @@ class Calls:
         self._waiting = []
         if calls:
             task = asyncio.create_task(self._exchange(calls))
-            self._tasks.add(task)  # else nothing holds it
+            self._tasks.add(task)  # else nothing keeps it alive
             task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, calls: Sequence[_Call]) -> None:
@@ -67,7 +67,7 @@ class Calls:
         except (RedisError, OSError) as error:
             answers = [error] * len(calls)
         for each, answer in zip(calls, answers, strict=True):
-            if each.future.done():  # its caller has gone away
+            if each.future.done():  # its caller was cancelled
                 continue
             if isinstance(answer, Exception):
                 each.future.set_exception(answer)

@@ -1,14 +1,14 @@
-"""What the redis store does in one step each: Lua, which the server runs whole.
+"""The atomic operations of the redis store: Lua scripts, which the server runs without interruption.
 
 Keys, all under a prefix; `owner`, `model` and `label` are percent-encoded, so that a colon ends them:
 
     <prefix>:schema                        the version of this layout
-    <prefix>:record:<owner>:<id>           a record: 4 bytes, how long its head is; the head, in msgpack: revision,
-                                           expires_at, model, label, names; the encoded record
-    <prefix>:page:<owner>...               ids in their order, all scores 0: of all, of a model, of a label, of both
-    <prefix>:names:<owner>                 a hash of names: the id, the fingerprint
+    <prefix>:record:<owner>:<id>           a record: the length of its head in 4 bytes; the head in msgpack (revision,
+                                           expires_at, model, label, names); the encoded record
+    <prefix>:page:<owner>...               sorted sets of ids, all scores 0: all, by model, by label, by both
+    <prefix>:names:<owner>                 a hash: name -> its holder, which is the id and then the fingerprint
     <prefix>:usage:<owner>                 a hash: records, bytes
-    <prefix>:expiry                        <owner>:<id>, the score is expires_at
+    <prefix>:expiry                        a sorted set of <owner>:<id>, whose score is expires_at
 
 Each script's first argument is the prefix.
 """
@@ -16,8 +16,8 @@ Each script's first argument is the prefix.
 _COMMON = """
 local prefix = ARGV[1]
 
--- Its head, and how long the encoded record is.
-local function opened(packed)
+-- The head of a packed record, and the length of the encoded record behind it.
+local function unpack_head(packed)
     local size = struct.unpack('>I4', packed)
     return cmsgpack.unpack(string.sub(packed, 5, 4 + size)), #packed - 4 - size
 end
@@ -54,7 +54,7 @@ local function free(owner, id, names)
     end
 end
 
-local function used(owner)
+local function usage_of(owner)
     local usage = redis.call('HMGET', prefix .. ':usage:' .. owner, 'records', 'bytes')
     return tonumber(usage[1] or 0), tonumber(usage[2] or 0)
 end
@@ -67,8 +67,9 @@ local function charge(owner, records, bytes)
     end
 end
 
-local function over(owner, records, bytes, max_records, max_bytes)
-    local has_records, has_bytes = used(owner)
+-- The unit of the quota that so much more would exceed, or nil.
+local function exceeded(owner, records, bytes, max_records, max_bytes)
+    local has_records, has_bytes = usage_of(owner)
     if has_records + records > math.max(has_records, max_records) then return 'adaptations' end
     if has_bytes + bytes > math.max(has_bytes, max_bytes) then return 'bytes' end
 end
@@ -77,7 +78,7 @@ local function remove(owner, id)
     local key = record_key(owner, id)
     local packed = redis.call('GET', key)
     if not packed then return 0 end
-    local record, bytes = opened(packed)
+    local record, bytes = unpack_head(packed)
     redis.call('DEL', key)
     for _, page in ipairs(pages(owner, record)) do
         redis.call('ZREM', page, id)
@@ -88,11 +89,12 @@ local function remove(owner, id)
     return 1
 end
 
-local function alive(owner, name, now)
+-- The holder of a name, or false where there is none or it has expired.
+local function name_holder(owner, name, now)
     local holder = redis.call('HGET', prefix .. ':names:' .. owner, name)
     if not holder then return false end
     local packed = redis.call('GET', record_key(owner, string.sub(holder, 1, 32)))
-    return packed and opened(packed)[2] > now and holder
+    return packed and unpack_head(packed)[2] > now and holder
 end
 """
 
@@ -101,12 +103,12 @@ PUT = (
     + """
 local owner, id, packed, now = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 for index = 8, #ARGV, 2 do
-    local holder = alive(owner, ARGV[index], now)
+    local holder = name_holder(owner, ARGV[index], now)
     if holder then return {'taken', ARGV[index], holder} end
 end
-if redis.call('EXISTS', record_key(owner, id)) == 1 then return {'known'} end
-local record, bytes = opened(packed)
-local unit = over(owner, 1, bytes, tonumber(ARGV[6]), tonumber(ARGV[7]))
+if redis.call('EXISTS', record_key(owner, id)) == 1 then return {'exists'} end
+local record, bytes = unpack_head(packed)
+local unit = exceeded(owner, 1, bytes, tonumber(ARGV[6]), tonumber(ARGV[7]))
 if unit then return {'over', unit} end
 insert(owner, id, packed, record)
 for index = 8, #ARGV, 2 do
@@ -116,7 +118,7 @@ charge(owner, 1, bytes)
 return {'done'}
 """
 )
-"""owner, id, packed record, now, most records, most bytes, then each name and its holder."""
+"""owner, id, packed record, now, max records, max bytes, then each name and its holder."""
 
 REPLACE = (
     _COMMON
@@ -124,11 +126,11 @@ REPLACE = (
 local owner, id, packed = ARGV[2], ARGV[3], ARGV[4]
 local old = redis.call('GET', record_key(owner, id))
 if not old then return {'changed'} end
-local old, old_bytes = opened(old)
+local old, old_bytes = unpack_head(old)
 if old[1] ~= tonumber(ARGV[5]) then return {'changed'} end
-local new, new_bytes = opened(packed)
+local new, new_bytes = unpack_head(packed)
 local grown = new_bytes - old_bytes
-local unit = over(owner, 0, grown, tonumber(ARGV[6]), tonumber(ARGV[7]))
+local unit = exceeded(owner, 0, grown, tonumber(ARGV[6]), tonumber(ARGV[7]))
 if unit then return {'over', unit} end
 for _, page in ipairs(pages(owner, old)) do
     redis.call('ZREM', page, id)
@@ -144,7 +146,7 @@ charge(owner, 0, grown)
 return {'done'}
 """
 )
-"""owner, id, packed record, expected revision, most records, most bytes."""
+"""owner, id, packed record, expected revision, max records, max bytes."""
 
 DELETE = _COMMON + "return remove(ARGV[2], ARGV[3])"
 """owner, id."""
@@ -161,27 +163,27 @@ return #expired
 )
 """before, limit."""
 
-NAMED = _COMMON + "return alive(ARGV[2], ARGV[3], tonumber(ARGV[4]))"
+NAME_HOLDER = _COMMON + "return name_holder(ARGV[2], ARGV[3], tonumber(ARGV[4]))"
 """owner, name, now."""
 
 PAGE = (
     _COMMON
     + """
 local owner, now, limit = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
-local found, last = {}, false
+local records, last = {}, false
 for _, id in ipairs(redis.call('ZREVRANGEBYLEX', ARGV[3], ARGV[4], '-', 'LIMIT', 0, ARGV[7])) do
-    if #found == 2 * limit then return {last, found} end
+    if #records == 2 * limit then return {last, records} end
     local packed = redis.call('GET', record_key(owner, id))
-    if opened(packed)[2] > now then
-        table.insert(found, id)
-        table.insert(found, packed)
+    if unpack_head(packed)[2] > now then
+        table.insert(records, id)
+        table.insert(records, packed)
     end
     last = id
 end
-return {last, found}
+return {last, records}
 """
 )
-"""owner, key of the page, where to begin, now, limit, how many to look at; the last looked at, then ids and records."""
+"""owner, key of the page, first id, now, limit, ids to read -> the last id read, then ids and packed records."""
 
 MIGRATE = """
 local key, number = ARGV[1] .. ':schema', tonumber(ARGV[2])
@@ -190,4 +192,4 @@ if tonumber(redis.call('GET', key) or 0) == number - 1 then
     redis.call('SET', key, number)
 end
 """
-"""number: that the schema has afterwards. Of several servers that start at once, one does it."""
+"""number: the version of the schema afterwards. Of several servers that start at once, one migrates."""

@@ -1,13 +1,12 @@
-"""Records in one sqlite file: for one server, and durable.
+"""Records in one sqlite file: durable, for one server.
 
-One thread writes, many operations in a transaction (`group_commit`); reads of one record happen on the event loop,
-and pages in a thread of their own.
+One thread writes, with many operations in a transaction (`group_commit`). Single records are read on the event loop,
+pages on a thread of their own.
 
-Measured with records of 10 examples, 64 at once, on two cores that others used too: 24,000-30,000 puts/s with fsync
-(p50 2.2 ms, p99 6-10 ms; one alone .7-1.2 ms) and 35,000-45,000 without; a put takes 8-12 us of the thread that
-writes, and 12-15 us of the event loop, its encoding included. A record takes 369 bytes on the disk. With a thousand, a
-hundred thousand and a million of them `get` takes 16, 19 and 21 us the first time, and a page of 100 takes 1.1, 1.0 and
-1.2 ms.
+Measured with records of 10 examples, 64 at once, on two cores under other load: 24,000-30,000 puts/s with fsync (p50
+2.2 ms, p99 6-10 ms; one alone 0.7-1.2 ms) and 35,000-45,000 without. A put takes 8-12 us of the writing thread, and
+12-15 us of the event loop, including its encoding. A record takes 369 bytes on the disk. With a thousand, a hundred
+thousand and a million records an uncached `get` takes 16, 19 and 21 us, and a page of 100 takes 1.1, 1.0 and 1.2 ms.
 """
 
 import asyncio
@@ -22,15 +21,15 @@ from typing import Any, Self
 
 from app.errors import StoreFailed
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
-from app.storage.recent import Recent
-from app.storage.sqlite_file import FILE, Log, connect, failed, lock, migrate
+from app.storage.record_cache import RecordCache
+from app.storage.sqlite_file import FILE, WriteAheadLog, connect, failed, lock, migrate
 from app.storage.sqlite_tables import (
     GET,
     MIGRATIONS,
-    NAMED,
+    NAME_HOLDER,
     USAGE,
     Delete,
     Put,
@@ -40,23 +39,23 @@ from app.storage.sqlite_tables import (
     Tables,
     page_query,
 )
+from app.storage.sweeping import sweep_in_batches
 
-SWEPT_AT_ONCE = 64
-"""Records: others are served between two such transactions."""
-PAGES_OF_A_TRANSACTION = 8
-"""Of 4 KiB, in the log, beside the records themselves: about."""
+PAGES_PER_TRANSACTION = 8
+"""Pages of 4 KiB that a transaction writes to the log besides the records: about."""
 LAST_ID = b"\xff" * 17
+"""Sorts behind every id."""
 
 
 class SqliteStore:
-    """Keeps records in `adaptations.sqlite` in a folder. Methods raise StoreFailed for what sqlite cannot do."""
+    """Keeps records in `adaptations.sqlite` in a folder. Methods raise StoreFailed for sqlite's errors."""
 
     def __init__(self, folder: Path, quota: Quota, *, fsync: bool = True) -> None:
-        """fsync: what was acknowledged survives a power failure; without, it survives the end of the process."""
+        """fsync: acknowledged changes survive a power failure; without, they survive the end of the process."""
         self._folder = folder
         self._quota = quota
         self._fsync = fsync
-        self._recent = Recent()
+        self._cache = RecordCache()
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,10 +69,10 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise failed(self._folder, error) from error
             self._pages = stack.enter_context(ThreadPoolExecutor(1, "pages"))
-            log = Log(self._folder, writer, copier)
+            log = WriteAheadLog(self._folder, writer, copier)
             stack.callback(log.close)
-            transactions = _Transactions(self._folder, writer, log, self._quota, self._recent)
-            if failure := transactions.erase():  # the process may have ended before it had erased what it removed
+            transactions = _Transactions(self._folder, writer, log, self._quota, self._cache)
+            if failure := transactions.erase():  # the process may have ended between deleting and erasing
                 raise failure
             self._writer = GroupCommit(transactions, "commits", waits=self._fsync)
             stack.push_async_callback(self._writer.close)
@@ -85,37 +84,37 @@ class SqliteStore:
     ) -> None:
         await self._opened.aclose()
 
-    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> Taken | None:
-        """Keep a new record, or say whose a name is. Raises QuotaExceeded; ValueError for an id kept already."""
+    async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
+        """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
         check_new(adaptation, names)
         return await self._writer.submit(Put(_row(adaptation), names, now))
 
-    async def named(self, owner: str, name: str, now: float) -> Taken | None:
-        """Whose a name is, or None where it is nobody's who is alive at `now`."""
-        rows = self._read(self._reader, NAMED, (owner, name, now))
-        return Taken(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
+    async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
+        """The record that a name belongs to; None where there is none, or it has expired by `now`."""
+        rows = self._read(self._reader, NAME_HOLDER, (owner, name, now))
+        return NameHolder(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
-        """The record of that id, expired or not, or None."""
+        """The record with this id, even if it has expired; None where there is none."""
         key = id_bytes(id)
         if key is None:
             return None
-        if (kept := self._recent.get((owner, key))) is not None:
-            return kept
-        changes = self._recent.changes
+        if (cached := self._cache.get((owner, key))) is not None:
+            return cached
+        drops = self._cache.drops
         rows = self._read(self._reader, GET, (owner, key))
         if not rows:
             return None
-        found = decode(owner, id, rows[0][0])
-        self._recent.keep((owner, key), found, len(rows[0][0]), changes)
-        return found
+        adaptation = decode(owner, id, rows[0][0])
+        self._cache.put((owner, key), adaptation, len(rows[0][0]), drops)
+        return adaptation
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Put a record in the place of the one that has its id and revision `expected`. Raises QuotaExceeded."""
+        """Replace the record with the same id, if it has the revision `expected`. Raises QuotaExceeded."""
         return await self._writer.submit(Replace(_row(adaptation), adaptation.names, expected, erase))
 
     async def delete(self, owner: str, id: str) -> bool:
-        """Remove a record with its names, from the disk too; whether there was one."""
+        """Delete a record, from the disk too, and free its names. Returns whether there was one."""
         key = id_bytes(id)
         return key is not None and await self._writer.submit(Delete(owner, key))
 
@@ -134,18 +133,11 @@ class SqliteStore:
         return await asyncio.get_running_loop().run_in_executor(self._pages, self._page, page_query(filter), criteria)
 
     async def sweep(self, before: float, limit: int) -> int:
-        """Remove at most `limit` records that expired before that time; how many it were."""
-        swept = 0
-        while swept < limit:
-            asked = min(limit - swept, SWEPT_AT_ONCE)
-            found = await self._writer.submit(Sweep(before, asked))
-            swept += found
-            if found < asked:
-                break
-        return swept
+        """Delete at most `limit` records that expired before a time. Returns their number."""
+        return await sweep_in_batches(lambda size: self._writer.submit(Sweep(before, size)), limit)
 
     async def usage(self, owner: str) -> Usage:
-        """What the owner keeps."""
+        """What the owner stores."""
         rows = self._read(self._reader, USAGE, (owner,))
         return Usage(*rows[0]) if rows else Usage(0, 0)
 
@@ -164,53 +156,55 @@ class SqliteStore:
 
 
 class _Transactions:
-    """What the writing thread does."""
+    """Runs the transactions of the writing thread."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, log: Log, quota: Quota, recent: Recent) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, log: WriteAheadLog, quota: Quota, cache: RecordCache
+    ) -> None:
         self._folder = folder
         self._connection = connection
         self._log = log
         self._quota = quota
-        self._recent = recent
+        self._cache = cache
         self._tables: Tables | None = None
         self._written = 0
 
     def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
-        """Do all in one transaction. Where it fails nothing is done, and each is answered StoreFailed."""
+        """Do all operations in one transaction. Where it fails nothing is done, and each outcome is StoreFailed."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._tables = self._tables or Tables(self._connection, self._quota)
             outcomes = self._tables.apply(operations)
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  whatever it is, those who wait have to be told
+        except Exception as error:  # noqa: BLE001  whatever it is, it is raised where the callers wait
             self._roll_back()
-            self._recent.clear()  # whether it was written, who knows
+            self._cache.clear()  # it may have been written all the same
             failure = failed(self._folder, error) if isinstance(error, sqlite3.Error) else error
             return [failure] * len(operations)
         records = sum(len(each.row.record) for each in operations if isinstance(each, Put | Replace))
-        self._written += records + PAGES_OF_A_TRANSACTION * 4096
-        self._forget(operations, outcomes)
+        self._written += records + PAGES_PER_TRANSACTION * 4096
+        self._drop_changed(operations, outcomes)
         return outcomes
 
-    def _forget(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
-        """Let nobody be answered with what was changed or removed, before those who wait for that are told."""
+    def _drop_changed(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
+        """Drop changed and deleted records from the cache, before the changes are acknowledged."""
         for operation, outcome in zip(operations, outcomes, strict=True):
             match operation:
                 case Replace(row=row) if outcome is True:
-                    self._recent.forget((row.owner, row.id))
+                    self._cache.drop((row.owner, row.id))
                 case Delete(owner=owner, id=id) if outcome is True:
-                    self._recent.forget((owner, id))
+                    self._cache.drop((owner, id))
                 case Sweep() if outcome:
-                    self._recent.clear()
+                    self._cache.clear()
 
     def erase(self) -> Exception | None:
-        """Leave nothing of what was removed in the log."""
+        """Erase deleted records from the log."""
         try:
             self._log.erase()
         except sqlite3.Error as error:
             return failed(self._folder, error)
         except OSError as error:
-            return StoreFailed(f"{error.filename}: {error.strerror}: what was removed may still be in it")
+            return StoreFailed(f"{error.filename}: {error.strerror}: deleted records may still be in it")
         except StoreFailed as error:
             return error
         return None
@@ -219,19 +213,19 @@ class _Transactions:
         """Keep the log short."""
         written, self._written = self._written, 0
         try:
-            self._log.written(written)
-        except sqlite3.Error:  # the log has it all; the thread that copies it says what is wrong
+            self._log.note_written(written)
+        except sqlite3.Error:  # the log has all records; the thread that copies it logs the error
             return
 
     def _roll_back(self) -> None:
-        self._tables = None  # it has counted what is not kept now
+        self._tables = None  # it has counted what is not stored now
         with suppress(sqlite3.Error):  # sqlite has rolled back by itself after some errors
             self._connection.execute("ROLLBACK")
 
 
 def _row(adaptation: Adaptation) -> Row:
     key = id_bytes(adaptation.id)
-    assert key is not None, "checked when it was put"
+    assert key is not None, "`put` checks it"
     return Row(
         adaptation.owner,
         key,

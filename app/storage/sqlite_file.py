@@ -1,4 +1,4 @@
-"""The file of the sqlite store: locked, brought up to date, its log kept short, and nothing left behind in it."""
+"""The file of the sqlite store: its lock, its migrations, and its write-ahead log, kept short and free of old data."""
 
 import fcntl
 import logging
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 FILE = "adaptations.sqlite"
 LOCK = "adaptations.lock"
 CHECKPOINT_BYTES = 4 * 2**20
-"""Written to the log between two checkpoints in the background."""
-LONG_BYTES = 8 * 2**20
-"""A log of about this length is begun anew once all of it is copied; at twice that the writer waits for it."""
+"""Bytes written to the log between two checkpoints in the background."""
+MAX_LOG_BYTES = 8 * 2**20
+"""A log of about this length restarts once all of it is copied; at twice this length the writer waits for that."""
 MAPPED_BYTES = 2**40
-"""Of the file, at most, in the address space (sqlite caps it); the file is never made shorter."""
-WAITS_S = 10
-"""For others that use the file."""
+"""At most this much of the file is memory-mapped (sqlite caps it); the file never shrinks."""
+TIMEOUT_S = 10
+"""For other users of the file."""
 
 
 def lock(folder: Path) -> int:
-    """Make the folder this server's own; the file descriptor that holds the lock until it is closed.
+    """Lock the folder for this server. Returns the file descriptor that holds the lock until it is closed.
 
-    The system gives it back when the process ends, however that comes. Raises StoreFailed.
+    The system releases it when the process ends, in whatever way. Raises StoreFailed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,28 +46,28 @@ def lock(folder: Path) -> int:
 
 
 def connect(file: Path, fsync: bool) -> sqlite3.Connection:
-    """Open the file. fsync: a commit waits for the disk; without, one survives the process but not the power."""
+    """Open the file. fsync: a commit waits for the disk; without, it survives the process but not a power failure."""
     connection = sqlite3.connect(
-        file, timeout=WAITS_S, isolation_level=None, check_same_thread=False, cached_statements=256
+        file, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     for pragma in (
         "journal_mode = WAL",
         f"synchronous = {'FULL' if fsync else 'NORMAL'}",
         "secure_delete = ON",
-        "wal_autocheckpoint = 0",  # in the background instead: a commit does not wait for it
-        "temp_store = MEMORY",  # no record in a temporary file
-        f"mmap_size = {MAPPED_BYTES}",  # a third of the time of reading one of a million records
+        "wal_autocheckpoint = 0",  # done in the background instead: a commit does not wait for it
+        "temp_store = MEMORY",  # no record may end in a temporary file
+        f"mmap_size = {MAPPED_BYTES}",  # reading one of a million records takes a third of the time
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    """Bring an older schema up to date, each step in a transaction of its own. Raises StoreFailed for a newer one."""
+    """Migrate an older schema, each step in a transaction of its own. Raises StoreFailed for a newer schema."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise StoreFailed(
-            f"{FILE} has schema {version}, and this server knows those up to {len(migrations)}: start the newer "
+            f"{FILE} has schema {version}, and this server reads schemas up to {len(migrations)}: start the newer "
             "version of the server that wrote it, or give this one another INNERLOOP_STATE_DIR"
         )
     for number, script in enumerate(migrations[version:], version + 1):
@@ -80,16 +80,16 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
 
 
 def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
-    """What to tell of an error of sqlite: the place and the cure."""
+    """The StoreFailed for an error of sqlite, with the place and the fix."""
     full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
-    cure = "make room on its disk" if full else "check its disk and its permissions"
-    return StoreFailed(f"{folder / FILE}: {error}: {cure}, then try again")
+    fix = "make room on its disk" if full else "check its disk and its permissions"
+    return StoreFailed(f"{folder / FILE}: {error}: {fix}, then try again")
 
 
-class Log:
-    """The write-ahead log. A thread copies it to the file, with a connection of its own.
+class WriteAheadLog:
+    """Sqlite's write-ahead log. A thread copies it to the file, with a connection of its own.
 
-    The writer calls `written` and `erase`, both between its transactions.
+    The writing thread calls `note_written` and `erase`, both between its transactions.
     """
 
     def __init__(self, folder: Path, writer: sqlite3.Connection, copier: sqlite3.Connection) -> None:
@@ -103,22 +103,22 @@ class Log:
         self._thread = Thread(target=self._copy, name="checkpoints", daemon=True)
         self._thread.start()
 
-    def written(self, size: int) -> None:
-        """Note about how much a transaction wrote."""
+    def note_written(self, size: int) -> None:
+        """Note the bytes that a transaction wrote, and keep the log short."""
         self._bytes += size
         self._uncopied += size
         if self._uncopied > CHECKPOINT_BYTES:
             self._uncopied = 0
             self._due.set()
-        if self._bytes > LONG_BYTES:
-            late = self._bytes > 2 * LONG_BYTES
-            if self._copied(patience_s=1.0 if late else 0.0):
+        if self._bytes > MAX_LOG_BYTES:
+            late = self._bytes > 2 * MAX_LOG_BYTES
+            if self._copy_rest(patience_s=1.0 if late else 0.0):
                 self._bytes = 0
-            elif late:  # a reader holds on to it: wait again when as much more is written
-                self._bytes = LONG_BYTES
+            elif late:  # a reader holds it: wait again when as much more is written
+                self._bytes = MAX_LOG_BYTES
 
-    def _copied(self, patience_s: float) -> bool:
-        """Copy the rest; whether nothing is left, so that the next transaction begins the log anew."""
+    def _copy_rest(self, patience_s: float) -> bool:
+        """Copy the rest. Returns whether nothing is left, so that the next transaction restarts the log."""
         deadline = time.monotonic() + patience_s
         while True:
             _, pages, copied = _checkpoint(self._writer, "PASSIVE")
@@ -129,16 +129,16 @@ class Log:
             time.sleep(0.001)
 
     def erase(self) -> None:
-        """Leave nothing in the log, nor on the disk where it was. Raises StoreFailed, OSError and sqlite3.Error."""
-        deadline = time.monotonic() + WAITS_S
+        """Empty the log, and overwrite its place on the disk. Raises StoreFailed, OSError and sqlite3.Error."""
+        deadline = time.monotonic() + TIMEOUT_S
         # it waits for readers, but not for the thread that copies
         while _checkpoint(self._writer, "RESTART")[0]:
             if time.monotonic() > deadline:
                 raise StoreFailed(
-                    f"{self._file}: what was removed is still in it: end the other program that reads the database"
+                    f"{self._file}: deleted records are still in it: end the other program that reads the database"
                 )
             time.sleep(0.001)
-        # All of it is in the database now, and nobody reads it here any more.
+        # all of it is in the database now, and no reader uses the log
         if self._file.exists():
             with self._file.open("r+b") as file:
                 file.write(bytes(self._file.stat().st_size))
@@ -148,25 +148,28 @@ class Log:
         self._bytes = 0
 
     def close(self) -> None:
-        """End the thread, and leave no log."""
+        """End the thread, and erase the log."""
         self._open = False
         self._due.set()
         self._thread.join()
         try:
             self.erase()
         except (sqlite3.Error, OSError, StoreFailed) as error:
-            log.warning("%s stays: %s", self._file, error)
+            log.warning("%s was not erased: %s", self._file, error)
 
     def _copy(self) -> None:
         while self._due.wait() and self._open:
             self._due.clear()
             try:
                 _checkpoint(self._copier, "PASSIVE")
-            except sqlite3.Error as error:  # it is tried again, and the log has it all until then
+            except sqlite3.Error as error:  # it is tried again; until then the log has all records
                 log.warning("%s", failed(self._file.parent, error))
 
 
 def _checkpoint(connection: sqlite3.Connection, mode: str) -> tuple[int, int, int]:
-    """Copy the log: whether somebody was in the way, and how many pages it has (-1: unknown) and are copied."""
+    """Copy the log to the file.
+
+    Returns whether another connection was in the way, the pages of the log (-1: unknown), and those copied.
+    """
     busy, pages, copied = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     return busy, pages, copied

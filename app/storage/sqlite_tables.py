@@ -1,4 +1,4 @@
-"""The tables of the sqlite store, and what is done to them in a transaction. Synchronous; one connection writes."""
+"""The tables of the sqlite store, and the operations on them in a transaction. Synchronous; one connection writes."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
-from app.service.store import Filter, Name, Quota, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import names_in
 from app.storage.group_commit import Operation
 from app.storage.quota import refusal
@@ -18,8 +18,8 @@ MIGRATIONS = (
         number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, records INTEGER NOT NULL, bytes INTEGER NOT NULL
     );
     CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-    -- Numbered in the order of their coming, so that the bulk is appended, whoever owns it: with (owner, id) for the
-    -- primary key every owner's records would be inserted in a place of their own, and half-fill its pages.
+    -- Numbered in the order of insertion, so that records of all owners are appended: with (owner, id) as the primary
+    -- key each owner's records would be inserted in a place of their own, and half-fill its pages.
     CREATE TABLE adaptations (
         number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL,
         model INTEGER NOT NULL, label TEXT, expires_at REAL NOT NULL, record BLOB NOT NULL
@@ -35,24 +35,24 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     """
-    -- The usage of an owner is as of the adaptation of this number; what came later is added when it is read.
+    -- The usage of an owner counts adaptations up to this number; later ones are added when it is read.
     ALTER TABLE owners ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
     UPDATE owners SET counted = (SELECT coalesce(max(number), 0) FROM adaptations);
     """,
 )
-"""Each brings the schema from the version that is its place in this list to the next. One that was released stays."""
+"""Each migrates the schema from the version that is its index here to the next. Released ones stay as they are."""
 
 R = TypeVar("R")
 
 MAX_UNCOUNTED = 64
-"""Adaptations of an owner whose usage is not written yet: else it is a fifth of the pages that a lone put writes."""
+"""Adaptations that the written usage of an owner may lack. Else writing it is a fifth of the pages of a lone put."""
 MAX_ROWS = 64
-"""Of one statement: each statement gives the interpreter's lock away, and waits for it again."""
+"""Rows of one statement: each statement releases the interpreter's lock, and waits for it again."""
 
 GET = """
     SELECT record FROM adaptations INDEXED BY by_id
     WHERE owner = (SELECT number FROM owners WHERE name = ?) AND id = ?"""
-NAMED = """
+NAME_HOLDER = """
     SELECT id, fingerprint FROM names JOIN adaptations ON number = adaptation
     WHERE names.owner = (SELECT number FROM owners WHERE name = ?) AND names.name = ? AND expires_at > ?"""
 _SINCE = "FROM adaptations WHERE adaptations.number > counted AND adaptations.owner = owners.number"
@@ -63,9 +63,9 @@ _PAGE = """
     WHERE owner = (SELECT number FROM owners WHERE name = :owner) {criteria} AND id < :before AND expires_at > :now
     ORDER BY id DESC LIMIT :limit"""
 _HOLDERS = """
-    WITH asked (owner, name) AS (VALUES {asked})
+    WITH wanted (owner, name) AS (VALUES {names})
     SELECT names.owner, names.name, id, fingerprint, expires_at
-    FROM asked CROSS JOIN names ON names.owner = asked.owner AND names.name = asked.name
+    FROM wanted CROSS JOIN names ON names.owner = wanted.owner AND names.name = wanted.name
     JOIN adaptations ON number = adaptation"""
 _EXPIRED = """
     SELECT adaptations.number, record, name FROM adaptations INDEXED BY by_expiry JOIN owners ON owners.number = owner
@@ -79,7 +79,7 @@ _OF_LABEL = "AND label = :label"
 
 
 def page_query(filter: Filter) -> str:
-    """The query of a page; its parameters are :owner, :before, :now, :limit, and :model and :label of the filter."""
+    """The query of a page. Parameters: :owner, :before, :now, :limit, and the filter's :model and :label."""
     match filter:
         case (None, None):
             return _PAGE.format(index="by_id", criteria="")
@@ -93,7 +93,7 @@ def page_query(filter: Filter) -> str:
 
 @dataclass(slots=True)
 class Row:
-    """A record as the tables have it."""
+    """A record as a row of `adaptations`."""
 
     owner: str
     id: bytes
@@ -105,7 +105,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Put(Operation[Taken | None]):
+class Put(Operation[NameHolder | None]):
     """`Store.put`."""
 
     row: Row
@@ -115,7 +115,7 @@ class Put(Operation[Taken | None]):
 
 @dataclass(slots=True)
 class Replace(Operation[bool]):
-    """`Store.replace`. names: those that the new record has."""
+    """`Store.replace`. names: those of the new record."""
 
     row: Row
     names: Sequence[str]
@@ -134,7 +134,7 @@ class Delete(Operation[bool]):
 
 @dataclass(slots=True)
 class Sweep(Operation[int]):
-    """`Store.sweep`, of a number that one statement can remove."""
+    """`Store.sweep`, of as many as one statement can delete."""
 
     before: float
     limit: int
@@ -142,16 +142,16 @@ class Sweep(Operation[int]):
 
 @dataclass(slots=True)
 class _Owner:
-    """A row of `owners`. None but the one connection writes, so what was read once stays true.
+    """A row of `owners`. Only the one connection writes, so it is read once.
 
-    uncounted: records that came since the row was written
+    uncounted: the number of records added since the row was written
     """
 
     number: int
     name: str
     records: int
     bytes: int
-    uncounted: int = MAX_UNCOUNTED  # written at first: a new owner has no row yet
+    uncounted: int = MAX_UNCOUNTED  # so that it is written at first: a new owner has no row yet
 
 
 class _Holder(NamedTuple):
@@ -163,7 +163,7 @@ class _Holder(NamedTuple):
 
 
 class Tables:
-    """Writes to the tables. After a transaction that was rolled back a new one of these is needed."""
+    """Writes to the tables. Make a new instance after a transaction was rolled back."""
 
     def __init__(self, connection: sqlite3.Connection, quota: Quota) -> None:
         self._connection = connection
@@ -171,14 +171,14 @@ class Tables:
         self._owners: dict[str, _Owner] = {}
         self._models: dict[str, int] = {}
         self._changed: set[str] = set()
-        # no number is given twice, even where the last ones were removed: they may be counted
+        # no number is used twice, even where the last ones were deleted: they may be counted
         (last,) = self._one("SELECT coalesce(max(number), 0) FROM adaptations")
         (counted,) = self._one("SELECT coalesce(max(counted), 0) FROM owners")
         self._next = max(last, counted) + 1
         (self._next_owner,) = self._one("SELECT coalesce(max(number), 0) + 1 FROM owners")
 
     def apply(self, operations: Sequence[Operation[Any]]) -> list[object]:
-        """Do all, within a transaction; for each its value, or the exception it is refused with."""
+        """Do all operations, within a transaction. Returns the value of each, or the exception that refuses it."""
         outcomes: list[object] = []
         for kind, group in groupby(operations, type):
             if kind is Put:
@@ -197,24 +197,24 @@ class Tables:
                 return self._delete(operation)
             case Sweep():
                 return self._sweep(operation)
-        raise TypeError(f"{operation} is no operation of these tables")
+        raise TypeError(f"{operation} is not an operation of these tables")
 
     def _put(self, puts: Sequence[Any]) -> list[object]:
-        """Put them, with one statement for each table."""
-        taken = self._taken(puts)
+        """Put many records, with one statement for each table."""
+        holders = self._holders(puts)
         outcomes: list[object] = []
         rows: list[tuple[object, ...]] = []
         names: list[tuple[object, ...]] = []
         for put in puts:
             row, number = put.row, self._next + len(rows)
             owner = self._owner(row.owner)
-            outcome = self._refused(put, owner, taken)
+            outcome = self._refusal(put, owner, holders)
             outcomes.append(outcome)
             if outcome is None:
-                self._charge(owner, 1, len(row.record), came=1)
+                self._charge(owner, 1, len(row.record), added=1)
                 rows.append((number, owner.number, row.id, *self._values(row)))
                 for name, fingerprint in put.names:
-                    taken[owner.number, name] = _Holder(row.id, fingerprint, row.expires_at)
+                    holders[owner.number, name] = _Holder(row.id, fingerprint, row.expires_at)
                     names.append((owner.number, name, number, fingerprint))
         try:
             self._insert("INSERT INTO adaptations VALUES", rows)
@@ -225,38 +225,41 @@ class Tables:
         return outcomes
 
     def _put_singly(self, puts: Sequence[Put], outcomes: Sequence[object]) -> list[object]:
-        """Put them after all: an id that is there already fails alone."""
+        """Put records one by one, so that only one whose id exists already fails."""
         for put, outcome in zip(puts, outcomes, strict=True):
             if outcome is None:
-                self._charge(self._owner(put.row.owner), -1, -len(put.row.record), came=-1)
+                self._charge(self._owner(put.row.owner), -1, -len(put.row.record), added=-1)
         if len(puts) == 1:
-            return [ValueError(f"an adaptation {puts[0].row.id.hex()!r} is kept already")]
+            return [ValueError(f"an adaptation {puts[0].row.id.hex()!r} exists already")]
         return [outcome for put in puts for outcome in self._put([put])]
 
-    def _refused(self, put: Put, owner: _Owner, taken: Mapping[tuple[int, str], _Holder]) -> Taken | Exception | None:
+    def _refusal(
+        self, put: Put, owner: _Owner, holders: Mapping[tuple[int, str], _Holder]
+    ) -> NameHolder | Exception | None:
+        """Why a record is not put, or None."""
         for name in put.names:
-            holder = taken.get((owner.number, name.name))
+            holder = holders.get((owner.number, name.name))
             if holder is not None and holder.expires_at > put.now:
-                return Taken(holder.id.hex(), Name(name.name, holder.fingerprint))
+                return NameHolder(holder.id.hex(), Name(name.name, holder.fingerprint))
         return self._over_quota(owner, 1, len(put.row.record))
 
-    def _taken(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
-        """Who has the names that these are to have, dead or alive."""
-        asked = {(self._owner(put.row.owner).number, name.name) for put in puts if put.names for name in put.names}
-        found: dict[tuple[int, str], _Holder] = {}
-        for chunk in _chunks(list(asked)):
-            rows = self._connection.execute(_HOLDERS.format(asked=_rows(2, len(chunk))), list(chain(*chunk)))
-            found |= {(owner, name): _Holder(*holder) for owner, name, *holder in rows.fetchall()}
-        return found
+    def _holders(self, puts: Sequence[Put]) -> dict[tuple[int, str], _Holder]:
+        """The records that hold the names of these puts, by owner and name, expired or not."""
+        names = {(self._owner(put.row.owner).number, name.name) for put in puts if put.names for name in put.names}
+        holders: dict[tuple[int, str], _Holder] = {}
+        for chunk in _chunks(list(names)):
+            rows = self._connection.execute(_HOLDERS.format(names=_rows(2, len(chunk))), list(chain(*chunk)))
+            holders |= {(owner, name): _Holder(*holder) for owner, name, *holder in rows.fetchall()}
+        return holders
 
     def _replace(self, replace: Replace) -> object:
         row, owner = replace.row, self._owner(replace.row.owner)
-        found = self._one(
+        old_row = self._one(
             "SELECT number, revision, record FROM adaptations WHERE owner = ? AND id = ?", owner.number, row.id
         )
-        if found is None or found[1] != replace.expected:
+        if old_row is None or old_row[1] != replace.expected:
             return False
-        number, _, old = found
+        number, _, old = old_row
         grown = len(row.record) - len(old)
         if not replace.erases and (error := self._over_quota(owner, 0, grown)):
             return error
@@ -267,28 +270,28 @@ class Tables:
 
     def _delete(self, delete: Delete) -> bool:
         owner = self._owner(delete.owner)
-        found = self._one("SELECT number, record FROM adaptations WHERE owner = ? AND id = ?", owner.number, delete.id)
-        if found is not None:
-            self._remove([(*found, delete.owner)])
-        return found is not None
+        row = self._one("SELECT number, record FROM adaptations WHERE owner = ? AND id = ?", owner.number, delete.id)
+        if row is not None:
+            self._remove([(*row, delete.owner)])
+        return row is not None
 
     def _sweep(self, sweep: Sweep) -> int:
-        found = self._connection.execute(_EXPIRED, (sweep.before, sweep.limit)).fetchall()
-        self._remove(found)
-        return len(found)
+        rows = self._connection.execute(_EXPIRED, (sweep.before, sweep.limit)).fetchall()
+        self._remove(rows)
+        return len(rows)
 
-    def _remove(self, found: Sequence[tuple[int, bytes, str]]) -> None:
-        """Remove records of these numbers, contents and owners, with their names."""
-        for number, record, name in found:
-            owner = self._owner(name)
+    def _remove(self, rows: Sequence[tuple[int, bytes, str]]) -> None:
+        """Delete records, given as (number, record, owner), and free their names."""
+        for number, record, owner_name in rows:
+            owner = self._owner(owner_name)
             self._charge(owner, -1, -len(record))
-            self._free([(owner.number, each, number) for each in names_in(record)])
-        for chunk in _chunks(found):
+            self._free([(owner.number, name, number) for name in names_in(record)])
+        for chunk in _chunks(rows):
             numbers = [number for number, _, _ in chunk]
             self._connection.execute(_REMOVE.format(numbers=_rows(len(numbers), 1)), numbers)
 
     def _free(self, names: Sequence[tuple[int, str, int]]) -> None:
-        """Make names nobody's, unless they are another record's by now."""
+        """Free names, given as (owner, name, adaptation), unless they are another record's by now."""
         if names:
             self._connection.executemany("DELETE FROM names WHERE owner = ? AND name = ? AND adaptation = ?", names)
 
@@ -296,13 +299,13 @@ class Tables:
         return row.revision, self._model(row.model), row.label, row.expires_at, row.record
 
     def _owner(self, name: str) -> _Owner:
-        """The owner of that name; a new one is written when it keeps something."""
+        """The owner of this name. A new one is written when it stores something."""
         if name not in self._owners:
-            found = self._one(f"SELECT number, name, {_USED} FROM owners WHERE name = ?", name)  # noqa: S608
-            if found is None:
-                found = (self._next_owner, name, 0, 0)
+            row = self._one(f"SELECT number, name, {_USED} FROM owners WHERE name = ?", name)  # noqa: S608
+            if row is None:
+                row = (self._next_owner, name, 0, 0)
                 self._next_owner += 1
-            self._owners[name] = _Owner(*found)
+            self._owners[name] = _Owner(*row)
         return self._owners[name]
 
     def _model(self, name: str) -> int:
@@ -312,14 +315,14 @@ class Tables:
         return self._models[name]
 
     def _over_quota(self, owner: _Owner, records: int, size: int) -> Exception | None:
-        wanted = Usage(owner.records + records, owner.bytes + size)
-        return refusal(self._quota, Usage(owner.records, owner.bytes), wanted)
+        new = Usage(owner.records + records, owner.bytes + size)
+        return refusal(self._quota, Usage(owner.records, owner.bytes), new)
 
-    def _charge(self, owner: _Owner, records: int, size: int, came: int = MAX_UNCOUNTED) -> None:
-        """Note what an owner has more, or less. came: records that are counted by their numbers until it is written."""
+    def _charge(self, owner: _Owner, records: int, size: int, added: int = MAX_UNCOUNTED) -> None:
+        """Add to the usage of an owner. added: new records, which are counted by their numbers until it is written."""
         owner.records += records
         owner.bytes += size
-        owner.uncounted += came
+        owner.uncounted += added
         if owner.uncounted >= MAX_UNCOUNTED:
             self._changed.add(owner.name)
 
@@ -348,11 +351,11 @@ def _chunks(rows: Sequence[R]) -> Iterator[Sequence[R]]:
 
 @cache
 def _statement(head: str, columns: int, rows: int, tail: str) -> str:
-    """An insertion of that many rows."""
+    """An insertion of this many rows."""
     return f"{head} {_rows(columns, rows)} {tail}"
 
 
 @cache
 def _rows(columns: int, rows: int) -> str:
-    """Place holders for that many rows."""
+    """Placeholders for this many rows."""
     return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)

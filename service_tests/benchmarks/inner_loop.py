@@ -21,6 +21,7 @@ from app.bundles import load
 from app.device import keep_freed_memory
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched
 from app.learn.networks import mlp
+from app.service.compiled.compiler import compile_steps
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
 from service_tests.benchmarks.report import seconds_each, write
@@ -76,7 +77,7 @@ def main() -> None:
     network = mlp(1, 1)
     network.load_state_dict(bundle.meta)
     model = Model(bundle, torch.device("cpu"))
-    model.compile()
+    model.programs = compile_steps(model)
 
     @torch.no_grad()
     def inner_loop(inner: InnerLoop[Any], size: int) -> None:
@@ -93,7 +94,7 @@ def main() -> None:
     eager = batched(bundle.inner_loop())
     ours = {(f"vmap, eager, {size} tasks", size): partial(inner_loop, eager, size) for size in (2, 256)}
     ours |= {
-        (f"served step, {size} tasks", size): partial(inner_loop, model.inner, size)
+        (f"served step, {size} tasks", size): partial(inner_loop, model.programs.inner, size)
         for size in (2, 8, 32, 64, 128, 256)
     }
     ours |= {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.errors import DeadlinePassed, Overloaded
-from app.service.batcher import QUICK_S, Batcher, Gone, Runner
+from app.service.batcher import QUICK_S, Batcher, ClientDisconnected, Runner
 from app.service.engine import Job, Result
 from app.service.model import Model
 from app.service.task import MAX_TASKS
@@ -48,7 +48,7 @@ class Someone:
         self.deadline = deadline
         self.left = left
 
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         return self.left
 
 
@@ -216,7 +216,7 @@ def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:
             assert isinstance(rest[1].exception(), DeadlinePassed), "it does not wait for its turn to hear of it"
             gate.open.set()
             done = await asyncio.gather(first, *rest, return_exceptions=True)
-            assert isinstance(done[1], Gone)
+            assert isinstance(done[1], ClientDisconnected)
             assert done[3:] == [DONE, DONE]
 
     asyncio.run(scenario())
@@ -343,7 +343,7 @@ def test_whoever_comes_alone_and_has_left_costs_no_work() -> None:
 
     async def scenario() -> None:
         async with batcher_of(prompt) as batcher:
-            with pytest.raises(Gone):
+            with pytest.raises(ClientDisconnected):
                 await batcher.submit(job(0), Someone(left=True))
             await batcher.submit(job(1), Someone())
 
@@ -359,9 +359,9 @@ def test_who_has_just_left_costs_no_work_that_takes_long() -> None:
         async with batcher_of(gate) as batcher:
             both = (batcher.submit(job(key), Someone(left=key == 0)) for key in (0, 1))
             left, stays = await asyncio.gather(*both, return_exceptions=True)
-            assert isinstance(left, Gone)
+            assert isinstance(left, ClientDisconnected)
             assert stays == DONE
-            with pytest.raises(Gone):
+            with pytest.raises(ClientDisconnected):
                 await batcher.submit(job(2), Someone(left=True))
             assert await batcher.submit(job(3), Someone()) == DONE
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.bundles import load, load_all
 from app.learn.adapted import Adapted
+from app.service.compiled.compiler import compile_look_up, compile_steps
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task
@@ -24,8 +25,8 @@ def models(models_dir: Path) -> dict[str, Model]:
 
 
 def task(shots: int, steps: int, seed: int = 0, rate: float = 0.01) -> Task:
-    drawn = np.random.default_rng(seed)
-    x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-5, 5, (shots, 1)).astype(np.float32)
     return Task(x, np.sin(x).astype(np.float32), steps, rate)
 
 
@@ -35,18 +36,18 @@ def queries(count: int) -> np.ndarray:
 
 @st.composite
 def jobs(draw: st.DrawFn, models: dict[str, Model]) -> list[Job]:
-    made = []
+    some = []
     for index in range(draw(st.integers(1, 12))):
         model = models[draw(st.sampled_from(["sinusoid", "linear"]))]
-        asked = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
+        inputs = draw(st.one_of(st.none(), st.integers(1, 9).map(queries)))
         if draw(st.booleans()):
-            made.append(Job(model, INITIAL, None, queries(3)))
+            some.append(Job(model, INITIAL, None, queries(3)))
         else:
             shots, steps, rate = draw(st.integers(1, 12)), draw(st.integers(0, 10)), draw(st.floats(0.001, 0.02))
-            job = Job(model, f"id {index}", task(shots, steps, index, rate), asked, keep=draw(st.booleans()))
+            job = Job(model, f"id {index}", task(shots, steps, index, rate), inputs, keep=draw(st.booleans()))
             job.weights = draw(st.booleans())
-            made.append(job)
-    return made
+            some.append(job)
+    return some
 
 
 def assert_same(one: Result, two: Result) -> None:
@@ -118,15 +119,15 @@ def test_the_initialization_answers_as_zero_steps_do(models: dict[str, Model]) -
 def test_a_walk_ends_where_running_does(models: dict[str, Model]) -> None:
     engine = Engine(cache_bytes=0)
     walked = list(engine.walk(Job(models["sinusoid"], "walked", task(5, 4))))
-    at_once, asked = engine.run(
+    at_once, walked_before = engine.run(
         [
             Job(models["sinusoid"], "at once", task(5, 4), queries(3)),
             Job(models["sinusoid"], "walked", task(5, 4), queries(3)),
         ]
     )
     assert at_once.adapted is not None
-    assert asked.adapted is None, "the fast weights that the walk came to are cached"
-    assert_same(at_once, asked._replace(adapted=at_once.adapted))
+    assert walked_before.adapted is None, "the fast weights of the walk are cached"
+    assert_same(at_once, walked_before._replace(adapted=at_once.adapted))
     *losses, outcome = walked
     assert losses == pytest.approx(list(at_once.adapted.losses), rel=1e-5)
     assert isinstance(outcome, Adapted)
@@ -163,18 +164,18 @@ def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, M
 @pytest.mark.compiled
 def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
-    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
+    monkeypatch.setattr("app.service.compiled.measure.speedup", lambda *_: 2.0)  # it serves, fast or not
     looks, gathers = (Model(load(models_dir / "sinusoid"), torch.device("cpu")) for _ in range(2))
-    looks.compile()
-    looks.compile_look_up()
-    assert looks.looks_up([queries(1)])
+    looks.programs = compile_steps(looks)
+    looks.programs = compile_look_up(looks)
+    assert looks.programs.look_up is not None
     answers = []
     for model in (looks, gathers):
         engine = Engine(cache_bytes=0)
-        asked = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
-        some = engine.run(asked[:9])
-        (again,) = engine.run(asked[4:5])
-        answers.append([*some, again, *engine.run([*asked, Job(model, INITIAL, None, queries(1))])])
+        many = [Job(model, f"id {index}", task(5, 3, index), queries(1)) for index in range(40)]
+        some = engine.run(many[:9])
+        (again,) = engine.run(many[4:5])
+        answers.append([*some, again, *engine.run([*many, Job(model, INITIAL, None, queries(1))])])
     for one, two in zip(*answers, strict=True):
         assert_same(one, two)
 
@@ -183,7 +184,7 @@ def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
     engine = Engine(cache_bytes=0)
     model = Model(load_all(models_dir)[0]["linear"], torch.device("cpu"))
     engine.run([Job(model, "id", task(2, 1))])
-    held = weakref.ref(engine._held(model).fast)
+    held = weakref.ref(engine._state(model).fast)
     del model
     gc.collect()
     assert held() is None
@@ -191,8 +192,8 @@ def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
 
 def labelled(ways: int, shots: int, seed: int = 0) -> Task:
     """Points around one of each class, class by class."""
-    drawn = np.random.default_rng(seed)
-    points = np.repeat(drawn.normal(size=(ways, 2)) * 5, shots, axis=0) + drawn.normal(size=(ways * shots, 2)) * 0.1
+    rng = np.random.default_rng(seed)
+    points = np.repeat(rng.normal(size=(ways, 2)) * 5, shots, axis=0) + rng.normal(size=(ways * shots, 2)) * 0.1
     return Task(
         points.astype(np.float32), np.repeat([f"class {way}" for way in range(ways)], shots).astype(object), 1, 0.1
     )
@@ -214,7 +215,7 @@ def test_tasks_of_about_as_many_classes_share_a_batch(classifiers: Path, monkeyp
     assert shapes == [(3, ways) for _, ways in WAYS]
     assert sorted({ways for ways, _ in batches if ways is not None}) == [2, 4, 8]
     assert sum(len(tasks) for _, tasks in batches) == len(jobs)
-    assert sorted(view.ways or 0 for view in model.views) == [2, 4, 8]
+    assert sorted(variant.ways or 0 for variant in model.variants) == [2, 4, 8]
 
 
 WAYS = list(enumerate([5, 1, 2, 3, 4, 5, 7, 8]))
@@ -235,7 +236,7 @@ def test_fast_weights_of_a_classifier_are_kept_and_dropped(classifiers: Path) ->
 def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
     engine, model = Engine(2**20), Model(load(classifiers / "blobs"), torch.device("cpu"))
     engine.run([Job(model, "id", labelled(5, 1))])
-    views = [weakref.ref(view) for view in model.views]
+    views = [weakref.ref(view) for view in model.variants]
     del model
     gc.collect()
     assert [view() for view in views] == [None, None]
@@ -244,7 +245,7 @@ def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
 def test_a_network_with_an_output_for_each_class_has_one_view(classifiers: Path) -> None:
     model = Model(load(classifiers / "fixed"), torch.device("cpu"))
     assert (model.ways, model.max_classes) == (5, 5)
-    assert model.of(labelled(3, 1)) is model
+    assert model.for_task(labelled(3, 1)) is model
     (result,) = Engine(2**20).run([Job(model, 1, labelled(3, 1), np.zeros((2, 2), np.float32))])
     assert result.predictions is not None
     assert result.predictions.shape == (2, 3)

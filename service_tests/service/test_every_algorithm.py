@@ -66,12 +66,12 @@ def test_statistics_of_the_support_set_are_served(tmp_path: Path, name: str) -> 
     outputs = {} if ALGORITHMS[name].embeds else {"outputs": 5}
     model = model_of(tmp_path, name, "classification", NetworkSpec("conv4", options | outputs), {"features": 16})
     check(model, "classification")
-    drawn = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
-    task = Task(drawn, np.array(list("ababa"), object), 1, 0.01)
-    model = model.of(task)
+    inputs = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
+    task = Task(inputs, np.array(list("ababa"), object), 1, 0.01)
+    model = model.for_task(task)
     exported = model.parameters(model.adapt([task])[0])
     convolved = torch.nn.functional.conv2d(
-        torch.from_numpy(drawn).reshape(5, 1, 4, 4),
+        torch.from_numpy(inputs).reshape(5, 1, 4, 4),
         model.meta["1.weight"],
         model.meta["1.bias"],
         padding=1,
@@ -82,17 +82,17 @@ def test_statistics_of_the_support_set_are_served(tmp_path: Path, name: str) -> 
 def check(model: Model, kind: str) -> None:
     """That it answers a batch of tasks as it answers each alone."""
     bounds, schema = model.bundle.manifest.inner_loop, model.bundle.manifest.schema
-    drawn = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def task(shots: int) -> Task:
-        inputs = drawn.normal(size=(shots, schema.features)).astype(np.float32)
+        inputs = rng.normal(size=(shots, schema.features)).astype(np.float32)
         labels = np.array([f"class {index % 3}" for index in range(shots)], object)
-        numbers = drawn.normal(size=(shots, schema.targets)).astype(np.float32)
+        numbers = rng.normal(size=(shots, schema.targets)).astype(np.float32)
         return Task(inputs, labels if kind == "classification" else numbers, bounds.steps, bounds.learning_rate)
 
     tasks = [task(shots) for shots in (3, 7, 4)]
-    queries = [drawn.normal(size=(count, schema.features)).astype(np.float32) for count in (2, 5, 1)]
-    model = model.of(tasks[0])  # all have three classes, or none
+    queries = [rng.normal(size=(count, schema.features)).astype(np.float32) for count in (2, 5, 1)]
+    model = model.for_task(tasks[0])  # all have three classes, or none
     states, outcomes = model.adapt(tasks)
     together = model.predict(states, queries)
     for index, (each, query) in enumerate(zip(tasks, queries, strict=True)):

@@ -9,7 +9,7 @@ def states(*values: float) -> torch.Tensor:
 
 
 def cache(capacity: int) -> FastWeights:
-    return FastWeights(torch.zeros(3), size_bytes=0, least=capacity)
+    return FastWeights(torch.zeros(3), size_bytes=0, min_capacity=capacity)
 
 
 def test_what_is_put_is_gathered_in_any_order() -> None:
@@ -41,4 +41,4 @@ def test_a_key_put_again_is_replaced_and_a_dropped_slot_is_used_again() -> None:
 
 
 def test_its_size_is_in_bytes() -> None:
-    assert FastWeights(torch.zeros(100), size_bytes=656_000, least=2).capacity == 1000
+    assert FastWeights(torch.zeros(100), size_bytes=656_000, min_capacity=2).capacity == 1000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import StoreFailed
-from app.service.record import Stage, without
+from app.service.record import Stage, without_example
 from app.storage.encoding import LABELS, NUMBERS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 
@@ -36,9 +36,9 @@ def test_labels_are_written_once_and_go_with_their_last_example() -> None:
     assert (data.count(b"a long label"), data.count(b"another one")) == (1, 1)
     assert comparable(decode("ann", id_of(1), data)) == comparable(labelled)
     for number in range(0, 98, 2):
-        labelled = revised(without(labelled, number))
+        labelled = revised(without_example(labelled, number))
     assert b"a long label" in encode(labelled)
-    assert b"a long label" not in encode(revised(without(labelled, 98)))
+    assert b"a long label" not in encode(revised(without_example(labelled, 98)))
 
 
 @pytest.mark.parametrize("head", [b"", b"\0", bytes([max(VERSIONS) + 1])])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import StoreFailed
-from app.service.store import Filter, Name, Quota, Taken
+from app.service.store import Filter, Name, NameHolder, Quota
 from app.storage import redis
 from app.storage.encoding import encode
 from app.storage.redis import RedisStore
@@ -41,7 +41,7 @@ def test_servers_share_it(redis_url: str, prefix: str) -> None:
         async with RedisStore(redis_url, PLENTY, prefix=prefix) as other:
             await one.put(record(1, names=names), names, now=0)
             assert comparable(await other.get("ann", id_of(1))) == comparable(record(1, names=names))
-            assert await other.put(record(2, names=names), names, now=0) == Taken(id_of(1), names[0])
+            assert await other.put(record(2, names=names), names, now=0) == NameHolder(id_of(1), names[0])
             won = await asyncio.gather(
                 *(store.replace(revised(record(1)), expected=1, erase=False) for store in (one, other) * 10)
             )

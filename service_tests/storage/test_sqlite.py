@@ -20,7 +20,7 @@ from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE, LONG_BYTES, connect
+from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, connect
 from app.storage.sqlite_tables import MAX_UNCOUNTED, MIGRATIONS
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
@@ -52,11 +52,11 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
     async def scenario(store: SqliteStore) -> None:
         for each in acknowledged:
-            found = await store.get("ann", each)
-            assert comparable(found) == comparable(record(int(each[:12], 16)))
-        kept = len(await store.page("ann", Filter(), 10**6, None, now=0))
-        assert kept >= len(acknowledged) == len(set(acknowledged))
-        assert (await store.usage("ann")).records == kept
+            loaded = await store.get("ann", each)
+            assert comparable(loaded) == comparable(record(int(each[:12], 16)))
+        records = len(await store.page("ann", Filter(), 10**6, None, now=0))
+        assert records >= len(acknowledged) == len(set(acknowledged))
+        assert (await store.usage("ann")).records == records
 
     run(tmp_path, scenario)
 
@@ -138,14 +138,14 @@ def test_nothing_is_left_of_what_was_deleted(tmp_path: Path, rows: int) -> None:
         kept += [with_random_examples(number, rows) for number in range(1, 20)]
         for number, each in enumerate(kept):
             await store.put(each, names if number == 0 else [], now=0)
-        told = [b"a key that nobody else has", b"the fingerprint of the request"]
-        assert traces(tmp_path, *told) == told
+        secrets = [b"a key that nobody else has", b"the fingerprint of the request"]
+        assert traces(tmp_path, *secrets) == secrets
         for number, each in enumerate(kept[::2]):
             examples = [row.tobytes() for row in each.stages[0].inputs[:: rows // 5]]
             assert traces(tmp_path, *examples) == examples
             assert await store.delete("ann", each.id)
             label = f"label {2 * number:016}".encode()
-            assert not traces(tmp_path, *examples, *told, label, bytes.fromhex(each.id))
+            assert not traces(tmp_path, *examples, *secrets, label, bytes.fromhex(each.id))
         assert len(await store.page("ann", Filter(), 100, None, now=0)) == 10
 
     run(tmp_path, scenario)
@@ -193,7 +193,7 @@ def test_a_reader_is_waited_for_before_what_is_deleted_is_gone(tmp_path: Path) -
 
 
 def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.sqlite_file.WAITS_S", 0.1)
+    monkeypatch.setattr("app.storage.sqlite_file.TIMEOUT_S", 0.1)
 
     async def scenario(store: SqliteStore) -> None:
         await put_one(store)
@@ -360,7 +360,7 @@ def test_the_log_stays_short_under_continuous_load(tmp_path: Path) -> None:
     async def scenario(store: SqliteStore) -> None:
         await asyncio.gather(*(put(store) for _ in range(64)))
         assert (tmp_path / FILE).stat().st_size + wal.stat().st_size > 12_000 * 8000
-        assert wal.stat().st_size < 5 * LONG_BYTES
+        assert wal.stat().st_size < 5 * MAX_LOG_BYTES
 
     run(tmp_path, scenario)
 
@@ -372,11 +372,11 @@ def test_history_that_is_long_stays_as_it_was(tmp_path: Path) -> None:
         for number in range(1, 200):
             last = revised(last, next_example=number)
             assert await store.replace(last, expected=number, erase=False)
-        found = await store.get("ann", last.id)
-        assert comparable(found) == comparable(last)
-        assert found is not None
-        assert found.revision == 200
-        assert {each.change for each in found.history[1:]} == {Change.extended}
+        loaded = await store.get("ann", last.id)
+        assert comparable(loaded) == comparable(last)
+        assert loaded is not None
+        assert loaded.revision == 200
+        assert {each.change for each in loaded.history[1:]} == {Change.extended}
 
     run(tmp_path, scenario)
 

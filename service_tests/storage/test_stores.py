@@ -11,7 +11,7 @@ import pytest
 from app.errors import QuotaExceeded
 from app.learn.adapted import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
-from app.service.store import Filter, Name, Quota, Store, Taken, Usage
+from app.service.store import Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -93,16 +93,16 @@ LABELLED = replace(
 )
 
 
-@pytest.mark.parametrize("kept", [FULL, LABELLED], ids=["numbers", "labels"])
-def test_what_is_put_is_got(run: Run, kept: Adaptation) -> None:
+@pytest.mark.parametrize("stored", [FULL, LABELLED], ids=["numbers", "labels"])
+def test_what_is_put_is_got(run: Run, stored: Adaptation) -> None:
     async def scenario(store: Store) -> None:
-        assert await store.put(kept, FULL_NAMES, now=0) is None
-        found = await store.get(kept.owner, kept.id)
-        assert found is not None
-        assert comparable(found) == comparable(kept)
-        assert found.labels == kept.labels
-        assert [comparable(each) for each in await store.page(kept.owner, Filter(), 9, None, now=0)] == [
-            comparable(kept)
+        assert await store.put(stored, FULL_NAMES, now=0) is None
+        loaded = await store.get(stored.owner, stored.id)
+        assert loaded is not None
+        assert comparable(loaded) == comparable(stored)
+        assert loaded.labels == stored.labels
+        assert [comparable(each) for each in await store.page(stored.owner, Filter(), 9, None, now=0)] == [
+            comparable(stored)
         ]
 
     run(scenario)
@@ -115,18 +115,18 @@ def test_every_sequence_of_examples_left_is_got(run: Run) -> None:
             stage = Stage(
                 1, np.array(numbers, np.int32), np.zeros((rows, 3), np.float32), np.ones((rows, 2), np.float32)
             )
-            kept = revised(record(number), stages=(stage,))
-            await store.put(kept, [], now=0)
-            assert comparable(await store.get("ann", kept.id)) == comparable(kept)
+            stored = revised(record(number), stages=(stage,))
+            await store.put(stored, [], now=0)
+            assert comparable(await store.get("ann", stored.id)) == comparable(stored)
 
     run(scenario)
 
 
 def test_what_is_no_id_finds_nothing(run: Run) -> None:
     async def scenario(store: Store) -> None:
-        kept = record(0xABC)
-        await store.put(kept, [], now=0)
-        for wrong in ("", "a", "é", "%00", kept.id.upper(), kept.id[:-1], f" {kept.id}", id_of(2)):
+        stored = record(0xABC)
+        await store.put(stored, [], now=0)
+        for wrong in ("", "a", "é", "%00", stored.id.upper(), stored.id[:-1], f" {stored.id}", id_of(2)):
             assert await store.get("ann", wrong) is None
             assert not await store.delete("ann", wrong)
         assert await store.page("ann", Filter(), 9, before="zzz", now=0) == []
@@ -159,24 +159,24 @@ def test_a_name_belongs_to_the_first_that_lives(run: Run) -> None:
     key, content = Name("key", b"one"), Name("content", b"two")
 
     async def scenario(store: Store) -> None:
-        assert await store.named("ann", "key", now=0) is None
+        assert await store.name_holder("ann", "key", now=0) is None
         assert await store.put(record(1, names=[key], expires_at=50), [key], now=0) is None
-        assert await store.named("ann", "key", now=49) == Taken(id_of(1), key)
+        assert await store.name_holder("ann", "key", now=49) == NameHolder(id_of(1), key)
         again = Name("key", b"three")
-        assert await store.put(record(2, names=[content, again]), [content, again], now=49) == Taken(id_of(1), key)
+        assert await store.put(record(2, names=[content, again]), [content, again], now=49) == NameHolder(id_of(1), key)
         assert await store.get("ann", id_of(2)) is None
-        assert await store.named("ann", "content", now=49) is None
+        assert await store.name_holder("ann", "content", now=49) is None
         assert await store.usage("ann") == Usage(1, len(encode(record(1, names=[key], expires_at=50))))
 
-        assert await store.named("ann", "key", now=50) is None
+        assert await store.name_holder("ann", "key", now=50) is None
         assert await store.put(record(2, names=[content, again]), [content, again], now=50) is None
-        assert await store.named("ann", "key", now=50) == Taken(id_of(2), again)
+        assert await store.name_holder("ann", "key", now=50) == NameHolder(id_of(2), again)
         assert await store.get("ann", id_of(1)) is not None
         await store.sweep(before=51, limit=9)
         assert await store.get("ann", id_of(1)) is None
-        assert await store.named("ann", "key", now=50) == Taken(id_of(2), again)
+        assert await store.name_holder("ann", "key", now=50) == NameHolder(id_of(2), again)
         assert await store.delete("ann", id_of(2))
-        assert await store.named("ann", "key", now=50) is None
+        assert await store.name_holder("ann", "key", now=50) is None
         assert await store.put(record(3, names=[key]), [key], now=50) is None
 
     run(scenario)
@@ -187,8 +187,8 @@ def test_of_requests_with_one_name_at_the_same_time_one_is_kept(run: Run) -> Non
         names = [Name("key", b"one")]
         puts = [store.put(record(number, names=names), names, now=0) for number in range(20)]
         answers = await asyncio.gather(*puts)
-        (kept,) = [number for number, answer in enumerate(answers) if answer is None]
-        assert set(answers) == {None, Taken(id_of(kept), names[0])}
+        (stored,) = [number for number, answer in enumerate(answers) if answer is None]
+        assert set(answers) == {None, NameHolder(id_of(stored), names[0])}
         assert (await store.usage("ann")).records == 1
 
     run(scenario)
@@ -207,8 +207,8 @@ def test_a_record_is_replaced_if_it_has_not_changed(run: Run) -> None:
         assert not await store.replace(second, expected=1, erase=False)
         assert comparable(await store.get("ann", first.id)) == comparable(second)
         assert await store.usage("ann") == Usage(1, len(encode(second)))
-        assert await store.named("ann", "key", now=250) == Taken(first.id, names[0])
-        assert await store.named("ann", "content", now=0) is None
+        assert await store.name_holder("ann", "key", now=250) == NameHolder(first.id, names[0])
+        assert await store.name_holder("ann", "content", now=0) is None
 
         async def found(filter: Filter) -> list[str]:
             return [each.id for each in await store.page("ann", filter, 9, None, now=0)]
@@ -245,7 +245,7 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
         assert await store.delete("ann", id_of(1))
         assert not await store.delete("ann", id_of(1))
         assert await store.get("ann", id_of(1)) is None
-        assert await store.named("ann", "key", now=0) is None
+        assert await store.name_holder("ann", "key", now=0) is None
         assert await store.page("ann", Filter(label="x"), 9, None, now=0) == []
         assert await store.usage("ann") == Usage(0, 0)
         assert await store.sweep(before=1e9, limit=9) == 0
@@ -316,7 +316,7 @@ def test_owners_know_nothing_of_each_other(run: Run) -> None:
             assert await store.get(other, hers.id) is None
             assert not await store.delete(other, hers.id)
             assert not await store.replace(revised(hers, owner=other), expected=1, erase=True)
-            assert await store.named(other, "key", now=0) is None
+            assert await store.name_holder(other, "key", now=0) is None
             for passed in (Filter(), Filter("sinusoid"), Filter(None, "x"), Filter("sinusoid", "x")):
                 assert await store.page(other, passed, 9, None, now=0) == []
             assert await store.usage(other) == Usage(0, 0)
@@ -339,8 +339,8 @@ def test_only_so_many_that_expired_before_are_swept(run: Run) -> None:
         assert await store.get("ann", id_of(3)) is not None
         assert await store.sweep(before=190, limit=1000) == 177
         assert [(await store.usage(owner)).records for owner in ("ann", "bob")] == [10, 10]
-        assert await store.named("ann", "key 3", now=0) is None
-        assert await store.named("ann", "key 199", now=0) is not None
+        assert await store.name_holder("ann", "key 3", now=0) is None
+        assert await store.name_holder("ann", "key 199", now=0) is not None
         assert await store.sweep(before=1e9, limit=1000) == 20
         assert [await store.usage(owner) for owner in ("ann", "bob")] == [Usage(0, 0)] * 2
 
@@ -360,7 +360,7 @@ def test_an_owner_keeps_so_many(run: Run) -> None:
         assert "3 adaptations" in str(refused)
         assert (await store.usage("ann")).records == 3
         # who repeats a request is told what came of it
-        assert await store.put(record(5, names=names), names, now=0) == Taken(id_of(1), names[0])
+        assert await store.put(record(5, names=names), names, now=0) == NameHolder(id_of(1), names[0])
         assert await store.put(record(6, owner="bob"), [], now=0) is None
         assert await store.replace(revised(record(1)), expected=1, erase=False)
         assert await store.delete("ann", id_of(1))
@@ -425,26 +425,26 @@ def test_what_is_large_is_kept_and_replaced(run: Run) -> None:
         return np.random.default_rng(0).normal(size=(next(rows), 4)).astype(np.float32)
 
     async def scenario(store: Store) -> None:
-        kept = record(1, inputs=examples())
-        await store.put(kept, [], now=0)
+        stored = record(1, inputs=examples())
+        await store.put(stored, [], now=0)
         for expected in (1, 2):
-            kept = revised(kept, stages=record(1, inputs=examples()).stages)
-            assert await store.replace(kept, expected=expected, erase=expected == 1)
-            assert comparable(await store.get("ann", kept.id)) == comparable(kept)
-        assert await store.usage("ann") == Usage(1, len(encode(kept)))
+            stored = revised(stored, stages=record(1, inputs=examples()).stages)
+            assert await store.replace(stored, expected=expected, erase=expected == 1)
+            assert comparable(await store.get("ann", stored.id)) == comparable(stored)
+        assert await store.usage("ann") == Usage(1, len(encode(stored)))
 
     run(scenario)
 
 
 def test_no_quota_keeps_anybody_from_forgetting(run: Run) -> None:
-    kept = record(1)
-    longer = revised(kept, label="a longer record, as its history is")
+    stored = record(1)
+    longer = revised(stored, label="a longer record, as its history is")
 
     async def scenario(store: Store) -> None:
-        await store.put(kept, [], now=0)
+        await store.put(stored, [], now=0)
         with pytest.raises(QuotaExceeded):
             await store.replace(longer, expected=1, erase=False)
         assert await store.replace(longer, expected=1, erase=True)
         assert await store.usage("ann") == Usage(1, len(encode(longer)))
 
-    run(scenario, Quota(records=9, bytes=len(encode(kept))))
+    run(scenario, Quota(records=9, bytes=len(encode(stored))))

@@ -1,1 +1,1 @@
-"""Compiled code: what it is, whether it is faster, and when it serves. Without this package the server is eager."""
+"""Compiled programs for models: making them, timing them, and choosing what serves. Without it the server is eager."""

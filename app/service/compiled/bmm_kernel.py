@@ -1,12 +1,12 @@
-"""Products of many small matrices on the CPU, for compiled graphs: an inner step is made of them.
+"""A kernel for products of many small matrices on the CPU, which an inner step consists of, for compiled graphs.
 
-`torch.compile(options={"post_grad_custom_post_pass": SmallMatmul()})` lets `innerloop::bmm` do the float32 products on
-the CPU instead of `aten.bmm`: a kernel of its own where no side is over `LARGEST`, and `torch.bmm` elsewhere. For 128
-tasks of 10 examples and 40 units on one core of an AMD EPYC the kernel takes 29 to 45 us a product, `torch.bmm` (MKL)
-65 to 100; of the inner loop it takes off a quarter (256 tasks: 15.8 us each without, 10 to 12 with).
+`torch.compile(options={"post_grad_custom_post_pass": SmallMatmul()})` computes float32 products on the CPU by
+`innerloop::bmm` instead of `aten.bmm`: by this kernel where no side exceeds `MAX_SIDE`, and by `torch.bmm` elsewhere.
+For 128 tasks of 10 examples and 40 units on one core of an AMD EPYC the kernel takes 29 to 45 us a product, `torch.bmm`
+(MKL) 65 to 100. It shortens the inner loop by a quarter (256 tasks: 10 to 12 us each instead of 15.8).
 
-Inductor compiles and caches the kernel as it does its own. Its interfaces used here are not public: where
-they are gone, importing this module or making a `SmallMatmul` fails, and the caller goes on without.
+Inductor compiles and caches the kernel like its own. The interfaces of Inductor used here are private: where another
+torch lacks them, importing this module or making a `SmallMatmul` fails, and the caller does without.
 """
 
 import functools
@@ -22,8 +22,8 @@ from torch._inductor.lowering import register_lowering
 from torch._inductor.select_algorithm import ExternKernelChoice
 from torch.fx import Graph, Node
 
-LARGEST = 64
-"""Rows, columns and terms of a product that the kernel takes; a multiple of every vector's width."""
+MAX_SIDE = 64
+"""The rows, columns and terms of a product that the kernel takes; a multiple of every vector width."""
 
 _SOURCE = r"""
 #include <torch/csrc/inductor/cpp_prefix.h>
@@ -31,20 +31,20 @@ _SOURCE = r"""
 using Vec = at::vec::Vectorized<float>;
 constexpr int WIDTH = Vec::size();
 
-// to[p * LARGEST + j] = from[p, j], for p < k and j < n
-// flatten: where torch's transpose is not inlined, its sizes are no constants, and it takes three times as long
+// to[p * MAX_SIDE + j] = from[p, j], for p < k and j < n
+// flatten: unless torch's transpose is inlined, its sizes are not constants, and it takes three times as long
 __attribute__((flatten))
 inline void pack(const float* from, int64_t stride_k, int64_t stride_n, int64_t k, int64_t n, float* to) {
     int64_t j = 0;
     for (; stride_k == 1 && j + 8 <= n; j += 8) {
         int64_t p = 0;
         for (; p + 8 <= k; p += 8)
-            at::vec::transpose_mxn<float, 8, 8>(from + j * stride_n + p, stride_n, to + p * LARGEST + j, LARGEST);
+            at::vec::transpose_mxn<float, 8, 8>(from + j * stride_n + p, stride_n, to + p * MAX_SIDE + j, MAX_SIDE);
         for (; p < k; ++p)
-            for (int64_t i = j; i < j + 8; ++i) to[p * LARGEST + i] = from[p + i * stride_n];
+            for (int64_t i = j; i < j + 8; ++i) to[p * MAX_SIDE + i] = from[p + i * stride_n];
     }
     for (; j < n; ++j)
-        for (int64_t p = 0; p < k; ++p) to[p * LARGEST + j] = from[p * stride_k + j * stride_n];
+        for (int64_t p = 0; p < k; ++p) to[p * MAX_SIDE + j] = from[p * stride_k + j * stride_n];
 }
 
 // out[rows, columns] = a[rows, k] @ b[k, columns], with the sums in registers; the last vector has `last` columns
@@ -89,10 +89,10 @@ extern "C" void kernel(const float* a, const float* b, float* out,
                        const int64_t b_task, const int64_t b_k, const int64_t b_n, const int64_t threads) {
     #pragma omp parallel for num_threads(threads) if (threads > 1 && tasks * m * n * k > 1000000)
     for (int64_t task = 0; task < tasks; ++task) {
-        alignas(64) float packed[LARGEST * LARGEST];
+        alignas(64) float packed[MAX_SIDE * MAX_SIDE];
         const float* from = b + task * b_task;
         if (b_n != 1) pack(from, b_k, b_n, k, n, packed);
-        multiply<5>(a + task * a_task, a_m, a_k, m, n, k, b_n == 1 ? from : packed, b_n == 1 ? b_k : LARGEST,
+        multiply<5>(a + task * a_task, a_m, a_k, m, n, k, b_n == 1 ? from : packed, b_n == 1 ? b_k : MAX_SIDE,
                     out + task * m * n);
     }
 }
@@ -101,18 +101,18 @@ extern "C" void kernel(const float* a, const float* b, float* out,
 
 @functools.cache
 def _kernel() -> Callable[..., None]:
-    """The kernel, compiled and cached as Inductor does its own."""
+    """The kernel, compiled and cached by Inductor."""
     arguments = ["const float*", "const float*", "float*", *["int64_t"] * 11]
-    source = f"#define LARGEST {LARGEST}\n{_SOURCE}"
+    source = f"#define MAX_SIDE {MAX_SIDE}\n{_SOURCE}"
     kernel: Callable[..., None] = CppPythonBindingsCodeCache.load_pybinding(arguments, source, needs_vec_isa=True)
     return kernel
 
 
 def _bmm_into(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
-    """`out`, contiguous, becomes a @ b."""
+    """Write a @ b into `out`, which is contiguous."""
     tasks, m, k = a.shape
     n = b.shape[2]
-    if m > LARGEST or n > LARGEST or k > LARGEST or k != b.shape[1] or tasks != b.shape[0]:
+    if m > MAX_SIDE or n > MAX_SIDE or k > MAX_SIDE or k != b.shape[1] or tasks != b.shape[0]:
         return torch.bmm(a, b, out=out)
     _kernel()(a, b, out, tasks, m, n, k, *a.stride(), *b.stride(), torch.get_num_threads())
     return out
@@ -132,7 +132,7 @@ torch.library.register_fake(
 _direct = ExternKernelChoice(_bmm_into, name="innerloop_bmm_into")
 
 
-# compiled code calls `_bmm_into` itself: 2.3 us a product of 2 tasks, 8.7 by way of torch's dispatcher
+# compiled code calls `_bmm_into` directly: 2.3 us a product of 2 tasks, 8.7 through torch's dispatcher
 @register_lowering(torch.ops.innerloop.bmm.default, type_promotion_kind=None)
 def _lower(a: Any, b: Any) -> Any:
     a, b = ExternKernel.realize_input(a), ExternKernel.realize_input(b)
@@ -142,7 +142,7 @@ def _lower(a: Any, b: Any) -> Any:
 
 
 class SmallMatmul(CustomGraphPass):
-    """Let `innerloop::bmm` do the float32 products on the CPU (module docstring)."""
+    """Replaces float32 products on the CPU in a graph by `innerloop::bmm` (module docstring)."""
 
     def __init__(self) -> None:
         """Compile the kernel. Raises RuntimeError where that fails."""
@@ -150,20 +150,20 @@ class SmallMatmul(CustomGraphPass):
         _kernel()
 
     def __call__(self, graph: Graph) -> None:
-        """Replace them in a graph, in place."""
+        """Replace the products of a graph, in place."""
         for node in graph.find_nodes(op="call_function", target=torch.ops.aten.bmm.default):
-            if _suits(node):
+            if _is_suitable(node):
                 node.target = torch.ops.innerloop.bmm.default
 
     def uuid(self) -> bytes:
-        """What the graph cache tells this pass by."""
+        """The key of this pass in the graph cache."""
         return get_hash_for_files((__file__,))
 
 
-def _suits(node: Node) -> bool:
-    """Whether it is float32 on the CPU, and no vector among its operands: Inductor fuses such products instead."""
+def _is_suitable(node: Node) -> bool:
+    """Whether a product is float32, on the CPU, and of matrices only: Inductor fuses products with vectors itself."""
     a, b = (argument.meta["val"] for argument in node.args)  # type: ignore[union-attr]
     sizes = (*a.shape[1:], b.shape[2])
-    # a symbolic size is at least 2; asking it would add a guard
+    # a symbolic size is at least 2; comparing it would add a guard
     vector = any(isinstance(size, int) and size == 1 for size in sizes)
     return a.device.type == "cpu" and a.dtype == torch.float32 and not vector

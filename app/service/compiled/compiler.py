@@ -1,30 +1,216 @@
-"""Compiling a way to adapt, and finding out whether that is faster: what `Model` does at start."""
+"""Compiling the programs of models: what is faster than the program that serves, and gives its numbers, replaces it."""
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
 
-from app.learn.inner import Examples, InnerLoop, Schedule, adapt
+from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state
 from app.learn.pytrees import leaves
 from app.learn.update_rules import Params
+from app.service.compiled.measure import (
+    adapt_speedup,
+    example_batch,
+    look_up_speedup,
+    predict_speedup,
+    single_speedup,
+)
+from app.service.model import Model
+from app.service.programs import Programs, Unrolled, eager
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-Unrolled = Callable[[Params, torch.Tensor, Examples, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(meta, states, support, rate, steps) -> the states after the steps, and the losses [task, step]."""
+MAX_UNROLLED = 8
+"""Steps in one program: compiling takes 4 s for each."""
+SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
+"""Numbers of examples at which a program for a single task is timed, until it is no faster any more."""
 
 
-def compiled(
+def compile_all(models: Iterable[Model], device: torch.device) -> None:
+    """Compile the programs of the models in turn. Where that fails, what serves until then goes on."""
+    if device.type == "cpu" and shutil.which("g++") is None:
+        log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
+        return
+    models = list(models)
+    for model in models:
+        model.compiling = True
+    try:
+        for stage in STAGES:
+            for model in models:
+                _run_stage(stage, model)
+    finally:
+        for model in models:
+            model.compiling = False
+
+
+def _run_stage(stage: Callable[[Model], Programs], model: Model) -> None:
+    serving = "compiled steps go on" if model.compiled else "the inner loop stays eager"
+    try:
+        model.programs = stage(model)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
+        log.warning("%s: %s: %s", model.bundle.name, serving, reason)
+    except Exception:  # a user's network, a full disk: the other models are compiled all the same
+        log.exception("%s: %s: compiling failed", model.bundle.name, serving)
+
+
+@torch.no_grad()
+def compile_steps(model: Model) -> Programs:
+    """Compile the inner step, the loss and the prediction.
+
+    Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
+    number of steps is compiled anew. Of a policy only the prediction is compiled: the gradient of its likelihood under
+    `vmap` fixes the number of tasks. Raises RuntimeError where compiling fails or the numbers differ from eager's. Does
+    nothing where the model is not `compilable`.
+    """
+    if not model.compilable:
+        return model.programs
+    started = perf_counter()
+    inner, meta = _new_inner_loop(model), model.meta
+    options = inductor_options(model.device)
+    states, support, rate, active = example_batch(model, tasks=7, shots=11)
+
+    fast = replace(inner, apply=compile_function(inner.apply, (meta, states, support.inputs), (0, 1, 2), options))
+    if model.staged:
+        ratio, min_adapt = predict_speedup(model, fast, inner), 1
+    else:
+        fast = replace(
+            fast,
+            step=compile_function(inner.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
+            loss=compile_function(inner.loss, (meta, states, support), (0, 1, 2), options),
+        )
+        ratio, min_adapt = adapt_speedup(model, _by_steps(fast, 5), _by_steps(inner, 5), steps=5), 2
+    return _faster(model, "steps", started, ratio, inner=fast, min_adapt=min_adapt, min_predict=2)
+
+
+@torch.no_grad()
+def compile_look_up(model: Model) -> Programs:
+    """Compile the answers to one query a task straight from the cache of fast weights.
+
+    Each weight is read once, where gathering writes and reads it once more: 64 policies of 2-100-100-4 take 152 us
+    instead of 576, two 16 instead of 33. Does nothing where compiled predictions do not serve. Raises RuntimeError as
+    `compile_steps` does.
+    """
+    if not model.compiled:
+        return model.programs
+    started, inner = perf_counter(), _new_inner_loop(model)
+    support = example_batch(model, tasks=7, shots=2).support
+    rows, queries = torch.arange(7, device=model.device), support.inputs[:, :1].contiguous()
+    cache = repeat_state(model.initial_state, 13)  # of a size of its own, so that it is general too
+
+    def answer(meta: Params, rows: torch.Tensor, queries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        return inner.apply(meta, states[rows], queries)
+
+    options = inductor_options(model.device)
+    look_up = compile_function(answer, (model.meta, rows, queries, cache), (0, 1, 1, 1), options)
+    return _faster(model, "look-ups", started, look_up_speedup(model, look_up), look_up=look_up)
+
+
+@torch.no_grad()
+def compile_unrolled(model: Model) -> Programs:
+    """Compile the default number of steps as one program.
+
+    Other numbers of steps go on step by step. For 2 tasks of an MLP 1-40-40-1, 10 examples and 5 steps it takes 125
+    instead of 186 us, for 64 876 instead of 957, and 20 s to compile. Does nothing where compiled steps do not serve,
+    and for numbers of steps that would take minutes. Raises RuntimeError as `compile_steps` does.
+    """
+    steps = model.bundle.manifest.inner_loop.steps
+    if not model.compiled or model.staged or not 0 < steps <= MAX_UNROLLED:
+        return model.programs
+    started = perf_counter()
+    states, support, rate, active = example_batch(model, tasks=7, shots=11)
+    unrolled = compile_function(
+        _by_steps(_new_inner_loop(model), steps),
+        (model.meta, states, support, rate, active.long() * steps),
+        (0, 1, 2, 1, 1),
+        inductor_options(model.device),
+    )
+    ratio = adapt_speedup(model, unrolled, _by_steps(model.programs.inner, steps), steps)
+    return _faster(model, f"{steps} steps at once", started, ratio, steps=steps, unrolled=unrolled)
+
+
+@torch.no_grad()
+def compile_single(model: Model) -> Programs:
+    """Compile the default number of steps for a single task.
+
+    It serves up to some number of examples, beyond which its sums are slower than products of matrices. Does nothing on
+    a GPU, for numbers of steps that would take minutes, for a policy, and where the model is not `compilable`. Raises
+    RuntimeError as `compile_steps` does.
+    """
+    steps = model.bundle.manifest.inner_loop.steps
+    possible = model.compilable and not model.staged and model.device.type == "cpu"
+    if not possible or not 0 < steps <= MAX_UNROLLED:
+        return model.programs
+    started = perf_counter()
+    try:
+        from app.service.compiled.single_task import SingleTask  # another torch may lack what it uses
+
+        single = SingleTask(model.bundle, model.meta, model.initial_state, steps)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise RuntimeError(f"no program for a single task: {error}") from error
+    seconds = perf_counter() - started
+    max_shots, baseline = 0, _single_baseline(model, steps)
+    for shots in SINGLE_SHOTS:
+        if single_speedup(model, single, baseline, steps, shots) < 1:
+            break
+        max_shots = shots
+    log.info(
+        "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples",
+        model.bundle.name,
+        steps,
+        seconds,
+        max_shots,
+    )
+    return replace(model.programs, steps=steps, single=single, single_shots=range(2, max_shots + 1))
+
+
+STAGES: Sequence[Callable[[Model], Programs]] = (compile_steps, compile_look_up, compile_unrolled, compile_single)
+"""Each is done for all models before the next one begins: the first brings most, the third takes longest."""
+
+
+def _faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
+    """The programs with those changes where they are faster than what serves, else as they are; logs which."""
+    verdict = "serves" if ratio > 1 else "does not serve"
+    seconds = perf_counter() - started
+    log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)
+    return replace(model.programs, **changes) if ratio > 1 else model.programs
+
+
+def _new_inner_loop(model: Model) -> InnerLoop[torch.Tensor]:
+    """An eager inner loop for this thread; the one that serves is used by another."""
+    return eager(model.bundle, model.meta, model.ways).inner
+
+
+def _by_steps(inner: InnerLoop[torch.Tensor], max_steps: int) -> Unrolled:
+    """The inner loop step by step, for tasks of at most `max_steps` steps."""
+
+    def run(
+        meta: Params, states: torch.Tensor, support: Examples, rate: torch.Tensor, steps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return adapt(inner, meta, support, Schedule(rate, steps, max_steps), states)
+
+    return run
+
+
+def _single_baseline(model: Model, steps: int) -> Unrolled:
+    """What adapts a single task without `Programs.single`, for this thread."""
+    programs = model.programs
+    if not programs.compiled:
+        return _by_steps(eager(model.bundle, model.meta, model.ways).alone, steps)
+    return programs.unrolled or _by_steps(programs.inner, steps)
+
+
+def compile_function(
     function: Callable[..., T], arguments: tuple[Any, ...], axes: Sequence[int], options: dict[str, Any]
 ) -> Callable[..., T]:
-    """Compile a function for any number of tasks and examples (`Program`, whose arguments these are)."""
+    """Compile a function for any number of tasks and examples; the arguments are those of `Program`."""
     try:
-        from app.service.compiled.program import Program  # it needs interfaces that another torch may lack
+        from app.service.compiled.program import Program  # another torch may lack what it uses
 
         return Program(function, arguments, axes, options)
     except (ImportError, AttributeError, TypeError) as error:
@@ -47,42 +233,12 @@ def compiled(
 
 
 def inductor_options(device: torch.device) -> dict[str, Any]:
-    """Inductor's options, with `small_matmul` where it can be had."""
+    """Inductor's options, with `SmallMatmul` where it can be had."""
     if device.type == "cpu":
         try:
-            from app.service.compiled.bmm_kernel import SmallMatmul  # it needs interfaces that another torch may lack
+            from app.service.compiled.bmm_kernel import SmallMatmul  # another torch may lack what it uses
 
             return {"post_grad_custom_post_pass": SmallMatmul()}
         except (ImportError, AttributeError, TypeError, RuntimeError) as error:
             log.warning("compiling without the kernel for small matrices: %s", error)
     return {}
-
-
-def compare(one: Callable[[], Any], two: Callable[[], Any], device: torch.device) -> float:
-    """How many times as fast one way to adapt is.
-
-    Raises RuntimeError where their results are further than 1e-4 apart.
-    """
-    took = {one: float("inf"), two: float("inf")}
-    for _ in range(4):
-        results = []
-        for way in took:
-            started = perf_counter()
-            results.append(way())
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            took[way] = min(took[way], perf_counter() - started)
-        if not all(map(partial(torch.allclose, rtol=1e-4, atol=1e-4), *map(leaves, results))):
-            raise RuntimeError("compiled code gives other numbers than eager code")
-    return took[two] / took[one]
-
-
-def by_steps(inner: InnerLoop[torch.Tensor], longest: int) -> Unrolled:
-    """The inner loop step by step, with so many steps as the most."""
-
-    def run(
-        meta: Params, states: torch.Tensor, support: Examples, rate: torch.Tensor, steps: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return adapt(inner, meta, support, Schedule(rate, steps, longest), states)
-
-    return run

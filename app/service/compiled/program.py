@@ -1,12 +1,12 @@
-"""A function of tensors, compiled once for any number of tasks and examples, and called with nothing between.
+"""A function of tensors, compiled once for any number of tasks and examples, and called without a wrapper.
 
-`torch.compile` spends more around a small graph than the graph takes: an inner step of 2 tasks of an MLP 1-40-40-1 is
-104 us by way of its wrapper, and 23 us where what Inductor made of it is called directly. So the function is traced
-here, by `make_fx` with symbolic sizes, and Inductor's own callable is kept. What `torch.compile` would check at every
-call is checked here once for each pair of sizes: whether the code is general enough for them.
+`torch.compile` spends more time around a small graph than in it: an inner step of 2 tasks of an MLP 1-40-40-1 takes 104
+us through its wrapper, and 23 us where Inductor's code is called directly. So the function is traced here, by `make_fx`
+with symbolic sizes, and Inductor's own callable is kept. `torch.compile` checks at every call whether the code is
+general enough for the sizes; here that is checked once for each pair of sizes.
 
-These interfaces of torch are not public. Where they are gone, importing this module fails, or making a `Program` does,
-and the caller goes on without.
+These interfaces of torch are private. Where another torch lacks them, importing this module or making a `Program`
+fails, and the caller does without.
 """
 
 import functools
@@ -29,36 +29,36 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 OPTIONS = {
-    # they hold for the sizes that `Program` lets through, and take a third of the time of a small step
+    # these checks hold for the sizes that `Program` admits, and take a third of the time of a small step
     "size_asserts": False,
     "alignment_asserts": False,
 }
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
+def _mm_as_sum(a: Tensor, b: Tensor) -> Tensor:
     return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
 
 
-def _added_product(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    return c + _product(a, b)
+def _addmm_as_sum(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return c + _mm_as_sum(a, b)
 
 
 AS_SUMS: Mapping[Any, Callable[..., Tensor]] = {
-    torch.ops.aten.mm.default: _product,
-    torch.ops.aten.addmm.default: _added_product,
+    torch.ops.aten.mm.default: _mm_as_sum,
+    torch.ops.aten.addmm.default: _addmm_as_sum,
 }
-"""Products of matrices as sums. Inductor makes one C function of such sums and all between them, instead of a call
-from Python for each: 5 steps of a single MLP 1-40-40-1 on 10 examples take 89 us instead of 212 (see `Recording`)."""
+"""Matrix products as sums. Inductor fuses such sums and all between them into one C function, instead of a call from
+Python for each: 5 steps of a single MLP 1-40-40-1 on 10 examples take 89 us instead of 212 (see `Recording`)."""
 _ALLOCATES = {
     "append", "clear", "size", "empty_strided_cpu", "reinterpret_tensor", "torch", "float32", "int64", "bool",
 }  # fmt: skip
-"""What Inductor's callable may use besides its C functions and can still be recorded."""
+"""The names besides its C functions that Inductor's callable may use if it is to be recorded."""
 
 
 class Program(Generic[P, T]):
-    """Called like the function that it was made of, with tensors of the same form, on the same device, contiguous.
+    """A compiled function. Call it like the function, with contiguous tensors of the same form on the same device.
 
-    Where a number of tasks or examples is one that the code is not for (1 is), the function itself runs.
+    For a number of tasks or examples that the code is not general enough for (such as 1) the function itself runs.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Program(Generic[P, T]):
         """Trace and compile. Raises RuntimeError where that fails.
 
         function: pure; from pytrees of tensors to a pytree of tensors
-        arguments: examples of its arguments; their numbers of tasks and of examples should be no other size in it
-        axes: of each argument, how many axes in front are general: 0, 1 (tasks) or 2 (tasks, examples)
-        options: Inductor's
-        decompositions: what to trace instead of some of torch's operations
+        arguments: example arguments; their numbers of tasks and of examples should differ from all other sizes
+        axes: how many leading axes of each argument are general: 0, 1 (tasks) or 2 (tasks, examples)
+        options: Inductor's options
+        decompositions: functions to trace instead of some of torch's operations
         """
         self._function = function
         counts = [count for argument, count in zip(arguments, axes, strict=True) for _ in leaves(argument)]
-        self._sized = counts.index(max(counts))  # the argument that tells the sizes
+        self._sized = counts.index(max(counts))  # the leaf whose leading sizes are those of a call
         self._examples = max(counts) == 2
         shapes = ShapeEnv()
         mode = FakeTensorMode(shape_env=shapes)
@@ -89,19 +89,19 @@ class Program(Generic[P, T]):
         def flat(*tensors: Tensor) -> list[Tensor]:
             result = function(*rebuild(arguments, iter(tensors)))  # type: ignore[call-arg]
             form.append(result)
-            # what one call returns may be what the next one takes
+            # the result of one call may be an argument of the next
             return [leaf.contiguous() for leaf in leaves(result)]
 
         with mode:
             graph = make_fx(flat, dict(decompositions or {}))(*fakes)
         sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
-        self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here
+        self._covers = _coverage(shapes, sizes)  # this already refuses a network with convolutions
         self.run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
-        self._covers = _covered(shapes, sizes)
+        self._covers = _coverage(shapes, sizes)
         self._form = rebuild(form[0], iter([None] * len(leaves(form[0]))))
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Run it."""
+        """Run the compiled code, or the function where the code is not for these sizes."""
         flat = leaves(arguments)
         sizes = flat[self._sized].shape
         if not (self._covers(sizes[0], sizes[1]) if self._examples else self._covers(sizes[0])):
@@ -109,10 +109,10 @@ class Program(Generic[P, T]):
         return rebuild(self._form, iter(self.run(flat)))  # type: ignore[no-any-return]
 
 
-def _covered(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:
-    """Whether code is for given sizes: what was assumed of the symbols `sizes` on the way to it holds for them.
+def _coverage(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:
+    """A function that tells whether code is for given sizes: what was assumed of the symbols `sizes` holds for them.
 
-    Raises RuntimeError where that is too much to serve any number of tasks.
+    Raises RuntimeError where the assumptions exclude 2 or 64 tasks or examples.
     """
     assumed = shapes.produce_guards_expression(sizes)
 
@@ -126,7 +126,7 @@ def _covered(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:
 
 
 def _fake(mode: FakeTensorMode, leaf: Tensor, count: int) -> Tensor:
-    """A tensor without numbers whose first `count` sizes are symbols; equal sizes are one symbol."""
+    """A tensor without data whose first `count` sizes are symbols; equal sizes are one symbol."""
     sizes = [DimDynamic.DUCK if axis < count else DimDynamic.STATIC for axis in range(leaf.ndim)]
     return mode.from_tensor(leaf, symbolic_context=StatelessSymbolicContext(dynamic_sizes=sizes))
 
@@ -134,34 +134,34 @@ def _fake(mode: FakeTensorMode, leaf: Tensor, count: int) -> Tensor:
 def _inductor(
     graph: torch.fx.GraphModule, fakes: list[Tensor], mode: FakeTensorMode, options: dict[str, Any]
 ) -> Callable[[list[Tensor]], Sequence[Tensor]]:
-    """Inductor's own callable for a graph: it takes a list, and empties it."""
-    made: list[Any] = []
+    """Inductor's own callable for a graph. It takes a list of tensors, and empties it."""
+    compiled: list[Any] = []
 
     def keep(*arguments: Any, **keywords: Any) -> Any:
-        made.append(compile_fx_inner(*arguments, **keywords))
-        return made[-1]
+        compiled.append(compile_fx_inner(*arguments, **keywords))
+        return compiled[-1]
 
-    # that cache would give back more than Inductor's own; Inductor's caches go on
+    # the autograd cache would return a wrapper of Inductor's callable; Inductor's own caches stay on
     with functorch_config.patch(enable_autograd_cache=False), tracing(TracingContext(mode)):
         compile_fx(graph, fakes, inner_compile=keep, config_patches=options)
-    (code,) = made
+    (code,) = compiled
     run: Callable[[list[Tensor]], Sequence[Tensor]] = code.current_callable
     return run
 
 
 class Recording:
-    """What a program calls for arguments of one size, to call again on what these tensors hold by then.
+    """The calls of a program for arguments of one size, to be repeated on what these tensors contain then.
 
-    What CUDA graphs are to a GPU. Nothing is allocated, and a call is one C function where the program is one: 40 us
+    It is what CUDA graphs are for a GPU. Nothing is allocated, and a program of one C function is one call: 40 us
     instead of 89 for the task of `AS_SUMS`.
     """
 
     def __init__(self, run: Callable[[list[Tensor]], Sequence[Tensor]], arguments: Sequence[Tensor]) -> None:
-        """Run it once. Raises TypeError where it is of another form than Inductor's, or calls other than C functions.
+        """Run a program once. Raises TypeError where it is not Inductor's, or calls more than C functions.
 
-        run: of a `Program`
+        run: a `Program.run`
         """
-        function, of = getattr(run, "__func__", None), getattr(run, "__self__", None)
+        function, instance = getattr(run, "__func__", None), getattr(run, "__self__", None)
         if function is None:
             raise TypeError("not a method of Inductor's")
         names = set(function.__code__.co_names)
@@ -170,19 +170,20 @@ class Recording:
             raise TypeError("not a program of C functions alone")
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
-        def recorded(kernel: Callable[..., None]) -> Callable[..., None]:
-            def call(*given: Any) -> None:
-                self._calls.append((kernel, given))
-                kernel(*given)
+        def recording(kernel: Callable[..., None]) -> Callable[..., None]:
+            def call(*kernel_arguments: Any) -> None:
+                self._calls.append((kernel, kernel_arguments))
+                kernel(*kernel_arguments)
 
             return call
 
-        known = function.__globals__
-        spied = FunctionType(function.__code__, {**known, **{name: recorded(known[name]) for name in kernels}})
-        self.results: Sequence[Tensor] = spied(of, list(arguments))
+        names_in_code = function.__globals__
+        recorders = {name: recording(names_in_code[name]) for name in kernels}
+        spy = FunctionType(function.__code__, {**names_in_code, **recorders})
+        self.results: Sequence[Tensor] = spy(instance, list(arguments))
 
     def __call__(self) -> Sequence[Tensor]:
-        """Call again: `results`, which the next call overwrites."""
-        for kernel, given in self._calls:
-            kernel(*given)
+        """Repeat the calls. Returns `results`, which the next call overwrites."""
+        for kernel, arguments in self._calls:
+            kernel(*arguments)
         return self.results

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bundles import load
+from app.service.compiled.compiler import compile_steps
 from app.service.model import Model
 
 pytestmark = pytest.mark.compiled
@@ -40,8 +41,8 @@ def test_equals_torchs(tasks: int, m: int, n: int, k: int, a_layout: str, b_layo
     import app.service.compiled.bmm_kernel  # noqa: F401 (defines the operator)
 
     a, b = matrices(tasks, m, k, a_layout, seed=1), matrices(tasks, k, n, b_layout, seed=2)
-    found = torch.ops.innerloop.bmm(a, b)
-    torch.testing.assert_close(found.double(), torch.bmm(a.double(), b.double()), rtol=1e-5, atol=3e-5)
+    result = torch.ops.innerloop.bmm(a, b)
+    torch.testing.assert_close(result.double(), torch.bmm(a.double(), b.double()), rtol=1e-5, atol=3e-5)
 
 
 def test_nan_spreads() -> None:
@@ -49,9 +50,9 @@ def test_nan_spreads() -> None:
 
     a = torch.zeros(3, 10, 40)
     a[1, 2, 3] = torch.nan
-    found = torch.ops.innerloop.bmm(a, torch.ones(3, 40, 40))
-    assert found[1, 2].isnan().all()
-    assert found.isnan().sum() == 40
+    result = torch.ops.innerloop.bmm(a, torch.ones(3, 40, 40))
+    assert result[1, 2].isnan().all()
+    assert result.isnan().sum() == 40
 
 
 def test_where_it_cannot_be_had_compiling_goes_on_without(
@@ -63,6 +64,6 @@ def test_where_it_cannot_be_had_compiling_goes_on_without(
     monkeypatch.setattr("app.service.compiled.bmm_kernel._kernel", broken)
     model = Model(load(models_dir / "linear"), torch.device("cpu"))
     with caplog.at_level(logging.WARNING):
-        model.compile()
+        model.programs = compile_steps(model)
     assert "compiling without the kernel for small matrices: no kernel today" in caplog.text
     assert model.compiled

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.compiled
 
 
 def examples(tasks: int, shots: int) -> tuple[Tensor, Tensor]:
-    drawn = torch.Generator().manual_seed(tasks + shots)
-    return torch.randn(tasks, 6, generator=drawn), torch.randn(tasks, shots, 6, generator=drawn)
+    generator = torch.Generator().manual_seed(tasks + shots)
+    return torch.randn(tasks, 6, generator=generator), torch.randn(tasks, shots, 6, generator=generator)
 
 
 def product(weights: Tensor, inputs: Tensor) -> dict[str, Tensor]:
@@ -34,10 +34,10 @@ def test_is_the_function_at_every_size(
     if tasks * shots > 100_000:
         tasks = 10
     arguments = examples(tasks, shots)
-    found, expected = program(*arguments), product(*arguments)
-    assert list(found) == list(expected)
+    result, expected = program(*arguments), product(*arguments)
+    assert list(result) == list(expected)
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value)
+        torch.testing.assert_close(result[name], value)
 
 
 def test_at_a_size_that_the_code_is_not_for_the_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,17 @@
 """A task alone as one program: the same numbers as eager, at every size, and results that stay."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.func import grad_and_value
 
 from app.bundles import load
 from app.learn.inner import Schedule, adapt, batch_of_one, with_packed_state
 from app.learn.pytrees import leaves
+from app.service.compiled.compiler import compile_single
 from app.service.compiled.program import Program, Recording
 from app.service.compiled.single_task import RECORDINGS, SingleTask
 from app.service.model import Model
@@ -22,17 +23,14 @@ CPU = torch.device("cpu")
 
 
 def task(shots: int, seed: int, rate: float = 0.01, features: int = 1) -> Task:
-    drawn = np.random.default_rng(seed)
-    x = drawn.uniform(-1, 1, (shots, features)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (shots, features)).astype(np.float32)
     return Task(x, np.sin(5 * x[:, :1]), 5, rate)
 
 
 def single_of(model: Model) -> SingleTask:
-    inner = batch_of_one(model.bundle.inner_loop(grad_and_value))
-    schema = model.bundle.manifest.schema
-    loop, _ = with_packed_state(inner, inner.init(model.meta))
     with torch.no_grad():
-        return SingleTask(loop, model.meta, model.initial, (schema.features, schema.targets), 5)
+        return SingleTask(model.bundle, model.meta, model.initial_state, steps=5)
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +92,16 @@ def test_convolutions_are_not_recorded_and_right_all_the_same(convolutional: Mod
 
 def test_a_model_serves_with_it_for_the_default_steps_alone(models_dir: Path) -> None:
     model = Model(load(models_dir / "sinusoid"), CPU)
-    model.compile_single()
+    model.programs = compile_single(model)
     calls: list[int] = []
-    single = model._single
+    single = model.programs.single
     assert single is not None
 
     def counted(one: Task) -> tuple[Tensor, Tensor]:
         calls.append(len(one.inputs))
         return single(one)
 
-    model._single = counted
+    model.programs = replace(model.programs, single=counted)
     model.adapt([task(10, seed=1)])
     model.adapt([task(1, seed=1)])
     model.adapt([task(10, seed=1), task(10, seed=2)])
@@ -134,9 +132,9 @@ def test_the_program_is_the_inner_loop(single: SingleTask, eager: Model) -> None
     inner = batch_of_one(eager.bundle.inner_loop())
     loop, _ = with_packed_state(inner, inner.init(eager.meta))
     one = task(10, seed=5)
-    support = eager._batch([one])[0]
+    support = eager._batch([one], min_size=1)[0]
     with torch.no_grad():
         states, losses = adapt(loop, eager.meta, support, Schedule(torch.tensor([0.01]), torch.tensor([5]), 5))
-    state, found = single(one)
+    state, single_losses = single(one)
     torch.testing.assert_close(state, states, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found, losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(single_losses, losses, rtol=1e-4, atol=1e-5)

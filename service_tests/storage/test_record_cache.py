@@ -9,54 +9,54 @@ import pytest
 from app.service.record import Adaptation
 from app.service.store import Store
 from app.storage.memory import MemoryStore
-from app.storage.recent import OBJECTS_BYTES, Recent
+from app.storage.record_cache import OBJECTS_BYTES, RecordCache
 from app.storage.sqlite import SqliteStore
 from service_tests.storage.records import PLENTY, comparable, record, revised
 
 
 def test_what_is_kept_is_got() -> None:
-    recent, kept = Recent(), record(1)
-    recent.keep(("ann", "1"), kept, 10, recent.changes)
-    assert recent.get(("ann", "1")) is kept
-    assert recent.get(("bob", "1")) is None
+    cache, expected = RecordCache(), record(1)
+    cache.put(("ann", "1"), expected, 10, cache.drops)
+    assert cache.get(("ann", "1")) is expected
+    assert cache.get(("bob", "1")) is None
 
 
 def test_what_was_read_before_a_change_is_not_kept() -> None:
-    recent = Recent()
-    read = recent.changes
-    recent.forget(("ann", "2"))
-    recent.keep(("ann", "1"), record(1), 10, read)
-    assert recent.get(("ann", "1")) is None
+    cache = RecordCache()
+    read = cache.drops
+    cache.drop(("ann", "2"))
+    cache.put(("ann", "1"), record(1), 10, read)
+    assert cache.get(("ann", "1")) is None
 
 
 @pytest.mark.parametrize("clear", [False, True])
 def test_what_is_forgotten_is_gone(clear: bool) -> None:
-    recent = Recent()
-    recent.keep(("ann", "1"), record(1), 10, recent.changes)
-    recent.clear() if clear else recent.forget(("ann", "1"))
-    assert recent.get(("ann", "1")) is None
+    cache = RecordCache()
+    cache.put(("ann", "1"), record(1), 10, cache.drops)
+    cache.clear() if clear else cache.drop(("ann", "1"))
+    assert cache.get(("ann", "1")) is None
 
 
-def test_the_least_recently_used_is_given_up_first() -> None:
-    recent = Recent(max_bytes=2 * (OBJECTS_BYTES + 10))
+def test_the_least_cachely_used_is_given_up_first() -> None:
+    cache = RecordCache(max_bytes=2 * (OBJECTS_BYTES + 10))
     for number in (1, 2):
-        recent.keep(("ann", str(number)), record(number), 10, recent.changes)
-    recent.get(("ann", "1"))
-    recent.keep(("ann", "3"), record(3), 10, recent.changes)
-    assert [recent.get(("ann", each)) is not None for each in "123"] == [True, False, True]
+        cache.put(("ann", str(number)), record(number), 10, cache.drops)
+    cache.get(("ann", "1"))
+    cache.put(("ann", "3"), record(3), 10, cache.drops)
+    assert [cache.get(("ann", each)) is not None for each in "123"] == [True, False, True]
 
 
 def test_one_that_is_kept_twice_counts_once() -> None:
-    recent = Recent(max_bytes=2 * (OBJECTS_BYTES + 10))
+    cache = RecordCache(max_bytes=2 * (OBJECTS_BYTES + 10))
     for number in (1, 2, 2, 2):
-        recent.keep(("ann", str(number)), record(number), 10, recent.changes)
-    assert recent.get(("ann", "1")) is not None
+        cache.put(("ann", str(number)), record(number), 10, cache.drops)
+    assert cache.get(("ann", "1")) is not None
 
 
 def test_one_that_is_too_large_is_not_kept() -> None:
-    recent = Recent(max_bytes=OBJECTS_BYTES)
-    recent.keep(("ann", "1"), record(1), 10, recent.changes)
-    assert recent.get(("ann", "1")) is None
+    cache = RecordCache(max_bytes=OBJECTS_BYTES)
+    cache.put(("ann", "1"), record(1), 10, cache.drops)
+    assert cache.get(("ann", "1")) is None
 
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])
@@ -87,6 +87,6 @@ def test_a_store_answers_with_the_present_record(name: str, tmp_path: Path) -> N
 
 
 async def _got(store: Store, adaptation: Adaptation) -> Adaptation:
-    found = await store.get(adaptation.owner, adaptation.id)
-    assert found is not None
-    return found
+    loaded = await store.get(adaptation.owner, adaptation.id)
+    assert loaded is not None
+    return loaded

@@ -2,31 +2,52 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from app.bundles import load
-from app.main import compile_all
+from app.service.compiled.compiler import (
+    compile_all,
+    compile_look_up,
+    compile_single,
+    compile_steps,
+    compile_unrolled,
+)
 from app.service.model import Model
+from app.service.programs import Programs
 from app.service.task import Task
 
 CPU = torch.device("cpu")
 
 
 def task(shots: int, steps: int, seed: int, rate: float = 0.01) -> Task:
-    drawn = np.random.default_rng(seed)
-    x = drawn.uniform(-5, 5, (shots, 1)).astype(np.float32)
-    return Task(x, np.sin(x - drawn.uniform(0, 3)).astype(np.float32), steps, rate)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-5, 5, (shots, 1)).astype(np.float32)
+    return Task(x, np.sin(x - rng.uniform(0, 3)).astype(np.float32), steps, rate)
+
+
+def run_stages(model: Model, *stages: Callable[[Model], Programs]) -> Model:
+    """The model after these stages of compiling."""
+    for stage in stages:
+        model.programs = stage(model)
+    return model
+
+
+def always_faster(*_: Any) -> float:
+    """For `speedup`: what is compiled serves, fast or not."""
+    return 2.0
 
 
 @pytest.fixture(scope="module")
 def compiled(models_dir: Path) -> Model:
-    model = Model(load(models_dir / "sinusoid"), CPU)
-    model.compile()
+    model = run_stages(Model(load(models_dir / "sinusoid"), CPU), compile_steps)
     assert model.compiled
     return model
 
@@ -39,7 +60,8 @@ def eager(models_dir: Path) -> Model:
 @pytest.mark.compiled
 def test_neither_steps_nor_sizes_compile_anew(compiled: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 step counts, alone and together, and every mix of sizes: one compilation serves them all, never eager."""
-    for program in (compiled.inner.step, compiled.inner.loss, compiled.inner.apply):
+    inner = compiled.programs.inner
+    for program in (inner.step, inner.loss, inner.apply):
         monkeypatch.setattr(program, "_function", None)
     with torch.compiler.set_stance("fail_on_recompile"):
         for steps in range(31):
@@ -61,8 +83,8 @@ def test_compiled_and_eager_agree(compiled: Model, eager: Model) -> None:
         answers.append((model.predict(states, queries), [outcome.losses for outcome in outcomes]))
     for one, two in zip(answers[0][0], answers[1][0], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
-    for mine, theirs in zip(answers[0][1], answers[1][1], strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+    for losses, expected in zip(answers[0][1], answers[1][1], strict=True):
+        np.testing.assert_allclose(losses, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.compiled
@@ -73,9 +95,9 @@ def test_a_task_alone_and_among_others_is_the_same(compiled: Model) -> None:
     states, _ = compiled.adapt(tasks)
     together = compiled.predict(states, queries)
     furthest = 0.0
-    for one, asked, expected in zip(tasks, queries, together, strict=True):
+    for one, inputs, expected in zip(tasks, queries, together, strict=True):
         state, _ = compiled.adapt([one])
-        (alone,) = compiled.predict(state, [asked])
+        (alone,) = compiled.predict(state, [inputs])
         furthest = max(furthest, float(np.abs(alone - expected).max()))
     print(f"furthest apart: {furthest:.2g}")  # noqa: T201
     assert furthest <= 1e-5
@@ -111,13 +133,13 @@ def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled:
 def test_unrolled_steps_are_for_any_number_of_tasks(
     models_dir: Path, eager: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Model, "_steps", 2)  # each takes 4 s
-    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
-    model = Model(load(models_dir / "sinusoid"), CPU)
-    model.compile()
-    model.unroll()
-    assert model._unrolled is not None
-    monkeypatch.setattr(model._unrolled, "_function", None)
+    monkeypatch.setattr("app.service.compiled.measure.speedup", always_faster)
+    bundle = load(models_dir / "sinusoid")
+    bounds = replace(bundle.manifest.inner_loop, steps=2)  # compiling takes 4 s for each
+    model = Model(replace(bundle, manifest=replace(bundle.manifest, inner_loop=bounds)), CPU)
+    run_stages(model, compile_steps, compile_unrolled)
+    assert model.programs.unrolled is not None
+    monkeypatch.setattr(model.programs.unrolled, "_function", None)
     for tasks in (2, 3, 64):
         many = [task(shots=5 + index % 6, steps=index % 3, seed=index) for index in range(tasks)]
         np.testing.assert_allclose(model.adapt(many)[0][:tasks], eager.adapt(many)[0], rtol=1e-4, atol=1e-4)
@@ -129,22 +151,31 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
     models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 2 again: within 1e-5 of what is answered among others, from any rows, and never by eager code."""
-    monkeypatch.setattr("app.service.model.compare", lambda *_: 2.0)  # it serves, fast or not
-    model = Model(load(models_dir / name), CPU)
-    assert not model.looks_up([np.ones((1, 1))])
-    model.compile()
-    model.compile_look_up()
-    assert model._look_up is not None
-    monkeypatch.setattr(model._look_up, "_function", None)
-    drawn, features = np.random.default_rng(0), model.bundle.manifest.schema.features
-    kept = torch.from_numpy(drawn.normal(0, 0.3, (100, len(model.initial))).astype(np.float32))
-    for rows in ([7], [99, 0], [3, 3, 3], drawn.permutation(100)[:64].tolist()):
-        queries = [drawn.normal(0, 1, (1, features)).astype(np.float32) for _ in rows]
+    monkeypatch.setattr("app.service.compiled.measure.speedup", always_faster)
+    model = run_stages(Model(load(models_dir / name), CPU), compile_steps, compile_look_up)
+    look_up = model.programs.look_up
+    assert look_up is not None
+    monkeypatch.setattr(look_up, "_function", None)
+    sizes: list[int] = []
+
+    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(arguments[1]))
+        return look_up(*arguments)  # type: ignore[arg-type]
+
+    model.programs = replace(model.programs, look_up=counted)  # type: ignore[arg-type]
+    rng, features = np.random.default_rng(0), model.bundle.manifest.schema.features
+    states = torch.from_numpy(rng.normal(0, 0.3, (100, len(model.initial_state))).astype(np.float32))
+    for rows in ([7], [99, 0], [3, 3, 3], rng.permutation(100)[:64].tolist()):
+        queries = [rng.normal(0, 1, (1, features)).astype(np.float32) for _ in rows]
         at = torch.tensor(rows)
-        for one, two in zip(model.look_up(kept, at, queries), model.predict(kept[at], queries), strict=True):
+        for one, two in zip(model.predict_rows(states, at, queries), model.predict(states[at], queries), strict=True):
             assert one.shape == two.shape
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
-    assert not model.looks_up([queries[0], np.concatenate(queries[:2])])
+    assert sizes == [2, 2, 3, 64]
+    several = [queries[0], np.concatenate(queries[:2])]
+    first, second = model.predict_rows(states, torch.tensor([5, 6]), several)
+    assert (len(first), len(second)) == (1, 2)
+    assert len(sizes) == 4, "more than one query a task is not looked up"
 
 
 @pytest.mark.compiled
@@ -152,8 +183,7 @@ def test_without_torchs_private_interfaces_torch_compile_serves(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "app.service.compiled.program", None)
-    model = Model(load(models_dir / "linear"), CPU)
-    model.compile()
+    model = run_stages(Model(load(models_dir / "linear"), CPU), compile_steps)
     assert model.compiled
     assert "compiling by torch.compile" in caplog.text
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -168,7 +198,7 @@ def test_eager_serves_undisturbed_while_another_thread_compiles(models_dir: Path
     expected = model.adapt([task(5, 5, seed=0)])[1]
     served = 0
     with ThreadPoolExecutor(1) as thread:
-        compiling = thread.submit(model.compile)
+        compiling = thread.submit(run_stages, model, compile_steps)
         while not compiling.done():
             assert model.adapt([task(5, 5, seed=0)])[1][0].losses == pytest.approx(expected[0].losses, rel=1e-4)
             served += 1
@@ -182,8 +212,12 @@ def test_a_model_that_does_not_compile_stays_eager(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Model(load(models_dir / "linear"), CPU)
-    monkeypatch.setattr("app.service.model.compare", lambda *_: (_ for _ in ()).throw(RuntimeError("other numbers")))
-    compile_all(True, CPU, [model])
+
+    def differ(*_: Any) -> float:
+        raise RuntimeError("other numbers")
+
+    monkeypatch.setattr("app.service.compiled.measure.speedup", differ)
+    compile_all([model], CPU)
     assert "linear: the inner loop stays eager: other numbers" in caplog.text
     assert not model.compiled
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
@@ -193,7 +227,7 @@ def test_without_a_compiler_the_server_says_so_once(
     eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    compile_all(True, CPU, [eager, eager])
+    compile_all([eager, eager], CPU)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "g++" in caplog.text
     assert not eager.compiled
@@ -206,15 +240,13 @@ def test_what_a_policy_is_asked_is_compiled_and_how_it_adapts_is_not(
 ) -> None:
     """Gaussian or of logits: the same answers as eager for any number of adaptations, and never by eager code."""
     policy, eager = (Model(load(models_dir / name), CPU) for _ in range(2))
-    policy.compile()
-    policy.unroll()
-    policy.compile_single()
+    run_stages(policy, compile_steps, compile_unrolled, compile_single)
     assert policy.compiled
-    assert policy.inner.step.__qualname__ == eager.inner.step.__qualname__
-    monkeypatch.setattr(policy.inner.apply, "_function", None)
-    drawn, features = np.random.default_rng(0), policy.bundle.manifest.schema.features
+    assert policy.programs.inner.step.__qualname__ == eager.programs.inner.step.__qualname__
+    monkeypatch.setattr(policy.programs.inner.apply, "_function", None)
+    rng, features = np.random.default_rng(0), policy.bundle.manifest.schema.features
     for tasks in (1, 2, 5, 64):
-        states = torch.from_numpy(drawn.normal(0, 0.3, (tasks, len(policy.initial))).astype(np.float32))
-        queries = [drawn.normal(0, 1, (1 + index % 4, features)).astype(np.float32) for index in range(tasks)]
+        states = torch.from_numpy(rng.normal(0, 0.3, (tasks, len(policy.initial_state))).astype(np.float32))
+        queries = [rng.normal(0, 1, (1 + index % 4, features)).astype(np.float32) for index in range(tasks)]
         for one, two in zip(policy.predict(states, queries), eager.predict(states, queries), strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)

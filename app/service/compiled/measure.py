@@ -1,0 +1,105 @@
+"""How fast compiled programs are beside those that serve, and whether they give the same numbers."""
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import torch
+
+from app.learn.inner import Examples, InnerLoop, repeat_state
+from app.learn.pytrees import leaves
+from app.service.model import Model
+from app.service.programs import LookUp, Single, Unrolled
+from app.service.task import Task
+
+
+class Batch(NamedTuple):
+    """Arguments of an inner loop over tasks, to trace and to time it with. active: bool [task], all true."""
+
+    states: torch.Tensor
+    support: Examples
+    rate: torch.Tensor
+    active: torch.Tensor
+
+
+def example_batch(model: Model, tasks: int, shots: int) -> Batch:
+    """A batch of tasks of a model, at its default learning rate."""
+    schema, device = model.bundle.manifest.schema, model.device
+    inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=device)
+    targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=device)
+    support = Examples(
+        inputs.reshape(tasks, shots, -1),
+        targets.reshape(tasks, shots, -1),
+        torch.ones(tasks, shots, dtype=torch.bool, device=device),
+    )
+    rate = torch.full((tasks,), model.bundle.manifest.inner_loop.learning_rate, device=device)
+    active = torch.ones(tasks, dtype=torch.bool, device=device)
+    return Batch(repeat_state(model.initial_state, tasks), support, rate, active)
+
+
+def speedup(candidate: Callable[[], Any], baseline: Callable[[], Any], device: torch.device) -> float:
+    """How many times as fast as the baseline the candidate is, each at its best of four runs.
+
+    Raises RuntimeError where their results are further apart than 1e-4.
+    """
+    seconds = {candidate: float("inf"), baseline: float("inf")}
+    for _ in range(4):
+        results = []
+        for run in seconds:
+            started = perf_counter()
+            results.append(run())
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[run] = min(seconds[run], perf_counter() - started)
+        if not all(map(partial(torch.allclose, rtol=1e-4, atol=1e-4), *map(leaves, results))):
+            raise RuntimeError("compiled code gives other numbers than eager code")
+    return seconds[baseline] / seconds[candidate]
+
+
+def adapt_speedup(model: Model, candidate: Unrolled, baseline: Unrolled, steps: int) -> float:
+    """The speedup of adapting a few and many tasks by `steps` steps. Raises RuntimeError as `speedup` does."""
+    batches = [example_batch(model, tasks, shots=10) for tasks in (2, 64)]
+
+    def trial(adapt: Unrolled) -> Callable[[], Any]:
+        return lambda: [
+            adapt(model.meta, states, support, rate, active.long() * steps) for states, support, rate, active in batches
+        ]
+
+    return speedup(trial(candidate), trial(baseline), model.device)
+
+
+def predict_speedup(model: Model, candidate: InnerLoop[torch.Tensor], baseline: InnerLoop[torch.Tensor]) -> float:
+    """The speedup of predictions for a few and for many tasks. Raises RuntimeError as `speedup` does."""
+    batches = [example_batch(model, tasks, shots=2) for tasks in (2, 64)]  # compiled code is not for one
+
+    def trial(inner: InnerLoop[torch.Tensor]) -> Callable[[], Any]:
+        return lambda: [inner.apply(model.meta, batch.states, batch.support.inputs) for batch in batches]
+
+    return speedup(trial(candidate), trial(baseline), model.device)
+
+
+def look_up_speedup(model: Model, look_up: LookUp) -> float:
+    """The speedup over gathering, for one query each of a few and of many among 256 tasks. Raises as `speedup` does."""
+    cache, support, *_ = example_batch(model, tasks=256, shots=2)
+    some_rows = [torch.arange(0, 256, 256 // tasks, device=model.device) for tasks in (2, 64)]
+    apply = model.programs.inner.apply
+
+    def gather(rows: torch.Tensor) -> torch.Tensor:
+        return apply(model.meta, cache.index_select(0, rows), support.inputs[: len(rows)])[:, :1]
+
+    def look(rows: torch.Tensor) -> torch.Tensor:
+        return look_up(model.meta, rows, support.inputs[: len(rows), :1].contiguous(), cache)
+
+    return speedup(lambda: list(map(look, some_rows)), lambda: list(map(gather, some_rows)), model.device)
+
+
+def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int, shots: int) -> float:
+    """The speedup of adapting one task of `shots` examples over `baseline`. Raises RuntimeError as `speedup` does."""
+    states, support, rate, active = example_batch(model, model.programs.min_adapt, shots)
+    task = Task(support.inputs[0].numpy(), support.targets[0].numpy(), steps, rate[0].item())
+
+    def run_baseline() -> list[torch.Tensor]:
+        return [part[:1] for part in baseline(model.meta, states, support, rate, active.long() * steps)]
+
+    return speedup(partial(single, task), run_baseline, model.device)

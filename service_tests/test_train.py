@@ -101,7 +101,7 @@ def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
 
 
 def test_the_folder_of_the_data_set_is_said_but_not_which_it_is() -> None:
-    said = Overrides("choices", "people", None, None, None, ["fold=2"], [], reads=True)
+    said = Overrides("choices", "people", None, None, None, ["fold=2"], [], has_data=True)
     assert said.command == "innerloop train choices --data FOLDER --name people --option fold=2"
 
 

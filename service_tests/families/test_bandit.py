@@ -3,10 +3,10 @@ import torch
 from torch import Tensor
 
 from app.families.bandit import Bandit
-from app.families.logs import Log, Logged
+from app.families.logs import DecisionLog, Logged
 
 
-def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[Log, Tensor]:
+def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[DecisionLog, Tensor]:
     """A log, and the chance of a click for every arm."""
     generator = torch.Generator().manual_seed(seed)
     return family.draw(family.tastes(tasks, decisions, generator), generator)
@@ -58,5 +58,5 @@ def test_a_sample_counts_its_reward_over_its_propensity() -> None:
 
 @pytest.mark.parametrize("options", [{"exploration": 0.0}, {"drift": 1.0}])
 def test_nonsense_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exploration is above 0|drift is from 0"):
+    with pytest.raises(ValueError, match=r"exploration is above 0|drift is at least 0"):
         Bandit(**options)  # type: ignore[arg-type]

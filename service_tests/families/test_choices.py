@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from app.families import choices
-from app.families.choices import DOLLARS, FOLDS, Agents, Choices, drawn_agents, observations, people_of, probability
+from app.families.choices import (
+    DOLLARS,
+    FOLDS,
+    Agents,
+    Choices,
+    acceptance_probability,
+    draw_agents,
+    observations,
+    split_people,
+)
 from app.families.family import Split
 from app.families.risky_choices import CONDITIONS, Sitting
 
@@ -39,7 +48,7 @@ def test_a_person_is_in_one_split(fold: int) -> None:
 
 
 def test_everybody_is_tested_once() -> None:
-    tested = [person for fold in range(FOLDS) for person in people_of([*range(1, 31)], fold)["test"]]
+    tested = [person for fold in range(FOLDS) for person in split_people([*range(1, 31)], fold)["test"]]
     assert sorted(tested) == [*range(1, 31)]
 
 
@@ -78,12 +87,12 @@ def test_an_observation_is_in_tens_of_dollars_with_the_expected_gain() -> None:
 
 def test_agents_decide_by_prospect_theory() -> None:
     agents = Agents(*(torch.tensor([[value]]) for value in (0.5, 2.0, 3.0)))
-    found = probability(agents, torch.tensor([[[16.0, -4.0, 0.0], [16.0, 0.0, 4.0], [4.0, -4.0, 0.0]]]))
+    found = acceptance_probability(agents, torch.tensor([[[16.0, -4.0, 0.0], [16.0, 0.0, 4.0], [4.0, -4.0, 0.0]]]))
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0, -3.0]]).sigmoid())
 
 
 def test_agents_are_of_all_sorts() -> None:
-    curvature, aversion, consistency = drawn_agents(4_000, torch.Generator().manual_seed(0))
+    curvature, aversion, consistency = draw_agents(4_000, torch.Generator().manual_seed(0))
     for found, (low, high) in zip(
         (curvature, aversion, consistency), ((0.4, 1.4), (1 / 3, 5.0), (0.1, 10.0)), strict=True
     ):

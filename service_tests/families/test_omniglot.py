@@ -9,7 +9,7 @@ import torch
 from app.errors import DataError
 from app.families import omniglot
 from app.families.family import Split
-from app.families.omniglot import Omniglot, characters, distorted, turned
+from app.families.omniglot import Omniglot, characters, distort, rotate
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_an_unknown_cut_is_refused() -> None:
 
 def test_turning_is_by_quarters() -> None:
     images = torch.rand(4, 28, 28)
-    found = turned(images, torch.tensor([0, 1, 2, 3]))
+    found = rotate(images, torch.tensor([0, 1, 2, 3]))
     for quarter in range(4):
         assert torch.equal(found[quarter], images[quarter].rot90(quarter, (0, 1)))
 
@@ -108,8 +108,8 @@ def test_distortion_is_small_and_another_one_for_each_image() -> None:
     image[8:20, 8:20] = 1.0
     images = image.expand(500, -1, -1)
     generator = torch.Generator().manual_seed(0)
-    found = distorted(images, 1.0, generator)
-    assert torch.equal(distorted(images, 0.0, generator), images)
+    found = distort(images, 1.0, generator)
+    assert torch.equal(distort(images, 0.0, generator), images)
     assert ((found >= 0) & (found <= 1 + 1e-6)).all()
     assert abs(found.sum((1, 2)).mean() / image.sum() - 1) < 0.1
     rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")

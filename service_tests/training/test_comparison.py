@@ -3,10 +3,17 @@ import math
 import pytest
 import torch
 
-from app.training.comparison import Contender, behind, comparison_protocol, comparison_text, contend, ranked
-from app.training.evaluation import Setting
+from app.training.comparison import (
+    Contender,
+    comparison_protocol,
+    comparison_text,
+    paired_difference,
+    ranked,
+    train_and_score,
+)
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.tasks import Setting
 from app.training.variants import with_algorithm
 
 CPU = torch.device("cpu")
@@ -27,7 +34,7 @@ def test_the_best_comes_first() -> None:
 def test_differences_are_paired() -> None:
     """Tasks differ by far more than the two do, and the interval of the difference does not see it."""
     best = torch.tensor([1.0, 100.0, 10_000.0])
-    found = behind(best, best + torch.tensor([0.9, 1.0, 1.1]))
+    found = paired_difference(best, best + torch.tensor([0.9, 1.0, 1.1]))
     assert found.mean == pytest.approx(1.0, abs=1e-3), "of float32"
     assert found.half_width < 0.2
 
@@ -41,7 +48,7 @@ def test_the_table_has_a_row_a_contender_and_what_it_cost() -> None:
 
 def test_all_contend_at_the_same_budget_on_the_same_tasks() -> None:
     recipe = Recipe("linear", outer_steps=20, tasks=4, inner_rate=0.1, validate_every=10, validation_tasks=10)
-    found = [contend(Run(with_algorithm(recipe, name), CPU, compiled=False)) for name in ("maml", "ridge")]
+    found = [train_and_score(Run(with_algorithm(recipe, name), CPU, compiled=False)) for name in ("maml", "ridge")]
     assert [each.tasks for each in found] == [80, 80]
     assert [each.steps for each in found] == [5, 1]
     assert all(each.scores[FIVE].shape == (600,) for each in found)

@@ -22,7 +22,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Weighing
-from app.training.import_weights import adopt
+from app.training.import_weights import import_weights
 from service_tests.processes import ROOT, command
 
 NETWORKS = """
@@ -46,7 +46,7 @@ class Tracked(nn.Sequential):
         super().__init__(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
 """
 # all for regression but CAVIA, which moves a vector that this network does not take
-ADOPTABLE = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds and name != "cavia")
+IMPORTABLE = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds and name != "cavia")
 BOUNDS = Bounds(steps=5, max_steps=10, learning_rate=0.05, max_learning_rate=0.1)
 
 
@@ -106,7 +106,7 @@ def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(
 def brought(folder: Path, network: NetworkSpec, **changes: Any) -> Any:
     told: dict[str, Any] = {"algorithm": "maml", "kind": "regression", "schema": Schema(2, 3), "inner_loop": BOUNDS}
     weights = folder / "weights.safetensors"
-    return adopt(folder / "models/brought", weights, network, initial_loss=1.0, **(told | changes))
+    return import_weights(folder / "models/brought", weights, network, initial_loss=1.0, **(told | changes))
 
 
 def test_half_precision_becomes_float32(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_half_precision_becomes_float32(theirs: Callable[..., nn.Module], tmp_pa
     assert torch.equal(meta["head.bias"], network.state_dict()["head.bias"].float())
 
 
-@pytest.mark.parametrize("algorithm", ADOPTABLE)
+@pytest.mark.parametrize("algorithm", IMPORTABLE)
 def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
     theirs: Callable[..., nn.Module], tmp_path: Path, algorithm: str
 ) -> None:
@@ -131,7 +131,7 @@ def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
 @pytest.mark.parametrize("name", ["Batch", "Tracked"])
 def test_statistics_over_a_batch_are_refused(theirs: Callable[..., nn.Module], tmp_path: Path, name: str) -> None:
     theirs(name)
-    with pytest.raises(TrainingError, match=r"depends on the others beside it|num_batches_tracked is int64"):
+    with pytest.raises(TrainingError, match=r"depends on the other inputs in its batch|num_batches_tracked is int64"):
         brought(tmp_path, NetworkSpec(f"their_networks:{name}"))
     assert not (tmp_path / "models/brought").exists()
 

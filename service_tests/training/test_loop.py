@@ -11,8 +11,9 @@ from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.training.loop import Run, draw_tasks
+from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.tasks import draw_tasks
 
 CPU = torch.device("cpu")
 FOR_REGRESSION = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds)

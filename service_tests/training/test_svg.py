@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from app.training.plots import Line, Plot, svg
+from app.training.svg import Line, Plot, svg
 
 
 def test_it_is_an_svg_with_all_that_was_given() -> None:

@@ -28,7 +28,7 @@ Better = Callable[[float, float], bool]
 
 def with_bounds(bundle: Bundle, family: Family, settings: Sequence[Setting]) -> Bundle:
     """The same bundle with its initial loss and its bounds on steps and rate, from validation tasks."""
-    bounds, kind = bundle.manifest.inner_loop, bundle.manifest.kind
+    defaults, kind = bundle.manifest.inner_loop, bundle.manifest.kind
     tasks = TASKS if family.features < IMAGE_FEATURES else IMAGE_TASKS
     held_out = [
         draw_held_out(family, setting, device_of(bundle), tasks=tasks, split="validation", seed=SEED)
@@ -42,18 +42,14 @@ def with_bounds(bundle: Bundle, family: Family, settings: Sequence[Setting]) -> 
 
     if bundle.algorithm.closed_form:
         return bundle
-    better, rate, steps = KINDS[kind].score.better, bounds.learning_rate, sorted({*STEPS, bounds.steps})
-    found = Bounds(
-        steps=bounds.steps,
-        max_steps=find_max_steps(curves(rate, steps), steps, bounds.steps, better),
-        learning_rate=rate,
-        max_learning_rate=(
-            rate
-            if bundle.algorithm.learned_rate
-            else find_max_rate(rate, lambda rate: curves(rate, [0, bounds.steps]), better)
-        ),
-    )
-    return replace(bundle, manifest=replace(bundle.manifest, inner_loop=found))
+    better, default, rate = KINDS[kind].score.better, defaults.steps, defaults.learning_rate
+    steps = sorted({*STEPS, default})
+    max_steps = find_max_steps(curves(rate, steps), steps, default, better)
+    max_rate = rate
+    if not bundle.algorithm.learned_rate:
+        max_rate = find_max_rate(rate, lambda rate: curves(rate, [0, default]), better)
+    bounds = Bounds(default, max_steps, rate, max_rate)
+    return replace(bundle, manifest=replace(bundle.manifest, inner_loop=bounds))
 
 
 def find_max_steps(curves: Sequence[Curve], steps: Sequence[int], default: int, better: Better) -> int:

@@ -62,6 +62,17 @@ def import_weights(
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
     )
+    bundle = _verified(folder, weights, manifest)
+    if family is not None:
+        problem = family_of(bundle, data)
+        bundle = with_calibration(with_ood_reference(bundle, problem), problem)
+    write(folder, bundle.manifest, bundle.meta)
+    (folder / "CARD.md").write_text(imported_card(folder.name, bundle.manifest))
+    return bundle
+
+
+def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
+    """The bundle of a manifest and a file of weights, as the server would load it. Leaves `folder` as it is."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # written to a temporary folder first, so that a refused bundle replaces nothing
     with TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
@@ -72,15 +83,10 @@ def import_weights(
             raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
     if not predicts_independently(bundle):
         raise TrainingError(
-            f"the output of {network.name} for an input depends on the other inputs in its batch, or on chance. The "
-            "server predicts many queries at once: normalise each example on its own (nn.GroupNorm, nn.LayerNorm) "
+            f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on chance. "
+            "The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, nn.LayerNorm) "
             "instead of over the batch, and use no dropout"
         )
-    if family is not None:
-        problem = family_of(bundle, data)
-        bundle = with_calibration(with_ood_reference(bundle, problem), problem)
-    write(folder, bundle.manifest, bundle.meta)
-    (folder / "CARD.md").write_text(imported_card(folder.name, bundle.manifest))
     return bundle
 
 

@@ -83,9 +83,9 @@ def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
             raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
     if not predicts_independently(bundle):
         raise TrainingError(
-            f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on chance. "
-            "The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, nn.LayerNorm) "
-            "instead of over the batch, and use no dropout"
+            f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on "
+            "chance. The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, "
+            "nn.LayerNorm) instead of over the batch, and use no dropout"
         )
     return bundle
 

@@ -25,9 +25,9 @@ def test_clicks_come_as_often_as_their_chances_say() -> None:
 def test_propensities_are_those_of_the_policy_that_logged(exploration: float) -> None:
     log, _ = drawn(Bandit(exploration=exploration), 400, 100)
     least, most = exploration / 5, 1 - exploration + exploration / 5
-    found = log.propensities
-    assert (torch.isclose(found, torch.tensor(least)) | torch.isclose(found, torch.tensor(most))).all()
-    assert abs((1 / found).mean() - 5) < 0.1  # the mean inverse propensity is the number of arms
+    propensities = log.propensities
+    assert (torch.isclose(propensities, torch.tensor(least)) | torch.isclose(propensities, torch.tensor(most))).all()
+    assert abs((1 / propensities).mean() - 5) < 0.1  # the mean inverse propensity is the number of arms
 
 
 def test_tastes_drift_and_stay_as_spread() -> None:

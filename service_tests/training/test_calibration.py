@@ -1,4 +1,4 @@
-"""Intervals cover what they say of fresh tasks, probabilities are what they say, strangers are told apart."""
+"""Intervals cover the share of fresh tasks that they promise, probabilities are calibrated, strangers are found."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -26,20 +26,20 @@ def bundle(models_dir: Path) -> Bundle:
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 def test_the_bundle_scores_what_its_manifest_says(models_dir: Path, name: str) -> None:
     bundle = load(models_dir / name)
-    said = from_json("regression", bundle.manifest.evaluation)
-    for setting, wanted in said.curves.items():
-        found = curve(
-            score_tasks(offline(bundle), "regression", draw_held_out(family_of(bundle), setting, CPU), said.steps)
+    shipped = from_json("regression", bundle.manifest.evaluation)
+    for setting, expected in shipped.curves.items():
+        result = curve(
+            score_tasks(offline(bundle), "regression", draw_held_out(family_of(bundle), setting, CPU), shipped.steps)
         )
-        assert found.mean == pytest.approx(wanted.mean, rel=1e-3)
-        assert found.half_width == pytest.approx(wanted.half_width, rel=1e-2)
+        assert result.mean == pytest.approx(expected.mean, rel=1e-3)
+        assert result.half_width == pytest.approx(expected.half_width, rel=1e-2)
 
 
 def test_a_refused_task_counts_with_its_initial_predictions(bundle: Bundle) -> None:
     held_out = draw_held_out(family_of(bundle), Setting(5), CPU, tasks=20)
-    found = curve(score_tasks(offline(bundle, rate=50.0), "regression", held_out, range(4)))
-    assert found.refused == [0.0, 1.0, 1.0, 1.0]
-    assert found.mean[1:] == [found.mean[0]] * 3
+    result = curve(score_tasks(offline(bundle, rate=50.0), "regression", held_out, range(4)))
+    assert result.refused == [0.0, 1.0, 1.0, 1.0]
+    assert result.mean[1:] == [result.mean[0]] * 3
 
 
 def test_scores_are_those_of_a_task_alone(bundle: Bundle) -> None:
@@ -68,21 +68,21 @@ def test_portions_are_all_tasks_in_order() -> None:
 
 
 def test_a_caveat_of_the_family_stands_in_the_protocol() -> None:
-    found = Evaluation("decision", [0], {Setting(10): Curve([-0.5], [0.1], [0.0])}, caveat=Choices().caveat)
-    assert found.protocol.endswith("a query is answered alone. " + Choices().caveat)
-    assert from_json("decision", as_json(found)).protocol == found.protocol
+    evaluation = Evaluation("decision", [0], {Setting(10): Curve([-0.5], [0.1], [0.0])}, caveat=Choices().caveat)
+    assert evaluation.protocol.endswith("a query is answered alone. " + Choices().caveat)
+    assert from_json("decision", as_json(evaluation)).protocol == evaluation.protocol
 
 
 def test_classes_are_scored_by_accuracy_for_any_number_of_them() -> None:
     recipe = Recipe("blobs", algorithm="protonet", shots=(1, 5), family_options={"spread": 8.0})
     run = Run(recipe, CPU, compiled=False)
     bundle = run.as_bundle("blobs")
-    found = evaluate_bundle(bundle, run.family, offline(bundle), [Setting(1, 5), Setting(5, 9)], [0, 1], tasks=20)
-    assert found.curves[Setting(1, 5)].mean[0] == pytest.approx(0.2, abs=0.01), "nothing is known before"
-    assert found.curves[Setting(5, 9)].mean[1] > 0.5
-    assert "Accuracy" in found.protocol
-    assert from_json("classification", as_json(found)).curves == found.curves
-    assert "| 9-way 5-shot |" in as_text(found)
+    evaluation = evaluate_bundle(bundle, run.family, offline(bundle), [Setting(1, 5), Setting(5, 9)], [0, 1], tasks=20)
+    assert evaluation.curves[Setting(1, 5)].mean[0] == pytest.approx(0.2, abs=0.01), "nothing is known before"
+    assert evaluation.curves[Setting(5, 9)].mean[1] > 0.5
+    assert "Accuracy" in evaluation.protocol
+    assert from_json("classification", as_json(evaluation)).curves == evaluation.curves
+    assert "| 9-way 5-shot |" in as_text(evaluation)
 
 
 def test_a_class_can_be_left_out_of_the_support_set() -> None:

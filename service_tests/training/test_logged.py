@@ -31,7 +31,7 @@ def test_the_support_set_is_what_came_just_before_the_queries_weighed_as_the_ser
 
 def test_with_a_large_ridge_an_advantage_is_the_distance_from_the_mean() -> None:
     log = DecisionLog(*(part[:, :30] for part in Bandit().log(4, 31, torch.Generator().manual_seed(0))))
-    found = draw_tasks(Bandit(), 4, (30, 30), 1, torch.Generator().manual_seed(0)).support.targets[..., -1]
+    weight = draw_tasks(Bandit(), 4, (30, 30), 1, torch.Generator().manual_seed(0)).support.targets[..., -1]
     mean, deviation = log.rewards.mean(1, keepdim=True), log.rewards.std(1, keepdim=True, correction=0)
     expected = (log.rewards - mean) / deviation / log.propensities
-    assert torch.corrcoef(torch.stack([found.flatten(), expected.flatten()]))[0, 1] > 0.98
+    assert torch.corrcoef(torch.stack([weight.flatten(), expected.flatten()]))[0, 1] > 0.98

@@ -61,17 +61,17 @@ def test_the_seed_decides() -> None:
 def test_no_step_leaves_the_trust_region(divergence: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """At an outer rate that is far too large, so that it is the region that holds the policies back."""
     run = OnPolicyRun(dataclasses.replace(SMALL, outer_rate=0.1, divergence=divergence), CPU)
-    found, stay_near = [], run._stay_near
+    divergences, stay_near = [], run._stay_near
 
     def watched(before: Params, acted: Acted) -> None:
         too_far = run.divergence(acted)
         stay_near(before, acted)
-        found.append((too_far, run.divergence(acted)))
+        divergences.append((too_far, run.divergence(acted)))
 
     monkeypatch.setattr(run, "_stay_near", watched)
     run.advance(4)
-    assert all(too_far > divergence for too_far, _ in found)
-    assert all(0 < near <= divergence for _, near in found)
+    assert all(too_far > divergence for too_far, _ in divergences)
+    assert all(0 < near <= divergence for _, near in divergences)
 
 
 def test_what_is_not_finite_is_not_taken() -> None:

@@ -68,14 +68,14 @@ def test_one_from_elsewhere_is_mostly_called_unlike(bundle: Bundle) -> None:
 
 
 def test_the_bundle_holds_what_the_command_writes(bundle: Bundle) -> None:
-    made, shipped = make_ood_reference(bundle, family_of(bundle)), bundle.manifest.ood_reference
-    assert replace(made, error_limits=shipped.error_limits) == shipped
-    assert made.error_limits == pytest.approx(shipped.error_limits, rel=1e-2)
+    reference, shipped = make_ood_reference(bundle, family_of(bundle)), bundle.manifest.ood_reference
+    assert replace(reference, error_limits=shipped.error_limits) == shipped
+    assert reference.error_limits == pytest.approx(shipped.error_limits, rel=1e-2)
 
 
 def test_an_error_left_out_is_that_of_adapting_to_the_others(bundle: Bundle) -> None:
     tasks, bounds = fresh(bundle, 3, 4, seed=0), bundle.manifest.inner_loop
-    found = left_out_errors(bundle, tasks)
+    left_out = left_out_errors(bundle, tasks)
     inner = batched(bundle.inner_loop())
     for out in range(4):
         others = [each for each in range(4) if each != out]
@@ -84,7 +84,7 @@ def test_an_error_left_out_is_that_of_adapting_to_the_others(bundle: Bundle) -> 
         states, _ = adapt(inner, bundle.meta, support, Schedule(rate, steps, bounds.steps))
         outputs = inner.apply(bundle.meta, states, tasks.inputs[:, [out]])
         errors = (outputs - tasks.targets[:, [out]]).square().mean((1, 2))
-        torch.testing.assert_close(found[:, out].float(), errors, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(left_out[:, out].float(), errors, rtol=1e-4, atol=1e-5)
 
 
 def test_errors_of_what_diverged_are_unknown(bundle: Bundle) -> None:

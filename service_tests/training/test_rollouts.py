@@ -40,11 +40,11 @@ def test_padding_weighs_nothing_and_changes_nothing() -> None:
 def test_decisions_are_drawn_without_padding_where_there_are_enough() -> None:
     mask = torch.arange(10) < torch.tensor([[9], [4], [2]])
     rows = torch.arange(30.0).reshape(3, 10, 1)
-    found = _subsample(Examples(rows, -rows, mask), 4, torch.Generator().manual_seed(0))
-    assert found.mask.sum(1).tolist() == [4, 4, 2]
-    assert torch.equal(found.targets, -found.inputs)
+    chosen = _subsample(Examples(rows, -rows, mask), 4, torch.Generator().manual_seed(0))
+    assert chosen.mask.sum(1).tolist() == [4, 4, 2]
+    assert torch.equal(chosen.targets, -chosen.inputs)
     for task in range(3):
-        kept = found.inputs[task, found.mask[task], 0].tolist()
+        kept = chosen.inputs[task, chosen.mask[task], 0].tolist()
         assert len(set(kept)) == len(kept)
         assert set(kept) <= set(rows[task, mask[task], 0].tolist())
     everything = _subsample(Examples(rows, -rows, mask), None, torch.Generator().manual_seed(0))

@@ -78,9 +78,9 @@ def test_who_stands_stays_straight(grip: float) -> None:
     drive = Drive(replace(DRY, grip=grip, density=0.1))
     drive.reset(seed=3)
     for _ in range(30):
-        *_, over, _, said = drive.step(SLOWER)
+        *_, over, _, info = drive.step(SLOWER)
     assert not over
-    assert abs(said["speed"]) < 0.1
+    assert abs(info["speed"]) < 0.1
     assert abs(drive._road.vehicle.heading) < 0.1
 
 
@@ -134,8 +134,8 @@ def test_plain_numbers_are_the_parents() -> None:
             assert road.neighbour_vehicles(car, lane) == Road.neighbour_vehicles(road, car, lane)
             assert car.steering_control(lane) == pytest.approx(IDMVehicle.steering_control(car, lane), abs=1e-9)
         before, _ = road.neighbour_vehicles(car)
-        ours, theirs = car.acceleration(car, before), IDMVehicle.acceleration(car, car, before)
-        assert ours == pytest.approx(theirs, rel=1e-6)
+        ours, parents = car.acceleration(car, before), IDMVehicle.acceleration(car, car, before)
+        assert ours == pytest.approx(parents, rel=1e-6)
         place = road.network.get_closest_lane_index(car.position, car.heading)
         assert place == RoadNetwork.get_closest_lane_index(road.network, car.position, car.heading)
 

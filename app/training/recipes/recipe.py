@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 DECAYS: dict[str, Callable[[float], float]] = {
     "constant": lambda part: 1.0,
@@ -12,6 +13,12 @@ DECAYS: dict[str, Callable[[float], float]] = {
 }
 """By name, the factor of the outer rate, given the share of training that is done."""
 PRECISIONS = ("float32", "bfloat16")
+TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("a string", (str,)),
+}
+"""By the type of a field, how users call it, and the types that its value may have."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +96,30 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that cannot be used."""
+        self._check_types()
         if self.decay not in DECAYS:
             raise ValueError(f"decay is one of {', '.join(DECAYS)}, got {self.decay!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         for name in ("shots", "ways", "inner_steps"):
             pair = getattr(self, name)
-            if not (isinstance(pair, tuple) and len(pair) == 2) and (pair is not None or name != "ways"):
+            whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(each) is int for each in pair)
+            if not whole and (pair is not None or name != "ways"):
                 raise ValueError(f"{name} is the smallest and the largest number, such as [1, 5], got {pair!r}")
         for name in ("evaluation_shots", "evaluation_ways"):
-            if not isinstance(sizes := getattr(self, name), tuple):
+            sizes = getattr(self, name)
+            if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):
                 raise ValueError(f"{name} is a list, such as [1, 5], got {sizes!r}")
+
+    def _check_types(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(hint, UnionType):  # with None
+                if value is None:
+                    continue
+                hint = get_args(hint)[0]
+            if hint in TYPES and type(value) not in TYPES[hint][1]:
+                raise ValueError(f"{name} is {TYPES[hint][0]}, got {value!r}")
 
     def rate_factor(self, step: int) -> float:
         """The factor of the outer rate in outer step `step`, counted from 0."""

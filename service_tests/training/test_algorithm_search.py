@@ -1,8 +1,11 @@
+import pytest
 import torch
 
+from app.errors import TrainingError
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.runs import make_run
 
 CPU = torch.device("cpu")
 
@@ -20,3 +23,27 @@ def test_the_field_is_halved_until_one_is_left() -> None:
     assert result.algorithm == min(result.rounds[-1].scores, key=lambda name: result.rounds[-1].scores[name])
     assert result.reason.startswith(f"`{result.algorithm}` was chosen on validation tasks among ")
     assert SearchResult.from_json(result.as_json()) == result
+
+
+def test_policies_are_searched_by_their_returns() -> None:
+    """Five steps of a point that barely moves lose about .38 each; the likelihood of decisions would be about 0."""
+    recipe = Recipe(
+        "navigation",
+        {"longest": 5},
+        "gaussian_mlp",
+        {"inputs": 2, "actions": 2, "hidden": [8], "deviation": 0.05, "gain": 0.1},
+        tasks=2,
+        episodes=2,
+        stages=1,
+        outer_steps=4,
+        validation_tasks=4,
+        evaluation_shots=(2,),
+    )
+    result = search_algorithm(recipe, lambda each: make_run(each, CPU))
+    assert all(-5 < score < -0.5 for each in result.rounds for score in each.scores.values())
+
+
+def test_a_search_without_an_algorithm_that_fits_is_refused() -> None:
+    recipe = Recipe("sinusoid", algorithm="averaging", network="mlp", network_options={"inputs": 3, "outputs": 1})
+    with pytest.raises(TrainingError, match="no algorithm that a search tries fits sinusoid"):
+        search_algorithm(recipe, lambda each: make_run(each, CPU))

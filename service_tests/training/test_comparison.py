@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from app.errors import TrainingError
 from app.training.comparison import (
     Contender,
     comparison_protocol,
@@ -13,6 +14,7 @@ from app.training.comparison import (
 )
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.runs import make_run
 from app.training.tasks import Setting
 from app.training.variants import with_algorithm
 
@@ -53,3 +55,10 @@ def test_all_contend_at_the_same_budget_on_the_same_tasks() -> None:
     assert [each.steps for each in contenders] == [5, 1]
     assert all(each.scores[FIVE].shape == (600,) for each in contenders)
     assert "20 outer steps of 4 tasks" in comparison_protocol(recipe)
+
+
+def test_runs_on_their_own_decisions_are_not_compared() -> None:
+    options = {"inputs": 2, "actions": 2, "hidden": [8]}
+    recipe = Recipe("navigation", network="gaussian_mlp", network_options=options, episodes=2, tasks=2)
+    with pytest.raises(TrainingError, match=r"navigation is trained on its own decisions.* --set episodes=null"):
+        train_and_score(make_run(recipe, CPU))

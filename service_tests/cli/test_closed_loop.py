@@ -143,7 +143,7 @@ def test_navigate_writes_the_returns_of_a_bundle_that_has_none(models: Path, mon
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
     assert navigated("--write").exit_code == 0
     assert load(models / "point").manifest.evaluation["way"] == "over HTTP"
-    assert "InnerLoopSettings over HTTP." in (models / "point/CARD.md").read_text()
+    assert "Asked over HTTP." in (models / "point/CARD.md").read_text()
 
 
 def test_navigate_refuses_a_server_with_another_bundle(

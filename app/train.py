@@ -1,6 +1,6 @@
 """The offline training script: `python -m app.train sinusoid`, also `innerloop train` and `make train`.
 
-It needs neither FastAPI nor pydantic, so that a bare GPU machine can run it from a checkout. With several processes:
+It needs neither FastAPI nor pydantic, so a bare GPU machine can run it from a checkout. With several processes:
 `torchrun --nproc-per-node 4 -m app.train sinusoid`.
 """
 
@@ -23,16 +23,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bundles import write_atomically
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
-from app.families.registry import families, make
-from app.training.algorithm_search import Choice, Round, choose
+from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.loop import Run
-from app.training.on_policy import OnPolicy
-from app.training.policy_report import write_policy
+from app.training.problem import make_family
 from app.training.processes import processes
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.runs import make_run
 from app.training.validation import validation_of
 from app.training.variants import with_algorithm
 
@@ -64,74 +63,70 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="On the CPU; small networks train fastest on one.")] = 1,
     eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, starts at once.")] = False,
 ) -> None:
-    """Meta-train an initialization and write its bundle. An interrupted run goes on where its checkpoint is."""
+    """Meta-train an initialization and write its bundle. An interrupted run continues from its checkpoint."""
     torch.set_num_threads(threads)
-    said = Overrides(family, name, algorithm, outer_steps, seed, option or [], setting or [], reads=data is not None)
+    options = option or []
     if env is not None:
-        said = dataclasses.replace(said, family="environments", options=[f"env={env}", *said.options])
+        family, options = "environments", [f"env={env}", *options]
+    overrides = Overrides(family, name, algorithm, outer_steps, seed, options, setting or [], has_data=data is not None)
+    runs_dir, models_dir = runs_dir / overrides.bundle, models_dir / overrides.bundle
     try:
-        with processes(choose_device(device)) as (ours, its_device):
-            console = Console(quiet=not ours.first)
-            start = partial(begin, device=its_device, compiled=not eager, processes=ours, data=data)
-            recipe, choice = choose_recipe(said), None
+        with processes(choose_device(device)) as (group, group_device):
+            console = Console(quiet=not group.first, markup=False)
+            start = partial(make_run, device=group_device, compiled=not eager, processes=group, data=data)
+            recipe, search = choose_recipe(overrides), None
             if algorithm == AUTO:
-                choice = choose_algorithm(recipe, start, runs_dir / said.bundle / "choice.json", console, fresh=fresh)
-                recipe = with_algorithm(recipe, choice.algorithm)
+                search = choose_algorithm(recipe, start, runs_dir / "choice.json", console, fresh=fresh)
+                recipe = with_algorithm(recipe, search.algorithm)
             run = start(recipe)
-            checkpoint = runs_dir / said.bundle / "checkpoint.safetensors"
+            checkpoint = runs_dir / "checkpoint.safetensors"
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)
                 console.print(f"resuming after {run.step} of {run.recipe.outer_steps} outer steps ({checkpoint})")
             advance(run, checkpoint, console)
-            if ours.first:
-                finish(run, checkpoint, models_dir / said.bundle, said.command, console, choice)
+            if group.first:
+                finish(run, checkpoint, models_dir, overrides.command, console, search)
     except InnerloopError as error:
         Console().print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
 
 
-def begin(recipe: Recipe, **options: Any) -> Run:
-    """A run of a recipe, of the sort that it asks for."""
-    return Run(recipe, **options) if recipe.episodes is None else OnPolicy(recipe, **options)
-
-
 def choose_algorithm(
     recipe: Recipe, start: Callable[[Recipe], Run], file: Path, console: Console, *, fresh: bool
-) -> Choice:
-    """Choose by halving, or take what an interrupted training has chosen and left in `file`."""
+) -> SearchResult:
+    """Search for an algorithm, or take the result that an interrupted training left in `file`."""
     if file.exists() and not fresh:
-        return Choice.from_json(json.loads(file.read_text()))
-    choice = choose(recipe, start, lambda each: console.print(round_text(each)))
-    console.print(choice.reason)
+        return SearchResult.from_json(json.loads(file.read_text()))
+    search = search_algorithm(recipe, start, lambda each: console.print(round_text(each)))
+    console.print(search.reason)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(choice.as_json()).encode())
-    return choice
+    write_atomically(file, json.dumps(search.as_json()).encode())
+    return search
 
 
 def round_text(each: Round) -> str:
-    """A round for people."""
+    """The scores of a round of the search, in a line."""
     scores = ", ".join(f"{name} {score:.4g}" for name, score in each.scores.items())
     return f"validation after {each.outer_steps} outer steps: {scores}"
 
 
 def finish(
-    run: Run, checkpoint: Path, bundle: Path, command: str, console: Console, choice: Choice | None = None
+    run: Run, checkpoint: Path, folder: Path, command: str, console: Console, search: SearchResult | None = None
 ) -> None:
-    """Write the bundle of the best meta-parameters; the checkpoint, and the choice beside it, have served."""
+    """Write the bundle of the best meta-parameters, and remove the checkpoint and the result of the search."""
     if run.best is not None:
         console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
     run.take_best()
-    console.print(f"evaluating, and writing {bundle}")
-    said = bundle, command, describe(run.device), choice
-    manifest = write_policy(run, *said) if isinstance(run, OnPolicy) else write_bundle(run, *said)
+    console.print(f"evaluating, and writing {folder}")
+    manifest = write_bundle(run, folder, command, describe(run.device), search)
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_name("choice.json").unlink(missing_ok=True)
-    console.print((bundle / "CARD.md").read_text(), markup=False)
+    console.print((folder / "CARD.md").read_text())
     console.print(f"digest {manifest.digest}")
 
 
 def advance(run: Run, checkpoint: Path, console: Console) -> None:
-    """Train to the end, with a progress bar, a TensorBoard log, validation and a checkpoint every so often."""
+    """Train to the end, with a progress bar, a TensorBoard log, validations and checkpoints."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -140,8 +135,8 @@ def advance(run: Run, checkpoint: Path, console: Console) -> None:
         TimeRemainingColumn(),
     )
     first, total, validation = run.processes.first, run.recipe.outer_steps, validation_of(run)
-    logged = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
-    with logged as log, Progress(*columns, console=console) as progress:
+    writer = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
+    with writer as log, Progress(*columns, console=console) as progress:
         bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)
         while not run.finished:
             started = perf_counter()
@@ -161,9 +156,9 @@ def advance(run: Run, checkpoint: Path, console: Console) -> None:
 
 
 def next_stop(run: Run) -> int:
-    """The outer step after which there is something to report, to validate or to save."""
-    rhythms = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
-    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in rhythms))
+    """The next outer step after which there is something to report, to validate or to save."""
+    intervals = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
+    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in intervals))
 
 
 def tensorboard(folder: Path, step: int) -> Any:
@@ -177,7 +172,12 @@ def tensorboard(folder: Path, step: int) -> Any:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says of the run. reads: whether it names the folder of a data set, wherever that is."""
+    """What the command line sets instead of the recipe's choices.
+
+    options: of the family, as KEY=VALUE
+    settings: other fields of the recipe, as KEY=VALUE
+    has_data: whether the command line names the folder of a data set; the folder itself stays out of the bundle
+    """
 
     family: str
     name: str | None
@@ -186,7 +186,7 @@ class Overrides:
     seed: int | None
     options: list[str]
     settings: list[str]
-    reads: bool = False
+    has_data: bool = False
 
     @property
     def bundle(self) -> str:
@@ -196,55 +196,56 @@ class Overrides:
     @property
     def command(self) -> str:
         """The command line that makes the same bundle again."""
-        said = {
+        options = {
             "--name": self.name,
             "--algorithm": self.algorithm,
             "--outer-steps": self.outer_steps,
             "--seed": self.seed,
         }
-        words = ["innerloop", "train", self.family, *(["--data", "FOLDER"] if self.reads else [])]
-        words += [str(word) for key, value in said.items() if value is not None for word in (key, value)]
+        words = ["innerloop", "train", self.family, *(["--data", "FOLDER"] if self.has_data else [])]
+        words += [str(word) for key, value in options.items() if value is not None for word in (key, value)]
         words += [word for option in self.options for word in ("--option", option)]
         return shlex.join(words + [word for setting in self.settings for word in ("--set", setting)])
 
 
-def choose_recipe(said: Overrides) -> Recipe:
-    """The family's recipe with what the command line says instead."""
-    family, algorithm = said.family, said.algorithm
-    if family not in families():
-        raise TrainingError(f"there is no family {family!r}; the families here: {', '.join(sorted(families()))}")
-    recipe = recipe_for(family)
-    changes: dict[str, Any] = dict(map(parse_option, said.settings))
-    named = {"outer_steps": said.outer_steps, "seed": said.seed}
-    changes |= {key: value for key, value in named.items() if value is not None}
-    if said.options:
-        changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, said.options))}
-    options = changes.get("family_options", recipe.family_options)
-    try:
-        make(family, options)
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f"the family {family!r} does not take these options: {error}") from error
+def choose_recipe(overrides: Overrides) -> Recipe:
+    """The family's recipe with what the command line overrides. Raises TrainingError where that cannot be used."""
+    recipe, changes = recipe_for(overrides.family), recipe_changes(overrides)
+    if overrides.options:
+        changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, overrides.options))}
+    make_family(overrides.family, changes.get("family_options", recipe.family_options))
     try:
         recipe = dataclasses.replace(recipe, **changes)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"the recipe does not take these settings: {error}") from error
-    if algorithm == AUTO:
+    if overrides.algorithm == AUTO:
         return recipe
-    said_of_it = {key: value for key, value in changes.items() if key not in ("network", "network_options")}
-    # again, because another algorithm comes with its own usual rates; but with the form of the network that it needs
-    return dataclasses.replace(with_algorithm(recipe, algorithm or recipe.algorithm), **said_of_it)
+    # the changes are applied again because another algorithm has its own usual rates; but not those of the network,
+    # which is in the form that the algorithm needs by now
+    again = {key: value for key, value in changes.items() if key not in ("network", "network_options")}
+    return dataclasses.replace(with_algorithm(recipe, overrides.algorithm or recipe.algorithm), **again)
+
+
+def recipe_changes(overrides: Overrides) -> dict[str, Any]:
+    """The fields of the recipe that the command line sets, but for the options of the family."""
+    changes = dict(map(parse_option, overrides.settings))
+    fields = [field.name for field in dataclasses.fields(Recipe)]
+    if unknown := sorted(changes.keys() - set(fields)):
+        raise TrainingError(f"the recipe has no setting {', '.join(unknown)}; its settings: {', '.join(fields)}")
+    named = {"outer_steps": overrides.outer_steps, "seed": overrides.seed}
+    return changes | {key: value for key, value in named.items() if value is not None}
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """`features=3` as ("features", 3): the value is JSON, a list as a tuple, or else a string."""
+    """`features=3` as ("features", 3). The value is JSON, with lists as tuples, or else a string."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise TrainingError(f"an option is written key=value, got {text!r}")
+        raise TrainingError(f"an option is written KEY=VALUE, got {text!r}")
     try:
-        read = json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         return key, value
-    return key, tuple(read) if isinstance(read, list) else read
+    return key, tuple(parsed) if isinstance(parsed, list) else parsed
 
 
 def main() -> None:

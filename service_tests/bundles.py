@@ -1,4 +1,4 @@
-"""Small bundles for tests, made in a moment and untrained: the heads that are solved need no training here."""
+"""Small untrained bundles for tests, made in a moment: heads that are solved in closed form need no training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,17 +25,17 @@ def write_bundle(
     calibration: Calibration | None = None,
 ) -> None:
     """Write a bundle of fresh parameters for a family; steps, rate: the defaults of the inner loop."""
-    made, composed = make(family, options or {}), ALGORITHMS[algorithm]
+    problem, composed = make(family, options or {}), ALGORITHMS[algorithm]
     steps = 1 if composed.closed_form else steps
     form = build(network.name, network.options)
     params = initialize(network.name, network.options, seed=0)
-    meta = composed.initial_meta(form, params, made.targets, width(form, made.features), rate, steps)
+    meta = composed.initial_meta(form, params, problem.targets, width(form, problem.features), rate, steps)
     manifest = Manifest(
         family=FamilySpec(family, options or {}),
         network=network,
         algorithm=algorithm,
-        kind=made.kind,
-        schema=schema_of(made),
+        kind=problem.kind,
+        schema=schema_of(problem),
         inner_loop=Bounds(steps, 1 if composed.closed_form else 50, rate, rate),
         initial_loss=1.0,
         weights_sha256="",

@@ -17,8 +17,9 @@ from app.learn.metrics import Interval, interval
 from app.learn.outer import Tasks
 from app.main import create_app
 from app.settings import Settings
-from app.training.evaluation import SEED, Setting, curve, draw, scored
+from app.training.evaluation import curve, score_tasks
 from app.training.problem import family_of
+from app.training.tasks import SEED, Setting, draw_held_out
 from service_tests.processes import DATA
 
 SHOTS = 5
@@ -62,7 +63,7 @@ def scores(models_dir: Path, model: str, tasks: Tasks, steps: list[int]) -> list
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
     said = json.loads((models_dir / name / "bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
-    tasks = draw(make(name, {}), Setting(SHOTS), torch.device("cpu"))
+    tasks = draw_held_out(make(name, {}), Setting(SHOTS), torch.device("cpu"))
     for steps, found in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
         assert found.mean == pytest.approx(said["mean"][steps], rel=1e-3)
         assert found.half_width == pytest.approx(said["half_width_95"][steps], rel=1e-2)
@@ -74,8 +75,8 @@ def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable
         pytest.skip(f"no {folder.name} here: {SOURCE}")
     bundle = load(models_dir / "choices")
     said = bundle.manifest.evaluation["by_shots"]["10"]
-    tasks = draw(family_of(bundle, folder), Setting(10), torch.device("cpu"))
-    found = curve(scored(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
+    tasks = draw_held_out(family_of(bundle, folder), Setting(10), torch.device("cpu"))
+    found = curve(score_tasks(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
     assert found.mean == pytest.approx([said["mean"][0], said["mean"][2]], rel=1e-3)
     assert found.half_width == pytest.approx([said["half_width_95"][0], said["half_width_95"][2]], rel=1e-2)
 
@@ -83,7 +84,7 @@ def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable
 def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:
     """Finn et al. 2017, figure 2: .67 / .38 / .35 at 1 / 5 / 10 steps; and what the bundle says of itself."""
     said = json.loads((models_dir / "sinusoid/bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
-    fresh = draw(make("sinusoid", {}), Setting(SHOTS), torch.device("cpu"), seed=SEED + 1)
+    fresh = draw_held_out(make("sinusoid", {}), Setting(SHOTS), torch.device("cpu"), seed=SEED + 1)
     published = {1: 0.67, 5: 0.38, 10: 0.35}
     for (steps, bar), found in zip(
         published.items(), scores(models_dir, "sinusoid", fresh, list(published)), strict=True

@@ -93,16 +93,16 @@ def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
     assert not (tmp_path / "runs/linear/choice.json").exists()
 
 
-def test_what_is_said_of_the_recipe_holds_for_another_algorithm_too() -> None:
-    said = Overrides("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
-    recipe = choose_recipe(said)
+def test_settings_of_the_recipe_hold_for_another_algorithm_too() -> None:
+    overrides = Overrides("blobs", None, "protonet", 7, None, [], ["outer_rate=0.02"])
+    recipe = choose_recipe(overrides)
     assert (recipe.algorithm, recipe.outer_rate, recipe.outer_steps) == ("protonet", 0.02, 7)
-    assert choose_recipe(dataclasses.replace(said, settings=[])).outer_rate is None
+    assert choose_recipe(dataclasses.replace(overrides, settings=[])).outer_rate is None
 
 
-def test_the_folder_of_the_data_set_is_said_but_not_which_it_is() -> None:
-    said = Overrides("choices", "people", None, None, None, ["fold=2"], [], reads=True)
-    assert said.command == "innerloop train choices --data FOLDER --name people --option fold=2"
+def test_the_command_has_data_but_not_its_folder() -> None:
+    overrides = Overrides("choices", "people", None, None, None, ["fold=2"], [], has_data=True)
+    assert overrides.command == "innerloop train choices --data FOLDER --name people --option fold=2"
 
 
 def test_there_is_a_tensorboard_log_and_no_checkpoint_left(folder: Path) -> None:

@@ -21,9 +21,9 @@ from app.device import describe
 from app.errors import InnerloopError
 from app.families.highway.demo import Drives
 from app.families.highway.demo import drive as drives
-from app.training.policy_report import publish, worlds_of
-from app.training.publish import write_with_card
-from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, intervals
+from app.training.problem import worlds_of
+from app.training.publish import publish_policy, write_with_card
+from app.training.returns import OVER_HTTP, SCORE, SEED, Returns, Trial, mean_returns
 
 
 def navigate(
@@ -49,8 +49,8 @@ async def act(loaded: Bundle, trial: Trial, server: str | None) -> Returns:
         check_served(await ask(client, "GET", f"/models/{loaded.name}"), loaded)
         learner = Remote(client, loaded.name, loaded.manifest.schema, trial.tasks, seed=trial.seed)
         # in a thread: the worlds and the learner wait for answers, and the loop has to go on for them to come
-        acted = await asyncio.to_thread(trial.of, worlds, lambda generator: learner, torch.device("cpu"))
-    return Returns(trial, intervals(acted), way=OVER_HTTP, machine=describe(torch.device("cpu")))
+        acted = await asyncio.to_thread(trial.run, worlds, lambda generator: learner, torch.device("cpu"))
+    return Returns(trial, mean_returns(acted), way=OVER_HTTP, machine=describe(torch.device("cpu")))
 
 
 def show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
@@ -60,7 +60,9 @@ def show_returns(loaded: Bundle, found: Returns, folder: Path | None) -> None:
         before = loaded.manifest.evaluation
         beside = found.way == OVER_HTTP and before.get("score") == SCORE
         kept = {**before, **({"over_http": found.as_json()} if beside else found.as_json())}
-        publish(dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder)
+        publish_policy(
+            dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, evaluation=kept)), folder
+        )
 
 
 def drive(
@@ -112,12 +114,12 @@ def collect(
 ) -> None:
     """Drive in the worlds of highway-env, and write the log that driving is trained from."""
     with _highway():
-        from app.families.highway.episodes import WORLDS, log
+        from app.families.highway.episodes import WORLDS, write_log
     out.mkdir(parents=True, exist_ok=True)
     with Progress(console=console) as progress:
         for split, count in WORLDS.items():
             bar = progress.add_task(f"worlds of {split}", total=count)
-            log(split, out, lambda done, bar=bar: progress.update(bar, completed=done))  # type: ignore[misc]
+            write_log(split, out, lambda done, bar=bar: progress.update(bar, completed=done))  # type: ignore[misc]
 
 
 @contextmanager

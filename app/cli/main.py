@@ -31,22 +31,19 @@ from app.learn.policies import Actions, Weighing
 from app.main import create_app
 from app.settings import Settings
 from app.train import Overrides, choose_recipe, parse_option, train
-from app.training.calibration import with_calibration
 from app.training.card import calibration_text, ood_text
-from app.training.comparison import comparison_protocol, comparison_text, contend
-from app.training.evaluation import Setting
-from app.training.held_out import evaluated, steps_of
-from app.training.import_weights import adopt
-from app.training.loop import Run
-from app.training.off_policy_evaluation import read_log, valuation_text, valued
-from app.training.ood import with_ood_reference
-from app.training.policy_report import tried
+from app.training.comparison import comparison_protocol, comparison_text, train_and_score
+from app.training.held_out import evaluate_bundle, steps_to_evaluate
+from app.training.import_weights import import_weights
+from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.predictor import offline
 from app.training.problem import family_of
-from app.training.publish import publish
-from app.training.returns import SCORE, Returns
+from app.training.publish import publish, with_calibration, with_ood_reference
+from app.training.returns import SCORE, Returns, evaluate_policy
+from app.training.runs import make_run
 from app.training.tables import as_json, as_text, calibration_as_text, settings_of
-from app.training.variants import at_budget, fitting
+from app.training.tasks import Setting
+from app.training.variants import at_budget, fitting_algorithms
 
 cli = typer.Typer(no_args_is_help=True, help="The server for models that learn from a handful of examples.")
 cli.command()(train)
@@ -125,7 +122,7 @@ def evaluate(
     loaded = load(models_dir / bundle)
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
-        returns = tried(loaded, trial) if server is None else asyncio.run(act(loaded, trial, server))
+        returns = evaluate_policy(loaded, trial) if server is None else asyncio.run(act(loaded, trial, server))
         show_returns(loaded, returns, models_dir / bundle if save else None)
         return
     family, manifest = family_of(loaded, data), loaded.manifest
@@ -135,12 +132,12 @@ def evaluate(
         classes = ways or sorted({each.ways for each in settings if each.ways}) or [family.targets]
         settings = [Setting(size, way) for way in (classes if KINDS[family.kind].one_hot else [None]) for size in sizes]
     predictor = offline(loaded) if server is None else over_http(server, loaded)
-    found = evaluated(
+    found = evaluate_bundle(
         loaded,
         family,
         predictor,
         settings,
-        steps_of(loaded, steps),
+        steps_to_evaluate(loaded, steps),
         machine=describe(torch.device("cpu")),
         way="offline" if server is None else "over HTTP",
         tasks=tasks,
@@ -168,7 +165,7 @@ def value(
     """Say what the initialization and the adapted policy would earn, by a log of decisions that another policy took."""
     loaded = load(models_dir / bundle)
     count = loaded.manifest.inner_loop.steps if steps is None else steps
-    found = valued(loaded, read_log(log, loaded), support, count, drawn=drawn)
+    found = estimate_values(loaded, read_log(log, loaded), support, count, sample=drawn)
     tasks = "one task" if found.tasks == 1 else f"{found.tasks:,} tasks"
     head = f"Reward a decision, with 95 % intervals, by {found.decisions:,} decisions about {tasks} after the first "
     show(f"{head}{support}.\n\n{valuation_text(found)}")
@@ -187,11 +184,11 @@ def compare(
 ) -> None:
     """Train several algorithms at the same budget of outer steps, and score them on the same held-out tasks."""
     chosen = choose_recipe(Overrides(recipe, None, None, outer_steps, None, option or [], setting or []))
-    names = fitting(chosen) if algorithms == "all" else algorithms.split(",")
+    names = fitting_algorithms(chosen) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:
-        run = Run(at_budget(chosen, name), choose_device(device), compiled=not eager, data=data)
-        contenders.append(contend(run))
+        run = make_run(at_budget(chosen, name), choose_device(device), compiled=not eager, data=data)
+        contenders.append(train_and_score(run))
         console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
     show(f"{comparison_protocol(chosen)}.\n\n{comparison_text(contenders)}")
 
@@ -243,7 +240,7 @@ def bundle(
     """Make a bundle of weights that were trained elsewhere: by learn2learn, higher or plain PyTorch."""
     actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None
     weighing = None if actions is None else Weighing(discount, smoothing)
-    made = adopt(
+    made = import_weights(
         models_dir / name,
         weights,
         NetworkSpec(network, dict(map(parse_option, option or []))),

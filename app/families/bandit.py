@@ -1,4 +1,4 @@
-"""Bandit: which of a few offers a user takes to, by the log of what another policy offered them."""
+"""Bandit: which of a few offers a user clicks on, learned from the log of another policy."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,22 +7,23 @@ import torch
 from torch import Tensor
 
 from app.families.family import Samples, Split
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Float
 
 WORLD_SEED = 0
-"""Of what all users share: how the arms answer to a context, and the mean taste."""
+"""Of what all users share: the effect of a context on each arm, and the mean taste."""
 
 
 @dataclass(frozen=True)
 class Bandit:
-    """A task is a user with a taste u in as many dimensions as `rank`, which drifts from decision to decision.
+    """A task is a user with a taste u of `rank` dimensions, which drifts from decision to decision.
 
-    A context x ~ N(0, I). The chance that arm a is clicked is sigmoid(x' V_a u + b_a), the same V and b for all.
-    u ~ N(m, I) to begin with; then each time u moves by `drift` deviations of its own, and stays as spread.
-    The log is of a policy that takes the best arm for the mean taste, and with a probability of `exploration` any arm.
+    A context is x ~ N(0, I). Arm a is clicked with the probability sigmoid(x' V_a u + b_a); V and b are the same for
+    all users. At first u ~ N(m, I). At each decision u moves by `drift` of its standard deviations, and keeps its
+    variance. The logging policy takes the best arm for the mean taste m, and with the probability `exploration` a
+    random arm.
 
     arms, features, rank: how many of each
     """
@@ -39,19 +40,19 @@ class Bandit:
     def __post_init__(self) -> None:
         if not 0 < self.exploration <= 1:
             raise ValueError(
-                f"exploration is above 0, so that every arm has a propensity, to 1; got {self.exploration}"
+                f"exploration is above 0, so that every arm has a propensity, and at most 1; got {self.exploration}"
             )
         if not 0 <= self.drift < 1:
-            raise ValueError(f"drift is from 0 to below 1, got {self.drift}")
+            raise ValueError(f"drift is at least 0 and below 1, got {self.drift}")
 
     @property
     def targets(self) -> int:
-        """The arms."""
+        """One column for each arm."""
         return self.arms
 
     @property
     def network(self) -> NetworkSpec:
-        """A perceptron that gives a logit for each arm."""
+        """A perceptron with a logit for each arm."""
         options = {"inputs": self.features, "outputs": self.arms, "hidden": [32, 32], "activation": "tanh"}
         return NetworkSpec("mlp", options)
 
@@ -63,24 +64,24 @@ class Bandit:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw users, and a log of each; a decision counts its reward over its propensity."""
+        """Draw users, and a log of each. A decision is weighed by its reward over its propensity."""
         log = self.log(tasks, examples, generator, split)
         weights = log.rewards / log.propensities
         return Samples(log.observations, torch.cat([log.actions, weights.unsqueeze(-1)], -1))
 
-    def log(self, tasks: int, decisions: int, generator: torch.Generator, split: Split = "training") -> Log:
-        """Draw users, and so many decisions about each: the arms, and 1 for a click, else 0."""
+    def log(self, tasks: int, decisions: int, generator: torch.Generator, split: Split = "training") -> DecisionLog:
+        """Draw users, and that many decisions about each. The reward is 1 for a click, else 0."""
         return self.draw(self.tastes(tasks, decisions, generator), generator)[0]
 
     def tastes(self, tasks: int, decisions: int, generator: torch.Generator) -> Float[Tensor, "task decision rank"]:
-        """Draw users: their tastes at each of so many decisions."""
+        """Draw users: their tastes at each of that many decisions."""
         noise = torch.randn((tasks, decisions, self.rank), generator=generator, device=generator.device)
-        return _world(self, generator.device).mean + self._drifted(noise)
+        return _world(self, generator.device).mean + self._drift(noise)
 
     def draw(
         self, tastes: Float[Tensor, "task decision rank"], generator: torch.Generator
-    ) -> tuple[Log, Float[Tensor, "task decision action"]]:
-        """A log of these users, and what nobody knows of it outside of here: the chance of a click for every arm."""
+    ) -> tuple[DecisionLog, Float[Tensor, "task decision action"]]:
+        """Draw a log of these users, with the true probability of a click on every arm."""
         tasks, decisions, device = *tastes.shape[:2], generator.device
         contexts = torch.randn((tasks, decisions, self.features), generator=generator, device=device)
         chances, logging = _world(self, device).logits(contexts, tastes).sigmoid(), self.logging(contexts)
@@ -88,41 +89,41 @@ class Bandit:
         actions = torch.nn.functional.one_hot(arm, self.arms).to(chances.dtype)
         clicked = torch.rand((tasks, decisions), generator=generator, device=device)
         rewards = (clicked < (actions * chances).sum(-1)).to(chances.dtype)
-        return Log(contexts, actions, rewards, (actions * logging).sum(-1)), chances
+        return DecisionLog(contexts, actions, rewards, (actions * logging).sum(-1)), chances
 
     def logging(self, contexts: Float[Tensor, "task decision feature"]) -> Float[Tensor, "task decision action"]:
-        """How probable each arm is for the policy that logs."""
+        """The probability of each arm under the logging policy."""
         world = _world(self, contexts.device)
         best = world.logits(contexts, world.mean.expand(*contexts.shape[:2], -1)).argmax(-1)
-        liked = torch.nn.functional.one_hot(best, self.arms).to(contexts.dtype)
-        return self.exploration / self.arms + (1 - self.exploration) * liked
+        greedy = torch.nn.functional.one_hot(best, self.arms).to(contexts.dtype)
+        return self.exploration / self.arms + (1 - self.exploration) * greedy
 
-    def _drifted(self, noise: Float[Tensor, "task decision rank"]) -> Float[Tensor, "task decision rank"]:
-        """Deviations from the mean taste, each from the one before."""
+    def _drift(self, noise: Float[Tensor, "task decision rank"]) -> Float[Tensor, "task decision rank"]:
+        """Deviations from the mean taste, each computed from the one before."""
         tastes = [noise[:, 0]]
-        for moved in noise[:, 1:].unbind(1):
-            tastes.append((1 - self.drift**2) ** 0.5 * tastes[-1] + self.drift * moved)
+        for step in noise[:, 1:].unbind(1):
+            tastes.append((1 - self.drift**2) ** 0.5 * tastes[-1] + self.drift * step)
         return torch.stack(tastes, 1)
 
 
 class _World(NamedTuple):
-    """answers: V; ease: b; mean: m."""
+    """What all users share. effects: V; bias: b; mean: m."""
 
-    answers: Float[Tensor, "action feature rank"]
-    ease: Float[Tensor, " action"]
+    effects: Float[Tensor, "action feature rank"]
+    bias: Float[Tensor, " action"]
     mean: Float[Tensor, " rank"]
 
     def logits(
         self, contexts: Float[Tensor, "task decision feature"], tastes: Float[Tensor, "task decision rank"]
     ) -> Float[Tensor, "task decision action"]:
-        return torch.einsum("tdf,afr,tdr->tda", contexts, self.answers, tastes) + self.ease
+        return torch.einsum("tdf,afr,tdr->tda", contexts, self.effects, tastes) + self.bias
 
 
 def _world(family: Bandit, device: torch.device) -> _World:
     generator = torch.Generator().manual_seed(WORLD_SEED)
     shapes = (family.arms, family.features, family.rank), (family.arms,), (family.rank,)
-    answers, ease, mean = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
-    return _World(answers / family.rank**0.5, ease / 2 - 1, mean)
+    effects, bias, mean = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
+    return _World(effects / family.rank**0.5, bias / 2 - 1, mean)
 
 
 family = Bandit

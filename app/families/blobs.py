@@ -1,16 +1,16 @@
-"""Gaussian blobs: the smallest classification problem, where the nearest mean is the best that can be done."""
+"""Gaussian blobs: the smallest classification problem. Nothing does better than the nearest class mean."""
 
 from dataclasses import dataclass
 
 import torch
 
-from app.families.family import Samples, Split, in_turn
+from app.families.family import Samples, Split, interleave_classes
 from app.learn.networks import NetworkSpec
 
 
 @dataclass(frozen=True)
 class Blobs:
-    """A class is a point drawn from N(0, spread^2 I), its examples are that point and noise from N(0, I)."""
+    """A class is a point drawn from N(0, spread^2 I); its examples are that point plus noise from N(0, I)."""
 
     features: int = 2
     targets: int = 5
@@ -19,7 +19,7 @@ class Blobs:
 
     @property
     def network(self) -> NetworkSpec:
-        """A perceptron that gives an embedding."""
+        """A perceptron whose outputs are an embedding."""
         return NetworkSpec("mlp", {"inputs": self.features, "outputs": 16, "hidden": [32]})
 
     def sample(
@@ -32,11 +32,11 @@ class Blobs:
     ) -> Samples:
         """Draw the points of the classes, and examples around each."""
 
-        def normal(each: int) -> torch.Tensor:
-            shape = (tasks, ways or self.targets, each, self.features)
+        def normal(count: int) -> torch.Tensor:
+            shape = (tasks, ways or self.targets, count, self.features)
             return torch.randn(shape, generator=generator, device=generator.device)
 
-        return in_turn(self.spread * normal(1) + normal(examples))
+        return interleave_classes(self.spread * normal(1) + normal(examples))
 
 
 family = Blobs

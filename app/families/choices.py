@@ -1,4 +1,4 @@
-"""Choices: whether a person accepts a gamble, from a few that they have decided on. Sokol-Hessner et al. 2009."""
+"""Choices: whether a person accepts a gamble, predicted from a few of their decisions. Sokol-Hessner et al. 2009."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,44 +23,45 @@ DOLLARS = 10.0
 
 
 class Agents(NamedTuple):
-    """Made-up people, a parameter each: how they value what they may win and lose (`probability`)."""
+    """Simulated people, with parameters of how they value gains and losses (`acceptance_probability`)."""
 
     curvature: Float[Tensor, "task 1"]
     loss_aversion: Float[Tensor, "task 1"]
     consistency: Float[Tensor, "task 1"]
 
 
-def probability(agents: Agents, offers: Float[Tensor, "task decision 3"]) -> Float[Tensor, "task decision"]:
-    """How probable it is that each accepts an offer, by prospect theory.
+def acceptance_probability(agents: Agents, offers: Float[Tensor, "task decision 3"]) -> Float[Tensor, "task decision"]:
+    """The probability that each agent accepts each offer, by prospect theory.
 
-    A gamble is worth (gain^curvature - loss_aversion |loss|^curvature) / 2, refusing it cert^curvature, in dollars; the
-    difference times the consistency is the logit. Sokol-Hessner et al. 2009, there rho, lambda and mu.
+    In dollars, a gamble is worth (gain^curvature - loss_aversion |loss|^curvature) / 2, and refusing it is worth
+    cert^curvature. The logit is their difference times the consistency. Sokol-Hessner et al. 2009 call the three
+    parameters rho, lambda and mu.
     """
     gain, loss, certain = (offers.abs() ** agents.curvature.unsqueeze(-1)).unbind(-1)
     return (agents.consistency * ((gain - agents.loss_aversion * loss) / 2 - certain)).sigmoid()
 
 
-def drawn_agents(tasks: int, generator: torch.Generator) -> Agents:
-    """Agents of all sorts, far beyond those that the literature finds: nothing in here is fitted to the data.
+def draw_agents(tasks: int, generator: torch.Generator) -> Agents:
+    """Draw agents far more varied than the literature finds; nothing about them is fitted to the data.
 
-    Curvature ~ U[0.4, 1.4]; loss aversion from 1/3 to 5 and consistency from 0.1 to 10, even in their logarithms.
+    Curvature ~ U[0.4, 1.4]. Loss aversion from 1/3 to 5 and consistency from 0.1 to 10, both log-uniform.
     """
 
-    def even(low: float, high: float) -> Tensor:
+    def draw(low: float, high: float) -> Tensor:
         return uniform((tasks, 1), low, high, generator)
 
-    return Agents(even(0.4, 1.4), even(-1.1, 1.61).exp(), even(-2.3, 2.3).exp())
+    return Agents(draw(0.4, 1.4), draw(-1.1, 1.61).exp(), draw(-2.3, 2.3).exp())
 
 
 @dataclass(frozen=True)
 class Choices:
     """Gain, loss, certain amount and expected gain over it, in tens of dollars; refused (0) or accepted (1).
 
-    A task is a person under one of two instructions. All that a person did is in one split. Training draws decisions at
-    random; validation and test take them as they came, from a random one on.
+    A task is a person under one of two instructions. All decisions of a person are in one split. Training draws
+    decisions at random; validation and test take consecutive ones, starting at a random one.
 
-    fold: which sixth of the 30 people is the test split; the next one is validation
-    invented: the share of training tasks in which an agent of prospect theory decides (`drawn_agents`), on the gambles
+    fold: which sixth of the 30 people is the test split; the next sixth is validation
+    invented: the share of training tasks in which an agent of prospect theory (`draw_agents`) decides on the gambles
         that a person of the training split was offered
     data: the folder of the data set (`risky_choices`)
     """
@@ -75,13 +76,13 @@ class Choices:
 
     def __post_init__(self) -> None:
         if not 0 <= self.fold < FOLDS:
-            raise ValueError(f"the fold is from 0 to {FOLDS - 1}, got {self.fold}")
+            raise ValueError(f"fold is from 0 to {FOLDS - 1}, got {self.fold}")
         if not 0 <= self.invented <= 1:
             raise ValueError(f"invented is a share from 0 to 1, got {self.invented}")
 
     @property
     def caveat(self) -> str:
-        """How few people are tested on."""
+        """How few people the test split has."""
         return "They are draws of what 5 people decided: how much people differ is not in these intervals"
 
     @property
@@ -97,18 +98,18 @@ class Choices:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw people, each time under one of the instructions, and decisions of theirs."""
+        """Draw people, each under one of the instructions, and some of their decisions."""
         sittings, training = self.sittings[split], split == "training"
-        which = torch.randint(len(sittings), (tasks,), generator=generator, device=generator.device).tolist()
-        rows = [_some(sittings[each], examples, generator, in_order=not training) for each in which]
-        pairs = list(zip(which, rows, strict=True))
-        offers = torch.stack([sittings[each].offers[some] for each, some in pairs]).to(generator.device)
-        accepted = torch.stack([sittings[each].accepted[some] for each, some in pairs]).to(generator.device)
+        chosen = torch.randint(len(sittings), (tasks,), generator=generator, device=generator.device).tolist()
+        rows = [_draw_places(sittings[each], examples, generator, in_order=not training) for each in chosen]
+        pairs = list(zip(chosen, rows, strict=True))
+        offers = torch.stack([sittings[each].offers[places] for each, places in pairs]).to(generator.device)
+        accepted = torch.stack([sittings[each].accepted[places] for each, places in pairs]).to(generator.device)
         if training and self.invented:
-            accepted = self._partly_invented(offers, accepted, generator)
+            accepted = self._invent_some(offers, accepted, generator)
         return Samples(observations(offers), decisions(accepted))
 
-    def _partly_invented(
+    def _invent_some(
         self,
         offers: Float[Tensor, "task decision 3"],
         accepted: Bool[Tensor, "task decision"],
@@ -117,44 +118,44 @@ class Choices:
         def unit(*shape: int) -> Tensor:
             return torch.rand(shape, generator=generator, device=generator.device)
 
-        chance = probability(drawn_agents(len(offers), generator), offers)
-        theirs = unit(*chance.shape) < chance
-        return torch.where(unit(len(offers), 1) < self.invented, theirs, accepted)
+        chance = acceptance_probability(draw_agents(len(offers), generator), offers)
+        by_agents = unit(*chance.shape) < chance
+        return torch.where(unit(len(offers), 1) < self.invented, by_agents, accepted)
 
     @cached_property
     def sittings(self) -> Mapping[Split, list[Sitting]]:
-        """What there is in each split. Raises DataError where the data set is not there."""
-        found = read(self.data)
-        splits = people_of(sorted({each.person for each in found}), self.fold)
-        return {split: [each for each in found if each.person in people] for split, people in splits.items()}
+        """The sittings of each split. Raises DataError where the data set cannot be read."""
+        sittings = read(self.data)
+        splits = split_people(sorted({each.person for each in sittings}), self.fold)
+        return {split: [each for each in sittings if each.person in people] for split, people in splits.items()}
 
 
-def people_of(people: Sequence[int], fold: int) -> Mapping[Split, set[int]]:
-    """Who is in which split: the test split is fold `fold`, validation is the next fold, and training the others."""
+def split_people(people: Sequence[int], fold: int) -> Mapping[Split, set[int]]:
+    """The people of each split: test has fold `fold`, validation the next fold, and training the others."""
     order = torch.randperm(len(people), generator=torch.Generator().manual_seed(SHUFFLE_SEED)).tolist()
     test, validation = ({people[place] for place in order[each % FOLDS :: FOLDS]} for each in (fold, fold + 1))
     return {"training": set(people) - test - validation, "validation": validation, "test": test}
 
 
 def observations(offers: Float[Tensor, "*rows 3"]) -> Float[Tensor, "*rows feature"]:
-    """What a network sees of offers in dollars."""
+    """Offers in dollars as inputs of a network."""
     gain, loss, certain = offers.unbind(-1)
     return torch.stack([gain, loss, certain, (gain + loss) / 2 - certain], -1) / DOLLARS
 
 
 def decisions(accepted: Bool[Tensor, "*rows"]) -> Float[Tensor, "*rows 3"]:
-    """Decisions as targets: one-hot, refused or accepted, and the weight of imitation, 1."""
+    """Decisions as targets: one-hot over refused and accepted, and the weight 1 of imitation."""
     return torch.stack([~accepted, accepted, torch.ones_like(accepted)], -1).float()
 
 
-def _some(sitting: Sitting, count: int, generator: torch.Generator, *, in_order: bool) -> list[int]:
-    """Places of so many decisions: one after another from a random one on, or any."""
-    of = len(sitting.accepted)
-    if count > of:
-        raise DataError(f"person {sitting.person} took {of} decisions ({sitting.condition}), asked for {count}")
+def _draw_places(sitting: Sitting, count: int, generator: torch.Generator, *, in_order: bool) -> list[int]:
+    """The indices of that many decisions: consecutive from a random one on, or all random."""
+    total = len(sitting.accepted)
+    if count > total:
+        raise DataError(f"person {sitting.person} took {total} decisions ({sitting.condition}), asked for {count}")
     if not in_order:
-        return torch.randperm(of, generator=generator, device=generator.device)[:count].tolist()
-    first = int(torch.randint(of - count + 1, (1,), generator=generator, device=generator.device))
+        return torch.randperm(total, generator=generator, device=generator.device)[:count].tolist()
+    first = int(torch.randint(total - count + 1, (1,), generator=generator, device=generator.device))
     return [*range(first, first + count)]
 
 

@@ -1,8 +1,8 @@
-"""Driving like somebody who knows the road: a world is a task, and a few of their episodes tell what no one sees.
+"""Driving like a driver who knows the world: a task is a world, and a few of that driver's episodes reveal it.
 
-How much grip there is, how far one may see and how the others drive is in no observation (`highway.world`), but in how
-somebody drives who is at home there (`highway.planner.at_home`). Learnt from a log, so that no simulator is needed:
-`innerloop collect driving --out DIR` drives in highway-env and writes it.
+No observation shows the grip of the road, the sight and the manners of the other drivers (`highway.world`), but they
+show in how a driver at home in the world drives (`highway.planner.style_at_home`). The family learns from a log, so it
+needs no simulator: `innerloop collect driving --out DIR` drives in highway-env and writes the log.
 """
 
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ from app.learn.policies import Actions
 from app.learn.shapes import Float, Int
 
 
-class Log(NamedTuple):
-    """The decisions of a split, one episode after the other. ends: where each episode ends; worlds: whose it is."""
+class DrivingLog(NamedTuple):
+    """The decisions of a split, one episode after the other. ends, worlds: where each episode ends, and its world."""
 
     observations: Float[Tensor, "decision feature"]
     actions: Int[Tensor, " decision"]
@@ -34,16 +34,16 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True)
 class Driving:
-    """What is seen on the road (`highway.seen.NAMES`), and which of the five manoeuvres (ACTIONS) is done then.
+    """Observations of the road (`highway.observation.NAMES`), and the manoeuvre that the driver chose (ACTIONS).
 
     data: the folder of the log
 
-    The decisions of a task are those of whole episodes, one after the other and in another order each time; where they
-    are not enough they begin again.
+    The decisions of a task are those of whole episodes, in a random order of episodes. Where a world has too few
+    decisions, they repeat.
     """
 
     data: Path | None = field(default=None, repr=False, compare=False)
-    _logs: dict[Split, Log] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _logs: dict[Split, DrivingLog] = field(default_factory=dict, init=False, repr=False, compare=False)
     kind = "decision"
     features = FEATURES
     targets = len(ACTIONS)
@@ -51,7 +51,7 @@ class Driving:
 
     @property
     def network(self) -> NetworkSpec:
-        """A perceptron that gives a logit for each manoeuvre."""
+        """A perceptron with a logit for each manoeuvre."""
         return NetworkSpec(
             "mlp", {"inputs": FEATURES, "outputs": len(ACTIONS), "hidden": [64, 64], "activation": "tanh"}
         )
@@ -64,43 +64,43 @@ class Driving:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw worlds, and decisions of who is at home there, each of weight 1."""
+        """Draw worlds, and decisions of a driver at home in each, all of weight 1."""
         log = self._logs[split] = self._logs.get(split) or read(self.data, split)
         chosen = torch.randint(max(log.worlds) + 1, (tasks,), generator=generator, device=generator.device).tolist()
-        rows = torch.stack([_mixed(rows_of(log, world), examples, generator) for world in chosen])
+        rows = torch.stack([_shuffle_episodes(rows_of(log, world), examples, generator) for world in chosen])
         actions = functional.one_hot(log.actions[rows], len(ACTIONS)).float()
         weighted = torch.cat([actions, torch.ones_like(actions[..., :1])], -1)
         return Samples(log.observations[rows].to(generator.device), weighted.to(generator.device))
 
 
-def rows_of(log: Log, world: int) -> list[Int[Tensor, " decision"]]:
-    """Places in the log: the decisions of each episode of a world."""
+def rows_of(log: DrivingLog, world: int) -> list[Int[Tensor, " decision"]]:
+    """The rows of the log with the decisions of a world, episode by episode."""
     begins = (0, *log.ends)
     spans = zip(begins, log.ends, log.worlds, strict=False)
-    return [torch.arange(begin, end) for begin, end, its in spans if its == world]
+    return [torch.arange(begin, end) for begin, end, owner in spans if owner == world]
 
 
-def _mixed(episodes: list[Tensor], examples: int, generator: torch.Generator) -> Int[Tensor, " example"]:
-    """So many decisions of episodes in a random order, again and again."""
+def _shuffle_episodes(episodes: list[Tensor], examples: int, generator: torch.Generator) -> Int[Tensor, " example"]:
+    """That many decisions of the episodes in a random order, repeated where there are too few."""
     order = torch.randperm(len(episodes), generator=generator, device=generator.device).tolist()
-    whole = torch.cat([episodes[place] for place in order])
-    return whole.repeat(-(-examples // len(whole)))[:examples]
+    rows = torch.cat([episodes[place] for place in order])
+    return rows.repeat(-(-examples // len(rows)))[:examples]
 
 
-def read(folder: Path | None, split: Split) -> Log:
+def read(folder: Path | None, split: Split) -> DrivingLog:
     """The log of a split. Raises DataError where it is not in `folder`."""
-    cure = "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]'"
+    fix = "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]'"
     if folder is None:
-        raise DataError(f"driving learns from a log: --data says in which folder. {cure}")
+        raise DataError(f"driving learns from a log: name its folder by --data. {fix}")
     file = folder / f"driving-{split}.npz"
     try:
-        with np.load(file) as found:
-            observations, actions = found["observations"].astype(np.float32), found["actions"].astype(np.int64)
-            ends, worlds = np.cumsum(found["lengths"].astype(np.int64)), found["worlds"]
+        with np.load(file) as arrays:
+            observations, actions = arrays["observations"].astype(np.float32), arrays["actions"].astype(np.int64)
+            ends, worlds = np.cumsum(arrays["lengths"].astype(np.int64)), arrays["worlds"]
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}. {cure}") from error
-    seen, done = torch.from_numpy(observations), torch.from_numpy(actions)
-    return Log(seen, done, tuple(ends.tolist()), tuple(worlds.tolist()))
+        raise DataError(f"{file} cannot be read: {error}. {fix}") from error
+    tensors = torch.from_numpy(observations), torch.from_numpy(actions)
+    return DrivingLog(*tensors, tuple(ends.tolist()), tuple(worlds.tolist()))
 
 
 family = Driving

@@ -1,7 +1,7 @@
-"""Environments of one's own, as gymnasium has them: `innerloop train --env MODULE:make_env` learns by acting in them.
+"""Your own gymnasium environments: `innerloop train --env MODULE:make_env` learns by acting in them.
 
 def make_env(task: int) -> gymnasium.Env:
-    return ...  # the task's world, always the same one for the same number
+    return ...  # the world of the task, always the same for the same number
 """
 
 import importlib
@@ -19,26 +19,28 @@ from app.families.family import Samples, Split
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Bool, Float
+from app.plugins import user_code
 
 FIRST = {"training": 0, "validation": 1_000_000, "test": 2_000_000}
-"""The numbers of the tasks of a split begin here, and go on for a million."""
+"""The first task number of each split; each has a million."""
 
 
 class Running(NamedTuple):
-    """Episodes that go on. environments: [task][episode]; seen: what was observed last; over: which have ended."""
+    """The state of all episodes. environments: [task][episode]; observations: the latest; over: which have ended."""
 
     environments: Sequence[Sequence[Any]]
-    seen: Float[Tensor, "task episode feature"]
+    observations: Float[Tensor, "task episode feature"]
     over: Bool[Tensor, "task episode"]
 
 
 @dataclass(frozen=True)
 class Environments:
-    """The environments that a function makes, one for each number of a task.
+    """The environments that a function makes, one for each task number.
 
-    env: MODULE:NAME of the function, whose module can be imported; without it nothing can be asked. Observations are a
-        Box, taken as a row of numbers; actions are Discrete, or a Box of one axis with bounds
-    longest: the most steps of an episode
+    env: MODULE:NAME of the function. Observations are a Box, flattened to a row of numbers; actions are Discrete, or a
+        Box of one axis with bounds
+    longest: the maximum number of steps of an episode
+    discount, smoothing: of the advantages (`app.learn.policies.Weighing`)
     """
 
     env: str = ""
@@ -48,11 +50,11 @@ class Environments:
     kind = "decision"
 
     def __post_init__(self) -> None:
-        assert not self.env or self._example  # what is wrong with it is said now
+        assert not self.env or self._example  # so that a wrong `env` raises now
 
     @property
     def weighing(self) -> Weighing:
-        """What decisions count by what came of them."""
+        """How decisions are weighed by their rewards."""
         return Weighing(self.discount, self.smoothing)
 
     @property
@@ -62,13 +64,13 @@ class Environments:
 
     @property
     def targets(self) -> int:
-        """Discrete actions, or numbers in one."""
+        """The number of discrete actions, or the numbers in an action."""
         space = self._example.action_space
         return int(space.n) if self._discrete else int(space.shape[0])
 
     @property
     def actions(self) -> Actions:
-        """The bounds of the Box, if it is one."""
+        """Discrete actions, or the bounds of the Box."""
         space = self._example.action_space
         return Actions() if self._discrete else Actions(tuple(space.low.tolist()), tuple(space.high.tolist()))
 
@@ -83,36 +85,38 @@ class Environments:
         return NetworkSpec("gaussian_mlp", {**sizes, "hidden": [64, 64], "deviation": widest / 2})
 
     def draw(self, tasks: int, generator: torch.Generator, split: Split = "training") -> list[int]:
-        """Numbers of tasks."""
-        found = torch.randint(1_000_000, (tasks,), generator=generator, device=generator.device) + FIRST[split]
-        return [int(number) for number in found.tolist()]
+        """Draw task numbers."""
+        numbers = torch.randint(1_000_000, (tasks,), generator=generator, device=generator.device) + FIRST[split]
+        return [int(number) for number in numbers.tolist()]
 
     def reset(self, worlds: Sequence[int], episodes: int, generator: torch.Generator) -> Running:
-        """Make each environment as often as there are episodes of it, and begin."""
+        """Make an environment for each episode of each task, and reset it."""
         seeds = torch.randint(2**31, (len(worlds), episodes), generator=generator, device=generator.device).tolist()
-        made = [[self._make(task) for _ in range(episodes)] for task in worlds]
-        seen = np.array([
-            [one.reset(seed=seed)[0] for one, seed in zip(*row, strict=True)] for row in zip(made, seeds, strict=True)
+        environments = [[self._make(task) for _ in range(episodes)] for task in worlds]
+        observations = np.array([
+            [one.reset(seed=seed)[0] for one, seed in zip(*row, strict=True)]
+            for row in zip(environments, seeds, strict=True)
         ])  # fmt: skip
-        return Running(made, self._rows(seen, generator.device), torch.zeros(len(worlds), episodes, dtype=torch.bool))
+        over = torch.zeros(len(worlds), episodes, dtype=torch.bool)
+        return Running(environments, self._as_rows(observations, generator.device), over)
 
     def observe(self, state: Running) -> Float[Tensor, "task episode feature"]:
-        """What was seen last."""
-        return state.seen
+        """The latest observations."""
+        return state.observations
 
     def step(
         self, state: Running, actions: Float[Tensor, "task episode action"]
     ) -> tuple[Running, Float[Tensor, "task episode"], Bool[Tensor, "task episode"]]:
-        """Act in each that is not over."""
-        seen, over = state.seen.clone(), state.over.clone()
-        rewards = torch.zeros(over.shape, device=seen.device)
+        """Act in each episode that is not over."""
+        observations, over = state.observations.clone(), state.over.clone()
+        rewards = torch.zeros(over.shape, device=observations.device)
         for task, episode in (~over).nonzero().tolist():
-            observation, reward, ended, late, _ = state.environments[task][episode].step(
-                self._told(actions[task, episode])
-            )
-            seen[task, episode] = self._rows(np.asarray(observation)[None, None], seen.device)[0, 0]
-            rewards[task, episode], over[task, episode] = float(reward), bool(ended or late)
-        return Running(state.environments, seen, over), rewards, over.to(seen.device)
+            environment, action = state.environments[task][episode], self._as_env_action(actions[task, episode])
+            observation, reward, terminated, truncated, _ = environment.step(action)
+            row = self._as_rows(np.asarray(observation)[None, None], observations.device)[0, 0]
+            observations[task, episode] = row
+            rewards[task, episode], over[task, episode] = float(reward), bool(terminated or truncated)
+        return Running(state.environments, observations, over), rewards, over.to(observations.device)
 
     def sample(
         self,
@@ -122,17 +126,17 @@ class Environments:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """There are none. Raises DataError."""
-        raise DataError(f"{self.env} is acted in, nothing is known of it to imitate: set episodes=10 in the recipe")
+        """Raise DataError: there are no decisions to imitate."""
+        raise DataError(f"{self.env} has no decisions to imitate, it can only be acted in: add --set episodes=10")
 
-    def _told(self, action: Float[Tensor, " action"]) -> Any:
+    def _as_env_action(self, action: Float[Tensor, " action"]) -> Any:
         space = self._example.action_space
         if self._discrete:
             return int(action.argmax()) + int(space.start)
         return np.clip(action.cpu().numpy(), space.low, space.high).astype(space.dtype)
 
-    def _rows(self, seen: Any, device: torch.device) -> Float[Tensor, "task episode feature"]:
-        return torch.from_numpy(np.asarray(seen, np.float32)).flatten(2).to(device)
+    def _as_rows(self, observations: Any, device: torch.device) -> Float[Tensor, "task episode feature"]:
+        return torch.from_numpy(np.asarray(observations, np.float32)).flatten(2).to(device)
 
     @property
     def _discrete(self) -> bool:
@@ -140,29 +144,29 @@ class Environments:
 
     @cached_property
     def _example(self) -> Any:
-        made = self._make(0)
-        space = made.action_space
+        make = self._make
+        with user_code(f"{self.env}(0)"):
+            environment = make(0)
+            space, observation_space = environment.action_space, environment.observation_space
         bounded = getattr(space, "shape", None) is not None and len(space.shape) == 1 and np.isfinite(space.low).all()
         if not hasattr(space, "n") and not bounded:
             raise ValueError(f"{self.env}: actions are Discrete, or a Box of one axis with bounds, got {space}")
-        if not getattr(made.observation_space, "shape", None):
-            raise ValueError(f"{self.env}: observations are a Box, got {made.observation_space}")
-        return made
+        if not getattr(observation_space, "shape", None):
+            raise ValueError(f"{self.env}: observations are a Box, got {observation_space}")
+        return environment
 
     @cached_property
     def _make(self) -> Callable[[int], Any]:
         if not self.env:
-            raise DataError("environments of one's own are acted in: --env MODULE:make_env says which")
+            raise DataError("name the function that makes your environments by --env MODULE:make_env")
         module, colon, name = self.env.partition(":")
         if not colon:
             raise ValueError(f"env is written MODULE:make_env, got {self.env!r}")
-        try:
-            found: Callable[[int], Any] | None = getattr(importlib.import_module(module), name, None)
-        except ImportError as error:
-            raise ValueError(f"{self.env} cannot be imported: {error}") from error
-        if not callable(found):
-            raise ValueError(f"{self.env} is no function of the module {module}")
-        return found
+        with user_code(f"importing {module}"):
+            function: Callable[[int], Any] | None = getattr(importlib.import_module(module), name, None)
+        if not callable(function):
+            raise ValueError(f"{self.env}: the module {module} has no function {name}")
+        return function
 
 
 family = Environments

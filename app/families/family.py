@@ -1,4 +1,4 @@
-"""What a family is: a problem whose tasks share an initialization."""
+"""The interface of a family: a problem whose tasks share an initialization."""
 
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -10,14 +10,14 @@ from app.learn.policies import Actions, Weighing
 from app.learn.shapes import Float
 
 Split = Literal["training", "validation", "test"]
-"""Which tasks: those that are learned from, those that choices are made by, those that a figure is published of."""
+"""Which tasks: to train on, to make choices by, or to publish figures of."""
 
 
 class Samples(NamedTuple):
-    """Labelled examples drawn from a batch of tasks, each task's independent of one another.
+    """Labelled examples of a batch of tasks. The examples of a task are independent of each other.
 
-    Of a classification family the classes take turns, example i is of way `i % ways`, and a target is one-hot over the
-    ways: the first `k * ways` examples of a task are `k` of each class.
+    In classification the classes take turns: example i is of way `i % ways`, so the first `k * ways` examples of a task
+    are `k` of each class. A target is one-hot over the ways.
     """
 
     inputs: Float[Tensor, "task example feature"]
@@ -28,10 +28,9 @@ class Samples(NamedTuple):
 class Family(Protocol):
     """A distribution of tasks, with the form of their examples and a network that fits them.
 
-    A family is found by the name of its factory, a function or class that takes keyword options with defaults, all
-    plain JSON values, and returns this (`registry`). What only some families have is a protocol of its own below.
-    A family that reads a data set takes `data` too, the folder it is in or None, and reads it when it is first sampled
-    from.
+    `registry` finds a family by the name of its factory: a function or class that takes keyword options with defaults,
+    all plain JSON values, and returns the family. A family that reads a data set also takes `data`, its folder or None,
+    and reads it when it is first sampled from. Optional abilities are protocols of their own below.
     """
 
     @property
@@ -44,11 +43,11 @@ class Family(Protocol):
 
     @property
     def targets(self) -> int:
-        """Numbers in a target, without the weight of a decision; the ways of a task where nobody says how many."""
+        """Numbers in a target, without the weight of a decision. In classification, the default number of ways."""
 
     @property
     def network(self) -> NetworkSpec:
-        """The network that fits it, unless a recipe names another."""
+        """The network to train, unless the recipe names another."""
 
     def sample(
         self,
@@ -60,20 +59,20 @@ class Family(Protocol):
     ) -> Samples:
         """Draw `tasks` tasks and `examples` examples of each, on the generator's device.
 
-        ways: of a classification, the classes of each task, with `examples` of each class; `targets` where it is None
-        split: of which tasks; all the same where a family has fresh ones without end
+        ways: in classification, the classes of each task, with `examples` of each class; `targets` if None
+        split: which tasks; makes no difference where a family can draw fresh tasks without end
 
-        Raises DataError where the data set is not there, or does not have as many classes or examples.
+        Raises DataError where the data set cannot be read, or has too few classes or examples.
         """
 
 
 @runtime_checkable
 class HasShape(Protocol):
-    """A family whose inputs have a shape; without this an input is a row of numbers."""
+    """A family whose inputs have a shape. Other families' inputs are rows of numbers."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of an input, as people write it; its product is `features`."""
+        """The shape of an input as people write it; its product is `features`."""
 
 
 @runtime_checkable
@@ -82,25 +81,25 @@ class HasImages(Protocol):
 
     @property
     def image(self) -> str:
-        """How an image becomes an input (`app.bundles.Schema`)."""
+        """How an image is turned into an input (`app.bundles.Schema`)."""
 
 
 @runtime_checkable
 class HasActions(Protocol):
     """A family of decisions.
 
-    Its `targets` are the columns of an action: one for each discrete action, or one for each number of a box. What it
-    samples has one column more, the weight of each decision (`app.learn.policies`), which is 0 in padding.
+    Its `targets` are the columns of an action: one for each discrete action, or one for each number of a box. Its
+    samples have one column more, the weight of each decision (`app.learn.policies`), which is 0 in padding.
     """
 
     @property
     def actions(self) -> Actions:
-        """What an action is."""
+        """The form of an action."""
 
 
 @runtime_checkable
 class HasWeighing(Protocol):
-    """A family of decisions that says how they are weighed; others take the defaults of `Weighing`."""
+    """A family of decisions that defines how they are weighed. Other families take the defaults of `Weighing`."""
 
     @property
     def weighing(self) -> Weighing:
@@ -113,14 +112,14 @@ class HasCaveat(Protocol):
 
     @property
     def caveat(self) -> str:
-        """A sentence for the protocol of its evaluations."""
+        """A sentence for the protocol of the family's evaluations."""
 
 
-def in_turn(inputs: Float[Tensor, "task way each feature"]) -> Samples:
-    """The examples of classification tasks as `Samples` has them: their classes take turns."""
-    tasks, ways, each, features = inputs.shape
-    targets = torch.eye(ways, device=inputs.device).repeat(each, 1).expand(tasks, -1, -1)
-    return Samples(inputs.transpose(1, 2).reshape(tasks, each * ways, features), targets)
+def interleave_classes(inputs: Float[Tensor, "task way shot feature"]) -> Samples:
+    """The examples of classification tasks in the order of `Samples`: the classes take turns."""
+    tasks, ways, shots, features = inputs.shape
+    targets = torch.eye(ways, device=inputs.device).repeat(shots, 1).expand(tasks, -1, -1)
+    return Samples(inputs.transpose(1, 2).reshape(tasks, shots * ways, features), targets)
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Linear functions of random slopes and offsets, in any dimension: the smallest problem that can be adapted to."""
+"""Linear functions of random slopes and offsets in any dimension: the smallest problem to adapt to."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Logs: decisions that were taken by a policy which is known, with what came of them."""
+"""Logs: decisions of a known policy, with their rewards."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -9,11 +9,11 @@ from app.learn.policies import Weighing
 from app.learn.shapes import Float
 
 
-class Log(NamedTuple):
-    """The decisions about each task, one after another in the order of time; none depends on what the others did.
+class DecisionLog(NamedTuple):
+    """The decisions about each task, in the order of time. No decision depends on the actions before it.
 
     actions: one-hot
-    propensities: how probable the action was for the policy that took it
+    propensities: the probability of each action under the policy that took it
     """
 
     observations: Float[torch.Tensor, "task decision feature"]
@@ -24,14 +24,14 @@ class Log(NamedTuple):
 
 @runtime_checkable
 class Logged(Protocol):
-    """A family of decisions whose tasks come with a log, beside `Family`.
+    """A family of decisions whose tasks come with a log, in addition to `Family`.
 
-    Its support sets are weighed as the server weighs an episode with rewards and propensities. A query counts its
-    reward, which is not below 0, over its propensity: then the mean over all that might have been logged is that of
-    log p(a) times the mean reward of a, over all actions a, whichever policy took them.
+    Its support sets are weighed as the server weighs an episode with rewards and propensities. A query is weighed by
+    its reward, which is at least 0, over its propensity. The expected score is then the sum of log p(a) times the mean
+    reward of a over all actions a, whichever policy logged them.
     """
 
     weighing: Weighing
 
-    def log(self, tasks: int, decisions: int, generator: torch.Generator, split: Split = "training") -> Log:
-        """So many decisions about each of so many tasks."""
+    def log(self, tasks: int, decisions: int, generator: torch.Generator, split: Split = "training") -> DecisionLog:
+        """Draw tasks, and that many decisions about each."""

@@ -1,4 +1,4 @@
-"""Omniglot: telling handwritten characters apart, of which the model has seen a few drawings. Lake et al. 2015."""
+"""Omniglot: classifying handwritten characters after seeing a few drawings of each. Lake et al. 2015."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import DataError
-from app.families.family import Samples, Split, in_turn
+from app.families.family import Samples, Split, interleave_classes
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.networks import NetworkSpec
 from app.learn.shapes import Float
@@ -21,15 +21,16 @@ SHUFFLE_SEED = 0
 
 @dataclass(frozen=True)
 class Omniglot:
-    """Images of 28 x 28, from 0 (paper) to 1 (ink), and which of the characters of its task each is.
+    """Images of 28 x 28 pixels, from 0 (paper) to 1 (ink), and which character of the task each shows.
 
-    cut: `alphabets`, where the test characters (1201-1623 of 1623, as `ALPHABETS` counts) and those of validation
-        (1060-1159) are of other alphabets than those of training, but for three of Aurek-Besh. Gurmukhi, which the cut
-        would split, is in neither. `random`, the published one: 1,100 / 100 / 423 characters of all alphabets
-    distortion: how much training drawings are turned, stretched, slanted and shifted at random (`distorted`)
+    cut: how characters are split. `alphabets`: the test characters (1201-1623 of 1623, in the order of `ALPHABETS`) and
+        the validation characters (1060-1159) are of other alphabets than the training characters, except for three of
+        Aurek-Besh. Gurmukhi, which this cut would divide, is in no split. `random`, the published split: 1,100 / 100 /
+        423 characters of all alphabets
+    distortion: how much training drawings are rotated, stretched, slanted and shifted at random (`distort`)
     data: the folder of the data set (`omniglot_images`)
 
-    In training, and only there, a character turned by 90, 180 or 270 degrees is a further one.
+    In training only, a character rotated by 90, 180 or 270 degrees is another class.
     """
 
     cut: str = "alphabets"
@@ -43,11 +44,11 @@ class Omniglot:
 
     def __post_init__(self) -> None:
         if self.cut not in ("alphabets", "random"):
-            raise ValueError(f"the cut is 'alphabets' or 'random', got {self.cut!r}")
+            raise ValueError(f"cut is 'alphabets' or 'random', got {self.cut!r}")
 
     @property
     def network(self) -> NetworkSpec:
-        """The usual four convolutions of 64 filters; their 64 last numbers are the embedding."""
+        """The usual four convolutions of 64 filters; their 64 outputs are the embedding."""
         return NetworkSpec("conv4", {"side": SIDE})
 
     def sample(
@@ -58,7 +59,7 @@ class Omniglot:
         ways: int | None = None,
         split: Split = "training",
     ) -> Samples:
-        """Draw characters and drawings of each, every one by another person."""
+        """Draw characters, and drawings of each by different people."""
         images, ways = self._characters[split], ways or self.targets
         turns = TURNS if split == "training" else 1
         if ways > turns * len(images) or examples > PEOPLE:
@@ -67,18 +68,18 @@ class Omniglot:
                 f"asked for {ways} and {examples}"
             )
 
-        def some(of: int, count: int, *each: int) -> Tensor:
-            """`count` different numbers below `of`."""
-            drawn = torch.rand((*each, of), generator=generator, device=generator.device)
-            return drawn.topk(count).indices.cpu()
+        def choose(count: int, below: int, *shape: int) -> Tensor:
+            """`count` different numbers below `below`, for each element of `shape`."""
+            return torch.rand((*shape, below), generator=generator, device=generator.device).topk(count).indices.cpu()
 
-        character, person = some(turns * len(images), ways, tasks), some(PEOPLE, examples, tasks, ways)
+        character, person = choose(ways, turns * len(images), tasks), choose(examples, PEOPLE, tasks, ways)
         turn, character = character // len(images), character % len(images)
         drawings = images[character[..., None], person].to(generator.device)
         if split == "training":
-            quarter = turn[..., None].expand(person.shape).to(generator.device)
-            drawings = distorted(turned(drawings.flatten(0, 2), quarter.flatten()), self.distortion, generator)
-        return in_turn(drawings.reshape(tasks, ways, examples, self.features))
+            quarters = turn[..., None].expand(person.shape).to(generator.device)
+            drawings = rotate(drawings.flatten(0, 2), quarters.flatten())
+            drawings = distort(drawings, self.distortion, generator)
+        return interleave_classes(drawings.reshape(tasks, ways, examples, self.features))
 
     @cached_property
     def _characters(self) -> Mapping[Split, Tensor]:
@@ -87,26 +88,26 @@ class Omniglot:
 
 
 def characters(cut: str) -> Mapping[Split, list[int]]:
-    """Which characters each split has, counted from 0."""
+    """The characters of each split, counted from 0."""
     if cut == "random":
         order = torch.randperm(CHARACTERS, generator=torch.Generator().manual_seed(SHUFFLE_SEED)).tolist()
         return {"training": order[:1100], "validation": order[1100:1200], "test": order[1200:]}
     return {"training": [*range(1059)], "validation": [*range(1059, 1159)], "test": [*range(1200, CHARACTERS)]}
 
 
-def turned(images: Float[Tensor, "image row column"], quarters: Tensor) -> Float[Tensor, "image row column"]:
-    """Each image turned by its number of quarters of a circle."""
-    every = torch.stack([images.rot90(turn, (1, 2)) for turn in range(TURNS)])
-    return every[quarters, torch.arange(len(images), device=images.device)]
+def rotate(images: Float[Tensor, "image row column"], quarters: Tensor) -> Float[Tensor, "image row column"]:
+    """Rotate each image by its number of quarter turns."""
+    rotated = torch.stack([images.rot90(turn, (1, 2)) for turn in range(TURNS)])
+    return rotated[quarters, torch.arange(len(images), device=images.device)]
 
 
-def distorted(
+def distort(
     images: Float[Tensor, "image row column"], amount: float, generator: torch.Generator
 ) -> Float[Tensor, "image row column"]:
-    """Each image under an affine map of its own, near the identity.
+    """Apply a random affine map near the identity to each image.
 
-    At an amount of 1: turned by N(0, 7 degrees), stretched in each direction by a factor of e^N(0, 0.1), slanted by
-    N(0, 0.12) and shifted by at most 2.5 pixels. Bilinear; paper comes in from outside.
+    At an amount of 1: rotated by N(0, 7 degrees), stretched in each direction by a factor of e^N(0, 0.1), slanted by
+    N(0, 0.12) and shifted by at most 2.5 pixels. Bilinear; the outside is paper.
     """
     if amount == 0:
         return images

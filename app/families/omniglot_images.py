@@ -1,7 +1,7 @@
-"""Reading Omniglot: the images of its 1,623 characters, each drawn once by 20 people. Lake et al. 2015.
+"""Reading Omniglot: images of 1,623 characters, each drawn once by 20 people. Lake et al. 2015.
 
 (c) 2015 Brenden Lake, MIT licence. A folder has either the two official archives or the same images as arrays,
-`images_background.npz` and `images_evaluation.npz`: `images`, bool [character, 20, 105, 105], true where paper is.
+`images_background.npz` and `images_evaluation.npz`: `images`, bool [character, 20, 105, 105], true for paper.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from app.learn.shapes import Float
 
 SOURCE = "https://github.com/brendenlake/omniglot/tree/master/python"
 PARTS = ("images_background", "images_evaluation")
-CHARACTERS, DRAWN_SIDE, SIDE, PEOPLE = 1623, 105, 28, 20
-AT_ONCE = 100
-"""Characters that are made smaller at once: bounds the memory."""
+CHARACTERS, SIDE, PEOPLE = 1623, 28, 20
+MAX_CHARACTERS = 100
+"""Characters that are shrunk at once: bounds the memory."""
 
 ALPHABETS = (
     # images_background: 964 characters
@@ -36,7 +36,7 @@ ALPHABETS = (
     "Keble", "Malayalam", "Manipuri", "Mongolian", "Old_Church_Slavonic_(Cyrillic)", "Oriya", "Syriac_(Serto)",
     "Sylheti", "Tengwar", "Tibetan", "ULOG",
 )  # fmt: skip
-"""In the order in which their characters are counted, from 1: the cut into training and test characters is by it."""
+"""In the order in which their characters are counted from 1, which defines the training and the test characters."""
 
 
 def read(folder: Path | None) -> Float[Tensor, "character person row column"]:
@@ -45,21 +45,21 @@ def read(folder: Path | None) -> Float[Tensor, "character person row column"]:
     Raises DataError where they are not in `folder`.
     """
     if folder is None:
-        raise DataError(f"omniglot reads a data set: --data says in which folder. {_cure()}")
-    images = torch.cat([shrink(drawn) for part in PARTS for drawn in _in_pieces(_ink(folder, part))])
+        raise DataError(f"omniglot reads a data set: name its folder by --data. {_fix()}")
+    images = torch.cat([shrink(piece) for part in PARTS for piece in _pieces(_ink(folder, part))])
     if len(images) != CHARACTERS:
-        raise DataError(f"{folder} has {len(images)} characters, not {CHARACTERS}. {_cure()}")
+        raise DataError(f"{folder} has {len(images)} characters, not {CHARACTERS}. {_fix()}")
     return images
 
 
 def shrink(ink: np.ndarray) -> Float[Tensor, "character person row column"]:
-    """Bool images of any square size as 28 x 28: how much of each pixel is ink (exact area average)."""
+    """Shrink square bool images to 28 x 28: the share of ink in each pixel (exact area average)."""
     weights = area_weights(ink.shape[-1], SIDE)
     return weights @ torch.from_numpy(ink).float() @ weights.T
 
 
 def area_weights(before: int, after: int) -> Float[Tensor, "after before"]:
-    """How much of each of `after` pixels is covered by each of `before`, along one axis; a row adds up to 1."""
+    """The share of each of `after` pixels that each of `before` pixels covers, along one axis; rows add up to 1."""
     edges = torch.arange(after + 1, dtype=torch.float64) * before / after
     pixel = torch.arange(before, dtype=torch.float64)
     upper = torch.minimum(edges[1:, None], pixel + 1)
@@ -67,8 +67,8 @@ def area_weights(before: int, after: int) -> Float[Tensor, "after before"]:
     return (overlap * after / before).float()
 
 
-def _in_pieces(ink: np.ndarray) -> Iterator[np.ndarray]:
-    return (ink[at : at + AT_ONCE] for at in range(0, len(ink), AT_ONCE))
+def _pieces(ink: np.ndarray) -> Iterator[np.ndarray]:
+    return (ink[start : start + MAX_CHARACTERS] for start in range(0, len(ink), MAX_CHARACTERS))
 
 
 def _ink(folder: Path, part: str) -> np.ndarray:
@@ -77,17 +77,17 @@ def _ink(folder: Path, part: str) -> np.ndarray:
     try:
         if arrays.exists():
             with np.load(arrays) as file:
-                drawn: np.ndarray = np.logical_not(file["images"])
-                return drawn
+                ink: np.ndarray = np.logical_not(file["images"])
+                return ink
         with ZipFile(archive) as file:
             return _drawings(file)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise DataError(f"{archive} cannot be read: {error}. {_cure()}") from error
+        raise DataError(f"{archive} cannot be read: {error}. {_fix()}") from error
 
 
 def _drawings(archive: ZipFile) -> np.ndarray:
     """The drawings of an official archive: PART/ALPHABET/characterNN/NNNN_PP.png, ink in black."""
-    from PIL import Image  # only the archives need it
+    from PIL import Image  # needed for the archives only
 
     def character(path: PurePosixPath) -> tuple[int, str]:
         return ALPHABETS.index(path.parts[1]), path.parts[2]
@@ -103,5 +103,5 @@ def _drawings(archive: ZipFile) -> np.ndarray:
     return np.stack([np.stack([drawing(path) for path in each]) for _, each in groupby(paths, character)])
 
 
-def _cure() -> str:
+def _fix() -> str:
     return f"{' and '.join(f'{part}.zip' for part in PARTS)} are at {SOURCE}; put both into one folder"

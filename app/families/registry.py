@@ -1,7 +1,7 @@
-"""Finding families by name: ours and those of other packages, in the same way.
+"""Finding families by name: those of this package and those of other installed packages, in the same way.
 
-Ours are the modules of `app.families` that have a factory called `family`. Another package names its factory in its
-pyproject.toml, and installing that package is all that is needed:
+Those of this package are the modules of `app.families` that define a factory called `family`. Another package names its
+factory in its pyproject.toml; then installing that package is enough:
 
     [project.entry-points."innerloop.families"]
     pendulum = "my_package.pendulum:Pendulum"
@@ -17,16 +17,17 @@ from app.plugins import discover
 
 
 def families() -> dict[str, Callable[[], Callable[..., Family]]]:
-    """The families that can be had here."""
+    """The families that are installed, by name, each as a function that imports its factory."""
     return discover(app.families, attribute="family", group="innerloop.families")
 
 
 def make(name: str, options: Mapping[str, Any], data: Path | None = None) -> Family:
     """The family of that name with these options.
 
-    data: the folder of its data set, where it reads one. It is no option: bundles hold the options, never a path.
+    data: the folder of its data set, if the family reads one. It is not an option: bundles hold the options but no path
 
-    Raises KeyError for an unknown name (`families` has the known ones) and TypeError for options it does not have.
+    Raises KeyError for an unknown name, TypeError for options it does not have, and whatever a plug-in raises.
+    `app.training.problem.make_family` turns all of these into errors for users.
     """
-    place = {} if data is None else {"data": data}
-    return families()[name]()(**options, **place)
+    keywords = {} if data is None else {"data": data}
+    return families()[name]()(**options, **keywords)

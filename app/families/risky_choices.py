@@ -1,7 +1,8 @@
-"""Reading people's risky choices: 30 people, each under two instructions, about 140 gambles either time.
+"""Reading people's risky choices: 30 people, each under two instructions with about 140 gambles.
 
 Sokol-Hessner et al. 2009, "Thinking like a trader selectively reduces individuals' loss aversion", as the R and Python
-package hBayesDM ships them (GPL-3). A gamble wins `gain` or loses `loss` dollars, evenly; refusing it pays `cert`.
+package hBayesDM ships them (GPL-3). A gamble wins `gain` or loses `loss` dollars with even odds; refusing it pays
+`cert`.
 """
 
 import csv
@@ -17,15 +18,15 @@ from app.learn.shapes import Bool, Float
 
 SOURCE = "https://github.com/CCS-Lab/hBayesDM/tree/develop/commons/extdata"
 CONDITIONS = ("attend", "reappraisal")
-"""Looking at each gamble alone, and as one of many, as a trader would. The same people did both: who accepts more of
-the ones accepts more of the others, number by number (a correlation of .94)."""
+"""To see each gamble alone, or as one of many as a trader would. The same people did both: the shares of gambles that a
+person accepts under the two instructions have a correlation of .94."""
 
 
 class Sitting(NamedTuple):
-    """What one person decided under one instruction, in the order of the decisions.
+    """The decisions of one person under one instruction, in their order.
 
-    offers: gain, loss (0 or below) and what is certain, in dollars
-    accepted: whether the gamble was
+    offers: gain, loss (at most 0) and certain amount, in dollars
+    accepted: whether each gamble was accepted
     """
 
     person: int
@@ -37,8 +38,8 @@ class Sitting(NamedTuple):
 def read(folder: Path | None) -> list[Sitting]:
     """All sittings, by condition and person. Raises DataError where they are not in `folder`."""
     if folder is None:
-        raise DataError(f"choices reads a data set: --data says in which folder. {_cure()}")
-    return [sitting for condition in CONDITIONS for sitting in _of(condition, _rows(folder, condition))]
+        raise DataError(f"choices reads a data set: name its folder by --data. {_fix()}")
+    return [sitting for condition in CONDITIONS for sitting in _sittings(condition, _rows(folder, condition))]
 
 
 def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
@@ -48,23 +49,23 @@ def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
         content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
         return list(csv.DictReader(content.decode().splitlines(), delimiter="\t"))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{packed if packed.exists() else plain} cannot be read: {error}. {_cure()}") from error
+        raise DataError(f"{packed if packed.exists() else plain} cannot be read: {error}. {_fix()}") from error
 
 
-def _of(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:
+def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:
     by_person: dict[int, list[tuple[float, float, float, float]]] = {}
     try:
         for row in rows:
-            # some copies write a loss as the amount that is lost
+            # some copies have losses as positive amounts
             offer = (float(row["gain"]), -abs(float(row["loss"])), float(row["cert"]), float(row["gamble"]))
             by_person.setdefault(int(row["subjID"]), []).append(offer)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"the table {condition} needs numbers in gain, loss, cert, gamble and subjID: {error!r}. {_cure()}"
+            f"the table {condition} needs numbers in gain, loss, cert, gamble and subjID: {error!r}. {_fix()}"
         ) from error
     tables = {person: torch.tensor(each) for person, each in sorted(by_person.items())}
     return [Sitting(person, condition, table[:, :3], table[:, 3] > 0) for person, table in tables.items()]
 
 
-def _cure() -> str:
+def _fix() -> str:
     return f"{' and '.join(f'ra_data_{each}.txt' for each in CONDITIONS)} are at {SOURCE}; put both into one folder"

@@ -1,8 +1,8 @@
-"""Worlds that can be acted in: where a family of decisions has its episodes from.
+"""Worlds that policies act in.
 
-A family that offers `Worlds` beside `Family` can be trained on its own decisions and tried in a closed loop. All
-episodes of all tasks go on side by side, so that one call of the policy decides for all of them. A policy is compared
-with the oracle of its worlds where they have one (`HasOracle`).
+A family that implements `Worlds` beside `Family` can be trained on its own decisions and evaluated in a closed loop.
+All episodes of all tasks run side by side, so one call of the policy decides for all of them. A policy is compared with
+the oracle of its worlds where they have one (`HasOracle`).
 """
 
 from collections.abc import Callable
@@ -19,9 +19,11 @@ S = TypeVar("S")
 
 
 class Episodes(NamedTuple):
-    """What came of acting: before each action what was observed, and then what it brought.
+    """Episodes of a batch of tasks.
 
+    observations: before each action
     actions: one-hot, or numbers as the policy drew them, before a world clips them
+    rewards: after each action
     mask: false where an episode was over
     """
 
@@ -38,55 +40,55 @@ class Episodes(NamedTuple):
 
 @runtime_checkable
 class Worlds(Protocol[T, S]):
-    """A distribution of worlds. T: some of them, which are tasks; S: the state of all episodes in them."""
+    """A distribution of worlds. T: a batch of worlds, which are tasks; S: the state of all episodes in them."""
 
     @property
     def longest(self) -> int:
-        """The most steps of an episode."""
+        """The maximum number of steps of an episode."""
 
     def draw(self, tasks: int, generator: torch.Generator, split: Split = "training") -> T:
-        """So many worlds."""
+        """Draw that many worlds."""
 
     def reset(self, worlds: T, episodes: int, generator: torch.Generator) -> S:
-        """So many episodes in each world, at their beginning."""
+        """Begin that many episodes in each world."""
 
     def observe(self, state: S) -> Float[Tensor, "task episode feature"]:
-        """What is seen in each episode."""
+        """The observation in each episode."""
 
     def step(
         self, state: S, actions: Float[Tensor, "task episode action"]
     ) -> tuple[S, Float[Tensor, "task episode"], Bool[Tensor, "task episode"]]:
-        """Act once in each episode: the states after that, the rewards, and which episodes are over.
+        """Act once in each episode. Returns the states after that, the rewards, and which episodes are over.
 
-        An episode that is over stays so, whatever is done in it; what it rewards then is not looked at.
+        An episode that is over stays over, whatever the action; its rewards are ignored.
         """
 
 
 Policy = Callable[
     [Float[Tensor, "task episode feature"], Bool[Tensor, "task episode"]], Float[Tensor, "task episode action"]
 ]
-"""(what is seen in each episode, which go on) -> what is done there, one-hot or numbers; anything where it is over."""
+"""(observations, which episodes go on) -> actions, one-hot or numbers; they are ignored where an episode is over."""
 
 
 @runtime_checkable
 class HasOracle(Protocol):
-    """Worlds whose best policy is known to whoever knows the tasks."""
+    """Worlds whose best policy can be computed from the tasks."""
 
     def oracle(self, worlds: Any) -> Policy:
-        """The policy of someone who knows these worlds."""
+        """The policy that is told which worlds these are."""
 
 
 def collect(worlds: Worlds[Any, S], state: S, policy: Policy) -> Episodes:
-    """Act until all episodes are over, or as long as they may be."""
+    """Act until all episodes are over, or for the maximum number of steps."""
     records: tuple[list[Tensor], ...] = ([], [], [], [])
-    seen = worlds.observe(state)
-    going = torch.ones(seen.shape[:-1], dtype=torch.bool, device=seen.device)
+    observations = worlds.observe(state)
+    going = torch.ones(observations.shape[:-1], dtype=torch.bool, device=observations.device)
     for _ in range(worlds.longest):
-        actions = policy(seen, going)
+        actions = policy(observations, going)
         state, rewards, over = worlds.step(state, actions)
-        for record, value in zip(records, (seen, actions, rewards, going), strict=True):
+        for record, value in zip(records, (observations, actions, rewards, going), strict=True):
             record.append(value)
-        seen, going = worlds.observe(state), going & ~over
+        observations, going = worlds.observe(state), going & ~over
         if not going.any():
             break
     return Episodes(*(torch.stack(record, 2) for record in records))

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from app.learn.losses import Error, squared_error
-from app.learn.policies import weighted_nll
 from app.learn.shapes import Float
 
 
@@ -16,30 +14,6 @@ def accuracy(
 ) -> Float[Tensor, "*task example"]:
     """1 where the largest logit is that of the example's class, else 0. targets: one-hot."""
     return (logits.argmax(-1) == targets.argmax(-1)).to(logits.dtype)
-
-
-def _weighted_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:
-    return -weighted_nll(outputs, targets)
-
-
-class Score(NamedTuple):
-    """What a kind is judged by. of: the score of each example; more_is_better: else less is."""
-
-    name: str
-    of: Error
-    more_is_better: bool
-
-    def better(self, one: float, two: float) -> bool:
-        """Whether one score is better than two; one that is not finite never is."""
-        return math.isfinite(one) and (not math.isfinite(two) or (one > two if self.more_is_better else one < two))
-
-
-SCORES: dict[str, Score] = {
-    "classification": Score("accuracy", accuracy, more_is_better=True),
-    "decision": Score("weighted log-likelihood", _weighted_likelihood, more_is_better=True),
-    "regression": Score("mean squared error", squared_error, more_is_better=False),
-}
-"""By kind. The score of a task is the mean over its query set."""
 
 
 class Interval(NamedTuple):

@@ -1,1 +1,1 @@
-"""Offline: what turns a family and a recipe into a bundle."""
+"""Offline training: from a family and a recipe to a bundle."""

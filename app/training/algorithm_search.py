@@ -1,7 +1,7 @@
-"""Choosing an algorithm for a problem: a prior of what is known to work, then halving on validation tasks.
+"""Searching for the algorithm that fits a problem best: start from those known to work, then halve on validation tasks.
 
-Successive halving: all begin at a small budget, the better half goes on at twice the budget. Jamieson and Talwalkar
-2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
+Successive halving: all begin at a small budget, then the better half goes on at twice the budget. Jamieson and
+Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
 """
 
 import math
@@ -9,108 +9,94 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.families.family import Family
-from app.families.registry import make
-from app.learn.losses import KINDS
-from app.learn.metrics import SCORES
-from app.training.evaluation import IMAGE
+from app.errors import TrainingError
+from app.training.kinds import KINDS
 from app.training.loop import Run
+from app.training.problem import make_family
 from app.training.recipes.recipe import Recipe
-from app.training.validation import Validation
-from app.training.variants import at_budget, fitting
+from app.training.validation import validation_of
+from app.training.variants import at_budget, fitting_algorithms
 
-FIELD = 8
-"""As many algorithms begin at most, the first of the prior."""
+MAX_ALGORITHMS = 8
+"""How many algorithms begin at most, the most promising ones."""
 FIRST_BUDGET = 1 / 16
-"""The share of the recipe's outer steps that each of the first round takes."""
-FEW_SHOTS = 3
-"""Up to so many shots gradient steps on images have the better name, above it prototypes."""
-
-NUMBERS = ("alpaca", "metasgd", "ridge", "mamlpp", "maml", "cavia", "anil", "fomaml", "reptile", "boil")
-ONE_SHOT_IMAGES = ("metasgd", "mamlpp", "protomaml", "foprotomaml", "protonet", "ridge", "maml", "anil", "boil")
-MORE_IMAGES = ("protonet", "ridge", "foprotomaml", "protomaml", "metasgd", "mamlpp", "maml", "anil", "boil")
-POLICIES = ("metasgd", "maml", "reptile", "fomaml", "mamlpp", "cavia", "anil", "boil")
-ROWS_OF_CLASSES = ("protonet", "ridge", "protomaml", "metasgd", "mamlpp", "maml", "anil", "foprotomaml")
+"""The share of the recipe's outer steps that each algorithm takes in the first round."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """scores: on validation tasks, of each algorithm that was still in the field, after so many outer steps."""
+    """A round of the search. scores: on validation tasks, of each algorithm still in it, after so many outer steps."""
 
     outer_steps: int
     scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The algorithm that is left, and how the others went."""
+class SearchResult:
+    """The algorithm that is left, and the rounds that led to it."""
 
     algorithm: str
     rounds: Sequence[Round]
 
     @property
     def reason(self) -> str:
-        """In sentences, for the card."""
-        field = ", ".join(self.rounds[0].scores)
+        """How the algorithm was chosen, in a sentence for the card."""
+        algorithms = ", ".join(self.rounds[0].scores)
         last = self.rounds[-1]
         scores = ", ".join(f"{name} {score:.4g}" for name, score in last.scores.items())
         return (
-            f"`{self.algorithm}` was chosen on validation tasks among {field}, the better half of which went on after "
-            f"each of {len(self.rounds)} rounds; scores after {last.outer_steps:,} outer steps of the last: {scores}."
+            f"`{self.algorithm}` was chosen on validation tasks among {algorithms}, the better half of which went on "
+            f"after each of {len(self.rounds)} rounds; scores after {last.outer_steps:,} outer steps of the last: "
+            f"{scores}."
         )
 
     @classmethod
-    def from_json(cls, written: Mapping[str, Any]) -> "Choice":
-        """What `as_json` gave."""
-        rounds = [Round(each["outer_steps"], each["scores"]) for each in written["rounds"]]
-        return cls(written["algorithm"], rounds)
+    def from_json(cls, content: Mapping[str, Any]) -> "SearchResult":
+        """The inverse of `as_json`."""
+        rounds = [Round(each["outer_steps"], each["scores"]) for each in content["rounds"]]
+        return cls(content["algorithm"], rounds)
 
     def as_json(self) -> dict[str, Any]:
-        """For bundle.json."""
+        """The `choice` of a bundle.json's training."""
         rounds = [{"outer_steps": each.outer_steps, "scores": dict(each.scores)} for each in self.rounds]
         return {"algorithm": self.algorithm, "reason": self.reason, "rounds": rounds}
 
 
-def prior(family: Family, shots: int) -> tuple[str, ...]:
-    """The algorithms by what is known of problems like this one, those first that have the best name."""
-    if KINDS[family.kind].weighted:
-        return POLICIES
-    if not KINDS[family.kind].one_hot:
-        return NUMBERS
-    if family.features < IMAGE:
-        return ROWS_OF_CLASSES
-    return ONE_SHOT_IMAGES if shots <= FEW_SHOTS else MORE_IMAGES
+def search_algorithm(
+    recipe: Recipe, start: Callable[[Recipe], Run], on_round: Callable[[Round], None] = lambda each: None
+) -> SearchResult:
+    """Halve the algorithms that fit the recipe's problem until one is left.
 
-
-def choose(recipe: Recipe, start: Callable[[Recipe], Run], told: Callable[[Round], None] = lambda each: None) -> Choice:
-    """Halve the field until one algorithm is left.
-
-    start: makes a run of a recipe; told: is given each round when it is over
+    start: makes a run of a recipe
+    on_round: is called after each round
 
     The total is about as many outer steps as one training for each halving.
     """
-    known = prior(make(recipe.family, recipe.family_options), min(recipe.evaluation_shots))
-    possible = set(fitting(recipe))
-    runs = [start(at_budget(recipe, name)) for name in known if name in possible][:FIELD]
+    family = make_family(recipe.family, recipe.family_options)
+    promising = KINDS[family.kind].algorithms(family, min(recipe.evaluation_shots))
+    fitting = set(fitting_algorithms(recipe))
+    runs = [start(at_budget(recipe, name)) for name in promising if name in fitting][:MAX_ALGORITHMS]
+    if not runs:
+        raise TrainingError(f"no algorithm that a search tries fits {recipe.family}: name one by --algorithm")
     budget, rounds = max(1, int(recipe.outer_steps * FIRST_BUDGET)), []
     while True:
         scores = {run.recipe.algorithm: _score(run, budget) for run in runs}
         rounds.append(Round(budget, scores))
-        told(rounds[-1])
+        on_round(rounds[-1])
         runs = sorted(runs, key=lambda run: _rank(run, scores))[: max(1, len(runs) // 2)]
         if len(runs) == 1:
-            return Choice(runs[0].recipe.algorithm, rounds)
+            return SearchResult(runs[0].recipe.algorithm, rounds)
         budget = min(recipe.outer_steps, 2 * budget)
 
 
 def _score(run: Run, outer_steps: int) -> float:
     run.advance(outer_steps - run.step)
-    return Validation(run).validate()
+    return validation_of(run).validate()
 
 
 def _rank(run: Run, scores: Mapping[str, float]) -> float:
-    """Less is better; what is not finite comes last."""
+    """A smaller rank is better; a score that is not finite comes last."""
     score = scores[run.recipe.algorithm]
     if not math.isfinite(score):
         return math.inf
-    return -score if SCORES[run.family.kind].more_is_better else score
+    return -score if KINDS[run.family.kind].score.more_is_better else score

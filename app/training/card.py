@@ -11,7 +11,7 @@ from app.training.tables import as_text, calibration_as_text, from_json
 
 
 def card(name: str, manifest: Manifest, plot: str) -> str:
-    """The card of a bundle with a family. plot: the name of the file with its plots."""
+    """The card of a bundle that is scored on tasks. plot: the name of the file with its plots."""
     evaluation = from_json(manifest.kind, manifest.evaluation)
     bounds, schema, family = manifest.inner_loop, manifest.schema, manifest.family
     problem = "a problem of its own" if family is None else f"the family `{family.name}`"
@@ -24,7 +24,7 @@ An initialization for {problem}, adapted by `{manifest.algorithm}`. An input has
 
 ## How well it adapts
 
-{evaluation.protocol}. InnerLoopSettings {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
+{evaluation.protocol}. Asked {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
 diverges counts with its initial answers.
 
 {as_text(evaluation)}
@@ -54,13 +54,13 @@ by a quarter at a time, at which the default number of steps still helps.
 
 ## How it was made
 
-{made_text(manifest.training)}
+{training_text(manifest.training)}
 """
 
 
 def policy_card(name: str, manifest: Manifest, plot: str) -> str:
-    """The card of a policy that learned from its own decisions. plot: the name of the file with its plots."""
-    found, bounds, schema = Returns.from_json(manifest.evaluation), manifest.inner_loop, manifest.schema
+    """The card of a bundle that is evaluated by returns. plot: the name of the file with its plots."""
+    returns, bounds, schema = Returns.from_json(manifest.evaluation), manifest.inner_loop, manifest.schema
     family = "worlds of its own" if manifest.family is None else f"the worlds of the family `{manifest.family.name}`"
     return f"""# {name}
 
@@ -71,31 +71,31 @@ A policy for {family}, adapted by `{manifest.algorithm}`. An observation has {sc
 
 ## How well it adapts
 
-{found.protocol}. InnerLoopSettings {found.way}. A stage is a set of episodes that is posted: {bounds.steps} step(s) from where the
-stage before led to.
+{returns.protocol}. Asked {returns.way}. A stage is a set of episodes that is posted: {bounds.steps} step(s) from
+where the stage before led to.
 
-{found.as_text()}
+{returns.as_text()}
 {over_http_text(manifest)}
 ## How it was made
 
-{made_text(manifest.training)}
+{training_text(manifest.training)}
 """
 
 
 def over_http_text(manifest: Manifest) -> str:
-    """The same over HTTP, where it was asked so."""
+    """The evaluation over HTTP, if there was one."""
     if "over_http" not in manifest.evaluation:
         return ""
-    written = manifest.evaluation["over_http"]
-    if written["score"] == SCORE:
-        found = Returns.from_json(written)
-        return f"\nThe same worlds, asked {found.way}:\n\n{found.as_text()}\n"
-    answers = from_json(manifest.kind, written)
-    return f"\nThe same tasks, asked {answers.way}:\n\n{as_text(answers)}\n"
+    content = manifest.evaluation["over_http"]
+    if content["score"] == SCORE:
+        returns = Returns.from_json(content)
+        return f"\nThe same worlds, asked {returns.way}:\n\n{returns.as_text()}\n"
+    evaluation = from_json(manifest.kind, content)
+    return f"\nThe same tasks, asked {evaluation.way}:\n\n{as_text(evaluation)}\n"
 
 
 def film_text(manifest: Manifest) -> str:
-    """Where it was filmed: what came of it before and after adapting, with the pictures."""
+    """A filmed episode before and after adapting, with its result and its pictures, if there is a film."""
     if "film" not in manifest.evaluation:
         return ""
     film = manifest.evaluation["film"]
@@ -114,23 +114,25 @@ home there, in the same traffic ({film["world"]}):
 
 
 def calibration_text(calibration: Calibration) -> str:
-    """The calibration, for people."""
+    """The calibration for people, in Markdown."""
     if calibration.has_intervals:
-        return f"""`"interval": 0.9` in `/predict` gives an interval that holds the true value nine times of ten, by the
-errors on {calibration.tasks:,} validation tasks of each size (seed {calibration.seed}; split conformal prediction, by size)."""
+        return f"""`"interval": 0.9` in `/predict` gives an interval that holds the true value nine times of ten,
+by the errors on {calibration.tasks:,} validation tasks of each size (seed {calibration.seed}; split conformal
+prediction, by size)."""
     if calibration.has_familiarity:
-        return f"""Probabilities are those of logits divided by {calibration.temperature:.3g}, under which the classes of
-{calibration.tasks} validation tasks of each size (seed {calibration.seed}) are the most probable. A query is called unlike anything
-in the support set where its largest logit is below what {1 - FALSE_ALARM_RATE:.0%} of queries of known classes reach."""
+        return f"""Probabilities are those of logits divided by {calibration.temperature:.3g}, under which the
+classes of {calibration.tasks} validation tasks of each size (seed {calibration.seed}) are the most probable. A query is
+called unlike anything in the support set where its largest logit is below what {1 - FALSE_ALARM_RATE:.0%} of queries of
+known classes reach."""
     return "Nothing is known."
 
 
-def made_text(training: Mapping[str, Any]) -> str:
-    """How a bundle was made, for people; older ones know less."""
+def training_text(training: Mapping[str, Any]) -> str:
+    """How a bundle was trained, in Markdown. Older bundles lack some of it."""
     if "recipe" not in training:
         return f"Its weights were trained elsewhere (`{training.get('weights', 'unknown')}`)."
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
-    # as JSON has them, so that a card that is written again from the manifest is the same
+    # lists as in JSON, so that a card written again from the manifest is the same
     recipe = {key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()}
     rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
     return f"""`{training["command"]}` makes it again ({versions}, on {training["device"]}; the same versions on the
@@ -144,16 +146,16 @@ The recipe:
 
 
 def cost_text(training: Mapping[str, Any]) -> str:
-    """What training cost and which of its meta-parameters these are, in sentences."""
+    """What training cost and which of its meta-parameters the bundle has, in sentences."""
     if "cost" not in training:
         return ""
     cost, best = training["cost"], training["validation"]
     count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
-    taken = "the last" if best is None else "those of the best score on validation tasks"
+    which = "the last" if best is None else "those of the best score on validation tasks"
     step = training["outer_steps"] if best is None else best["outer_step"]
     return (
         f"It took {cost['seconds']:,.0f} s in {count} on {cost['machine']} and {cost['tasks']:,} tasks. "
-        f"The meta-parameters are {taken}, after {step:,} of {training['outer_steps']:,} outer steps. "
+        f"The meta-parameters are {which}, after {step:,} of {training['outer_steps']:,} outer steps. "
     )
 
 

@@ -14,7 +14,7 @@ from app.training.loop import Best, Run
 
 
 def save_checkpoint(run: Run, path: Path) -> None:
-    """Write all that the run continues from: meta-parameters, the best so far, optimizer, generator, recipe, step."""
+    """Write everything that the run continues from: meta-parameters, the best so far, optimizer, generator, step."""
     tensors = {f"meta/{name}": value for name, value in run.meta.items()}
     for index, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items() if value is not None}
@@ -28,7 +28,7 @@ def save_checkpoint(run: Run, path: Path) -> None:
 
 
 def restore_checkpoint(run: Run, path: Path) -> None:
-    """Put a fresh run where the saved one was. Raises TrainingError where it is not a run of the same recipe."""
+    """Put a fresh run into the saved state. Raises TrainingError where the checkpoint is of another recipe."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -41,7 +41,7 @@ def restore_checkpoint(run: Run, path: Path) -> None:
     best: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
         match name.split("/", 2):
-            # a parameter's own name may have slashes
+            # the name of a parameter may have slashes
             case ["meta", *parameter]:
                 run.meta["/".join(parameter)].copy_(value)
             case ["best", *parameter]:

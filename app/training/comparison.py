@@ -1,29 +1,33 @@
-"""Several algorithms on one problem: each trained at the same budget, all scored on the same tasks."""
+"""Several algorithms on one problem: each is trained at the same budget, all are scored on the same tasks."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from app.learn.metrics import SCORES, Interval, interval
-from app.training.evaluation import SEED, TASKS, Setting, draw, scored, seconds_a_task, settings_for
+from app.errors import TrainingError
+from app.learn.metrics import Interval, interval
+from app.training.evaluation import score_tasks, seconds_per_task, settings_for
+from app.training.kinds import KINDS
 from app.training.loop import Run
+from app.training.on_policy import OnPolicyRun
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
-from app.training.validation import Validation
+from app.training.tasks import SEED, TASKS, Setting, draw_held_out
+from app.training.validation import validation_of
 
 
 @dataclass(frozen=True)
 class Contender:
-    """What came of one algorithm.
+    """The result of one algorithm.
 
-    scores: of each test task after the default steps, by setting; the tasks are the same for all
-    steps: inner steps, the default ones
-    seconds, tasks: what training took, without compiling and validating, and the tasks that it saw
-    ms: to adapt to a task and answer its queries in a batch, in the first setting
+    scores: by setting, of each test task after the default steps; all contenders have the same tasks
+    steps: the default inner steps
+    seconds, tasks: what training took without compiling and validating, and the tasks it saw
+    ms: to adapt to a task and predict its queries in a batch, in the first setting
     """
 
     algorithm: str
@@ -36,23 +40,27 @@ class Contender:
 
     @property
     def mean(self) -> float:
-        """Of all settings."""
+        """The mean score over all settings."""
         return torch.cat(list(self.scores.values())).double().mean().item()
 
 
-def contend(run: Run, advanced: Callable[[int], None] = lambda step: None) -> Contender:
+def train_and_score(run: Run) -> Contender:
     """Train to the recipe's end, take the best meta-parameters by validation, and score them on the test tasks.
 
-    advanced: is told how many outer steps are taken
+    Raises TrainingError for a run that learns from its own decisions: such runs have returns instead of scores.
     """
-    validation, every = Validation(run), run.recipe.validate_every or run.recipe.outer_steps
+    if isinstance(run, OnPolicyRun):
+        raise TrainingError(
+            f"{run.recipe.family} is trained on its own decisions, which compare does not score; --set episodes=null "
+            "compares algorithms that imitate decisions, where the family has some to imitate"
+        )
+    validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
     while not run.finished:
         started = perf_counter()
         run.advance(min(run.recipe.outer_steps, run.step - run.step % every + every) - run.step)
         run.seconds += perf_counter() - started
         if validation.due:
             validation.validate()
-        advanced(run.step)
     run.take_best()
     return score(run)
 
@@ -63,21 +71,21 @@ def score(run: Run) -> Contender:
     predictor, settings = offline(bundle), settings_for(run.recipe, run.family)
     scores = {}
     for setting in settings:
-        tasks = draw(run.family, setting, run.device)
-        scores[setting] = scored(predictor, kind, tasks, [run.adapt_steps]).scores[0]
-    ms = seconds_a_task(predictor, draw(run.family, settings[0], run.device), run.adapt_steps) * 1e3
+        tasks = draw_held_out(run.family, setting, run.device)
+        scores[setting] = score_tasks(predictor, kind, tasks, [run.adapt_steps]).scores[0]
+    ms = seconds_per_task(predictor, draw_held_out(run.family, settings[0], run.device), run.adapt_steps) * 1e3
     tasks_seen = run.step * run.recipe.tasks
     return Contender(run.recipe.algorithm, kind, scores, run.adapt_steps, run.seconds, tasks_seen, ms)
 
 
 def ranked(contenders: Sequence[Contender]) -> list[Contender]:
-    """The best first; one whose score is not finite comes last."""
-    sign = -1 if contenders and SCORES[contenders[0].kind].more_is_better else 1
+    """The contenders, the best first. One whose score is not finite comes last."""
+    sign = -1 if contenders and KINDS[contenders[0].kind].score.more_is_better else 1
     return sorted(contenders, key=lambda each: sign * each.mean if math.isfinite(each.mean) else math.inf)
 
 
-def behind(best: Tensor, other: Tensor) -> Interval:
-    """How far another's scores are from the best one's, over the same tasks: the mean with its 95 % interval."""
+def paired_difference(best: Tensor, other: Tensor) -> Interval:
+    """The mean difference of another's scores to the best one's over the same tasks, with its 95 % interval."""
     return interval(other.double() - best.double())
 
 
@@ -91,7 +99,7 @@ def comparison_protocol(recipe: Recipe) -> str:
 
 
 def comparison_text(contenders: Sequence[Contender]) -> str:
-    """The table in Markdown, the best first, with the differences to it, which are paired by tasks."""
+    """A table in Markdown, the best first, with the differences to it, paired by tasks."""
     order = ranked(contenders)
     settings = list(order[0].scores)
     head = ["", *map(str, settings), "inner steps", "trained, s", "tasks seen", "ms a task"]
@@ -103,10 +111,10 @@ def comparison_text(contenders: Sequence[Contender]) -> str:
     return "\n".join(lines)
 
 
-def _cell(best: Tensor, own: Tensor, first: bool) -> str:
-    found = interval(own)
-    shown = f"{found.mean:.4g} ± {found.half_width:.2g}"
+def _cell(best: Tensor, scores: Tensor, first: bool) -> str:
+    mean, half_width = interval(scores)
+    cell = f"{mean:.4g} ± {half_width:.2g}"
     if first:
-        return shown
-    difference = behind(best, own)
-    return f"{shown} ({difference.mean:+.3g} ± {difference.half_width:.2g})"
+        return cell
+    difference = paired_difference(best, scores)
+    return f"{cell} ({difference.mean:+.3g} ± {difference.half_width:.2g})"

@@ -1,4 +1,4 @@
-"""Bundles of weights that were trained elsewhere: a state dict becomes what the server loads."""
+"""Bundles of weights that were trained elsewhere: from a state dict to a bundle that the server loads."""
 
 import platform
 from dataclasses import replace
@@ -12,14 +12,14 @@ import app
 from app.bundles import Bounds, Bundle, FamilySpec, Manifest, Schema, load, write
 from app.errors import BundleError, TrainingError
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import NetworkSpec, build, width
+from app.learn.losses import KINDS
+from app.learn.networks import NetworkSpec, build
 from app.learn.update_rules import Params
-from app.training.calibration import with_calibration
-from app.training.ood import with_ood_reference
-from app.training.problem import family_of
+from app.training.problem import family_of, fit_network
+from app.training.publish import with_calibration, with_ood_reference
 
 
-def adopt(
+def import_weights(
     folder: Path,
     weights: Path,
     network: NetworkSpec,
@@ -31,19 +31,21 @@ def adopt(
     family: FamilySpec | None = None,
     data: Path | None = None,
 ) -> Bundle:
-    """Write the bundle of a state dict into `folder` and return it; nothing is written where it cannot be served.
+    """Write the bundle of a state dict into `folder` and return it. Writes nothing where the bundle cannot be served.
 
-    weights: a safetensors file of a state dict of the network. What the algorithm learns besides may be in it under
-        its names in a bundle, and begins as training would begin it where it is not.
+    weights: a safetensors file with a state dict of the network. It may also hold what the algorithm learns besides
+        the network, under the names that a bundle has; what is missing of that starts as training would start it.
     initial_loss: the usual loss before any step, the scale of the problem
-    family: where tasks of the problem can be drawn; the bundle is calibrated with them
-    data: the folder of the family's data set, where it reads one
+    family: a family that tasks of the problem can be drawn from; the bundle is calibrated on them
+    data: the folder of the family's data set, if the family reads one
 
-    Raises TrainingError with the reason where network, weights and schema do not fit each other, or where an answer
-    would depend on the other queries beside it.
+    Raises TrainingError with the reason where network, weights and schema do not fit each other, or where a prediction
+    would depend on the other queries in its batch.
     """
     if algorithm not in ALGORITHMS:
         raise TrainingError(f"there is no algorithm {algorithm!r}; known here: {', '.join(sorted(ALGORITHMS))}")
+    if kind not in KINDS:
+        raise TrainingError(f"unknown kind {kind!r}; known here: {', '.join(sorted(KINDS))}")
     closed_form = ALGORITHMS[algorithm].closed_form
     manifest = Manifest(
         family=family,
@@ -60,29 +62,35 @@ def adopt(
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # tried where load finds no bundle, so that what is refused replaces nothing
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as new:
-        try:
-            write(Path(new) / folder.name, manifest, completed(manifest, read(weights)))
-            bundle = load(Path(new) / folder.name)
-        except BundleError as error:
-            raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
-    if not independent(bundle):
-        raise TrainingError(
-            f"what {network.name} gives for an input depends on the others beside it, or on chance: the server answers "
-            "many queries at once, so take a normalisation over each example alone (nn.GroupNorm, nn.LayerNorm) "
-            "instead of one over the batch, and no dropout"
-        )
+    bundle = _verified(folder, weights, manifest)
     if family is not None:
-        made = family_of(bundle, data)
-        bundle = with_calibration(with_ood_reference(bundle, made), made)
+        problem = family_of(bundle, data)
+        bundle = with_calibration(with_ood_reference(bundle, problem), problem)
     write(folder, bundle.manifest, bundle.meta)
-    (folder / "CARD.md").write_text(card(folder.name, bundle.manifest))
+    (folder / "CARD.md").write_text(imported_card(folder.name, bundle.manifest))
     return bundle
 
 
-def read(weights: Path) -> Params:
+def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
+    """The bundle of a manifest and a file of weights, as the server would load it. Leaves `folder` as it is."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # written to a temporary folder first, so that a refused bundle replaces nothing
+    with TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
+        try:
+            write(Path(temporary) / folder.name, manifest, complete_meta(manifest, read_weights(weights)))
+            bundle = load(Path(temporary) / folder.name)
+        except BundleError as error:
+            raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
+    if not predicts_independently(bundle):
+        raise TrainingError(
+            f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on "
+            "chance. The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, "
+            "nn.LayerNorm) instead of over the batch, and use no dropout"
+        )
+    return bundle
+
+
+def read_weights(weights: Path) -> Params:
     """The tensors of a safetensors file, as float32. Nothing is unpickled."""
     try:
         with safe_open(weights, framework="pt") as file:
@@ -91,7 +99,8 @@ def read(weights: Path) -> Params:
         raise TrainingError(f"{weights}: the file is missing") from None
     except (SafetensorError, OSError) as error:
         raise TrainingError(
-            f"{weights}: not safetensors: {error}; safetensors.torch.save_file(network.state_dict(), FILE) makes one"
+            f"{weights}: not safetensors: {error}; "
+            "safetensors.torch.save_file(network.state_dict(), FILE) writes such a file"
         ) from error
     for name, value in tensors.items():
         if not value.is_floating_point():
@@ -99,25 +108,23 @@ def read(weights: Path) -> Params:
     return {name: value.float() for name, value in tensors.items()}
 
 
-def completed(manifest: Manifest, params: Params) -> Params:
-    """The meta-parameters: those given, and fresh ones of what the algorithm learns besides and the file has not."""
+def complete_meta(manifest: Manifest, params: Params) -> Params:
+    """The meta-parameters: those of the file, and fresh ones for what else the algorithm learns."""
     algorithm, schema, bounds = ALGORITHMS[manifest.algorithm], manifest.schema, manifest.inner_loop
     try:
-        form = build(manifest.network.name, manifest.network.options)
-        outputs = width(form, schema.features)
-        algorithm.check(form, schema.targets, outputs, manifest.kind)
-    except (TypeError, ValueError) as error:
+        form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
+    except TrainingError as error:
         raise TrainingError(f"the network {manifest.network.name} does not fit: {error}") from error
-    own = form.state_dict()
-    if missing := sorted(own.keys() - params.keys()):
+    names = form.state_dict().keys()
+    if missing := sorted(names - params.keys()):
         raise TrainingError(f"the weights lack {', '.join(missing)}; they have {', '.join(sorted(params))}")
-    given = {name: params[name] for name in own}
-    return algorithm.initial_meta(form, given, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
+    own = {name: params[name] for name in names}
+    return algorithm.initial_meta(form, own, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
 
 
 @torch.no_grad()
-def independent(bundle: Bundle) -> bool:
-    """Whether the network gives the same for an input alone as beside others, and again."""
+def predicts_independently(bundle: Bundle) -> bool:
+    """Whether the network gives the same output for an input alone as in a batch with others."""
     network = build(bundle.manifest.network.name, bundle.manifest.network.options)
     own = {name: bundle.meta[name] for name in network.state_dict()}
     inputs = torch.randn(4, bundle.manifest.schema.features, generator=torch.Generator().manual_seed(0))
@@ -129,8 +136,8 @@ def independent(bundle: Bundle) -> bool:
     return torch.allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
-def card(name: str, manifest: Manifest) -> str:
-    """CARD.md of weights from elsewhere."""
+def imported_card(name: str, manifest: Manifest) -> str:
+    """The card of weights that were trained elsewhere."""
     bounds, schema = manifest.inner_loop, manifest.schema
     return f"""# {name}
 

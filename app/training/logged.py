@@ -1,10 +1,10 @@
-"""Training tasks from logs: what is adapted to is weighed by advantage and propensity, what is scored by reward."""
+"""Training tasks from logs: support sets are weighed by advantage and propensity, queries by reward and propensity."""
 
 import torch
 from torch import Tensor
 
 from app.families.family import Split
-from app.families.logs import Log, Logged
+from app.families.logs import DecisionLog, Logged
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.learn.policies import Weighing, weights
@@ -19,34 +19,35 @@ def logged_tasks(
     generator: torch.Generator,
     split: Split = "training",
 ) -> Tasks:
-    """Tasks whose support sets are the decisions just before the queries; arguments as for `draw_tasks`."""
-    (least, most), device = shots, generator.device
-    log = family.log(tasks, most + queries, generator, split)
-    counts = torch.randint(least, most + 1, (tasks, 1), generator=generator, device=device)
-    place = torch.arange(most, device=device)
-    support = _picked(log, (place + most - counts).clamp(max=most - 1))
-    query = Log(*(part[:, most:] for part in log))
-    return Tasks(support_of(support, family.weighing, place < counts), queries_of(query))
+    """Tasks whose support sets are the decisions just before the queries. Arguments as for `draw_tasks`."""
+    (min_shots, max_shots), device = shots, generator.device
+    log = family.log(tasks, max_shots + queries, generator, split)
+    counts = torch.randint(min_shots, max_shots + 1, (tasks, 1), generator=generator, device=device)
+    place = torch.arange(max_shots, device=device)
+    support = _decisions_at(log, (place + max_shots - counts).clamp(max=max_shots - 1))
+    query = DecisionLog(*(part[:, max_shots:] for part in log))
+    return Tasks(log_as_support(support, family.weighing, place < counts), log_as_queries(query))
 
 
-def support_of(log: Log, weighing: Weighing, mask: Bool[Tensor, "task decision"] | None = None) -> Examples:
-    """Support sets as the server makes them of one episode with rewards and propensities. mask: false in padding."""
-    shown = torch.ones_like(log.rewards, dtype=torch.bool) if mask is None else mask
-    seen, rewards, propensities, real = (
-        part.unsqueeze(1) for part in (log.observations, log.rewards, log.propensities, shown)
+def log_as_support(log: DecisionLog, weighing: Weighing, mask: Bool[Tensor, "task decision"] | None = None) -> Examples:
+    """Support sets as the server makes them from one episode with rewards and propensities. mask: false in padding."""
+    mask = torch.ones_like(log.rewards, dtype=torch.bool) if mask is None else mask
+    observations, rewards, propensities, episode_mask = (
+        part.unsqueeze(1) for part in (log.observations, log.rewards, log.propensities, mask)
     )
-    return _examples(log, weights(seen, rewards, propensities, real, weighing).squeeze(1), shown)
+    weight = weights(observations, rewards, propensities, episode_mask, weighing).squeeze(1)
+    return _examples(log, weight, mask)
 
 
-def queries_of(log: Log) -> Examples:
-    """Queries that count their reward over its propensity (`Logged`)."""
+def log_as_queries(log: DecisionLog) -> Examples:
+    """Queries that weigh each decision by its reward over its propensity (`Logged`)."""
     return _examples(log, log.rewards / log.propensities, torch.ones_like(log.rewards, dtype=torch.bool))
 
 
-def _picked(log: Log, places: Tensor) -> Log:
+def _decisions_at(log: DecisionLog, places: Tensor) -> DecisionLog:
     """The decisions at these places, [task, decision]."""
-    return Log(*(part.take_along_dim(places[(..., *[None] * (part.ndim - 2))], 1) for part in log))
+    return DecisionLog(*(part.take_along_dim(places[(..., *[None] * (part.ndim - 2))], 1) for part in log))
 
 
-def _examples(log: Log, counted: Tensor, shown: Tensor) -> Examples:
-    return Examples(log.observations, torch.cat([log.actions, counted.unsqueeze(-1)], -1), shown)
+def _examples(log: DecisionLog, weight: Tensor, mask: Tensor) -> Examples:
+    return Examples(log.observations, torch.cat([log.actions, weight.unsqueeze(-1)], -1), mask)

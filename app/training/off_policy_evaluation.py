@@ -1,11 +1,11 @@
-"""What a bundle's policy would earn, before it is deployed: by a log of decisions that another policy took.
+"""Estimating the value of a bundle's policy before it is deployed, from decisions that another policy logged.
 
 A log is a file of JSON lines, in the order of time:
 
     {"observation": [0.3, -1.2], "action": 2, "reward": 1, "propensity": 0.1, "task": "user 7"}
 
-`propensity` is how probable the action was for the policy that took it. `task` tells the tasks apart where there are
-several. The first decisions of each task are adapted to, and the others are what the policies are valued by.
+`propensity` is the probability of the action under the policy that took it. `task` distinguishes the tasks where there
+are several. The policy is adapted to the first decisions of each task, and its value is estimated from the others.
 """
 
 import json
@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
 from app.errors import DataError
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.learn.off_policy import (
     Estimate,
     doubly_robust,
@@ -31,19 +31,19 @@ from app.learn.off_policy import (
     self_normalised,
 )
 from app.learn.outer import Tasks
-from app.training.logged import queries_of, support_of
+from app.training.logged import log_as_queries, log_as_support
 from app.training.predictor import offline
 
-LOGGING, UNADAPTED, ADAPTED = "logging policy", "initialization", "adapted"
+LOGGING, INITIAL, ADAPTED = "logging policy", "initialization", "adapted"
 ESTIMATORS = ("inverse propensity", "self-normalised", "doubly robust")
 
 
 @dataclass(frozen=True)
 class Valuation:
-    """The values of policies by estimator, in rewards a decision.
+    """The values of policies, in rewards a decision.
 
-    by_policy: of the logging policy there is the mean reward alone
-    decisions, tasks: that they were valued by
+    by_policy: the estimates by estimator; for the logging policy its mean reward alone
+    decisions, tasks: how many the values are estimated from
     """
 
     by_policy: Mapping[str, Mapping[str, Estimate]]
@@ -51,8 +51,8 @@ class Valuation:
     tasks: int
 
 
-def read_log(file: Path, bundle: Bundle) -> list[Log]:
-    """The log of each task, on its own in a batch of one. Raises DataError with the line and the reason."""
+def read_log(file: Path, bundle: Bundle) -> list[DecisionLog]:
+    """The log of each task, each in a batch of one. Raises DataError with the line and the reason."""
     by_task: dict[str, list[tuple[list[float], int, float, float]]] = {}
     try:
         lines = file.read_text().splitlines()
@@ -61,17 +61,19 @@ def read_log(file: Path, bundle: Bundle) -> list[Log]:
     schema = bundle.manifest.schema
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            task, decision = _decision(f"{file} line {number}", line, schema.features, schema.targets)
+            task, decision = _parse_line(f"{file} line {number}", line, schema.features, schema.targets)
             by_task.setdefault(task, []).append(decision)
     if not by_task:
         raise DataError(f"{file} has no decisions")
-    return [_log(decisions, schema.targets) for decisions in by_task.values()]
+    return [_as_log(decisions, schema.targets) for decisions in by_task.values()]
 
 
-def _decision(place: str, line: str, features: int, actions: int) -> tuple[str, tuple[list[float], int, float, float]]:
+def _parse_line(
+    place: str, line: str, features: int, actions: int
+) -> tuple[str, tuple[list[float], int, float, float]]:
     try:
-        said = json.loads(line)
-        values = [said[key] for key in ("observation", "action", "reward", "propensity")]
+        content = json.loads(line)
+        values = [content[key] for key in ("observation", "action", "reward", "propensity")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
             f'{place}: an object with "observation", "action", "reward" and "propensity" is expected'
@@ -85,68 +87,74 @@ def _decision(place: str, line: str, features: int, actions: int) -> tuple[str, 
         raise DataError(f"{place}: reward is a number, got {reward!r}")
     if not _is_number(propensity) or not 0 < propensity <= 1:
         raise DataError(f"{place}: propensity is above 0 and at most 1, got {propensity!r}")
-    return str(said.get("task", "")), (observation, action, reward, propensity)
+    return str(content.get("task", "")), (observation, action, reward, propensity)
 
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _log(decisions: Sequence[tuple[list[float], int, float, float]], actions: int) -> Log:
-    observations, taken, rewards, propensities = zip(*decisions, strict=True)
-    return Log(
+def _as_log(decisions: Sequence[tuple[list[float], int, float, float]], actions: int) -> DecisionLog:
+    observations, indices, rewards, propensities = zip(*decisions, strict=True)
+    return DecisionLog(
         torch.tensor([observations], dtype=torch.float32),
-        one_hot(torch.tensor([taken]), actions).float(),
+        one_hot(torch.tensor([indices]), actions).float(),
         torch.tensor([rewards], dtype=torch.float32),
         torch.tensor([propensities], dtype=torch.float32),
     )
 
 
-def valued(bundle: Bundle, logs: Iterable[Log], support: int, steps: int, *, drawn: bool = False) -> Valuation:
-    """Value the initialization, and the policies adapted to the first `support` decisions of each task, by the others.
+def estimate_values(
+    bundle: Bundle, logs: Iterable[DecisionLog], support: int, steps: int, *, sample: bool = False
+) -> Valuation:
+    """Estimate the values of the initialization and of the policies adapted to the first decisions of each task.
 
-    drawn: the policies draw their actions; else they take the most probable one, as `/predict` does unless it is asked
+    support: how many decisions of each task are adapted to; the others are what the values are estimated from
+    sample: whether the policies draw their actions; else they take the most probable one, as `/predict` does by default
 
-    Raises DataError where a task has too few decisions, or where actions are no names.
+    Raises DataError where a task has too few decisions, or where actions are numbers.
     """
     if bundle.manifest.schema.actions is None or bundle.manifest.schema.actions.is_box:
         raise DataError(f"{bundle.name} does not decide among actions by name: only such policies are valued")
-    found: dict[str, list[Tensor]] = {UNADAPTED: [], ADAPTED: []}
+    probabilities: dict[str, list[Tensor]] = {INITIAL: [], ADAPTED: []}
     parts = []
     for log in logs:
-        tasks, rest = cut(bundle, log, support)
+        tasks, rest = split_log(bundle, log, support)
         outputs, _ = offline(bundle)(tasks, [0, steps] if steps else [0])
-        for name, each in zip(found, (outputs[0], outputs[-1]), strict=True):
-            found[name].append(policy_of(each, drawn=drawn))
+        for name, each in zip(probabilities, (outputs[0], outputs[-1]), strict=True):
+            probabilities[name].append(action_probabilities(each, sample=sample))
         parts.append((rest, predict_rewards(rest.observations, rest.actions, rest.rewards)))
-    rest = Log(*(torch.cat(part, 1) for part in zip(*(each for each, _ in parts), strict=True)))
+    rest = DecisionLog(*(torch.cat(part, 1) for part in zip(*(each for each, _ in parts), strict=True)))
     predicted = torch.cat([each for _, each in parts], 1)
-    by_policy = {name: estimates(torch.cat(each, 1), rest, predicted) for name, each in found.items()}
-    own = {"mean reward": inverse_propensity(torch.ones_like(rest.rewards), rest.rewards)}
-    return Valuation({LOGGING: own, **by_policy}, rest.rewards.shape[1], len(parts))
+    by_policy = {name: estimates(torch.cat(each, 1), rest, predicted) for name, each in probabilities.items()}
+    logging = {"mean reward": inverse_propensity(torch.ones_like(rest.rewards), rest.rewards)}
+    return Valuation({LOGGING: logging, **by_policy}, rest.rewards.shape[1], len(parts))
 
 
-def cut(bundle: Bundle, log: Log, support: int) -> tuple[Tasks, Log]:
-    """The first decisions as support sets, the others as queries, and these as they were logged."""
+def split_log(bundle: Bundle, log: DecisionLog, support: int) -> tuple[Tasks, DecisionLog]:
+    """Tasks with the first decisions as support sets and the others as queries, and the log of the others."""
     weighing = bundle.manifest.schema.weighing
     assert weighing is not None
     if log.rewards.shape[1] < support + 2:
         raise DataError(
             f"a task has {log.rewards.shape[1]} decisions: {support} to adapt to leave fewer than two to value by"
         )
-    first, rest = (Log(*(part[:, some] for part in log)) for some in (slice(support), slice(support, None)))
-    return Tasks(support_of(first, weighing), queries_of(rest)), rest
+    first, rest = (DecisionLog(*(part[:, which] for part in log)) for which in (slice(support), slice(support, None)))
+    return Tasks(log_as_support(first, weighing), log_as_queries(rest)), rest
 
 
-def policy_of(outputs: Tensor, *, drawn: bool) -> Tensor:
-    """How probable each action is. outputs: logits, [..., action]; drawn: as for `valued`."""
-    if drawn:
+def action_probabilities(outputs: Tensor, *, sample: bool) -> Tensor:
+    """The probability of each action. outputs: logits, [..., action]; sample: as for `estimate_values`."""
+    if sample:
         return outputs.softmax(-1)
     return one_hot(outputs.argmax(-1), outputs.shape[-1]).to(outputs.dtype)
 
 
-def estimates(probabilities: Tensor, log: Log, predicted: Tensor) -> Mapping[str, Estimate]:
-    """The value of a policy by each estimator, for each task of the log."""
+def estimates(probabilities: Tensor, log: DecisionLog, predicted: Tensor) -> Mapping[str, Estimate]:
+    """The value of a policy by each estimator, for each task of the log.
+
+    probabilities: of all actions under the policy; predicted: the reward of each action, as a model predicts it
+    """
     weights = importance_weights(probabilities, log.actions, log.propensities)
     values = (
         inverse_propensity(weights, log.rewards),

@@ -1,7 +1,5 @@
 """The OOD reference of a bundle: what support sets of its training tasks look like (`app.learn.ood`)."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -12,41 +10,37 @@ from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.ood import ERROR_QUANTILE, OODReference, distance, task_error
 from app.learn.shapes import Float
+from app.training.problem import device_of
 
 TASKS = 600
 SIZES = (2, 3, 5, 7, 10, 20)
-"""Of the support sets; with TASKS this costs about as much as the evaluation."""
+"""Of the support sets. With TASKS, this costs about as much as the evaluation."""
 SEED = 20180709
 """Other tasks than those of the evaluation."""
-AT_ONCE = 4096
-"""Adaptations in a fused call: bounds the memory."""
+MAX_ADAPTATIONS = 4096
+"""In a fused call: bounds the memory."""
 
 
-def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
-    """The same bundle with its OOD reference; one for classes or decisions has none. family: where tasks come from."""
-    manifest = bundle.manifest
-    device = next(iter(bundle.meta.values())).device
-    if KINDS[manifest.kind].one_hot or KINDS[manifest.kind].weighted:
-        return bundle
-    generator = torch.Generator(device).manual_seed(SEED)
-    drawn = {size: family.sample(TASKS, size, generator) for size in SIZES}
-    inputs = torch.cat([each.inputs.flatten(0, 1) for each in drawn.values()]).double()
+def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
+    """The OOD reference of a regression bundle, from fresh training tasks of its family."""
+    generator = torch.Generator(device_of(bundle)).manual_seed(SEED)
+    samples = {size: family.sample(TASKS, size, generator) for size in SIZES}
+    inputs = torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]).double()
     center, scale = inputs.mean(0), inputs.std(0)
     scale = torch.where(scale > 0, scale, 1.0)
-    reference = OODReference(
+    return OODReference(
         tasks=TASKS,
         seed=SEED,
         input_center=tuple(center.tolist()),
         input_scale=tuple(scale.tolist()),
         input_reach=distance(inputs, center, scale).max().item(),
         support_sizes=tuple(size - 1 for size in SIZES),
-        error_limits=tuple(upper(task_error(left_out_errors(bundle, tasks))) for tasks in drawn.values()),
+        error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),
     )
-    return replace(bundle, manifest=replace(manifest, ood_reference=reference))
 
 
-def upper(scores: Float[Tensor, " task"]) -> float:
-    """The score that a fresh task exceeds with a probability of 1 - ERROR_QUANTILE at most (split conformal prediction).
+def score_limit(scores: Float[Tensor, " task"]) -> float:
+    """The score that a fresh task exceeds with a probability of at most 1 - ERROR_QUANTILE (split conformal prediction).
 
     Lei et al. 2018, "Distribution-free predictive inference for regression"
     """
@@ -56,14 +50,14 @@ def upper(scores: Float[Tensor, " task"]) -> float:
 
 @torch.no_grad()
 def left_out_errors(bundle: Bundle, tasks: Samples) -> Float[Tensor, "task example"]:
-    """The error of each example after adapting, as the bundle does by default, to the others of its task.
+    """The error of each example after adapting to the other examples of its task, with the bundle's defaults.
 
-    NaN where the inner loop comes to nothing that can be used.
+    NaN where the inner loop gives nothing that can be used.
     """
     size = tasks.inputs.shape[1]
     others = ~torch.eye(size, dtype=torch.bool, device=tasks.inputs.device)
-    count = max(1, AT_ONCE // size)
-    chunks = (Samples(*(part[at : at + count] for part in tasks)) for at in range(0, len(tasks.inputs), count))
+    count = max(1, MAX_ADAPTATIONS // size)
+    chunks = (Samples(*(part[start : start + count] for part in tasks)) for start in range(0, len(tasks.inputs), count))
     return torch.cat([_errors(bundle, chunk, others) for chunk in chunks])
 
 

@@ -1,93 +1,93 @@
-"""Line plots as SVG, drawn here because training also runs on machines without a plotting library."""
+"""The plots of a bundle's card."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Sequence
+from dataclasses import replace
 
-WIDTH, HEIGHT, MARGIN = 460, 320, 46
-STYLE = (
-    "text{font:12px sans-serif;text-anchor:middle;fill:#333}.title{font-weight:bold}"
-    ".y{text-anchor:end}.legend{text-anchor:start}.frame{fill:none;stroke:#ccc}"
-)
+from torch import Tensor
 
+from app.bundles import Bundle
+from app.families.family import Family
+from app.families.worlds import Episodes
+from app.training.kinds import KINDS
+from app.training.predictor import offline
+from app.training.problem import device_of, worlds_of
+from app.training.returns import SCORE, Returns, stage_label
+from app.training.svg import Line, Plot
+from app.training.tables import Evaluation
+from app.training.tasks import Setting, draw_held_out
 
-@dataclass(frozen=True)
-class Line:
-    """A series: points joined by a line, or dots alone. `band`: the half width of a band around y."""
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    color: str
-    dots: bool = False
-    band: Sequence[float] = ()
+TRUTH, BEFORE, AFTER, SUPPORT = "#9aa0a6", "#d9822b", "#1f77b4", "#111111"
+SETTING_COLORS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#d62728", "#17becf")
+STAGE_COLORS = (BEFORE, "#9467bd", "#2ca02c", "#1f77b4")
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One pair of axes with its series."""
-
-    title: str
-    x_label: str
-    y_label: str
-    lines: Sequence[Line]
+def bundle_plots(bundle: Bundle, family: Family, evaluation: Evaluation) -> list[Plot]:
+    """A task before and after adapting, where it can be plotted, and the score by steps."""
+    plots = [score_plot(evaluation)]
+    if KINDS[bundle.manifest.kind].plots_task:
+        plots.insert(0, task_plot(bundle, family, min(evaluation.curves)))
+    return plots
 
 
-def svg(plots: Sequence[Plot]) -> str:
-    """The plots side by side, as the text of an SVG file."""
-    width = WIDTH * len(plots)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}">'
-    parts = [head, f"<style>{STYLE}</style>", '<rect width="100%" height="100%" fill="white"/>']
-    for column, plot in enumerate(plots):
-        parts += [f'<g transform="translate({WIDTH * column},0)">', *_draw(plot), "</g>"]
-    return "\n".join([*parts, "</svg>\n"])
+def task_plot(bundle: Bundle, family: Family, setting: Setting) -> Plot:
+    """The first evaluation task of a setting, before and after the default number of steps.
+
+    With one feature the curves themselves; with more, predictions against the truth.
+    """
+    steps = bundle.manifest.inner_loop.steps
+    # two tasks, because an axis of 1 would be another program
+    support, query = tasks = draw_held_out(family, setting, device_of(bundle), tasks=2)
+    before, after = offline(bundle)(tasks, [0, steps]).outputs[:, 0]
+    one_feature = family.features == 1
+    x = (query.inputs if one_feature else query.targets)[0, :, 0]
+    order = x.argsort()
+
+    def line(label: str, y: Tensor, color: str) -> Line:
+        return Line(label, x[order].tolist(), y[order, 0].tolist(), color, dots=not one_feature)
+
+    lines = [
+        line("truth", query.targets[0], TRUTH),
+        line("before", before, BEFORE),
+        line(f"after {steps} steps", after, AFTER),
+    ]
+    if one_feature:
+        points = support.inputs[0, :, 0].tolist(), support.targets[0, :, 0].tolist()
+        lines.append(Line(f"{setting.shots} support examples", *points, SUPPORT, dots=True))
+    return Plot("One held-out task", "x" if one_feature else "true target", "y" if one_feature else "prediction", lines)
 
 
-def _draw(plot: Plot) -> Iterable[str]:
-    low_x, high_x = _range([x for line in plot.lines for x in line.x])
-    low_y, high_y = _range([y for line in plot.lines for y in line.y])
-
-    def across(x: float) -> float:
-        return MARGIN + (x - low_x) / (high_x - low_x) * (WIDTH - 2 * MARGIN)
-
-    def down(y: float) -> float:
-        inside = min(max(y, low_y), high_y)
-        return HEIGHT - MARGIN - (inside - low_y) / (high_y - low_y) * (HEIGHT - 2 * MARGIN)
-
-    def points(pairs: Iterable[tuple[float, float]]) -> str:
-        return " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in pairs)
-
-    frame = f'width="{WIDTH - 2 * MARGIN}" height="{HEIGHT - 2 * MARGIN}" class="frame"'
-    yield f'<rect x="{MARGIN}" y="{MARGIN}" {frame}/>'
-    yield _text(WIDTH / 2, 18, plot.title, "title")
-    yield _text(WIDTH / 2, HEIGHT - 8, plot.x_label)
-    yield f'<g transform="translate(12,{HEIGHT / 2}) rotate(-90)">{_text(0, 0, plot.y_label)}</g>'
-    for x in (low_x, high_x):
-        yield _text(across(x), HEIGHT - MARGIN + 16, f"{x:.3g}")
-    for y in (low_y, high_y):
-        yield _text(MARGIN - 5, down(y) + 4, f"{y:.3g}", "y")
-    legend = MARGIN
-    for line in plot.lines:
-        pairs = list(zip(line.x, line.y, strict=True))
-        if line.band:
-            triples = list(zip(line.x, line.y, line.band, strict=True))
-            outline = [(x, y + half) for x, y, half in triples] + [(x, y - half) for x, y, half in reversed(triples)]
-            yield f'<polygon points="{points(outline)}" fill="{line.color}" opacity="0.2"/>'
-        if line.dots:
-            yield from (
-                f'<circle cx="{across(x):.1f}" cy="{down(y):.1f}" r="3.5" fill="{line.color}"/>' for x, y in pairs
-            )
-        else:
-            yield f'<polyline points="{points(pairs)}" fill="none" stroke="{line.color}" stroke-width="2"/>'
-        yield f'<circle cx="{legend + 4}" cy="34" r="4" fill="{line.color}"/>'
-        yield _text(legend + 12, 38, line.label, "legend")
-        legend += 28 + 7 * len(line.label)
+def score_plot(evaluation: Evaluation) -> Plot:
+    """The score by number of steps, a line a setting, with its 95 % interval."""
+    lines = [
+        Line(str(setting), evaluation.steps, curve.mean, color, band=curve.half_width)
+        for (setting, curve), color in zip(evaluation.curves.items(), SETTING_COLORS, strict=False)
+    ]
+    return Plot(f"{evaluation.tasks} held-out tasks", "inner steps", KINDS[evaluation.kind].score.name, lines)
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 1, high + 1)
+def policy_plots(bundle: Bundle, returns: Returns) -> list[Plot]:
+    """The paths through one world, where an observation is a place in the plane, and the returns by stage."""
+    plots = [return_plot(returns)]
+    if bundle.manifest.schema.features == 2:
+        plots.insert(0, path_plot(replace(returns.trial, tasks=2).run_bundle(worlds_of(bundle), bundle)))
+    return plots
 
 
-def _text(x: float, y: float, content: str, css: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(content)}</text>'
+def path_plot(stages: Sequence[Episodes]) -> Plot:
+    """The path of the first episode in the first world, in each stage."""
+    lines = []
+    for stage, (episodes, color) in enumerate(zip(stages, STAGE_COLORS, strict=False)):
+        places = episodes.observations[0, 0][episodes.mask[0, 0]]
+        lines.append(Line(stage_label(stage), places[:, 0].tolist(), places[:, 1].tolist(), color))
+    return Plot("An episode in a held-out world", "x", "y", lines)
+
+
+def return_plot(returns: Returns) -> Plot:
+    """The returns by stage, with their 95 % intervals, and those of the rivals."""
+    lines = []
+    policies = {"this bundle": returns.by_stage, **returns.rivals}
+    for (name, intervals), color in zip(policies.items(), SETTING_COLORS, strict=False):
+        by_stage = list(intervals) if len(intervals) > 1 else [intervals[0]] * len(returns.by_stage)
+        means, bands = [each.mean for each in by_stage], [each.half_width for each in by_stage]
+        lines.append(Line(name, range(len(by_stage)), means, TRUTH if name == "oracle" else color, band=bands))
+    return Plot(f"{returns.trial.tasks} held-out worlds", "stages", SCORE, lines)

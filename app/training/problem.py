@@ -1,12 +1,28 @@
-"""From a family to the schema of its bundles, and from a bundle back to its family."""
+"""The problem of a run or a bundle: its family and its network, checked, with errors that name what to change.
 
+Families, recipes and networks may be a plug-in's or a user's own code. Whatever that code raises becomes a
+TrainingError that names it (`app.plugins.user_code`).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
 
 from app.bundles import Bundle, Schema
 from app.errors import NoFamily, TrainingError
 from app.families.family import Family, HasActions, HasImages, HasShape, HasWeighing
 from app.families.registry import families, make
+from app.families.worlds import Worlds
+from app.learn import policies
+from app.learn.algorithms import Algorithm
+from app.learn.losses import KINDS
+from app.learn.networks import NetworkSpec, build, width
 from app.learn.policies import Weighing
+from app.plugins import user_code
 
 
 def schema_of(family: Family) -> Schema:
@@ -22,27 +38,96 @@ def schema_of(family: Family) -> Schema:
 
 
 def weighing_of(family: Family) -> Weighing:
-    """How the decisions of a family are weighed; the default where it does not say."""
+    """How the decisions of a family are weighed; the default if the family does not define it."""
     return family.weighing if isinstance(family, HasWeighing) else Weighing()
 
 
-def family_of(bundle: Bundle, data: Path | None = None) -> Family:
-    """The family that a bundle was trained on. data: the folder of its data set, where it reads one.
+def make_family(name: str, options: Mapping[str, Any], data: Path | None = None) -> Family:
+    """The family of that name with these options.
 
-    Raises NoFamily where the bundle names none, and TrainingError where its family is not installed, does not take the
-    options that the bundle names, or has another kind or other numbers of features and targets.
+    data: the folder of its data set, if the family reads one
+
+    Raises TrainingError for an unknown name, for options that the family does not have or refuses, and for whatever
+    else a plug-in raises when it is imported or called.
+    """
+    if name not in families():
+        raise TrainingError(f"there is no family {name!r}; the families here: {', '.join(sorted(families()))}")
+    with user_code(f"the family {name!r}"):
+        factory = families()[name]()
+        parameters = option_names(factory)
+        if parameters is not None:
+            known = sorted(set(parameters) - {"data"})
+            if unknown := sorted(options.keys() - set(known)):
+                raise TrainingError(
+                    f"the family {name!r} has no option {', '.join(unknown)}; its options: {', '.join(known) or 'none'}"
+                )
+            if data is not None and "data" not in parameters:
+                raise TrainingError(f"the family {name!r} reads no data set: leave --data out")
+        try:
+            family = make(name, options, data)
+        except ValueError as error:
+            raise TrainingError(f"the family {name!r} does not take these options: {error}") from error
+        if family.kind not in KINDS:
+            kinds = ", ".join(sorted(KINDS))
+            raise TrainingError(f"the family {name!r} is of the unknown kind {family.kind!r}; known here: {kinds}")
+    return family
+
+
+def option_names(factory: Callable[..., Any]) -> list[str] | None:
+    """The keyword options that a family's factory takes; None if that cannot be told."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return None
+    return [each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+
+
+def family_of(bundle: Bundle, data: Path | None = None) -> Family:
+    """The family that a bundle was trained on. data: the folder of its data set, if the family reads one.
+
+    Raises NoFamily where the bundle names none, and TrainingError where its family cannot be made (`make_family`), or
+    has another kind or other numbers of features and targets than the bundle.
     """
     spec, manifest = bundle.manifest.family, bundle.manifest
     if spec is None:
         raise NoFamily(bundle.name)
-    if spec.name not in families():
-        known = ", ".join(sorted(families()))
-        raise TrainingError(f"{bundle.name}: the family {spec.name!r} is not installed; installed are {known}")
     try:
-        family = make(spec.name, spec.options, data)
-    except (ImportError, TypeError, ValueError) as error:
-        raise TrainingError(f"{bundle.name}: the family {spec.name!r} cannot be made: {error}") from error
+        family = make_family(spec.name, spec.options, data)
+    except TrainingError as error:
+        raise TrainingError(f"{bundle.name}: {error}") from error
     form = manifest.kind, manifest.schema.features, manifest.schema.targets
     if (family.kind, family.features, family.targets) != form:
         raise TrainingError(f"{bundle.name}: kind and schema do not fit the family {spec.name!r}")
     return family
+
+
+def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:
+    """The worlds that a bundle acts in. Raises TrainingError where its family has none."""
+    family = family_of(bundle)
+    if not isinstance(family, Worlds):
+        raise TrainingError(f"{bundle.name} is of a family that has no worlds to act in")
+    return family
+
+
+def device_of(bundle: Bundle) -> torch.device:
+    """The device of a bundle's meta-parameters."""
+    return next(iter(bundle.meta.values())).device
+
+
+def fit_network(spec: NetworkSpec, algorithm: Algorithm, schema: Schema, kind: str) -> tuple[nn.Module, int]:
+    """The network on the meta device, and the width of its outputs.
+
+    Raises TrainingError where it cannot be built, or does not fit the algorithm or the schema.
+    """
+    with user_code(f"the network {spec.name!r}"):
+        try:
+            network = build(spec.name, spec.options)
+            outputs = width(network, schema.features)
+            algorithm.check(network, schema.targets, outputs, kind)
+            if KINDS[kind].weighted and schema.actions is not None:
+                policies.check(outputs, schema.targets, schema.actions.is_box)
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
+    return network, outputs

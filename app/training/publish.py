@@ -1,94 +1,97 @@
 """From a finished run to a bundle: find its bounds, calibrate it, evaluate it, write it with its card and its plots."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import torch
 
 import app
-from app.bundles import Bounds, Bundle, Manifest, write, write_atomically
+from app.bundles import Bundle, Manifest, write, write_atomically
 from app.families.family import Family
-from app.learn.metrics import SCORES
-from app.training.algorithm_search import Choice
-from app.training.bounds import SEED, STEPS, largest_rate, largest_steps, tasks_for
-from app.training.calibration import with_calibration
-from app.training.card import card
-from app.training.evaluation import Curve, Setting, curve, draw, scored, settings_for
-from app.training.held_out import evaluated, steps_of
+from app.training.algorithm_search import SearchResult
+from app.training.bounds import with_bounds
+from app.training.card import card, policy_card
+from app.training.evaluation import settings_for
+from app.training.held_out import evaluate_bundle, steps_to_evaluate
+from app.training.kinds import KINDS
 from app.training.loop import Run
-from app.training.ood import with_ood_reference
-from app.training.pictures import picture
-from app.training.plots import svg
+from app.training.on_policy import OnPolicyRun
+from app.training.plots import bundle_plots, policy_plots
 from app.training.predictor import offline
+from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
+from app.training.svg import svg
 from app.training.tables import as_json, from_json
 
 PLOT = "before-after.svg"
 
 
-def write_bundle(run: Run, folder: Path, command: str, machine: str, choice: Choice | None = None) -> Manifest:
+def write_bundle(run: Run, folder: Path, command: str, machine: str, search: SearchResult | None = None) -> Manifest:
     """Evaluate the run's initialization and write its bundle into `folder`.
 
-    command: what makes the same bundle again, for its card
-    machine: the name of what trained it, for the note of what it cost
-    choice: how its algorithm was chosen, where it was
+    A run that learns from its own decisions is evaluated by returns in worlds of the test split, any other by scores on
+    tasks of the test split.
+
+    command: the command that makes the same bundle again, for its card
+    machine: the name of the machine that trained it, noted with the cost
+    search: how the algorithm was chosen, if it was searched for
     """
+    bundle, training = run.as_bundle(folder.name), training_record(run, command, machine, search)
+    if isinstance(run, OnPolicyRun):
+        returns = evaluate_policy(bundle, Trial(episodes=run.episodes, stages=run.recipe.stages), machine)
+        loss = initial_policy_loss(bundle, returns.trial)
+        manifest = replace(bundle.manifest, initial_loss=loss, evaluation=returns.as_json(), training=training)
+        return publish_policy(replace(bundle, manifest=manifest), folder)
     settings = settings_for(run.recipe, run.family)
-    bundle = bounded(run.as_bundle(folder.name), run.family, settings, run.algorithm.closed_form)
+    bundle = with_bounds(bundle, run.family, settings)
     bundle = with_calibration(with_ood_reference(bundle, run.family), run.family)
-    bundle = replace(bundle, manifest=replace(bundle.manifest, training=made_by(run, command, machine, choice)))
-    found = evaluated(bundle, run.family, offline(bundle), settings, steps_of(bundle), machine=machine)
-    manifest = replace(bundle.manifest, evaluation=as_json(found))
+    evaluation = evaluate_bundle(
+        bundle, run.family, offline(bundle), settings, steps_to_evaluate(bundle), machine=machine
+    )
+    manifest = replace(bundle.manifest, evaluation=as_json(evaluation), training=training)
     return publish(replace(bundle, manifest=manifest), run.family, folder)
 
 
+def with_calibration(bundle: Bundle, family: Family) -> Bundle:
+    """The same bundle with a calibration on validation tasks of the family; empty for decisions."""
+    calibration = KINDS[bundle.manifest.kind].calibrate(bundle, family)
+    return replace(bundle, manifest=replace(bundle.manifest, calibration=calibration))
+
+
+def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
+    """The same bundle with an OOD reference from training tasks of the family; empty for all but regression."""
+    reference = KINDS[bundle.manifest.kind].make_ood_reference(bundle, family)
+    return replace(bundle, manifest=replace(bundle.manifest, ood_reference=reference))
+
+
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
-    """Write a bundle that is evaluated, with its card and its plots."""
+    """Write an evaluated bundle with its card and its plots."""
     manifest = write_with_card(bundle, folder)
-    write_atomically(
-        folder / PLOT, svg(picture(bundle, family, from_json(manifest.kind, manifest.evaluation))).encode()
-    )
+    evaluation = from_json(manifest.kind, manifest.evaluation)
+    write_atomically(folder / PLOT, svg(bundle_plots(bundle, family, evaluation)).encode())
     return manifest
 
 
 def write_with_card(bundle: Bundle, folder: Path) -> Manifest:
-    """The same, leaving the plots as they are."""
+    """Write an evaluated bundle with its card, and leave the plots as they are."""
     manifest = write(folder, bundle.manifest, bundle.meta)
     write_atomically(folder / "CARD.md", card(folder.name, manifest, PLOT).encode())
     return manifest
 
 
-def bounded(bundle: Bundle, family: Family, settings: Sequence[Setting], closed_form: bool) -> Bundle:
-    """The same bundle with its initial loss and what a request may ask of its inner loop."""
-    bounds, kind = bundle.manifest.inner_loop, bundle.manifest.kind
-    device = next(iter(bundle.meta.values())).device
-    held_out = [
-        draw(family, setting, device, tasks=tasks_for(family), split="validation", seed=SEED) for setting in settings
-    ]
-    initial = mean(scored(offline(bundle), kind, tasks, [0]).losses.mean().item() for tasks in held_out)
-    bundle = replace(bundle, manifest=replace(bundle.manifest, initial_loss=initial))
-
-    def curves(rate: float, steps: Sequence[int]) -> list[Curve]:
-        return [curve(scored(offline(bundle, rate), kind, tasks, steps)) for tasks in held_out]
-
-    if closed_form:
-        return bundle
-    better, rate = SCORES[kind].better, bounds.learning_rate
-    learned, steps = bundle.algorithm.learned_rate, sorted({*STEPS, bounds.steps})
-    most = Bounds(
-        steps=bounds.steps,
-        max_steps=largest_steps(curves(rate, steps), steps, bounds.steps, better),
-        learning_rate=rate,
-        max_learning_rate=rate if learned else largest_rate(rate, lambda rate: curves(rate, [0, bounds.steps]), better),
-    )
-    return replace(bundle, manifest=replace(bundle.manifest, inner_loop=most))
+def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
+    """Write a bundle that was evaluated by returns, with its card and its plots."""
+    manifest = write(folder, bundle.manifest, bundle.meta)
+    returns = Returns.from_json(manifest.evaluation)
+    write_atomically(folder / PLOT, svg(policy_plots(bundle, returns)).encode())
+    write_atomically(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
+    return manifest
 
 
-def made_by(run: Run, command: str, machine: str, choice: Choice | None) -> Mapping[str, Any]:
-    """How a bundle was made, for bundle.json. Tasks seen are counted again each time that one is drawn."""
+def training_record(run: Run, command: str, machine: str, search: SearchResult | None) -> Mapping[str, Any]:
+    """How a bundle was trained, for bundle.json. A task that is drawn twice counts twice in the cost."""
     cost = {
         "seconds": round(run.seconds, 1),
         "machine": machine,
@@ -101,7 +104,7 @@ def made_by(run: Run, command: str, machine: str, choice: Choice | None) -> Mapp
         "outer_steps": run.step,
         "validation": None if run.best is None else {"score": run.best.score, "outer_step": run.best.step},
         "cost": cost,
-        **({} if choice is None else {"choice": choice.as_json()}),
+        **({} if search is None else {"choice": search.as_json()}),
         "device": run.device.type,
         "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }

@@ -1,4 +1,4 @@
-"""What policies gain in worlds, stage by stage: the score of what learns from its own decisions."""
+"""Returns of policies in worlds, stage by stage: the evaluation of policies that learn from their own decisions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,21 +11,23 @@ from app.families.family import Split
 from app.families.worlds import Episodes, HasOracle, Worlds, collect
 from app.learn.metrics import Interval, interval
 from app.learn.networks import build, initialize, width
-from app.training.rollouts import Learner, practice_of, stages
+from app.training.problem import device_of, worlds_of
+from app.training.rollouts import Learner, local_learner, run_stages
 
 SEED = 20170703
-"""Of the worlds that a figure is published of, and of what is drawn in them."""
+"""Of the worlds that published figures are measured in, and of everything drawn in them."""
 SCORE = "return of an episode"
 OFFLINE, OVER_HTTP = "offline", "over HTTP"
-"""The ways in which a policy is asked."""
+"""The ways in which a policy is run."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Which worlds are acted in, and how long.
+    """Which worlds a policy acts in, and for how long.
 
-    tasks: worlds, drawn with `seed` from `split`; episodes: in each world in each stage
-    stages: that are learned from; what is gained is known before the first and after each
+    tasks: worlds, drawn with `seed` from `split`
+    episodes: in each world in each stage
+    stages: stages of episodes that the policy learns from; it acts before the first and after each
     """
 
     tasks: int = 40
@@ -34,26 +36,25 @@ class Trial:
     seed: int = SEED
     split: Split = "test"
 
-    def drawn(self, worlds: Worlds[Any, Any], device: torch.device) -> tuple[Any, torch.Generator]:
-        """The worlds, and the generator of all that is left to chance in them."""
+    def draw_worlds(self, worlds: Worlds[Any, Any], device: torch.device) -> tuple[Any, torch.Generator]:
+        """The worlds of the trial, and the generator of everything that is random in them."""
         generator = torch.Generator(device).manual_seed(self.seed)
         return worlds.draw(self.tasks, generator, self.split), generator
 
-    def of(
-        self, worlds: Worlds[Any, Any], learner: Callable[[torch.Generator], Learner], device: torch.device
+    def run(
+        self, worlds: Worlds[Any, Any], make_learner: Callable[[torch.Generator], Learner], device: torch.device
     ) -> list[Episodes]:
-        """What a learner does in them, stage by stage."""
-        drawn, generator = self.drawn(worlds, device)
-        return list(stages(worlds, drawn, learner(generator), self.episodes, self.stages, generator))
+        """The episodes of a learner in these worlds, stage by stage."""
+        tasks, generator = self.draw_worlds(worlds, device)
+        return list(run_stages(worlds, tasks, make_learner(generator), self.episodes, self.stages, generator))
 
-    def of_bundle(self, worlds: Worlds[Any, Any], bundle: Bundle) -> list[Episodes]:
-        """What a bundle in this process does in them."""
-        device = next(iter(bundle.meta.values())).device
-        return self.of(worlds, lambda generator: practice_of(bundle, self.tasks, generator), device)
+    def run_bundle(self, worlds: Worlds[Any, Any], bundle: Bundle) -> list[Episodes]:
+        """The episodes of a bundle in this process, stage by stage."""
+        return self.run(worlds, lambda generator: local_learner(bundle, self.tasks, generator), device_of(bundle))
 
 
 def stage_label(count: int) -> str:
-    """So many stages in words."""
+    """A number of stages in words."""
     return f"{count} stage{'' if count == 1 else 's'}"
 
 
@@ -61,8 +62,9 @@ def stage_label(count: int) -> str:
 class Returns:
     """Mean returns over the worlds of a trial, with their 95 % intervals.
 
-    by_stage: before the first stage and after each; rivals: the same of others, or one alone of who does not learn
-    way: how the policy was asked; machine: on what
+    by_stage: before the first stage and after each
+    rivals: the same for other policies; a single interval for one that does not learn
+    way: how the policy was run; machine: what ran it
     """
 
     trial: Trial
@@ -73,7 +75,7 @@ class Returns:
 
     @property
     def protocol(self) -> str:
-        """Which worlds these are, in a sentence."""
+        """How the returns were measured, in a sentence."""
         trial = self.trial
         return (
             f"Mean return of an episode, with 95 % intervals over {trial.tasks} worlds of the {trial.split} split "
@@ -81,25 +83,26 @@ class Returns:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For bundle.json."""
+        """The evaluation of a bundle.json."""
         return {
             "score": SCORE,
             "protocol": self.protocol,
             "way": self.way,
             "machine": self.machine,
             "trial": asdict(self.trial),
-            **_split(self.by_stage),
-            "rivals": {name: _split(each) for name, each in self.rivals.items()},
+            **_intervals_to_json(self.by_stage),
+            "rivals": {name: _intervals_to_json(each) for name, each in self.rivals.items()},
         }
 
     @classmethod
-    def from_json(cls, written: Mapping[str, Any]) -> "Returns":
-        """Those that stand in a bundle.json."""
-        rivals = {name: _joined(each) for name, each in written["rivals"].items()}
-        return cls(Trial(**written["trial"]), _joined(written), rivals, written["way"], written["machine"])
+    def from_json(cls, evaluation: Mapping[str, Any]) -> "Returns":
+        """The returns in the evaluation of a bundle.json."""
+        rivals = {name: _intervals_from_json(each) for name, each in evaluation["rivals"].items()}
+        trial, by_stage = Trial(**evaluation["trial"]), _intervals_from_json(evaluation)
+        return cls(trial, by_stage, rivals, evaluation["way"], evaluation["machine"])
 
     def as_text(self) -> str:
-        """A table in Markdown, a row for each policy, a column a stage."""
+        """A table in Markdown, a row a policy, a column a stage."""
         heads = list(map(stage_label, range(len(self.by_stage))))
         lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
         for name, each in {"this bundle": self.by_stage, **self.rivals}.items():
@@ -108,27 +111,37 @@ class Returns:
         return "\n".join(lines)
 
 
-def _split(intervals: Sequence[Interval]) -> dict[str, list[float]]:
+def _intervals_to_json(intervals: Sequence[Interval]) -> dict[str, list[float]]:
     return {"mean": [each.mean for each in intervals], "half_width_95": [each.half_width for each in intervals]}
 
 
-def _joined(written: Mapping[str, Any]) -> list[Interval]:
-    return [Interval(*each) for each in zip(written["mean"], written["half_width_95"], strict=True)]
+def _intervals_from_json(values: Mapping[str, Any]) -> list[Interval]:
+    return [Interval(*each) for each in zip(values["mean"], values["half_width_95"], strict=True)]
 
 
-def intervals(episodes: Sequence[Episodes]) -> list[Interval]:
-    """The mean return over the tasks in each stage."""
-    return [interval(each.returns.mean(1)) for each in episodes]
+def mean_returns(stages: Sequence[Episodes]) -> list[Interval]:
+    """The mean return over the tasks, stage by stage."""
+    return [interval(each.returns.mean(1)) for each in stages]
 
 
-def rivals(worlds: Worlds[Any, Any], bundle: Bundle, trial: Trial) -> dict[str, list[Interval]]:
-    """What the same worlds bring to an untrained network, and to who knows them where the family has such an oracle."""
-    found = {"untrained": intervals(trial.of_bundle(worlds, untrained(bundle)))}
+def evaluate_policy(bundle: Bundle, trial: Trial, machine: str = "") -> Returns:
+    """The returns of a bundle in its worlds, in this process, and those of its rivals.
+
+    machine: the name of what this runs on
+    """
+    worlds = worlds_of(bundle)
+    by_stage = mean_returns(trial.run_bundle(worlds, bundle))
+    return Returns(trial, by_stage, rival_returns(worlds, bundle, trial), machine=machine)
+
+
+def rival_returns(worlds: Worlds[Any, Any], bundle: Bundle, trial: Trial) -> dict[str, list[Interval]]:
+    """The returns in the same worlds of an untrained network, and of the oracle if the worlds have one."""
+    returns = {"untrained": mean_returns(trial.run_bundle(worlds, untrained(bundle)))}
     if isinstance(worlds, HasOracle):
-        drawn, generator = trial.drawn(worlds, next(iter(bundle.meta.values())).device)
-        alone = collect(worlds, worlds.reset(drawn, trial.episodes, generator), worlds.oracle(drawn))
-        found["oracle"] = intervals([alone])
-    return found
+        tasks, generator = trial.draw_worlds(worlds, device_of(bundle))
+        episodes = collect(worlds, worlds.reset(tasks, trial.episodes, generator), worlds.oracle(tasks))
+        returns["oracle"] = mean_returns([episodes])
+    return returns
 
 
 def untrained(bundle: Bundle, seed: int = 0) -> Bundle:
@@ -136,7 +149,16 @@ def untrained(bundle: Bundle, seed: int = 0) -> Bundle:
     manifest = bundle.manifest
     network, bounds = manifest.network, manifest.inner_loop
     form = build(network.name, network.options)
-    fresh = initialize(network.name, network.options, seed)
+    params = initialize(network.name, network.options, seed)
     sizes = manifest.schema.targets, width(form, manifest.schema.features)
-    meta = bundle.algorithm.initial_meta(form, fresh, *sizes, bounds.learning_rate, bounds.steps)
+    meta = bundle.algorithm.initial_meta(form, params, *sizes, bounds.learning_rate, bounds.steps)
     return replace(bundle, meta={name: value.to(bundle.meta[name].device) for name, value in meta.items()})
+
+
+def initial_policy_loss(bundle: Bundle, trial: Trial) -> float:
+    """The mean absolute loss on episodes of the initialization, over the worlds of the trial."""
+    episodes = replace(trial, stages=0).run_bundle(worlds_of(bundle), bundle)[0]
+    learner = local_learner(bundle, trial.tasks, torch.Generator(episodes.mask.device))
+    with torch.no_grad():
+        loss = learner.inner.loss(learner.meta, learner.state, learner.examples(episodes))
+    return loss.abs().mean().item()

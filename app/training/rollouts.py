@@ -1,4 +1,4 @@
-"""Acting in worlds and learning from it, stage by stage: training, evaluation and the closed loop go through it."""
+"""Acting in worlds and learning from it, stage by stage. Training and evaluation, here or over HTTP, go through it."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -24,44 +24,45 @@ from app.learn.surrogate import decision_targets
 from app.learn.update_rules import Params
 
 
-def decided(
+def sample_actions(
     outputs: Float[Tensor, "*rows output"], actions: int, generator: torch.Generator
 ) -> Float[Tensor, "*rows action"]:
-    """Actions as the policy draws them. actions: the columns of one."""
+    """Actions drawn from the policy. outputs: of its network; actions: the columns of an action."""
     if is_gaussian(outputs.shape[-1], actions):
         mean, deviation = mean_and_deviation(outputs)
         return mean + deviation * torch.randn(mean.shape, generator=generator, device=generator.device)
-    drawn = torch.multinomial(outputs.softmax(-1).flatten(0, -2), 1, generator=generator)
-    return one_hot(drawn.view(outputs.shape[:-1]), actions).to(outputs.dtype)
+    indices = torch.multinomial(outputs.softmax(-1).flatten(0, -2), 1, generator=generator)
+    return one_hot(indices.view(outputs.shape[:-1]), actions).to(outputs.dtype)
 
 
 class Learner(Protocol):
-    """What acts in all tasks at once, and learns from what came of it."""
+    """A policy that acts in all tasks at once, and learns from its episodes."""
 
     def act(
         self, observations: Float[Tensor, "task episode feature"], going: Bool[Tensor, "task episode"]
     ) -> Float[Tensor, "task episode action"]:
-        """What it does where that is seen, as its policy draws it. going: as for a `Policy`."""
+        """Draw an action for each observation. going: false where an episode is over, as for a `Policy`."""
 
     def learn(self, episodes: Episodes) -> None:
-        """Learn from a stage of episodes, starting from what it has learned of those before."""
+        """Learn from a stage of episodes, starting from what was learned from the stages before."""
 
 
-def stages(
-    worlds: Worlds[Any, Any], drawn: Any, learner: Learner, episodes: int, count: int, generator: torch.Generator
+def run_stages(
+    worlds: Worlds[Any, Any], tasks: Any, learner: Learner, episodes: int, stages: int, generator: torch.Generator
 ) -> Iterator[Episodes]:
-    """Act, learn from it, act again: the episodes before the first of `count` stages, and after each.
+    """Act, learn, act again: yields the episodes before the first stage and after each.
 
-    drawn: some of the worlds; generator: of their episodes, where anything in them is left to chance
+    tasks: some of the worlds
+    generator: for what is random in the episodes
     """
-    for stage in range(count + 1):
-        acted = collect(worlds, worlds.reset(drawn, episodes, generator), learner.act)
-        yield acted
-        if stage < count:
-            learner.learn(acted)
+    for stage in range(stages + 1):
+        stage_episodes = collect(worlds, worlds.reset(tasks, episodes, generator), learner.act)
+        yield stage_episodes
+        if stage < stages:
+            learner.learn(stage_episodes)
 
 
-class Practice:
+class LocalLearner:
     """A learner in this process: the inner loop, started from an initialization in each of a batch of tasks."""
 
     def __init__(
@@ -78,7 +79,10 @@ class Practice:
     ) -> None:
         """Begin.
 
-        inner: batched; generator: of what is drawn; actions: the columns of an action; rate, steps: of each stage
+        inner: batched over tasks
+        generator: of the actions that are drawn
+        actions: the columns of an action
+        rate, steps: of each stage
         """
         self.inner, self.meta, self.generator = inner, meta, generator
         self.rate = torch.full((tasks,), rate, device=generator.device)
@@ -89,27 +93,27 @@ class Practice:
     def act(
         self, observations: Float[Tensor, "task episode feature"], going: Bool[Tensor, "task episode"]
     ) -> Float[Tensor, "task episode action"]:
-        """Draw an action for each."""
+        """Draw an action for each observation."""
         outputs = self.inner.apply(self.meta, self.state, observations)
-        return decided(outputs, self._actions, self.generator)
+        return sample_actions(outputs, self._actions, self.generator)
 
     @torch.no_grad()
     def learn(self, episodes: Episodes) -> None:
-        """Take the steps of a stage."""
+        """Take the inner steps of a stage."""
         data, counts = self.examples(episodes), torch.full_like(self.rate, self._steps, dtype=torch.int64)
         self.state = final_states(self.inner, self.meta, data, Schedule(self.rate, counts, self._steps), self.state)
 
     def examples(self, episodes: Episodes) -> Examples:
-        """The episodes as the inner loop takes them: a row a decision, its weight behind its action."""
-        worth = weights(episodes.observations, episodes.rewards, None, episodes.mask, self._weighing)
-        targets = torch.cat([episodes.actions, worth.unsqueeze(-1)], -1)
+        """The episodes as the inner loop takes them: a row a decision, with the weight behind the action."""
+        weight = weights(episodes.observations, episodes.rewards, None, episodes.mask, self._weighing)
+        targets = torch.cat([episodes.actions, weight.unsqueeze(-1)], -1)
         return Examples(*(part.flatten(1, 2) for part in (episodes.observations, targets, episodes.mask)))
 
 
-def practice_of(bundle: Bundle, tasks: int, generator: torch.Generator) -> Practice:
-    """The bundle as the server runs it, at its defaults."""
+def local_learner(bundle: Bundle, tasks: int, generator: torch.Generator) -> LocalLearner:
+    """A learner that adapts the bundle as the server does, at its defaults."""
     bounds, schema = bundle.manifest.inner_loop, bundle.manifest.schema
-    return Practice(
+    return LocalLearner(
         batched(bundle.inner_loop()),
         bundle.meta,
         tasks,
@@ -121,41 +125,40 @@ def practice_of(bundle: Bundle, tasks: int, generator: torch.Generator) -> Pract
     )
 
 
-class Recorded(Practice):
-    """The same in training: with `app.learn.surrogate.ratio_loss`, and what it learned from is kept, by stage.
+class RecordingLearner(LocalLearner):
+    """The learner of training: it takes `app.learn.surrogate.ratio_loss`, and keeps what it learned from, by stage.
 
-    worth: by stage, what a decision's advantage of 1 is worth to a task's return: the deviation of its gains times its
-        decisions in an episode
+    stages: the examples of each stage
+    worth: by stage, what an advantage of 1 in a decision is worth to a task's return: the deviation of the task's gains
+        times its decisions in an episode
     """
 
-    def __init__(self, *arguments: Any, most: int | None = None, **options: Any) -> None:
-        """most: decisions of a stage that a task learns from, drawn at random; all where it is None."""
+    def __init__(self, *arguments: Any, max_decisions: int | None = None, **options: Any) -> None:
+        """max_decisions: of a stage, how many each task learns from at most, drawn at random; all if None."""
         super().__init__(*arguments, **options)
         self.stages: list[Examples] = []
         self.worth: list[Float[Tensor, " task"]] = []
-        self._most = most
+        self._max_decisions = max_decisions
 
     @torch.no_grad()
     def examples(self, episodes: Episodes) -> Examples:
-        """A row a decision, with how likely it was (`app.learn.surrogate`); what all have as padding is left out."""
-        found = _drawn(super().examples(episodes), self._most, self.generator)
-        actions, worth = found.targets[..., :-1], found.targets[..., -1]
-        likely = log_likelihood(self.inner.apply(self.meta, self.state, found.inputs), actions)
-        self.stages.append(found._replace(targets=decision_targets(actions, likely, worth)))
+        """A row a decision, with its log-likelihood (`app.learn.surrogate`), without padding that all tasks share."""
+        data = _subsample(super().examples(episodes), self._max_decisions, self.generator)
+        actions, weight = data.targets[..., :-1], data.targets[..., -1]
+        likelihood = log_likelihood(self.inner.apply(self.meta, self.state, data.inputs), actions)
+        self.stages.append(data._replace(targets=decision_targets(actions, likelihood, weight)))
         gained = advantages(episodes.observations, episodes.rewards, episodes.mask, self._weighing)
-        self.worth.append(
-            advantage_deviation(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1]
-        )
+        self.worth.append(advantage_deviation(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1])
         return self.stages[-1]
 
 
-def _drawn(data: Examples, most: int | None, generator: torch.Generator) -> Examples:
-    """At most so many examples of each task, drawn at random; none of them padding where a task has enough."""
-    longest = int(data.mask.sum(1).max())
-    lot = torch.rand(data.mask.shape, generator=generator, device=generator.device).where(data.mask, -1.0)
-    chosen = lot.topk(longest if most is None else min(longest, most), dim=1).indices
+def _subsample(data: Examples, max_examples: int | None, generator: torch.Generator) -> Examples:
+    """At most so many random examples of each task; none of them is padding where a task has enough."""
+    count = int(data.mask.sum(1).max())
+    draws = torch.rand(data.mask.shape, generator=generator, device=generator.device).where(data.mask, -1.0)
+    chosen = draws.topk(count if max_examples is None else min(count, max_examples), dim=1).indices
 
-    def of(part: Float[Tensor, "task example number"]) -> Float[Tensor, "task chosen number"]:
+    def pick(part: Float[Tensor, "task example number"]) -> Float[Tensor, "task chosen number"]:
         return part.gather(1, chosen.unsqueeze(-1).expand(-1, -1, part.shape[-1]))
 
-    return Examples(of(data.inputs), of(data.targets), data.mask.gather(1, chosen))
+    return Examples(pick(data.inputs), pick(data.targets), data.mask.gather(1, chosen))

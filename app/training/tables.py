@@ -1,27 +1,28 @@
-"""An evaluation as it stands in bundle.json, and as a table for people."""
+"""An evaluation as JSON for bundle.json, and as tables for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.families.family import Split
-from app.learn.losses import KINDS
-from app.learn.metrics import SCORES
-from app.training.evaluation import CLASS_QUERIES, QUERIES, SEED, TASKS, Curve, Setting
+from app.training.evaluation import Curve
+from app.training.kinds import KINDS
+from app.training.tasks import CLASS_QUERIES, QUERIES, SEED, TASKS, Setting
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of an evaluation.
+    """The results of an evaluation.
 
-    kind: what is predicted, and so what the score is
+    kind: what is predicted, which decides what the score is
     steps: the numbers of steps
-    curves: by setting
-    calibration: what held of the bundle's trust in each setting, after its default steps (`app.training.calibration.measured`)
-    seconds: to adapt to a task and answer its queries, in each setting, after the default steps
-    machine: what it was computed on
-    way: how the tasks were asked
-    caveat: what the family says of its test split, if anything
+    curves: the scores by setting
+    calibration: how well the bundle's calibration holds in each setting, after its default steps
+        (`app.training.calibration.measure_calibration`)
+    seconds: to adapt to a task and predict its queries, in each setting, after the default steps
+    machine: what computed it
+    way: how the predictions were made, offline or over HTTP
+    caveat: a word of caution of the family about its test split, if any
     """
 
     kind: str
@@ -38,15 +39,15 @@ class Evaluation:
 
     @property
     def queries(self) -> int:
-        """Queries of a task; of a classification, of each of its classes."""
+        """Queries of a task, or of each class where there are classes."""
         return QUERIES if all(setting.ways is None for setting in self.curves) else CLASS_QUERIES
 
     @property
     def protocol(self) -> str:
-        """Which tasks these are, in a sentence."""
+        """How the scores were measured, in a sentence."""
         classes = any(setting.ways is not None for setting in self.curves)
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
-        score = SCORES[self.kind].name.capitalize()
+        score = KINDS[self.kind].score.name.capitalize()
         return (
             f"{score} on the query set, means with 95 % intervals over {self.tasks} tasks of the {self.split} split "
             f"(seed {self.seed}, {each}), not transductive: a query is answered alone"
@@ -55,9 +56,9 @@ class Evaluation:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """For bundle.json: `by_shots`, within `by_ways` where there are classes."""
+    """The evaluation of a bundle.json: `by_shots`, within `by_ways` where there are classes."""
     head = {
-        "score": f"{SCORES[evaluation.kind].name} on the query set",
+        "score": f"{KINDS[evaluation.kind].score.name} on the query set",
         "protocol": evaluation.protocol,
         "way": evaluation.way,
         "tasks": evaluation.tasks,
@@ -70,40 +71,40 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
     by_ways: dict[int | None, dict[str, Any]] = {}
     for setting in evaluation.curves:
-        by_ways.setdefault(setting.ways, {})[str(setting.shots)] = _one(evaluation, setting)
+        by_ways.setdefault(setting.ways, {})[str(setting.shots)] = _setting_as_json(evaluation, setting)
     if set(by_ways) == {None}:
         return head | {"by_shots": by_ways[None]}
     return head | {"by_ways": {str(ways): {"by_shots": by_shots} for ways, by_shots in by_ways.items()}}
 
 
-def _one(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
+def _setting_as_json(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
     curve = evaluation.curves[setting]
-    found: dict[str, Any] = {"mean": curve.mean, "half_width_95": curve.half_width, "refused": curve.refused}
+    results: dict[str, Any] = {"mean": curve.mean, "half_width_95": curve.half_width, "refused": curve.refused}
     if setting in evaluation.calibration:
-        found["calibration"] = dict(evaluation.calibration[setting])
+        results["calibration"] = dict(evaluation.calibration[setting])
     if setting in evaluation.seconds:
-        found["ms_a_task"] = round(evaluation.seconds[setting] * 1e3, 4)
-    return found
+        results["ms_a_task"] = round(evaluation.seconds[setting] * 1e3, 4)
+    return results
 
 
-def from_json(kind: str, written: Mapping[str, Any]) -> Evaluation:
-    """The evaluation that stands in a bundle.json; older ones know less."""
+def from_json(kind: str, content: Mapping[str, Any]) -> Evaluation:
+    """The evaluation in a bundle.json. Older bundles lack some of its parts."""
     curves: dict[Setting, Curve] = {}
     calibration: dict[Setting, Mapping[str, float]] = {}
     seconds: dict[Setting, float] = {}
-    for setting in settings_of(written):
-        outer = written if setting.ways is None else written["by_ways"][str(setting.ways)]
-        found = outer["by_shots"][str(setting.shots)]
-        curves[setting] = Curve(found["mean"], found["half_width_95"], found["refused"])
-        calibration[setting] = found.get("calibration", {})
-        seconds[setting] = found.get("ms_a_task", 0.0) / 1e3
-    steps = written.get("steps") or range(max((len(each.mean) for each in curves.values()), default=0))
-    known = {key: written[key] for key in ("machine", "way", "tasks", "seed", "split", "caveat") if key in written}
-    return Evaluation(kind, steps, curves, calibration, seconds, **known)
+    for setting in settings_of(content):
+        by_shots = (content if setting.ways is None else content["by_ways"][str(setting.ways)])["by_shots"]
+        results = by_shots[str(setting.shots)]
+        curves[setting] = Curve(results["mean"], results["half_width_95"], results["refused"])
+        calibration[setting] = results.get("calibration", {})
+        seconds[setting] = results.get("ms_a_task", 0.0) / 1e3
+    steps = content.get("steps") or range(max((len(each.mean) for each in curves.values()), default=0))
+    optional = {key: content[key] for key in ("machine", "way", "tasks", "seed", "split", "caveat") if key in content}
+    return Evaluation(kind, steps, curves, calibration, seconds, **optional)
 
 
 def settings_of(evaluation: Mapping[str, Any]) -> list[Setting]:
-    """The settings of an evaluation in a bundle.json; none where it has none."""
+    """The settings of an evaluation in a bundle.json; empty if there is no evaluation."""
     settings = [Setting(int(shots)) for shots in evaluation.get("by_shots", {})]
     for ways, inner in evaluation.get("by_ways", {}).items():
         settings += [Setting(int(shots), int(ways)) for shots in inner["by_shots"]]
@@ -114,17 +115,16 @@ def as_text(evaluation: Evaluation) -> str:
     """The scores as a table in Markdown, a row a setting, a column a number of steps."""
     steps = evaluation.steps
     lines = ["| | " + " | ".join(f"{step} steps" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
+    cell = "{:.2%} ± {:.2%}" if KINDS[evaluation.kind].score.percentage else "{:.3g} ± {:.2g}"
     for setting, curve in evaluation.curves.items():
-        cells = (f"{mean:.3g} ± {half:.2g}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
-        if KINDS[evaluation.kind].one_hot:
-            cells = (f"{mean:.2%} ± {half:.2%}" for mean, half in zip(curve.mean, curve.half_width, strict=True))
+        cells = map(cell.format, curve.mean, curve.half_width)
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def calibration_as_text(evaluation: Evaluation) -> str:
-    """What held of the calibration, and the time, as a table in Markdown, a row a setting."""
-    names = list(dict.fromkeys(name for found in evaluation.calibration.values() for name in found))
+    """How well the calibration holds, and the time, as a table in Markdown, a row a setting."""
+    names = list(dict.fromkeys(name for results in evaluation.calibration.values() for name in results))
     lines = ["| | " + " | ".join([*names, "ms a task"]) + " |", "|---" * (len(names) + 2) + "|"]
     for setting in evaluation.curves:
         cells = [f"{value:.3g}" for value in evaluation.calibration.get(setting, {}).values()]

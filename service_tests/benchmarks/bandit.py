@@ -21,17 +21,17 @@ from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
 from app.families.bandit import Bandit
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.learn.inner import Examples
 from app.learn.metrics import interval
 from app.learn.off_policy import Estimate, predict_rewards
 from app.learn.outer import Tasks
-from app.training.evaluation import SEED
-from app.training.logged import support_of
-from app.training.off_policy_evaluation import ESTIMATORS, estimates, policy_of
-from app.training.predictor import answered, offline
+from app.training.logged import log_as_support
+from app.training.off_policy_evaluation import ESTIMATORS, action_probabilities, estimates
+from app.training.predictor import offline, predict_in_portions
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.tasks import SEED
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.rivals.linear_rewards import Prior, expected, own_ridge
 from service_tests.benchmarks.trained import trained
@@ -41,25 +41,25 @@ TOGETHER = 20
 """Users in a log of several."""
 KNOWN_SEED = 19520101
 OURS = "adapted (Meta-SGD)"
-Act = Callable[[Log, Tensor], Tensor]
+Act = Callable[[DecisionLog, Tensor], Tensor]
 """(what was logged of users, contexts) -> what is preferred, [user, decision, arm]: the larger the sooner."""
 
 
 class Users(NamedTuple):
     """first: logged; rest: what came after that; contexts: others at the same times, with the chances of a click."""
 
-    first: Log
-    rest: Log
+    first: DecisionLog
+    rest: DecisionLog
     contexts: Tensor
     chances: Tensor
 
     def after(self, support: int) -> "Users":
         """With that many decisions logged, the last ones."""
-        return self._replace(first=Log(*(part[:, LOGGED - support :] for part in self.first)))
+        return self._replace(first=DecisionLog(*(part[:, LOGGED - support :] for part in self.first)))
 
     def worth(self, act: Act) -> Tensor:
         """The true value of a policy for each user."""
-        return (policy_of(act(self.first, self.contexts), drawn=False) * self.chances).sum(-1).mean(1)
+        return (action_probabilities(act(self.first, self.contexts), sample=False) * self.chances).sum(-1).mean(1)
 
 
 def users(family: Bandit, count: int, seed: int) -> Users:
@@ -67,7 +67,7 @@ def users(family: Bandit, count: int, seed: int) -> Users:
     generator = torch.Generator().manual_seed(seed)
     tastes = family.tastes(count, LOGGED + QUERIES, generator)
     log, _ = family.draw(tastes, generator)
-    first, rest = (Log(*(part[:, some] for part in log)) for some in (slice(LOGGED), slice(LOGGED, None)))
+    first, rest = (DecisionLog(*(part[:, some] for part in log)) for some in (slice(LOGGED), slice(LOGGED, None)))
     fresh = [family.draw(tastes[:, LOGGED:], generator) for _ in range(FRESH)]
     contexts, chances = torch.cat([log.observations for log, _ in fresh], 1), torch.cat([each for _, each in fresh], 1)
     return Users(first, rest, contexts, chances)
@@ -78,10 +78,10 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Act:
     weighing, predictor = bundle.manifest.schema.weighing, offline(bundle, rate)
     assert weighing is not None
 
-    def act(first: Log, contexts: Tensor) -> Tensor:
+    def act(first: DecisionLog, contexts: Tensor) -> Tensor:
         nothing = torch.zeros(*contexts.shape[:2], first.actions.shape[-1] + 1)
         query = Examples(contexts, nothing, torch.ones(contexts.shape[:2]).bool())
-        return answered(predictor, Tasks(support_of(first, weighing), query), [steps]).outputs[0]
+        return predict_in_portions(predictor, Tasks(log_as_support(first, weighing), query), [steps]).outputs[0]
 
     return act
 
@@ -116,10 +116,10 @@ def best(choices: Sequence[Act], known: Users) -> Act:
 
 def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
     """Of each estimate: bias and half width for a user, and how many intervals hold, of one user and of twenty."""
-    rest, probabilities = asked.rest, policy_of(act(asked.first, asked.rest.observations), drawn=False)
+    rest, probabilities = asked.rest, action_probabilities(act(asked.first, asked.rest.observations), sample=False)
     predicted = predict_rewards(rest.observations, rest.actions, rest.rewards)
     one = estimates(probabilities, rest, predicted)
-    together = estimates(_together(probabilities), Log(*map(_together, rest)), _together(predicted))
+    together = estimates(_together(probabilities), DecisionLog(*map(_together, rest)), _together(predicted))
     several = truth.unflatten(0, (-1, TOGETHER)).mean(1)
     return {way: _row(one[way], truth, together[way], several) for way in ESTIMATORS}
 

@@ -174,8 +174,8 @@ async def adapted(url: str, stages: int) -> tuple[Tensor, list[str]]:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         learner = Remote(client, "navigation", schema, WORLDS)
         # the episodes after the last stage are not looked at here
-        await asyncio.to_thread(trial.of, Navigation(), lambda _: learner, torch.device("cpu"))
-    return trial.drawn(Navigation(), torch.device("cpu"))[0], [each for each in learner.adaptations if each]
+        await asyncio.to_thread(trial.run, Navigation(), lambda _: learner, torch.device("cpu"))
+    return trial.draw_worlds(Navigation(), torch.device("cpu"))[0], [each for each in learner.adaptations if each]
 
 
 def exported(url: str, ids: Sequence[str], folder: Path) -> None:

@@ -26,10 +26,10 @@ from torch.nn import functional
 
 from app.bundles import Bundle, load
 from app.cli.closed_loop import ask
-from app.families.driving import Log, read, rows_of
+from app.families.driving import DrivingLog, read, rows_of
 from app.families.highway.demo import acted
-from app.families.highway.episodes import WORLDS, Driver, driven, seed_of, styled
-from app.families.highway.planner import ORDINARY, at_home
+from app.families.highway.episodes import WORLDS, Driver, drive_episode, make_driver, seed_of
+from app.families.highway.planner import ORDINARY, style_at_home
 from app.families.highway.road import Drive
 from app.families.highway.world import worlds
 from app.learn.metrics import interval
@@ -76,7 +76,7 @@ class Rivals:
     fine: tuple[float, int]
     scratch: tuple[float, int]
 
-    def policies(self, log: Log, world: int) -> dict[str, Params]:
+    def policies(self, log: DrivingLog, world: int) -> dict[str, Params]:
         """Those that are networks, taught by the first episodes of a world."""
         found = {"pooled": self.pooled}
         for shots in SHOTS:
@@ -120,7 +120,7 @@ async def everywhere(rivals: Rivals, said: argparse.Namespace) -> "Found":
     return found
 
 
-async def served(client: httpx.AsyncClient, log: Log, place: int, episodes: int) -> dict[str, list[Drove]]:
+async def served(client: httpx.AsyncClient, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Drove]]:
     """What the bundle makes of the traffic, before and after adapting."""
     seeds, world = seeds_of(place, episodes), worlds("test", WORLDS["test"])[place]
     drives, models = [Drive(world) for _ in seeds], {"initialization": {"model": MODEL}}
@@ -137,11 +137,11 @@ async def served(client: httpx.AsyncClient, log: Log, place: int, episodes: int)
     }
 
 
-def in_a_world(rivals: Rivals, log: Log, place: int, episodes: int) -> dict[str, list[Drove]]:
+def in_a_world(rivals: Rivals, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Drove]]:
     """What the rivals make of the same traffic."""
     world = worlds("test", WORLDS["test"])[place]
     drivers = {name: driver_of(rivals.bundle, policy) for name, policy in rivals.policies(log, place).items()}
-    drivers |= {"at home": styled(at_home(world)), "alike everywhere": styled(ORDINARY)}
+    drivers |= {"at home": make_driver(style_at_home(world)), "alike everywhere": make_driver(ORDINARY)}
     drive, seeds = Drive(world), seeds_of(place, episodes)
     return {name: [drove(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
 
@@ -153,7 +153,7 @@ def seeds_of(place: int, episodes: int) -> list[int]:
 
 def drove(drive: Drive, driver: Driver, seed: int) -> Drove:
     """What came of it."""
-    episode = driven(drive, driver, seed)
+    episode = drive_episode(drive, driver, seed)
     return Drove(float(episode.rewards.sum()), episode.crashed)
 
 
@@ -178,7 +178,9 @@ def prepared(bundle: Bundle, folder: Path) -> Rivals:
     return Rivals(bundle, pooled, fine, scratch)
 
 
-def chosen(bundle: Bundle, start: Params, log: Log, rates: Sequence[float], steps: Sequence[int]) -> tuple[float, int]:
+def chosen(
+    bundle: Bundle, start: Params, log: DrivingLog, rates: Sequence[float], steps: Sequence[int]
+) -> tuple[float, int]:
     """The rate and steps that bring most in the validation worlds, learning from three episodes."""
     places = [(place, Drive(world)) for place, world in enumerate(worlds("validation", WORLDS["validation"]))]
 
@@ -207,7 +209,7 @@ def fitted(
     return {name: value.detach() for name, value in params.items()}
 
 
-def decisions(log: Log, world: int, count: int) -> Decisions:
+def decisions(log: DrivingLog, world: int, count: int) -> Decisions:
     """Those of the first `count` episodes of a world."""
     place = torch.cat(rows_of(log, world)[:count])
     return log.observations[place], log.actions[place]

@@ -14,10 +14,11 @@ import typer
 
 from app.learn.metrics import interval
 from app.learn.networks import NORMS
-from app.training.evaluation import draw, scored, settings_for
+from app.training.evaluation import score_tasks, settings_for
 from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.recipes.registry import recipe_for
+from app.training.tasks import draw_held_out
 from service_tests.benchmarks.report import write
 
 WARM_UP = 10
@@ -35,8 +36,8 @@ def row(norm: str, data: Path, outer_steps: int, tasks: int) -> dict[str, object
     predictor = offline(run.as_bundle(initial_loss=1.0))
     found: dict[str, object] = {"norm": norm, "ms_per_step": round(ms)}
     for setting in settings_for(recipe, run.family):
-        held_out = draw(run.family, setting, run.device, tasks=tasks, split="validation")
-        accuracy = interval(scored(predictor, run.family.kind, held_out, [run.adapt_steps]).scores[0])
+        held_out = draw_held_out(run.family, setting, run.device, tasks=tasks, split="validation")
+        accuracy = interval(score_tasks(predictor, run.family.kind, held_out, [run.adapt_steps]).scores[0])
         found[str(setting)] = f"{accuracy.mean:.2%} ± {accuracy.half_width:.2%}"
     return found
 

@@ -22,8 +22,9 @@ from app.device import choose_device, describe
 from app.families.registry import make
 from app.learn.networks import find
 from app.learn.outer import Tasks
-from app.training.loop import Run, draw_tasks
+from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.tasks import draw_tasks
 from service_tests.benchmarks.report import seconds_each, write
 
 SINUSOID = Recipe("sinusoid", shots=(10, 10), tasks=25, inner_rate=0.01)

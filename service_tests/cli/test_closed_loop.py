@@ -22,9 +22,9 @@ from app.learn.networks import NetworkSpec
 from app.learn.policies import mean_and_deviation
 from app.main import create_app
 from app.settings import Settings
-from app.training.policy_report import publish, tried
-from app.training.returns import Trial
-from app.training.rollouts import practice_of
+from app.training.publish import publish_policy
+from app.training.returns import Trial, evaluate_policy
+from app.training.rollouts import local_learner
 from service_tests.bundles import write_bundle
 
 NETWORK = NetworkSpec("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8], "deviation": 0.05})
@@ -56,8 +56,8 @@ async def served(models: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 def test_it_learns_over_http_what_it_learns_here(models: Path) -> None:
     bundle, generator = load(models / "point"), torch.Generator().manual_seed(1)
-    ours = practice_of(bundle, 3, generator)
-    stages = Trial(3, 4, 2).of(WORLDS, lambda _: ours, torch.device("cpu"))[:2]
+    ours = local_learner(bundle, 3, generator)
+    stages = Trial(3, 4, 2).run(WORLDS, lambda _: ours, torch.device("cpu"))[:2]
 
     async def theirs() -> list[object]:
         async with served(models) as client:
@@ -91,7 +91,7 @@ def test_it_acts_and_learns_stage_by_stage(models: Path) -> None:
     async def act() -> list[Episodes]:
         async with served(models) as client:
             learner = Remote(client, "point", load(models / "point").manifest.schema, 2, seed=3)
-            return await asyncio.to_thread(Trial(2, 3, 2).of, WORLDS, lambda _: learner, torch.device("cpu"))
+            return await asyncio.to_thread(Trial(2, 3, 2).run, WORLDS, lambda _: learner, torch.device("cpu"))
 
     one, two = asyncio.run(act()), asyncio.run(act())
     assert [each.mask.shape[:2] for each in one] == [(2, 3)] * 3
@@ -125,8 +125,8 @@ def test_navigate_writes_the_returns_beside_those_of_this_process(
 ) -> None:
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
     bundle = load(models / "point")
-    offline = tried(bundle, Trial(2, 2, 1)).as_json()
-    publish(replace(bundle, manifest=replace(bundle.manifest, evaluation=offline)), models / "point")
+    offline = evaluate_policy(bundle, Trial(2, 2, 1)).as_json()
+    publish_policy(replace(bundle, manifest=replace(bundle.manifest, evaluation=offline)), models / "point")
     card = (models / "point/CARD.md").read_text()
     for _ in range(2):  # a second time in the place of the first
         assert navigated("--write").exit_code == 0
@@ -143,7 +143,7 @@ def test_navigate_writes_the_returns_of_a_bundle_that_has_none(models: Path, mon
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(models))
     assert navigated("--write").exit_code == 0
     assert load(models / "point").manifest.evaluation["way"] == "over HTTP"
-    assert "InnerLoopSettings over HTTP." in (models / "point/CARD.md").read_text()
+    assert "Asked over HTTP." in (models / "point/CARD.md").read_text()
 
 
 def test_navigate_refuses_a_server_with_another_bundle(

@@ -93,10 +93,10 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
         (("try", "nothing"), f"there is no model 'nothing'; choose one of {', '.join(SHIPPED)}"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
-        (("train", "linear", "--option", "colour=3"), "the family 'linear' does not take these options"),
+        (("train", "linear", "--option", "colour=3"), "the family 'linear' has no option colour; its options: features, targets"),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
         (("train", "linear", "--set", "decay=sudden"), "decay is one of constant, cosine, got 'sudden'"),
-        (("train", "linear", "--set", "colour=3"), "the recipe does not take these settings"),
+        (("train", "linear", "--set", "colour=3"), "the recipe has no setting colour; its settings: family, "),
         (("serve", "--port", "70000"), "less than or equal to 65535"),
     ],
 )

@@ -3,10 +3,10 @@ import torch
 from torch import Tensor
 
 from app.families.bandit import Bandit
-from app.families.logs import Log, Logged
+from app.families.logs import DecisionLog, Logged
 
 
-def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[Log, Tensor]:
+def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[DecisionLog, Tensor]:
     """A log, and the chance of a click for every arm."""
     generator = torch.Generator().manual_seed(seed)
     return family.draw(family.tastes(tasks, decisions, generator), generator)
@@ -25,9 +25,9 @@ def test_clicks_come_as_often_as_their_chances_say() -> None:
 def test_propensities_are_those_of_the_policy_that_logged(exploration: float) -> None:
     log, _ = drawn(Bandit(exploration=exploration), 400, 100)
     least, most = exploration / 5, 1 - exploration + exploration / 5
-    found = log.propensities
-    assert (torch.isclose(found, torch.tensor(least)) | torch.isclose(found, torch.tensor(most))).all()
-    assert abs((1 / found).mean() - 5) < 0.1  # the mean inverse propensity is the number of arms
+    propensities = log.propensities
+    assert (torch.isclose(propensities, torch.tensor(least)) | torch.isclose(propensities, torch.tensor(most))).all()
+    assert abs((1 / propensities).mean() - 5) < 0.1  # the mean inverse propensity is the number of arms
 
 
 def test_tastes_drift_and_stay_as_spread() -> None:
@@ -58,5 +58,5 @@ def test_a_sample_counts_its_reward_over_its_propensity() -> None:
 
 @pytest.mark.parametrize("options", [{"exploration": 0.0}, {"drift": 1.0}])
 def test_nonsense_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exploration is above 0|drift is from 0"):
+    with pytest.raises(ValueError, match=r"exploration is above 0|drift is at least 0"):
         Bandit(**options)  # type: ignore[arg-type]

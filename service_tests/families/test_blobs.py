@@ -15,7 +15,7 @@ def test_the_nearest_mean_tells_classes_apart_as_well_as_the_spread_lets_it() ->
     for spread in (0.5, 5.0, 50.0):
         drawn = Blobs(spread=spread).sample(200, 20, torch.Generator().manual_seed(0), ways=5)
         means = drawn.inputs.reshape(200, 20, 5, 2)[:, :10].mean(1)
-        found = torch.cdist(drawn.inputs[:, 50:], means).argmin(2)
-        shares.append((found == drawn.targets[:, 50:].argmax(2)).double().mean().item())
+        nearest = torch.cdist(drawn.inputs[:, 50:], means).argmin(2)
+        shares.append((nearest == drawn.targets[:, 50:].argmax(2)).double().mean().item())
     assert shares[0] < 0.5 < 0.8 < shares[1] < shares[2]
     assert shares[2] > 0.95

@@ -1,4 +1,4 @@
-"""What is drawn of people's choices. Where the data is not here, made-up sittings stand in for it."""
+"""Samples of people's choices. Made-up sittings stand in for the data where it is missing."""
 
 from pathlib import Path
 from typing import get_args
@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from app.families import choices
-from app.families.choices import DOLLARS, FOLDS, Agents, Choices, drawn_agents, observations, people_of, probability
+from app.families.choices import (
+    DOLLARS,
+    FOLDS,
+    Agents,
+    Choices,
+    acceptance_probability,
+    draw_agents,
+    observations,
+    split_people,
+)
 from app.families.family import Split
 from app.families.risky_choices import CONDITIONS, Sitting
 
@@ -21,9 +30,9 @@ def sittings(monkeypatch: pytest.MonkeyPatch) -> list[Sitting]:
         offers = torch.stack([torch.full((60,), float(person)), -at, torch.zeros(60)], -1)
         return Sitting(person, condition, offers, at % 3 == 0)
 
-    made = [sitting(person, condition) for condition in CONDITIONS for person in range(1, 31)]
-    monkeypatch.setattr(choices, "read", lambda folder: made)
-    return made
+    sittings = [sitting(person, condition) for condition in CONDITIONS for person in range(1, 31)]
+    monkeypatch.setattr(choices, "read", lambda folder: sittings)
+    return sittings
 
 
 def people_in(family: Choices, split: Split) -> set[int]:
@@ -39,7 +48,7 @@ def test_a_person_is_in_one_split(fold: int) -> None:
 
 
 def test_everybody_is_tested_once() -> None:
-    tested = [person for fold in range(FOLDS) for person in people_of([*range(1, 31)], fold)["test"]]
+    tested = [person for fold in range(FOLDS) for person in split_people([*range(1, 31)], fold)["test"]]
     assert sorted(tested) == [*range(1, 31)]
 
 
@@ -72,23 +81,25 @@ def test_test_people_are_never_agents() -> None:
 
 
 def test_an_observation_is_in_tens_of_dollars_with_the_expected_gain() -> None:
-    found = observations(torch.tensor([[12.0, -4.0, 0.0], [20.0, 0.0, 7.0]]))
-    torch.testing.assert_close(found, torch.tensor([[1.2, -0.4, 0.0, 0.4], [2.0, 0.0, 0.7, 0.3]]))
+    rows = observations(torch.tensor([[12.0, -4.0, 0.0], [20.0, 0.0, 7.0]]))
+    torch.testing.assert_close(rows, torch.tensor([[1.2, -0.4, 0.0, 0.4], [2.0, 0.0, 0.7, 0.3]]))
 
 
 def test_agents_decide_by_prospect_theory() -> None:
     agents = Agents(*(torch.tensor([[value]]) for value in (0.5, 2.0, 3.0)))
-    found = probability(agents, torch.tensor([[[16.0, -4.0, 0.0], [16.0, 0.0, 4.0], [4.0, -4.0, 0.0]]]))
-    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0, -3.0]]).sigmoid())
+    probabilities = acceptance_probability(
+        agents, torch.tensor([[[16.0, -4.0, 0.0], [16.0, 0.0, 4.0], [4.0, -4.0, 0.0]]])
+    )
+    torch.testing.assert_close(probabilities, torch.tensor([[0.0, 0.0, -3.0]]).sigmoid())
 
 
 def test_agents_are_of_all_sorts() -> None:
-    curvature, aversion, consistency = drawn_agents(4_000, torch.Generator().manual_seed(0))
-    for found, (low, high) in zip(
+    curvature, aversion, consistency = draw_agents(4_000, torch.Generator().manual_seed(0))
+    for values, (low, high) in zip(
         (curvature, aversion, consistency), ((0.4, 1.4), (1 / 3, 5.0), (0.1, 10.0)), strict=True
     ):
-        assert low * 0.99 <= found.min() < low * 1.02
-        assert high * 0.98 < found.max() <= high * 1.01
+        assert low * 0.99 <= values.min() < low * 1.02
+        assert high * 0.98 < values.max() <= high * 1.01
 
 
 @pytest.mark.parametrize("options", [{"fold": 6}, {"fold": -1}, {"invented": 1.5}])

@@ -56,7 +56,7 @@ def test_the_same_seed_draws_the_same(folder: Path) -> None:
     assert torch.equal(one.inputs, two.inputs)
 
 
-def test_a_log_that_is_not_there_is_said_with_the_cure(tmp_path: Path) -> None:
+def test_a_log_that_is_not_there_is_reported_with_the_fix(tmp_path: Path) -> None:
     for data in (None, tmp_path):
         with pytest.raises(DataError, match="innerloop collect driving"):
             Driving(data).sample(1, 1, torch.Generator())

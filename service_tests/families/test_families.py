@@ -26,8 +26,8 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def made(name: str) -> Family:
-    """The family, with its data set where it is here."""
+def family_with_data(name: str) -> Family:
+    """The family, with its data set where there is one on this machine."""
     try:
         make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:
@@ -39,7 +39,7 @@ def made(name: str) -> Family:
 
 
 def test_samples_have_the_familys_form(name: str) -> None:
-    family = made(name)
+    family = family_with_data(name)
     drawn = family.sample(4, 7, torch.Generator().manual_seed(0))
     assert drawn.inputs.shape[::2] == (4, family.features)
     assert drawn.inputs.shape[:2] == drawn.targets.shape[:2]
@@ -51,7 +51,7 @@ def test_samples_have_the_familys_form(name: str) -> None:
 
 
 def test_the_generator_decides(name: str) -> None:
-    family = made(name)
+    family = family_with_data(name)
     one, two, other = (family.sample(3, 5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.inputs, two.inputs)
     assert torch.equal(one.targets, two.targets)
@@ -59,12 +59,12 @@ def test_the_generator_decides(name: str) -> None:
 
 
 def test_tasks_differ(name: str) -> None:
-    drawn = made(name).sample(2, 5, torch.Generator().manual_seed(0))
+    drawn = family_with_data(name).sample(2, 5, torch.Generator().manual_seed(0))
     assert not torch.equal(drawn.inputs[0], drawn.inputs[1])
 
 
 def test_classes_take_turns(name: str) -> None:
-    family = made(name)
+    family = family_with_data(name)
     if not KINDS[family.kind].one_hot:
         pytest.skip("it has no classes")
     for split in get_args(Split):
@@ -74,7 +74,7 @@ def test_classes_take_turns(name: str) -> None:
 
 
 def test_decisions_say_what_an_action_is(name: str) -> None:
-    family = made(name)
+    family = family_with_data(name)
     if not KINDS[family.kind].weighted:
         assert schema_of(family).actions is None
         pytest.skip("it has no actions")

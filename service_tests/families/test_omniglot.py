@@ -9,7 +9,7 @@ import torch
 from app.errors import DataError
 from app.families import omniglot
 from app.families.family import Split
-from app.families.omniglot import Omniglot, characters, distorted, turned
+from app.families.omniglot import Omniglot, characters, distort, rotate
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_a_character_that_is_turned_is_another_one(family: Omniglot) -> None:
     corners = drawn[:, :, [0, 0, -1, -1], [0, -1, -1, 0]]
     assert torch.equal(corners[0].argmax(1), corners[1].argmax(1))
     assert torch.equal(corners[0].amax(1), corners[1].amax(1))
-    found = set(zip(corners[0].amax(1).tolist(), corners[0].argmax(1).tolist(), strict=True))
-    assert len(found) == 4 * 1059
+    classes = set(zip(corners[0].amax(1).tolist(), corners[0].argmax(1).tolist(), strict=True))
+    assert len(classes) == 4 * 1059
 
 
 def test_a_class_is_drawn_by_different_people(family: Omniglot) -> None:
@@ -98,9 +98,9 @@ def test_an_unknown_cut_is_refused() -> None:
 
 def test_turning_is_by_quarters() -> None:
     images = torch.rand(4, 28, 28)
-    found = turned(images, torch.tensor([0, 1, 2, 3]))
+    rotated = rotate(images, torch.tensor([0, 1, 2, 3]))
     for quarter in range(4):
-        assert torch.equal(found[quarter], images[quarter].rot90(quarter, (0, 1)))
+        assert torch.equal(rotated[quarter], images[quarter].rot90(quarter, (0, 1)))
 
 
 def test_distortion_is_small_and_another_one_for_each_image() -> None:
@@ -108,13 +108,13 @@ def test_distortion_is_small_and_another_one_for_each_image() -> None:
     image[8:20, 8:20] = 1.0
     images = image.expand(500, -1, -1)
     generator = torch.Generator().manual_seed(0)
-    found = distorted(images, 1.0, generator)
-    assert torch.equal(distorted(images, 0.0, generator), images)
-    assert ((found >= 0) & (found <= 1 + 1e-6)).all()
-    assert abs(found.sum((1, 2)).mean() / image.sum() - 1) < 0.1
+    distorted = distort(images, 1.0, generator)
+    assert torch.equal(distort(images, 0.0, generator), images)
+    assert ((distorted >= 0) & (distorted <= 1 + 1e-6)).all()
+    assert abs(distorted.sum((1, 2)).mean() / image.sum() - 1) < 0.1
     rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
     for place in (rows, columns):
-        centers = (found * place).sum((1, 2)) / found.sum((1, 2))
+        centers = (distorted * place).sum((1, 2)) / distorted.sum((1, 2))
         assert abs(centers.mean() - 13.5) < 0.3
         assert 1.0 < centers.std() < 2.0
         assert (centers - 13.5).abs().max() < 4.0

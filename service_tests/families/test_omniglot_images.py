@@ -1,4 +1,4 @@
-"""Reading Omniglot: the archives that the public gets, the same images as arrays, and what is said without them."""
+"""Reading Omniglot: the archives that the public gets, the same images as arrays, and the error without them."""
 
 from collections import Counter
 from io import BytesIO

@@ -94,7 +94,7 @@ def test_a_strangers_family_is_trained_and_served(installed: Path, tmp_path: Pat
     assert training["recipe"]["family_options"] == {"most": 3.0}
     assert training["outer_steps"] == 30
 
-    status, said, ours = json.loads(run(installed, "-c", SERVE, str(tmp_path / "models")))
+    status, outcome, ours = json.loads(run(installed, "-c", SERVE, str(tmp_path / "models")))
     assert status == 201
-    assert said in ("improved", "no_progress")
+    assert outcome in ("improved", "no_progress")
     assert ours == "Sinusoid", "a name of ours cannot be taken"

@@ -1,4 +1,4 @@
-"""Reading people's risky choices: the package's tables, packed copies of them, and what is said without them."""
+"""Reading people's risky choices: the package's tables, packed copies of them, and the error without them."""
 
 import gzip
 from pathlib import Path
@@ -27,12 +27,12 @@ def tables(folder: Path, rows: list[str], *, packed: bool = False) -> Path:
 
 
 def test_a_sitting_is_what_a_person_decided_in_order(tmp_path: Path) -> None:
-    found = read(tables(tmp_path, ROWS))
-    assert [(each.person, each.condition) for each in found] == [
+    sittings = read(tables(tmp_path, ROWS))
+    assert [(each.person, each.condition) for each in sittings] == [
         (3, "attend"), (7, "attend"), (3, "reappraisal"), (7, "reappraisal"),
     ]  # fmt: skip
-    assert found[1].offers.tolist() == [[2, -1, 0], [9, -13.5, 0]]
-    assert found[1].accepted.tolist() == [True, False]
+    assert sittings[1].offers.tolist() == [[2, -1, 0], [9, -13.5, 0]]
+    assert sittings[1].accepted.tolist() == [True, False]
 
 
 def test_packed_copies_are_the_same(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_the_same_people_sat_twice() -> None:
     folder = DATA / "decisions"
     if not folder.is_dir():
         pytest.skip(f"no {folder.name} here: {risky_choices.SOURCE}")
-    found = read(folder)
-    assert [each.person for each in found] == [*range(1, 31)] * 2
-    share = torch.tensor([each.accepted.double().mean() for each in found]).reshape(2, 30)
+    sittings = read(folder)
+    assert [each.person for each in sittings] == [*range(1, 31)] * 2
+    share = torch.tensor([each.accepted.double().mean() for each in sittings]).reshape(2, 30)
     assert abs(torch.corrcoef(share)[0, 1] - 0.94) < 0.005
-    assert {len(each.accepted) for each in found} == {136, 138, 139, 140}
+    assert {len(each.accepted) for each in sittings} == {136, 138, 139, 140}

@@ -14,19 +14,19 @@ def test_what_is_recorded_ends_where_an_episode_does() -> None:
         return goals[0] - observations
 
     assert isinstance(world, Worlds)
-    found = collect(world, world.reset(goals, 3, torch.Generator()), to_the_first)
-    assert found.mask.sum(-1).tolist() == [[1, 1, 1], [5, 5, 5]]
-    assert found.observations.shape == found.actions.shape == (2, 3, 5, 2)
-    torch.testing.assert_close(found.returns[0], torch.zeros(3))
-    torch.testing.assert_close(found.returns[1], torch.full((3,), -5 * (0.4**2 + 0.45**2) ** 0.5))
+    episodes = collect(world, world.reset(goals, 3, torch.Generator()), to_the_first)
+    assert episodes.mask.sum(-1).tolist() == [[1, 1, 1], [5, 5, 5]]
+    assert episodes.observations.shape == episodes.actions.shape == (2, 3, 5, 2)
+    torch.testing.assert_close(episodes.returns[0], torch.zeros(3))
+    torch.testing.assert_close(episodes.returns[1], torch.full((3,), -5 * (0.4**2 + 0.45**2) ** 0.5))
 
 
 def test_nothing_is_asked_once_all_episodes_are_over() -> None:
-    world, asked = Navigation(), []
+    world, calls = Navigation(), []
 
     def at_once(observations: Tensor, going: Tensor) -> Tensor:
-        asked.append(observations)
+        calls.append(observations)
         return torch.full_like(observations, 0.05)
 
     collect(world, world.reset(torch.full((2, 2), 0.05), 3, torch.Generator()), at_once)
-    assert len(asked) == 1
+    assert len(calls) == 1

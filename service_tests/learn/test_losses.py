@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.learn.losses import KINDS, mean_cross_entropy, mean_squared_error
-from app.learn.metrics import SCORES
 
 
 def drawn(kind: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +60,3 @@ def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
     outputs, targets = drawn(kind, 5)
     loss = KINDS[kind].loss(outputs, targets, torch.ones(5, dtype=torch.bool))
     torch.testing.assert_close(KINDS[kind].error(outputs, targets).mean(), loss)
-
-
-def test_every_kind_has_errors_and_a_score() -> None:
-    assert KINDS.keys() == SCORES.keys()

@@ -1,4 +1,4 @@
-"""Intervals cover what they say of fresh tasks, probabilities are what they say, strangers are told apart."""
+"""Intervals cover the share of fresh tasks that they promise, probabilities are calibrated, strangers are found."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +7,20 @@ import pytest
 import torch
 
 from app.bundles import load
-from app.training.calibration import calibration_error, loss_at, measured, temperature, upper, with_calibration
-from app.training.evaluation import SEED, Setting, draw, scored
+from app.training.calibration import (
+    calibration_error,
+    error_quantile,
+    fit_temperature,
+    mean_surprise,
+    measure_calibration,
+)
+from app.training.evaluation import score_tasks
 from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.problem import family_of
+from app.training.publish import with_calibration
 from app.training.recipes.recipe import Recipe
+from app.training.tasks import SEED, Setting, draw_held_out
 
 CPU = torch.device("cpu")
 
@@ -25,23 +33,23 @@ def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_di
     steps, calibration = bundle.manifest.inner_loop.steps, bundle.manifest.calibration
     assert calibration.fits(bundle.manifest.schema.targets)
     for examples in (1, 4, 5, 6, 8, 10, 12):
-        tasks = draw(family_of(bundle), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
-        found = scored(offline(bundle), "regression", tasks, [steps])
-        errors = (found.outputs - tasks.query.targets).abs()[found.usable[-1]]
+        tasks = draw_held_out(family_of(bundle), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
+        scores = score_tasks(offline(bundle), "regression", tasks, [steps])
+        errors = (scores.outputs - tasks.query.targets).abs()[scores.usable[-1]]
         for level in (0.8, 0.88, 0.9, 0.95):
             covered = (errors <= errors.new_tensor(calibration.interval(level, examples))).double().mean().item()
             print(f"{name}, {examples} examples: {level:.0%} intervals cover {covered:.1%}")  # noqa: T201
             assert covered == pytest.approx(level, abs=0.02)
 
 
-def test_upper_is_exceeded_as_seldom_as_it_says_where_errors_of_a_task_are_alike() -> None:
+def test_the_error_quantile_is_exceeded_as_rarely_as_it_should_where_errors_of_a_task_are_alike() -> None:
     generator = torch.Generator().manual_seed(0)
 
     def errors(tasks: int) -> torch.Tensor:
         scale = torch.rand(tasks, 1, generator=generator) * 5
         return scale * torch.randn(tasks, 10, generator=generator).abs()
 
-    covered = [(errors(200) <= upper(errors(50), 0.9)).double().mean() for _ in range(300)]
+    covered = [(errors(200) <= error_quantile(errors(50), 0.9)).double().mean() for _ in range(300)]
     assert 0.9 <= torch.stack(covered).mean().item() <= 0.92
 
 
@@ -50,12 +58,12 @@ def test_the_temperature_is_the_one_that_the_logits_were_sharpened_by() -> None:
     logits = torch.randn(20_000, 4, generator=generator, dtype=torch.float64)
     drawn = logits.softmax(-1).multinomial(1, generator=generator)[:, 0]
     targets = torch.nn.functional.one_hot(drawn, 4).double()
-    found = temperature([(3 * logits, targets)])
-    assert found == pytest.approx(3, rel=0.05)
-    assert calibration_error(3 * logits, targets, found) < 0.02 < calibration_error(3 * logits, targets, 1.0)
+    fitted = fit_temperature([(3 * logits, targets)])
+    assert fitted == pytest.approx(3, rel=0.05)
+    assert calibration_error(3 * logits, targets, fitted) < 0.02 < calibration_error(3 * logits, targets, 1.0)
     absent = torch.full((len(logits), 1), torch.finfo(torch.float32).min)
     wider = torch.cat([3 * logits, absent], 1), torch.cat([targets, torch.zeros_like(absent)], 1)
-    assert loss_at(2.0, *wider) == pytest.approx(loss_at(2.0, 3 * logits, targets))
+    assert mean_surprise(2.0, *wider) == pytest.approx(mean_surprise(2.0, 3 * logits, targets))
 
 
 def test_strangers_are_told_apart_with_few_false_alarms() -> None:
@@ -65,18 +73,18 @@ def test_strangers_are_told_apart_with_few_false_alarms() -> None:
     bundle = with_calibration(run.as_bundle("blobs"), run.family)
     assert bundle.manifest.calibration.fits(5)
     for setting in (Setting(1, 5), Setting(5, 5), Setting(3, 8)):
-        tasks = draw(run.family, setting, CPU, tasks=300)
-        found = scored(offline(bundle), "classification", tasks, [0, 1])
-        held = measured(bundle, run.family, setting, tasks, found.outputs, found.usable[-1])
-        print(setting, {name: round(value, 3) for name, value in held.items()})  # noqa: T201
-        assert held["false_alarms"] <= 0.04
-        assert held["strangers_found"] > 0.3
-        assert held["ece"] < 0.05
+        tasks = draw_held_out(run.family, setting, CPU, tasks=300)
+        scores = score_tasks(offline(bundle), "classification", tasks, [0, 1])
+        measures = measure_calibration(bundle, run.family, setting, tasks, scores.outputs, scores.usable[-1])
+        print(setting, {name: round(value, 3) for name, value in measures.items()})  # noqa: T201
+        assert measures["false_alarms"] <= 0.04
+        assert measures["strangers_found"] > 0.3
+        assert measures["ece"] < 0.05
 
 
-def test_a_bundle_without_trust_measures_none(models_dir: Path) -> None:
+def test_a_bundle_without_calibration_measures_none(models_dir: Path) -> None:
     bundle = load(models_dir / "linear")
     none = replace(bundle, manifest=replace(bundle.manifest, calibration=type(bundle.manifest.calibration)()))
-    tasks = draw(family_of(bundle), Setting(5), CPU, tasks=3)
-    found = scored(offline(none), "regression", tasks, [0])
-    assert measured(none, family_of(none), Setting(5), tasks, found.outputs, found.usable[0]) == {}
+    tasks = draw_held_out(family_of(bundle), Setting(5), CPU, tasks=3)
+    scores = score_tasks(offline(none), "regression", tasks, [0])
+    assert measure_calibration(none, family_of(none), Setting(5), tasks, scores.outputs, scores.usable[0]) == {}

@@ -3,10 +3,19 @@ import math
 import pytest
 import torch
 
-from app.training.comparison import Contender, behind, comparison_protocol, comparison_text, contend, ranked
-from app.training.evaluation import Setting
+from app.errors import TrainingError
+from app.training.comparison import (
+    Contender,
+    comparison_protocol,
+    comparison_text,
+    paired_difference,
+    ranked,
+    train_and_score,
+)
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.runs import make_run
+from app.training.tasks import Setting
 from app.training.variants import with_algorithm
 
 CPU = torch.device("cpu")
@@ -27,9 +36,9 @@ def test_the_best_comes_first() -> None:
 def test_differences_are_paired() -> None:
     """Tasks differ by far more than the two do, and the interval of the difference does not see it."""
     best = torch.tensor([1.0, 100.0, 10_000.0])
-    found = behind(best, best + torch.tensor([0.9, 1.0, 1.1]))
-    assert found.mean == pytest.approx(1.0, abs=1e-3), "of float32"
-    assert found.half_width < 0.2
+    difference = paired_difference(best, best + torch.tensor([0.9, 1.0, 1.1]))
+    assert difference.mean == pytest.approx(1.0, abs=1e-3), "of float32"
+    assert difference.half_width < 0.2
 
 
 def test_the_table_has_a_row_a_contender_and_what_it_cost() -> None:
@@ -41,8 +50,15 @@ def test_the_table_has_a_row_a_contender_and_what_it_cost() -> None:
 
 def test_all_contend_at_the_same_budget_on_the_same_tasks() -> None:
     recipe = Recipe("linear", outer_steps=20, tasks=4, inner_rate=0.1, validate_every=10, validation_tasks=10)
-    found = [contend(Run(with_algorithm(recipe, name), CPU, compiled=False)) for name in ("maml", "ridge")]
-    assert [each.tasks for each in found] == [80, 80]
-    assert [each.steps for each in found] == [5, 1]
-    assert all(each.scores[FIVE].shape == (600,) for each in found)
+    contenders = [train_and_score(Run(with_algorithm(recipe, name), CPU, compiled=False)) for name in ("maml", "ridge")]
+    assert [each.tasks for each in contenders] == [80, 80]
+    assert [each.steps for each in contenders] == [5, 1]
+    assert all(each.scores[FIVE].shape == (600,) for each in contenders)
     assert "20 outer steps of 4 tasks" in comparison_protocol(recipe)
+
+
+def test_runs_on_their_own_decisions_are_not_compared() -> None:
+    options = {"inputs": 2, "actions": 2, "hidden": [8]}
+    recipe = Recipe("navigation", network="gaussian_mlp", network_options=options, episodes=2, tasks=2)
+    with pytest.raises(TrainingError, match=r"navigation is trained on its own decisions.* --set episodes=null"):
+        train_and_score(make_run(recipe, CPU))

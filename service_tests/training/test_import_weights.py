@@ -22,7 +22,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Weighing
-from app.training.import_weights import adopt
+from app.training.import_weights import import_weights
 from service_tests.processes import ROOT, command
 
 NETWORKS = """
@@ -46,12 +46,12 @@ class Tracked(nn.Sequential):
         super().__init__(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
 """
 # all for regression but CAVIA, which moves a vector that this network does not take
-ADOPTABLE = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds and name != "cavia")
+IMPORTABLE = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds and name != "cavia")
 BOUNDS = Bounds(steps=5, max_steps=10, learning_rate=0.05, max_learning_rate=0.1)
 
 
 @pytest.fixture
-def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], nn.Module]:
+def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], nn.Module]:
     """A network of a module that is on the import path, with weights in `weights.safetensors`."""
     (tmp_path / "their_networks.py").write_text(NETWORKS)
     monkeypatch.syspath_prepend(tmp_path)
@@ -82,9 +82,9 @@ def innerloop(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(
-    theirs: Callable[..., nn.Module], tmp_path: Path, serve: Callable[..., TestClient]
+    make_network: Callable[..., nn.Module], tmp_path: Path, serve: Callable[..., TestClient]
 ) -> None:
-    network = theirs("Net", hidden=6)
+    network = make_network("Net", hidden=6)
     words = ["bundle", "brought", "--network", "their_networks:Net", "--option", "hidden=6", "--rate", "0.05"]
     words += ["--weights", "weights.safetensors", "--features", "2", "--targets", "3"]
     done = innerloop(tmp_path, *words)
@@ -94,34 +94,39 @@ def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(
     inputs, targets = torch.randn(7, 2, generator=generator), torch.randn(7, 3, generator=generator)
     body = {"model": "brought", "support": {"inputs": inputs.tolist(), "targets": targets.tolist()}}
     adaptation = client.post("/adapt", json=body).raise_for_status().json()
-    found = load_tensors(client.get(f"/adaptations/{adaptation['adaptation_id']}/weights").content)
-    wanted = plain_loop(network, inputs, targets, nn.functional.mse_loss)
-    assert found.keys() == wanted.keys()
-    for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value.detach(), rtol=1e-5, atol=1e-5)
+    weights = load_tensors(client.get(f"/adaptations/{adaptation['adaptation_id']}/weights").content)
+    expected = plain_loop(network, inputs, targets, nn.functional.mse_loss)
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value.detach(), rtol=1e-5, atol=1e-5)
     shown = client.get("/models/brought").json()
     assert "family" not in shown
 
 
 def brought(folder: Path, network: NetworkSpec, **changes: Any) -> Any:
-    told: dict[str, Any] = {"algorithm": "maml", "kind": "regression", "schema": Schema(2, 3), "inner_loop": BOUNDS}
+    arguments: dict[str, Any] = {
+        "algorithm": "maml",
+        "kind": "regression",
+        "schema": Schema(2, 3),
+        "inner_loop": BOUNDS,
+    }
     weights = folder / "weights.safetensors"
-    return adopt(folder / "models/brought", weights, network, initial_loss=1.0, **(told | changes))
+    return import_weights(folder / "models/brought", weights, network, initial_loss=1.0, **(arguments | changes))
 
 
-def test_half_precision_becomes_float32(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
-    network = theirs("Net").half()
+def test_half_precision_becomes_float32(make_network: Callable[..., nn.Module], tmp_path: Path) -> None:
+    network = make_network("Net").half()
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     brought(tmp_path, NetworkSpec("their_networks:Net"))
     meta = load(tmp_path / "models/brought").meta
     assert torch.equal(meta["head.bias"], network.state_dict()["head.bias"].float())
 
 
-@pytest.mark.parametrize("algorithm", ADOPTABLE)
+@pytest.mark.parametrize("algorithm", IMPORTABLE)
 def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
-    theirs: Callable[..., nn.Module], tmp_path: Path, algorithm: str
+    make_network: Callable[..., nn.Module], tmp_path: Path, algorithm: str
 ) -> None:
-    network = theirs("Net")
+    network = make_network("Net")
     bundle = brought(tmp_path, NetworkSpec("their_networks:Net"), algorithm=algorithm)
     for name, value in network.state_dict().items():
         assert torch.equal(bundle.meta[name], value)
@@ -129,9 +134,9 @@ def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
 
 
 @pytest.mark.parametrize("name", ["Batch", "Tracked"])
-def test_statistics_over_a_batch_are_refused(theirs: Callable[..., nn.Module], tmp_path: Path, name: str) -> None:
-    theirs(name)
-    with pytest.raises(TrainingError, match=r"depends on the others beside it|num_batches_tracked is int64"):
+def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Module], tmp_path: Path, name: str) -> None:
+    make_network(name)
+    with pytest.raises(TrainingError, match=r"depends on the other inputs in its batch|num_batches_tracked is int64"):
         brought(tmp_path, NetworkSpec(f"their_networks:{name}"))
     assert not (tmp_path / "models/brought").exists()
 
@@ -152,16 +157,16 @@ def test_statistics_over_a_batch_are_refused(theirs: Callable[..., nn.Module], t
     ],
 )
 def test_what_does_not_fit_is_refused(
-    theirs: Callable[..., nn.Module], tmp_path: Path, changes: dict[str, Any], reason: str
+    make_network: Callable[..., nn.Module], tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    theirs("Net")
+    make_network("Net")
     with pytest.raises(TrainingError, match=reason):
         brought(tmp_path, **({"network": NetworkSpec("their_networks:Net")} | changes))
     assert not (tmp_path / "models/brought").exists()
 
 
-def test_a_pickle_is_refused_with_the_way_to_save(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
-    torch.save(theirs("Net").state_dict(), tmp_path / "weights.safetensors")
+def test_a_pickle_is_refused_with_the_way_to_save(make_network: Callable[..., nn.Module], tmp_path: Path) -> None:
+    torch.save(make_network("Net").state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(TrainingError, match=r"safetensors\.torch\.save_file"):
         brought(tmp_path, NetworkSpec("their_networks:Net"))
 
@@ -200,13 +205,13 @@ POLICIES = {
 
 @pytest.mark.parametrize("actions", POLICIES)
 def test_policies_adapt_to_episodes(tmp_path: Path, serve: Callable[..., TestClient], actions: str) -> None:
-    said, space = POLICIES[actions]
+    action_words, space = POLICIES[actions]
     options = {"inputs": 2, "hidden": [6]} | ({"outputs": 3} if actions == "names" else {"actions": 2})
     network = NETWORKS_OF_OURS["mlp" if actions == "names" else "gaussian_mlp"](**options)
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     words = ["bundle", "brought", "--kind", "decision", "--weights", str(tmp_path / "weights.safetensors")]
     words += ["--features", "2", "--option", "inputs=2", "--option", "hidden=[6]", "--discount", "0.9"]
-    done = CliRunner().invoke(cli, [*words, *said, "--models-dir", str(tmp_path / "models")])
+    done = CliRunner().invoke(cli, [*words, *action_words, "--models-dir", str(tmp_path / "models")])
     assert done.exit_code == 0, done.output
     assert load(tmp_path / "models/brought").manifest.schema.weighing == Weighing(discount=0.9)
     client = serve(models_dir=tmp_path / "models")
@@ -218,8 +223,8 @@ def test_policies_adapt_to_episodes(tmp_path: Path, serve: Callable[..., TestCli
     assert len(answer["losses"]) == 6
 
 
-def test_bounds_of_actions_are_of_decisions_alone(theirs: Callable[..., nn.Module], tmp_path: Path) -> None:
-    theirs("Net")
+def test_bounds_of_actions_are_of_decisions_alone(make_network: Callable[..., nn.Module], tmp_path: Path) -> None:
+    make_network("Net")
     words = ["bundle", "brought", "--network", "their_networks:Net", "--features", "2", "--targets", "3"]
     words += ["--weights", str(tmp_path / "weights.safetensors"), "--models-dir", str(tmp_path / "models")]
     done = CliRunner().invoke(cli, [*words, "--low", "0", "--high", "1"])

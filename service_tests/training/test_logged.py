@@ -1,9 +1,9 @@
 import torch
 
 from app.families.bandit import Bandit
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.learn.policies import weights
-from app.training.loop import draw_tasks
+from app.training.tasks import draw_tasks
 
 
 def test_the_support_set_is_what_came_just_before_the_queries_weighed_as_the_server_does() -> None:
@@ -14,7 +14,7 @@ def test_the_support_set_is_what_came_just_before_the_queries_weighed_as_the_ser
     for task in range(8):
         count = int(drawn.support.mask[task].sum())
         assert drawn.support.mask[task, :count].all()
-        own = Log(*(part[task, 12 - count : 12] for part in log))
+        own = DecisionLog(*(part[task, 12 - count : 12] for part in log))
         assert torch.equal(drawn.support.inputs[task, :count], own.observations)
         assert torch.equal(drawn.support.targets[task, :count, :-1], own.actions)
         alone = weights(
@@ -30,8 +30,8 @@ def test_the_support_set_is_what_came_just_before_the_queries_weighed_as_the_ser
 
 
 def test_with_a_large_ridge_an_advantage_is_the_distance_from_the_mean() -> None:
-    log = Log(*(part[:, :30] for part in Bandit().log(4, 31, torch.Generator().manual_seed(0))))
-    found = draw_tasks(Bandit(), 4, (30, 30), 1, torch.Generator().manual_seed(0)).support.targets[..., -1]
+    log = DecisionLog(*(part[:, :30] for part in Bandit().log(4, 31, torch.Generator().manual_seed(0))))
+    weight = draw_tasks(Bandit(), 4, (30, 30), 1, torch.Generator().manual_seed(0)).support.targets[..., -1]
     mean, deviation = log.rewards.mean(1, keepdim=True), log.rewards.std(1, keepdim=True, correction=0)
     expected = (log.rewards - mean) / deviation / log.propensities
-    assert torch.corrcoef(torch.stack([found.flatten(), expected.flatten()]))[0, 1] > 0.98
+    assert torch.corrcoef(torch.stack([weight.flatten(), expected.flatten()]))[0, 1] > 0.98

@@ -11,8 +11,9 @@ from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.training.loop import Run, draw_tasks
+from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.tasks import draw_tasks
 
 CPU = torch.device("cpu")
 FOR_REGRESSION = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds)
@@ -34,7 +35,7 @@ def test_each_task_draws_its_own_ways_and_shots_of_each() -> None:
     assert drawn.query.inputs.shape == (500, 2 * 4, 2)
     shots = (drawn.support.targets * drawn.support.mask[..., None]).sum(1)
     queries = (drawn.query.targets * drawn.query.mask[..., None]).sum(1)
-    assert torch.equal(shots > 0, queries > 0), "the classes that are asked for are those that there are examples of"
+    assert torch.equal(shots > 0, queries > 0), "queries are of the classes of the support set"
     assert set((shots > 0).sum(1).tolist()) == {2, 3, 4}
     assert set(shots.max(1).values.tolist()) == {1, 2, 3}
     assert torch.equal(shots, shots[:, :1] * (shots > 0)), "as many of each class"
@@ -194,10 +195,10 @@ def test_a_large_task_alone_gives_what_it_gives_in_a_batch() -> None:
 
 
 def test_training_starts_from_another_bundle(models_dir: Path, tmp_path: Path) -> None:
-    theirs = load(models_dir / "sinusoid")
+    start = load(models_dir / "sinusoid")
     run = Run(Recipe("sinusoid", algorithm="metasgd", start=str(models_dir / "sinusoid")), CPU, compiled=False)
-    assert all(torch.equal(run.meta[name], value) for name, value in theirs.meta.items())
-    assert run.meta.keys() > theirs.meta.keys(), "what an algorithm learns besides is fresh"
+    assert all(torch.equal(run.meta[name], value) for name, value in start.meta.items())
+    assert run.meta.keys() > start.meta.keys(), "what an algorithm learns besides is fresh"
     with pytest.raises(TrainingError, match="linear has another network than mlp"):
         Run(Recipe("sinusoid", start=str(models_dir / "linear")), CPU, compiled=False)
     with pytest.raises(BundleError, match="missing"):

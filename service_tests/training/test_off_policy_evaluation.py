@@ -9,17 +9,17 @@ import torch
 from app.bundles import Bundle, load
 from app.errors import DataError
 from app.families.bandit import Bandit
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.training.off_policy_evaluation import (
     ADAPTED,
     ESTIMATORS,
+    INITIAL,
     LOGGING,
-    UNADAPTED,
-    cut,
-    policy_of,
+    action_probabilities,
+    estimate_values,
     read_log,
+    split_log,
     valuation_text,
-    valued,
 )
 from app.training.predictor import offline
 from service_tests.bundles import write_bundle
@@ -35,7 +35,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return load(folder)
 
 
-def lines_of(log: Log, task: int) -> list[str]:
+def lines_of(log: DecisionLog, task: int) -> list[str]:
     return [
         json.dumps({"observation": seen.tolist(), "action": int(action.argmax()), "reward": reward.item(),
                     "propensity": propensity.item(), "task": f"user {task}"})
@@ -48,39 +48,39 @@ def test_a_log_is_read_as_it_was_drawn(bundle: Bundle, tmp_path: Path) -> None:
     one, two = lines_of(log, 0), lines_of(log, 1)
     file = tmp_path / "log.jsonl"
     file.write_text("\n".join(line for pair in zip(one, two, strict=True) for line in pair))
-    for task, found in enumerate(read_log(file, bundle)):
-        for read, drawn in zip(found, log, strict=True):
+    for task, parsed in enumerate(read_log(file, bundle)):
+        for read, drawn in zip(parsed, log, strict=True):
             torch.testing.assert_close(read[0], drawn[task])
 
 
-@pytest.mark.parametrize("drawn", [False, True])
-def test_values_are_near_the_truth(bundle: Bundle, drawn: bool) -> None:
+@pytest.mark.parametrize("sample", [False, True])
+def test_values_are_near_the_truth(bundle: Bundle, sample: bool) -> None:
     family, generator = Bandit(), torch.Generator().manual_seed(0)
     log, chances = family.draw(family.tastes(8, SUPPORT + 1_500, generator), generator)
-    each = [Log(*(part[task : task + 1] for part in log)) for task in range(8)]
-    found = valued(bundle, each, SUPPORT, 3, drawn=drawn)
-    assert (found.decisions, found.tasks) == (12_000, 8)
-    torch.testing.assert_close(found.by_policy[LOGGING]["mean reward"].value[0], log.rewards[:, SUPPORT:].mean())
-    outputs, _ = offline(bundle)(cut(bundle, log, SUPPORT)[0], [0, 3])
-    for name, outputs_of in zip((UNADAPTED, ADAPTED), outputs, strict=True):
-        truth = (policy_of(outputs_of, drawn=drawn) * chances[:, SUPPORT:]).sum(-1).mean()
+    each = [DecisionLog(*(part[task : task + 1] for part in log)) for task in range(8)]
+    valuation = estimate_values(bundle, each, SUPPORT, 3, sample=sample)
+    assert (valuation.decisions, valuation.tasks) == (12_000, 8)
+    torch.testing.assert_close(valuation.by_policy[LOGGING]["mean reward"].value[0], log.rewards[:, SUPPORT:].mean())
+    outputs, _ = offline(bundle)(split_log(bundle, log, SUPPORT)[0], [0, 3])
+    for name, outputs_of in zip((INITIAL, ADAPTED), outputs, strict=True):
+        truth = (action_probabilities(outputs_of, sample=sample) * chances[:, SUPPORT:]).sum(-1).mean()
         for estimator in ESTIMATORS:
-            estimate = found.by_policy[name][estimator]
+            estimate = valuation.by_policy[name][estimator]
             assert (estimate.value[0] - truth).abs() < 1.6 * estimate.half_width[0], (name, estimator)
-    assert valuation_text(found).count("±") == 7
+    assert valuation_text(valuation).count("±") == 7
 
 
 def test_without_steps_the_adapted_policy_is_the_initialization(bundle: Bundle) -> None:
     log = Bandit().log(1, 80, torch.Generator().manual_seed(0))
-    found = valued(bundle, [log], SUPPORT, 0).by_policy
+    by_policy = estimate_values(bundle, [log], SUPPORT, 0).by_policy
     for estimator in ESTIMATORS:
-        assert torch.equal(found[UNADAPTED][estimator].value, found[ADAPTED][estimator].value)
+        assert torch.equal(by_policy[INITIAL][estimator].value, by_policy[ADAPTED][estimator].value)
 
 
 def test_too_few_decisions_are_refused(bundle: Bundle) -> None:
     log = Bandit().log(1, SUPPORT + 1, torch.Generator())
     with pytest.raises(DataError, match="31 decisions: 30 to adapt to leave fewer than two"):
-        valued(bundle, [log], SUPPORT, 1)
+        estimate_values(bundle, [log], SUPPORT, 1)
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_what_is_not_there_is_said(bundle: Bundle, tmp_path: Path) -> None:
 def test_bundles_without_actions_by_name_are_refused(models_dir: Path) -> None:
     log = Bandit().log(1, 80, torch.Generator())
     with pytest.raises(DataError, match="sinusoid does not decide among actions by name"):
-        valued(load(models_dir / "sinusoid"), [log], SUPPORT, 1)
+        estimate_values(load(models_dir / "sinusoid"), [log], SUPPORT, 1)

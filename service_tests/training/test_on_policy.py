@@ -9,11 +9,11 @@ from app.errors import TrainingError
 from app.families.navigation import Navigation, Points
 from app.learn.update_rules import Params
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
-from app.training.on_policy import Acted, OnPolicy
+from app.training.on_policy import Acted, OnPolicyRun
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
-from app.training.returns import Trial, intervals
-from app.training.rollouts import practice_of
+from app.training.returns import Trial, mean_returns
+from app.training.rollouts import local_learner
 from app.training.validation import validation_of
 
 CPU = torch.device("cpu")
@@ -36,13 +36,13 @@ SMALL = Recipe(
 
 def gained(bundle: Bundle) -> list[float]:
     """The mean return on fresh goals, before the first stage and after each."""
-    run = OnPolicy(SMALL, CPU)
-    return [each.mean for each in intervals(Trial(20, 20, 2).of_bundle(run.worlds, bundle))]
+    run = OnPolicyRun(SMALL, CPU)
+    return [each.mean for each in mean_returns(Trial(20, 20, 2).run_bundle(run.worlds, bundle))]
 
 
 def test_training_raises_what_adapting_gains() -> None:
     """A point that stays where it is loses .38 a step: a policy that is untrained gains nothing by a stage."""
-    run = OnPolicy(SMALL, CPU)
+    run = OnPolicyRun(SMALL, CPU)
     initial, *_, before = gained(run.as_bundle())
     run.advance(40)
     *_, after = gained(run.as_bundle())
@@ -52,7 +52,7 @@ def test_training_raises_what_adapting_gains() -> None:
 
 
 def test_the_seed_decides() -> None:
-    one, two, other = (OnPolicy(dataclasses.replace(SMALL, seed=seed), CPU) for seed in (0, 0, 1))
+    one, two, other = (OnPolicyRun(dataclasses.replace(SMALL, seed=seed), CPU) for seed in (0, 0, 1))
     assert one.advance(2) == two.advance(2) != other.advance(2)
     assert all(torch.equal(value, two.meta[name]) for name, value in one.meta.items())
 
@@ -60,28 +60,28 @@ def test_the_seed_decides() -> None:
 @pytest.mark.parametrize("divergence", [0.05, 0.001])
 def test_no_step_leaves_the_trust_region(divergence: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """At an outer rate that is far too large, so that it is the region that holds the policies back."""
-    run = OnPolicy(dataclasses.replace(SMALL, outer_rate=0.1, divergence=divergence), CPU)
-    found, stay_near = [], run._stay_near
+    run = OnPolicyRun(dataclasses.replace(SMALL, outer_rate=0.1, divergence=divergence), CPU)
+    divergences, stay_near = [], run._stay_near
 
     def watched(before: Params, acted: Acted) -> None:
         too_far = run.divergence(acted)
         stay_near(before, acted)
-        found.append((too_far, run.divergence(acted)))
+        divergences.append((too_far, run.divergence(acted)))
 
     monkeypatch.setattr(run, "_stay_near", watched)
     run.advance(4)
-    assert all(too_far > divergence for too_far, _ in found)
-    assert all(0 < near <= divergence for _, near in found)
+    assert all(too_far > divergence for too_far, _ in divergences)
+    assert all(0 < near <= divergence for _, near in divergences)
 
 
 def test_what_is_not_finite_is_not_taken() -> None:
-    run = OnPolicy(dataclasses.replace(SMALL, outer_rate=1e30), CPU)
+    run = OnPolicyRun(dataclasses.replace(SMALL, outer_rate=1e30), CPU)
     run.advance(1)
     assert all(value.isfinite().all() for value in run.meta.values())
 
 
 def test_worlds_that_reward_nothing_teach_nothing_and_break_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = OnPolicy(SMALL, CPU)
+    run = OnPolicyRun(SMALL, CPU)
     step = Navigation.step
 
     def unrewarded(self: Navigation, state: Points, actions: torch.Tensor) -> tuple[Points, torch.Tensor, torch.Tensor]:
@@ -99,7 +99,7 @@ def test_worlds_that_reward_nothing_teach_nothing_and_break_nothing(monkeypatch:
 
 def test_a_loss_is_of_returns() -> None:
     """A task counts in a stage what its advantages are worth: the deviation of its gains times its decisions."""
-    run = OnPolicy(SMALL, CPU)
+    run = OnPolicyRun(SMALL, CPU)
     acted, _ = run._act()
     assert acted.worth.mean() == pytest.approx(1.0)
     parts = torch.cat([part.worth for part in acted.portions()], 1)
@@ -113,7 +113,7 @@ def test_stages_are_added_one_after_the_other() -> None:
 
 
 def test_it_learns_from_no_more_decisions_than_it_should() -> None:
-    run = OnPolicy(dataclasses.replace(SMALL, decisions=50), CPU)
+    run = OnPolicyRun(dataclasses.replace(SMALL, decisions=50), CPU)
     acted, _ = run._act()
     assert [stage.mask.shape for stage in acted.stages] == [(8, 50)] * 3
     assert all(stage.mask.all() for stage in acted.stages)
@@ -121,18 +121,18 @@ def test_it_learns_from_no_more_decisions_than_it_should() -> None:
 
 def test_training_and_serving_learn_the_same_of_the_same_episodes() -> None:
     """The surrogate in training, the weighted surprise in the bundle: the same weights after two stages."""
-    run = OnPolicy(SMALL, CPU)
+    run = OnPolicyRun(SMALL, CPU)
     generator = torch.Generator().manual_seed(3)
-    learner = practice_of(run.as_bundle(), 4, generator)
+    learner = local_learner(run.as_bundle(), 4, generator)
     trained = run.learner(4, generator)
-    for episodes in Trial(4, 5, 2).of(run.worlds, lambda _: learner, CPU)[:2]:
+    for episodes in Trial(4, 5, 2).run(run.worlds, lambda _: learner, CPU)[:2]:
         trained.learn(episodes)
     for name, value in learner.state.fast.items():
         torch.testing.assert_close(trained.state.fast[name], value, msg=name)
 
 
 def test_a_run_goes_on_where_its_checkpoint_is(tmp_path: Path) -> None:
-    whole, first, second = (OnPolicy(SMALL, CPU) for _ in range(3))
+    whole, first, second = (OnPolicyRun(SMALL, CPU) for _ in range(3))
     whole.advance(3)
     first.advance(2)
     validation_of(first).validate()
@@ -146,6 +146,6 @@ def test_a_run_goes_on_where_its_checkpoint_is(tmp_path: Path) -> None:
 
 def test_only_worlds_can_be_acted_in() -> None:
     with pytest.raises(TrainingError, match="linear has no worlds to act in"):
-        OnPolicy(Recipe("linear", episodes=5), CPU)
+        OnPolicyRun(Recipe("linear", episodes=5), CPU)
     with pytest.raises(TrainingError, match="one process"):
-        OnPolicy(SMALL, CPU, processes=Processes(rank=0, count=2))
+        OnPolicyRun(SMALL, CPU, processes=Processes(rank=0, count=2))

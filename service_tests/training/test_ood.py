@@ -9,7 +9,7 @@ import torch
 from app.bundles import Bundle, load
 from app.families.family import Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
-from app.training.ood import left_out_errors, upper, with_ood_reference
+from app.training.ood import left_out_errors, make_ood_reference, score_limit
 from app.training.problem import family_of
 
 NAMES = ["sinusoid", "linear"]
@@ -23,8 +23,8 @@ def bundle(request: pytest.FixtureRequest, models_dir: Path) -> Bundle:
 def flagged(bundle: Bundle, tasks: Samples) -> float:
     """The share of support sets that are called unlike training."""
     errors, others = left_out_errors(bundle, tasks), tasks.inputs.shape[1] - 1
-    calibration = bundle.manifest.ood_reference
-    verdicts = [calibration.compare(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
+    reference = bundle.manifest.ood_reference
+    verdicts = [reference.compare(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
     assert None not in verdicts
     return sum(map(bool, verdicts)) / len(verdicts)
 
@@ -68,14 +68,14 @@ def test_one_from_elsewhere_is_mostly_called_unlike(bundle: Bundle) -> None:
 
 
 def test_the_bundle_holds_what_the_command_writes(bundle: Bundle) -> None:
-    made, said = with_ood_reference(bundle, family_of(bundle)).manifest.ood_reference, bundle.manifest.ood_reference
-    assert replace(made, error_limits=said.error_limits) == said
-    assert made.error_limits == pytest.approx(said.error_limits, rel=1e-2)
+    reference, shipped = make_ood_reference(bundle, family_of(bundle)), bundle.manifest.ood_reference
+    assert replace(reference, error_limits=shipped.error_limits) == shipped
+    assert reference.error_limits == pytest.approx(shipped.error_limits, rel=1e-2)
 
 
 def test_an_error_left_out_is_that_of_adapting_to_the_others(bundle: Bundle) -> None:
     tasks, bounds = fresh(bundle, 3, 4, seed=0), bundle.manifest.inner_loop
-    found = left_out_errors(bundle, tasks)
+    left_out = left_out_errors(bundle, tasks)
     inner = batched(bundle.inner_loop())
     for out in range(4):
         others = [each for each in range(4) if each != out]
@@ -84,7 +84,7 @@ def test_an_error_left_out_is_that_of_adapting_to_the_others(bundle: Bundle) -> 
         states, _ = adapt(inner, bundle.meta, support, Schedule(rate, steps, bounds.steps))
         outputs = inner.apply(bundle.meta, states, tasks.inputs[:, [out]])
         errors = (outputs - tasks.targets[:, [out]]).square().mean((1, 2))
-        torch.testing.assert_close(found[:, out].float(), errors, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(left_out[:, out].float(), errors, rtol=1e-4, atol=1e-5)
 
 
 def test_errors_of_what_diverged_are_unknown(bundle: Bundle) -> None:
@@ -93,7 +93,9 @@ def test_errors_of_what_diverged_are_unknown(bundle: Bundle) -> None:
     assert left_out_errors(broken, fresh(bundle, 3, 4, seed=0)).isnan().all()
 
 
-def test_upper_is_exceeded_as_seldom_as_it_says() -> None:
+def test_the_limit_is_exceeded_as_rarely_as_it_should() -> None:
     generator = torch.Generator().manual_seed(0)
-    exceeded = [torch.rand((), generator=generator) > upper(torch.rand(600, generator=generator)) for _ in range(4000)]
+    exceeded = [
+        torch.rand((), generator=generator) > score_limit(torch.rand(600, generator=generator)) for _ in range(4000)
+    ]
     assert torch.stack(exceeded).double().mean().item() == pytest.approx(0.02, abs=0.007)

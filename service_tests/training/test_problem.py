@@ -1,15 +1,120 @@
-"""The family that a bundle names, and why it cannot be loaded."""
+"""The problem of a run or a bundle, and errors that name what to change, whatever a plug-in raises."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from app import plugins
 from app.bundles import FamilySpec, load
 from app.errors import NoFamily, TrainingError
-from app.training.problem import family_of, schema_of
+from app.families.linear import Linear
+from app.learn.algorithms import ALGORITHMS
+from app.learn.networks import NETWORKS, NetworkSpec
+from app.train import Overrides, choose_recipe
+from app.training.problem import family_of, fit_network, make_family, schema_of
+from app.training.recipes.recipe import Recipe
+from app.training.recipes.registry import recipe_for
+from app.training.runs import make_run
+
+PluginInstaller = Callable[[str, Callable[[], Any]], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> PluginInstaller:
+    """Installs a plug-in called `strange` into a group of entry points."""
+
+    def install(group: str, load: Callable[[], Any]) -> None:
+        point = SimpleNamespace(name="strange", load=load)
+        monkeypatch.setattr(plugins, "entry_points", lambda **selected: [point] if selected["group"] == group else [])
+
+    return install
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(**options: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ZeroDivisionError("division by zero"), "the family 'strange' raised ZeroDivisionError: division by zero"),
+        (ModuleNotFoundError("No module named 'gone'"), "ModuleNotFoundError: No module named 'gone'"),
+        (RuntimeError("one line\n  and another"), "raised RuntimeError: one line and another"),
+        (SystemExit(3), "raised SystemExit: 3"),
+    ],
+)
+@pytest.mark.parametrize("when", ["at import", "at construction"])
+def test_whatever_a_plug_in_raises_names_it(
+    install: PluginInstaller, models_dir: Path, error: BaseException, message: str, when: str
+) -> None:
+    install("innerloop.families", failing(error) if when == "at import" else lambda: failing(error))
+    with pytest.raises(TrainingError, match=message):
+        choose_recipe(Overrides("strange", None, None, None, None, [], []))
+    bundle = load(models_dir / "linear")
+    strange = replace(bundle, manifest=replace(bundle.manifest, family=FamilySpec("strange")))
+    with pytest.raises(TrainingError, match=f"^linear: .*{message}"):
+        family_of(strange)
+
+
+def test_a_recipe_that_raises_is_named(install: PluginInstaller) -> None:
+    install("innerloop.recipes", lambda: failing(OSError("gone")))
+    with pytest.raises(TrainingError, match="the recipe of 'strange' raised OSError: gone"):
+        recipe_for("strange")
+    install("innerloop.recipes", lambda: lambda: {"outer_steps": 3})
+    with pytest.raises(TrainingError, match="the recipe of 'strange' is a dict, not a Recipe"):
+        recipe_for("strange")
+
+
+def test_a_network_that_raises_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "broken", failing(KeyError("size")))
+    with pytest.raises(TrainingError, match="the network 'broken' cannot be built: KeyError: 'size'"):
+        make_run(Recipe("linear", network="broken"), torch.device("cpu"), compiled=False)
+
+
+def test_a_family_of_an_unknown_kind_is_refused(install: PluginInstaller) -> None:
+    class Divination(Linear):
+        kind = "divination"
+
+    install("innerloop.families", lambda: Divination)
+    with pytest.raises(TrainingError, match="'strange' is of the unknown kind 'divination'; known here: classif"):
+        make_family("strange", {})
+
+
+def test_unknown_options_are_refused_with_those_that_exist() -> None:
+    with pytest.raises(TrainingError, match=r"'linear' has no option colour, foo; its options: features, targets$"):
+        make_family("linear", {"foo": 1, "colour": "red", "features": 2})
+    with pytest.raises(TrainingError, match=r"'sinusoid' has no option foo; its options: none$"):
+        make_family("sinusoid", {"foo": 1})
+    with pytest.raises(TrainingError, match=r"'omniglot' has no option data; its options: cut, distortion$"):
+        make_family("omniglot", {"data": "here"})
+    with pytest.raises(TrainingError, match=r"the recipe has no setting foo; its settings: family, .*patience$"):
+        choose_recipe(Overrides("linear", None, None, None, None, [], ["foo=1"]))
+    spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
+    with pytest.raises(TrainingError, match="'mlp' does not take these options: got an unexpected keyword argument 'depth'; its options: inputs, outputs, hidden, activ"):
+        fit_network(spec, ALGORITHMS["maml"], schema, "regression")
+
+
+def test_options_that_a_family_refuses_are_reported_with_the_reason() -> None:
+    with pytest.raises(TrainingError, match="'bandit' does not take these options: drift is at least 0 and below 1"):
+        make_family("bandit", {"drift": 2.0})
+
+
+def test_a_folder_is_for_families_that_read_one() -> None:
+    with pytest.raises(TrainingError, match="'linear' reads no data set: leave --data out"):
+        make_family("linear", {}, Path("here"))
+
+
+def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(TrainingError, match="there is no family 'cosinusoid'; the families here: bandit, blobs, "):
+        make_family("cosinusoid", {})
 
 
 @pytest.mark.parametrize("name", ["linear", "sinusoid", "navigation"])
@@ -28,8 +133,8 @@ def test_a_bundle_without_a_family(models_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("unheard-of", {}, "sinusoid: the family 'unheard-of' is not installed; installed are "),
-        ("sinusoid", {"x": 2}, "sinusoid: the family 'sinusoid' cannot be made: "),
+        ("unheard-of", {}, "sinusoid: there is no family 'unheard-of'; the families here: "),
+        ("sinusoid", {"x": 2}, "sinusoid: the family 'sinusoid' has no option x; its options: none"),
         ("blobs", {}, "sinusoid: kind and schema do not fit the family 'blobs'"),
         ("linear", {"features": 2}, "sinusoid: kind and schema do not fit the family 'linear'"),
     ],

@@ -5,15 +5,15 @@ from app.families.navigation import Navigation
 from app.families.worlds import Episodes
 from app.learn.inner import Examples
 from app.learn.policies import Weighing, weights
-from app.training.rollouts import _drawn, decided
+from app.training.rollouts import _subsample, sample_actions
 
 
 def test_actions_are_drawn_as_the_policy_says() -> None:
     generator = torch.Generator().manual_seed(0)
-    normal = decided(torch.tensor([0.5, -1.0, 0.0, -1.0]).expand(20_000, 4), 2, generator)
+    normal = sample_actions(torch.tensor([0.5, -1.0, 0.0, -1.0]).expand(20_000, 4), 2, generator)
     torch.testing.assert_close(normal.mean(0), torch.tensor([0.5, -1.0]), atol=0.03, rtol=0)
     torch.testing.assert_close(normal.std(0), torch.tensor([1.0, 0.3679]), atol=0.03, rtol=0)
-    named = decided(torch.tensor([0.2, 0.5, 0.3]).log().expand(4, 5_000, 3), 3, generator)
+    named = sample_actions(torch.tensor([0.2, 0.5, 0.3]).log().expand(4, 5_000, 3), 3, generator)
     assert named.shape == (4, 5_000, 3)
     assert (named.sum(-1) == 1).all()
     torch.testing.assert_close(named.mean((0, 1)), torch.tensor([0.2, 0.5, 0.3]), atol=0.02, rtol=0)
@@ -40,14 +40,14 @@ def test_padding_weighs_nothing_and_changes_nothing() -> None:
 def test_decisions_are_drawn_without_padding_where_there_are_enough() -> None:
     mask = torch.arange(10) < torch.tensor([[9], [4], [2]])
     rows = torch.arange(30.0).reshape(3, 10, 1)
-    found = _drawn(Examples(rows, -rows, mask), 4, torch.Generator().manual_seed(0))
-    assert found.mask.sum(1).tolist() == [4, 4, 2]
-    assert torch.equal(found.targets, -found.inputs)
+    chosen = _subsample(Examples(rows, -rows, mask), 4, torch.Generator().manual_seed(0))
+    assert chosen.mask.sum(1).tolist() == [4, 4, 2]
+    assert torch.equal(chosen.targets, -chosen.inputs)
     for task in range(3):
-        kept = found.inputs[task, found.mask[task], 0].tolist()
+        kept = chosen.inputs[task, chosen.mask[task], 0].tolist()
         assert len(set(kept)) == len(kept)
         assert set(kept) <= set(rows[task, mask[task], 0].tolist())
-    everything = _drawn(Examples(rows, -rows, mask), None, torch.Generator().manual_seed(0))
+    everything = _subsample(Examples(rows, -rows, mask), None, torch.Generator().manual_seed(0))
     assert everything.mask.sum(1).tolist() == [9, 4, 2]
     assert everything.mask.shape == (3, 9)
 

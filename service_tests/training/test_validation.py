@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from app.training import calibration, evaluation, validation
+from app.training import calibration, tasks, validation
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.validation import Validation
@@ -44,7 +44,7 @@ def test_it_is_due_after_so_many_steps_and_at_the_end() -> None:
 
 
 def test_its_tasks_are_nobody_elses() -> None:
-    assert len({validation.SEED, evaluation.SEED, calibration.SEED}) == 3
+    assert len({validation.SEED, tasks.SEED, calibration.SEED}) == 3
 
 
 @pytest.mark.parametrize("every", [None, 10])

@@ -6,7 +6,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.variants import at_budget, fitting, with_algorithm
+from app.training.variants import at_budget, fitting_algorithms, with_algorithm
 
 CPU = torch.device("cpu")
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def test_every_algorithm_that_fits_can_be_trained(family: str) -> None:
     kind = {"sinusoid": "regression", "blobs": "classification"}[family]
     recipe = recipe_for(family)
-    names = fitting(recipe)
+    names = fitting_algorithms(recipe)
     # blobs have no network that takes a context
     expected = {name for name, each in ALGORITHMS.items() if kind in each.kinds}
     assert expected - {"cavia"} <= set(names) <= expected

@@ -1,1 +1,1 @@
-"""Driving in a simulated world: roads, traffic, weather, and who drives there. All but `world` needs highway-env."""
+"""Driving in simulated worlds: roads, traffic, weather and drivers. All but `world` and `planner` need highway-env."""

@@ -100,15 +100,15 @@ async def drive(ask: Ask, bundle: str, place: int, shots: int, episodes: int) ->
         same traffic both times
     """
     # highway-env is an extra
-    from app.families.highway.episodes import WORLDS, driven, seed_of, styled
-    from app.families.highway.planner import at_home
+    from app.families.highway.episodes import WORLDS, drive_episode, make_driver, seed_of
+    from app.families.highway.planner import style_at_home
     from app.families.highway.road import Drive
     from app.families.highway.world import worlds
 
     world = worlds("test", WORLDS["test"])[place]
-    home, alone = styled(at_home(world)), Drive(world)
+    home, alone = make_driver(style_at_home(world)), Drive(world)
     seeds = [seed_of("test", place, 100 + episode) for episode in range(episodes)]
-    log = [driven(alone, home, seed_of("test", place, episode)) for episode in range(shots)]
+    log = [drive_episode(alone, home, seed_of("test", place, episode)) for episode in range(shots)]
     shown = [
         Episode(each.observations.tolist(), each.actions.tolist(), each.rewards.tolist(), each.crashed) for each in log
     ]

@@ -1,4 +1,4 @@
-"""What the driver sees: the car itself, and who is before and behind it on three lanes."""
+"""What the driver observes: the car itself, and the vehicles before and behind it on three lanes."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ NAMES = (
 )
 FEATURES = len(NAMES)
 FASTEST, WIDTH, FARTHEST, FASTER = 30.0, 4.0, 150.0, 15.0
-"""By which speeds (m/s), widths (m), distances (m) and differences of speed (m/s) are divided."""
+"""The scales of speeds (m/s), widths (m), distances (m) and differences of speed (m/s)."""
 
 
-def seen(road: Any, car: Any, world: World, generator: np.random.Generator) -> NDArray[np.float32]:
-    """The observation; each number is about within -1 and 1.
+def observe(road: Any, car: Any, world: World, generator: np.random.Generator) -> NDArray[np.float32]:
+    """The observation of a car. Each number is roughly between -1 and 1.
 
-    Closeness is 1 at the bumper and 0 at 150 m or where nobody is seen; the speed beside it is theirs less the car's.
-    Roads run along x: who drives on which lane is told by y.
+    Closeness is 1 at the bumper, and 0 at 150 m or where no vehicle is seen. Its speed is relative to the car's. Roads
+    run along x, so y is the lane of a vehicle.
     """
     lane = road.network.get_lane(car.target_lane_index)
     middle = lane.position(lane.local_coordinates(car.position)[0], 0)[1]
@@ -40,13 +40,13 @@ def seen(road: Any, car: Any, world: World, generator: np.random.Generator) -> N
         float(place + 1 < len(lanes)),
     ]
     around = _around(road, car, middle, world, generator)
-    seen: np.ndarray = np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
-    return seen
+    observation: np.ndarray = np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
+    return observation
 
 
 def _around(road: Any, car: Any, middle: float, world: World, generator: np.random.Generator) -> NDArray[np.float64]:
     """[lane, before or behind, closeness and speed]."""
-    found, nearest = np.zeros((3, 2, 2)), np.full((3, 2), world.sight)
+    around, nearest = np.zeros((3, 2, 2)), np.full((3, 2), world.sight)
     for other in (*road.vehicles, *road.objects):
         ahead = other.position[0] - car.position[0]
         lane = 1 + round((other.position[1] - middle) / WIDTH)
@@ -55,5 +55,5 @@ def _around(road: Any, car: Any, middle: float, world: World, generator: np.rand
             continue
         nearest[lane, side] = abs(ahead)
         distance = max(abs(ahead) - car.LENGTH, 0.0) * max(1 + world.noise * generator.standard_normal(), 0.0)
-        found[lane, side] = max(1 - distance / FARTHEST, 0.0), (other.velocity[0] - car.velocity[0]) / FASTER
-    return found
+        around[lane, side] = max(1 - distance / FARTHEST, 0.0), (other.velocity[0] - car.velocity[0]) / FASTER
+    return around

@@ -1,4 +1,4 @@
-"""A driver by rule: the intelligent driver model and MOBIL, read off the observation and told as manoeuvres."""
+"""A driver by rule: the intelligent driver model and MOBIL, from observations to manoeuvres."""
 
 from dataclasses import dataclass
 
@@ -10,33 +10,35 @@ from app.families.highway.world import BRAKING, World
 
 LEFT, KEEP, RIGHT, FASTER_ON, SLOWER = range(5)
 SPEED_UP, STANDSTILL, HARD = 3.0, 5.0, -2.0
-"""Of the model: m/s^2, m, and m/s^2 of who brakes so hard that another lane has to wait."""
+"""Of the model: the acceleration in m/s^2, the distance at a standstill in m, and the braking in m/s^2 that is too hard
+to change lanes."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a planner drives.
+    """How a driver drives.
 
-    speed: that it would like to drive at, in m/s; gap: the time in seconds that it keeps to who is before it
-    eagerness: m/s^2 that another lane has to be better by, as MOBIL counts, before it changes: less is more eager
-    braking: m/s^2 that it counts on
+    speed: the desired speed, in m/s
+    gap: the time gap to the vehicle before it, in seconds
+    threshold: how much better another lane has to be by MOBIL's measure before the driver changes to it, in m/s^2
+    braking: the braking that the driver counts on, in m/s^2
     """
 
     speed: float
     gap: float
-    eagerness: float
+    threshold: float
     braking: float
 
 
 FASTEST_STYLE = 30.0
 REACTION, MARGIN, FIRM = 1.5, 0.9, 5.0
-"""Seconds until brakes work, the part of what they can do that is counted on, and m/s^2 that are enough."""
+"""Seconds until the brakes work, the share of their force that is counted on, and the m/s^2 that suffice."""
 
 
-def at_home(world: World) -> Style:
-    """How somebody drives who knows the world: slow enough to stop within sight on its grip, and as far behind others.
+def style_at_home(world: World) -> Style:
+    """The style of a driver who knows the world: slow enough to stop within sight, with a gap that fits the grip.
 
-    The speed v solves v * REACTION + v^2 / (2 a) = sight - STANDSTILL, where a is what brakes can be counted on for.
+    The speed v solves v * REACTION + v^2 / (2 a) = sight - STANDSTILL, where a is the braking that is counted on.
     """
     braking = min(MARGIN * world.grip * BRAKING, FIRM)
     speed = braking * (np.sqrt(REACTION**2 + 2 * (world.sight - STANDSTILL) / braking) - REACTION)
@@ -44,7 +46,7 @@ def at_home(world: World) -> Style:
 
 
 ORDINARY = Style(20.0, 1.5, 0.7, 3.0)
-"""Of somebody who drives everywhere alike."""
+"""The style of a driver who drives alike in all worlds."""
 
 
 def plan(observation: NDArray[np.float32], style: Style) -> int:
@@ -60,24 +62,24 @@ def plan(observation: NDArray[np.float32], style: Style) -> int:
     gains = {LEFT: left - own, RIGHT: right - own + 0.3}
     for action in sorted(gains, key=lambda each: -gains[each]):
         free = settled and observation[4 + action // 2] > 0 and _safe(speed, lanes[action, 1], style)
-        if free and gains[action] > style.eagerness and (left, right)[action // 2] > -1:
+        if free and gains[action] > style.threshold and (left, right)[action // 2] > -1:
             return action
-    wanted = speed + own
-    return FASTER_ON if wanted > kept + 2.4 else SLOWER if wanted < kept - 2.4 else KEEP
+    desired = speed + own
+    return FASTER_ON if desired > kept + 2.4 else SLOWER if desired < kept - 2.4 else KEEP
 
 
 def _acceleration(speed: float, before: NDArray[np.float32], style: Style) -> float:
-    """In m/s^2, by the intelligent driver model. before: closeness and speed of who is before the car."""
+    """In m/s^2, by the intelligent driver model. before: closeness and speed of the vehicle before the car."""
     free = 1 - (speed / style.speed) ** 4
     if before[0] <= 0:
         return float(SPEED_UP * max(free, -2))
     distance, slower = max((1 - before[0]) * FARTHEST, 0.5), -before[1] * FASTER
-    wanted = STANDSTILL + max(speed * style.gap + speed * slower / (2 * np.sqrt(SPEED_UP * style.braking)), 0)
-    return float(SPEED_UP * max(free - (wanted / distance) ** 2, -4))
+    desired = STANDSTILL + max(speed * style.gap + speed * slower / (2 * np.sqrt(SPEED_UP * style.braking)), 0)
+    return float(SPEED_UP * max(free - (desired / distance) ** 2, -4))
 
 
 def _safe(speed: float, behind: NDArray[np.float32], style: Style) -> bool:
-    """Whether who is behind on another lane is far enough."""
+    """Whether the vehicle behind on another lane is far enough away."""
     if behind[0] <= 0:
         return True
     distance, closing = (1 - behind[0]) * FARTHEST, max(behind[1] * FASTER, 0.0)

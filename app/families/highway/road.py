@@ -10,35 +10,35 @@ from highway_env.envs.merge_env import MergeGenericEnv
 from highway_env.road.lane import StraightLane
 from numpy.typing import NDArray
 
-from app.families.highway.lanes import hasten
-from app.families.highway.observation import FASTEST, FEATURES, seen
+from app.families.highway.lanes import fast_road
+from app.families.highway.observation import FASTEST, FEATURES, observe
 from app.families.highway.traffic import Driver
 from app.families.highway.vehicle import Car
 from app.families.highway.world import ACTIONS, BRAKING, World
 
 SPEEDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
-"""In m/s, that the car can be told to keep."""
+"""The speeds that the car can be told to keep, in m/s."""
 DECISIONS = 40
-"""Of an episode that ends well, one a second."""
+"""Of an episode without a crash, one a second."""
 CRASH = 10.0
-"""What one costs: as much as ten seconds at the highest speed bring."""
+"""The cost of a crash: as much as ten seconds at the highest speed earn."""
 PACE = (15.0, 28.0)
-"""In m/s, the speeds that the others would like to drive at."""
+"""The range of the other drivers' desired speeds, in m/s."""
 CLEAR = 40.0
-"""Metres around the start, and before a jam, where nobody else is."""
+"""Metres without other vehicles around the start, and before a jam."""
 JAMS, APART, FREE = 4, 300.0, 150.0
-"""Of the road, about so many metres apart, and metres from the start that are free."""
+"""Jams on the road, about how many metres apart they are, and how many metres after the start are free of them."""
 DISSOLVES, STANDING = 150.0, 3.0
-"""A jam within so many metres dissolves once the car is slower than so many m/s."""
+"""A jam within this many metres dissolves once the car is slower than this many m/s."""
 
 Observation = NDArray[np.float32]
 
 
 class Drive(gymnasium.Env[Observation, np.int64]):
-    """Driving in a world: 40 decisions, or until there is a crash.
+    """Driving in a world for 40 decisions, or until a crash.
 
-    An action is one of ACTIONS. The reward of a decision is the speed along the road as a share of 30 m/s, the return
-    that of the way of 40 seconds at 30 m/s, less CRASH for a crash.
+    An action is one of ACTIONS. The reward of a decision is the speed along the road as a share of 30 m/s, or -CRASH
+    for a crash.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (gymnasium's own form)
@@ -65,21 +65,21 @@ class Drive(gymnasium.Env[Observation, np.int64]):
         self._road.step(int(action))
         self._decisions += 1
         car = self._road.vehicle
-        dissolve(self._road.road, car)
+        dissolve_jam(self._road.road, car)
         over = bool(car.crashed or not car.on_road)
-        said = {"crashed": over, "speed": car.speed}
-        return self._observation(), self._reward(over), over, self._decisions == DECISIONS, said
+        info = {"crashed": over, "speed": car.speed}
+        return self._observation(), self._reward(over), over, self._decisions == DECISIONS, info
 
     def render(self) -> Any:
         """The road from above, as an array of pixels."""
         return self._road.render()
 
     def close(self) -> None:
-        """Let go of what draws."""
+        """Close the renderer."""
         self._road.close()
 
     def _observation(self) -> Observation:
-        return seen(self._road.road, self._road.vehicle, self.world, self.np_random)
+        return observe(self._road.road, self._road.vehicle, self.world, self.np_random)
 
     def _reward(self, over: bool) -> float:
         car = self._road.vehicle
@@ -87,7 +87,7 @@ class Drive(gymnasium.Env[Observation, np.int64]):
 
 
 def settings(world: World) -> dict[str, Any]:
-    """What highway-env is told of a world."""
+    """The configuration of a world in highway-env."""
     return {
         "action": {"type": "DiscreteMetaAction", "target_speeds": SPEEDS},
         "observation": {"type": "AttributesObservation", "attributes": []},
@@ -100,15 +100,15 @@ def settings(world: World) -> dict[str, Any]:
 
 
 def populate(road: Any, world: World) -> None:
-    """Put our car in the place of theirs, make the others drive as they do in the world, and jam it."""
+    """Replace highway-env's car by ours, make the others drive as the world has it, and add jams."""
     theirs = road.vehicle
     ours = Car(road.road, theirs.position, theirs.heading, min(theirs.speed, 20.0), target_speeds=np.array(SPEEDS))
-    ours.hold(world.grip)
+    ours.set_grip(world.grip)
     others = [each for each in road.road.vehicles if abs(each.position[0] - ours.position[0]) > CLEAR]
     road.road.vehicles = [ours, *others]
     road.vehicle = ours
     for place in range(JAMS):
-        jam(road, world, ours.position[0] + FREE + (place + road.np_random.uniform(0, 1)) * APART)
+        add_jam(road, world, ours.position[0] + FREE + (place + road.np_random.uniform(0, 1)) * APART)
     for other in road.road.vehicles[1:]:
         if isinstance(other, Driver):
             other.check_collisions = False
@@ -120,8 +120,8 @@ def populate(road: Any, world: World) -> None:
             other.COMFORT_ACC_MIN = world.grip * Driver.COMFORT_ACC_MIN
 
 
-def jam(road: Any, world: World, along: float) -> None:
-    """Let somebody stand on each lane: who sees little or brakes badly has to be slow enough for it."""
+def add_jam(road: Any, world: World, along: float) -> None:
+    """Put a standing vehicle on each lane, so that a driver with little sight or grip has to be slow."""
     road.road.vehicles = [each for each in road.road.vehicles if not 0 < along - each.position[0] < CLEAR]
     for lane in range(world.lanes):
         last = Driver(road.road, [along + road.np_random.uniform(0, 10), StraightLane.DEFAULT_WIDTH * lane])
@@ -129,15 +129,15 @@ def jam(road: Any, world: World, along: float) -> None:
         road.road.vehicles.append(last)
 
 
-def dissolve(road: Any, car: Any) -> None:
-    """Let the jam before a car that has stopped go on."""
+def dissolve_jam(road: Any, car: Any) -> None:
+    """Let the jam before a car move on once the car has stopped."""
     if car.speed < STANDING:
         for other in road.vehicles:
             other.stands = other.stands and other.position[0] - car.position[0] > DISSOLVES
 
 
 class Unrewarded:
-    """Leaves the rewards to `Drive`."""
+    """An environment without rewards of its own: `Drive` has them."""
 
     def _reward(self, action: Any) -> float:
         return 0.0
@@ -157,7 +157,7 @@ class Highway(Unrewarded, HighwayEnvFast):  # type: ignore[misc]
 
     def _create_road(self) -> None:
         super()._create_road()
-        self.road = hasten(self.road)
+        self.road = fast_road(self.road)
 
     def _create_vehicles(self) -> None:
         super()._create_vehicles()
@@ -176,7 +176,7 @@ class Merge(Unrewarded, MergeGenericEnv):  # type: ignore[misc]
 
     def _make_road(self) -> None:
         super()._make_road()
-        self.road = hasten(self.road)
+        self.road = fast_road(self.road)
 
     def _make_vehicles(self) -> None:
         super()._make_vehicles()

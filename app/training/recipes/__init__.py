@@ -1,1 +1,1 @@
-"""How the bundles are trained: a recipe a file, found by the name of its family."""
+"""How the bundles are trained: one recipe a file, found by the name of its family."""

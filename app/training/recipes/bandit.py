@@ -1,10 +1,10 @@
-"""How a policy is trained that adapts to a user's log."""
+"""How a policy that adapts to a user's log is trained."""
 
 from app.training.recipes.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Meta-SGD from the logs of users: 20 to 50 decisions are adapted to, and the next 50 score the policy."""
+    """Meta-SGD on logs of users: the policy adapts to 20 to 50 decisions, and is scored on the next 50."""
     return Recipe(
         family="bandit",
         algorithm="metasgd",

@@ -4,7 +4,7 @@ from app.training.recipes.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Meta-SGD on one to five episodes of somebody who knows the world, 40 decisions each at most."""
+    """Meta-SGD on one to five episodes of a driver at home in the world, 40 decisions each at most."""
     return Recipe(
         family="driving",
         algorithm="metasgd",

@@ -1,10 +1,10 @@
-"""How a bundle of one's own gymnasium environments is trained: `innerloop train --env MODULE:make_env`."""
+"""How a bundle for your own gymnasium environments is trained: `innerloop train --env MODULE:make_env`."""
 
 from app.training.recipes.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Learned rates and two stages of ten episodes; what a step of a simulator costs decides how many outer steps."""
+    """Learned rates and two stages of ten episodes. How many outer steps are affordable depends on the simulator."""
     return Recipe(
         family="environments",
         algorithm="metasgd",

@@ -4,9 +4,9 @@ from app.training.recipes.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """The mean of the adapted parameters, outer step by outer step.
+    """The article's rule: the initialization moves to the mean of the adapted parameters in each outer step.
 
-    It moves by the inner rate each time, and the mean task of the family is where it comes to rest.
+    It moves by the inner rate each time, and converges to the mean task of the family.
     """
     return Recipe(
         family="linear",
@@ -18,5 +18,5 @@ def recipe() -> Recipe:
         inner_steps=(1, 1),
         inner_rate=0.2,
         adapt_steps=20,
-        validate_every=None,  # the last ones, as they ship
+        validate_every=None,  # the bundle has the last meta-parameters
     )

@@ -17,22 +17,22 @@ FROM_PROTOTYPES = {
     "validate_every": 50,
     "evaluation_ways": (5,),
 }
-"""Of `models/omniglot-maml`: Proto-MAML without second derivatives, from the body that prototypes were trained with.
+"""For `models/omniglot-maml`: Proto-MAML without second derivatives, starting from the network of `models/omniglot`.
 
-Evaluated at 5 ways: gradient steps on 600 tasks of 20 take most of an hour on a core."""
+Evaluated at 5 ways only: gradient steps on 600 tasks of 20 ways take most of an hour on a core."""
 
 
 def recipe() -> Recipe:
-    """ProtoNet on episodes of 256 characters, each shown once and asked for once.
+    """ProtoNet on tasks of 256 characters with one support image and one query image each.
 
-    Snell et al. 2017 found that more ways in training make a better embedding; here an episode of two images a class
-    is a large batch besides. On one core of a Xeon it takes .36 s. The mean accuracy of its four settings on validation
-    tasks after 1,000 / 2,000 / 4,000 / 6,000 / 8,000 / 9,000 / 11,000 outer steps: .965 / .969 / .972 / .973 / .9753 /
-    .9754 / .9752. Per second of training the wide end of `stem_conv4` beats 64 filters that pool from the first on:
-    after 120,000 images 20-way 1-shot .864 +- .006 in 84 s, and .842 in 97 s (validation).
+    Snell et al. 2017 found that more ways in training make a better embedding; here a task of two images a class is
+    also a large batch. An outer step takes .36 s on one core of a Xeon. The mean accuracy in the four settings on
+    validation tasks after 1,000 / 2,000 / 4,000 / 6,000 / 8,000 / 9,000 / 11,000 outer steps is .965 / .969 / .972 /
+    .973 / .9753 / .9754 / .9752. Per second of training, the wide end of `stem_conv4` beats 64 filters that pool from
+    the first layer on: after 120,000 images, 20-way 1-shot is .864 +- .006 in 84 s, against .842 in 97 s (validation).
 
-    On the published cut, at random, the meta-parameters after 1,000 outer steps are at 98.9 / 99.7 / 96.4 / 98.9 %
-    (5-way 1-shot and 5-shot, 20-way likewise, 300 test tasks each, +- .3 at most); on new alphabets that took 9,000.
+    On the published random split, the meta-parameters after 1,000 outer steps reach 98.9 / 99.7 / 96.4 / 98.9 % (5-way
+    1-shot and 5-shot, then 20-way; 300 test tasks each, +- .3 at most). On new alphabets that took 9,000.
     """
     return Recipe(
         family="omniglot",

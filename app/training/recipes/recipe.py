@@ -1,54 +1,64 @@
-"""What a recipe is."""
+"""Recipes: everything that decides what training produces."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 DECAYS: dict[str, Callable[[float], float]] = {
     "constant": lambda part: 1.0,
     # Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts", without restarts
     "cosine": lambda part: (1 + math.cos(math.pi * part)) / 2,
 }
-"""By name, what the outer rate is multiplied by, given the part of training that is done."""
+"""By name, the factor of the outer rate, given the share of training that is done."""
 PRECISIONS = ("float32", "bfloat16")
+TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("a string", (str,)),
+}
+"""By the type of a field, how users call it, and the types that its value may have."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what training produces; the same recipe on the same machine gives the same bytes.
+    """Everything that decides what training produces. The same recipe on the same machine gives the same bytes.
 
     family, family_options: the problem
-    network, network_options: instead of the family's: a name as `app.learn.networks` knows it
-    start: the folder of a bundle whose network is the same: training begins with the parameters of that (None: fresh)
+    network, network_options: a network by its name in `app.learn.networks`, with its options (None: the family's)
+    start: the folder of a bundle with the same network, whose parameters training begins with (None: fresh ones)
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
-    variants: by algorithm, what another one than the recipe's changes of it (`app.training.variants`)
-    shots: the least and the most support examples of a training task; each task draws its own number
-    ways: of a classification, the least and the most classes of a training task; each task draws its own number (None:
-        the family's number); shots and queries are then of each class
-    queries: examples that an adapted task is scored on
+    variants: by algorithm, what a recipe with that algorithm changes (`app.training.variants`)
+    shots: the smallest and the largest number of support examples of a training task; each task draws its own number
+    ways: the smallest and the largest number of classes of a training task, where there are classes; each task draws
+        its own number (None: the family's number). Shots and queries are then per class
+    queries: examples in the query set of a training task
     tasks: tasks in an outer step
-    outer_steps, outer_rate: how many outer steps, and the rate of their optimizer (None: the algorithm's usual one)
-    warmup_steps, decay: the outer rate rises linearly over the first so many outer steps, then is `constant` or falls
-        to 0 by a `cosine`
-    outer_clip: the outer gradient is shortened to this norm, and one that is not finite is left out (None: neither)
+    outer_steps, outer_rate: the number of outer steps, and the rate of their optimizer (None: the algorithm's usual
+        rate)
+    warmup_steps, decay: the outer rate rises linearly over the first `warmup_steps` outer steps, then is `constant` or
+        falls to 0 by a `cosine`
+    outer_clip: the outer gradient is clipped to this norm, and one that is not finite is skipped (None: neither)
     precision: of the network in training: `float32`, or `bfloat16` (mixed: parameters and losses stay float32)
-    inner_steps: the least and the most inner steps in training; each task draws its own number
+    inner_steps: the smallest and the largest number of inner steps in training; each task draws its own number
     inner_rate: the inner learning rate in training, and the default of the bundle
     seed: of the first parameters and of the training tasks
     adapt_steps: the default number of steps of the bundle
-    evaluation_shots, evaluation_ways: support sizes that the bundle is evaluated at, of a classification each with each
-        number of classes (none: the family's number)
-    validate_every, validation_tasks: after so many outer steps so many validation tasks, always the same, of each of
-        those sizes are adapted to by the default steps; the bundle is that of the best score (None: the last)
-    episodes: of a family whose worlds can be acted in, episodes of a task in a stage: training learns from what the
-        policies do themselves (`app.training.on_policy`), and the bundle is evaluated by returns (None: from samples)
-    stages: stages of episodes that are learned from, one after the other
-    stage_steps: so many outer steps go by before training takes a second stage, as many again before a third
-    decisions: of a stage, at most so many that training learns from, drawn at random (None: all)
-    ratio: there is nothing to gain by decisions whose likelihood changes by more than this share in an outer step
-    divergence: an outer step is shortened until no further, in nats a decision, from the policies that acted
-    patience: training ends when so many validations in a row have found nothing better (None: it never does)
+    evaluation_shots, evaluation_ways: the numbers of shots and, where there are classes, the numbers of classes that
+        the bundle is evaluated at, in all combinations (no ways: the family's number)
+    validate_every, validation_tasks: after every `validate_every` outer steps the run is scored on the same
+        `validation_tasks` tasks in each of these combinations, after the default steps. The bundle has the
+        meta-parameters with the best score (None: the last ones)
+    episodes: episodes of a task in a stage. Training then learns from the policies' own decisions in the worlds of the
+        family (`app.training.on_policy`), and the bundle is evaluated by returns (None: training from samples)
+    stages: stages of episodes to learn from, one after the other
+    stage_steps: training takes a second stage after this many outer steps, a third after as many again (0: all at once)
+    decisions: how many decisions of a stage each task learns from at most, drawn at random (None: all)
+    ratio: a decision gains nothing more once its likelihood has changed by this share in an outer step
+    divergence: an outer step is shortened until the policies are at most this far, in nats a decision, from those that
+        acted
+    patience: training ends after this many validations in a row without a better score (None: it goes on to the end)
     """
 
     family: str
@@ -85,25 +95,38 @@ class Recipe:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a choice that there is not."""
+        """Raise ValueError for a value that cannot be used."""
+        self._check_types()
         if self.decay not in DECAYS:
             raise ValueError(f"decay is one of {', '.join(DECAYS)}, got {self.decay!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         for name in ("shots", "ways", "inner_steps"):
             pair = getattr(self, name)
-            if not (isinstance(pair, tuple) and len(pair) == 2) and (pair is not None or name != "ways"):
-                raise ValueError(f"{name} is the least and the most, such as [1, 5], got {pair!r}")
+            whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(each) is int for each in pair)
+            if not whole and (pair is not None or name != "ways"):
+                raise ValueError(f"{name} is the smallest and the largest number, such as [1, 5], got {pair!r}")
         for name in ("evaluation_shots", "evaluation_ways"):
-            if not isinstance(sizes := getattr(self, name), tuple):
+            sizes = getattr(self, name)
+            if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):
                 raise ValueError(f"{name} is a list, such as [1, 5], got {sizes!r}")
 
+    def _check_types(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(hint, UnionType):  # with None
+                if value is None:
+                    continue
+                hint = get_args(hint)[0]
+            if hint in TYPES and type(value) not in TYPES[hint][1]:
+                raise ValueError(f"{name} is {TYPES[hint][0]}, got {value!r}")
+
     def rate_factor(self, step: int) -> float:
-        """What the outer rate is multiplied by in outer step `step`, counted from 0."""
+        """The factor of the outer rate in outer step `step`, counted from 0."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         return DECAYS[self.decay]((step - self.warmup_steps) / max(1, self.outer_steps - self.warmup_steps))
 
     def stages_at(self, step: int) -> int:
-        """Stages of episodes in outer step `step`, counted from 0."""
+        """The number of stages in outer step `step`, counted from 0."""
         return min(self.stages, 1 + step // self.stage_steps) if self.stage_steps else self.stages

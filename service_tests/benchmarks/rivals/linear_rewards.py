@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from app.families.logs import Log
+from app.families.logs import DecisionLog
 from app.learn.off_policy import ridge_by_action
 
 ROUNDS = 30
@@ -22,7 +22,7 @@ def with_constant(contexts: Tensor) -> Tensor:
     return pad(contexts.double(), (0, 1), value=1.0)
 
 
-def own_ridge(log: Log, strength: float) -> Tensor:
+def own_ridge(log: DecisionLog, strength: float) -> Tensor:
     """The coefficients of each user's own regressions, [user, feature, arm]. strength: of the penalty."""
     scale = strength**-0.5
     found: Tensor = scale * ridge_by_action(
@@ -40,7 +40,7 @@ class Prior:
     noise: float
 
     @classmethod
-    def fitted(cls, log: Log) -> "Prior":
+    def fitted(cls, log: DecisionLog) -> "Prior":
         """By EM on the logs of users."""
         size = (log.observations.shape[-1] + 1) * log.actions.shape[-1]
         prior = cls(torch.zeros(size).double(), torch.eye(size).double(), 0.2)
@@ -55,7 +55,7 @@ class Prior:
             prior = cls(mean.mean(0), spread, left.item() / log.rewards.numel())
         return prior
 
-    def coefficients(self, log: Log) -> Tensor:
+    def coefficients(self, log: DecisionLog) -> Tensor:
         """The posterior mean of each user's, [user, feature, arm]."""
         mean, _ = self._posterior(*_sums(log))
         by_arm: Tensor = mean.unflatten(-1, (log.actions.shape[-1], -1)).mT
@@ -68,7 +68,7 @@ class Prior:
         return mean.squeeze(-1), covariance
 
 
-def _sums(log: Log) -> tuple[Tensor, Tensor]:
+def _sums(log: DecisionLog) -> tuple[Tensor, Tensor]:
     """Of features times features, and of features times rewards, by user."""
     features = torch.einsum("una,unf->unaf", log.actions.double(), with_constant(log.observations)).flatten(-2)
     return features.mT @ features, (features.mT @ log.rewards.double().unsqueeze(-1)).squeeze(-1)

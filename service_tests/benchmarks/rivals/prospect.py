@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from app.families.choices import Agents, probability
+from app.families.choices import Agents, acceptance_probability
 from app.families.risky_choices import Sitting
 
 SIZES = 20, 28, 26
@@ -58,7 +58,7 @@ class Grid:
     def accepting(self, sitting: Sitting) -> Tensor:
         """How probable accepting is by each set, [set, decision]."""
         agents = Agents(*self.sets.unsqueeze(-1).unbind(1))
-        return probability(agents, sitting.offers.expand(len(self.sets), -1, -1))
+        return acceptance_probability(agents, sitting.offers.expand(len(self.sets), -1, -1))
 
     def likelihood(self, sitting: Sitting, decisions: slice) -> Tensor:
         """The log-likelihood of some decisions of a sitting by each set."""

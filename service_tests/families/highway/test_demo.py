@@ -19,7 +19,7 @@ from app.cli.closed_loop import ask
 from app.cli.connecting import connect
 from app.families.driving import Driving
 from app.families.highway.demo import acted
-from app.families.highway.episodes import WORLDS, driven
+from app.families.highway.episodes import WORLDS, drive_episode
 from app.families.highway.road import Drive
 from app.families.highway.world import worlds
 from app.learn.networks import build
@@ -57,7 +57,7 @@ def test_a_server_drives_as_its_network_does_here(models: Path) -> None:
             return int(functional_call(form, bundle.meta, (torch.from_numpy(seen)[None],)).argmax())
 
     for episode, seed in zip(asyncio.run(over_http()), (3, 4), strict=True):
-        ours = driven(Drive(world), here, seed)
+        ours = drive_episode(Drive(world), here, seed)
         assert episode.actions == ours.actions.tolist()
         assert episode.gained == pytest.approx(ours.rewards.sum(), abs=1e-4)
         assert episode.crashed == ours.crashed

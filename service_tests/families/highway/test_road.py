@@ -15,12 +15,12 @@ from gymnasium.utils.env_checker import check_env
 from highway_env.road.road import Road, RoadNetwork
 from highway_env.vehicle.behavior import IDMVehicle
 
-from app.families.highway.episodes import Episode, driven, seed_of, styled
+from app.families.highway.episodes import Episode, drive_episode, make_driver, seed_of
 from app.families.highway.road import CRASH, DECISIONS, JAMS, STANDING, Drive
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)
 """A dry road in clear air."""
-KEPT = styled(Style(20.0, 1.5, 0.7, 3.0))
+KEPT = make_driver(Style(20.0, 1.5, 0.7, 3.0))
 
 
 def same(one: Episode, two: Episode) -> bool:
@@ -40,13 +40,13 @@ def test_a_world_is_a_gymnasium_environment(road: str) -> None:
 @pytest.mark.parametrize("road", ["highway", "merge"])
 def test_the_seed_decides_an_episode(road: str) -> None:
     drive = Drive(replace(DRY, road=road, noise=0.1))
-    first, second, other = (driven(drive, KEPT, seed) for seed in (1, 1, 2))
+    first, second, other = (drive_episode(drive, KEPT, seed) for seed in (1, 1, 2))
     assert same(first, second)
     assert not same(first, other)
 
 
 def test_the_return_is_the_way_less_what_a_crash_costs() -> None:
-    episodes = [driven(Drive(DRY), lambda seen: ACTIONS.index("faster"), seed) for seed in range(4)]
+    episodes = [drive_episode(Drive(DRY), lambda seen: ACTIONS.index("faster"), seed) for seed in range(4)]
     for episode in episodes:
         way = episode.rewards[:-1] if episode.crashed else episode.rewards
         assert 0 <= way.min() <= way.max() <= 1.05
@@ -78,9 +78,9 @@ def test_who_stands_stays_straight(grip: float) -> None:
     drive = Drive(replace(DRY, grip=grip, density=0.1))
     drive.reset(seed=3)
     for _ in range(30):
-        *_, over, _, said = drive.step(SLOWER)
+        *_, over, _, info = drive.step(SLOWER)
     assert not over
-    assert abs(said["speed"]) < 0.1
+    assert abs(info["speed"]) < 0.1
     assert abs(drive._road.vehicle.heading) < 0.1
 
 
@@ -134,8 +134,8 @@ def test_plain_numbers_are_the_parents() -> None:
             assert road.neighbour_vehicles(car, lane) == Road.neighbour_vehicles(road, car, lane)
             assert car.steering_control(lane) == pytest.approx(IDMVehicle.steering_control(car, lane), abs=1e-9)
         before, _ = road.neighbour_vehicles(car)
-        ours, theirs = car.acceleration(car, before), IDMVehicle.acceleration(car, car, before)
-        assert ours == pytest.approx(theirs, rel=1e-6)
+        ours, parents = car.acceleration(car, before), IDMVehicle.acceleration(car, car, before)
+        assert ours == pytest.approx(parents, rel=1e-6)
         place = road.network.get_closest_lane_index(car.position, car.heading)
         assert place == RoadNetwork.get_closest_lane_index(road.network, car.position, car.heading)
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.families.family import Split
 from app.families.highway.observation import FEATURES
-from app.families.highway.planner import KEEP, SLOWER, STANDSTILL, Style, at_home, plan
-from app.families.highway.world import ACTIONS, BEYOND, LANES, RANGES, World, held_out, worlds
+from app.families.highway.planner import KEEP, SLOWER, STANDSTILL, Style, plan, style_at_home
+from app.families.highway.world import ACTIONS, BEYOND, LANES, RANGES, World, is_held_out, worlds
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)
 
@@ -21,14 +21,14 @@ def test_worlds_are_always_the_same_and_more_of_them_begin_with_fewer(split: Spl
 
 def test_training_has_no_world_that_is_held_out() -> None:
     for world in (*worlds("training", 200), *worlds("validation", 200)):
-        assert not held_out(world)
+        assert not is_held_out(world)
         assert LANES[0] <= world.lanes <= LANES[1]
         assert all(low <= getattr(world, name) <= high for name, (low, high) in RANGES.items())
 
 
 def test_every_other_test_world_is_beyond_the_ranges_of_training() -> None:
     combined, beyond = worlds("test", 40)[::2], worlds("test", 40)[1::2]
-    assert all(map(held_out, combined))
+    assert all(map(is_held_out, combined))
     for world in beyond:
         assert all(low <= getattr(world, name) <= high for name, (low, high) in BEYOND.items())
         assert world.grip <= RANGES["grip"][0]
@@ -36,7 +36,8 @@ def test_every_other_test_world_is_beyond_the_ranges_of_training() -> None:
 
 def test_who_is_at_home_drives_slower_where_the_road_is_slippery_or_sight_is_short() -> None:
     speeds = [
-        at_home(replace(DRY, grip=grip, sight=sight)).speed for grip, sight in ((1.0, 150.0), (1.0, 50.0), (0.3, 50.0))
+        style_at_home(replace(DRY, grip=grip, sight=sight)).speed
+        for grip, sight in ((1.0, 150.0), (1.0, 50.0), (0.3, 50.0))
     ]
     assert speeds == sorted(speeds, reverse=True)
     assert speeds[0] == 30.0

@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from app.training.plots import Line, Plot, svg
+from app.training.svg import Line, Plot, svg
 
 
 def test_it_is_an_svg_with_all_that_was_given() -> None:
@@ -8,5 +8,5 @@ def test_it_is_an_svg_with_all_that_was_given() -> None:
     text = svg([Plot("title", "x", "y", lines), Plot("flat", "x", "y", [Line("one", [1], [1], "#333")])])
     root = ElementTree.fromstring(text)
     assert "nan" not in text
-    said = [element.text for element in root.iter() if element.tag.endswith("text")]
-    assert {"title", "flat", "a < b", "dots", "one"} <= set(said)
+    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert {"title", "flat", "a < b", "dots", "one"} <= set(texts)

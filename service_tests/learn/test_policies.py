@@ -209,17 +209,17 @@ def test_the_meta_gradient_through_two_stages_is_the_finite_difference() -> None
 def test_the_outer_gradient_of_decisions_is_plain_autograds() -> None:
     problem = small("maml", kind="decision")
     data = Tasks(examples(1, 5, seed=1, kind="decision"), examples(1, 6, seed=2, kind="decision"))
-    gradients, _ = query_gradient.direction(problem.inner, problem.loss, problem.meta, data, schedule(1, steps=1))
+    direction, _ = query_gradient.direction(problem.inner, problem.loss, problem.meta, data, schedule(1, steps=1))
     meta = {name: value.clone().requires_grad_() for name, value in problem.meta.items()}
 
-    def surprise(params: dict[str, torch.Tensor], of: Examples) -> torch.Tensor:
-        outputs = functional_call(problem.network, params, (of.inputs[0],))
-        chosen = of.targets[0, :, :3].argmax(1)
+    def weighted_nll(params: dict[str, torch.Tensor], decisions: Examples) -> torch.Tensor:
+        outputs = functional_call(problem.network, params, (decisions.inputs[0],))
+        chosen = decisions.targets[0, :, :3].argmax(1)
         likely: torch.Tensor = Categorical(logits=outputs).log_prob(chosen)
-        return -(of.targets[0, :, 3] * likely).mean()
+        return -(decisions.targets[0, :, 3] * likely).mean()
 
-    gradients = torch.autograd.grad(surprise(meta, data.support), list(meta.values()), create_graph=True)
+    gradients = torch.autograd.grad(weighted_nll(meta, data.support), list(meta.values()), create_graph=True)
     fast = {name: value - RATE * each for (name, value), each in zip(meta.items(), gradients, strict=True)}
-    expected = torch.autograd.grad(surprise(fast, data.query), list(meta.values()))
+    expected = torch.autograd.grad(weighted_nll(fast, data.query), list(meta.values()))
     for name, each in zip(meta, expected, strict=True):
-        torch.testing.assert_close(gradients[name], each)
+        torch.testing.assert_close(direction[name], each)

@@ -353,7 +353,7 @@ def _check(file: Path, manifest: Manifest) -> None:
         f"actions and weighing do not fit the kind {manifest.kind} or {schema.targets} targets at schema": (
             schema.fits_kind(manifest.kind)
         ),
-        "a default is out of bounds at inner_loop: steps must be from 0 to max_steps, and learning_rate above 0 and at "
+        "a default is outside its bounds at inner_loop: steps must be 0 to max_steps, and learning_rate above 0 and at "
         "most max_learning_rate": (
             0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
         ),

@@ -203,8 +203,8 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         ),
         (lambda c: c["network"]["options"].update(depth=2), "'depth'; its options: inputs, outputs, hidden"),
         (lambda c: c["network"]["options"].update(hidden=None), "the network 'mlp' cannot be built: Type"),
-        (lambda c: c["inner_loop"].update(steps=101), "a default is out of bounds"),
-        (lambda c: c["inner_loop"].update(learning_rate=-1.0), "a default is out of bounds"),
+        (lambda c: c["inner_loop"].update(steps=101), "a default is outside its bounds"),
+        (lambda c: c["inner_loop"].update(learning_rate=-1.0), "a default is outside its bounds"),
         (lambda c: c.update(algorithm="protonet"), "protonet takes exactly one step"),
         (
             lambda c: (c.update(algorithm="protonet"), c["inner_loop"].update(steps=1, max_steps=1)),

@@ -19,7 +19,7 @@ RATE = 0.05
 
 WAYS = 3
 CASES = [(name, kind) for name, algorithm in sorted(ALGORITHMS.items()) for kind in sorted(algorithm.kinds)]
-"""Every algorithm with every kind that it is for: whoever is listed is tested."""
+"""Every algorithm with every kind that it is for, so that every listed algorithm is tested."""
 
 
 class Contextual(nn.Module):

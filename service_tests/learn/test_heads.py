@@ -42,14 +42,14 @@ def test_tasks_of_unlike_ways_share_a_batch() -> None:
 
 def embeddings(problem: Small, data: Examples, task: int) -> np.ndarray:
     """With a 1 behind each."""
-    found = (
+    result = (
         functional_call(
             problem.network, {name: problem.meta[name] for name in problem.network.state_dict()}, (data.inputs[task],)
         )
         .detach()
         .numpy()
     )
-    return np.concatenate([found, np.ones((len(found), 1))], axis=1)
+    return np.concatenate([result, np.ones((len(result), 1))], axis=1)
 
 
 @pytest.mark.parametrize("shots", [2, 4, 9], ids=["fewer than terms", "as many", "more"])

@@ -159,8 +159,8 @@ def test_the_trajectory_is_the_adaptation_by_its_steps(name: str, kind: str) -> 
     support = examples(2, 5, seed=1, kind=kind)
     walk = list(trajectory(problem.inner, problem.meta, support, schedule(2, steps=3)))
     for steps, (state, loss) in enumerate(walk):
-        state_again, losses = adapt(problem.inner, problem.meta, support, schedule(2, steps))
-        assert_same_state(state, state_again)
+        expected, losses = adapt(problem.inner, problem.meta, support, schedule(2, steps))
+        assert_same_state(state, expected)
         assert_same_state(state, final_states(problem.inner, problem.meta, support, schedule(2, steps)))
         torch.testing.assert_close(loss, losses[:, -1])
 

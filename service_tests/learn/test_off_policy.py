@@ -21,9 +21,9 @@ OBSERVATIONS = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64)
 LOGGING = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]], dtype=torch.float64)
 POLICY = torch.tensor([[0.1, 0.1, 0.8], [0.3, 0.4, 0.3]], dtype=torch.float64)
 CHANCE = torch.tensor([[0.9, 0.2, 0.4], [0.5, 0.7, 0.1]], dtype=torch.float64)
-"""Of a reward of 1 for each action; else it is 0."""
+"""The probability of a reward of 1 for each action; otherwise the reward is 0."""
 QUANTILE_39 = 2.0226909
-"""Of Student's distribution with 39 degrees of freedom, at 97.5 %, by a table."""
+"""Of Student's distribution with 39 degrees of freedom, at 97.5 %, from a table."""
 TRUTH = (POLICY * CHANCE).sum(1).mean()
 PREDICTED = torch.tensor([[0.5, 7.0, -1.0], [0.2, 0.2, 0.3]], dtype=torch.float64)
 

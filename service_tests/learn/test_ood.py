@@ -6,7 +6,7 @@ import torch
 
 from app.learn.ood import MAX_ERROR, OODReference, OODStatus, task_error
 
-CALIBRATION = OODReference(
+REFERENCE = OODReference(
     tasks=600,
     seed=1,
     input_center=(0.0, 10.0),
@@ -19,7 +19,7 @@ CALIBRATION = OODReference(
 
 def judge(errors: list[float], adapted_to: int, inputs: list[list[float]] | None = None) -> OODStatus:
     inputs = inputs or [[0.0, 10.0]] * len(errors)
-    return CALIBRATION.compare(torch.tensor(inputs), torch.tensor(errors), adapted_to)
+    return REFERENCE.compare(torch.tensor(inputs), torch.tensor(errors), adapted_to)
 
 
 @pytest.mark.parametrize(("adapted_to", "threshold"), [(1, 9.0), (3, 9.0), (4, 3.0), (8, 3.0), (9, 1.0), (1000, 1.0)])
@@ -35,7 +35,7 @@ def test_an_unknown_error_is_a_large_one(unknown: float) -> None:
 
 
 def test_a_bundle_whose_own_tasks_diverge_flags_no_errors() -> None:
-    wild = replace(CALIBRATION, error_limits=(MAX_ERROR,) * 3)
+    wild = replace(REFERENCE, error_limits=(MAX_ERROR,) * 3)
     assert wild.compare(torch.tensor([[0.0, 10.0]]), torch.tensor([math.nan]), 9) is OODStatus.like
 
 
@@ -50,24 +50,24 @@ def test_of_many_inputs_a_few_may_be_far() -> None:
     assert judge([0.1] * 1000, 9, [near] * 999 + [far]) is OODStatus.like
 
 
-def test_without_a_calibration_nothing_is_known() -> None:
-    found = OODReference().compare(torch.zeros(3, 2), torch.zeros(3), 2)
-    assert found is OODStatus.unknown
-    assert found.unlike is None
-    assert found.value == ""
+def test_an_empty_reference_gives_no_status() -> None:
+    status = OODReference().compare(torch.zeros(3, 2), torch.zeros(3), 2)
+    assert status is OODStatus.unknown
+    assert status.unlike is None
+    assert status.value == ""
 
 
-@pytest.mark.parametrize("verdict", [each for each in OODStatus if each is not OODStatus.unknown])
-def test_each_verdict_has_its_sentence(verdict: OODStatus) -> None:
-    assert verdict.value.startswith("The support set ")
-    assert verdict.unlike is (verdict is not OODStatus.like)
+@pytest.mark.parametrize("status", [each for each in OODStatus if each is not OODStatus.unknown])
+def test_each_status_has_its_sentence(status: OODStatus) -> None:
+    assert status.value.startswith("The support set ")
+    assert status.unlike is (status is not OODStatus.like)
 
 
 def test_fits() -> None:
     assert OODReference().fits(3)
-    assert CALIBRATION.fits(2)
-    assert not CALIBRATION.fits(3)
-    assert not replace(CALIBRATION, input_scale=(1.0, 0.0)).fits(2)
-    assert not replace(CALIBRATION, support_sizes=(1, 9, 4)).fits(2)
-    assert not replace(CALIBRATION, error_limits=(1.0,)).fits(2)
-    assert not replace(CALIBRATION, tasks=0).fits(2)
+    assert REFERENCE.fits(2)
+    assert not REFERENCE.fits(3)
+    assert not replace(REFERENCE, input_scale=(1.0, 0.0)).fits(2)
+    assert not replace(REFERENCE, support_sizes=(1, 9, 4)).fits(2)
+    assert not replace(REFERENCE, error_limits=(1.0,)).fits(2)
+    assert not replace(REFERENCE, tasks=0).fits(2)

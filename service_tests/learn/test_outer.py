@@ -52,8 +52,8 @@ def plain_direction(problem: Small, steps: int, first_order: bool) -> Params:
 def test_the_gradient_is_plain_autograds(name: str, first_order: bool, steps: int) -> None:
     problem = small(name)
     ours, _ = direction(name, problem, steps)
-    theirs = plain_direction(problem, steps, first_order)
-    for key, value in theirs.items():
+    expected = plain_direction(problem, steps, first_order)
+    for key, value in expected.items():
         torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-12)
 
 
@@ -146,10 +146,10 @@ def test_the_losses_of_all_steps_count_evenly_at_first_and_the_last_nearly_alone
 def descend(outer: Outer, rate: float, problem: Small, steps: int) -> Params:
     """The meta-parameters after one outer step."""
     meta = {name: value.clone() for name, value in problem.meta.items()}
-    found, _ = outer.direction(problem.inner, mean_squared_error, meta, tasks(), schedule(steps=steps))
+    gradient, _ = outer.direction(problem.inner, mean_squared_error, meta, tasks(), schedule(steps=steps))
     optimizer = outer.optimizer(meta.values(), rate)
     for name, value in meta.items():
-        value.grad = found[name]
+        value.grad = gradient[name]
     optimizer.step()
     return meta
 
@@ -214,15 +214,15 @@ def test_the_loss_is_the_mean_query_loss_after_adapting(name: str) -> None:
 
 @pytest.mark.parametrize("max_norm", [0.1, 100.0])
 def test_an_outer_gradient_is_clipped_as_torch_does_it(max_norm: float) -> None:
-    found, _ = direction("maml", small())
-    parameters = [torch.nn.Parameter(torch.zeros_like(value)) for value in found.values()]
-    for parameter, value in zip(parameters, found.values(), strict=True):
+    gradients, _ = direction("maml", small())
+    parameters = [torch.nn.Parameter(torch.zeros_like(value)) for value in gradients.values()]
+    for parameter, value in zip(parameters, gradients.values(), strict=True):
         parameter.grad = value.clone()
     torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    for parameter, value in zip(parameters, clip_norm(found, max_norm).values(), strict=True):
+    for parameter, value in zip(parameters, clip_norm(gradients, max_norm).values(), strict=True):
         torch.testing.assert_close(value, parameter.grad, rtol=0, atol=1e-6)
 
 
 def test_an_outer_gradient_that_is_not_finite_is_left_out() -> None:
-    found = clip_norm({"one": torch.tensor([1.0, torch.nan]), "two": torch.ones(3)}, 1.0)
-    assert all(not value.any() for value in found.values())
+    clipped = clip_norm({"one": torch.tensor([1.0, torch.nan]), "two": torch.ones(3)}, 1.0)
+    assert all(not value.any() for value in clipped.values())

@@ -53,7 +53,7 @@ def plain_advantages(
     all_features = np.concatenate(features)
     damped = all_features.T @ all_features + RIDGE * sum(lengths) * np.eye(all_features.shape[1])
     solution = np.linalg.solve(damped, all_features.T @ np.concatenate(returns))
-    found = []
+    advantages_by_episode = []
     for index, length in enumerate(lengths):
         expected, later = [*(features[index] @ solution), 0.0], 0.0
         gained: list[float] = []
@@ -61,16 +61,16 @@ def plain_advantages(
             better = rewards[index, step] + discount * expected[step + 1] - expected[step]
             later = better + discount * smoothing * later
             gained.insert(0, later)
-        found.append(np.array(gained))
-    together = np.concatenate(found)
-    return [(each - together.mean()) / (together.std() + 1e-8) for each in found]
+        advantages_by_episode.append(np.array(gained))
+    together = np.concatenate(advantages_by_episode)
+    return [(each - together.mean()) / (together.std() + 1e-8) for each in advantages_by_episode]
 
 
 class TestLikelihood:
     def test_of_names_is_torchs(self) -> None:
         logits, chosen = normal(4, 3), torch.tensor([0, 2, 2, 1])
-        found = policies.log_likelihood(logits, torch.eye(3, dtype=torch.float64)[chosen])
-        torch.testing.assert_close(found, Categorical(logits=logits).log_prob(chosen))
+        likelihoods = policies.log_likelihood(logits, torch.eye(3, dtype=torch.float64)[chosen])
+        torch.testing.assert_close(likelihoods, Categorical(logits=logits).log_prob(chosen))
 
     def test_of_numbers_is_torchs(self) -> None:
         outputs, actions = normal(4, 6), normal(4, 3, seed=1)
@@ -100,17 +100,17 @@ class TestWeights:
     def test_advantages_are_those_of_a_plain_loop(self, discount: float, smoothing: float, lengths: list[int]) -> None:
         lengths = [*lengths, 2]
         observations, rewards, mask = episodes(lengths)
-        found = policies.normalised_advantages(observations, rewards, mask, Weighing(discount, smoothing))
+        advantages = policies.normalised_advantages(observations, rewards, mask, Weighing(discount, smoothing))
         expected = plain_advantages(observations.numpy(), rewards.numpy(), lengths, discount, smoothing)
         for index, (length, each) in enumerate(zip(lengths, expected, strict=True)):
-            np.testing.assert_allclose(found[index, :length].numpy(), each, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(advantages[index, :length].numpy(), each, rtol=1e-5, atol=1e-5)
 
     def test_they_have_mean_0_and_deviation_1_and_are_0_where_there_is_padding(self) -> None:
         observations, rewards, mask = episodes(LENGTHS)
-        found = policies.normalised_advantages(observations, rewards, mask)
-        torch.testing.assert_close(found[mask].mean(), torch.tensor(0.0, dtype=torch.float64))
-        torch.testing.assert_close(found[mask].std(correction=0), torch.tensor(1.0, dtype=torch.float64))
-        assert (found[~mask] == 0).all()
+        advantages = policies.normalised_advantages(observations, rewards, mask)
+        torch.testing.assert_close(advantages[mask].mean(), torch.tensor(0.0, dtype=torch.float64))
+        torch.testing.assert_close(advantages[mask].std(correction=0), torch.tensor(1.0, dtype=torch.float64))
+        assert (advantages[~mask] == 0).all()
 
     @given(st.floats(-1e3, 1e3) | st.just(math.nan) | st.just(math.inf))
     def test_what_is_in_the_padding_changes_nothing(self, filler: float) -> None:
@@ -122,9 +122,9 @@ class TestWeights:
     def test_tasks_know_nothing_of_each_other(self) -> None:
         tasks = [episodes(LENGTHS, seed) for seed in (0, 5)]
         observations, rewards, mask = (torch.stack(part) for part in zip(*tasks, strict=True))
-        found = policies.weights(observations, rewards, None, mask)
+        weights = policies.weights(observations, rewards, None, mask)
         for index, each in enumerate(tasks):
-            torch.testing.assert_close(found[index], policies.weights(each[0], each[1], None, each[2]))
+            torch.testing.assert_close(weights[index], policies.weights(each[0], each[1], None, each[2]))
 
     def test_imitation_counts_each_decision_once(self) -> None:
         observations, _, mask = episodes(LENGTHS)
@@ -133,14 +133,14 @@ class TestWeights:
     @pytest.mark.parametrize("rewarded", [False, True])
     def test_they_are_over_the_propensity_up_to_a_bound(self, rewarded: bool) -> None:
         observations, rewards, mask = episodes(LENGTHS)
-        told = rewards if rewarded else None
+        given_rewards = rewards if rewarded else None
         propensities = torch.full_like(rewards, 0.5)
         propensities[0, 0] = 1e-9
-        found = policies.weights(observations, told, propensities, mask, Weighing(max_weight=7.0))
-        once = policies.weights(observations, told, None, mask, Weighing(max_weight=7.0))
+        weights = policies.weights(observations, given_rewards, propensities, mask, Weighing(max_weight=7.0))
+        once = policies.weights(observations, given_rewards, None, mask, Weighing(max_weight=7.0))
         factor = torch.full_like(once, 2.0)
         factor[0, 0] = 7.0
-        torch.testing.assert_close(found, factor * once)
+        torch.testing.assert_close(weights, factor * once)
 
     def test_rewards_that_are_all_alike_teach_nothing(self) -> None:
         observations, rewards, mask = episodes([3, 3])
@@ -209,17 +209,17 @@ def test_the_meta_gradient_through_two_stages_is_the_finite_difference() -> None
 def test_the_outer_gradient_of_decisions_is_plain_autograds() -> None:
     problem = small("maml", kind="decision")
     data = Tasks(examples(1, 5, seed=1, kind="decision"), examples(1, 6, seed=2, kind="decision"))
-    found, _ = query_gradient.direction(problem.inner, problem.loss, problem.meta, data, schedule(1, steps=1))
+    direction, _ = query_gradient.direction(problem.inner, problem.loss, problem.meta, data, schedule(1, steps=1))
     meta = {name: value.clone().requires_grad_() for name, value in problem.meta.items()}
 
-    def surprise(params: dict[str, torch.Tensor], of: Examples) -> torch.Tensor:
-        outputs = functional_call(problem.network, params, (of.inputs[0],))
-        chosen = of.targets[0, :, :3].argmax(1)
+    def weighted_nll(params: dict[str, torch.Tensor], decisions: Examples) -> torch.Tensor:
+        outputs = functional_call(problem.network, params, (decisions.inputs[0],))
+        chosen = decisions.targets[0, :, :3].argmax(1)
         likely: torch.Tensor = Categorical(logits=outputs).log_prob(chosen)
-        return -(of.targets[0, :, 3] * likely).mean()
+        return -(decisions.targets[0, :, 3] * likely).mean()
 
-    gradients = torch.autograd.grad(surprise(meta, data.support), list(meta.values()), create_graph=True)
+    gradients = torch.autograd.grad(weighted_nll(meta, data.support), list(meta.values()), create_graph=True)
     fast = {name: value - RATE * each for (name, value), each in zip(meta.items(), gradients, strict=True)}
-    expected = torch.autograd.grad(surprise(fast, data.query), list(meta.values()))
+    expected = torch.autograd.grad(weighted_nll(fast, data.query), list(meta.values()))
     for name, each in zip(meta, expected, strict=True):
-        torch.testing.assert_close(found[name], each)
+        torch.testing.assert_close(direction[name], each)

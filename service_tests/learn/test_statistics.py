@@ -44,7 +44,7 @@ def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
     form, params = network()
     support = images(1, 6)
     one = Examples(*(part[0] for part in support))
-    with_statistics_of_support = {**params, **support_statistics(form, params, one)}
+    support_params = {**params, **support_statistics(form, params, one)}
 
     def by_torch(value: Tensor) -> Tensor:
         for name, layer in form.named_children():
@@ -55,7 +55,7 @@ def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
                 value = functional_call(layer, own, (value,))
         return value
 
-    torch.testing.assert_close(functional_call(form, with_statistics_of_support, (one.inputs,)), by_torch(one.inputs))
+    torch.testing.assert_close(functional_call(form, support_params, (one.inputs,)), by_torch(one.inputs))
 
 
 def test_moments_are_of_the_real_images_alone() -> None:

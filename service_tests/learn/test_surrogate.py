@@ -51,10 +51,10 @@ def test_its_gradient_is_the_policy_gradient_that_is_served() -> None:
     data = decisions([params], seed=1)
     inputs, targets, mask = (part[0] for part in data)
     served = torch.cat([targets[:, :2], targets[:, 3:]], 1)
-    ours = grad(lambda params: ratio_loss(outputs(params, inputs), targets, mask))(params)
-    theirs = grad(lambda params: mean_weighted_nll(outputs(params, inputs), served, mask))(params)
-    for name, value in ours.items():
-        torch.testing.assert_close(value, theirs[name])
+    gradients = grad(lambda params: ratio_loss(outputs(params, inputs), targets, mask))(params)
+    expected = grad(lambda params: mean_weighted_nll(outputs(params, inputs), served, mask))(params)
+    for name, value in gradients.items():
+        torch.testing.assert_close(value, expected[name])
 
 
 def test_the_meta_gradient_of_two_stages_is_plain_autograds() -> None:
@@ -80,8 +80,8 @@ def test_the_meta_gradient_of_two_stages_is_plain_autograds() -> None:
     gradients = grad(lambda meta: stage_losses(inner, meta, [first, second, third], rate, 1, clip=0.2).loss.sum())(
         plain
     )
-    for (name, value), wanted in zip(gradients.items(), expected, strict=True):
-        torch.testing.assert_close(value, wanted, msg=name)
+    for (name, value), gradient in zip(gradients.items(), expected, strict=True):
+        torch.testing.assert_close(value, gradient, msg=name)
 
 
 def test_policies_that_have_not_moved_are_not_apart() -> None:

@@ -47,7 +47,7 @@ def with_rule(rule: Rule) -> Small:
 def test_one_rate_for_all_is_maml(rule: Rule) -> None:
     ours, maml = with_rule(rule), small("maml")
     support = examples(3, 5, seed=1)
-    # the rate asked for is not theirs
+    # learned rates ignore the rate of the schedule
     one, losses = adapt(ours.inner, ours.meta, support, schedule(3, steps=4, rate=7.0))
     two, expected = adapt(maml.inner, maml.meta, support, schedule(3, steps=4))
     torch.testing.assert_close(losses, expected, rtol=0, atol=1e-12)

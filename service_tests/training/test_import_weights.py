@@ -145,7 +145,7 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
     ("changes", "reason"),
     [
         ({"schema": Schema(3, 3)}, "does not take 3 features"),
-        ({"schema": Schema(2, 1)}, "not 1 targets"),
+        ({"schema": Schema(2, 1)}, "and a target has 1"),
         ({"kind": "divination"}, "unknown kind 'divination'"),
         ({"algorithm": "magic"}, "there is no algorithm 'magic'"),
         ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from service_tests.benchmarks.bodies import adapted, queries, supports
+from service_tests.benchmarks.bodies import adapt_all, queries, supports
 from service_tests.benchmarks.connections import ask_all, get, post
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, serving, stores
@@ -44,7 +44,7 @@ def main() -> None:
 
 def measure(server: Server, state: Path, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Grow the server from size to size; a row for each."""
-    adapted(server, supports(1))
+    adapt_all(server, supports(1))
     empty, ids, rows = server.resident_bytes, list[str](), []
     for size in sizes:
         before, started = len(ids), perf_counter()

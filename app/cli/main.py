@@ -1,4 +1,4 @@
-"""The command `innerloop`: registers the commands, and runs the one that is asked for."""
+"""The command `innerloop`: registers its subcommands and runs them."""
 
 import sys
 from pathlib import Path
@@ -31,9 +31,9 @@ cli.command()(drive)
 cli.command()(collect)
 
 
-def print_version(wanted: bool) -> None:
+def print_version(value: bool) -> None:
     """Print the version and exit, if `--version` is given."""
-    if wanted:
+    if value:
         console.print(f"innerloop {app.__version__}", highlight=False)
         raise typer.Exit
 

@@ -8,7 +8,7 @@ import torch
 
 from app.families.family import Family
 from app.families.sinusoid import Sinusoid
-from service_tests.benchmarks.connections import ask_all, post
+from service_tests.benchmarks.connections import post, send_all
 from service_tests.benchmarks.servers import Server
 
 SHOTS, STEPS = 10, 5
@@ -25,7 +25,7 @@ def supports(count: int, family: Family | None = None, shots: int = SHOTS, model
 
 def adapt_all(server: Server, bodies: Sequence[bytes], path: str = "/adapt") -> list[str]:
     """Send these bodies to a server; return the ids of its adaptations."""
-    answers = ask_all(server.url, [post(path, body) for body in bodies])
+    answers = send_all(server.url, [post(path, body) for body in bodies])
     failed = [answer for answer in answers if not answer.good]
     assert not failed, f"{server.name}: {len(failed)} of {len(answers)} did not adapt, the first: {failed[0]}"
     return [orjson.loads(answer.body)["adaptation_id"] for answer in answers]

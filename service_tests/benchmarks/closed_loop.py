@@ -34,7 +34,7 @@ from torch import Tensor
 from app.cli.remote import RemoteLearner, request
 from app.families.navigation import Navigation
 from app.training.returns import Trial
-from service_tests.benchmarks.connections import Connection, ask_all, connected, post
+from service_tests.benchmarks.connections import Connection, connected, post, send_all
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, on, rival, serving, stores
 
@@ -188,7 +188,7 @@ def export_weights(url: str, ids: Sequence[str], folder: Path) -> None:
 def actions_of(server: Server, ids: Sequence[str]) -> Tensor:
     """The most probable actions at five places, by each adaptation: [adaptation, place, 2]."""
     places = torch.tensor([[0.0, 0.0], [0.1, -0.3], [-0.4, 0.2], [0.5, 0.5], [-0.25, -0.05]])
-    answers = ask_all(server.url, [post("/predict", encode_json(each, places)) for each in ids])
+    answers = send_all(server.url, [post("/predict", encode_json(each, places)) for each in ids])
     return torch.tensor([decode_json(each.body) for each in answers])
 
 

@@ -252,11 +252,7 @@ def row(outcomes: Outcomes, name: str) -> dict[str, Any]:
         "who": name,
         **figures("return", by_world),
         **figures("crashes", crashes(outcomes[name])),
-        **{
-            f"return_{kind}": round(by_world[worlds].mean().item(), 2)
-            for kind, worlds in by_kind.items()
-            if worlds.any()
-        },
+        **{f"return_{kind}": round(by_world[mask].mean().item(), 2) for kind, mask in by_kind.items() if mask.any()},
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from service_tests.benchmarks.bodies import adapt_all, queries, supports
-from service_tests.benchmarks.connections import ask_in_waves, post
+from service_tests.benchmarks.connections import post, send_in_waves
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, serving, stores
 
@@ -69,7 +69,7 @@ def both(server: Server, ids: Sequence[str], at_once: int) -> tuple[np.ndarray, 
     for start in range(0, len(ids) - at_once + 1, at_once):
         requests = [post("/predict", body) for body in queries(ids[start : start + at_once])]
         waves += [requests, requests]
-    answers = ask_in_waves(server.url, waves)
+    answers = send_in_waves(server.url, waves)
     failed = [answer for wave in answers for answer in wave if not answer.good]
     assert not failed, f"{server.name}: {len(failed)} requests failed, the first: {failed[0]}"
     times = np.array([[answer.seconds * 1e3 for answer in wave] for wave in answers])

@@ -21,6 +21,8 @@ import psutil
 from service_tests.benchmarks.report import PROCESSOR
 from service_tests.processes import ROOT, free_port, wait_until
 
+COMPILE_S = 1200
+"""The most seconds until a server is ready; one that has nothing cached compiles all of its bundles first."""
 RAY, LITSERVE = "Ray Serve", "LitServe"
 PATIENT_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -186,7 +188,7 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
         process = psutil.Popen(command, cwd=plan.folder, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)
     try:
-        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}")
+        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}", COMPILE_S)
         yield server
     finally:
         end(server)

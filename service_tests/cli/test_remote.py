@@ -67,9 +67,9 @@ def test_only_episodes_that_go_on_are_asked_for(models: Path) -> None:
     going = torch.tensor([[True, False, True], [False, False, False]])
     bodies = []
 
-    async def record(sent: httpx.Request) -> None:
-        if sent.content:
-            bodies.append(msgspec.msgpack.decode(sent.content))
+    async def record(request: httpx.Request) -> None:
+        if request.content:
+            bodies.append(msgspec.msgpack.decode(request.content))
 
     async def act() -> torch.Tensor:
         async with served(models) as client:

@@ -3,8 +3,8 @@
 Risky choices of 30 people under two instructions (`app.families.choices`). Each person is held out once, in 6 folds of
 5 people: 20 others are for training, 5 for validation. The first ten decisions of a sitting are observed, and all
 others of it, 126 to 130, are scored. A score is the mean over a person's two sittings; intervals and differences are
-over the 30 people, and differences are paired. Rivals that need no validation are fitted to all 25 others. The recipe was chosen
-by the scores of validation people, averaged over the folds.
+over the 30 people, and differences are paired. Rivals that need no validation are fitted to all 25 others. The recipe
+was chosen by the scores of validation people, averaged over the folds.
 
     python -m service_tests.benchmarks.choices --data FOLDER
 """

@@ -32,7 +32,7 @@ QUERIES, CLASS_QUERIES = 200, 10
 
 def try_bundle(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "sinusoid",
-    shots: Annotated[int, typer.Option(min=1, help="Support examples (of each class).")] = 5,
+    shots: Annotated[int, typer.Option(min=1, help="Support examples; for classification, of each class.")] = 5,
     steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's by default.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the task.")] = 0,
     data: Data = None,

@@ -32,7 +32,8 @@ CPU = torch.device("cpu")
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
     shots: Annotated[
-        list[int] | None, typer.Option(min=1, help="Support examples (of each class); the bundle's by default.")
+        list[int] | None,
+        typer.Option(min=1, help="Support examples, for classification of each class; the bundle's by default."),
     ] = None,
     ways: Annotated[
         list[int] | None, typer.Option(min=2, help="Classes in a task, for classification; the bundle's by default.")

@@ -1,4 +1,4 @@
-"""Which device computes, and what its process needs for that."""
+"""The device that computes, and what its process needs for that."""
 
 import ctypes
 import platform
@@ -12,16 +12,22 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises DeviceError where `cuda` is asked for and not here."""
+    """The device of that name; `auto` is the GPU if there is one, else the CPU.
+
+    Raises DeviceError for a name that PyTorch does not have, and for `cuda` on a machine without a GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA device here; ask for auto or cpu (--device, INNERLOOP_DEVICE)")
-    return torch.device(name)
+        raise DeviceError("there is no CUDA device here: set --device or INNERLOOP_DEVICE to auto or cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"there is no device {name!r}: set --device to auto, cpu or cuda") from error
 
 
 def describe(device: torch.device) -> str:
-    """The processor or accelerator by name, as far as it can be known."""
+    """The name of the processor or accelerator, as far as the system tells it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     information = Path("/proc/cpuinfo")
@@ -31,10 +37,10 @@ def describe(device: torch.device) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse the memory of tensors that it frees, where glibc would give it back to the system.
+    """Let this process reuse the memory of tensors that it frees; by default glibc returns it to the system.
 
-    A batch's tensors are of the size of the batch before, and fresh memory has to be mapped page by page: 256 tasks of
-    an MLP 1-40-40-1 take 11.1 us each instead of 15.3. Does nothing where the C library has no `mallopt`.
+    The tensors of a batch are as large as those of the batch before, and fresh memory has to be mapped page by page:
+    256 tasks of an MLP 1-40-40-1 take 11.1 us each instead of 15.3. Does nothing if the C library has no `mallopt`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

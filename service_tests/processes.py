@@ -1,4 +1,4 @@
-"""Real processes for tests: the installed commands, and a server of its own on loopback."""
+"""Real processes for tests: the installed commands, and servers on loopback."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
 """The bundles that ship, by name."""
 DATA = ROOT.parent / "shared/data"
-"""Where real data sets are, a folder a family; a test that reads one is skipped where it is not."""
+"""Real data sets, a folder for each family. A test that reads one is skipped if it is missing."""
 
 
 def command(name: str) -> str:
@@ -35,10 +35,13 @@ def free_port() -> int:
 
 @contextmanager
 def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run a command that starts a server, with these INNERLOOP_* settings; its URL and process, once it is ready."""
+    """Start a server by a command, with these INNERLOOP_* settings; its URL and process, once it is ready."""
     port = free_port()
-    said = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
-    with log.open("w") as output, subprocess.Popen(words, cwd=ROOT, env=os.environ | said, stderr=output) as process:
+    environment = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
+    with (
+        log.open("w") as output,
+        subprocess.Popen(words, cwd=ROOT, env=os.environ | environment, stderr=output) as process,
+    ):
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
@@ -50,7 +53,7 @@ def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[
 
 @contextmanager
 def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
-    """The same, its URL only."""
+    """Start a server by a command, as `starting` does; its URL, once it is ready."""
     with starting(words, log, **settings) as (url, _):
         yield url
 
@@ -70,17 +73,16 @@ def serving_in_a_thread(app: FastAPI) -> Iterator[str]:
 
 
 def ready(url: str) -> bool:
-    """Whether a server answers there that it is ready."""
+    """Whether a server at this URL is ready."""
     try:
         return httpx.get(f"{url}/health/ready").is_success
     except httpx.TransportError:
         return False
 
 
-def wait_until(condition: object, otherwise: str, seconds: float = 240) -> None:
-    """Ask a condition again and again until it holds."""
-    assert callable(condition)
+def wait_until(condition: Callable[[], bool], message: str, seconds: float = 240) -> None:
+    """Wait until a condition holds; fail with the message after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, message
         time.sleep(0.02)

@@ -19,21 +19,21 @@ from service_tests.processes import command, starting
 CONNECTIONS = 16
 QUERIES = [[-3.0], [0.5], [4.0]]
 Acknowledged = dict[str, tuple[dict[str, Any], list[list[float]] | None]]
-"""By id: the request to adapt, and what the adaptation predicted before the crash, if that was asked in time."""
+"""By id: the request to adapt, and what the adaptation predicted before the crash, if the request was in time."""
 
 
-def some_body(drawn: random.Random) -> dict[str, Any]:
-    inputs = [[drawn.uniform(-5, 5)] for _ in range(10)]
-    return {"model": "sinusoid", "support": {"inputs": inputs, "targets": [drawn.uniform(-5, 5) for _ in inputs]}}
+def random_body(generator: random.Random) -> dict[str, Any]:
+    inputs = [[generator.uniform(-5, 5)] for _ in range(10)]
+    return {"model": "sinusoid", "support": {"inputs": inputs, "targets": [generator.uniform(-5, 5) for _ in inputs]}}
 
 
-async def adapt_until_the_end(client: httpx.AsyncClient, drawn: random.Random, acknowledged: Acknowledged) -> None:
+async def adapt_until_the_end(client: httpx.AsyncClient, generator: random.Random, acknowledged: Acknowledged) -> None:
     try:
         while True:
-            body = some_body(drawn)
+            body = random_body(generator)
             answer = await client.post("/adapt", json=body)
             if answer.status_code == 422:
-                continue  # noise is now and then more than the inner loop takes
+                continue  # on noise the inner loop sometimes diverges
             new_id = answer.raise_for_status().json()["adaptation_id"]
             acknowledged[new_id] = body, None
             predicted = await client.post("/predict", json={"adaptation_id": new_id, "queries": QUERIES})
@@ -45,30 +45,30 @@ async def adapt_until_the_end(client: httpx.AsyncClient, drawn: random.Random, a
 async def load_and_kill(url: str, pid: int, seed: int, acknowledged: Acknowledged, seconds: float) -> None:
     async with httpx.AsyncClient(base_url=url) as client:
         asyncio.get_running_loop().call_later(seconds, os.kill, pid, signal.SIGKILL)
-        drawn = random.Random(seed)
-        await asyncio.gather(*(adapt_until_the_end(client, drawn, acknowledged) for _ in range(CONNECTIONS)))
+        generator = random.Random(seed)
+        await asyncio.gather(*(adapt_until_the_end(client, generator, acknowledged) for _ in range(CONNECTIONS)))
 
 
-async def furthest(url: str, acknowledged: Acknowledged) -> float:
-    """How far the predictions of the acknowledged are from those before, and from adapting afresh."""
+async def max_distance(url: str, acknowledged: Acknowledged) -> float:
+    """The largest distance of predictions by the acknowledged adaptations from those before, and from adapting anew."""
     worst = 0.0
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         for each_id, (body, before) in acknowledged.items():
-            found = await predictions(client, {"adaptation_id": each_id})
+            after = await predictions(client, {"adaptation_id": each_id})
             expected = [before] if before else []
             for each in (*expected, await predictions(client, body)):
-                worst = max(worst, *(abs(one[0] - two[0]) for one, two in zip(found, each, strict=True)))
+                worst = max(worst, *(abs(one[0] - two[0]) for one, two in zip(after, each, strict=True)))
     return worst
 
 
-async def predictions(client: httpx.AsyncClient, question: dict[str, Any]) -> list[list[float]]:
-    answer = await client.post("/predict", json=question | {"queries": QUERIES})
-    found: list[list[float]] = answer.raise_for_status().json()["predictions"]
-    return found
+async def predictions(client: httpx.AsyncClient, body: dict[str, Any]) -> list[list[float]]:
+    answer = await client.post("/predict", json=body | {"queries": QUERIES})
+    rows: list[list[float]] = answer.raise_for_status().json()["predictions"]
+    return rows
 
 
 def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
-    """Crash so many times; how many were acknowledged in all, and the furthest that a prediction moved."""
+    """Crash so many times; return the number of acknowledged adaptations, and the largest distance of predictions."""
     everything: Acknowledged = {}
     worst = 0.0
     for number in range(rounds):
@@ -77,9 +77,11 @@ def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
             asyncio.run(load_and_kill(url, process.pid, number, acknowledged, seconds=1 + number % 5 / 4))
             assert process.wait(10) == -signal.SIGKILL
         everything |= acknowledged
-        some = random.Random(number).sample(sorted(everything), min(50, len(everything)))
+        sample = random.Random(number).sample(sorted(everything), min(50, len(everything)))
         with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, _):
-            worst = max(worst, asyncio.run(furthest(url, acknowledged | {each: everything[each] for each in some})))
+            worst = max(
+                worst, asyncio.run(max_distance(url, acknowledged | {each: everything[each] for each in sample}))
+            )
         print(f"{number + 1}: {len(acknowledged)} acknowledged, furthest apart {worst:.2g}")  # noqa: T201
     return len(everything), worst
 

@@ -1,4 +1,4 @@
-"""Promise 1: a bundle scores over HTTP what its offline evaluation says."""
+"""Promise 1: the score of a bundle over HTTP equals its offline evaluation."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from app.bundles import load
-from app.cli.evaluation_tasks import over_http
+from app.cli.remote import over_http
 from app.families.registry import make
 from app.families.risky_choices import SOURCE
 from app.learn.metrics import Interval, interval
@@ -26,7 +26,7 @@ SHOTS = 5
 
 
 async def score(client: httpx.AsyncClient, model: str, tasks: Tasks, steps: int) -> Interval:
-    """The mean squared error over all tasks, asked for at the same time; a 422 counts as the initial error."""
+    """The mean squared error over all tasks, requested at the same time; a 422 counts as the initial error."""
 
     async def error(task: int) -> float:
         body = {
@@ -62,11 +62,11 @@ def scores(models_dir: Path, model: str, tasks: Tasks, steps: list[int]) -> list
 
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
-    said = json.loads((models_dir / name / "bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
+    expected = json.loads((models_dir / name / "bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
     tasks = draw_held_out(make(name, {}), Setting(SHOTS), torch.device("cpu"))
-    for steps, found in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
-        assert found.mean == pytest.approx(said["mean"][steps], rel=1e-3)
-        assert found.half_width == pytest.approx(said["half_width_95"][steps], rel=1e-2)
+    for steps, result in zip([1, 5, 10], scores(models_dir, name, tasks, [1, 5, 10]), strict=True):
+        assert result.mean == pytest.approx(expected["mean"][steps], rel=1e-3)
+        assert result.half_width == pytest.approx(expected["half_width_95"][steps], rel=1e-2)
 
 
 def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable[..., str]) -> None:
@@ -74,21 +74,22 @@ def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable
     if not (folder := DATA / "decisions").is_dir():
         pytest.skip(f"no {folder.name} here: {SOURCE}")
     bundle = load(models_dir / "choices")
-    said = bundle.manifest.evaluation["by_shots"]["10"]
+    expected = bundle.manifest.evaluation["by_shots"]["10"]
     tasks = draw_held_out(family_of(bundle, folder), Setting(10), torch.device("cpu"))
-    found = curve(score_tasks(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
-    assert found.mean == pytest.approx([said["mean"][0], said["mean"][2]], rel=1e-3)
-    assert found.half_width == pytest.approx([said["half_width_95"][0], said["half_width_95"][2]], rel=1e-2)
+    result = curve(score_tasks(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
+    means, half_widths = expected["mean"], expected["half_width_95"]
+    assert result.mean == pytest.approx([means[0], means[2]], rel=1e-3)
+    assert result.half_width == pytest.approx([half_widths[0], half_widths[2]], rel=1e-2)
 
 
 def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:
-    """Finn et al. 2017, figure 2: .67 / .38 / .35 at 1 / 5 / 10 steps; and what the bundle says of itself."""
-    said = json.loads((models_dir / "sinusoid/bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
+    """Finn et al. 2017, figure 2: .67 / .38 / .35 at 1 / 5 / 10 steps; and the bundle's own evaluation."""
+    expected = json.loads((models_dir / "sinusoid/bundle.json").read_text())["evaluation"]["by_shots"][str(SHOTS)]
     fresh = draw_held_out(make("sinusoid", {}), Setting(SHOTS), torch.device("cpu"), seed=SEED + 1)
     published = {1: 0.67, 5: 0.38, 10: 0.35}
-    for (steps, bar), found in zip(
+    for (steps, bar), result in zip(
         published.items(), scores(models_dir, "sinusoid", fresh, list(published)), strict=True
     ):
-        print(f"5-shot, {steps} steps: {found.mean:.3f} ± {found.half_width:.3f}")  # noqa: T201
-        assert found.mean <= bar + found.half_width
-        assert abs(found.mean - said["mean"][steps]) <= found.half_width + said["half_width_95"][steps]
+        print(f"5-shot, {steps} steps: {result.mean:.3f} ± {result.half_width:.3f}")  # noqa: T201
+        assert result.mean <= bar + result.half_width
+        assert abs(result.mean - expected["mean"][steps]) <= result.half_width + expected["half_width_95"][steps]

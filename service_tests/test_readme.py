@@ -1,4 +1,4 @@
-"""Every block of the README is run as it is printed."""
+"""Every block of the README runs as it is printed."""
 
 import json
 import re
@@ -19,16 +19,16 @@ CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server that the first block starts; only its port is another one."""
+    """The URL of the server that the first block starts, on another port."""
     state = tmp_path_factory.mktemp("state")
     with running(["bash", "-c", f"exec {BASH[0]}"], state / "log", compile=False, state_dir=state) as url:
         yield url
 
 
 def bash(script: str) -> str:
-    done = subprocess.run(["bash", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    result = subprocess.run(["bash", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def test_the_first_screen_adapts_and_predicts(url: str) -> None:
@@ -43,8 +43,8 @@ def test_code_comes_by_line_15() -> None:
 
 
 def test_a_wrong_request_is_answered_as_printed(url: str) -> None:
-    found = json.loads(bash(BASH[3].replace("localhost:8000", url)))
-    assert found == json.loads(JSON[0])
+    problem = json.loads(bash(BASH[3].replace("localhost:8000", url)))
+    assert problem == json.loads(JSON[0])
 
 
 def test_the_command_draws(url: str) -> None:
@@ -86,8 +86,8 @@ def test_the_measured_figures_are_those_of_the_results() -> None:
     best = max(served, key=lambda row: float(row["times_the_best_rival"]))
     claim = f"{best['tasks_per_s']:,} tasks a second, {best['times_the_best_rival']:.0f} times"
     assert claim in " ".join(README.split())
-    said = json.loads((ROOT / "models/sinusoid/bundle.json").read_text())["evaluation"]["by_shots"]["5"]["mean"]
-    assert f"over 600 unseen waves is {said[5]:.2f}" in README
+    errors = json.loads((ROOT / "models/sinusoid/bundle.json").read_text())["evaluation"]["by_shots"]["5"]["mean"]
+    assert f"over 600 unseen waves is {errors[5]:.2f}" in README
 
 
 def test_the_figures_over_http_are_those_of_the_results() -> None:

@@ -22,7 +22,7 @@ def test_every_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"adaptation_ttl_s": 100, "max_ttl_s": 10}, "lower the one or raise the other"),
+        ({"adaptation_ttl_s": 100, "max_ttl_s": 10}, "lower the first or raise the second"),
         ({"port": 70_000}, "less than or equal to 65535"),
         ({"device": "tpu"}, "'auto', 'cpu' or 'cuda'"),
         ({"max_body_bytes": 0}, "greater than or equal to 1024"),

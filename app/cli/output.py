@@ -1,19 +1,35 @@
-"""What the commands print to, and the options that several of them have."""
+"""What the commands print to, how they print errors, and the options that several of them share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markdown import Markdown
 
 console = Console()
 
-Server = Annotated[str | None, typer.Option(help="URL of a running server; without it, in this process.")]
-Data = Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")]
-ModelsDir = Annotated[Path, typer.Option(help="The folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
+Server = Annotated[str | None, typer.Option(help="URL of a running server. Without it, one runs in this process.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the family's data set, if it reads one.")]
+ModelsDir = Annotated[Path, typer.Option(help="Folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
 
 
 def show(markdown: str) -> None:
-    """Print Markdown: set out on a terminal, as it is into a file or a pipe."""
+    """Print Markdown: rendered on a terminal, as it is into a file or a pipe."""
     console.print(Markdown(markdown) if console.is_terminal else markdown, markup=False, soft_wrap=True)
+
+
+def print_error(error: Exception) -> None:
+    """Print an error as one line on stderr, with its brackets: `[train]` is no markup."""
+    message = _settings_message(error) if isinstance(error, ValidationError) else str(error)
+    Console(stderr=True).print(" ".join(message.split()), style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _settings_message(error: ValidationError) -> str:
+    """Each setting that was refused, as its environment variable, with the reason."""
+    reasons = []
+    for part in error.errors(include_url=False):
+        setting = "".join(f"INNERLOOP_{name}".upper() for name in part["loc"])
+        reasons.append(f"{setting}: {part['msg']}, got {part['input']!r}" if setting else part["msg"])
+    return "; ".join(reasons)

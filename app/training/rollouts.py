@@ -148,7 +148,9 @@ class RecordingLearner(LocalLearner):
         likelihood = log_likelihood(self.inner.apply(self.meta, self.state, data.inputs), actions)
         self.stages.append(data._replace(targets=decision_targets(actions, likelihood, weight)))
         gained = advantages(episodes.observations, episodes.rewards, episodes.mask, self._weighing)
-        self.worth.append(advantage_deviation(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1])
+        self.worth.append(
+            advantage_deviation(gained, episodes.mask) * episodes.mask.sum((1, 2)) / episodes.mask.shape[1]
+        )
         return self.stages[-1]
 
 

@@ -1,10 +1,10 @@
 """How many adaptations a second does POST /adapt make over HTTP, beside the obvious service and beside a mere echo?
 
 Sinusoid MLP 1-40-40-1, 10 examples, 5 steps, JSON: 512 different support sets in turn, at 1 to 256 connections. Each
-server has one core, with all of its processes, and the load another. The obvious service copies a module and trains the
-copy by SGD, request by request; Ray Serve and LitServe run that same code. The echo parses the body with pydantic and
-answers it: no service of FastAPI and pydantic can be faster. The raw echo does not even read it, for information.
-`comparison` says how rounds are run and figures chosen.
+server runs all of its processes on one core, and the load runs on another. The obvious service copies a module and
+trains the copy by SGD, request by request; Ray Serve and LitServe run that same code. The echo parses the body with
+pydantic and returns it: no service of FastAPI and pydantic can be faster. The raw echo returns the bytes unread.
+`comparison` describes how rounds are run and figures chosen.
 """
 
 import tempfile
@@ -19,8 +19,8 @@ USUAL = Effort(connections=(1, 8, 64, 256), rounds=3, seconds=2)
 
 
 def main() -> None:
-    """Measure and write."""
-    how = effort(QUESTION, USUAL)
+    """Measure, and write the results."""
+    chosen = effort(QUESTION, USUAL)
     bodies = supports(512)
     with tempfile.TemporaryDirectory() as folder:
         plans = [
@@ -30,7 +30,7 @@ def main() -> None:
             *rival(ECHO, "echo"),
             *rival("raw ASGI echo", "raw"),
         ]
-        publish("adapt_http", QUESTION, compare(plans, "/adapt", lambda _: bodies, how), how, USUAL)
+        publish("adapt_http", QUESTION, compare(plans, "/adapt", lambda _: bodies, chosen), chosen, USUAL)
 
 
 if __name__ == "__main__":

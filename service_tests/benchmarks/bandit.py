@@ -1,11 +1,11 @@
-"""What is a policy worth that was adapted to a user's log, and do the estimates from a log say so?
+"""What is the value of a policy that adapted to a user's log, and do the estimates from a log agree?
 
 2,000 users of the family `bandit`. The recipe's bundle adapts to the last 20 or 50 decisions that another policy took
-and logged, and is valued by the 100 that come next; policies take the most probable arm. A value is clicks a decision,
+and logged, and is valued by the next 100 decisions; policies take the most probable arm. A value is clicks a decision,
 by the true chances of a click at ten fresh contexts for each of these decisions, as a mean with 95 % interval over
-users. What is chosen of the rivals, and what the pooled ones know, is from other users. Of each estimate there is the
-share of the 95 % intervals that hold the true value, for the log of one user and for a log of twenty, as `innerloop
-value` reads it.
+users. Rivals are chosen, and pooled ones trained, with other users. For each estimate the rows have the share of the
+95 % intervals that contain the true value, for the log of one user and for a log of twenty, as `innerloop value` reads
+it.
 
     python -m service_tests.benchmarks.bandit
 """
@@ -38,15 +38,19 @@ from service_tests.benchmarks.trained import trained
 
 USERS, KNOWN, LOGGED, QUERIES, FRESH = 2_000, 2_000, 50, 100, 10
 TOGETHER = 20
-"""Users in a log of several."""
+"""Users in a log of several users."""
 KNOWN_SEED = 19520101
 OURS = "adapted (Meta-SGD)"
 Act = Callable[[DecisionLog, Tensor], Tensor]
-"""(what was logged of users, contexts) -> what is preferred, [user, decision, arm]: the larger the sooner."""
+"""(logs of users, contexts) -> preferences, [user, decision, arm]: the arm with the largest is taken."""
 
 
 class Users(NamedTuple):
-    """first: logged; rest: what came after that; contexts: others at the same times, with the chances of a click."""
+    """Users with their decisions.
+
+    first: the logged decisions; rest: those after them
+    contexts: other contexts at the same times as the rest; chances: of a click in these, by arm
+    """
 
     first: DecisionLog
     rest: DecisionLog
@@ -54,7 +58,7 @@ class Users(NamedTuple):
     chances: Tensor
 
     def after(self, support: int) -> "Users":
-        """With that many decisions logged, the last ones."""
+        """The same users with so many logged decisions, the last ones."""
         return self._replace(first=DecisionLog(*(part[:, LOGGED - support :] for part in self.first)))
 
     def worth(self, act: Act) -> Tensor:
@@ -62,8 +66,8 @@ class Users(NamedTuple):
         return (action_probabilities(act(self.first, self.contexts), sample=False) * self.chances).sum(-1).mean(1)
 
 
-def users(family: Bandit, count: int, seed: int) -> Users:
-    """Draw them."""
+def draw_users(family: Bandit, count: int, seed: int) -> Users:
+    """Draw users of a family."""
     generator = torch.Generator().manual_seed(seed)
     tastes = family.tastes(count, LOGGED + QUERIES, generator)
     log, _ = family.draw(tastes, generator)
@@ -87,13 +91,13 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Act:
 
 
 def contenders(recipe: Recipe, family: Bandit, known: Users) -> Mapping[str, Act]:
-    """All policies; what is chosen is chosen by how it does for `known` users, who are none of the test."""
+    """All policies by name. The rivals are fitted and chosen with the `known` users, none of whom is in the test."""
     ours = trained(recipe)
     no_steps = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0}
     pooled = trained(dataclasses.replace(recipe, **no_steps))  # type: ignore[arg-type]
     tuned = [neural(pooled, steps, rate) for steps in (1, 3, 10) for rate in (0.001, 0.003, 0.01, 0.03, 0.1)]
     own = [_ridge(10.0**power) for power in range(-1, 3)]
-    prior = Prior.fitted(known.rest)
+    prior = Prior.fit(known.rest)
     return {
         OURS: neural(ours, recipe.adapt_steps),
         "the same initialization, not adapted": neural(ours, 0),
@@ -110,13 +114,13 @@ def _ridge(strength: float) -> Act:
 
 
 def best(choices: Sequence[Act], known: Users) -> Act:
-    """The one that is worth most after 20 and after 50 decisions."""
+    """The policy with the largest value, summed over 20 and 50 logged decisions."""
     return max(choices, key=lambda act: sum(known.after(count).worth(act).mean().item() for count in (20, 50)))
 
 
-def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
-    """Of each estimate: bias and half width for a user, and how many intervals hold, of one user and of twenty."""
-    rest, probabilities = asked.rest, action_probabilities(act(asked.first, asked.rest.observations), sample=False)
+def estimate_errors(act: Act, users: Users, truth: Tensor) -> dict[str, dict[str, float]]:
+    """By estimator: bias and half width for one user, and the share of intervals that hold, for one and for twenty."""
+    rest, probabilities = users.rest, action_probabilities(act(users.first, users.rest.observations), sample=False)
     predicted = predict_rewards(rest.observations, rest.actions, rest.rewards)
     one = estimates(probabilities, rest, predicted)
     together = estimates(_together(probabilities), DecisionLog(*map(_together, rest)), _together(predicted))
@@ -125,7 +129,7 @@ def held(act: Act, asked: Users, truth: Tensor) -> dict[str, dict[str, float]]:
 
 
 def _together(part: Tensor) -> Tensor:
-    """Decisions of twenty users in a row."""
+    """The decisions of twenty users in one row."""
     joined: Tensor = part.unflatten(0, (-1, TOGETHER)).flatten(1, 2)
     return joined
 
@@ -140,29 +144,29 @@ def _row(one: Estimate, truth: Tensor, together: Estimate, several: Tensor) -> d
     }
 
 
-def rows_of(acts: Mapping[str, Act], asked: Users) -> list[dict[str, object]]:
+def rows_of(acts: Mapping[str, Act], users: Users) -> list[dict[str, object]]:
     """A row a policy."""
-    values = {name: asked.worth(act) for name, act in acts.items()}
+    values = {name: users.worth(act) for name, act in acts.items()}
     rows: list[dict[str, object]] = []
     for name, act in acts.items():
-        found, ahead = interval(values[name]), interval(values[OURS] - values[name])
-        row: dict[str, object] = {"observed": asked.first.rewards.shape[1], "policy": name}
-        row |= {"value": round(found.mean, 4), "value_95": round(found.half_width, 4)}
+        value, ahead = interval(values[name]), interval(values[OURS] - values[name])
+        row: dict[str, object] = {"observed": users.first.rewards.shape[1], "policy": name}
+        row |= {"value": round(value.mean, 4), "value_95": round(value.half_width, 4)}
         row |= {"ours_ahead": round(ahead.mean, 4), "ours_ahead_95": round(ahead.half_width, 4)}
-        rows.append(row | held(act, asked, values[name]))
+        rows.append(row | estimate_errors(act, users, values[name]))
     return rows
 
 
-def bounds_of(family: Bandit, asked: Users, ours: Tensor) -> list[dict[str, object]]:
-    """What it is worth to log as was done, and to know the chances."""
-    at = one_hot(asked.chances.argmax(-1), family.arms)
-    known = {"the policy that logged": family.logging(asked.contexts), "oracle": at.to(asked.chances.dtype)}
+def bounds_of(family: Bandit, users: Users, ours: Tensor) -> list[dict[str, object]]:
+    """Rows of the policy that logged, and of an oracle with the true chances."""
+    at = one_hot(users.chances.argmax(-1), family.arms)
+    known = {"the policy that logged": family.logging(users.contexts), "oracle": at.to(users.chances.dtype)}
     rows = []
     for name, policy in known.items():
-        value = (policy * asked.chances).sum(-1).mean(1)
-        found, ahead = interval(value), interval(ours - value)
-        row: dict[str, object] = {"observed": asked.first.rewards.shape[1], "policy": name}
-        row |= {"value": round(found.mean, 4), "value_95": round(found.half_width, 4)}
+        values = (policy * users.chances).sum(-1).mean(1)
+        value, ahead = interval(values), interval(ours - values)
+        row: dict[str, object] = {"observed": users.first.rewards.shape[1], "policy": name}
+        row |= {"value": round(value.mean, 4), "value_95": round(value.half_width, 4)}
         rows.append(row | {"ours_ahead": round(ahead.mean, 4), "ours_ahead_95": round(ahead.half_width, 4)})
     return rows
 
@@ -171,16 +175,16 @@ def main(
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
-    """Measure and write."""
+    """Measure, and write the results."""
     torch.set_num_threads(1)
     recipe, family = recipe_for("bandit"), Bandit()
     if outer_steps is not None:
         recipe = dataclasses.replace(recipe, outer_steps=outer_steps, validate_every=min(250, outer_steps))
-    acts = contenders(recipe, family, users(family, KNOWN, KNOWN_SEED))
-    everybody, rows = users(family, USERS, SEED), []
+    acts = contenders(recipe, family, draw_users(family, KNOWN, KNOWN_SEED))
+    test_users, rows = draw_users(family, USERS, SEED), []
     for support in (20, 50):
-        asked = everybody.after(support)
-        rows += rows_of(acts, asked) + bounds_of(family, asked, asked.worth(acts[OURS]))
+        users = test_users.after(support)
+        rows += rows_of(acts, users) + bounds_of(family, users, users.worth(acts[OURS]))
     protocol = f"{USERS} users (seed {SEED}), {QUERIES} decisions each after those that were observed"
     question = "Clicks a decision of policies, and what a log says of them"
     write("bandit", question, rows, keep=keep, protocol=protocol, outer_steps=recipe.outer_steps)

@@ -1,10 +1,10 @@
-"""How well do ten observed decisions of a person tell the next ones?
+"""How well do ten observed decisions of a person predict the next ones?
 
-Risky choices of 30 people under two instructions (`app.families.choices`), who are held out once each, in 6 folds of 5
-people: 20 are trained on, 5 validated on. Observed are the first ten decisions of a sitting, and scored are all others
-of it, 126 to 130. A score is the mean over a person's two sittings; intervals and differences are over the 30 people,
-and differences are paired. Rivals that need no validation are fitted to all 25 others. The recipe was chosen by the
-scores of validation people, averaged over the folds.
+Risky choices of 30 people under two instructions (`app.families.choices`). Each person is held out once, in 6 folds of
+5 people: 20 others are for training, 5 for validation. The first ten decisions of a sitting are observed, and all
+others of it, 126 to 130, are scored. A score is the mean over a person's two sittings; intervals and differences are
+over the 30 people, and differences are paired. Rivals that need no validation are fitted to all 25 others. The recipe
+was chosen by the scores of validation people, averaged over the folds.
 
     python -m service_tests.benchmarks.choices --data FOLDER
 """
@@ -35,11 +35,11 @@ from service_tests.benchmarks.trained import trained
 SHOTS = 10
 OURS = "meta-learned (Meta-SGD)"
 Predict = Callable[[Sitting], Tensor]
-"""A sitting, of which only the first ten decisions are looked at -> how probable it is that each other is accepted."""
+"""A sitting, of which only the first ten decisions are read -> the probability that each other offer is accepted."""
 
 
 def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Predict:
-    """A network after so many steps on the observed decisions."""
+    """Predict by a network after so many steps on the observed decisions."""
     predictor = offline(bundle, rate)
 
     def predict(sitting: Sitting) -> Tensor:
@@ -55,11 +55,11 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Predict:
 
 
 def own_logistic(strength: float) -> Predict:
-    """A logistic regression of the person's own. strength: C of scikit-learn, the inverse of its penalty."""
+    """Predict by a logistic regression for each person. strength: C of scikit-learn, the inverse of its penalty."""
 
     def predict(sitting: Sitting) -> Tensor:
         x, y = observations(sitting.offers), sitting.accepted[:SHOTS]
-        if y.all() or not y.any():  # it takes two classes: Laplace's rule of succession
+        if y.all() or not y.any():  # a regression needs two classes: Laplace's rule of succession
             return torch.full((len(x) - SHOTS,), (y.sum().item() + 1) / (SHOTS + 2))
         fitted = LogisticRegression(C=strength).fit(x[:SHOTS].numpy(), y.numpy())
         return torch.from_numpy(fitted.predict_proba(x[SHOTS:].numpy())[:, 1]).float()
@@ -68,7 +68,7 @@ def own_logistic(strength: float) -> Predict:
 
 
 def by_sets(grid: Grid, density: Tensor | None) -> Predict:
-    """Prospect theory: the most likely parameters, or all by their posterior. density: the prior's logarithm."""
+    """Predict by prospect theory: by the most likely parameters, or by all with their posterior. density: log prior."""
 
     def predict(sitting: Sitting) -> Tensor:
         seen, accepting = grid.likelihood(sitting, slice(SHOTS)), grid.accepting(sitting)[:, SHOTS:]
@@ -78,7 +78,7 @@ def by_sets(grid: Grid, density: Tensor | None) -> Predict:
 
 
 def scores(predict: Predict, sittings: Sequence[Sitting]) -> dict[int, Tensor]:
-    """Log-likelihood and accuracy a decision, by person."""
+    """Mean log-likelihood and accuracy of the decisions, by person."""
     by_person: dict[int, list[Tensor]] = {}
     for sitting in sittings:
         accepting, accepted = predict(sitting), sitting.accepted[SHOTS:]
@@ -89,15 +89,15 @@ def scores(predict: Predict, sittings: Sequence[Sitting]) -> dict[int, Tensor]:
 
 
 def best(choices: Sequence[Predict], sittings: Sequence[Sitting]) -> Predict:
-    """The one with the largest log-likelihood on some sittings."""
+    """The choice with the largest log-likelihood on some sittings."""
     return max(choices, key=lambda each: torch.stack([*scores(each, sittings).values()])[:, 0].mean().item())
 
 
 def contenders(fold: int, data: Path, recipe: Recipe) -> tuple[Mapping[str, Predict], Sequence[Sitting]]:
-    """All ways of a fold, fitted without its test people; and these."""
+    """All ways to predict in a fold, fitted without its test people; and the sittings of these."""
     split = Choices(fold=fold, data=data).sittings
     known = [*split["training"], *split["validation"]]
-    grid, steps = Grid.made(), recipe.adapt_steps
+    grid, steps = Grid.within_bounds(), recipe.adapt_steps
     ours = trained(dataclasses.replace(recipe, family_options={"fold": fold}), data)
     initial = {"algorithm": "maml", "inner_steps": (0, 0), "adapt_steps": 0, "family_options": {"fold": fold}}
     pooled = trained(dataclasses.replace(recipe, **initial), data)  # type: ignore[arg-type]
@@ -115,15 +115,15 @@ def contenders(fold: int, data: Path, recipe: Recipe) -> tuple[Mapping[str, Pred
 
 
 def rows_of(by_way: Mapping[str, Mapping[int, Tensor]]) -> list[dict[str, object]]:
-    """A row a way, with how far ours is ahead of it."""
+    """A row for each way, with how far ours is ahead of it."""
     people = sorted(by_way[OURS])
-    tables = {way: torch.stack([found[person] for person in people]) for way, found in by_way.items()}
+    tables = {way: torch.stack([scores[person] for person in people]) for way, scores in by_way.items()}
     rows = []
     for way, table in tables.items():
         row: dict[str, object] = {"way": way}
         for place, name in enumerate(("log_likelihood", "accuracy")):
-            found, ahead = interval(table[:, place]), interval((tables[OURS] - table)[:, place])
-            row |= {name: round(found.mean, 4), f"{name}_95": round(found.half_width, 4)}
+            score, ahead = interval(table[:, place]), interval((tables[OURS] - table)[:, place])
+            row |= {name: round(score.mean, 4), f"{name}_95": round(score.half_width, 4)}
             row |= {f"{name}_ours_ahead": round(ahead.mean, 4), f"{name}_ours_ahead_95": round(ahead.half_width, 4)}
         rows.append(row)
     return rows
@@ -134,7 +134,7 @@ def main(
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
-    """Measure and write."""
+    """Measure, and write the results."""
     torch.set_num_threads(1)
     recipe = recipe_for("choices")
     if outer_steps is not None:
@@ -143,9 +143,9 @@ def main(
     for fold in range(FOLDS):
         ways, held_out = contenders(fold, data, recipe)
         for way, predict in ways.items():
-            found = scores(predict, held_out)
-            by_way.setdefault(way, {}).update(found)
-            print(f"fold {fold}, {way}: {torch.stack([*found.values()]).mean(0).tolist()}", flush=True)
+            by_person = scores(predict, held_out)
+            by_way.setdefault(way, {}).update(by_person)
+            print(f"fold {fold}, {way}: {torch.stack([*by_person.values()]).mean(0).tolist()}", flush=True)
     people = len(by_way[OURS])
     protocol = f"means with 95 % intervals over {people} people, each held out once in {FOLDS} folds"
     question = f"Log-likelihood (nats) and accuracy of a person's decisions after the first {SHOTS} were observed"

@@ -1,14 +1,14 @@
 """How many decisions a second does POST /predict make in 64 episodes that go on at once, each by its own adaptation?
 
-64 points that each look for a goal (models/navigation). Innerloop first adapts to each over HTTP: 3 stages of 20
-episodes that its own policy went through. Then 64 clients with a connection each post where their point is, move it by
-the most probable action that comes back, and post again; after an episode each begins its next. The rivals hold 64
-modules with the weights that Innerloop has adapted, so that all act alike, which is looked at first.
+64 points each look for a goal (models/navigation). Innerloop first adapts to each over HTTP, in 3 stages of 20 episodes
+of its own policy. Then 64 clients, with a connection each, post where their point is, move it by the most probable
+action that comes back, and post again; when an episode ends, its client begins the next. The rivals hold 64 modules
+with the weights that Innerloop has adapted; the benchmark first checks that all servers act alike.
 
-Forms of the body: JSON with one observation; the same as msgpack, which the rivals do not read, so that it stands
-beside their JSON; JSON with the observations of 20 episodes that a client goes through side by side. A figure is that
-of the best round, in which all servers take turns. `cpu_us` is the least processor time that the server took a
-decision, on which the neighbours and the load's own core weigh least; `times_` compares decisions a second,
+Forms of the body: JSON with one observation; the same as msgpack, which the rivals do not read, so that it is compared
+with their JSON; JSON with the observations of 20 episodes that a client goes through side by side. All servers take
+turns in each round, and a figure is that of the best round. `cpu_us` is the least processor time of the server for a
+decision, on which other processes and the load's own core weigh least; `times_` compares decisions a second,
 `cpu_times_` that time.
 """
 
@@ -31,14 +31,12 @@ import torch
 import uvloop
 from torch import Tensor
 
-from app.bundles import load
-from app.cli.closed_loop import Remote
+from app.cli.remote import RemoteLearner, request
 from app.families.navigation import Navigation
 from app.training.returns import Trial
-from service_tests.benchmarks.connections import Connection, ask_all, connected, post
+from service_tests.benchmarks.connections import Connection, connected, post, send_all
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, on, rival, serving, stores
-from service_tests.processes import ROOT
 
 WORLDS, EPISODES, STAGES = 64, 20, 3
 ROUNDS, SECONDS = 4, 2.0
@@ -53,48 +51,50 @@ QUESTION = f"POST /predict in a closed loop: {WORLDS} episodes at once by as man
 
 
 class Form(NamedTuple):
-    """How a client asks. episodes: that it goes through side by side; ours: whether only Innerloop reads it."""
+    """A form of requests. episodes: that a client goes through side by side; ours: whether only Innerloop reads it."""
 
     name: str
     media: str
-    body: Callable[[str, Tensor], bytes]
-    read: Callable[[bytes], Any]
+    encode: Callable[[str, Tensor], bytes]
+    decode: Callable[[bytes], Any]
     episodes: int = 1
     ours: bool = False
 
 
-def json_body(adaptation: str, seen: Tensor) -> bytes:
-    """As people write it."""
-    return orjson.dumps({"adaptation_id": adaptation, "queries": seen.numpy()}, option=orjson.OPT_SERIALIZE_NUMPY)
+def encode_json(adaptation: str, observations: Tensor) -> bytes:
+    """A request in JSON, as people write it."""
+    return orjson.dumps(
+        {"adaptation_id": adaptation, "queries": observations.numpy()}, option=orjson.OPT_SERIALIZE_NUMPY
+    )
 
 
-def msgpack_body(adaptation: str, seen: Tensor) -> bytes:
-    """With a raw array."""
-    raw = {"shape": list(seen.shape), "data": seen.numpy().tobytes(), "dtype": "float32"}
+def encode_msgpack(adaptation: str, observations: Tensor) -> bytes:
+    """A request in msgpack, with a raw array."""
+    raw = {"shape": list(observations.shape), "data": observations.numpy().tobytes(), "dtype": "float32"}
     return msgspec.msgpack.encode({"adaptation_id": adaptation, "queries": raw})
 
 
-def read_msgpack(body: bytes) -> Any:
-    """The actions in a raw array."""
+def decode_msgpack(body: bytes) -> Any:
+    """The actions of a response in msgpack, a raw array."""
     raw = msgspec.msgpack.decode(body)["predictions"]
     return np.frombuffer(raw["data"], "<f4").reshape(raw["shape"]).copy()
 
 
-def read_json(body: bytes) -> Any:
-    """The actions."""
+def decode_json(body: bytes) -> Any:
+    """The actions of a response in JSON."""
     return orjson.loads(body)["predictions"]
 
 
 FORMS = (
-    Form("JSON", "application/json", json_body, read_json),
-    Form("msgpack", "application/msgpack", msgpack_body, read_msgpack, ours=True),
-    Form(f"JSON, {EPISODES} observations", "application/json", json_body, read_json, episodes=EPISODES),
+    Form("JSON", "application/json", encode_json, decode_json),
+    Form("msgpack", "application/msgpack", encode_msgpack, decode_msgpack, ours=True),
+    Form(f"JSON, {EPISODES} observations", "application/json", encode_json, decode_json, episodes=EPISODES),
 )
 
 
 @dataclass
 class Walks:
-    """What the clients of one load have done. latencies_ms: of their requests; episodes: that have ended."""
+    """The work of all clients under one load. latencies_ms: of their requests; episodes: those that have ended."""
 
     decisions: int
     seconds: float
@@ -109,7 +109,7 @@ class Walks:
 
     @property
     def cpu_us(self) -> float:
-        """Processor time of the server, a decision."""
+        """Processor time of the server for a decision."""
         return self.cpu_s / self.decisions * 1e6
 
     def __str__(self) -> str:
@@ -120,8 +120,8 @@ class Walks:
         )
 
 
-def loaded(server: Server, form: Form, goals: Tensor, ids: Sequence[str], seconds: float) -> Walks:
-    """Wake the server, walk for that long, and let it sleep again."""
+def load(server: Server, form: Form, goals: Tensor, ids: Sequence[str], seconds: float) -> Walks:
+    """Wake the server, run the clients for that long, and let it sleep again."""
     with server.awake():
         before = server.cpu_s
         with on(cores().load), torch.inference_mode():
@@ -144,21 +144,21 @@ async def _walk_all(url: str, form: Form, goals: Tensor, ids: Sequence[str], sec
 
 
 async def _walk(connection: Connection, form: Form, goal: Tensor, adaptation: str, until: float, walks: Walks) -> None:
-    """One client: episode after episode in its world, until the time is over."""
+    """One client: run episode after episode in its world, until the time is over."""
     world, generator = Navigation(), torch.Generator()
     while True:
         state, going = world.reset(goal, form.episodes, generator), None
         for _ in range(world.longest):
-            seen = world.observe(state)[0]
-            body = form.body(adaptation, seen if going is None else seen[going])
+            observations = world.observe(state)[0]
+            body = form.encode(adaptation, observations if going is None else observations[going])
             answer = await connection.send(post("/predict", body, form.media))
             assert answer.good, f"{answer.status}: {answer.body.decode()}"
-            actions = torch.as_tensor(form.read(answer.body))
+            actions = torch.as_tensor(form.decode(answer.body))
             walks.decisions += len(actions)
             walks.latencies_ms.append(answer.seconds * 1e3)
             if perf_counter() > until:
                 return
-            if going is not None:  # those that are over are asked no more
+            if going is not None:  # episodes that are over send no request
                 actions = torch.zeros(form.episodes, 2).index_put((going,), actions)
             state, _, over = world.step(state, actions.unsqueeze(0))
             if over.any():
@@ -168,48 +168,48 @@ async def _walk(connection: Connection, form: Form, goal: Tensor, adaptation: st
         walks.episodes += form.episodes
 
 
-async def adapted(url: str, stages: int) -> tuple[Tensor, list[str]]:
-    """64 goals, and the adaptations to the episodes in them."""
-    trial, schema = Trial(WORLDS, EPISODES, stages), load(ROOT / "models/navigation").manifest.schema
+async def adapt(url: str, stages: int) -> tuple[Tensor, list[str]]:
+    """Adapt to the episodes in 64 worlds; return their goals, and the ids of the adaptations."""
+    trial = Trial(WORLDS, EPISODES, stages)
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        learner = Remote(client, "navigation", schema, WORLDS)
-        # the episodes after the last stage are not looked at here
+        learner = RemoteLearner(client, await request(client, "GET", "/models/navigation"), WORLDS)
+        # the episodes after the last stage are not used
         await asyncio.to_thread(trial.run, Navigation(), lambda _: learner, torch.device("cpu"))
     return trial.draw_worlds(Navigation(), torch.device("cpu"))[0], [each for each in learner.adaptations if each]
 
 
-def exported(url: str, ids: Sequence[str], folder: Path) -> None:
-    """The adapted weights, a file each."""
+def export_weights(url: str, ids: Sequence[str], folder: Path) -> None:
+    """Write the adapted weights into a folder, a file for each adaptation."""
     for adaptation in ids:
         answer = httpx.get(f"{url}/adaptations/{adaptation}/weights", timeout=60)
         (folder / f"{adaptation}.safetensors").write_bytes(answer.raise_for_status().content)
 
 
-def acts(server: Server, ids: Sequence[str]) -> Tensor:
-    """What it does at five places by each adaptation, [adaptation, place, 2]."""
+def actions_of(server: Server, ids: Sequence[str]) -> Tensor:
+    """The most probable actions at five places, by each adaptation: [adaptation, place, 2]."""
     places = torch.tensor([[0.0, 0.0], [0.1, -0.3], [-0.4, 0.2], [0.5, 0.5], [-0.25, -0.05]])
-    answers = ask_all(server.url, [post("/predict", json_body(each, places)) for each in ids])
-    return torch.tensor([read_json(each.body) for each in answers])
+    answers = send_all(server.url, [post("/predict", encode_json(each, places)) for each in ids])
+    return torch.tensor([decode_json(each.body) for each in answers])
 
 
 @contextmanager
 def running(stages: int) -> Iterator[tuple[list[Server], Tensor, list[str]]]:
-    """All servers, asleep, that act alike; the goals and the adaptations to them."""
+    """Start all servers, check that they act alike and put them to sleep; the servers, the goals, the ids."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ours = stack.enter_context(serving(stores(folder)[0], folder))
         with on(cores().load):
-            goals, ids = asyncio.run(adapted(ours.url, stages))
+            goals, ids = asyncio.run(adapt(ours.url, stages))
         weights = folder / "weights"
         weights.mkdir()
-        exported(ours.url, ids, weights)
+        export_weights(ours.url, ids, weights)
         servers = [ours]
         for name, way in RIVALS.items():
             (plan,) = rival(name, "policies", str(weights), way)
             servers.append(stack.enter_context(serving(plan, folder)))
-        expected = acts(ours, ids)
+        expected = actions_of(ours, ids)
         for server in servers[1:]:
-            torch.testing.assert_close(acts(server, ids), expected, rtol=0, atol=1e-5)
+            torch.testing.assert_close(actions_of(server, ids), expected, rtol=0, atol=1e-5)
         for server in servers:
             server.process.suspend()
         yield servers, goals, ids
@@ -221,12 +221,12 @@ def fastest(rounds: Sequence[Walks]) -> float:
 
 
 def min_cpu_us(rounds: Sequence[Walks]) -> float:
-    """Processor time a decision, where it was least."""
+    """Processor time for a decision, in the round where it was least."""
     return min(each.cpu_us for each in rounds)
 
 
 def row(server: str, form: Form, rounds: Sequence[Walks], rivals: Mapping[str, Sequence[Walks]]) -> dict[str, Any]:
-    """The figures of a server that is asked in one form. rivals: the rounds of those that it is compared with."""
+    """The figures of a server for one form of requests. rivals: the rounds of those that it is compared with."""
     best = max(rounds, key=lambda each: each.decisions_per_s)
     p50, p99 = np.percentile(best.latencies_ms, (50, 99))
     return {
@@ -248,13 +248,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="a round, a server and a form")
     parser.add_argument("--stages", type=int, default=STAGES)
-    said = parser.parse_args()
+    options = parser.parse_args()
     rounds: dict[tuple[str, str], list[Walks]] = {}
-    with running(said.stages) as (servers, goals, ids):
-        for number in range(-1, said.rounds):  # one to warm up
+    with running(options.stages) as (servers, goals, ids):
+        for number in range(-1, options.rounds):  # one to warm up
             for form in FORMS:
                 for server in servers[: 1 if form.ours else None]:
-                    walks = loaded(server, form, goals, ids, said.seconds)
+                    walks = load(server, form, goals, ids, options.seconds)
                     print(f"round {number + 1}, {form.name}, {server.name}: {walks}", file=sys.stderr)
                     if number >= 0:
                         rounds.setdefault((server.name, form.name), []).append(walks)
@@ -262,9 +262,9 @@ def main() -> None:
     for form in FORMS:
         beside = FORMS[0].name if form.ours else form.name
         rivals = {"the_obvious": rounds[OBVIOUS, beside], "the_async": rounds[ASYNC, beside]}
-        rows += [row(name, form, each, rivals) for (name, asked), each in rounds.items() if asked == form.name]
-    usual = vars(said) == {"rounds": ROUNDS, "seconds": SECONDS, "stages": STAGES}
-    protocol = f"best of {said.rounds} rounds of {said.seconds:g} s each, {WORLDS} clients with a connection each"
+        rows += [row(name, form, each, rivals) for (name, sent), each in rounds.items() if sent == form.name]
+    usual = vars(options) == {"rounds": ROUNDS, "seconds": SECONDS, "stages": STAGES}
+    protocol = f"best of {options.rounds} rounds of {options.seconds:g} s each, {WORLDS} clients with a connection each"
     write("closed_loop", QUESTION, rows, keep=usual, hardware=str(cores()), protocol=protocol)
 
 

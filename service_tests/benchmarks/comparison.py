@@ -1,10 +1,10 @@
-"""Servers beside each other under the same load, in rounds, so that each meets the same quiet and loud moments.
+"""Servers under the same load, in rounds, so that all of them meet the same quiet and loud moments of the machine.
 
-Every server is warmed up and put to sleep; then, in each round and for each number of connections, one after another
-wakes up, is loaded, finishes what is left, and sleeps again. A figure is that of its best round, by requests a second,
-because whatever else runs on a shared machine only ever takes away; `max_ms` is the worst of all rounds, and `errors`
-are those of all rounds: one error, and the row is invalid and has no figures. `cpu_us` is the processor time that the
-server took a request, on which the neighbours weigh least.
+Every server is warmed up and put to sleep. Then, in each round and for each number of connections, one after another
+wakes up, is loaded, finishes what is left, and sleeps again. A figure is that of the best round, by requests a second,
+because other work on a shared machine only ever takes away; `max_ms` is the worst of all rounds, and `errors` are those
+of all rounds: a row with an error is invalid and has no figures. `cpu_us` is the processor time of the server for a
+request, which other work affects least.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 
+from service_tests.benchmarks import wrk
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, serving
-from service_tests.benchmarks.wrk import Load, load
 
 OBVIOUS, ECHO = "obvious service", "FastAPI + pydantic echo"
 Prepare = Callable[[Server], Sequence[bytes]]
@@ -29,7 +29,7 @@ Prepare = Callable[[Server], Sequence[bytes]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured: `seconds` a server and number of connections, in each of `rounds`."""
+    """How long to measure: `seconds` for each server and number of connections, in each of `rounds`."""
 
     connections: tuple[int, ...]
     rounds: int = 3
@@ -38,72 +38,75 @@ class Effort:
 
 @dataclass(frozen=True)
 class Contender:
-    """A server with the bodies that it is sent."""
+    """A server, and the file of the bodies that it is sent."""
 
     server: Server
     url: str
     bodies: Path
 
-    def loaded(self, connections: int, seconds: float) -> "Round":
+    def load(self, connections: int, seconds: float) -> "Round":
         """Wake the server, load it, and let it sleep again."""
         with self.server.awake():
             before = self.server.cpu_s
-            came = load(self.url, self.bodies, connections, seconds)
-        return Round(came, self.server.cpu_s - before)
+            result = wrk.load(self.url, self.bodies, connections, seconds)
+        return Round(result, self.server.cpu_s - before)
 
 
 @dataclass(frozen=True)
 class Round:
-    """What came of one load. cpu_s: the processor time that the server took for it."""
+    """The result of one load. cpu_s: the processor time that the server took for it."""
 
-    load: Load
+    load: wrk.Load
     cpu_s: float
 
 
 def effort(question: str, usual: Effort) -> Effort:
-    """The effort that the command line asks for."""
+    """The effort that the command line sets."""
     parser = argparse.ArgumentParser(description=f"{question}. Only the usual effort's results are kept.")
     parser.add_argument("--connections", type=int, nargs="+", default=usual.connections)
     parser.add_argument("--rounds", type=int, default=usual.rounds)
-    parser.add_argument("--seconds", type=int, default=usual.seconds, help="a round, a server and connections")
-    said = parser.parse_args()
-    return Effort(tuple(said.connections), said.rounds, said.seconds)
+    parser.add_argument(
+        "--seconds", type=int, default=usual.seconds, help="for each round, server and number of connections"
+    )
+    options = parser.parse_args()
+    return Effort(tuple(options.connections), options.rounds, options.seconds)
 
 
-def compare(plans: Sequence[Plan], path: str, prepare: Prepare, how: Effort) -> list[dict[str, Any]]:
-    """Measure the servers: a row for each and each number of connections.
+def compare(plans: Sequence[Plan], path: str, prepare: Prepare, effort: Effort) -> list[dict[str, Any]]:
+    """Measure the servers; a row for each server and number of connections.
 
-    prepare: gives the bodies that a server is sent, in turn
+    prepare: returns the bodies that a server is sent in turn
     """
     rounds: dict[tuple[str, int], list[Round]] = {}
     with running(plans, path, prepare) as contenders:
-        for number in range(how.rounds):
-            for connections in how.connections:
-                for one in contenders:
-                    measured = one.loaded(connections, how.seconds)
-                    rounds.setdefault((one.server.name, connections), []).append(measured)
-                    said = f"round {number + 1}, {connections} connections, {one.server.name}: {measured.load}"
-                    print(said, file=sys.stderr)
+        for number in range(effort.rounds):
+            for connections in effort.connections:
+                for contender in contenders:
+                    name, result = contender.server.name, contender.load(connections, effort.seconds)
+                    rounds.setdefault((name, connections), []).append(result)
+                    print(f"round {number + 1}, {connections} connections, {name}: {result.load}", file=sys.stderr)
     return [
-        row(plan.name, connections, rounds[plan.name, connections]) for connections in how.connections for plan in plans
+        row(plan.name, connections, rounds[plan.name, connections])
+        for connections in effort.connections
+        for plan in plans
     ]
 
 
 @contextmanager
 def running(plans: Sequence[Plan], path: str, prepare: Prepare) -> Iterator[list[Contender]]:
-    """All servers, warmed up and asleep."""
+    """Start all servers; they are warmed up and asleep."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         contenders = []
         for plan in plans:
             server = stack.enter_context(serving(plan, folder))
             with server.awake():
-                contenders.append(warmed(server, path, prepare, folder))
+                contenders.append(warm_up(server, path, prepare, folder))
         yield contenders
 
 
-def warmed(server: Server, path: str, prepare: Prepare, folder: Path) -> Contender:
-    """The server after a first load, with its bodies in a file."""
+def warm_up(server: Server, path: str, prepare: Prepare, folder: Path) -> Contender:
+    """Write the bodies into a file, and put a first load on the server."""
     bodies = prepare(server)
     file = folder / f"{server.name}.jsonl"
     file.write_bytes(b"\n".join(bodies) + b"\n")
@@ -111,7 +114,7 @@ def warmed(server: Server, path: str, prepare: Prepare, folder: Path) -> Contend
     answer = httpx.post(url, content=bodies[0], headers={"content-type": "application/json"}, timeout=60)
     assert answer.is_success, f"{server.name} answers {answer.status_code}: {answer.text}"
     for connections in (1, 64):
-        load(url, file, connections, 1)
+        wrk.load(url, file, connections, 1)
     return Contender(server, url, file)
 
 
@@ -135,21 +138,21 @@ def row(name: str, connections: int, rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with their speed beside that of the obvious service and of the echo, at the same connections."""
+    """The rows with their speed relative to the obvious service and to the echo, at the same connections."""
     speed = {(each["server"], each["connections"]): each.get("requests_per_s") for each in rows}
 
     def ratio(each: dict[str, Any], server: str) -> float | None:
-        mine, theirs = each.get("requests_per_s"), speed.get((server, each["connections"]))
-        return round(mine / theirs, 3) if mine and theirs else None
+        ours, other = each.get("requests_per_s"), speed.get((server, each["connections"]))
+        return round(ours / other, 3) if ours and other else None
 
     return [each | {"times_the_obvious": ratio(each, OBVIOUS), "share_of_the_echo": ratio(each, ECHO)} for each in rows]
 
 
-def publish(name: str, question: str, rows: list[dict[str, Any]], how: Effort, usual: Effort) -> None:
-    """Write the rows, with ratios; end with an error where one is invalid."""
-    protocol = f"best of {how.rounds} rounds of {how.seconds} s each, load by wrk"
+def publish(name: str, question: str, rows: list[dict[str, Any]], effort: Effort, usual: Effort) -> None:
+    """Write the rows with their ratios. Exit with an error if a row is invalid."""
+    protocol = f"best of {effort.rounds} rounds of {effort.seconds} s each, load by wrk"
     rows = with_ratios(rows)
-    write(name, question, rows, keep=how == usual, hardware=str(cores()), protocol=protocol)
+    write(name, question, rows, keep=effort == usual, hardware=str(cores()), protocol=protocol)
     invalid = [f"{each['server']} at {each['connections']}: {each['errors']}" for each in rows if each["errors"]]
     if invalid:
         sys.exit("INVALID, answered with errors: " + "; ".join(invalid))

@@ -1,4 +1,4 @@
-"""HTTP connections as bare as they come, so that the load takes less than what it measures."""
+"""Bare HTTP connections, so that the load takes less processor time than the server that it measures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,7 @@ from service_tests.benchmarks.servers import cores, on
 
 
 class Answer(NamedTuple):
-    """The answer to a request, `seconds` after it was sent; status 0 where the connection was lost instead."""
+    """The response to a request, `seconds` after sending it; status 0 if the connection was lost instead."""
 
     status: int
     body: bytes
@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def send(self, request: bytes) -> "asyncio.Future[Answer]":
-        """Send a request, as `post` or `get` writes it; its answer is to come."""
+        """Send a request, as `post` or `get` writes it; return the future of its answer."""
         self._answer, self._sent = asyncio.get_running_loop().create_future(), perf_counter()
         answer = self._answer
         if self._transport.is_closing():
@@ -53,17 +53,17 @@ class Connection(asyncio.Protocol):
         self._done(0, str(exception).encode())
 
     def on_body(self, part: bytes) -> None:
-        """The parser's: a part of the body."""
+        """Called by the parser with a part of the body."""
         self._body += part
 
     def on_message_complete(self) -> None:
-        """The parser's: the end of the answer."""
+        """Called by the parser at the end of the response."""
         status, body = self._parser.get_status_code(), bytes(self._body)
         self._begin()
         self._done(status, body)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._transport.close()
 
     def _begin(self) -> None:
@@ -76,19 +76,19 @@ class Connection(asyncio.Protocol):
 
 
 def post(path: str, body: bytes, media: str = "application/json") -> bytes:
-    """A request as it is sent."""
+    """The bytes of a request."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def get(path: str) -> bytes:
-    """A request as it is sent."""
+    """The bytes of a request."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 @asynccontextmanager
 async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
-    """So many connections to the server at that URL."""
+    """Open so many connections to the server at that URL."""
     place, loop = urlsplit(url), asyncio.get_running_loop()
     assert place.hostname is not None
     assert place.port is not None
@@ -100,10 +100,10 @@ async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
             each.close()
 
 
-def ask_all(url: str, requests: Sequence[bytes], connections: int = 64) -> list[Answer]:
-    """Send all requests over so many connections; the answers, in the order of the requests."""
+def send_all(url: str, requests: Sequence[bytes], connections: int = 64) -> list[Answer]:
+    """Send all requests over so many connections; return the answers, in the order of the requests."""
 
-    async def ask() -> list[Answer]:
+    async def send() -> list[Answer]:
         answers: dict[int, Answer] = {}
         waiting = iter(enumerate(requests))
 
@@ -116,13 +116,13 @@ def ask_all(url: str, requests: Sequence[bytes], connections: int = 64) -> list[
         return [answers[index] for index in range(len(requests))]
 
     with on(cores().load):
-        return uvloop.run(ask())
+        return uvloop.run(send())
 
 
-def ask_in_waves(url: str, waves: Sequence[Sequence[bytes]]) -> list[list[Answer]]:
-    """Send the requests of a wave all at once, each over a connection of its own; the next when all are answered."""
+def send_in_waves(url: str, waves: Sequence[Sequence[bytes]]) -> list[list[Answer]]:
+    """Send the requests of a wave at once, each over its own connection; when all are answered, send the next wave."""
 
-    async def ask() -> list[list[Answer]]:
+    async def send() -> list[list[Answer]]:
         async with connected(url, max(map(len, waves))) as opened:
             return [
                 await asyncio.gather(*(each.send(request) for each, request in zip(opened, wave, strict=False)))
@@ -130,4 +130,4 @@ def ask_in_waves(url: str, waves: Sequence[Sequence[bytes]]) -> list[list[Answer
             ]
 
     with on(cores().load):
-        return uvloop.run(ask())
+        return uvloop.run(send())

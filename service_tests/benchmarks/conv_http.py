@@ -1,7 +1,7 @@
 """How many adaptations of a convolutional network a second does POST /adapt make, beside the obvious service?
 
 Four 3 x 3 convolutions of 64 filters and stride 2 on images of 28 x 28, 5 examples, 5 steps, JSON: 64 different support
-sets in turn. Ours compiles or stays eager as it finds faster. All else is as in `adapt_http`.
+sets in turn. Innerloop compiles or stays eager, whichever it measures to be faster. All else is as in `adapt_http`.
 """
 
 import tempfile
@@ -20,19 +20,19 @@ USUAL = Effort(connections=(1, 8, 64), rounds=2, seconds=5)
 
 def main() -> None:
     """Measure and write."""
-    how = effort(QUESTION, USUAL)
+    chosen = effort(QUESTION, USUAL)
     bodies = supports(64, Images(), SHOTS, "images")
     with tempfile.TemporaryDirectory() as folder:
         models, environment = Path(folder) / "models", install(Path(folder) / "site")
         write_bundle(models / "images")
         ours = stores(Path(folder), models_dir=models, log_level="info")[0]
         plans = [
-            replace(ours, waits_for={}, says="eager"),
+            replace(ours, ready_fields={}, ready_log="eager"),
             *rival(OBVIOUS, "obvious", str(models / "images")),
             *rival(ECHO, "echo"),
         ]
         plans = [replace(plan, environment={**plan.environment, **environment}) for plan in plans]
-        publish("conv_http", QUESTION, compare(plans, "/adapt", lambda _: bodies, how), how, USUAL)
+        publish("conv_http", QUESTION, compare(plans, "/adapt", lambda _: bodies, chosen), chosen, USUAL)
 
 
 if __name__ == "__main__":

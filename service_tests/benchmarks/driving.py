@@ -1,11 +1,11 @@
-"""How well does one drive in a world that one has not been in, before and after adapting to who is at home there?
+"""How well does a policy drive in a new world, before and after adapting to a driver who is at home there?
 
-In each of the 40 test worlds of highway-env the bundle is shown 3 and 10 episodes of a driver who knows the world, and
-drives with the same traffic as every rival: the initialization; a network of the same form trained on all training
-episodes together, without meta-learning, and that network fine-tuned on the same episodes; one trained from scratch on
-them; the driver who knows the world, and one who drives everywhere alike. The rivals' rates and steps are those of a
-grid that bring most in the validation worlds. The bundle is asked through HTTP, at its defaults: the episodes go to
-`/adapt`, each decision is an answer of `/predict`. Everybody takes the most probable action.
+In each of the 40 test worlds of highway-env the bundle adapts to 3 and to 10 episodes of a driver who is at home in the
+world, and drives in the same traffic as every rival: the initialization; a network of the same form trained on all
+training episodes together, without meta-learning, and that network fine-tuned on the same episodes; one trained from
+scratch on them; the driver who is at home, and one who drives everywhere alike. The rivals' rates and steps are those
+of a grid with the largest return in the validation worlds. The bundle is used over HTTP, at its defaults: the episodes
+go to `/adapt`, and each decision is an answer of `/predict`. All policies take the most probable action.
 """
 
 import argparse
@@ -17,21 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import torch
+from httpx import AsyncClient
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
 from app.bundles import Bundle, load
-from app.cli.closed_loop import ask
+from app.cli.remote import RemoteLearner, connect, request
 from app.families.driving import DrivingLog, read, rows_of
-from app.families.highway.demo import acted
+from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.episodes import WORLDS, Driver, drive_episode, make_driver, seed_of
 from app.families.highway.planner import ORDINARY, style_at_home
 from app.families.highway.road import Drive
-from app.families.highway.world import worlds
+from app.families.highway.world import ACTIONS, worlds
 from app.learn.metrics import interval
 from app.learn.networks import build, initialize
 from app.learn.update_rules import Params
@@ -54,19 +54,19 @@ PAIRS = (
 )
 
 Decisions = tuple[Tensor, Tensor]
-"""What was seen, and what was done then."""
+"""Observations, and the action after each."""
 
 
-class Drove(NamedTuple):
-    """What came of an episode. gained: its return."""
+class Outcome(NamedTuple):
+    """The outcome of an episode."""
 
-    gained: float
+    total_reward: float
     crashed: bool
 
 
 @dataclass(frozen=True)
 class Rivals:
-    """What the bundle is compared with, but for what they learn in a world.
+    """The rivals before they learn in a world.
 
     fine, scratch: (rate, steps) of Adam
     """
@@ -77,145 +77,152 @@ class Rivals:
     scratch: tuple[float, int]
 
     def policies(self, log: DrivingLog, world: int) -> dict[str, Params]:
-        """Those that are networks, taught by the first episodes of a world."""
-        found = {"pooled": self.pooled}
+        """The rivals that are networks, by name, after learning from the first episodes of a world."""
+        policies = {"pooled": self.pooled}
         for shots in SHOTS:
-            shown = decisions(log, world, shots)
-            found[f"fine-tuned on {shots}"] = fitted(self.bundle, self.pooled, shown, *self.fine)
-            found[f"from scratch on {shots}"] = fitted(self.bundle, fresh(self.bundle), shown, *self.scratch)
-        return found
+            demonstrated = decisions(log, world, shots)
+            policies[f"fine-tuned on {shots}"] = fit(self.bundle, self.pooled, demonstrated, *self.fine)
+            policies[f"from scratch on {shots}"] = fit(self.bundle, fresh(self.bundle), demonstrated, *self.scratch)
+        return policies
 
 
 def main() -> None:
-    """Drive and write."""
+    """Drive, and write the results."""
     parser = argparse.ArgumentParser(description=QUESTION)
     parser.add_argument("--models-dir", type=Path, default=Path("models"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the log: innerloop collect driving")
     parser.add_argument("--worlds", type=int, default=WORLDS["test"])
     parser.add_argument("--episodes", type=int, default=4, help="in each world")
-    said = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    rivals = prepared(load(said.models_dir / MODEL), said.data)
-    found = asyncio.run(everywhere(rivals, said))
-    rows = [*map(partial(row, found), found), *(difference(found, *pair) for pair in PAIRS)]
+    rivals = prepare(load(options.models_dir / MODEL), options.data)
+    outcomes = asyncio.run(everywhere(rivals, options))
+    rows = [*map(partial(row, outcomes), outcomes), *(difference(outcomes, *pair) for pair in PAIRS)]
     chosen = {"fine": rivals.fine, "scratch": rivals.scratch}
-    episodes = {"worlds": said.worlds, "episodes_in_each": said.episodes}
-    write("driving", QUESTION, rows, keep=said.worlds == WORLDS["test"], chosen=chosen, **episodes)
+    episodes = {"worlds": options.worlds, "episodes_in_each": options.episodes}
+    write("driving", QUESTION, rows, keep=options.worlds == WORLDS["test"], chosen=chosen, **episodes)
 
 
-async def everywhere(rivals: Rivals, said: argparse.Namespace) -> "Found":
-    """What each makes of each world."""
-    found: dict[str, list[list[Drove]]] = {}
-    log = read(said.data, "test")
+async def everywhere(rivals: Rivals, options: argparse.Namespace) -> "Outcomes":
+    """The outcomes of all drivers in all worlds."""
+    outcomes: dict[str, list[list[Outcome]]] = {}
+    log = read(options.data, "test")
     with tempfile.TemporaryDirectory() as name:
-        plan = innerloop("Innerloop", Path(name) / "state", models_dir=said.models_dir.resolve())
-        with serving(replace(plan, waits_for={}), Path(name)) as server:
-            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-                for place in range(said.worlds):
-                    everyone = await served(client, log, place, said.episodes)
-                    everyone |= in_a_world(rivals, log, place, said.episodes)
+        plan = innerloop("Innerloop", Path(name) / "state", models_dir=options.models_dir.resolve())
+        with serving(replace(plan, ready_fields={}), Path(name)) as server:
+            async with connect(server.url) as client:
+                for place in range(options.worlds):
+                    everyone = await served(client, log, place, options.episodes)
+                    everyone |= in_a_world(rivals, log, place, options.episodes)
                     for who, episodes in everyone.items():
-                        found.setdefault(who, []).append(episodes)
-                    print(place, {who: f"{returns(each[-1:]).item():.1f}" for who, each in found.items()}, flush=True)
-    return found
+                        outcomes.setdefault(who, []).append(episodes)
+                    print(
+                        place, {who: f"{returns(each[-1:]).item():.1f}" for who, each in outcomes.items()}, flush=True
+                    )
+    return outcomes
 
 
-async def served(client: httpx.AsyncClient, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Drove]]:
-    """What the bundle makes of the traffic, before and after adapting."""
+async def served(client: AsyncClient, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Outcome]]:
+    """The bundle in a world's traffic, before and after adapting, by name."""
     seeds, world = seeds_of(place, episodes), worlds("test", WORLDS["test"])[place]
-    drives, models = [Drive(world) for _ in seeds], {"initialization": {"model": MODEL}}
-    for shots in SHOTS:
-        shown = [
-            {"observations": log.observations[rows].tolist(), "actions": log.actions[rows].tolist()}
-            for rows in rows_of(log, place)[:shots]
-        ]
-        made = await ask(client, "POST", "/adapt", {"model": MODEL, "support": {"episodes": shown}})
-        models[f"adapted to {shots}"] = {"adaptation_id": made["adaptation_id"]}
-    return {
-        who: [Drove(each.gained, each.crashed) for each in await acted(partial(ask, client), model, drives, seeds)]
-        for who, model in models.items()
-    }
+    drives, model = [Drive(world) for _ in seeds], await request(client, "GET", f"/models/{MODEL}")
+    results = {}
+    for name, shots in {"initialization": 0, **{f"adapted to {shots}": shots for shots in SHOTS}}.items():
+        learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
+        if shots:
+            demonstrations = [
+                Trajectory(list(log.observations[rows].numpy()), log.actions[rows].tolist(), [0.0] * len(rows))
+                for rows in rows_of(log, place)[:shots]
+            ]
+            await asyncio.to_thread(learner.learn, as_episodes(demonstrations, len(ACTIONS)))
+        trajectories = await asyncio.to_thread(rollout, learner.act, drives, seeds)
+        results[name] = [Outcome(each.total_reward, each.crashed) for each in trajectories]
+    return results
 
 
-def in_a_world(rivals: Rivals, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Drove]]:
-    """What the rivals make of the same traffic."""
+def in_a_world(rivals: Rivals, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Outcome]]:
+    """The rivals in the same traffic, by name."""
     world = worlds("test", WORLDS["test"])[place]
     drivers = {name: driver_of(rivals.bundle, policy) for name, policy in rivals.policies(log, place).items()}
     drivers |= {"at home": make_driver(style_at_home(world)), "alike everywhere": make_driver(ORDINARY)}
     drive, seeds = Drive(world), seeds_of(place, episodes)
-    return {name: [drove(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
+    return {name: [outcome(drive, driver, seed) for seed in seeds] for name, driver in drivers.items()}
 
 
 def seeds_of(place: int, episodes: int) -> list[int]:
-    """Of the traffic in a world, other than that of the log."""
+    """Seeds of the traffic in a world, other than those of the log."""
     return [seed_of("test", place, 100 + episode) for episode in range(episodes)]
 
 
-def drove(drive: Drive, driver: Driver, seed: int) -> Drove:
-    """What came of it."""
+def outcome(drive: Drive, driver: Driver, seed: int) -> Outcome:
+    """Drive an episode."""
     episode = drive_episode(drive, driver, seed)
-    return Drove(float(episode.rewards.sum()), episode.crashed)
+    return Outcome(float(episode.rewards.sum()), episode.crashed)
 
 
 def driver_of(bundle: Bundle, policy: Params) -> Driver:
-    """Who takes the most probable action."""
-    form = form_of(bundle)
+    """A driver who takes the most probable action."""
+    network = network_of(bundle)
 
     @torch.no_grad()
-    def act(seen: NDArray[Any]) -> int:
-        return int(functional_call(form, policy, (torch.from_numpy(seen)[None],)).argmax())
+    def act(observation: NDArray[Any]) -> int:
+        return int(functional_call(network, policy, (torch.from_numpy(observation)[None],)).argmax())
 
     return act
 
 
-def prepared(bundle: Bundle, folder: Path) -> Rivals:
-    """Train the pooled network, and choose what the others learn by."""
-    log, known = read(folder, "training"), read(folder, "validation")
+def prepare(bundle: Bundle, folder: Path) -> Rivals:
+    """Train the pooled network, and choose the rates and steps of the others."""
+    log, validation = read(folder, "training"), read(folder, "validation")
     pooled = fresh(bundle)
     for rate, steps in POOLED:
-        pooled = fitted(bundle, pooled, (log.observations, log.actions), rate, steps, batch=512)
-    fine, scratch = (chosen(bundle, start, known, *grid) for start, grid in ((pooled, FINE), (fresh(bundle), SCRATCH)))
+        pooled = fit(bundle, pooled, (log.observations, log.actions), rate, steps, batch=512)
+    fine, scratch = (
+        choose(bundle, start, validation, *grid) for start, grid in ((pooled, FINE), (fresh(bundle), SCRATCH))
+    )
     return Rivals(bundle, pooled, fine, scratch)
 
 
-def chosen(
+def choose(
     bundle: Bundle, start: Params, log: DrivingLog, rates: Sequence[float], steps: Sequence[int]
 ) -> tuple[float, int]:
-    """The rate and steps that bring most in the validation worlds, learning from three episodes."""
+    """The rate and steps with the largest return in the validation worlds after learning from three episodes."""
     places = [(place, Drive(world)) for place, world in enumerate(worlds("validation", WORLDS["validation"]))]
 
-    def gained(rate: float, count: int) -> float:
+    def score(rate: float, count: int) -> float:
         total = 0.0
         for place, drive in places:
-            driver = driver_of(bundle, fitted(bundle, start, decisions(log, place, 3), rate, count))
-            total += sum(drove(drive, driver, seed_of("validation", place, 100 + episode)).gained for episode in (0, 1))
+            driver = driver_of(bundle, fit(bundle, start, decisions(log, place, 3), rate, count))
+            total += sum(
+                outcome(drive, driver, seed_of("validation", place, 100 + episode)).total_reward for episode in (0, 1)
+            )
         return total
 
-    return max(((rate, count) for rate in rates for count in steps), key=lambda each: gained(*each))
+    return max(((rate, count) for rate in rates for count in steps), key=lambda each: score(*each))
 
 
-def fitted(
-    bundle: Bundle, start: Params, shown: Decisions, rate: float, steps: int, batch: int | None = None
+def fit(
+    bundle: Bundle, start: Params, demonstrated: Decisions, rate: float, steps: int, batch: int | None = None
 ) -> Params:
-    """Taught by Adam to imitate. batch: decisions in a step, drawn at random; all where it is None."""
+    """Parameters after learning to imitate by Adam. batch: decisions in a step, drawn at random; None takes all."""
     params = {name: value.clone().requires_grad_() for name, value in start.items()}
-    optimizer, form = torch.optim.Adam(params.values(), lr=rate), form_of(bundle)
-    generator, (seen, done) = torch.Generator().manual_seed(0), shown
+    optimizer, network = torch.optim.Adam(params.values(), lr=rate), network_of(bundle)
+    generator, (observations, actions) = torch.Generator().manual_seed(0), demonstrated
     for _ in range(steps):
-        some = slice(None) if batch is None else torch.randint(len(seen), (batch,), generator=generator)
+        part = slice(None) if batch is None else torch.randint(len(observations), (batch,), generator=generator)
         optimizer.zero_grad()
-        functional.cross_entropy(functional_call(form, params, (seen[some],)), done[some]).backward()
+        functional.cross_entropy(functional_call(network, params, (observations[part],)), actions[part]).backward()
         optimizer.step()
     return {name: value.detach() for name, value in params.items()}
 
 
 def decisions(log: DrivingLog, world: int, count: int) -> Decisions:
-    """Those of the first `count` episodes of a world."""
+    """The decisions of the first `count` episodes of a world."""
     place = torch.cat(rows_of(log, world)[:count])
     return log.observations[place], log.actions[place]
 
 
-def form_of(bundle: Bundle) -> torch.nn.Module:
+def network_of(bundle: Bundle) -> torch.nn.Module:
     """The bundle's network, without its parameters."""
     return build(bundle.manifest.network.name, bundle.manifest.network.options)
 
@@ -225,36 +232,36 @@ def fresh(bundle: Bundle) -> Params:
     return initialize(bundle.manifest.network.name, bundle.manifest.network.options, seed=0)
 
 
-Found = Mapping[str, Sequence[Sequence[Drove]]]
+Outcomes = Mapping[str, Sequence[Sequence[Outcome]]]
 
 
-def returns(episodes: Sequence[Sequence[Drove]]) -> Tensor:
+def returns(episodes: Sequence[Sequence[Outcome]]) -> Tensor:
     """The mean return in each world."""
-    return torch.tensor([sum(each.gained for each in some) / len(some) for some in episodes])
+    return torch.tensor([sum(each.total_reward for each in world) / len(world) for world in episodes])
 
 
-def crashes(episodes: Sequence[Sequence[Drove]]) -> Tensor:
+def crashes(episodes: Sequence[Sequence[Outcome]]) -> Tensor:
     """The share of episodes that end in a crash, in each world."""
-    return torch.tensor([sum(each.crashed for each in some) / len(some) for some in episodes])
+    return torch.tensor([sum(each.crashed for each in world) / len(world) for world in episodes])
 
 
-def row(found: Found, name: str) -> dict[str, Any]:
-    """The figures of one."""
-    beyond = torch.arange(len(found[name])) % 2 == 1  # worlds of the test take turns
+def row(outcomes: Outcomes, name: str) -> dict[str, Any]:
+    """The figures of one driver."""
+    beyond = torch.arange(len(outcomes[name])) % 2 == 1  # worlds of the test take turns
     by_kind = {"combinations": ~beyond, "beyond": beyond}
-    gained = returns(found[name])
+    by_world = returns(outcomes[name])
     return {
         "who": name,
-        **figures("return", gained),
-        **figures("crashes", crashes(found[name])),
-        **{f"return_{kind}": round(gained[mine].mean().item(), 2) for kind, mine in by_kind.items() if mine.any()},
+        **figures("return", by_world),
+        **figures("crashes", crashes(outcomes[name])),
+        **{f"return_{kind}": round(by_world[mask].mean().item(), 2) for kind, mask in by_kind.items() if mask.any()},
     }
 
 
-def difference(found: Found, one: str, two: str) -> dict[str, Any]:
-    """One less two, in the same worlds and the same traffic."""
-    gained, crashed = (of(found[one]) - of(found[two]) for of in (returns, crashes))
-    return {"who": f"{one}, less {two}", **figures("return", gained), **figures("crashes", crashed)}
+def difference(outcomes: Outcomes, one: str, two: str) -> dict[str, Any]:
+    """The figures of one driver less those of another, in the same worlds and the same traffic."""
+    reward, crashed = (measure(outcomes[one]) - measure(outcomes[two]) for measure in (returns, crashes))
+    return {"who": f"{one}, less {two}", **figures("return", reward), **figures("crashes", crashed)}
 
 
 def figures(name: str, values: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A fixture: images with a number to tell, for a convolutional network, and a bundle of it that nobody has trained."""
+"""A fixture: a regression from images for a convolutional network, and an untrained bundle of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SIDE = 28
 
 @dataclass(frozen=True)
 class Images:
-    """Noise whose brightness, times a slope that is the task's own, is the target."""
+    """Images of noise; the target is their brightness times a slope, which differs between tasks."""
 
     kind = "regression"
     features = SIDE * SIDE
@@ -42,11 +42,11 @@ class Images:
 
 
 def install(folder: Path) -> Mapping[str, str]:
-    """Make `images` a family of whoever starts with the environment that is returned, as pip would a package's."""
-    information = folder / "images-1.0.dist-info"
-    information.mkdir(parents=True)
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: images\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(
+    """Write the metadata of a package with the family `images`; return the environment in which it is installed."""
+    metadata = folder / "images-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: images\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
         "[innerloop.families]\nimages = service_tests.benchmarks.images:Images\n"
     )
     return {"PYTHONPATH": str(folder)}

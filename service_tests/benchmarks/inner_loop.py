@@ -1,9 +1,9 @@
 """How many tasks a second does the inner loop adapt, beside `deepcopy` + SGD and beside TorchOpt?
 
-Sinusoid MLP 1-40-40-1, 10 examples, 5 steps, one thread. All begin at tensors and end with the fast weights and the six
-losses, before the first step and after each. Ours is the masked, compiled step that the server runs, in the fused calls
-that it makes; the rivals adapt one task after another, which is what they are made for. The last rows are all that the
-engine does for a batch: from numpy arrays over padding to the judgement of each task.
+Sinusoid MLP 1-40-40-1, 10 examples, 5 steps, one thread. All begin with tensors and end with the fast weights and the
+six losses, before the first step and after each. Ours is the masked, compiled step that the server runs, in fused calls
+of the same size; the rivals adapt one task after another, as they are designed to. The last rows measure all that the
+engine does for a batch: from numpy arrays through padding to the status of each task.
 """
 
 import copy
@@ -30,7 +30,7 @@ SHOTS, STEPS, RATE = 10, 5, 0.01
 
 
 def rivals(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, Callable[[], object]]:
-    """One task by `deepcopy` + SGD and by TorchOpt."""
+    """Functions that adapt to one task, by `deepcopy` + SGD and by TorchOpt."""
     loss_of = nn.functional.mse_loss
 
     def deepcopy_and_sgd() -> tuple[nn.Module, list[float]]:
@@ -66,7 +66,7 @@ def rivals(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, Ca
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, and write the results."""
     torch.set_num_threads(1)
     keep_freed_memory()  # as the server does
     x = np.random.default_rng(0).uniform(-5, 5, (256, SHOTS, 1)).astype(np.float32)
@@ -90,7 +90,7 @@ def main() -> None:
         for start in range(0, size, MAX_TASKS):
             model.adapt(tasks[start : min(start + MAX_TASKS, size)])
 
-    theirs = rivals(network, support.inputs[0], support.targets[0])
+    baselines = rivals(network, support.inputs[0], support.targets[0])
     eager = batched(bundle.inner_loop())
     ours = {(f"vmap, eager, {size} tasks", size): partial(inner_loop, eager, size) for size in (2, 256)}
     ours |= {
@@ -100,10 +100,10 @@ def main() -> None:
     ours |= {
         (f"the engine's whole work, {size} task{'s' * (size > 1)}", size): partial(engine, size) for size in (1, 8, 256)
     }
-    measured = seconds_each(theirs | {way: work for (way, _), work in ours.items()})
+    measured = seconds_each(baselines | {way: work for (way, _), work in ours.items()})
     seconds = measured | {way: measured[way] / size for way, size in ours}
 
-    best = min(seconds[way] for way in theirs)
+    best = min(seconds[way] for way in baselines)
     rows = [
         {
             "way": way,

@@ -1,7 +1,7 @@
-"""Load at a constant rate, whether or not the server keeps up, as many independent clients make it.
+"""Load at a constant rate, whether or not the server keeps up, as from many independent clients.
 
-A latency counts from when its request was due, not from when it could be sent: a server that stalls is charged for
-every request that its stall held up (leaving that out is "coordinated omission", as in wrk).
+A latency counts from when its request was due, not from when it was sent, so it includes the time that a stalled server
+held the request up (leaving that out is "coordinated omission", as in wrk).
 """
 
 import asyncio
@@ -19,11 +19,11 @@ CONNECTIONS, PATIENCE_S = 512, 30
 
 
 class Arrivals:
-    """Requests that arrive at a constant rate, and what came of them.
+    """Requests that arrive at a constant rate, and their results.
 
-    latencies_ms: of the good answers, each from when its request was due
+    latencies_ms: of the successful responses, each from when its request was due
     lags_ms: how late the generator itself was with each request for which a connection was free
-    failed: how many of the others ended with which status; 0 is a lost connection, -1 no answer in time
+    failed: counts of the other requests by status; 0 is a lost connection, -1 no response in time
     """
 
     def __init__(self, requests: Sequence[bytes], rate: float, count: int) -> None:
@@ -36,16 +36,16 @@ class Arrivals:
         self._overdue: deque[int] = deque()
 
     def percentile(self, part: float) -> float:
-        """A percentile of the latencies, in milliseconds; infinite where no answer was good."""
+        """A percentile of the latencies, in milliseconds; infinite if no request succeeded."""
         return float(np.percentile(self.latencies_ms, part)) if self.latencies_ms else float("inf")
 
     @property
     def answered(self) -> int:
-        """Requests that have come to an end."""
+        """The number of requests that have ended."""
         return len(self.latencies_ms) + self.failed.total()
 
     async def arrive(self, connections: Sequence[Connection]) -> None:
-        """Let all arrive, and wait for the answers that are missing then."""
+        """Send all requests, and wait for the responses that are still missing."""
         self._idle = list(connections)
         self._started = perf_counter()
         for index in range(self._count):
@@ -81,7 +81,7 @@ class Arrivals:
 
 
 def offer(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> Arrivals:
-    """Send requests in turn, `rate` a second, for that long."""
+    """Send the requests in turn, `rate` a second, for so many seconds."""
 
     async def run() -> Arrivals:
         arrivals = Arrivals(requests, rate, max(1, round(rate * seconds)))

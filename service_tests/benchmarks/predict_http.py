@@ -1,15 +1,15 @@
 """How many predictions a second does POST /predict answer over HTTP, beside the obvious service and beside a mere echo?
 
-Each server first makes 10,000 adaptations of sinusoids, 10 examples, 5 steps, MLP 1-40-40-1; then it is asked by their
-ids in random turn, one query a request, at 1 to 256 connections. The obvious service keeps 10,000 modules in a dict.
-All else is as in `adapt_http`.
+Each server first makes 10,000 adaptations of sinusoids, 10 examples, 5 steps, MLP 1-40-40-1; then it gets one query a
+request by their ids in random turn, at 1 to 256 connections. The obvious service keeps 10,000 modules in a dict. All
+else is as in `adapt_http`.
 """
 
 import tempfile
 from pathlib import Path
 from uuid import uuid4
 
-from service_tests.benchmarks.bodies import adapted, queries, supports
+from service_tests.benchmarks.bodies import adapt_all, queries, supports
 from service_tests.benchmarks.comparison import ECHO, OBVIOUS, Effort, compare, effort, publish
 from service_tests.benchmarks.servers import LITSERVE, Server, frameworks, rival, stores
 
@@ -20,14 +20,14 @@ USUAL = Effort(connections=(1, 8, 64, 256), rounds=2, seconds=2)
 
 
 def main() -> None:
-    """Measure and write."""
-    how = effort(QUESTION, USUAL)
+    """Measure, and write the results."""
+    chosen = effort(QUESTION, USUAL)
     bodies = supports(IDS)
 
     def prepare(server: Server) -> list[bytes]:
         if server.name in (ECHO, RAW):
             return queries([uuid4().hex for _ in bodies])
-        return queries(adapted(server, bodies, "/predict" if server.name == LITSERVE else "/adapt"))
+        return queries(adapt_all(server, bodies, "/predict" if server.name == LITSERVE else "/adapt"))
 
     with tempfile.TemporaryDirectory() as folder:
         plans = [
@@ -37,7 +37,7 @@ def main() -> None:
             *rival(ECHO, "echo"),
             *rival(RAW, "raw"),
         ]
-        publish("predict_http", QUESTION, compare(plans, "/predict", prepare, how), how, USUAL)
+        publish("predict_http", QUESTION, compare(plans, "/predict", prepare, chosen), chosen, USUAL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: how a rate is measured, and where results are written with their hardware and date."""
+"""Shared by the benchmarks: measuring a rate, and writing results with their hardware and date."""
 
 import json
 import platform
@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 
+from app.device import describe
+
 RESULTS = Path(__file__).with_name("results")
+PROCESSOR = describe(torch.device("cpu"))
 PACKAGES = ("fastapi", "litserve", "pydantic", "ray", "uvicorn")
 
 
 def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, min_s: float = 0.25) -> dict[str, float]:
-    """Seconds that one call of each takes: its best round, after a warm-up.
+    """Seconds that one call of each way takes in its best round, after a warm-up.
 
-    All take part in each round of at least `min_s`, in turn, so that all meet the same quiet and loud moments of a
-    shared machine; the best round, because whatever else runs there only ever adds time.
+    All take turns in each round, for at least `min_s` each, so that all meet the same quiet and loud moments of a
+    shared machine. The best round counts, because other work there only ever adds time.
     """
     best = {name: float("inf") for name in ways}
     for work in ways.values():
@@ -37,11 +40,11 @@ def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, min_
 def write(
     name: str, question: str, rows: list[dict[str, Any]], *, keep: bool = True, hardware: str = "", **more: object
 ) -> None:
-    """Print the rows and keep them in `results/<name>.json`, with whatever more belongs to the result."""
+    """Print the rows, and write them into `results/<name>.json`. more: further fields of the result."""
     result = {
         "question": question,
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": hardware or f"1 thread of {processor()}",
+        "hardware": hardware or f"1 thread of {PROCESSOR}",
         "versions": versions(),
         **more,
         "rows": rows,
@@ -55,14 +58,6 @@ def write(
 
 
 def versions() -> dict[str, str]:
-    """Those of Python and of the packages that are measured, as far as they are installed."""
+    """The versions of Python and of the measured packages, as far as they are installed."""
     installed = {each.name: each.version for each in distributions() if each.name in PACKAGES}
     return {"torch": torch.__version__, "python": platform.python_version(), **dict(sorted(installed.items()))}
-
-
-def processor() -> str:
-    """The processor's name."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

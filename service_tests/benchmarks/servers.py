@@ -1,7 +1,7 @@
 """Servers to measure: each in processes of its own on one core, asleep while another is measured.
 
-Asleep means SIGSTOP, so that the background work of the one takes nothing from the other. The load comes from another
-core, where the machine has two.
+Asleep means SIGSTOP, so that the background work of one server takes nothing from another. The load comes from another
+core, if the machine has two.
 """
 
 import os
@@ -18,14 +18,15 @@ from typing import NamedTuple
 import httpx
 import psutil
 
-from app.settings import Settings
-from service_tests.benchmarks.report import processor
+from service_tests.benchmarks.report import PROCESSOR
 from service_tests.processes import ROOT, free_port, wait_until
 
+COMPILE_S = 1200
+"""The most seconds until a server is ready; one that has nothing cached compiles all of its bundles first."""
 RAY, LITSERVE = "Ray Serve", "LitServe"
 PATIENT_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # else it takes its own parts for dead when all of them have slept
+    # otherwise it takes its own processes for dead after all of them have slept
     "RAY_health_check_initial_delay_ms": "3600000",
     "RAY_health_check_period_ms": "3600000",
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "3600",
@@ -35,18 +36,18 @@ PATIENT_RAY = {
 
 
 class Cores(NamedTuple):
-    """The cores that servers and load run on."""
+    """The cores of the servers and of the load."""
 
     server: int
     load: int
 
     def __str__(self) -> str:
-        return f"server on core {self.server}, load on core {self.load} of {processor()}"
+        return f"server on core {self.server}, load on core {self.load} of {PROCESSOR}"
 
 
 @cache
 def cores() -> Cores:
-    """The last and the first core that this process may use: the first is where interrupts go by default."""
+    """The last core that this process may use, and the first, where interrupts go by default."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) == 1:
         print("only one core: server and load share it, so every figure is too low", file=sys.stderr)
@@ -55,7 +56,7 @@ def cores() -> Cores:
 
 @contextmanager
 def on(core: int) -> Iterator[None]:
-    """Stay on that core, this thread and the processes that it starts here."""
+    """Keep this thread, and the processes that it starts in the meantime, on that core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -68,63 +69,68 @@ def on(core: int) -> Iterator[None]:
 class Plan:
     """How a server is started.
 
-    words: the command, with PORT where its port belongs
-    waits_for: what GET /health/ready has to answer; nothing where it has no such path
-    says: what its log has to say by then
+    command: with PORT in the place of the port
+    ready_fields: fields of the response to GET /health/ready by which it is ready; empty if it has no such path
+    ready_log: text that its log contains by then
+    folder: the working directory
     """
 
     name: str
-    words: Sequence[str]
+    command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    waits_for: Mapping[str, object] = field(default_factory=dict)
-    says: str = ""
+    ready_fields: Mapping[str, object] = field(default_factory=dict)
+    ready_log: str = ""
+    folder: Path = ROOT
 
 
-def innerloop(name: str, state: Path, **settings: object) -> Plan:
-    """Our server with these settings, once it has compiled; what it compiled is kept between runs."""
-    said = {"state_dir": state, "cache_dir": ROOT / "state/cache", "log_level": "warning"} | settings
-    environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in said.items()}
-    words = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]
-    return Plan(name, words, environment, {"compiled": True, "compiling": False})
+def innerloop(name: str, state: Path, folder: Path = ROOT, /, **settings: object) -> Plan:
+    """Innerloop with these settings, ready once it has compiled. Compiled code is kept between runs.
+
+    folder: a checkout of this project, whose code and bundles are served
+    """
+    settings = {"state_dir": state, "cache_dir": folder / "state/cache", "log_level": "warning"} | settings
+    environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in settings.items()}
+    environment["PYTHONPATH"] = str(folder)
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]
+    return Plan(name, command, environment, {"compiled": True, "compiling": False}, folder=folder)
 
 
 def stores(folder: Path, **settings: object) -> list[Plan]:
-    """Our server with each way of keeping adaptations that it has, the default first."""
-    ways: dict[str, dict[str, object]] = {
+    """Innerloop with each store that needs no other server, the default first. Each keeps its state in `folder`."""
+    stores: dict[str, dict[str, object]] = {
         "Innerloop": {"store": "sqlite", "durability": "fsync"},
         "Innerloop, durability process": {"store": "sqlite", "durability": "process"},
         "Innerloop, store memory": {"store": "memory"},
     }
-    has = {name: said for name, said in ways.items() if said.keys() <= Settings.model_fields.keys()}
     return [
-        innerloop(name, folder / f"state-{index}", **said, **settings)
-        for index, (name, said) in enumerate((has or {"Innerloop, store memory": {}}).items())
+        innerloop(name, folder / f"state-{index}", **store, **settings)
+        for index, (name, store) in enumerate(stores.items())
     ]
 
 
-def rival(name: str, module: str, *words: str, needs: str = "fastapi", says: str = "") -> list[Plan]:
-    """A server of `rivals/`; none, with a word about it, where its package is not installed."""
-    if find_spec(needs) is None:
-        print(f"{name} is left out: {needs} is not installed (make bench does)", file=sys.stderr)
+def rival(name: str, module: str, *arguments: str, package: str = "fastapi", ready_log: str = "") -> list[Plan]:
+    """A server of `rivals/`; an empty list, with a message, if the package that it needs is not installed."""
+    if find_spec(package) is None:
+        print(f"{name} is left out: {package} is not installed (make bench does)", file=sys.stderr)
         return []
-    command = [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *words]
-    return [Plan(name, command, says=says)]
+    command = [sys.executable, "-m", f"service_tests.benchmarks.rivals.{module}", "PORT", *arguments]
+    return [Plan(name, command, ready_log=ready_log)]
 
 
 def frameworks(path: str) -> list[Plan]:
-    """The obvious code in Ray Serve and in LitServe, which serves but one path."""
+    """The obvious code in Ray Serve, and in LitServe, which serves a single path."""
     return [
         *(
             replace(each, environment=PATIENT_RAY)
-            for each in rival(RAY, "ray_service", needs="ray", says="is ready at")
+            for each in rival(RAY, "ray_service", package="ray", ready_log="is ready at")
         ),
-        *rival(LITSERVE, "litserve_service", path, needs="litserve"),
+        *rival(LITSERVE, "litserve_service", path, package="litserve"),
     ]
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     name: str
     port: int
@@ -132,7 +138,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -142,17 +148,17 @@ class Server:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that its first process holds."""
+        """Resident memory of its first process."""
         return int(self.process.memory_info().rss)
 
     @property
     def cpu_s(self) -> float:
-        """Processor time that its processes have taken, with those that have ended."""
+        """Processor time of its processes, including those that have ended."""
         return float(sum(sum(each.cpu_times()[:4]) for each in self.processes))
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Let it run; asleep again, once it has nothing left to do, afterwards."""
+        """Let it run, then wait until it has nothing left to do, and put it to sleep again."""
         for each in self.processes:
             each.resume()
         try:
@@ -163,7 +169,7 @@ class Server:
                 each.suspend()
 
     def settle(self) -> None:
-        """Wait until it works no more, for at most a minute: a load that ends leaves requests behind."""
+        """Wait until it is idle, for at most a minute: a load that ends leaves requests behind."""
         deadline, before = time.monotonic() + 60, -1.0
         # idle is under a quarter of a core: Ray's processes are never still
         while (now := self.cpu_s) - before > 0.05 and time.monotonic() < deadline:
@@ -173,16 +179,16 @@ class Server:
 
 @contextmanager
 def serving(plan: Plan, folder: Path) -> Iterator[Server]:
-    """Start a server and wait until it is ready; its log stands in `folder`."""
+    """Start a server and wait until it is ready. Its log is written into `folder`."""
     port = free_port()
     log = folder / f"{plan.name}.log"
-    words = [str(port) if word == "PORT" else word for word in plan.words]
+    command = [str(port) if word == "PORT" else word for word in plan.command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **plan.environment}
     with log.open("w") as output, on(cores().server):
-        process = psutil.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = psutil.Popen(command, cwd=plan.folder, env=environment, stdout=output, stderr=output)
     server = Server(plan.name, port, process)
     try:
-        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}")
+        wait_until(lambda: _ready(server, plan, log), f"{plan.name} is not ready: see {log}", COMPILE_S)
         yield server
     finally:
         end(server)
@@ -190,19 +196,19 @@ def serving(plan: Plan, folder: Path) -> Iterator[Server]:
 
 def _ready(server: Server, plan: Plan, log: Path) -> bool:
     assert server.process.poll() is None, f"{plan.name} has ended: {log.read_text()[-2000:]}"
-    if plan.says not in log.read_text():
+    if plan.ready_log not in log.read_text():
         return False
     try:
         answer = httpx.get(f"{server.url}/health/ready")
     except httpx.TransportError:
         return False
-    if not plan.waits_for:
+    if not plan.ready_fields:
         return answer.status_code < 500
-    return answer.is_success and plan.waits_for.items() <= answer.json().items()
+    return answer.is_success and plan.ready_fields.items() <= answer.json().items()
 
 
 def end(server: Server) -> None:
-    """End all processes of a server: by asking the first, then, of those that are left, each."""
+    """End all processes of a server: terminate the first, then kill those that are left."""
     if server.process.poll() is not None:
         return
     processes = server.processes

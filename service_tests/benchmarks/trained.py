@@ -1,4 +1,4 @@
-"""A bundle for a benchmark that trains its own: the recipe's, without bounds, calibration or card."""
+"""Training for benchmarks: a recipe's bundle without bounds, calibration or card."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from app.training.validation import Validation
 
 
 def trained(recipe: Recipe, data: Path | None = None) -> Bundle:
-    """The bundle of the best meta-parameters on validation tasks. data: the folder of the data set, if any."""
+    """Train a recipe; the bundle has the best meta-parameters on validation tasks. data: the folder of the data set."""
     run = Run(recipe, torch.device("cpu"), compiled=False, data=data)
     validation = Validation(run)
     while not run.finished:

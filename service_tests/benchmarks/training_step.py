@@ -1,9 +1,9 @@
-"""How long does a training step take, beside the eager loop that the MAML paper's readers write, and beside TorchOpt?
+"""How long does a training step take, compared with the usual eager loop over tasks and with TorchOpt?
 
 Second-order MAML, 1 inner step, Adam, one thread: on sinusoids (25 tasks of 10 support and 10 query examples), and on
 images of 28 x 28 by four convolutions of 64 filters (5 classes, 1 support and 5 query images of each; 32 tasks on a
-GPU, 4 on the CPU). All draw their tasks by the same function, and take the whole step: draw, adapt, differentiate and
-update.
+GPU, 4 on the CPU). All draw their tasks by the same function, and the time is that of the whole step: draw, adapt,
+differentiate and update.
 """
 
 import dataclasses
@@ -39,11 +39,11 @@ IMAGES = Recipe(
     inner_rate=0.01,
 )
 TASKS_ON_A_CPU = 4
-"""Of images: 32 take seconds."""
+"""Tasks of images in a step: 32 take seconds."""
 
 
 class Rival:
-    """What a loop over tasks needs: a network with its outer optimizer, and tasks."""
+    """What a loop over tasks needs: a network, its outer optimizer, and tasks."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
@@ -59,12 +59,12 @@ class Rival:
         self.ways = (self.family.targets,) * 2 if classes else None
 
     def draw(self) -> Tasks:
-        """The tasks of a step, as ours draws them."""
+        """Draw the tasks of a step, as ours are drawn."""
         recipe = self.recipe
         return draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
 
     def descend(self, total: torch.Tensor) -> None:
-        """The outer step, down the sum of the tasks' query losses."""
+        """Take the outer step on the sum of the tasks' query losses."""
         self.optimizer.zero_grad()
         (total / self.recipe.tasks).backward()
         self.optimizer.step()
@@ -91,7 +91,7 @@ def eager_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
 
 def torchopt_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
     """A step of the loop over tasks with TorchOpt's differentiable optimizer."""
-    import torchopt  # a machine with a GPU may lack it
+    import torchopt  # optional: a GPU machine may lack it
 
     rival = Rival(recipe, device)
     inner = torchopt.MetaSGD(rival.network, lr=recipe.inner_rate)
@@ -112,7 +112,7 @@ def torchopt_loop(recipe: Recipe, device: torch.device) -> Callable[[], None]:
 
 
 def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str, object]]:
-    """The rows of a problem: each way in turn, in one run."""
+    """Measure all ways in turn, in one run; a row for each way."""
 
     def finished(step: Callable[[], object]) -> None:
         step()
@@ -143,11 +143,13 @@ def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str,
 
 
 def main(
-    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
-    rounds: Annotated[int, typer.Option(min=1, help="Of a quarter of a second for each way; the best counts.")] = 8,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")] = "auto",
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of a quarter of a second for each way; the best counts.")
+    ] = 8,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
-    """Measure and write."""
+    """Measure, and write the results."""
     torch.set_num_threads(1)
     cpu, chosen = torch.device("cpu"), choose_device(device)
     question = "A second-order training step over {} tasks of {}, 1 inner step"
@@ -156,9 +158,9 @@ def main(
     for where in dict.fromkeys((cpu, chosen)):
         recipe = IMAGES if where.type == "cuda" else dataclasses.replace(IMAGES, tasks=TASKS_ON_A_CPU)
         name = "training_step_images_gpu" if where.type == "cuda" else "training_step_images"
-        asked = question.format(recipe.tasks, "5 + 25 images, four convolutions of 64 filters")
+        text = question.format(recipe.tasks, "5 + 25 images, four convolutions of 64 filters")
         hardware = describe(where) if where.type == "cuda" else ""
-        write(name, asked, measure(recipe, where, rounds), keep=keep, hardware=hardware)
+        write(name, text, measure(recipe, where, rounds), keep=keep, hardware=hardware)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
--- Posts the lines of a file in turn, and says what came of it as a line of JSON.
+-- Posts the lines of a file in turn, and prints the result as a line of JSON.
 -- wrk -s wrk.lua URL -- FILE
 
 local requests, turn = {}, 0

@@ -1,4 +1,4 @@
-"""Load by wrk: so many connections, each posting the next body as soon as its last was answered."""
+"""Load by wrk: each connection posts the next body as soon as the last was answered."""
 
 import json
 import shutil
@@ -14,9 +14,9 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load. errors: how many of which sort; `status` are answers that are not 2xx or 3xx.
+    """The result of a load. errors: counts by sort.
 
-    `refused`: the server took no connection at all.
+    `status` counts responses that are not 2xx or 3xx; `refused`: the server accepted no connection at all.
     """
 
     requests: int
@@ -28,12 +28,12 @@ class Load:
 
     @property
     def requests_per_s(self) -> float:
-        """Answers a second."""
+        """Responses a second."""
         return self.requests / self.seconds
 
     @property
     def failed(self) -> dict[str, int]:
-        """The errors that there were."""
+        """The errors that occurred, by sort."""
         return {sort: count for sort, count in self.errors.items() if count}
 
     def __str__(self) -> str:
@@ -42,14 +42,14 @@ class Load:
 
 
 def load(url: str, bodies: Path, connections: int, seconds: float) -> Load:
-    """Post the lines of a file, in turn, for that long."""
+    """Post the lines of a file, in turn, for so many seconds."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: apt install wrk")
-    threads_and_time = ["--threads", "1", "--duration", f"{max(1, round(seconds))}s", "--timeout", "60s"]
-    words = ["wrk", *threads_and_time, "--connections", str(connections), "--script", str(SCRIPT), url, "--"]
+    duration = ["--threads", "1", "--duration", f"{max(1, round(seconds))}s", "--timeout", "60s"]
+    command = ["wrk", *duration, "--connections", str(connections), "--script", str(SCRIPT), url, "--"]
     with on(cores().load):
-        said = subprocess.run([*words, str(bodies)], capture_output=True, text=True, timeout=seconds + 90)
-    if said.returncode:
-        print(said.stderr, file=sys.stderr)
+        result = subprocess.run([*command, str(bodies)], capture_output=True, text=True, timeout=seconds + 90)
+    if result.returncode:
+        print(result.stderr, file=sys.stderr)
         return Load(0, seconds, 0, 0, 0, {"refused": connections})
-    return Load(**json.loads(said.stdout.splitlines()[-1]))
+    return Load(**json.loads(result.stdout.splitlines()[-1]))

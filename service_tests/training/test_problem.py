@@ -98,7 +98,10 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
     with pytest.raises(TrainingError, match=r"the recipe has no setting foo; its settings: family, .*patience$"):
         choose_recipe(Overrides("linear", None, None, None, None, [], ["foo=1"]))
     spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
-    with pytest.raises(TrainingError, match="'mlp' does not take these options: got an unexpected keyword argument 'depth'; its options: inputs, outputs, hidden, activ"):
+    with pytest.raises(
+        TrainingError,
+        match="'mlp' does not take these options: got an unexpected keyword argument 'depth'; its options: inputs, outputs, hidden, activ",
+    ):
         fit_network(spec, ALGORITHMS["maml"], schema, "regression")
 
 

@@ -1,75 +1,87 @@
-"""Driving in highway-env by a server: act through `/predict`, send what somebody drove to `/adapt`, act again."""
+"""Driving in a held-out world of highway-env before and after adapting: the rollouts, and a report of them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import one_hot
+from torch.nn.utils.rnn import pad_sequence
 
-Ask = Callable[[str, str, Any], Awaitable[Any]]
-"""(method, path, body) -> the answer's body. Raises where the server refuses."""
+from app.families.worlds import Episodes, Policy
 
 
 @dataclass
-class Episode:
-    """What happened in one environment. frames: pictures of it, where they were wanted."""
+class Trajectory:
+    """An episode in one environment. frames: its pictures, where a film was asked for."""
 
-    observations: list[list[float]] = field(default_factory=list)
-    actions: list[Any] = field(default_factory=list)
+    observations: list[NDArray[np.float32]] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     crashed: bool = False
     frames: list[Any] = field(default_factory=list)
 
     @property
-    def gained(self) -> float:
-        """The return."""
+    def total_reward(self) -> float:
+        """The return of the episode."""
         return sum(self.rewards)
 
-    def as_support(self, *, rewards: bool) -> dict[str, Any]:
-        """As `/adapt` takes it. rewards: to learn from what it brought; else it is imitated."""
-        said = {"observations": self.observations, "actions": self.actions}
-        return said | {"rewards": self.rewards} if rewards else said
 
+def rollout(
+    policy: Policy, environments: Sequence[Any], seeds: Sequence[int], *, film: bool = False
+) -> list[Trajectory]:
+    """Run an episode in each environment, side by side: one call of the policy decides for all that go on.
 
-async def acted(
-    ask: Ask, model: Mapping[str, Any], environments: Sequence[Any], seeds: Sequence[int], *, film: bool = False
-) -> list[Episode]:
-    """An episode in each environment, side by side: one request decides for all that go on.
-
-    model: what `/predict` is to answer by, such as {"adaptation_id": ...}; the most probable actions are taken
-    environments: of gymnasium; film: keep pictures of the first, which is made with `render_mode="rgb_array"`
+    policy: of discrete actions; it is called with one task
+    environments: of gymnasium
+    film: keep pictures of the first environment, which is made with `render_mode="rgb_array"`
     """
-    episodes = [Episode() for _ in environments]
-    seen = [one.reset(seed=seed)[0] for one, seed in zip(environments, seeds, strict=True)]
-    going = list(range(len(environments)))
-    while going:
-        queries = [np.ravel(seen[place]).tolist() for place in going]
-        answer = await ask("POST", "/predict", {**model, "queries": queries})
-        for place, query, action in zip(list(going), queries, answer["predictions"], strict=True):
-            episode, environment = episodes[place], environments[place]
-            if film and place == 0:
-                episode.frames.append(environment.render())
-            episode.observations.append(query)
-            episode.actions.append(action)
-            seen[place], reward, over, late, said = environment.step(action)
-            episode.rewards.append(float(reward))
-            episode.crashed = bool(said.get("crashed", False))
-            if over or late:
-                going.remove(place)
-    return episodes
+    trajectories = [Trajectory() for _ in environments]
+    observations = [np.ravel(env.reset(seed=seed)[0]) for env, seed in zip(environments, seeds, strict=True)]
+    going = torch.ones(1, len(environments), dtype=torch.bool)
+    while going.any():
+        actions = policy(torch.from_numpy(np.stack(observations))[None], going)[0].argmax(-1).tolist()
+        for index in going[0].nonzero().flatten().tolist():
+            trajectory, environment = trajectories[index], environments[index]
+            if film and index == 0:
+                trajectory.frames.append(environment.render())
+            trajectory.observations.append(observations[index])
+            trajectory.actions.append(actions[index])
+            observation, reward, terminated, truncated, info = environment.step(actions[index])
+            observations[index] = np.ravel(observation)
+            trajectory.rewards.append(float(reward))
+            trajectory.crashed = bool(info.get("crashed", False))
+            going[0, index] = not (terminated or truncated)
+    return trajectories
+
+
+def as_episodes(trajectories: Sequence[Trajectory], actions: int) -> Episodes:
+    """The trajectories as the episodes of one task, padded to the same length. actions: how many there are."""
+    parts = [
+        (
+            torch.from_numpy(np.stack(each.observations)),
+            one_hot(torch.tensor(each.actions), actions).float(),
+            torch.tensor(each.rewards),
+            torch.ones(len(each.actions), dtype=torch.bool),
+        )
+        for each in trajectories
+    ]
+    return Episodes(*(pad_sequence(list(part), batch_first=True)[None] for part in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
-class Drives:
-    """What came of driving in a world before and after adapting to somebody's episodes.
+class DriveReport:
+    """The trajectories in a world before and after adapting to demonstrations.
 
-    world: in words; shown: those episodes, by who drove; message: of `/adapt`
+    world: a description; demonstrations: what was adapted to; message: of the adaptation
     """
 
     world: str
-    shown: Sequence[Episode]
-    before: Sequence[Episode]
-    after: Sequence[Episode]
+    demonstrations: Sequence[Trajectory]
+    before: Sequence[Trajectory]
+    after: Sequence[Trajectory]
     message: str
 
     def __str__(self) -> str:
@@ -77,49 +89,51 @@ class Drives:
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Who drove, and what came of it."""
-        rows = (("shown to it", self.shown), ("before adapting", self.before), ("after adapting", self.after))
-        return [(name, _summary(episodes)) for name, episodes in rows]
+        """For each group of trajectories its name and its summary."""
+        groups = (
+            ("shown to it", self.demonstrations),
+            ("before adapting", self.before),
+            ("after adapting", self.after),
+        )
+        return [(name, _summary(trajectories)) for name, trajectories in groups]
 
     def as_json(self) -> dict[str, Any]:
         """For bundle.json."""
-        text = "\n".join(f"- {name}: {what}" for name, what in self.rows)
-        return {"world": self.world, "shots": len(self.shown), "text": text}
+        text = "\n".join(f"- {name}: {summary}" for name, summary in self.rows)
+        return {"world": self.world, "shots": len(self.demonstrations), "text": text}
 
 
-def _summary(episodes: Sequence[Episode]) -> str:
-    mean = sum(each.gained for each in episodes) / len(episodes)
-    crashed = sum(each.crashed for each in episodes)
-    return f"return {mean:.1f}, {crashed} of {len(episodes)} episodes end in a crash"
+def _summary(trajectories: Sequence[Trajectory]) -> str:
+    mean = sum(each.total_reward for each in trajectories) / len(trajectories)
+    crashes = sum(each.crashed for each in trajectories)
+    return f"return {mean:.1f}, {crashes} of {len(trajectories)} episodes end in a crash"
 
 
-async def drive(ask: Ask, bundle: str, place: int, shots: int, episodes: int) -> Drives:
-    """Drive in a held-out world, show the model how somebody drives who is at home there, and drive again.
+def drive(policy: Policy, adapt: Callable[[Episodes], str], world_index: int, shots: int, episodes: int) -> DriveReport:
+    """Drive in a held-out world, adapt to a driver who is at home there, and drive again in the same traffic.
 
-    place: which of the test worlds; shots: episodes that are shown; episodes: that are driven before and after, the
-        same traffic both times
+    policy: acts by its latest adaptation
+    adapt: adapts the policy to demonstrations, and returns a message
+    world_index: which of the test worlds
+    shots: episodes that are demonstrated; episodes: that are driven before and after
     """
     # highway-env is an extra
     from app.families.highway.episodes import WORLDS, drive_episode, make_driver, seed_of
     from app.families.highway.planner import style_at_home
     from app.families.highway.road import Drive
-    from app.families.highway.world import worlds
+    from app.families.highway.world import ACTIONS, worlds
 
-    world = worlds("test", WORLDS["test"])[place]
-    home, alone = make_driver(style_at_home(world)), Drive(world)
-    seeds = [seed_of("test", place, 100 + episode) for episode in range(episodes)]
-    log = [drive_episode(alone, home, seed_of("test", place, episode)) for episode in range(shots)]
-    shown = [
-        Episode(each.observations.tolist(), each.actions.tolist(), each.rewards.tolist(), each.crashed) for each in log
+    world = worlds("test", WORLDS["test"])[world_index]
+    driver, road = make_driver(style_at_home(world)), Drive(world)
+    seeds = [seed_of("test", world_index, 100 + episode) for episode in range(episodes)]
+    log = [drive_episode(road, driver, seed_of("test", world_index, episode)) for episode in range(shots)]
+    demonstrations = [
+        Trajectory(list(each.observations), each.actions.tolist(), each.rewards.tolist(), each.crashed) for each in log
     ]
     roads = [Drive(world, None if episode else "rgb_array") for episode in range(episodes)]
-    before = await acted(ask, {"model": bundle}, roads, seeds, film=True)
-    support = {"episodes": [each.as_support(rewards=False) for each in shown]}
-    adaptation = await ask("POST", "/adapt", {"model": bundle, "support": support})
-    known = {"adaptation_id": adaptation["adaptation_id"]}
-    after = await acted(ask, known, roads, seeds, film=True)
-    for road in roads:
-        road.close()
-    return Drives(
-        str(world), shown, before, after, f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
-    )
+    before = rollout(policy, roads, seeds, film=True)
+    message = adapt(as_episodes(demonstrations, len(ACTIONS)))
+    after = rollout(policy, roads, seeds, film=True)
+    for each in roads:
+        each.close()
+    return DriveReport(str(world), demonstrations, before, after, message)

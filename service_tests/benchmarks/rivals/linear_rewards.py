@@ -25,10 +25,10 @@ def with_constant(contexts: Tensor) -> Tensor:
 def own_ridge(log: DecisionLog, strength: float) -> Tensor:
     """The coefficients of each user's own regressions, [user, feature, arm]. strength: of the penalty."""
     scale = strength**-0.5
-    found: Tensor = scale * ridge_by_action(
+    coefficients: Tensor = scale * ridge_by_action(
         scale * with_constant(log.observations), log.actions.double(), log.rewards.double()
     )
-    return found
+    return coefficients
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Prior:
     noise: float
 
     @classmethod
-    def fitted(cls, log: DecisionLog) -> "Prior":
+    def fit(cls, log: DecisionLog) -> "Prior":
         """By EM on the logs of users."""
         size = (log.observations.shape[-1] + 1) * log.actions.shape[-1]
         prior = cls(torch.zeros(size).double(), torch.eye(size).double(), 0.2)

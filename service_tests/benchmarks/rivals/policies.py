@@ -43,17 +43,17 @@ class Predicted(BaseModel):
 
 
 def modules(folder: Path) -> dict[str, nn.Module]:
-    """What gives the mean of the actions, by adaptation."""
-    network, found = load(ROOT / "models/navigation").manifest.network, {}
+    """The networks of the mean of the actions, by adaptation."""
+    network, policies = load(ROOT / "models/navigation").manifest.network, {}
     for file in folder.glob("*.safetensors"):
         policy = NETWORKS[network.name](**network.options)
         policy.load_state_dict(load_file(file))
-        found[file.stem] = policy.get_submodule("mean").eval()
-    return found
+        policies[file.stem] = policy.get_submodule("mean").eval()
+    return policies
 
 
 def by_module(policy: nn.Module) -> Act:
-    """Ask a module."""
+    """Act by a module."""
 
     @torch.inference_mode()
     def act(queries: list[list[float]]) -> list[list[float]]:
@@ -64,7 +64,7 @@ def by_module(policy: nn.Module) -> Act:
 
 
 def by_numpy(policy: nn.Module) -> Act:
-    """The same without torch: of so small a network most of the time goes into calling it."""
+    """Act without torch: with so small a network most of the time goes into calling it."""
     layers = [
         (each.weight.detach().numpy().T.copy(), each.bias.detach().numpy())
         for each in policy.modules()
@@ -72,18 +72,18 @@ def by_numpy(policy: nn.Module) -> Act:
     ]
 
     def act(queries: list[list[float]]) -> list[list[float]]:
-        found = np.array(queries, np.float32)
+        outputs = np.array(queries, np.float32)
         for weight, bias in layers[:-1]:
-            found = np.tanh(found @ weight + bias)
+            outputs = np.tanh(outputs @ weight + bias)
         weight, bias = layers[-1]
-        actions: list[list[float]] = (found @ weight + bias).clip(-REACH, REACH).tolist()
+        actions: list[list[float]] = (outputs @ weight + bias).clip(-REACH, REACH).tolist()
         return actions
 
     return act
 
 
 def by_fastapi(policies: Mapping[str, Act], *, threads: bool) -> FastAPI:
-    """The route. threads: whether each request has one."""
+    """An application with the route. threads: whether each request runs in a thread of its own."""
     application = FastAPI()
 
     def predict(body: PredictBody) -> Predicted:
@@ -97,20 +97,20 @@ def by_fastapi(policies: Mapping[str, Act], *, threads: bool) -> FastAPI:
 
 
 def bare(policies: Mapping[str, Act]) -> Callable[..., Awaitable[None]]:
-    """The same answers without a framework, whatever the path."""
+    """The same responses without a framework."""
 
     async def application(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         if scope["type"] != "http":
             return
-        sent, more = b"", True
+        content, more = b"", True
         while more:
             part = await receive()
-            sent, more = sent + part.get("body", b""), part.get("more_body", False)
-        if scope["path"] != "/predict":  # it is asked whether it is ready
+            content, more = content + part.get("body", b""), part.get("more_body", False)
+        if scope["path"] != "/predict":  # such as /health/ready
             await _answer(send, 404, b"")
             return
-        asked = orjson.loads(sent)
-        predictions = policies[asked["adaptation_id"]](asked["queries"])
+        body = orjson.loads(content)
+        predictions = policies[body["adaptation_id"]](body["queries"])
         await _answer(send, 200, orjson.dumps({"predictions": predictions}))
 
     return application

@@ -18,11 +18,11 @@ SIZES = 20, 28, 26
 LOWEST, BOUNDS = (0.05, 0.1, 0.02), (2.0, 5.0, 30.0)
 ROUNDS = 100
 SURE = 1e-6
-"""No decision is more probable than 1 less this: or one contrary decision may cost without end."""
+"""Probabilities are at most 1 minus this: otherwise one contrary decision could cost an unbounded amount."""
 
 
 def log_likelihood(accepting: Tensor, accepted: Tensor) -> Tensor:
-    """Of each decision, in nats. accepting: how probable it is that the gamble is accepted."""
+    """The log-likelihood of each decision, in nats. accepting: the probability that the gamble is accepted."""
     accepting = accepting.clamp(SURE, 1 - SURE)
     return torch.where(accepted, accepting.log(), (1 - accepting).log())
 
@@ -34,7 +34,7 @@ class Grid:
     sets: Tensor
 
     @classmethod
-    def made(cls) -> "Grid":
+    def within_bounds(cls) -> "Grid":
         """The grid within the bounds."""
         rho = torch.linspace(LOWEST[0], BOUNDS[0] - 0.01, SIZES[0])
         others = [
@@ -47,16 +47,16 @@ class Grid:
 
     @property
     def free(self) -> Tensor:
-        """The sets in numbers of any size, in which a population is taken to be normal."""
+        """The sets as unbounded numbers, in which a population is modelled as normal."""
         return torch.cat([self.sets[:, :1], self.sets[:, 1:].log()], 1)
 
     @property
     def prior(self) -> Tensor:
-        """The logarithm of the package's prior of somebody about whom nothing is known: even within the bounds."""
+        """The logarithm of the package's prior: uniform within the bounds."""
         return self.free[:, 1:].sum(1)  # the grid is even in the logarithms
 
     def accepting(self, sitting: Sitting) -> Tensor:
-        """How probable accepting is by each set, [set, decision]."""
+        """The probability of accepting by each set, [set, decision]."""
         agents = Agents(*self.sets.unsqueeze(-1).unbind(1))
         return acceptance_probability(agents, sitting.offers.expand(len(self.sets), -1, -1))
 

@@ -1,0 +1,133 @@
+"""`innerloop evaluate` and `innerloop value`: how well a bundle does, offline or over HTTP."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from app.bundles import Bundle, load
+from app.cli.output import Data, ModelsDir, show
+from app.cli.remote import RemoteLearner, check_digest, connect, over_http, request
+from app.device import describe
+from app.families.family import Family
+from app.learn.losses import KINDS
+from app.training.held_out import evaluate_bundle, steps_to_evaluate
+from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
+from app.training.predictor import offline
+from app.training.problem import family_of, worlds_of
+from app.training.publish import publish, publish_policy
+from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, Trial, evaluate_policy, mean_returns
+from app.training.tables import as_json, as_text, calibration_as_text, settings_of
+from app.training.tasks import Setting
+
+CPU = torch.device("cpu")
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    shots: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Support examples, for classification of each class; the bundle's by default."),
+    ] = None,
+    ways: Annotated[
+        list[int] | None, typer.Option(min=2, help="Classes in a task, for classification; the bundle's by default.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most inner steps; 10 by default, or the bundle's steps alone for images."),
+    ] = None,
+    tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 600,
+    server: Annotated[str | None, typer.Option(help="URL of a running server to evaluate through.")] = None,
+    data: Data = None,
+    save: Annotated[
+        bool, typer.Option("--write/--no-write", help="Write the scores into the bundle, its card and its plots.")
+    ] = True,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Score a bundle on held-out tasks, by support size and steps, with 95 % intervals."""
+    loaded, folder = load(models_dir / bundle), models_dir / bundle if save else None
+    if loaded.manifest.evaluation.get("score") == SCORE:
+        trial = Returns.from_json(loaded.manifest.evaluation).trial
+        returns = (
+            evaluate_policy(loaded, trial) if server is None else asyncio.run(returns_over_http(loaded, trial, server))
+        )
+        show_returns(loaded, returns, folder)
+        return
+    family = family_of(loaded, data)
+    result = evaluate_bundle(
+        loaded,
+        family,
+        offline(loaded) if server is None else over_http(server, loaded),
+        _settings(loaded, family, shots, ways),
+        steps_to_evaluate(loaded, steps),
+        machine=describe(CPU),
+        way=OFFLINE if server is None else OVER_HTTP,
+        tasks=tasks,
+    )
+    show(f"{result.protocol}.\n\n{as_text(result)}\n\n{calibration_as_text(result)}")
+    if folder is not None:
+        scores = as_json(result)
+        publish(_with_evaluation(loaded, {"over_http": scores} if server else scores), family, folder)
+
+
+def _settings(
+    bundle: Bundle, family: Family, shots: Sequence[int] | None, ways: Sequence[int] | None
+) -> Sequence[Setting]:
+    """The support sizes and numbers of classes to score: those of the options, else those of the last evaluation."""
+    settings = settings_of(bundle.manifest.evaluation)
+    if settings and not shots and not ways:
+        return settings
+    sizes = shots or sorted({each.shots for each in settings}) or [5]
+    classes = ways or sorted({each.ways for each in settings if each.ways}) or [family.targets]
+    return [Setting(size, way) for way in (classes if KINDS[family.kind].one_hot else [None]) for size in sizes]
+
+
+def _with_evaluation(bundle: Bundle, scores: Mapping[str, Any]) -> Bundle:
+    evaluation = {**bundle.manifest.evaluation, **scores}
+    return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, evaluation=evaluation))
+
+
+async def returns_over_http(bundle: Bundle, trial: Trial, server: str | None) -> Returns:
+    """The returns of a policy in its worlds, acting and learning over HTTP. server: as for `connect`."""
+    worlds = worlds_of(bundle)
+    async with connect(server) as client:
+        model = await request(client, "GET", f"/models/{bundle.name}")
+        check_digest(model, bundle)
+        learner = RemoteLearner(client, model, trial.tasks, seed=trial.seed)
+        # in another thread: the learner blocks until responses come, and the event loop receives them
+        episodes = await asyncio.to_thread(trial.run, worlds, lambda generator: learner, CPU)
+    return Returns(trial, mean_returns(episodes), way=OVER_HTTP, machine=describe(CPU))
+
+
+def show_returns(bundle: Bundle, returns: Returns, folder: Path | None) -> None:
+    """Print returns, and write them into the bundle in `folder`, if any: those over HTTP beside the offline ones."""
+    show(f"{returns.protocol}.\n\n{returns.as_text()}")
+    if folder is not None:
+        beside = returns.way == OVER_HTTP and bundle.manifest.evaluation.get("score") == SCORE
+        scores = returns.as_json()
+        publish_policy(_with_evaluation(bundle, {"over_http": scores} if beside else scores), folder)
+
+
+def value(
+    bundle: Annotated[str, typer.Argument(help="Name of a bundle with discrete actions.")],
+    log: Annotated[
+        Path, typer.Argument(help="JSON lines with observation, action, reward, propensity and, if several, task.")
+    ],
+    support: Annotated[int, typer.Option(min=1, help="Decisions of each task to adapt to, the first ones.")] = 50,
+    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's by default.")] = None,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Draw the actions instead of taking the most probable ones.")
+    ] = False,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Estimate the value of the initialization and of the adapted policy from logged decisions of another policy."""
+    loaded = load(models_dir / bundle)
+    count = loaded.manifest.inner_loop.steps if steps is None else steps
+    valuation = estimate_values(loaded, read_log(log, loaded), support, count, sample=drawn)
+    tasks = "one task" if valuation.tasks == 1 else f"{valuation.tasks:,} tasks"
+    decisions = f"{valuation.decisions:,} decisions about {tasks} after the first {support}"
+    show(f"Reward a decision, with 95 % intervals, by {decisions}.\n\n{valuation_text(valuation)}")

@@ -1,0 +1,41 @@
+"""`innerloop train` (`app.train`) and `innerloop compare`."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.output import Data, console, show
+from app.device import choose_device
+from app.train import Overrides, choose_recipe, train
+from app.training.comparison import comparison_protocol, comparison_text, train_and_score
+from app.training.loop import Run
+from app.training.variants import at_budget, fitting_algorithms
+
+__all__ = ["compare", "train"]
+
+
+def compare(
+    recipe: Annotated[str, typer.Argument(help="Family whose recipe is trained with each algorithm.")],
+    algorithms: Annotated[
+        str, typer.Option(help="Names, separated by commas; `all` takes every algorithm that fits.")
+    ] = "all",
+    outer_steps: Annotated[
+        int | None, typer.Option(min=1, help="Outer steps of each algorithm; the recipe's by default.")
+    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Option of the family, such as features=3.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Another field of the recipe, such as inner_rate=0.1.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")] = "auto",
+    eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, but starts at once.")] = False,
+    data: Data = None,
+) -> None:
+    """Train several algorithms for the same number of outer steps and score them on the same held-out tasks."""
+    base = choose_recipe(Overrides(recipe, None, None, outer_steps, None, option or [], setting or []))
+    names = fitting_algorithms(base) if algorithms == "all" else algorithms.split(",")
+    contenders = []
+    for name in names:
+        run = Run(at_budget(base, name), choose_device(device), compiled=not eager, data=data)
+        contenders.append(train_and_score(run))
+        console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
+    show(f"{comparison_protocol(base)}.\n\n{comparison_text(contenders)}")

@@ -1,0 +1,156 @@
+"""Is this checkout as fast over HTTP as another commit of the project?
+
+POST /adapt and POST /predict, with the bodies of `adapt_http` and `predict_http`, are measured in pairs: this checkout
+and the other one run one right after the other, on the same core, and change their order from pair to pair. Each pair
+gives a ratio, this checkout to the other, of requests a second and of processor time for a request. A row has the
+median of the ratios with an interval that contains the true median with 95 % confidence or more, whatever the
+distribution: it reaches from one order statistic to another (binomial, for 10 pairs the second least and the second
+largest, 97.9 %). Each server has its own state folder, and compiled code in `state/cache` of its checkout.
+
+    python -m service_tests.benchmarks.versions --other FOLDER
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from math import comb
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from service_tests.benchmarks.bodies import adapt_all, queries, supports
+from service_tests.benchmarks.comparison import Contender, Effort, Prepare, Round, running
+from service_tests.benchmarks.report import write
+from service_tests.benchmarks.servers import Plan, Server, cores, innerloop
+
+IDS = 10_000
+MIN_PAIRS = 6
+"""With fewer, not even the least and the largest ratio contain the median with 95 % confidence."""
+USUAL = Effort(connections=(1, 64), rounds=10, seconds=3)
+QUESTION = "This checkout relative to another, over HTTP: requests a second and processor time for a request"
+
+
+class MedianInterval(NamedTuple):
+    """A median of a sample, with the order statistics around it that contain the true median. confidence: exactly."""
+
+    median: float
+    low: float
+    high: float
+    confidence: float
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> MedianInterval:
+    """The narrowest symmetric pair of order statistics with at least this confidence.
+
+    The true median lies outside with probability 2 P(B < k), B ~ Binomial(n, 1/2), for the k-th least and the k-th
+    largest of n values. Raises ValueError if there are too few values.
+    """
+    ordered, count = sorted(values), len(values)
+    outside, k = 0.0, 0
+    while k < count // 2 and outside + comb(count, k) / 2 ** (count - 1) <= 1 - confidence:
+        outside += comb(count, k) / 2 ** (count - 1)
+        k += 1
+    if k == 0:
+        raise ValueError(f"{count} values are too few for {confidence:.0%} confidence")
+    return MedianInterval(median(ordered), ordered[k - 1], ordered[-k], 1 - outside)
+
+
+def main() -> None:
+    """Measure, and write the results."""
+    parser = argparse.ArgumentParser(description=f"{QUESTION}. Only the usual effort's results are kept.")
+    parser.add_argument("--other", type=Path, required=True, help="folder with a checkout of the other commit")
+    parser.add_argument("--name", default="", help="name of the other commit in the results, instead of its folder's")
+    parser.add_argument("--connections", type=int, nargs="+", default=USUAL.connections)
+    parser.add_argument("--pairs", type=int, default=USUAL.rounds, help=f"at least {MIN_PAIRS}")
+    parser.add_argument("--seconds", type=int, default=USUAL.seconds, help="for each server in a pair")
+    options = parser.parse_args()
+    if options.pairs < MIN_PAIRS:
+        parser.error(f"--pairs is {options.pairs}: the interval needs at least {MIN_PAIRS}")
+    if not (options.other / "app").is_dir():
+        parser.error(f"--other is {options.other}, which is no checkout: it has no folder app")
+    effort = Effort(tuple(options.connections), options.pairs, options.seconds)
+    bodies, bodies_of_ids = supports(512), supports(IDS)
+
+    def ids_first(server: Server) -> list[bytes]:
+        return queries(adapt_all(server, bodies_of_ids))
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path, prepare in {"/adapt": lambda _: bodies, "/predict": ids_first}.items():
+            plans = [
+                innerloop("this checkout", Path(folder) / f"state-{path[1:]}"),
+                innerloop("the other checkout", Path(folder) / f"other-state-{path[1:]}", options.other.resolve()),
+            ]
+            rows += compare(plans, path, prepare, effort)
+    write(
+        "versions",
+        QUESTION,
+        rows,
+        keep=effort == USUAL,
+        hardware=str(cores()),
+        other=options.name or options.other.resolve().name,
+        protocol=f"{effort.rounds} pairs of {effort.seconds} s each, load by wrk",
+    )
+    failed = [f"POST {row['path']} at {row['connections']}: {row['errors']}" for row in rows if "errors" in row]
+    if failed:
+        sys.exit("INVALID, answered with errors: " + "; ".join(failed))
+
+
+def compare(plans: Sequence[Plan], path: str, prepare: Prepare, effort: Effort) -> list[dict[str, Any]]:
+    """Measure two servers in pairs; a row for each number of connections."""
+    pairs: dict[int, list[tuple[Round, Round]]] = {connections: [] for connections in effort.connections}
+    with running(plans, path, prepare) as (ours, other):
+        for number in range(effort.rounds):
+            for connections in effort.connections:
+                pair = measure(ours, other, connections, effort.seconds, reverse=number % 2 == 1)
+                pairs[connections].append(pair)
+                print(f"POST {path}, {connections} connections: {pair[0].load} | {pair[1].load}", file=sys.stderr)
+    return [row(path, connections, rounds) for connections, rounds in pairs.items()]
+
+
+def measure(ours: Contender, other: Contender, connections: int, seconds: int, *, reverse: bool) -> tuple[Round, Round]:
+    """Load both servers, one right after the other. reverse: the other one first."""
+    if reverse:
+        second = other.load(connections, seconds)
+        return ours.load(connections, seconds), second
+    return ours.load(connections, seconds), other.load(connections, seconds)
+
+
+def row(path: str, connections: int, pairs: Sequence[tuple[Round, Round]]) -> dict[str, Any]:
+    """The medians of both servers, and of the ratios of the pairs."""
+    identity = {"path": path, "connections": connections}
+    failed = [each.load.failed or "no response" for pair in pairs for each in pair if not _is_valid(each)]
+    if failed:
+        return identity | {"valid": False, "errors": failed}
+    ours, other = zip(*pairs, strict=True)
+    return {
+        **identity,
+        "requests_per_s": round(median(each.load.requests_per_s for each in ours), 1),
+        "other_requests_per_s": round(median(each.load.requests_per_s for each in other), 1),
+        **_ratios("requests_per_s", [one.load.requests_per_s / two.load.requests_per_s for one, two in pairs]),
+        "cpu_us": round(median(map(_cpu_us, ours)), 1),
+        "other_cpu_us": round(median(map(_cpu_us, other)), 1),
+        **_ratios("cpu", [_cpu_us(one) / _cpu_us(two) for one, two in pairs]),
+    }
+
+
+def _is_valid(each: Round) -> bool:
+    return each.load.requests > 0 and not each.load.failed
+
+
+def _cpu_us(each: Round) -> float:
+    return each.cpu_s / each.load.requests * 1e6
+
+
+def _ratios(name: str, ratios: Sequence[float]) -> Mapping[str, Any]:
+    interval = median_interval(ratios)
+    return {
+        f"{name}_ratio": round(interval.median, 4),
+        f"{name}_ratio_95": [round(interval.low, 4), round(interval.high, 4)],
+        f"{name}_ratios": [round(each, 4) for each in ratios],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The commands that show a bundle at work."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.bundles import FamilySpec, load, write
+from app.cli.main import cli
+from app.errors import InnerloopError
+from app.training.publish import publish_policy
+from app.training.returns import Trial, evaluate_policy
+from service_tests.cli.commands import innerloop
+from service_tests.cli.point import write_point
+from service_tests.processes import DATA
+
+
+@pytest.mark.parametrize("where", ["in this process", "a server"])
+def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
+    result = innerloop("try", "sinusoid", *(["--server", live_server] if where == "a server" else []))
+    assert result.returncode == 0, result.stderr
+    before, after = (float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines()[:2])
+    assert after < before
+    for name in ("truth", "before", "after", "support"):
+        assert name in result.stdout
+
+
+def run_try(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["try", *words])
+
+
+def test_try_names_classes(classifiers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(classifiers))
+    result = run_try("blobs", "--shots", "3")
+    assert result.exit_code == 0, result.output
+    correct, _, queries, *_ = result.output.split()
+    assert int(queries) / 2 < int(correct) <= int(queries), result.output
+    assert "5 classes with 3 examples each" in " ".join(result.output.split())
+
+
+def test_try_names_characters() -> None:
+    if not (folder := DATA / "omniglot").is_dir():
+        pytest.skip(f"no {folder.name} here: https://github.com/brendenlake/omniglot/tree/master/python")
+    result = run_try("omniglot", "--data", str(folder))
+    assert result.exit_code == 0, result.output
+    assert int(result.output.split()[0]) > 40, result.output
+
+
+@pytest.mark.parametrize(
+    ("bundle", "message"),
+    [
+        ("omniglot", "omniglot reads a data set: --data says in which folder"),
+        ("navigation", "`innerloop navigate navigation` acts"),
+        ("driving", "`innerloop drive driving` drives"),
+        ("choices", "`innerloop evaluate choices --no-write` scores"),
+    ],
+)
+def test_try_names_what_it_takes(bundle: str, message: str) -> None:
+    assert message in str(run_try(bundle).exception)
+
+
+def test_try_names_what_imported_weights_lack(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load(models_dir / "sinusoid")
+    write(tmp_path / "imported", replace(bundle.manifest, family=None), bundle.meta)
+    write(tmp_path / "elsewhere", replace(bundle.manifest, family=FamilySpec("pendulum")), bundle.meta)
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path))
+    assert "imported came without a family" in str(run_try("imported").exception)
+    assert "the family 'pendulum' is not installed here" in str(run_try("elsewhere").exception)
+
+
+@pytest.fixture
+def point_models(tmp_path: Path) -> Path:
+    """One untrained bundle, `point`, of navigation."""
+    return write_point(tmp_path / "models")
+
+
+def test_navigate_prints_the_returns(point_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
+    result = run_navigate()
+    assert result.exit_code == 0, result.output
+    assert "| | 0 stages | 1 stage |" in result.output
+    assert "over 2 worlds" in result.output
+
+
+def run_navigate(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["navigate", "point", "--goals", "2", "--episodes", "2", "--steps", "1", *words])
+
+
+def test_navigate_writes_the_returns_beside_those_of_this_process(
+    point_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
+    bundle = load(point_models / "point")
+    offline = evaluate_policy(bundle, Trial(2, 2, 1)).as_json()
+    publish_policy(replace(bundle, manifest=replace(bundle.manifest, evaluation=offline)), point_models / "point")
+    card = (point_models / "point/CARD.md").read_text()
+    for _ in range(2):  # a second time in the place of the first
+        assert run_navigate("--write").exit_code == 0
+    evaluation, digest = load(point_models / "point").manifest.evaluation, bundle.manifest.digest
+    assert {name: value for name, value in evaluation.items() if name != "over_http"} == offline
+    assert evaluation["over_http"]["trial"] == offline["trial"]
+    assert evaluation["over_http"]["mean"][0] == pytest.approx(offline["mean"][0], abs=0.5), (
+        "the same worlds, other draws"
+    )
+    added = (point_models / "point/CARD.md").read_text().replace(card.partition("## How it was made")[0], "")
+    assert added.startswith("The same worlds, asked over HTTP:")
+    assert load(point_models / "point").manifest.digest == digest
+
+
+def test_navigate_writes_the_returns_of_a_bundle_that_has_none(
+    point_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
+    assert run_navigate("--write").exit_code == 0
+    assert load(point_models / "point").manifest.evaluation["way"] == "over HTTP"
+    assert " over HTTP." in (point_models / "point/CARD.md").read_text()
+
+
+def test_navigate_refuses_a_server_with_another_bundle(
+    point_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(point_models, tmp_path / "others")
+    bundle = load(tmp_path / "others/point")
+    write(tmp_path / "others/point", replace(bundle.manifest, initial_loss=2.0), bundle.meta)
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
+    result = run_navigate("--models-dir", str(tmp_path / "others"))
+    assert isinstance(result.exception, InnerloopError)
+    assert "another point" in str(result.exception)

@@ -293,7 +293,9 @@ def _from_format_1(contents: Mapping[str, Any]) -> dict[str, Any]:
         new["schema"] = schema = {"shape": (), "image": "", "actions": None, "weighing": None} | schema
         if isinstance(schema["weighing"], dict):
             schema["weighing"] = asdict(Weighing()) | _rename_keys(schema["weighing"], {"most": "max_weight"})
-    new["evaluation"] = _rename_keys(new.get("evaluation"), {"trust": "calibration"})
+    new["evaluation"] = _rename_keys(
+        new.get("evaluation"), {"trust": "calibration", "strangers_found": "unfamiliar_found"}
+    )
     return new
 
 

@@ -141,7 +141,7 @@ def measure_calibration(
             "nll": mean_surprise(calibration.temperature, outputs, tasks.query.targets),
             "ece": calibration_error(outputs, tasks.query.targets, calibration.temperature),
             "false_alarms": (outputs.amax(-1) < threshold).double().mean().item(),
-            "strangers_found": (logits[absent].amax(-1) < threshold).double().mean().item(),
+            "unfamiliar_found": (logits[absent].amax(-1) < threshold).double().mean().item(),
         }
     return {}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.bundles import Manifest
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.ood import ERROR_QUANTILE, MAX_ERROR, MAX_FAR_SHARE, OODReference
+from app.learn.ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
 from app.training.returns import SCORE, Returns
 from app.training.tables import as_text, calibration_as_text, from_json
 
@@ -25,7 +25,7 @@ An initialization for {problem}, adapted by `{manifest.algorithm}`. An input has
 ## How well it adapts
 
 {evaluation.protocol}. Asked {evaluation.way}, at a rate of {bounds.learning_rate:g}. A task on which the inner loop
-diverges counts with its initial answers.
+diverges counts with the answers of the initialization.
 
 {as_text(evaluation)}
 {over_http_text(manifest)}{film_text(manifest)}
@@ -166,9 +166,9 @@ def ood_text(reference: OODReference) -> str:
     errors = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(f"| {others} | {error:.3g} |" for others, error in errors)
     return f"""Assessing (`"assess": "leave_one_out"`) calls a support set unlike training where more than
-{MAX_FAR_SHARE:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is over the
-one that {ERROR_QUANTILE:.0%} of training tasks stay below ({reference.tasks} tasks of each size, seed {reference.seed}; an
-error that is unknown because the inner loop diverged counts as {MAX_ERROR:.2g}):
+{MAX_FAR_SHARE:.0%} of its inputs lie beyond all inputs of training, or where its mean error on examples left out is
+over the one that {ERROR_QUANTILE:.0%} of training tasks stay below ({reference.tasks} tasks of each size, seed
+{reference.seed}; where the inner loop diverged without an example, its error counts as infinite):
 
 | adapted to so many others | error |
 |---|---|

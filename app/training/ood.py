@@ -40,7 +40,7 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
 
 
 def score_limit(scores: Float[Tensor, " task"]) -> float:
-    """The score that a fresh task exceeds with a probability of at most 1 - ERROR_QUANTILE (split conformal prediction).
+    """A fresh task exceeds this score with a probability of at most 1 - ERROR_QUANTILE (split conformal prediction).
 
     Lei et al. 2018, "Distribution-free predictive inference for regression"
     """

@@ -66,7 +66,7 @@ def test_the_temperature_is_the_one_that_the_logits_were_sharpened_by() -> None:
     assert mean_surprise(2.0, *wider) == pytest.approx(mean_surprise(2.0, 3 * logits, targets))
 
 
-def test_strangers_are_told_apart_with_few_false_alarms() -> None:
+def test_unfamiliar_classes_are_found_with_few_false_alarms() -> None:
     recipe = Recipe("blobs", algorithm="protonet", shots=(1, 5), family_options={"spread": 8.0}, outer_rate=1e-2)
     run = Run(recipe, CPU, compiled=False)
     run.advance(200)
@@ -78,7 +78,7 @@ def test_strangers_are_told_apart_with_few_false_alarms() -> None:
         measures = measure_calibration(bundle, run.family, setting, tasks, scores.outputs, scores.usable[-1])
         print(setting, {name: round(value, 3) for name, value in measures.items()})  # noqa: T201
         assert measures["false_alarms"] <= 0.04
-        assert measures["strangers_found"] > 0.3
+        assert measures["unfamiliar_found"] > 0.3
         assert measures["ece"] < 0.05
 
 

@@ -11,7 +11,6 @@ A bundle is a folder `models/<name>/`. The server reads two of its files, JSON a
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -27,14 +26,16 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.errors import BundleError
+from app.files import write_atomically
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.calibration import Calibration
+from app.learn.decision_weights import Weighing
 from app.learn.inner import InnerLoop, State
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
 from app.learn.ood import OODReference
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.learn.update_rules import Params
 
 FORMAT = 2
@@ -210,16 +211,6 @@ def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:
     write_atomically(folder / WEIGHTS, weights)
     write_atomically(folder / MANIFEST, (json.dumps(asdict(manifest), indent=2) + "\n").encode())
     return manifest
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that after a crash the file holds either the old bytes or the new ones."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load(folder: Path) -> Bundle:

@@ -8,35 +8,29 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.bundles import write_atomically
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
+from app.files import write_atomically
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
-from app.training.checkpoints import restore_checkpoint, save_checkpoint
-from app.training.loop import Run
+from app.training.checkpoints import restore_checkpoint
+from app.training.loop import make_run, train_to_end
 from app.training.problem import make_family
 from app.training.processes import processes
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.runs import make_run
-from app.training.validation import validation_of
+from app.training.run import Run
 from app.training.variants import with_algorithm
 
-REPORT_EVERY = 100
-CHECKPOINT_EVERY = 1_000
 AUTO = "auto"
 
 
@@ -83,11 +77,11 @@ def train(
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)
                 console.print(f"resuming after {run.step} of {run.recipe.outer_steps} outer steps ({checkpoint})")
-            advance(run, checkpoint, console)
+            train_to_end(run, checkpoint, console)
             if group.first:
                 finish(run, checkpoint, models_dir, overrides.command, console, search)
     except InnerloopError as error:
-        Console().print(str(error), style="red", markup=False)
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 
@@ -123,51 +117,6 @@ def finish(
     checkpoint.with_name("choice.json").unlink(missing_ok=True)
     console.print((folder / "CARD.md").read_text())
     console.print(f"digest {manifest.digest}")
-
-
-def advance(run: Run, checkpoint: Path, console: Console) -> None:
-    """Train to the end, with a progress bar, a TensorBoard log, validations and checkpoints."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f} · {task.fields[rate]:.0f} steps/s"),
-        TimeRemainingColumn(),
-    )
-    first, total, validation = run.processes.first, run.recipe.outer_steps, validation_of(run)
-    writer = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
-    with writer as log, Progress(*columns, console=console) as progress:
-        bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)
-        while not run.finished:
-            started = perf_counter()
-            loss = run.advance(next_stop(run) - run.step)
-            scalars = {"loss/query_after_adapting": loss}
-            if validation.due:
-                scalars["score/validation"] = validation.validate()
-            run.seconds += perf_counter() - started
-            progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or 0.0)
-            if log is not None:
-                for name, value in scalars.items():
-                    log.add_scalar(name, value, run.step)
-            if first and (run.step % CHECKPOINT_EVERY == 0 or run.finished):
-                save_checkpoint(run, checkpoint)
-    if run.out_of_patience:
-        console.print(f"stopped after {run.step} outer steps: nothing better since {run.best.step}")  # type: ignore[union-attr]
-
-
-def next_stop(run: Run) -> int:
-    """The next outer step after which there is something to report, to validate or to save."""
-    intervals = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
-    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in intervals))
-
-
-def tensorboard(folder: Path, step: int) -> Any:
-    """A TensorBoard writer that drops what an interrupted run logged after its last checkpoint."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as error:
-        raise TrainingError("training logs to TensorBoard: pip install 'innerloop-server[train]'") from error
-    return SummaryWriter(str(folder), purge_step=step)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import Calibration
+from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.training.problem import schema_of
 
 

@@ -13,8 +13,8 @@ from app.bundles import load
 from app.cli.remote import over_http
 from app.families.registry import make
 from app.families.risky_choices import SOURCE
-from app.learn.metrics import Interval, interval
 from app.learn.outer import Tasks
+from app.learn.significance import Interval, interval
 from app.main import create_app
 from app.settings import Settings
 from app.training.evaluation import curve, score_tasks

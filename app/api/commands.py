@@ -14,10 +14,10 @@ from app.api.connection import Connection
 from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
+from app.service.answers import PredictOptions
 from app.service.commands import AdaptCommand, PredictCommand, task_of
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.outputs import PredictOptions
 from app.service.record import Adaptation, InnerLoopSettings
 from app.service.request_checks import (
     check_assessment,

@@ -78,23 +78,23 @@ def page_response(adaptations: Sequence[Adaptation], limit: int) -> schemas.Adap
 
 def predict_response(result: PredictResult) -> schemas.PredictResponse:
     """Predictions, with the losses where the call adapted."""
-    command, output = result.command, result.output
+    command, answer = result.command, result.answer
     adapted = result.adapted if command.adaptation is None else None
     return schemas.PredictResponse(
-        predictions=output.predictions,
+        predictions=answer.predictions,
         model=command.model.bundle.name,
         model_digest=command.model.digest,
         adaptation_id=UNSET if command.adaptation is None else command.adaptation.id,
         revision=UNSET if command.adaptation is None else command.adaptation.revision,
         losses=UNSET if adapted is None else losses_array(adapted.losses),
         status=UNSET if adapted is None else adapted.status.name,
-        labels=UNSET if output.labels is None else output.labels,
-        probabilities=UNSET if output.probabilities is None else output.probabilities,
-        unlike=UNSET if output.unlike is None else output.unlike,
-        lower=UNSET if output.lower is None else output.lower,
-        upper=UNSET if output.upper is None else output.upper,
-        std=UNSET if output.std is None else output.std,
-        mean=UNSET if output.mean is None else output.mean,
+        labels=UNSET if answer.labels is None else answer.labels,
+        probabilities=UNSET if answer.probabilities is None else answer.probabilities,
+        unlike=UNSET if answer.unlike is None else answer.unlike,
+        lower=UNSET if answer.lower is None else answer.lower,
+        upper=UNSET if answer.upper is None else answer.upper,
+        std=UNSET if answer.std is None else answer.std,
+        mean=UNSET if answer.mean is None else answer.mean,
     )
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from app.bundles import Bounds, FamilySpec, Schema, load, load_all, write
 from app.cli.output import Data, ModelsDir, console, show
 from app.errors import InnerloopError
+from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.train import parse_option
 from app.training.card import calibration_text, ood_text
 from app.training.import_weights import import_weights

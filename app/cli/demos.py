@@ -15,9 +15,9 @@ from rich.progress import Progress, TaskID
 from torch import Tensor
 
 from app.bundles import load
-from app.cli.evaluate import returns_over_http, show_returns
+from app.cli.evaluate import show_returns
 from app.cli.output import Data, ModelsDir, Server, console
-from app.cli.remote import RemoteLearner, connect, from_raw, request, to_raw
+from app.cli.remote import RemoteLearner, connect, from_raw, request, returns_over_http, to_raw
 from app.errors import InnerloopError, NoFamily
 from app.families.family import Family
 from app.families.highway.demo import DriveReport

@@ -11,16 +11,16 @@ import typer
 
 from app.bundles import Bundle, load
 from app.cli.output import Data, ModelsDir, show
-from app.cli.remote import RemoteLearner, check_digest, connect, over_http, request
+from app.cli.remote import over_http, returns_over_http
 from app.device import describe
 from app.families.family import Family
 from app.learn.losses import KINDS
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.predictor import offline
-from app.training.problem import family_of, worlds_of
+from app.training.problem import family_of
 from app.training.publish import publish, publish_policy
-from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, Trial, evaluate_policy, mean_returns
+from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, evaluate_policy
 from app.training.tables import as_json, as_text, calibration_as_text, settings_of
 from app.training.tasks import Setting
 
@@ -89,18 +89,6 @@ def _settings(
 def _with_evaluation(bundle: Bundle, scores: Mapping[str, Any]) -> Bundle:
     evaluation = {**bundle.manifest.evaluation, **scores}
     return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, evaluation=evaluation))
-
-
-async def returns_over_http(bundle: Bundle, trial: Trial, server: str | None) -> Returns:
-    """The returns of a policy in its worlds, acting and learning over HTTP. server: as for `connect`."""
-    worlds = worlds_of(bundle)
-    async with connect(server) as client:
-        model = await request(client, "GET", f"/models/{bundle.name}")
-        check_digest(model, bundle)
-        learner = RemoteLearner(client, model, trial.tasks, seed=trial.seed)
-        # in another thread: the learner blocks until responses come, and the event loop receives them
-        episodes = await asyncio.to_thread(trial.run, worlds, lambda generator: learner, CPU)
-    return Returns(trial, mean_returns(episodes), way=OVER_HTTP, machine=describe(CPU))
 
 
 def show_returns(bundle: Bundle, returns: Returns, folder: Path | None) -> None:

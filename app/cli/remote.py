@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
+from app.device import describe
 from app.errors import Diverged, InnerloopError
 from app.families.worlds import Episodes
 from app.learn.losses import KINDS
@@ -23,6 +24,8 @@ from app.learn.outer import Tasks
 from app.learn.shapes import Bool, Float
 from app.settings import Settings
 from app.training.predictor import Answers, Predictor
+from app.training.problem import worlds_of
+from app.training.returns import OVER_HTTP, Returns, Trial, mean_returns
 
 CONCURRENCY = 16
 """Requests of an evaluation that wait for their responses at the same time."""
@@ -174,6 +177,18 @@ class RemoteLearner:
             return await asyncio.gather(*(request(self._client, "POST", path, body) for path, body in requests))
 
         return asyncio.run_coroutine_threadsafe(together(), self._loop).result()
+
+
+async def returns_over_http(bundle: Bundle, trial: Trial, server: str | None) -> Returns:
+    """The returns of a policy in its worlds, acting and learning over HTTP. server: as for `connect`."""
+    worlds = worlds_of(bundle)
+    async with connect(server) as client:
+        model = await request(client, "GET", f"/models/{bundle.name}")
+        check_digest(model, bundle)
+        learner = RemoteLearner(client, model, trial.tasks, seed=trial.seed)
+        # in another thread: the learner blocks until responses come, and the event loop receives them
+        episodes = await asyncio.to_thread(trial.run, worlds, lambda generator: learner, torch.device("cpu"))
+    return Returns(trial, mean_returns(episodes), way=OVER_HTTP, machine=describe(torch.device("cpu")))
 
 
 def over_http(url: str, bundle: Bundle) -> Predictor:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from app.errors import DataError
 from app.families.family import Samples, Split
+from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.learn.shapes import Bool, Float
 from app.plugins import user_code
 
@@ -40,7 +41,7 @@ class Environments:
     env: MODULE:NAME of the function. Observations are a Box, flattened to a row of numbers; actions are Discrete, or a
         Box of one axis with bounds
     longest: the maximum number of steps of an episode
-    discount, smoothing: of the advantages (`app.learn.policies.Weighing`)
+    discount, smoothing: of the advantages (`app.learn.decision_weights.Weighing`)
     """
 
     env: str = ""

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.learn.shapes import Float
 
 Split = Literal["training", "validation", "test"]
@@ -89,7 +90,7 @@ class HasActions(Protocol):
     """A family of decisions.
 
     Its `targets` are the columns of an action: one for each discrete action, or one for each number of a box. Its
-    samples have one column more, the weight of each decision (`app.learn.policies`), which is 0 in padding.
+    samples have one column more, the weight of each decision (`app.learn.decision_weights`), which is 0 in padding.
     """
 
     @property

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 
 from app.families.family import Split
-from app.learn.policies import Weighing
+from app.learn.decision_weights import Weighing
 from app.learn.shapes import Float
 
 

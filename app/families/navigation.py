@@ -8,8 +8,9 @@ from torch import Tensor
 
 from app.families.family import Samples, Split, uniform
 from app.families.worlds import Policy
+from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Actions, Weighing
+from app.learn.policies import Actions
 from app.learn.shapes import Bool, Float
 
 REACH = 0.1

@@ -17,7 +17,7 @@ from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.partition import Partition, body, context, everything, head
 from app.learn.policies import is_gaussian
-from app.learn.statistics import with_statistics
+from app.learn.support_norm import with_statistics
 from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})

@@ -60,7 +60,7 @@ class State(NamedTuple):
     rule: the state of the update rule
     counts: examples of each class in the support set; classes without any get no probability
     statistics: by name, the statistics of the support set that layers of the network normalise with
-        (`app.learn.statistics`)
+        (`app.learn.support_norm`)
     """
 
     fast: Params

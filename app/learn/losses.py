@@ -101,5 +101,5 @@ KINDS: Mapping[str, Kind] = {
     "decision": Kind(mean_weighted_nll, weighted_nll, weighted=True),
     "regression": Kind(mean_squared_error, squared_error),
 }
-"""The kinds by name. `app.service.outputs` and `app.training` have tables with the same keys, for serving and
+"""The kinds by name. `app.service.answers` and `app.training` have tables with the same keys, for serving and
 evaluation."""

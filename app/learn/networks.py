@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from app.learn.shapes import Float
-from app.learn.statistics import SupportNorm
+from app.learn.support_norm import SupportNorm
 from app.learn.update_rules import Params
 
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from app.errors import (
 )
 from app.learn.adapted import Adapted
 from app.service import decisions
+from app.service.answers import KINDS
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
@@ -29,7 +30,6 @@ from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.idempotency import Idempotency
 from app.service.ids import ids
 from app.service.model import Model
-from app.service.outputs import KINDS
 from app.service.record import (
     Adaptation,
     Change,
@@ -159,11 +159,11 @@ class Adaptations:
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
             raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
         manifest = command.model.bundle.manifest
-        answer = KINDS[manifest.kind].answer
-        output = answer(predictions, task, manifest.schema, manifest.calibration, command.options)
+        kind = KINDS[manifest.kind]
+        answer = kind.answer(predictions, task, manifest.schema, manifest.calibration, command.options)
         if result.spread is not None:
-            output = output._replace(std=result.spread)
-        return PredictResult(command, output, result.adapted)
+            answer = answer._replace(std=result.spread)
+        return PredictResult(command, answer, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""

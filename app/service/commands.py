@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.learn.adapted import Adapted
+from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.outputs import DEFAULT_OPTIONS, Output, PredictOptions
 from app.service.record import Adaptation, InnerLoopSettings, SupportSet
 from app.service.task import Task
 
@@ -60,7 +60,7 @@ class PredictResult:
     """adapted: the losses and the status of the inner loop, where it had to run."""
 
     command: PredictCommand
-    output: Output
+    answer: Answer
     adapted: Adapted | None
 
 

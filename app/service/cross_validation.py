@@ -10,7 +10,7 @@ import torch
 
 from app.errors import Invalid
 from app.learn.losses import KINDS
-from app.learn.metrics import sign_test
+from app.learn.significance import sign_test
 from app.service.engine import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task

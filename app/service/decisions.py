@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from app.bundles import Schema
-from app.learn import policies
+from app.learn import decision_weights
 from app.service.task import Task
 
 
@@ -51,7 +51,7 @@ def _weights(task: Task, rewards: np.ndarray, propensities: np.ndarray, schema: 
         array[mask] = rows  # in order, where the mask is true
         return torch.from_numpy(array)
 
-    weights = policies.weights(
+    weights = decision_weights.weights(
         padded(task.inputs),
         None if np.isnan(rewards[0, 0]) else padded(rewards).squeeze(-1),
         None if np.isnan(propensities[0, 0]) else padded(propensities).squeeze(-1),

@@ -11,7 +11,7 @@ from app.learn.adapted import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
 from app.learn.update_rules import LEARNED_PREFIX
 from app.service import decisions
-from app.service.outputs import KINDS
+from app.service.answers import KINDS
 from app.service.programs import Programs, eager
 from app.service.task import MIN_WAYS, Task, column, pad, padded_ways, row_mask
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.adapted import Adapted, Status
-from app.service.outputs import KINDS
+from app.service.answers import KINDS
 from app.service.task import Task, distinct_labels
 
 KEY, CONTENT = "key:", "content:"

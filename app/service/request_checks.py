@@ -6,9 +6,9 @@ Each function raises Invalid with the field and the fix.
 from collections.abc import Sequence
 
 from app.errors import Invalid
+from app.service.answers import KINDS, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.outputs import KINDS, PredictOptions
 from app.service.record import InnerLoopSettings
 from app.service.task import Task
 

@@ -26,7 +26,7 @@ from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.record_cache import RecordCache
 from app.storage.sqlite_file import FILE, WriteAheadLog, connect, failed, lock, migrate
-from app.storage.sqlite_tables import (
+from app.storage.sqlite_queries import (
     GET,
     MIGRATIONS,
     NAME_HOLDER,

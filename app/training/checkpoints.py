@@ -8,9 +8,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from app.bundles import write_atomically
 from app.errors import TrainingError
-from app.training.loop import Best, Run
+from app.files import write_atomically
+from app.training.run import Best, Run
 
 
 def save_checkpoint(run: Run, path: Path) -> None:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from app.errors import TrainingError
-from app.learn.metrics import Interval, interval
+from app.learn.significance import Interval, interval
 from app.training.evaluation import score_tasks, seconds_per_task, settings_for
 from app.training.kinds import KINDS
-from app.training.loop import Run
+from app.training.loop import finished
 from app.training.on_policy import OnPolicyRun
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
+from app.training.run import Run
 from app.training.tasks import SEED, TASKS, Setting, draw_held_out
 from app.training.validation import validation_of
 
@@ -55,7 +56,7 @@ def train_and_score(run: Run) -> Contender:
             "compares algorithms that imitate decisions, where the family has some to imitate"
         )
     validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
-    while not run.finished:
+    while not finished(run):
         started = perf_counter()
         run.advance(min(run.recipe.outer_steps, run.step - run.step % every + every) - run.step)
         run.seconds += perf_counter() - started

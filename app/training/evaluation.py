@@ -10,9 +10,9 @@ from torch import Tensor
 
 from app.families.family import Family
 from app.learn import losses
-from app.learn.metrics import interval
 from app.learn.outer import Tasks
 from app.learn.shapes import Bool, Float
+from app.learn.significance import interval
 from app.training.kinds import KINDS
 from app.training.predictor import Predictor, portions
 from app.training.recipes.recipe import Recipe

@@ -10,9 +10,9 @@ from app.bundles import Bundle
 from app.families.family import Family
 from app.learn.calibration import Calibration
 from app.learn.losses import Error, squared_error
-from app.learn.metrics import accuracy
 from app.learn.ood import OODReference
 from app.learn.policies import weighted_nll
+from app.learn.shapes import Float
 from app.training.calibration import calibrate_classes, calibrate_intervals
 from app.training.ood import make_ood_reference
 from app.training.recipes.recipe import Recipe
@@ -74,6 +74,13 @@ def _class_algorithms(family: Family, shots: int) -> Sequence[str]:
     if family.features < IMAGE_FEATURES:
         return ROWS_OF_CLASSES
     return ONE_SHOT_IMAGES if shots <= FEW_SHOTS else MORE_IMAGES
+
+
+def accuracy(
+    logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
+) -> Float[Tensor, "*task example"]:
+    """1 where the largest logit is that of the example's class, else 0. targets: one-hot."""
+    return (logits.argmax(-1) == targets.argmax(-1)).to(logits.dtype)
 
 
 def _log_likelihood(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from app.families.family import Split
 from app.families.logs import DecisionLog, Logged
+from app.learn.decision_weights import Weighing, weights
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.learn.policies import Weighing, weights
 from app.learn.shapes import Bool
 
 

@@ -1,224 +1,97 @@
-"""The training loop: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
+"""The training loop: makes the run that a recipe asks for, and drives it to its end."""
 
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from types import FunctionType, MethodType
+from time import perf_counter
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.func import grad_and_value
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.bundles import Bounds, Bundle, FamilySpec, Manifest, load
 from app.errors import TrainingError
-from app.learn import losses
-from app.learn.algorithms import ALGORITHMS, Algorithm
-from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
-from app.learn.networks import NetworkSpec, initialize
-from app.learn.outer import Tasks, clip_norm
-from app.learn.update_rules import Params
-from app.plugins import user_code
-from app.training.kinds import KINDS
-from app.training.problem import fit_network, make_family, schema_of
+from app.training.checkpoints import save_checkpoint
+from app.training.on_policy import OnPolicyRun
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
-from app.training.tasks import draw_tasks
+from app.training.run import Run
+from app.training.validation import validation_of
+
+REPORT_EVERY = 100
+CHECKPOINT_EVERY = 1_000
 
 
-def channels_last(meta: Params) -> Params:
-    """The same parameters with the channels of convolution kernels last: twice as fast on a CPU."""
-    return {
-        name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-        for name, value in meta.items()
-    }
+def make_run(
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    compiled: bool = True,
+    processes: Processes = Processes(),  # noqa: B008 (frozen)
+    data: Path | None = None,
+) -> Run:
+    """A run that learns from its own decisions where the recipe has episodes, else one that learns from samples.
 
+    data: the folder of the family's data set, if the family reads one
 
-@dataclass(frozen=True)
-class Best:
-    """The meta-parameters with the best score on validation tasks so far. step: the outer steps taken by then."""
-
-    score: float
-    step: int
-    meta: Params
-
-
-class Run:
-    """One training run: its meta-parameters, optimizer and generator after `step` outer steps, and the best so far.
-
-    `app.training.checkpoints` saves and restores these, so that a run continues bit for bit.
-    `app.training.runs.make_run` makes the run that a recipe asks for.
+    Raises TrainingError where the parts of the recipe do not fit each other.
     """
+    run = Run if recipe.episodes is None else OnPolicyRun
+    return run(recipe, device, compiled=compiled, processes=processes, data=data)
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        device: torch.device,
-        *,
-        compiled: bool = True,
-        processes: Processes = Processes(),  # noqa: B008 (frozen)
-        data: Path | None = None,
-    ) -> None:
-        """Begin. Raises TrainingError where the parts of the recipe do not fit each other.
 
-        data: the folder of the family's data set, if the family reads one
-        """
-        self.recipe = recipe
-        self.device = device
-        self.processes = processes
-        self.family = make_family(recipe.family, recipe.family_options, data)
-        self.network = (
-            self.family.network if recipe.network is None else NetworkSpec(recipe.network, recipe.network_options)
-        )
-        self.algorithm = self._find_algorithm()
-        self.loss: losses.Loss = losses.KINDS[self.family.kind].loss
-        try:
-            self.form, outputs = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
-        except TrainingError as error:
-            name = self.network.name
-            raise TrainingError(f"{recipe.algorithm} on the network {name!r} does not work: {error}") from error
-        self.ways = KINDS[self.family.kind].training_ways(recipe, self.family)
-        """The smallest and the largest number of classes of a task, where there are classes."""
-        max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, outputs)
+def finished(run: Run) -> bool:
+    """Whether all outer steps are taken, or too many validations in a row found nothing better."""
+    return run.step >= run.recipe.outer_steps or out_of_patience(run)
 
-        def inner_at(progress: float) -> InnerLoop[State]:
-            return self.algorithm.inner_loop(self.form, self.loss, grad_and_value, max_ways, *sizes, progress)
 
-        self.inner = inner_at(1.0)
-        self._first = inner_at(0.0)
-        """The inner loop early in training, where fewer gradients may flow back (`Algorithm.first_order`)."""
-        self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
-        """The smallest and the largest number of inner steps of a task."""
-        self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
-        """The default steps of the bundle."""
+def out_of_patience(run: Run) -> bool:
+    """Whether `patience` validations in a row found nothing better."""
+    recipe = run.recipe
+    if run.best is None or recipe.patience is None or recipe.validate_every is None:
+        return False
+    return run.step - run.best.step >= recipe.patience * recipe.validate_every
 
-        self.step = 0
-        self.seconds = 0.0
-        """Time spent so far, as measured by the caller of `advance`."""
-        self.best: Best | None = None
-        params = self._first_parameters()
-        initial = self.algorithm.initial_meta(self.form, params, *sizes, recipe.inner_rate, recipe.adapt_steps)
-        self.meta: Params = {name: value.to(device) for name, value in initial.items()}
-        outer = self.algorithm.outer
-        self.outer_rate = recipe.outer_rate or outer.rate
-        self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
-        self.generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._direction = self._find_direction
-        if compiled:
-            # torch counts compilations by code object and raises at 9, so each run has a code object of its own
-            copy = FunctionType(Run._find_direction.__code__.replace(), globals())
-            self._direction = torch.compile(MethodType(copy, self), fullgraph=True)
 
-    def as_bundle(self, name: str = "", initial_loss: float = 0.0) -> Bundle:
-        """The meta-parameters as they are, as a bundle, so that a run is evaluated by the same code as a bundle.
+def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
+    """Train to the end, with a progress bar, a TensorBoard log, validations and checkpoints."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f} · {task.fields[rate]:.0f} steps/s"),
+        TimeRemainingColumn(),
+    )
+    first, total, validation = run.processes.first, run.recipe.outer_steps, validation_of(run)
+    writer = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
+    with writer as log, Progress(*columns, console=console) as progress:
+        bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)
+        while not finished(run):
+            started = perf_counter()
+            loss = run.advance(next_stop(run) - run.step)
+            scalars = {"loss/query_after_adapting": loss}
+            if validation.due:
+                scalars["score/validation"] = validation.validate()
+            run.seconds += perf_counter() - started
+            progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or 0.0)
+            if log is not None:
+                for name, value in scalars.items():
+                    log.add_scalar(name, value, run.step)
+            if first and (run.step % CHECKPOINT_EVERY == 0 or finished(run)):
+                save_checkpoint(run, checkpoint)
+    if out_of_patience(run):
+        console.print(f"stopped after {run.step} outer steps: nothing better since {run.best.step}")  # type: ignore[union-attr]
 
-        It has no bounds, evaluation, calibration and OOD reference yet.
-        """
-        recipe = self.recipe
-        manifest = Manifest(
-            family=FamilySpec(recipe.family, recipe.family_options),
-            network=self.network,
-            algorithm=recipe.algorithm,
-            kind=self.family.kind,
-            schema=schema_of(self.family),
-            inner_loop=Bounds(self.adapt_steps, self.adapt_steps, recipe.inner_rate, recipe.inner_rate),
-            initial_loss=initial_loss,
-            weights_sha256="",
-            evaluation={},
-            training={},
-        )
-        return Bundle(name, manifest, self.meta)
 
-    @property
-    def finished(self) -> bool:
-        """Whether all outer steps are taken, or too many validations in a row found nothing better."""
-        return self.step >= self.recipe.outer_steps or self.out_of_patience
+def next_stop(run: Run) -> int:
+    """The next outer step after which there is something to report, to validate or to save."""
+    intervals = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
+    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in intervals))
 
-    @property
-    def out_of_patience(self) -> bool:
-        """Whether `patience` validations in a row found nothing better."""
-        recipe = self.recipe
-        if self.best is None or recipe.patience is None or recipe.validate_every is None:
-            return False
-        return self.step - self.best.step >= recipe.patience * recipe.validate_every
 
-    def keep_if_best(self, score: float) -> None:
-        """Keep the meta-parameters if their score on validation tasks is the best so far."""
-        if self.best is None or KINDS[self.family.kind].score.better(score, self.best.score):
-            self.best = Best(score, self.step, {name: value.clone() for name, value in self.meta.items()})
-
-    def take_best(self) -> None:
-        """Go back to the best meta-parameters, if there was a validation."""
-        if self.best is not None:
-            for name, value in self.best.meta.items():
-                self.meta[name].copy_(value)
-
-    def advance(self, steps: int) -> float:
-        """Take `steps` outer steps and return their mean query loss after adapting."""
-        total = torch.zeros((), device=self.device)
-        for _ in range(steps):
-            total += self._outer_step()
-        return total.item() / steps
-
-    def _outer_step(self) -> Tensor:
-        recipe = self.recipe
-        tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
-        min_steps, max_steps = self.inner_steps
-        steps = torch.randint(min_steps, max_steps + 1, (recipe.tasks,), generator=self.generator, device=self.device)
-        (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)
-        progress = self.step / recipe.outer_steps
-        # a tensor, because torch compiles again for each value of a number
-        share = torch.tensor(progress, dtype=torch.float32, device=self.device)
-        with torch.no_grad():
-            direction, loss = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
-            direction, loss = self.processes.average(direction, loss, weight)
-        self._descend(direction)
-        self.step += 1
-        return loss
-
-    def _descend(self, direction: Params) -> None:
-        """Take an optimizer step in that direction."""
-        if self.recipe.outer_clip is not None:
-            direction = clip_norm(direction, self.recipe.outer_clip)
-        for name, value in self.meta.items():
-            value.grad = direction[name]
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.outer_rate * self.recipe.rate_factor(self.step)
-        self.optimizer.step()
-
-    def _find_direction(
-        self, meta: Params, tasks: Tasks, steps: Tensor, progress: Tensor, first_order: bool
-    ) -> tuple[Params, Tensor]:
-        rate = torch.full_like(steps, self.recipe.inner_rate, dtype=torch.float32)
-        schedule = Schedule(rate, steps, max_steps=self.inner_steps[1])
-        inner = self._first if first_order else self.inner
-        if len(steps) == 1:  # a large task is faster without `vmap`, which does not support this order of the channels
-            inner, meta = batch_of_one(inner), channels_last(meta)
-        else:
-            inner = batched(inner)
-        mixed = self.recipe.precision != "float32"
-        # no cache: it would keep casts that belong to one level of vmap and grad for another
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            direction, loss = self.algorithm.outer.direction(inner, self.loss, meta, tasks, schedule, progress)
-        # the optimizer reads parameter, gradient and state side by side
-        return {name: value.contiguous() for name, value in direction.items()}, loss
-
-    def _find_algorithm(self) -> Algorithm:
-        """The recipe's algorithm. Raises TrainingError where it is not for the family's kind."""
-        algorithm, name = ALGORITHMS[self.recipe.algorithm], self.recipe.algorithm
-        if self.family.kind not in algorithm.kinds:
-            kinds = " and ".join(sorted(algorithm.kinds))
-            raise TrainingError(f"{name} is for {kinds}, and {self.recipe.family} is of the kind {self.family.kind}")
-        return algorithm
-
-    def _first_parameters(self) -> Params:
-        """The parameters of the network that training begins with: fresh ones, or those of the recipe's start.
-
-        Raises BundleError or TrainingError where the bundle to start from cannot be read or has another network.
-        """
-        with user_code(f"the network {self.network.name!r}"):
-            params = initialize(self.network.name, self.network.options, self.recipe.seed)
-        if self.recipe.start is None:
-            return params
-        start = load(Path(self.recipe.start))
-        if start.manifest.network != self.network:
-            raise TrainingError(f"{start.name} has another network than {self.network.name}: it cannot be the start")
-        return {name: start.meta[name] for name in params}
+def tensorboard(folder: Path, step: int) -> Any:
+    """A TensorBoard writer that drops what an interrupted run logged after its last checkpoint."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise TrainingError("training logs to TensorBoard: pip install 'innerloop-server[train]'") from error
+    return SummaryWriter(str(folder), purge_step=step)

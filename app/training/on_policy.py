@@ -2,7 +2,7 @@
 
 An outer step draws worlds and acts in them with the initialization, adapts to those episodes by the inner loop, acts
 with the adapted policies, and so on. It descends minus the return after each stage, as a clipped surrogate
-(`app.learn.surrogate`), through all inner steps before it. The optimizer's step is then shortened until the policies
+(`app.learn.on_policy_losses`), through all inner steps before it. The optimizer's step is then shortened until the policies
 are near those that acted: a trust region as in MAML's training by TRPO, but without its second derivatives.
 """
 
@@ -19,14 +19,14 @@ from torch.func import grad_and_value
 from app.errors import TrainingError
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
+from app.learn.on_policy_losses import ratio_loss, stage_losses
 from app.learn.shapes import Float
-from app.learn.surrogate import ratio_loss, stage_losses
 from app.learn.update_rules import Params
-from app.training.loop import Run
 from app.training.problem import weighing_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.rollouts import RecordingLearner, run_stages
+from app.training.run import Run
 
 MAX_SHORTENINGS = 10
 """An outer step that is still too far after this many shortenings is not taken at all."""

@@ -19,9 +19,9 @@ from app.families.registry import families, make
 from app.families.worlds import Worlds
 from app.learn import policies
 from app.learn.algorithms import Algorithm
+from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
-from app.learn.policies import Weighing
 from app.plugins import user_code
 
 

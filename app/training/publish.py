@@ -9,19 +9,20 @@ from typing import Any
 import torch
 
 import app
-from app.bundles import Bundle, Manifest, write, write_atomically
+from app.bundles import Bundle, Manifest, write
 from app.families.family import Family
+from app.files import write_atomically
 from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds
 from app.training.card import card, policy_card
 from app.training.evaluation import settings_for
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.kinds import KINDS
-from app.training.loop import Run
 from app.training.on_policy import OnPolicyRun
 from app.training.plots import bundle_plots, policy_plots
 from app.training.predictor import offline
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
+from app.training.run import Run
 from app.training.svg import svg
 from app.training.tables import as_json, from_json
 

@@ -9,8 +9,8 @@ import torch
 from app.bundles import Bundle
 from app.families.family import Split
 from app.families.worlds import Episodes, HasOracle, Worlds, collect
-from app.learn.metrics import Interval, interval
 from app.learn.networks import build, initialize, width
+from app.learn.significance import Interval, interval
 from app.training.problem import device_of, worlds_of
 from app.training.rollouts import Learner, local_learner, run_stages
 

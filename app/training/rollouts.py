@@ -9,18 +9,11 @@ from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
 from app.families.worlds import Episodes, Worlds, collect
+from app.learn.decision_weights import Weighing, advantage_deviation, advantages, weights
 from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, repeat_state
-from app.learn.policies import (
-    Weighing,
-    advantage_deviation,
-    advantages,
-    is_gaussian,
-    log_likelihood,
-    mean_and_deviation,
-    weights,
-)
+from app.learn.on_policy_losses import decision_targets
+from app.learn.policies import is_gaussian, log_likelihood, mean_and_deviation
 from app.learn.shapes import Bool, Float
-from app.learn.surrogate import decision_targets
 from app.learn.update_rules import Params
 
 
@@ -126,7 +119,7 @@ def local_learner(bundle: Bundle, tasks: int, generator: torch.Generator) -> Loc
 
 
 class RecordingLearner(LocalLearner):
-    """The learner of training: it takes `app.learn.surrogate.ratio_loss`, and keeps what it learned from, by stage.
+    """The learner of training: it takes `app.learn.on_policy_losses.ratio_loss`, and keeps what it learned from, by stage.
 
     stages: the examples of each stage
     worth: by stage, what an advantage of 1 in a decision is worth to a task's return: the deviation of the task's gains
@@ -142,7 +135,7 @@ class RecordingLearner(LocalLearner):
 
     @torch.no_grad()
     def examples(self, episodes: Episodes) -> Examples:
-        """A row a decision, with its log-likelihood (`app.learn.surrogate`), without padding that all tasks share."""
+        """A row a decision, with its log-likelihood (`app.learn.on_policy_losses`), without padding that all tasks share."""
         data = _subsample(super().examples(episodes), self._max_decisions, self.generator)
         actions, weight = data.targets[..., :-1], data.targets[..., -1]
         likelihood = log_likelihood(self.inner.apply(self.meta, self.state, data.inputs), actions)

@@ -1,10 +1,10 @@
 """Scores during training, on tasks that are neither trained nor tested on, to find the best meta-parameters."""
 
 from app.training.evaluation import score_tasks, settings_for
-from app.training.loop import Run
 from app.training.on_policy import OnPolicyRun
 from app.training.predictor import offline
 from app.training.returns import Trial, mean_returns
+from app.training.run import Run
 from app.training.tasks import draw_held_out
 
 SEED = 20190610

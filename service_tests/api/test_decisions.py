@@ -10,6 +10,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from app.bundles import load
+from app.learn import decision_weights
 from app.learn import policies as learn
 from app.learn.inner import Examples, Schedule, adapt, batched, repeat_state
 from service_tests.api.ask import assert_same, reload
@@ -93,7 +94,7 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
             name: padded([each[name] for each in episodes])[0][..., 0] if name in episodes[0] else None
             for name in ("rewards", "propensities")
         }
-        worth = learn.weights(seen, told["rewards"], told["propensities"], mask, schema.weighing)
+        worth = decision_weights.weights(seen, told["rewards"], told["propensities"], mask, schema.weighing)
         targets = torch.cat([actions, worth.unsqueeze(-1)], dim=-1)
         support = Examples(*(part.flatten(0, 1).unsqueeze(0) for part in (seen, targets, mask)))
         state, losses = adapt(inner, bundle.meta, support, Schedule(rate, steps, bounds.steps), start=state)

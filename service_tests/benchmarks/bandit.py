@@ -23,9 +23,9 @@ from app.bundles import Bundle
 from app.families.bandit import Bandit
 from app.families.logs import DecisionLog
 from app.learn.inner import Examples
-from app.learn.metrics import interval
 from app.learn.off_policy import Estimate, predict_rewards
 from app.learn.outer import Tasks
+from app.learn.significance import interval
 from app.training.logged import log_as_support
 from app.training.off_policy_evaluation import ESTIMATORS, action_probabilities, estimates
 from app.training.predictor import offline, predict_in_portions

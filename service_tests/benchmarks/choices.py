@@ -23,8 +23,8 @@ from app.bundles import Bundle
 from app.families.choices import FOLDS, Choices, decisions, observations
 from app.families.risky_choices import Sitting
 from app.learn.inner import Examples
-from app.learn.metrics import interval
 from app.learn.outer import Tasks
+from app.learn.significance import interval
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for

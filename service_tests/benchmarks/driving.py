@@ -32,8 +32,8 @@ from app.families.highway.episodes import WORLDS, Driver, drive_episode, make_dr
 from app.families.highway.planner import ORDINARY, style_at_home
 from app.families.highway.road import Drive
 from app.families.highway.world import ACTIONS, worlds
-from app.learn.metrics import interval
 from app.learn.networks import build, initialize
+from app.learn.significance import interval
 from app.learn.update_rules import Params
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import innerloop, serving

@@ -12,12 +12,12 @@ from typing import Annotated
 import torch
 import typer
 
-from app.learn.metrics import interval
 from app.learn.networks import NORMS
+from app.learn.significance import interval
 from app.training.evaluation import score_tasks, settings_for
-from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.recipes.registry import recipe_for
+from app.training.run import Run
 from app.training.tasks import draw_held_out
 from service_tests.benchmarks.report import write
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from app.bundles import Bundle
-from app.training.loop import Run
+from app.training.loop import finished
 from app.training.recipes.recipe import Recipe
+from app.training.run import Run
 from app.training.validation import Validation
 
 
@@ -14,7 +15,7 @@ def trained(recipe: Recipe, data: Path | None = None) -> Bundle:
     """Train a recipe; the bundle has the best meta-parameters on validation tasks. data: the folder of the data set."""
     run = Run(recipe, torch.device("cpu"), compiled=False, data=data)
     validation = Validation(run)
-    while not run.finished:
+    while not finished(run):
         run.advance(recipe.validate_every or recipe.outer_steps)
         validation.validate()
     run.take_best()

@@ -3,9 +3,9 @@ import torch
 
 from app.errors import TrainingError
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
-from app.training.loop import Run
+from app.training.loop import make_run
 from app.training.recipes.recipe import Recipe
-from app.training.runs import make_run
+from app.training.run import Run
 
 CPU = torch.device("cpu")
 

@@ -15,11 +15,11 @@ from app.training.calibration import (
     measure_calibration,
 )
 from app.training.evaluation import score_tasks
-from app.training.loop import Run
 from app.training.predictor import offline
 from app.training.problem import family_of
 from app.training.publish import with_calibration
 from app.training.recipes.recipe import Recipe
+from app.training.run import Run
 from app.training.tasks import SEED, Setting, draw_held_out
 
 CPU = torch.device("cpu")

@@ -12,9 +12,9 @@ from app.training.comparison import (
     ranked,
     train_and_score,
 )
-from app.training.loop import Run
+from app.training.loop import make_run
 from app.training.recipes.recipe import Recipe
-from app.training.runs import make_run
+from app.training.run import Run
 from app.training.tasks import Setting
 from app.training.variants import with_algorithm
 

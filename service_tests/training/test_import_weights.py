@@ -19,9 +19,9 @@ from app.bundles import Bounds, FamilySpec, Schema, load
 from app.cli.main import cli
 from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS
+from app.learn.decision_weights import Weighing
 from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Weighing
 from app.training.import_weights import import_weights
 from service_tests.processes import ROOT, command
 

@@ -1,15 +1,16 @@
 import pytest
+import torch
 
 from app.families.registry import make
 from app.learn import losses
 from app.learn.algorithms import ALGORITHMS
-from app.service import outputs
+from app.service import answers
 from app.training import kinds
-from app.training.kinds import KINDS, Score
+from app.training.kinds import KINDS, Score, accuracy
 
 
 def test_learning_serving_and_training_have_the_same_kinds() -> None:
-    assert KINDS.keys() == losses.KINDS.keys() == outputs.KINDS.keys()
+    assert KINDS.keys() == losses.KINDS.keys() == answers.KINDS.keys()
 
 
 def test_a_score_that_is_not_finite_is_never_better() -> None:
@@ -40,3 +41,8 @@ def test_the_algorithms_of_a_search_exist_and_are_for_the_kind() -> None:
         ("decision", kinds.POLICIES),
     ):
         assert all(kind in ALGORITHMS[name].kinds for name in names)
+
+
+def test_accuracy() -> None:
+    logits = torch.tensor([[[0.1, 0.9], [0.2, 0.1], [3.0, 4.0]]])
+    assert accuracy(logits, torch.eye(2)[[1, 1, 1]].unsqueeze(0)).tolist() == [[1, 0, 1]]

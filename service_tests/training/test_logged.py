@@ -2,7 +2,7 @@ import torch
 
 from app.families.bandit import Bandit
 from app.families.logs import DecisionLog
-from app.learn.policies import weights
+from app.learn.decision_weights import weights
 from app.training.tasks import draw_tasks
 
 

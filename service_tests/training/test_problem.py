@@ -16,10 +16,10 @@ from app.families.linear import Linear
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS, NetworkSpec
 from app.train import Overrides, choose_recipe
+from app.training.loop import make_run
 from app.training.problem import family_of, fit_network, make_family, schema_of
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
-from app.training.runs import make_run
 
 PluginInstaller = Callable[[str, Callable[[], Any]], None]
 

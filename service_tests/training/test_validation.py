@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from app.training import calibration, tasks, validation
-from app.training.loop import Run
 from app.training.recipes.recipe import Recipe
+from app.training.run import Run
 from app.training.validation import Validation
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from app.learn.policies import Actions
 from app.service.task import Task
 
 
-class Output(NamedTuple):
+class Answer(NamedTuple):
     """The answer to queries. What does not apply is None.
 
     predictions: float32 [query, target]; labels [query], the most probable ones; or actions
@@ -52,8 +52,8 @@ class PredictOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = PredictOptions()
-Answer = Callable[[np.ndarray, Task | None, Schema, Calibration, PredictOptions], Output]
-"""(network outputs [query, output], the task adapted to, the bundle's schema and calibration, options) -> output"""
+AnswerFunction = Callable[[np.ndarray, Task | None, Schema, Calibration, PredictOptions], Answer]
+"""(network outputs [query, output], the task adapted to, the bundle's schema and calibration, options) -> answer"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Kind:
     staged: whether examples are episodes; each posted set is a stage that begins with the weights after the one before
     """
 
-    answer: Answer
+    answer: AnswerFunction
     intervals: bool = False
     labels: bool = False
     staged: bool = False
@@ -74,49 +74,49 @@ class Kind:
 
 def _regression(
     outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
-) -> Output:
+) -> Answer:
     if options.interval is None:
-        return Output(outputs)
+        return Answer(outputs)
     assert task is not None, "only adaptations have intervals"
     half_widths = np.array(calibration.interval(options.interval, len(task.inputs)), np.float32)
-    return Output(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
+    return Answer(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
 
 
 def _classification(
     outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
-) -> Output:
+) -> Answer:
     assert task is not None, "a support set names the classes"
     unlike = None
     if calibration.has_familiarity:
         shots = len(task.inputs) / len(task.classes)
         unlike = (outputs.max(1) < calibration.familiarity_threshold(shots)).tolist()
     labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
-    return Output(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
+    return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 
 
 def _decision(
     outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
-) -> Output:
+) -> Answer:
     assert schema.actions is not None, "a bundle of decisions says what an action is"
     if schema.actions.is_box:
         return _box(outputs, schema.actions, options)
     likely = probabilities(outputs, 1.0)
     if not options.sample:
-        return Output(likely.argmax(1), probabilities=likely)
+        return Answer(likely.argmax(1), probabilities=likely)
     drawn = noise(len(outputs), 1, options.seed)
     # the first action whose cumulative probability is above the draw
     actions = (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1)
-    return Output(actions, probabilities=likely)
+    return Answer(actions, probabilities=likely)
 
 
-def _box(outputs: np.ndarray, actions: Actions, options: PredictOptions) -> Output:
+def _box(outputs: np.ndarray, actions: Actions, options: PredictOptions) -> Answer:
     """Actions that are numbers, by a Gaussian policy."""
     mean, std = _mean_and_std(outputs)
     if not options.sample:
         low, high = _bounds(actions.low), _bounds(actions.high)
-        return Output(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
+        return Answer(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
     drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], options.seed))).numpy()
-    return Output((mean + std * drawn).astype(np.float32), mean=mean, std=std)
+    return Answer((mean + std * drawn).astype(np.float32), mean=mean, std=std)
 
 
 @lru_cache(maxsize=256)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from app.bundles import Schema
 from app.learn import losses
 from app.learn.calibration import Calibration
-from app.learn.policies import Actions, Weighing
-from app.service.outputs import DEFAULT_OPTIONS, KINDS, PredictOptions, noise, probabilities
+from app.learn.decision_weights import Weighing
+from app.learn.policies import Actions
+from app.service.answers import DEFAULT_OPTIONS, KINDS, PredictOptions, noise, probabilities
 from app.service.task import Task
 
 LOGITS = np.array([[2.0, 1.0, -3.0], [-1000.0, -990.0, -1000.0], [0.0, 0.0, 1.0]], np.float32)

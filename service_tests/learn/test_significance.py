@@ -1,12 +1,7 @@
 import pytest
 import torch
 
-from app.learn.metrics import accuracy, interval, sign_test
-
-
-def test_accuracy() -> None:
-    logits = torch.tensor([[[0.1, 0.9], [0.2, 0.1], [3.0, 4.0]]])
-    assert accuracy(logits, torch.eye(2)[[1, 1, 1]].unsqueeze(0)).tolist() == [[1, 0, 1]]
+from app.learn.significance import interval, sign_test
 
 
 def test_interval() -> None:

@@ -7,8 +7,8 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, batched
 from app.learn.losses import mean_weighted_nll
 from app.learn.networks import build, initialize
+from app.learn.on_policy_losses import clipped_loss, decision_targets, divergence, ratio_loss, stage_losses
 from app.learn.policies import log_likelihood
-from app.learn.surrogate import clipped_loss, decision_targets, divergence, ratio_loss, stage_losses
 from app.learn.update_rules import Params
 
 OPTIONS = {"inputs": 2, "actions": 2, "hidden": [5], "deviation": 0.5}

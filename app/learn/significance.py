@@ -1,4 +1,4 @@
-"""Scores over tasks, their confidence intervals, and a test of whether a difference may be chance."""
+"""Whether a difference may be chance: confidence intervals over tasks, and the sign test."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from app.learn.shapes import Float
-
-
-def accuracy(
-    logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
-) -> Float[Tensor, "*task example"]:
-    """1 where the largest logit is that of the example's class, else 0. targets: one-hot."""
-    return (logits.argmax(-1) == targets.argmax(-1)).to(logits.dtype)
 
 
 class Interval(NamedTuple):

@@ -9,7 +9,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, batched, final_states
 from app.learn.losses import mean_cross_entropy
 from app.learn.networks import build, initialize, width
-from app.learn.statistics import SupportNorm, moments, support_statistics, with_statistics
+from app.learn.support_norm import SupportNorm, moments, support_statistics, with_statistics
 from app.learn.update_rules import Params
 
 SIDE, WAYS = 8, 3

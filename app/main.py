@@ -22,7 +22,7 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.model import Model
-from app.service.reloading import Reloader
+from app.service.reloader import Reloader
 from app.service.store import Quota, Store
 from app.service.task import MAX_TASKS
 from app.settings import Settings

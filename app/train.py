@@ -26,10 +26,10 @@ from app.training.loop import make_run, train_to_end
 from app.training.problem import make_family
 from app.training.processes import processes
 from app.training.publish import write_bundle
+from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
 from app.training.run import Run
-from app.training.variants import with_algorithm
 
 AUTO = "auto"
 

@@ -15,13 +15,13 @@ from app.cli.remote import over_http, returns_over_http
 from app.device import describe
 from app.families.family import Family
 from app.learn.losses import KINDS
+from app.training.evaluation_tables import as_json, as_text, calibration_as_text, settings_of
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.predictor import offline
 from app.training.problem import family_of
 from app.training.publish import publish, publish_policy
 from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, evaluate_policy
-from app.training.tables import as_json, as_text, calibration_as_text, settings_of
 from app.training.tasks import Setting
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownModel,
 )
-from app.learn.adapted import Adapted
+from app.learn.outcome import Adapted
 from app.service import decisions
 from app.service.answers import KINDS
 from app.service.batcher import Caller

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from app.learn.adapted import Adapted
 from app.learn.inner import repeat_state
+from app.learn.outcome import Adapted
 from app.service.fast_weights import FastWeights
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task, fused_batches

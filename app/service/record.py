@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
-from app.learn.adapted import Adapted, Status
+from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS
 from app.service.task import Task, distinct_labels
 

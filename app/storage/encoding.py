@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from app.errors import StoreFailed
-from app.learn.adapted import Status
+from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name
 

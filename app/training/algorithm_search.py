@@ -12,10 +12,10 @@ from typing import Any
 from app.errors import TrainingError
 from app.training.kinds import KINDS
 from app.training.problem import make_family
+from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
 from app.training.validation import validation_of
-from app.training.variants import at_budget, fitting_algorithms
 
 MAX_ALGORITHMS = 8
 """How many algorithms begin at most, the most promising ones."""

@@ -6,8 +6,8 @@ from typing import Any
 from app.bundles import Manifest
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
+from app.training.evaluation_tables import as_text, calibration_as_text, from_json
 from app.training.returns import SCORE, Returns
-from app.training.tables import as_text, calibration_as_text, from_json
 
 
 def card(name: str, manifest: Manifest, plot: str) -> str:

@@ -31,7 +31,7 @@ from app.learn.off_policy import (
     self_normalised,
 )
 from app.learn.outer import Tasks
-from app.training.logged import log_as_queries, log_as_support
+from app.training.logged_tasks import log_as_queries, log_as_support
 from app.training.predictor import offline
 
 LOGGING, INITIAL, ADAPTED = "logging policy", "initialization", "adapted"

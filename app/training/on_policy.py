@@ -1,9 +1,9 @@
 """Training policies on their own decisions: act, adapt, act again, stage by stage, and improve the initialization.
 
 An outer step draws worlds and acts in them with the initialization, adapts to those episodes by the inner loop, acts
-with the adapted policies, and so on. It descends minus the return after each stage, as a clipped surrogate
-(`app.learn.on_policy_losses`), through all inner steps before it. The optimizer's step is then shortened until the policies
-are near those that acted: a trust region as in MAML's training by TRPO, but without its second derivatives.
+with the adapted policies, and so on. It descends minus the return after each stage, as a clipped surrogate loss
+(`app.learn.on_policy_losses`), through all inner steps before it. The optimizer's step is then shortened until the
+policies are near those that acted: a trust region as in MAML's training by TRPO, but without its second derivatives.
 """
 
 import math

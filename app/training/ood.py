@@ -5,10 +5,10 @@ from torch import Tensor
 
 from app.bundles import Bundle
 from app.families.family import Family, Samples
-from app.learn.adapted import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.ood import ERROR_QUANTILE, OODReference, distance, task_error
+from app.learn.outcome import judge
 from app.learn.shapes import Float
 from app.training.problem import device_of
 

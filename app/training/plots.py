@@ -8,12 +8,12 @@ from torch import Tensor
 from app.bundles import Bundle
 from app.families.family import Family
 from app.families.worlds import Episodes
+from app.training.evaluation_tables import Evaluation
 from app.training.kinds import KINDS
 from app.training.predictor import offline
 from app.training.problem import device_of, worlds_of
 from app.training.returns import SCORE, Returns, stage_label
 from app.training.svg import Line, Plot
-from app.training.tables import Evaluation
 from app.training.tasks import Setting, draw_held_out
 
 TRUTH, BEFORE, AFTER, SUPPORT = "#9aa0a6", "#d9822b", "#1f77b4", "#111111"

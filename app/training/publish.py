@@ -16,6 +16,7 @@ from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds
 from app.training.card import card, policy_card
 from app.training.evaluation import settings_for
+from app.training.evaluation_tables import as_json, from_json
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
@@ -24,7 +25,6 @@ from app.training.predictor import offline
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.run import Run
 from app.training.svg import svg
-from app.training.tables import as_json, from_json
 
 PLOT = "before-after.svg"
 

@@ -119,7 +119,7 @@ def local_learner(bundle: Bundle, tasks: int, generator: torch.Generator) -> Loc
 
 
 class RecordingLearner(LocalLearner):
-    """The learner of training: it takes `app.learn.on_policy_losses.ratio_loss`, and keeps what it learned from, by stage.
+    """The learner of training. Its loss is `on_policy_losses.ratio_loss`, and it keeps the examples of each stage.
 
     stages: the examples of each stage
     worth: by stage, what an advantage of 1 in a decision is worth to a task's return: the deviation of the task's gains
@@ -135,7 +135,7 @@ class RecordingLearner(LocalLearner):
 
     @torch.no_grad()
     def examples(self, episodes: Episodes) -> Examples:
-        """A row a decision, with its log-likelihood (`app.learn.on_policy_losses`), without padding that all tasks share."""
+        """A row for each decision with its log-likelihood (`on_policy_losses`), without padding that all tasks share."""
         data = _subsample(super().examples(episodes), self._max_decisions, self.generator)
         actions, weight = data.targets[..., :-1], data.targets[..., -1]
         likelihood = log_likelihood(self.inner.apply(self.meta, self.state, data.inputs), actions)

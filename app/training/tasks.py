@@ -8,7 +8,7 @@ from app.families.family import Family, Split
 from app.families.logs import Logged
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.training.logged import logged_tasks
+from app.training.logged_tasks import logged_tasks
 
 TASKS = 600
 QUERIES = 100

@@ -346,7 +346,7 @@ def test_a_folder_that_cannot_be_watched_is_said(
     def full(_: Path) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("app.service.reloading.awatch", full)
+    monkeypatch.setattr("app.service.reloader.awatch", full)
     client = serve(watch=True)
     wait_until(lambda: "is not watched, send SIGHUP instead: no space left" in caplog.text, "it is not said", 10)
     assert client.get("/health/ready").status_code == 200
@@ -357,7 +357,7 @@ def test_a_reload_that_fails_is_not_the_last(
 ) -> None:
     reloader = client.app.state.reloader  # type: ignore[attr-defined]
     with monkeypatch.context() as broken:
-        broken.setattr("app.service.reloading.load_all", lambda _: (_ for _ in ()).throw(OSError("disk on fire")))
+        broken.setattr("app.service.reloader.load_all", lambda _: (_ for _ in ()).throw(OSError("disk on fire")))
         reloader.request()
         wait_until(lambda: "disk on fire" in caplog.text, "it is not read", 10)
     newer = retrain(1.05)

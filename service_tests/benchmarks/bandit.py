@@ -26,7 +26,7 @@ from app.learn.inner import Examples
 from app.learn.off_policy import Estimate, predict_rewards
 from app.learn.outer import Tasks
 from app.learn.significance import interval
-from app.training.logged import log_as_support
+from app.training.logged_tasks import log_as_support
 from app.training.off_policy_evaluation import ESTIMATORS, action_probabilities, estimates
 from app.training.predictor import offline, predict_in_portions
 from app.training.recipes.recipe import Recipe

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from app.learn.adapted import Status
+from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name, Quota
 

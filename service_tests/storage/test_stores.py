@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import QuotaExceeded
-from app.learn.adapted import Status
+from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.encoding import encode

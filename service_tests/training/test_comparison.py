@@ -13,10 +13,10 @@ from app.training.comparison import (
     train_and_score,
 )
 from app.training.loop import make_run
+from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
 from app.training.tasks import Setting
-from app.training.variants import with_algorithm
 
 CPU = torch.device("cpu")
 FIVE = Setting(5)

@@ -7,12 +7,12 @@ from app.bundles import Bundle, load
 from app.families.choices import Choices
 from app.training.bounds import find_max_rate, find_max_steps
 from app.training.evaluation import Curve, curve, score_tasks
+from app.training.evaluation_tables import Evaluation, as_json, as_text, from_json, settings_of
 from app.training.held_out import evaluate_bundle
 from app.training.predictor import MAX_NUMBERS, offline, portions, without_last_class
 from app.training.problem import family_of
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
-from app.training.tables import Evaluation, as_json, as_text, from_json, settings_of
 from app.training.tasks import Setting, draw_held_out
 
 CPU = torch.device("cpu")

@@ -29,7 +29,7 @@ class Recipe:
     network, network_options: a network by its name in `app.learn.networks`, with its options (None: the family's)
     start: the folder of a bundle with the same network, whose parameters training begins with (None: fresh ones)
     algorithm: a key of `app.learn.algorithms.ALGORITHMS`
-    variants: by algorithm, what a recipe with that algorithm changes (`app.training.variants`)
+    variants: by algorithm, what a recipe with that algorithm changes (`app.training.recipe_variants`)
     shots: the smallest and the largest number of support examples of a training task; each task draws its own number
     ways: the smallest and the largest number of classes of a training task, where there are classes; each task draws
         its own number (None: the family's number). Shots and queries are then per class

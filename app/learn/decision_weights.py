@@ -1,7 +1,8 @@
 """How much each decision counts when a policy adapts to it.
 
-The weight of a decision is 1 to imitate its action, and its advantage to reinforce it (`normalised_advantages`). Both
-are divided by the propensity of the action where that is logged, which corrects for the policy that chose it (`weights`).
+The weight of a decision is 1 to imitate its action, and its advantage to reinforce it (`normalised_advantages`). Where
+the propensity of the action is logged, both are divided by it, which corrects for the policy that chose the action
+(`weights`).
 """
 
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.expires_at,
         adaptation.label,
         adaptation.pinned,
-        adaptation.quality,
+        _renamed_key(adaptation.quality, "initial_error", "untouched_error"),
         adaptation.names,
         labels,
     )
@@ -142,16 +142,14 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         expires_at=record.expires_at,
         label=record.label,
         pinned=record.pinned,
-        quality=_quality(record.quality),
+        quality=_renamed_key(record.quality, "untouched_error", "initial_error"),
         names=record.names,
     )
 
 
-def _quality(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The quality of a record; those written before 0.2 call the initial error `untouched_error`."""
-    if quality is None or "untouched_error" not in quality:
-        return quality
-    return {"initial_error" if key == "untouched_error" else key: value for key, value in quality.items()}
+def _renamed_key(quality: Mapping[str, Any] | None, old: str, new: str) -> Mapping[str, Any] | None:
+    """A quality with another name for one of its keys. Records keep the name of version 0.1, which can read them."""
+    return quality and {new if key == old else key: value for key, value in quality.items()}
 
 
 def names_in(data: bytes) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ class RecordingLearner(LocalLearner):
 
     @torch.no_grad()
     def examples(self, episodes: Episodes) -> Examples:
-        """A row for each decision with its log-likelihood (`on_policy_losses`), without padding that all tasks share."""
+        """A row for each decision with its log-likelihood (`on_policy_losses`), without the padding of all tasks."""
         data = _subsample(super().examples(episodes), self._max_decisions, self.generator)
         actions, weight = data.targets[..., :-1], data.targets[..., -1]
         likelihood = log_likelihood(self.inner.apply(self.meta, self.state, data.inputs), actions)

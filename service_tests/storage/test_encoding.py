@@ -45,3 +45,11 @@ def test_labels_are_written_once_and_go_with_their_last_example() -> None:
 def test_another_format_is_refused(head: bytes) -> None:
     with pytest.raises(StoreFailed, match="start the version of the server that wrote it"):
         decode("ann", id_of(1), head + OLD[1:] if head else b"")
+
+
+def test_a_quality_keeps_the_names_of_version_0_1_in_its_bytes() -> None:
+    assessed = replace(record(1), quality={"error": 0.5, "initial_error": 3.0})
+    data = encode(assessed)
+    assert b"untouched_error" in data
+    assert b"initial_error" not in data
+    assert decode("ann", id_of(1), data).quality == {"error": 0.5, "initial_error": 3.0}

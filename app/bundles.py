@@ -25,8 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
+from app.atomic_write import write_atomically
 from app.errors import BundleError
-from app.files import write_atomically
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.calibration import Calibration

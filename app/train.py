@@ -17,9 +17,9 @@ import torch
 import typer
 from rich.console import Console
 
+from app.atomic_write import write_atomically
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
-from app.files import write_atomically
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint
 from app.training.loop import make_run, train_to_end

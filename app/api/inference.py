@@ -4,11 +4,11 @@ from fastapi import Request, Response
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.commands import adapt_command, check_predict_fields, predict_command
 from app.api.connection import Connection
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import request_docs, response_docs
+from app.api.parse import adapt_command, check_predict_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from app.bundles import Bounds, FamilySpec, Schema, load, load_all, write
-from app.cli.output import Data, ModelsDir, console, show
+from app.cli.console import Data, ModelsDir, console, show
 from app.errors import InnerloopError
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS

@@ -10,7 +10,7 @@ import torch
 import typer
 
 from app.bundles import Bundle, load
-from app.cli.output import Data, ModelsDir, show
+from app.cli.console import Data, ModelsDir, show
 from app.cli.remote import over_http, returns_over_http
 from app.device import describe
 from app.families.family import Family

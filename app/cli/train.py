@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import Data, console, show
+from app.cli.console import Data, console, show
 from app.device import choose_device
 from app.train import Overrides, choose_recipe, train
 from app.training.comparison import comparison_protocol, comparison_text, train_and_score

@@ -52,7 +52,7 @@ class Calibration:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether `interval` can be called, for levels from the first of `levels` to the last."""
+        """Whether `widths_for` can be called, for levels from the first of `levels` to the last."""
         return len(self.half_widths) > 0
 
     @property
@@ -60,7 +60,7 @@ class Calibration:
         """Whether `familiarity_threshold` can be called."""
         return len(self.familiarity) > 0
 
-    def interval(self, level: float, shots: int | float) -> tuple[float, ...]:
+    def widths_for(self, level: float, shots: int | float) -> tuple[float, ...]:
         """For each target, the half width of the interval that covers a share `level` of the queries.
 
         Between two calibrated levels the half width is interpolated linearly; between two numbers of shots in the

@@ -78,7 +78,7 @@ def _regression(
     if options.interval is None:
         return Answer(outputs)
     assert task is not None, "only adaptations have intervals"
-    half_widths = np.array(calibration.interval(options.interval, len(task.inputs)), np.float32)
+    half_widths = np.array(calibration.widths_for(options.interval, len(task.inputs)), np.float32)
     return Answer(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
 
 

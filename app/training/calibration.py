@@ -128,7 +128,7 @@ def measure_calibration(
     """
     calibration = bundle.manifest.calibration
     if calibration.has_intervals:
-        half_width = outputs.new_tensor(calibration.interval(SHOWN_LEVEL, setting.shots))
+        half_width = outputs.new_tensor(calibration.widths_for(SHOWN_LEVEL, setting.shots))
         errors = (outputs - tasks.query.targets).abs()[usable]
         return {
             "coverage_90": (errors <= half_width).double().mean().item(),

@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from app.atomic_write import write_atomically
 from app.errors import TrainingError
-from app.files import write_atomically
 from app.training.run import Best, Run
 
 

@@ -22,7 +22,7 @@ from torch.nn.functional import one_hot
 from app.bundles import Bundle
 from app.errors import DataError
 from app.families.logs import DecisionLog
-from app.learn.off_policy import (
+from app.learn.off_policy_estimators import (
     Estimate,
     doubly_robust,
     importance_weights,

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 import app
+from app.atomic_write import write_atomically
 from app.bundles import Bundle, Manifest, write
 from app.families.family import Family
-from app.files import write_atomically
 from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds
 from app.training.card import card, policy_card

@@ -23,7 +23,7 @@ from app.bundles import Bundle
 from app.families.bandit import Bandit
 from app.families.logs import DecisionLog
 from app.learn.inner import Examples
-from app.learn.off_policy import Estimate, predict_rewards
+from app.learn.off_policy_estimators import Estimate, predict_rewards
 from app.learn.outer import Tasks
 from app.learn.significance import interval
 from app.training.logged_tasks import log_as_support

@@ -37,7 +37,7 @@ def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_di
         scores = score_tasks(offline(bundle), "regression", tasks, [steps])
         errors = (scores.outputs - tasks.query.targets).abs()[scores.usable[-1]]
         for level in (0.8, 0.88, 0.9, 0.95):
-            covered = (errors <= errors.new_tensor(calibration.interval(level, examples))).double().mean().item()
+            covered = (errors <= errors.new_tensor(calibration.widths_for(level, examples))).double().mean().item()
             print(f"{name}, {examples} examples: {level:.0%} intervals cover {covered:.1%}")  # noqa: T201
             assert covered == pytest.approx(level, abs=0.02)
 

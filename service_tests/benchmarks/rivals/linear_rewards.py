@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from app.families.logs import DecisionLog
-from app.learn.off_policy import ridge_by_action
+from app.learn.off_policy_estimators import ridge_by_action
 
 ROUNDS = 30
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.learn.off_policy import (
+from app.learn.off_policy_estimators import (
     Estimate,
     doubly_robust,
     effective_sample_size,

@@ -1,0 +1,137 @@
+"""`innerloop try`: adapt a bundle to a random task, and show the errors and the curve."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import torch
+import typer
+from torch import Tensor
+
+from app.cli.console import Data, Server, console
+from app.cli.remote import connect, from_raw, request, to_raw
+from app.errors import InnerloopError, NoFamily
+from app.families.family import Family
+from app.families.registry import families, make
+from app.families.worlds import Worlds
+
+QUERIES, CLASS_QUERIES = 200, 10
+"""Queries of a task that `try` predicts: in all, or of each class."""
+
+
+def try_bundle(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "sinusoid",
+    shots: Annotated[int, typer.Option(min=1, help="Support examples; for classification, of each class.")] = 5,
+    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the task.")] = 0,
+    data: Data = None,
+    server: Server = None,
+) -> None:
+    """Adapt to a random task over HTTP, predict, and show the errors before and after, with the curve if it has one."""
+    asyncio.run(_try(bundle, shots, steps, seed, data, server))
+
+
+async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path | None, server: str | None) -> None:
+    async with connect(server) as client:
+        model = await request(client, "GET", f"/models/{bundle}")
+        family = _family(model, data)
+        settings = {} if steps is None else {"steps": steps}
+        generator = torch.Generator().manual_seed(seed)
+        if model["kind"] not in TRIALS:
+            raise InnerloopError(f"{bundle} is a policy, which `innerloop try` cannot show: {_advice(model, family)}")
+        await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
+
+
+def _family(model: dict[str, Any], data: Path | None) -> Family:
+    """The family of a served model. Raises InnerloopError if it has none, or none that can be made here."""
+    if "family" not in model:
+        raise NoFamily(model["name"])
+    name = model["family"]
+    if name not in families():
+        raise InnerloopError(f"{model['name']}: the family {name!r} is not installed here")
+    try:
+        return make(name, model["family_options"], data)
+    except (ImportError, TypeError, ValueError) as error:
+        raise InnerloopError(f"{model['name']}: the family {name!r} cannot be made: {error}") from error
+
+
+def _advice(model: dict[str, Any], family: Family) -> str:
+    """Which command shows a policy."""
+    if isinstance(family, Worlds):
+        return f"`innerloop navigate {model['name']}` acts and learns with it"
+    if model["family"] == "driving":
+        return f"`innerloop drive {model['name']}` drives with it"
+    return f"`innerloop evaluate {model['name']} --no-write` scores it"
+
+
+async def _try_regression(
+    client: httpx.AsyncClient,
+    model: dict[str, Any],
+    family: Family,
+    shots: int,
+    settings: dict[str, int],
+    generator: torch.Generator,
+) -> None:
+    """Print the errors before and after adapting, and draw the curves of one feature."""
+    inputs, targets = (part[0] for part in family.sample(1, shots + QUERIES, generator, split="test"))
+    support = {"inputs": to_raw(inputs[:shots]), "targets": to_raw(targets[:shots])}
+    queries, truth = {"queries": to_raw(inputs[shots:])}, targets[shots:]
+    adaptation = await request(client, "POST", "/adapt", {"model": model["name"], "support": support, **settings})
+    by = {"before": {"model": model["name"]}, "after": {"adaptation_id": adaptation["adaptation_id"]}}
+    curves = {"truth": truth}
+    for name, identity in by.items():
+        curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
+        error = (curves[name] - truth).square().mean()
+        console.print(f"mean squared error {name} adapting to {shots} examples: {error:.4f}")
+    _print_adaptation(adaptation)
+    if family.features == 1:
+        _draw((inputs[:shots, 0], targets[:shots, 0]), inputs[shots:, 0], curves)
+
+
+async def _try_classification(
+    client: httpx.AsyncClient,
+    model: dict[str, Any],
+    family: Family,
+    shots: int,
+    settings: dict[str, int],
+    generator: torch.Generator,
+) -> None:
+    """Print the accuracy on queries of the classes of a task, after adapting."""
+    ways = family.targets
+    examples = family.sample(1, shots + CLASS_QUERIES, generator, ways=ways, split="test")
+    inputs, labels = examples.inputs[0], [f"class {index}" for index in examples.targets[0].argmax(-1).tolist()]
+    count = shots * ways  # the classes take turns
+    body = {"model": model["name"], "support": {"inputs": to_raw(inputs[:count]), "targets": labels[:count]}}
+    adaptation = await request(client, "POST", "/adapt", body | settings)
+    query = {"adaptation_id": adaptation["adaptation_id"], "queries": to_raw(inputs[count:])}
+    answer = await request(client, "POST", "/predict", query)
+    correct = sum(map(str.__eq__, answer["predictions"], labels[count:]))
+    task = f"{ways} classes with {shots} example{'' if shots == 1 else 's'} each"
+    console.print(
+        f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets {1 / ways:.0%}"
+    )
+    _print_adaptation(adaptation)
+
+
+def _print_adaptation(adaptation: dict[str, Any]) -> None:
+    losses = ", ".join(f"{loss:.4f}" for loss in from_raw(adaptation["losses"]).tolist())
+    console.print(f"support loss by step: {losses}", soft_wrap=True)
+    message = f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
+    console.print(message, markup=False, soft_wrap=True)
+
+
+def _draw(support: tuple[Tensor, Tensor], x: Tensor, curves: dict[str, Tensor]) -> None:
+    """Draw the curves over x, and the support examples."""
+    import plotext  # a quarter of a second, which no other command needs
+
+    figure = plotext.figure
+    figure.plot_size(min(console.width, 100), 25)
+    for label, values in curves.items():
+        figure.draw(figure.signal(x.tolist(), values[:, 0].tolist()).label(label))
+    figure.draw(figure.signal(*(part.tolist() for part in support), marker="O").label("support"))
+    figure.show(colorless=not console.is_terminal)
+
+
+TRIALS = {"regression": _try_regression, "classification": _try_classification}
+"""By kind. Policies have commands of their own."""

@@ -1,0 +1,126 @@
+"""The commands that act in worlds: `innerloop navigate`, `drive`, and `collect` for the data of driving."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import Progress, TaskID
+
+from app.bundles import load
+from app.cli.console import ModelsDir, Server, console
+from app.cli.evaluate import show_returns
+from app.cli.remote import RemoteLearner, connect, request, returns_over_http
+from app.errors import InnerloopError
+from app.families.highway.demo import DriveReport
+from app.families.highway.demo import drive as drive_in_world
+from app.families.worlds import Episodes
+from app.training.publish import write_with_card
+from app.training.returns import SEED, Trial
+
+
+def navigate(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "navigation",
+    goals: Annotated[int, typer.Option(min=2, help="Held-out worlds, such as goals to find.")] = 40,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes in each world, in each stage.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Stages: how often episodes are posted to learn from.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the worlds and of the actions.")] = SEED,
+    save: Annotated[
+        bool, typer.Option("--write/--no-write", help="Write the returns into the bundle, its card and its plots.")
+    ] = False,
+    server: Server = None,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Act in held-out worlds over HTTP, post the episodes, act again, and print the returns.
+
+    The worlds of `navigation` are goals that the policy has to find.
+    """
+    loaded = load(models_dir / bundle)
+    returns = asyncio.run(returns_over_http(loaded, Trial(goals, episodes, steps, seed), server))
+    show_returns(loaded, returns, models_dir / bundle if save else None)
+
+
+def drive(
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "driving",
+    world: Annotated[int, typer.Option(min=0, max=39, help="Number of the held-out world.")] = 0,
+    shots: Annotated[int, typer.Option(min=1, max=100, help="Episodes to adapt to.")] = 3,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to drive before adapting, and after.")] = 4,
+    film: Annotated[Path, typer.Option(help="Where to write the film: a strip (.png) and an animation (.gif).")] = Path(
+        "drive"
+    ),
+    save: Annotated[
+        bool, typer.Option("--write/--no-write", help="Write the film and the returns into the bundle and its card.")
+    ] = False,
+    server: Server = None,
+    models_dir: ModelsDir = Path("models"),
+) -> None:
+    """Drive in a held-out world of highway-env over HTTP, adapt to a driver who is at home there, and drive again."""
+    with _needs_highway():
+        from app.families.highway.film import animation, strip
+
+        report = asyncio.run(_drive(bundle, world, shots, episodes, server))
+    console.print(str(report), markup=False)
+    frames = report.before[0].frames, report.after[0].frames
+    target = models_dir / bundle / "film" if save else film
+    strip(*frames, target.with_suffix(".png"))
+    animation(*frames, target.with_suffix(".gif"))
+    console.print(f"the film is in {target.with_suffix('.png')} and {target.with_suffix('.gif')}", markup=False)
+    if save:
+        _write_film(models_dir / bundle, report)
+
+
+async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str | None) -> DriveReport:
+    async with connect(server) as client:
+        model = await request(client, "GET", f"/models/{bundle}")
+        if model.get("actions", {}).get("form") != "discrete":
+            raise InnerloopError(f"{bundle} does not choose among discrete actions, so it cannot drive")
+        learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
+
+        def adapt(demonstrations: Episodes) -> str:
+            learner.learn(demonstrations)
+            return f"adaptation {learner.adaptations[0]}: {learner.messages[0]}"
+
+        # in another thread: the learner blocks until responses come, and the event loop receives them
+        return await asyncio.to_thread(drive_in_world, learner.act, adapt, world, shots, episodes)
+
+
+def _write_film(folder: Path, report: DriveReport) -> None:
+    """Add the report and the names of its pictures to the bundle in a folder and to its card."""
+    bundle = load(folder)
+    film = {"strip": "film.png", "animation": "film.gif", **report.as_json()}
+    evaluation = {**bundle.manifest.evaluation, "film": film}
+    manifest = dataclasses.replace(bundle.manifest, evaluation=evaluation)
+    write_with_card(dataclasses.replace(bundle, manifest=manifest), folder)
+
+
+def collect(
+    family: Annotated[Literal["driving"], typer.Argument(help="Family in whose worlds to drive.")] = "driving",
+    out: Annotated[Path, typer.Option(help="Folder for the log, which training reads by --data.")] = Path("data"),
+) -> None:
+    """Drive in the worlds of highway-env and write the log that `innerloop train driving` learns from."""
+    with _needs_highway():
+        from app.families.highway.episodes import WORLDS, write_log
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress(console=console) as progress:
+        for split, count in WORLDS.items():
+            bar = progress.add_task(f"worlds of {split}", total=count)
+            write_log(split, out, partial(_update, progress, bar))
+
+
+def _update(progress: Progress, bar: TaskID, done: int) -> None:
+    progress.update(bar, completed=done)
+
+
+@contextmanager
+def _needs_highway() -> Iterator[None]:
+    """Turn a missing simulator into an error that names its extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("gymnasium", "highway_env"):
+            raise
+        raise InnerloopError("driving needs highway-env: pip install 'innerloop-server[driving]'") from error

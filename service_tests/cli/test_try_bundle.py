@@ -1,0 +1,67 @@
+"""`innerloop try`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.bundles import FamilySpec, load, write
+from app.cli.main import cli
+from service_tests.cli.commands import innerloop
+from service_tests.processes import DATA
+
+
+@pytest.mark.parametrize("where", ["in this process", "a server"])
+def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
+    result = innerloop("try", "sinusoid", *(["--server", live_server] if where == "a server" else []))
+    assert result.returncode == 0, result.stderr
+    before, after = (float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines()[:2])
+    assert after < before
+    for name in ("truth", "before", "after", "support"):
+        assert name in result.stdout
+
+
+def run_try(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["try", *words])
+
+
+def test_try_names_classes(classifiers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(classifiers))
+    result = run_try("blobs", "--shots", "3")
+    assert result.exit_code == 0, result.output
+    correct, _, queries, *_ = result.output.split()
+    assert int(queries) / 2 < int(correct) <= int(queries), result.output
+    assert "5 classes with 3 examples each" in " ".join(result.output.split())
+
+
+def test_try_names_characters() -> None:
+    if not (folder := DATA / "omniglot").is_dir():
+        pytest.skip(f"no {folder.name} here: https://github.com/brendenlake/omniglot/tree/master/python")
+    result = run_try("omniglot", "--data", str(folder))
+    assert result.exit_code == 0, result.output
+    assert int(result.output.split()[0]) > 40, result.output
+
+
+@pytest.mark.parametrize(
+    ("bundle", "message"),
+    [
+        ("omniglot", "omniglot reads a data set: --data says in which folder"),
+        ("navigation", "`innerloop navigate navigation` acts"),
+        ("driving", "`innerloop drive driving` drives"),
+        ("choices", "`innerloop evaluate choices --no-write` scores"),
+    ],
+)
+def test_try_names_what_it_takes(bundle: str, message: str) -> None:
+    assert message in str(run_try(bundle).exception)
+
+
+def test_try_names_what_imported_weights_lack(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load(models_dir / "sinusoid")
+    write(tmp_path / "imported", replace(bundle.manifest, family=None), bundle.meta)
+    write(tmp_path / "elsewhere", replace(bundle.manifest, family=FamilySpec("pendulum")), bundle.meta)
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path))
+    assert "imported came without a family" in str(run_try("imported").exception)
+    assert "the family 'pendulum' is not installed here" in str(run_try("elsewhere").exception)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from threading import Thread
 
 import torch
@@ -21,6 +22,7 @@ from app.service.background import BackgroundTasks
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
+from app.service.expiry import sweep
 from app.service.model import Model
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
@@ -64,7 +66,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
     watch = {"watch": reloader.watch} if settings.watch else {}
-    background = BackgroundTasks({"sweep": adaptations.sweep, "reload": reloader.run, **watch})
+    background = BackgroundTasks({"sweep": partial(sweep, store, clock), "reload": reloader.run, **watch})
 
     def compile_served() -> None:
         # a daemon: the process does not wait for it when it ends

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from safetensors.numpy import save
 
 from app.api import schemas
+from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
-from app.api.connection import ANYONE
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import header_docs, request_docs, response_docs
 from app.api.requests import receive
 from app.api.responses import adapt_response, history_response, page_response
-from app.api.state import Client, State
+from app.api.state import RequestClient, State
 from app.api.support import read_support, show_support
 from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
 from app.service.store import Filter
@@ -72,7 +72,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     Episodes are a stage of their own, which begins with the weights after the stage before.
     """
     incoming = await receive(request, server.limits.body)
-    body, client = incoming.decode(schemas.Support), incoming.connection
+    body, client = incoming.decode(schemas.Support), incoming.client
     adaptation = await server.adaptations.get(client.owner, id)
     support = read_support(body, server.adaptations.model_of(adaptation), server.limits.support, place="")
     extended = await server.adaptations.extend(adaptation, support, client, client.key)
@@ -88,7 +88,7 @@ async def forget(
     id: Id,
     example: Annotated[int, Path(description="The number of the example", ge=0)],
     server: State,
-    client: Client,
+    client: RequestClient,
 ) -> Response:
     """Forget one example for good: it leaves every revision and the store, and its number is never used again."""
     adaptation = await server.adaptations.get(client.owner, id)
@@ -100,7 +100,7 @@ async def forget(
     openapi_extra=header_docs(key=True),
     responses=response_docs(schemas.AdaptResponse, 200, (*DERIVED, NothingToUndo, Invalid, KeyReused)),
 )
-async def undo(id: Id, server: State, client: Client) -> Response:
+async def undo(id: Id, server: State, client: RequestClient) -> Response:
     """Remove the examples that were added last; again, those before. Forgotten examples stay forgotten."""
     adaptation = await server.adaptations.get(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))
@@ -117,7 +117,7 @@ async def undo(id: Id, server: State, client: Client) -> Response:
         }
     },
 )
-async def weights(id: Id, server: State, client: Client) -> Response:
+async def weights(id: Id, server: State, client: RequestClient) -> Response:
     """The adapted network's parameters as a safetensors file."""
     adaptation, parameters = await server.adaptations.weights(client.owner, id, client)
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}

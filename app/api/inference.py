@@ -3,8 +3,8 @@
 from fastapi import Request, Response
 
 from app.api import schemas
+from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.connection import Connection
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import request_docs, response_docs
@@ -53,15 +53,15 @@ async def adapt(request: Request) -> Response:
 
     def command(incoming: IncomingRequest) -> AdaptCommand:
         body = incoming.decode(schemas.AdaptRequest)
-        return adapt_command(body, server.adaptations.model(body.model), incoming.connection, server.limits)
+        return adapt_command(body, server.adaptations.model(body.model), incoming.client, server.limits)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
-        return adapt_response(await server.adaptations.adapt(command(incoming), incoming.connection))
+        return adapt_response(await server.adaptations.adapt(command(incoming), incoming.client))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines)
     if incoming.media.events:
-        return await adapt_events(server.adaptations.stream(command(incoming), incoming.connection))
+        return await adapt_events(server.adaptations.stream(command(incoming), incoming.client))
     return incoming.media.answer_codec.respond(await answer(incoming), 201)
 
 
@@ -76,9 +76,9 @@ async def predict(request: Request) -> Response:
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
         body = incoming.decode(schemas.PredictRequest)
         check_predict_fields(body)
-        adaptation, model = await resolve(body, server.adaptations, incoming.connection)
+        adaptation, model = await resolve(body, server.adaptations, incoming.client)
         command = predict_command(body, model, adaptation, server.limits)
-        return predict_response(await server.adaptations.predict(command, incoming.connection))
+        return predict_response(await server.adaptations.predict(command, incoming.client))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines)
@@ -86,12 +86,12 @@ async def predict(request: Request) -> Response:
 
 
 async def resolve(
-    body: schemas.PredictRequest, adaptations: Adaptations, connection: Connection
+    body: schemas.PredictRequest, adaptations: Adaptations, client: Client
 ) -> tuple[Adaptation | None, Model]:
     """The adaptation that a body names, if any, and the model that answers it."""
     if isinstance(body.adaptation_id, str):
         pinned = body.pinned if isinstance(body.pinned, bool) else None
-        return await adaptations.current(connection.owner, body.adaptation_id, pinned, connection)
+        return await adaptations.current(client.owner, body.adaptation_id, pinned, client)
     assert isinstance(body.model, str), "one of the two is there"
     return None, adaptations.model(body.model)
 

@@ -35,7 +35,7 @@ async def _answers(request: IncomingRequest, answer: AnswerLine, at_once: int) -
 
 def _line_request(request: IncomingRequest, index: int, line: bytes) -> IncomingRequest:
     """A line as a request of its own. A repeat of the whole body is recognised line by line."""
-    return request._replace(body=line, connection=request.connection.for_line(index))
+    return request._replace(body=line, client=request.client.for_line(index))
 
 
 def _response_body(answer: schemas.ResponseBody | BaseException) -> schemas.ResponseBody:

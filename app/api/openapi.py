@@ -6,10 +6,10 @@ import msgspec
 from fastapi import FastAPI
 
 from app.api import schemas
+from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.connection import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
+from app.api.media_types import CODECS
 from app.api.problems import STATUS
-from app.api.requests import CODECS
 from app.errors import InnerloopError
 
 _BASES = (schemas.RequestBody, schemas.ResponseBody)

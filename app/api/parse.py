@@ -9,8 +9,8 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
+from app.api.client import Client
 from app.api.codec import read_inputs
-from app.api.connection import Connection
 from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
@@ -30,7 +30,7 @@ from app.service.request_checks import (
 T = TypeVar("T")
 
 
-def adapt_command(body: schemas.AdaptRequest, model: Model, connection: Connection, limits: Limits) -> AdaptCommand:
+def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limits: Limits) -> AdaptCommand:
     """The command of POST /adapt for the model that it names. Raises Invalid."""
     ttl_s, settings = _value(body.ttl_s), InnerLoopSettings(_value(body.steps), _value(body.learning_rate))
     assess = None if body.assess is UNSET else Method[body.assess]
@@ -38,7 +38,7 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, connection: Connecti
     check_assessment(model, assess)
     check_inner_loop(model, settings)
     return AdaptCommand(
-        owner=connection.owner,
+        owner=client.owner,
         model=model,
         support=read_support(body.support, model, limits.support),
         settings=settings,
@@ -46,7 +46,7 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, connection: Connecti
         label=_value(body.label),
         pinned=_value(body.pinned),
         assess=assess,
-        key=connection.key,
+        key=client.key,
         reuse=body.reuse,
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.connection import Connection
+from app.api.client import Client
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
@@ -45,9 +45,9 @@ async def _state(request: Request) -> ServerState:
     return server_state(request)
 
 
-async def _client(request: Request) -> Connection:
-    return Connection.from_headers(dict(request.scope["headers"]), request.receive)
+async def _client(request: Request) -> Client:
+    return Client.from_headers(dict(request.scope["headers"]), request.receive)
 
 
 State = Annotated[ServerState, Depends(_state)]
-Client = Annotated[Connection, Depends(_client)]
+RequestClient = Annotated[Client, Depends(_client)]

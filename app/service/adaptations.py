@@ -1,10 +1,7 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -12,10 +9,8 @@ import numpy as np
 
 from app.errors import (
     Diverged,
-    ExpiredAdaptation,
     Invalid,
     Outgrown,
-    StoreFailed,
     UnknownAdaptation,
     UnknownModel,
 )
@@ -27,9 +22,10 @@ from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Engine, Job, Result
+from app.service.expiry import check_not_expired
 from app.service.idempotency import Idempotency
-from app.service.ids import ids
 from app.service.model import Model
+from app.service.new_ids import ids
 from app.service.record import (
     Adaptation,
     Change,
@@ -48,12 +44,6 @@ from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-
-REMEMBERED_S = 86_400
-"""For so long an expired id is answered "expired", and after that "unknown"."""
-SWEEP_S, SWEEP_RECORDS = 30, 1000
-"""How often expired records are removed, and how many at a time."""
 
 
 class Worker(Protocol):
@@ -167,13 +157,7 @@ class Adaptations:
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
-        adaptation = await self._store.get(owner, id)
-        now = self._clock()
-        if adaptation is None or adaptation.expires_at + REMEMBERED_S <= now:
-            raise UnknownAdaptation(id)
-        if adaptation.expires_at <= now:
-            raise ExpiredAdaptation(id, datetime.fromtimestamp(adaptation.expires_at, UTC))
-        return adaptation
+        return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
     async def current(
         self, owner: str, id: str, pinned: bool | None = None, caller: Caller | None = None
@@ -259,16 +243,6 @@ class Adaptations:
         if not await self._store.delete(owner, id):
             raise UnknownAdaptation(id)
         await self._drop(adaptation)
-
-    async def sweep(self) -> None:
-        """Remove records that expired so long ago that their ids need not be remembered, again and again."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            try:
-                while await self._store.sweep(self._clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
-                    pass
-            except StoreFailed as error:
-                log.error("expired adaptations are not removed for now: %s", error)
 
     async def _adapt(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         new_id, task = next(self._ids), command.task

@@ -15,7 +15,7 @@ from app.training.on_policy import OnPolicyRun
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
-from app.training.validation import validation_of
+from app.training.validation import out_of_patience, validation_of
 
 REPORT_EVERY = 100
 CHECKPOINT_EVERY = 1_000
@@ -42,14 +42,6 @@ def make_run(
 def finished(run: Run) -> bool:
     """Whether all outer steps are taken, or too many validations in a row found nothing better."""
     return run.step >= run.recipe.outer_steps or out_of_patience(run)
-
-
-def out_of_patience(run: Run) -> bool:
-    """Whether `patience` validations in a row found nothing better."""
-    recipe = run.recipe
-    if run.best is None or recipe.patience is None or recipe.validate_every is None:
-        return False
-    return run.step - run.best.step >= recipe.patience * recipe.validate_every
 
 
 def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:

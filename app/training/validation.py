@@ -61,3 +61,11 @@ class ReturnValidation(Validation):
 def validation_of(run: Run) -> Validation:
     """The validation that fits a run: by returns if it is on-policy, else by scores on tasks."""
     return ReturnValidation(run) if isinstance(run, OnPolicyRun) else Validation(run)
+
+
+def out_of_patience(run: Run) -> bool:
+    """Whether `patience` validations in a row found nothing better."""
+    recipe = run.recipe
+    if run.best is None or recipe.patience is None or recipe.validate_every is None:
+        return False
+    return run.step - run.best.step >= recipe.patience * recipe.validate_every

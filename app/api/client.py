@@ -17,7 +17,7 @@ MAX_WAIT_MS = 86_400_000
 """The largest value of the X-Timeout-Ms header."""
 
 
-class Connection:
+class Client:
     """A client over HTTP (`app.service.batcher.Caller`)."""
 
     __slots__ = ("_receive", "deadline", "key", "owner")
@@ -30,7 +30,7 @@ class Connection:
         self._receive = receive
 
     @classmethod
-    def from_headers(cls, headers: Mapping[bytes, bytes], receive: Receive) -> "Connection":
+    def from_headers(cls, headers: Mapping[bytes, bytes], receive: Receive) -> "Client":
         """The client of a request. Raises Invalid for a header that cannot be used.
 
         headers: by name, in lower case
@@ -43,10 +43,10 @@ class Connection:
             None if key is None else _key(key),
         )
 
-    def for_line(self, index: int) -> "Connection":
+    def for_line(self, index: int) -> "Client":
         """The same client with one line of a body of many requests."""
         # no client's key has a space, so this key belongs to this line alone
-        return Connection(self._receive, self.owner, self.deadline, self.key and f"{self.key} {index}")
+        return Client(self._receive, self.owner, self.deadline, self.key and f"{self.key} {index}")
 
     def disconnected(self) -> bool:
         """Whether the client has disconnected. Call it only once the body is read: then nothing else can follow."""

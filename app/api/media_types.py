@@ -1,0 +1,42 @@
+"""The media types of a body and of its answer, from the headers Content-Type and Accept."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from app.api.codec import JSON, MSGPACK, NDJSON, Codec
+from app.errors import UnsupportedMedia
+
+CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
+
+
+class MediaTypes(NamedTuple):
+    """What the headers of a request say of bodies.
+
+    codec, answer_codec: of the body and of the answer
+    ndjson: whether the body is many bodies, one a line
+    events: whether the client wants a stream of events
+    """
+
+    codec: Codec
+    answer_codec: Codec
+    ndjson: bool
+    events: bool
+
+
+@lru_cache(maxsize=64)
+def media_types(content_type: bytes, accept: bytes, ndjson: bool) -> MediaTypes:
+    """The media types that these headers ask for. Raises UnsupportedMedia.
+
+    ndjson: whether application/x-ndjson is taken
+    Cached, because clients send the same headers again and again.
+    """
+    declared, accepted = content_type.decode("latin-1"), accept.decode("latin-1")
+    media = declared.partition(";")[0].strip().lower()
+    codec = JSON if ndjson and media == NDJSON else CODECS.get(media)
+    if codec is None:
+        known = ", ".join([*CODECS, *([NDJSON] if ndjson else [])])
+        raise UnsupportedMedia(f"the content type is {declared}; send one of {known}")
+    wanted = [each for each in CODECS.values() if each.media in accepted]
+    answer_codec = min(wanted, key=lambda each: accepted.index(each.media)) if wanted else codec
+    return MediaTypes(codec, answer_codec, media == NDJSON, "text/event-stream" in accepted)

@@ -45,11 +45,11 @@ def test_sweeping_goes_on_after_a_failure_and_removes_everything_expired(
 
 
 def test_an_id_is_expired_for_a_day_and_then_unknown() -> None:
-    adaptation, id = replace(record(1), expires_at=200.0), id_of(1)
-    assert check_not_expired(adaptation, id, now=199.9) is adaptation
+    adaptation, key = replace(record(1), expires_at=200.0), id_of(1)
+    assert check_not_expired(adaptation, key, now=199.9) is adaptation
     for now in (200.0, 199.9 + REMEMBERED_S):
         with pytest.raises(ExpiredAdaptation):
-            check_not_expired(adaptation, id, now)
+            check_not_expired(adaptation, key, now)
     for gone, now in ((adaptation, 200.0 + REMEMBERED_S), (None, 0.0)):
         with pytest.raises(UnknownAdaptation):
-            check_not_expired(gone, id, now)
+            check_not_expired(gone, key, now)

@@ -1,4 +1,4 @@
-"""What the routes cannot show of the life of adaptations."""
+"""Sweeping expired records, which the routes cannot show."""
 
 import asyncio
 from typing import Any, cast
@@ -11,25 +11,25 @@ from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 
 
-class Swept:
-    """A store that only sweeps: it fails at first, then has some to remove."""
+class SweepingStore:
+    """A store that can only sweep. The first sweep fails, and the next ones remove `counts` records."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[float, int]] = []
-        self.left = [SWEEP_RECORDS, SWEEP_RECORDS, 3]
+        self.calls: list[tuple[float, int]] = []
+        self.counts = [SWEEP_RECORDS, SWEEP_RECORDS, 3]
 
     async def sweep(self, before: float, limit: int) -> int:
-        self.asked.append((before, limit))
-        if len(self.asked) == 1:
+        self.calls.append((before, limit))
+        if len(self.calls) == 1:
             raise StoreFailed("the disk is full")
-        return self.left.pop(0) if self.left else 0
+        return self.counts.pop(0) if self.counts else 0
 
 
-def test_sweeping_goes_on_after_a_failure_and_takes_all_there_is(
+def test_sweeping_continues_after_a_failure_until_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("app.service.adaptations.SWEEP_S", 0.001)
-    store = Swept()
+    store = SweepingStore()
 
     async def scenario() -> None:
         service = Adaptations(
@@ -41,11 +41,11 @@ def test_sweeping_goes_on_after_a_failure_and_takes_all_there_is(
             lambda: 1_000_000.0,
         )
         sweeping = asyncio.create_task(service.sweep())
-        while len(store.asked) < 5:
+        while len(store.calls) < 5:
             await asyncio.sleep(0.01)
         sweeping.cancel()
 
     asyncio.run(scenario())
     assert "the disk is full" in caplog.text
-    assert set(store.asked) == {(1_000_000.0 - REMEMBERED_S, SWEEP_RECORDS)}
-    assert store.left == []
+    assert set(store.calls) == {(1_000_000.0 - REMEMBERED_S, SWEEP_RECORDS)}
+    assert store.counts == []

@@ -189,7 +189,7 @@ def test_a_broken_bundle_leaves_the_older_one_serving(client: TestClient, own_mo
     assert [each["name"] for each in listed["models"]] == SHIPPED
     (refused,) = listed["refused"]
     assert (refused["name"], refused["file"]) == ("sinusoid", "sinusoid/weights.safetensors")
-    assert "one of the two was changed" in refused["reason"]
+    assert "one of the two files was changed" in refused["reason"]
     assert digest(client) == old_digest
     assert adapt(client)["losses"] == adaptation["losses"]
     file.write_bytes(contents)

@@ -179,19 +179,20 @@ def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
             futures = [threads.submit(client.post, f"{url}/adapt", json=long) for _ in range(40)]
             wait_until(lambda: any(future.done() for future in futures), "no request is answered", 60)
             os.kill(process.pid, signal.SIGTERM)
-            answers: list[Any] = []
+            responses: list[Any] = []
             for future in futures:
                 try:
-                    answers.append(future.result())
+                    responses.append(future.result())
                 except httpx.TransportError as error:
-                    answers.append(error)
+                    responses.append(error)
         assert process.wait(30) == -signal.SIGTERM, "uvicorn raises the signal again once it has finished"
     statuses = [
-        answer.status_code if isinstance(answer, httpx.Response) else type(answer).__name__ for answer in answers
+        response.status_code if isinstance(response, httpx.Response) else type(response).__name__
+        for response in responses
     ]
     assert statuses == [201] * 40
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, _):
         adaptations = httpx.get(f"{url}/adaptations").json()["adaptations"]
         assert {adaptation["adaptation_id"] for adaptation in adaptations} == {
-            answer.json()["adaptation_id"] for answer in answers
+            response.json()["adaptation_id"] for response in responses
         }

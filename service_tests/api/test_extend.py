@@ -130,8 +130,10 @@ def test_concurrent_extensions_are_all_kept(client: TestClient) -> None:
     adaptation_id = adapt(client)["adaptation_id"]
     parts = [examples(2, seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda part: client.post(f"/adaptations/{adaptation_id}/support", json=part), parts))
-    assert sorted(answer.json()["revision"] for answer in answers) == list(range(2, 10))
+        responses = list(
+            threads.map(lambda part: client.post(f"/adaptations/{adaptation_id}/support", json=part), parts)
+        )
+    assert sorted(response.json()["revision"] for response in responses) == list(range(2, 10))
     support = get_support(client, adaptation_id)
     assert len(support["inputs"]) == 21
     for part in parts:

@@ -1,4 +1,4 @@
-"""Small untrained bundles for tests, made in a moment: heads that are solved in closed form need no training."""
+"""Small bundles for tests. They are untrained: heads that are solved in closed form need no training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,12 +25,12 @@ def write_bundle(
     rate: float = 0.1,
     calibration: Calibration | None = None,
 ) -> None:
-    """Write a bundle of fresh parameters for a family; steps, rate: the defaults of the inner loop."""
+    """Write a bundle with untrained parameters for a family. `steps` and `rate` are its inner-loop defaults."""
     problem, composed = make(family, options or {}), ALGORITHMS[algorithm]
     steps = 1 if composed.closed_form else steps
-    form = build(network.name, network.options)
+    module = build(network.name, network.options)
     params = initialize(network.name, network.options, seed=0)
-    meta = composed.initial_meta(form, params, problem.targets, width(form, problem.features), rate, steps)
+    meta = composed.initial_meta(module, params, problem.targets, width(module, problem.features), rate, steps)
     manifest = Manifest(
         family=FamilySpec(family, options or {}),
         network=network,
@@ -48,19 +48,19 @@ def write_bundle(
 
 
 def write_policies(folder: Path, seed: int = 0) -> None:
-    """Fresh policies for 2 features: `names` for 3 actions, `box` for 2 numbers, `paced` at learned rates."""
-    numbers, weighing = Actions((-1.0, -0.5), (1.0, 0.5)), Weighing(discount=0.9)
+    """Write untrained policies for 2 features: `names` (3 actions), `box` (2 numbers), `paced` (learned rates)."""
+    box, weighing = Actions((-1.0, -0.5), (1.0, 0.5)), Weighing(discount=0.9)
     gaussian = NetworkSpec("gaussian_mlp", {"inputs": 2, "actions": 2, "hidden": [8]})
     logits = NetworkSpec("mlp", {"inputs": 2, "outputs": 3, "hidden": [8], "activation": "tanh"})
-    of_names = Schema(2, 3, actions=Actions(), weighing=weighing)
-    write_policy(folder / "names", "maml", logits, of_names, 0.5, seed)
-    write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=numbers, weighing=weighing), 0.05, seed)
-    write_policy(folder / "paced", "mamlpp", logits, of_names, 0.5, seed)
+    discrete = Schema(2, 3, actions=Actions(), weighing=weighing)
+    write_policy(folder / "names", "maml", logits, discrete, 0.5, seed)
+    write_policy(folder / "box", "maml", gaussian, Schema(2, 2, actions=box, weighing=weighing), 0.05, seed)
+    write_policy(folder / "paced", "mamlpp", logits, discrete, 0.5, seed)
 
 
 def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Schema, rate: float, seed: int) -> None:
-    """Write a bundle of a fresh policy that takes 2 steps a stage by default, at that rate."""
-    composed, form = ALGORITHMS[algorithm], build(network.name, network.options)
+    """Write an untrained policy that by default takes 2 steps a stage at this rate."""
+    composed, module = ALGORITHMS[algorithm], build(network.name, network.options)
     params = initialize(network.name, network.options, seed)
     manifest = Manifest(
         family=None,
@@ -74,4 +74,6 @@ def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Sch
         evaluation={},
         training={},
     )
-    write(folder, manifest, composed.initial_meta(form, params, schema.targets, width(form, schema.features), rate, 2))
+    write(
+        folder, manifest, composed.initial_meta(module, params, schema.targets, width(module, schema.features), rate, 2)
+    )

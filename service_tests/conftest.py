@@ -1,6 +1,6 @@
-"""Shapes are checked at run time in every test: jaxtyping's annotations, by beartype.
+"""Every test checks the shapes in jaxtyping's annotations at run time, by beartype.
 
-torch.compile cannot see through these checks, so the tests that compile are a run of their own without them:
+torch.compile cannot trace these checks, so the tests that compile run separately, without them:
 `pytest` leaves out the tests marked `compiled`, `pytest -m compiled` runs only them, and `make test` does both.
 """
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock that a test can set."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -46,9 +46,9 @@ class Clock:
 
 
 class Work:
-    """What engines have done: the tasks that they ran, and how often a step was walked (fixture `work`).
+    """What engines have done: the tasks that they ran, and the steps that they walked one by one (fixture `work`).
 
-    Between `hold` and `release` each run and each step of a walk waits for a `let`.
+    Between `hold` and `release` each run and each step of a walk waits until `let_through` lets it through.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Work:
     def hold(self) -> None:
         self._held, self._gate = True, threading.Semaphore(0)
 
-    def let(self, count: int = 1) -> None:
+    def let_through(self, count: int = 1) -> None:
         self._gate.release(count)
 
     def release(self) -> None:
@@ -69,8 +69,8 @@ class Work:
         self._gate.release(1000)
 
     def until_waiting(self, count: int = 1) -> None:
-        """Until so many have come to the gate, all in all."""
-        wait_until(lambda: self.waiting >= count, "nothing comes to the engine", 10)
+        """Wait until this many runs and steps in total have come to the gate."""
+        wait_until(lambda: self.waiting >= count, "no work comes to the engine", 10)
 
     def wait(self) -> None:
         if self._held:
@@ -85,19 +85,19 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """The bundles that ship."""
+    """The folder of the shipped bundles."""
     return ROOT / "models"
 
 
 @pytest.fixture
 def own_models(models_dir: Path, tmp_path: Path) -> Path:
-    """A copy of the bundles that ship, to change."""
+    """A copy of the shipped bundles, which a test may change."""
     return Path(shutil.copytree(models_dir, tmp_path / "models"))
 
 
 @pytest.fixture(scope="session")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`blobs` embeds and takes any number of classes; `fixed` has five outputs; `trusted` knows how far to trust it."""
+    """Untrained bundles: `blobs` takes any number of classes, `fixed` at most 5, `calibrated_blobs` is calibrated."""
     from app.learn.calibration import Calibration
     from app.learn.networks import NetworkSpec  # after the shape checks are installed
     from service_tests.bundles import write_bundle
@@ -113,7 +113,7 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def policies(tmp_path: Path) -> Path:
-    """`names` decides between 3 actions, `box` on 2 numbers; `paced` takes each step at a learned rate of its own."""
+    """Untrained policies: `names` and `paced` (learned rates) choose between 3 actions, `box` chooses 2 numbers."""
     from service_tests.bundles import write_policies  # after the shape checks are installed
 
     write_policies(tmp_path / "policies")
@@ -122,92 +122,92 @@ def policies(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def retrain(own_models: Path) -> Callable[..., str]:
-    """Replace a bundle of `own_models` by one with other weights; its digest."""
+    """A function that scales the weights of a bundle in `own_models` and returns the new digest."""
     from app.bundles import load, write  # after the shape checks are installed
 
-    def replace(scale: float, name: str = "sinusoid") -> str:
+    def scale_weights(scale: float, name: str = "sinusoid") -> str:
         old = load(own_models / name)
         write(own_models / name, old.manifest, {part: value * scale for part, value in old.meta.items()})
         return load(own_models / name).manifest.digest
 
-    return replace
+    return scale_weights
 
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
-    """What the engines of this process do from now on, on their threads alone, and a gate to hold them up."""
+    """Record what the engines of this process do from now on, and hold them up at a gate on request."""
     from app.service.engine import Engine, Job, Result
     from app.service.model import Model
 
-    seen = Work()
+    work = Work()
     run, step = Engine.run, Model.walk
 
     def watched_run(engine: Engine, jobs: Sequence[Job]) -> list[Result]:
-        seen.wait()
-        seen.tasks += [job.task for job in jobs if job.task is not None]
+        work.wait()
+        work.tasks += [job.task for job in jobs if job.task is not None]
         return run(engine, jobs)
 
     def watched_walk(model: Model, task: object) -> Any:
         walk = step(model, task)  # type: ignore[arg-type]
         while True:
-            seen.wait()
+            work.wait()
             try:
                 loss = next(walk)
             except StopIteration as end:
                 return end.value
-            seen.steps += 1
+            work.steps += 1
             yield loss
 
     monkeypatch.setattr(Engine, "run", watched_run)
     monkeypatch.setattr(Engine, "seconds", lambda *_: float("inf"))
     monkeypatch.setattr(Model, "walk", watched_walk)
-    yield seen
-    seen.release()
+    yield work
+    work.release()
 
 
 @pytest.fixture
 def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]:
-    """Start a server in this process with some settings; eager unless they say otherwise."""
+    """A function that starts a server in this process with the given settings; by default it is eager."""
     from app.main import create_app  # after the shape checks are installed
     from app.settings import Settings
 
     clients = []
 
     def start(*, raise_server_exceptions: bool = True, **settings: object) -> TestClient:
-        chosen = Settings.model_validate(
+        resolved = Settings.model_validate(
             {"models_dir": models_dir, "compile": False, "watch": False, "store": "memory"} | settings
         )
-        client = TestClient(create_app(chosen, clock), raise_server_exceptions=raise_server_exceptions)
+        client = TestClient(create_app(resolved, clock), raise_server_exceptions=raise_server_exceptions)
         client.__enter__()
         clients.append(client)
         return client
 
     yield start
     for client in clients:
-        if client.portal is not None:  # else the test has stopped it
+        if client.portal is not None:  # otherwise the test has stopped the server
             client.__exit__(None, None, None)
 
 
 @pytest.fixture
 def serve_live(models_dir: Path, clock: Clock) -> Iterator[Callable[..., str]]:
-    """Start a server on loopback, on a thread of this process, as `serve` does; its URL."""
+    """A function that starts a server as `serve` does, on a thread and a port of loopback, and returns its URL."""
     from app.main import create_app
     from app.settings import Settings
 
     with ExitStack() as servers:
 
         def start(**settings: object) -> str:
-            chosen = Settings.model_validate(
+            resolved = Settings.model_validate(
                 {"models_dir": models_dir, "compile": False, "watch": False, "store": "memory"} | settings
             )
-            return servers.enter_context(serving_in_a_thread(create_app(chosen, clock)))
+            return servers.enter_context(serving_in_a_thread(create_app(resolved, clock)))
 
         yield start
 
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of `innerloop serve` in a process of its own, eager."""
+    """The URL of an eager `innerloop serve` in a process of its own."""
     state = tmp_path_factory.mktemp("state")
     with running([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as url:
         yield url
@@ -215,5 +215,5 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def client(serve: Callable[..., TestClient]) -> TestClient:
-    """A server of the bundles that ship."""
+    """A client of a server with the shipped bundles."""
     return serve()

@@ -44,8 +44,8 @@ print(json.dumps([adapted["losses"], predicted["predictions"], ready["compiled"]
 """
 
 
-def test_the_server_runs_without_compiled_code(models_dir: Path) -> None:
-    """Where the folder is missing, with the same numbers. In a process of its own, as imports are remembered."""
+def test_the_server_runs_without_the_compiled_folder(models_dir: Path) -> None:
+    """The server gives the same numbers without the folder. It runs in another process, because imports are cached."""
     arguments = json.dumps([str(models_dir), ADAPT])
     process = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILED_CODE, arguments], check=True, capture_output=True, text=True
@@ -61,8 +61,8 @@ def test_the_server_runs_without_compiled_code(models_dir: Path) -> None:
     assert "the inner loop stays eager" in process.stderr
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so asking for one is no error")
-def test_a_device_that_is_not_here_refuses_to_start(models_dir: Path) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so choosing it is not an error")
+def test_a_missing_device_refuses_to_start(models_dir: Path) -> None:
     with pytest.raises(DeviceError, match="no CUDA device here"):
         create_app(Settings(models_dir=models_dir, device="cuda"))
 
@@ -73,6 +73,6 @@ def test_keeping_freed_memory_changes_no_result() -> None:
     assert torch.arange(1_000_000).sum() == before
 
 
-def test_auto_is_the_best_that_is_here() -> None:
+def test_auto_chooses_the_gpu_if_there_is_one() -> None:
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu").type == "cpu"

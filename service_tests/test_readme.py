@@ -19,7 +19,7 @@ CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the server that the first block starts, on another port."""
+    """The URL of a server that is started by the first block, on a free port."""
     state = tmp_path_factory.mktemp("state")
     with running(["bash", "-c", f"exec {BASH[0]}"], state / "log", compile=False, state_dir=state) as url:
         yield url
@@ -42,7 +42,7 @@ def test_code_comes_by_line_15() -> None:
     assert any("curl" in line for line in README.splitlines()[:15])
 
 
-def test_a_wrong_request_is_answered_as_printed(url: str) -> None:
+def test_a_wrong_request_gets_the_printed_problem(url: str) -> None:
     problem = json.loads(bash(BASH[3].replace("localhost:8000", url)))
     assert problem == json.loads(JSON[0])
 
@@ -51,10 +51,10 @@ def test_the_command_draws(url: str) -> None:
     assert "mean squared error after adapting" in bash(BASH[4])
 
 
-def test_no_block_is_left_out() -> None:
+def test_every_block_is_tested() -> None:
     assert len(BASH) == 5
     assert len(JSON) == 1
-    # the blocks that install or take minutes: what they start is tested by test_train.py, and by building the image
+    # these blocks install something or take minutes; test_train.py and building the image test what they start
     assert [line.split("#")[0].strip() for block in CONSOLE for line in block.splitlines()] == [
         "docker compose up",
         "docker compose --profile gpu up gpu",
@@ -64,15 +64,15 @@ def test_no_block_is_left_out() -> None:
     ]
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_lead_to_existing_files() -> None:
     links = re.findall(r"\]\(([^)#]+)", README)
-    ours = [link for link in links if not link.startswith("https://")]
-    assert len(ours) > 10
-    for link in ours:
+    local_links = [link for link in links if not link.startswith("https://")]
+    assert len(local_links) > 10
+    for link in local_links:
         assert (ROOT / link).exists(), link
 
 
-def rows_of(benchmark: str) -> list[dict[str, Any]]:
+def result_rows(benchmark: str) -> list[dict[str, Any]]:
     """The rows of a result file."""
     rows: list[dict[str, Any]] = json.loads((ROOT / f"service_tests/benchmarks/results/{benchmark}.json").read_text())[
         "rows"
@@ -80,8 +80,8 @@ def rows_of(benchmark: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_measured_figures_are_those_of_the_results() -> None:
-    rows = rows_of("inner_loop")
+def test_the_figures_of_the_inner_loop_match_the_results() -> None:
+    rows = result_rows("inner_loop")
     served = [row for row in rows if row["way"].startswith("served step")]
     best = max(served, key=lambda row: float(row["times_the_best_rival"]))
     claim = f"{best['tasks_per_s']:,} tasks a second, {best['times_the_best_rival']:.0f} times"
@@ -90,34 +90,36 @@ def test_the_measured_figures_are_those_of_the_results() -> None:
     assert f"over 600 unseen waves is {errors[5]:.2f}" in README
 
 
-def test_the_figures_over_http_are_those_of_the_results() -> None:
-    rows = rows_of("adapt_http")
+def test_the_figures_over_http_match_the_results() -> None:
+    rows = result_rows("adapt_http")
     (ours,) = (row for row in rows if row["server"] == "Innerloop" and row["connections"] == 64)
     claim = (
         f"answers {ours['requests_per_s']:,.0f} requests to adapt a second, {ours['times_the_obvious']:.0f} times the "
         f"obvious service and {ours['share_of_the_echo']:.2f} of an echo"
     )
     assert claim in " ".join(README.split())
-    rows = rows_of("capacity")
+    rows = result_rows("capacity")
     assert f"{rows[-1]['disk_bytes_each']} bytes on disk each" in " ".join(README.split())
-    (alone,) = (row for row in rows_of("adapt_http") if row["server"] == "Innerloop" and row["connections"] == 1)
-    (echo,) = (row for row in rows_of("adapt_http") if "pydantic" in row["server"] and row["connections"] == 1)
+    (alone,) = (row for row in result_rows("adapt_http") if row["server"] == "Innerloop" and row["connections"] == 1)
+    (echo,) = (row for row in result_rows("adapt_http") if "pydantic" in row["server"] and row["connections"] == 1)
     claim = f"takes {alone['p50_ms']:.2f} ms, where the echo takes {echo['p50_ms']:.2f}"
     assert claim in " ".join(README.split())
-    again = [row["times_cached"] for row in rows_of("evicted") if row["at_once"] == 1 and row["times_cached"] > 1]
-    assert {round(times, 1) for times in again} == {1.2}
+    times_cached = [
+        row["times_cached"] for row in result_rows("evicted") if row["at_once"] == 1 and row["times_cached"] > 1
+    ]
+    assert {round(times, 1) for times in times_cached} == {1.2}
     assert "answers in 1.2 times the time" in " ".join(README.split())
 
 
-def test_the_guides_figures_of_choices_are_those_of_the_results() -> None:
+def test_the_figures_of_choices_in_the_guide_match_the_results() -> None:
     guide = (ROOT / "app/docs/decisions.md").read_text()
-    for row in rows_of("choices"):
+    for row in result_rows("choices"):
         score = f"{row['log_likelihood']:.3f} ± {row['log_likelihood_95']:.3f}"
         (line,) = (line for line in guide.splitlines() if line.startswith(f"| {row['way']} | {score} |"))
         assert f"| {100 * row['accuracy']:.1f} ± {100 * row['accuracy_95']:.1f} % |" in line
 
 
-def test_the_tree_is_the_house(tmp_path: Path) -> None:
+def test_the_top_level_has_only_the_intended_files(tmp_path: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.partition("/")[0] for line in tracked.splitlines()}
     assert top == {

@@ -28,6 +28,6 @@ def test_every_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatc
         ({"max_body_bytes": 0}, "greater than or equal to 1024"),
     ],
 )
-def test_nonsense_refuses_to_start(settings: dict[str, object], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Settings.model_validate(settings)

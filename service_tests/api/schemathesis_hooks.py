@@ -1,4 +1,4 @@
-"""What schemathesis does not know by itself (test_openapi.py)."""
+"""Lets schemathesis send msgpack (test_openapi.py)."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ import schemathesis
 
 @schemathesis.serializer("application/msgpack")
 def msgpack(context: Any, value: Any) -> bytes:
-    """The body, as far as there is a msgpack of it."""
+    """Encode a body; write what msgpack lacks as a string."""
     return msgspec.msgpack.encode(in_bounds(value), enc_hook=str)
 
 
 def in_bounds(value: Any) -> Any:
-    """The same with the nearest integers of 64 bits: msgpack has no others."""
+    """Replace each integer by the nearest one of 64 bits, because msgpack has no larger ones."""
     match value:
         case dict():
             return {key: in_bounds(each) for key, each in value.items()}

@@ -30,7 +30,7 @@ def test_the_answer_describes_the_adaptation(client: TestClient) -> None:
     }
 
 
-def test_defaults_are_the_bundles(client: TestClient) -> None:
+def test_the_defaults_come_from_the_bundle(client: TestClient) -> None:
     answer = client.post("/adapt", json=ADAPT).json()
     bounds = client.get("/models/sinusoid").json()["inner_loop"]
     assert (answer["steps"], answer["learning_rate"]) == (bounds["steps"], bounds["learning_rate"])
@@ -38,7 +38,7 @@ def test_defaults_are_the_bundles(client: TestClient) -> None:
     assert answer["expires_at"] == "2027-01-16T08:00:00.000Z"
 
 
-def test_targets_of_one_number_may_be_written_without_brackets(client: TestClient) -> None:
+def test_targets_of_one_number_can_be_written_without_brackets(client: TestClient) -> None:
     bare = {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}
     nested = {"inputs": [[0.1], [1.2]], "targets": [[0.3], [0.9]]}
     one, two = (client.post("/adapt", json={"model": "sinusoid", "support": each}).json() for each in (bare, nested))
@@ -57,11 +57,11 @@ def test_each_request_is_a_new_adaptation(client: TestClient) -> None:
 
 
 def test_numbers_are_written_with_the_digits_of_float32(client: TestClient) -> None:
-    body = client.post("/adapt", json=ADAPT | {"steps": 0}).text
-    losses = body.partition('"losses":[')[2].partition("]")[0]
+    text = client.post("/adapt", json=ADAPT | {"steps": 0}).text
+    losses = text.partition('"losses":[')[2].partition("]")[0]
     assert len(losses) <= 12
 
 
-def test_a_thousand_examples_are_taken(client: TestClient) -> None:
+def test_a_thousand_examples_are_accepted(client: TestClient) -> None:
     support = {"inputs": [[index / 200] for index in range(1000)], "targets": [0.5] * 1000}
     assert client.post("/adapt", json={"model": "sinusoid", "support": support}).json()["support_size"] == 1000

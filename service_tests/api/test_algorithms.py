@@ -1,4 +1,4 @@
-"""Every algorithm that is listed is served, for each kind that it can predict."""
+"""Every registered algorithm is served, for each kind that it can predict."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from app.learn.algorithms import ALGORITHMS
 
 FAMILIES = {"classification": ("blobs", {}), "regression": ("linear", {"features": 2, "targets": 2})}
 CASES = [(name, kind) for name, algorithm in ALGORITHMS.items() for kind in FAMILIES if kind in algorithm.kinds]
-"""Decisions have episodes instead of rows, and tests of their own (`test_decisions`)."""
+"""Decisions have episodes instead of rows, and are tested in test_decisions.py."""
 INPUTS = [[0, 0], [0.5, -0.5], [-0.5, 0.5], [1, 1], [0.2, -1], [-1, 0.3]]
 TARGETS: dict[str, list[Any]] = {
     "classification": ["a", "b", "c", "a", "b", "c"],
@@ -23,7 +23,7 @@ QUERIES = [[0.1, 0.2], [-3, 2], [0.4, 0.4]]
 
 @pytest.fixture(scope="module")
 def every_algorithm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of each, named `algorithm-kind`."""
+    """A bundle for each algorithm and kind, named `algorithm-kind`."""
     from app.learn.networks import NetworkSpec
     from service_tests.bundles import write_bundle
 
@@ -53,49 +53,49 @@ def test_an_algorithm_is_served(client: TestClient, name: str, kind: str) -> Non
     support = {"inputs": INPUTS, "targets": TARGETS[kind]}
     response = client.post("/adapt", json={"model": model, "support": support, "assess": "leave_one_out"})
     assert response.status_code == 201, response.text
-    made = response.json()
-    assert len(made["losses"]) == (2 if algorithm.closed_form else 4)
-    assert made["quality"]["folds"] == 6
+    adaptation = response.json()
+    assert len(adaptation["losses"]) == (2 if algorithm.closed_form else 4)
+    assert adaptation["quality"]["folds"] == 6
     answers = []
-    for asked in ({"adaptation_id": made["adaptation_id"]}, {"model": model, "support": support}):
-        answer = client.post("/predict", json={"queries": QUERIES} | asked).json()
+    for source in ({"adaptation_id": adaptation["adaptation_id"]}, {"model": model, "support": support}):
+        answer = client.post("/predict", json={"queries": QUERIES} | source).json()
         key = "probabilities" if kind == "classification" else "predictions"
         answers.append(np.array(answer[key]))
-        alone = client.post("/predict", json={"queries": QUERIES[1:2]} | asked).json()
-        np.testing.assert_allclose(alone[key], answers[-1][1:2], rtol=1e-4, atol=1e-5)
+        one_query = client.post("/predict", json={"queries": QUERIES[1:2]} | source).json()
+        np.testing.assert_allclose(one_query[key], answers[-1][1:2], rtol=1e-4, atol=1e-5)
         assert ("std" in answer) == (name == "alpaca")
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-4, atol=1e-5)
-    weights = load_weights(client.get(f"/adaptations/{made['adaptation_id']}/weights").content)
+    weights = load_weights(client.get(f"/adaptations/{adaptation['adaptation_id']}/weights").content)
     assert not [each for each in weights if each.startswith("inner/rate")]
     events = client.post("/adapt", json={"model": model, "support": support}, headers={"accept": "text/event-stream"})
-    assert events.text.count("event: step") == len(made["losses"])
-    more = client.post(f"/adaptations/{made['adaptation_id']}/support", json=support).json()
+    assert events.text.count("event: step") == len(adaptation["losses"])
+    more = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=support).json()
     assert more["support_size"] == 12
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_settings_that_an_algorithm_has_no_use_for_are_refused(client: TestClient, name: str, kind: str) -> None:
+def test_settings_that_an_algorithm_does_not_use_are_refused(client: TestClient, name: str, kind: str) -> None:
     algorithm = ALGORITHMS[name]
-    asked = {"model": f"{name}-{kind}", "support": {"inputs": INPUTS, "targets": TARGETS[kind]}}
+    body = {"model": f"{name}-{kind}", "support": {"inputs": INPUTS, "targets": TARGETS[kind]}}
     for field, value, refused in (
         ("steps", 2, algorithm.closed_form),
         ("learning_rate", 0.01, algorithm.closed_form or algorithm.learned_rate),
     ):
-        response = client.post("/adapt", json=asked | {field: value})
+        response = client.post("/adapt", json=body | {field: value})
         assert response.status_code == (422 if refused else 201), response.text
         if refused:
             assert response.json()["place"] == field
 
 
-def test_the_spread_is_that_of_the_algorithm(client: TestClient) -> None:
-    """It grows away from the examples, and shrinks with more of them."""
+def test_the_std_follows_the_examples(client: TestClient) -> None:
+    """The std grows away from the examples, and shrinks with more of them."""
     support = {"inputs": INPUTS, "targets": TARGETS["regression"]}
-    asked = {"model": "alpaca-regression", "support": support, "queries": [[0.1, 0.2], [50, -80]]}
-    std = np.array(client.post("/predict", json=asked).json()["std"])
+    body = {"model": "alpaca-regression", "support": support, "queries": [[0.1, 0.2], [50, -80]]}
+    std = np.array(client.post("/predict", json=body).json()["std"])
     assert std.shape == (2, 2)
     assert (std > 0).all()
     assert (std[1] > std[0]).all()
     twice = {key: support[key] * 2 for key in support}
-    assert (np.array(client.post("/predict", json=asked | {"support": twice}).json()["std"]) < std).all()
+    assert (np.array(client.post("/predict", json=body | {"support": twice}).json()["std"]) < std).all()
     initial = client.post("/predict", json={"model": "alpaca-regression", "queries": [[0.1, 0.2]]}).json()
     assert (np.array(initial["std"]) > std[:1]).all()

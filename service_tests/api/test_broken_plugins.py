@@ -1,4 +1,4 @@
-"""A user's own network may raise anything: it costs its own bundle, and the others serve."""
+"""Whatever a user's network raises, only its own bundle is refused and the others serve."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import adapt, reload
+from service_tests.api.requests import adapt, reload
 
 BROKEN = {
     "at_import": "raise RuntimeError('no licence file')",
@@ -39,8 +39,8 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def break_bundle(models: Path, name: str) -> None:
-    """A copy of `linear` whose network is one of the user's modules."""
+def add_broken_bundle(models: Path, name: str) -> None:
+    """Copy `linear` to a bundle whose network is one of the broken modules."""
     shutil.copytree(models / "linear", models / name)
     file = models / name / "bundle.json"
     contents = json.loads(file.read_text())
@@ -52,7 +52,7 @@ def break_bundle(models: Path, name: str) -> None:
 def test_a_broken_network_refuses_its_own_bundle(
     serve: Callable[..., TestClient], own_models: Path, modules: Path, name: str
 ) -> None:
-    break_bundle(own_models, name)
+    add_broken_bundle(own_models, name)
     client = serve(models_dir=own_models)
     (refused,) = client.get("/models").json()["refused"]
     assert refused["name"] == name
@@ -64,9 +64,9 @@ def test_a_broken_network_does_not_stop_a_reload(
     serve: Callable[..., TestClient], own_models: Path, modules: Path, retrain: Callable[..., str]
 ) -> None:
     client = serve(models_dir=own_models)
-    break_bundle(own_models, "exits")
-    newer = retrain(1.05)
+    add_broken_bundle(own_models, "exits")
+    new_digest = retrain(1.05)
     reload(client)
-    assert adapt(client)["model_digest"] == newer
+    assert adapt(client)["model_digest"] == new_digest
     assert [each["name"] for each in client.get("/models").json()["refused"]] == ["exits"]
     assert "failing" not in client.get("/health/ready").json()

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_tests.api.ask import adapt, reload
+from service_tests.api.requests import adapt, reload
 
 SUPPORT: dict[str, list[Any]] = {
     "inputs": [[0, 0], [5, 5], [0.2, 0], [5, 5.4], [-5, 5], [-5.2, 5]],
@@ -28,53 +28,57 @@ def client(serve: Callable[..., TestClient], classifiers: Path) -> TestClient:
     return serve(models_dir=classifiers)
 
 
-def predict(client: TestClient, **asked: Any) -> dict[str, Any]:
-    response = client.post("/predict", json={"queries": QUERIES} | asked)
+def predict(client: TestClient, **fields: Any) -> dict[str, Any]:
+    response = client.post("/predict", json={"queries": QUERIES} | fields)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
 
 
 def task(ways: int, shots: int, seed: int = 0) -> dict[str, Any]:
-    """Classes around points, their examples in no order."""
-    random = np.random.default_rng(seed)
-    classes = random.permutation(np.repeat(np.arange(ways), shots))
-    points = random.normal(size=(ways, 2)).astype(np.float32) * 5
-    inputs = points[classes] + random.normal(size=(ways * shots, 2)).astype(np.float32) * 0.1
+    """A support set of classes around points, in random order."""
+    generator = np.random.default_rng(seed)
+    classes = generator.permutation(np.repeat(np.arange(ways), shots))
+    points = generator.normal(size=(ways, 2)).astype(np.float32) * 5
+    inputs = points[classes] + generator.normal(size=(ways * shots, 2)).astype(np.float32) * 0.1
     return {"inputs": inputs.tolist(), "targets": [f"class {each}" for each in classes]}
 
 
-def same_answer(one: dict[str, Any], two: dict[str, Any]) -> None:
+def assert_same_answer(one: dict[str, Any], two: dict[str, Any]) -> None:
     assert (one["predictions"], one["labels"]) == (two["predictions"], two["labels"])
     np.testing.assert_allclose(one["probabilities"], two["probabilities"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_labels_come_back_as_they_were_sent(client: TestClient, model: str) -> None:
-    made = adapt(client, SUPPORT, model=model)
-    assert (made["kind"], made["status"], made["labels"]) == ("classification", "improved", ["left", "up", "日本 🜲"])
-    by_id = predict(client, adaptation_id=made["adaptation_id"])
-    assert by_id["labels"] == made["labels"]
+    adaptation = adapt(client, SUPPORT, model=model)
+    assert (adaptation["kind"], adaptation["status"], adaptation["labels"]) == (
+        "classification",
+        "improved",
+        ["left", "up", "日本 🜲"],
+    )
+    by_id = predict(client, adaptation_id=adaptation["adaptation_id"])
+    assert by_id["labels"] == adaptation["labels"]
     assert by_id["predictions"][:3] == ["left", "up", "日本 🜲"]
     probabilities = np.array(by_id["probabilities"])
     assert probabilities.shape == (4, 3)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
     assert [by_id["labels"][index] for index in probabilities.argmax(1)] == by_id["predictions"]
-    passing = predict(client, model=model, support=SUPPORT)
-    same_answer(passing, by_id)
-    assert passing["losses"] == pytest.approx(made["losses"], rel=1e-5)
-    assert passing["losses"][0] == pytest.approx(np.log(3), rel=0.5)
-    assert passing["status"] == "improved"
-    assert client.get(f"/adaptations/{made['adaptation_id']}/support").json()["targets"] == SUPPORT["targets"]
-    assert client.get("/adaptations").json()["adaptations"] == [made]
+    at_once = predict(client, model=model, support=SUPPORT)
+    assert_same_answer(at_once, by_id)
+    assert at_once["losses"] == pytest.approx(adaptation["losses"], rel=1e-5)
+    assert at_once["losses"][0] == pytest.approx(np.log(3), rel=0.5)
+    assert at_once["status"] == "improved"
+    assert client.get(f"/adaptations/{adaptation['adaptation_id']}/support").json()["targets"] == SUPPORT["targets"]
+    assert client.get("/adaptations").json()["adaptations"] == [adaptation]
 
 
 @pytest.mark.parametrize("labels", [["", " "], ["a", "a\0"], ["é", "e\u0301"], ["0", "0.0"], ["true", "null"]])
-def test_labels_are_any_strings(client: TestClient, labels: list[str]) -> None:
+def test_any_string_can_be_a_label(client: TestClient, labels: list[str]) -> None:
     support = {"inputs": [[0, 0], [5, 5]], "targets": labels}
-    made = adapt(client, support, model="blobs")
-    assert made["labels"] == labels
-    answer = predict(client, adaptation_id=made["adaptation_id"], queries=support["inputs"])
+    adaptation = adapt(client, support, model="blobs")
+    assert adaptation["labels"] == labels
+    answer = predict(client, adaptation_id=adaptation["adaptation_id"], queries=support["inputs"])
     assert answer["predictions"] == labels
 
 
@@ -93,7 +97,7 @@ def test_labels_are_any_strings(client: TestClient, labels: list[str]) -> None:
         (None, "expected an array, got null", "support.targets"),
     ],
 )
-def test_what_are_no_labels(client: TestClient, model: str, targets: Any, detail: str, place: str) -> None:
+def test_wrong_labels_are_refused(client: TestClient, model: str, targets: Any, detail: str, place: str) -> None:
     for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):
         support = {"inputs": SUPPORT["inputs"], "targets": targets}
         response = client.post(path, json={"model": model, "support": support} | body)
@@ -103,7 +107,7 @@ def test_what_are_no_labels(client: TestClient, model: str, targets: Any, detail
 
 
 @pytest.mark.parametrize("target", ["0.3", "nan", "three"])
-def test_a_label_for_numbers(serve: Callable[..., TestClient], target: str) -> None:
+def test_a_regression_model_refuses_labels(serve: Callable[..., TestClient], target: str) -> None:
     for targets in ([0.1, target], [target, target], [[0.1], target]):
         support = {"inputs": [[1], [2]], "targets": targets}
         problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
@@ -112,17 +116,17 @@ def test_a_label_for_numbers(serve: Callable[..., TestClient], target: str) -> N
         assert problem["detail"] == f"expected a number, got a string (numbers are written without quotes) at {place}"
 
 
-def test_an_initialization_knows_no_classes(client: TestClient) -> None:
+def test_an_initialization_has_no_classes(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "blobs", "queries": QUERIES})
     assert response.status_code == 422
     assert response.json()["detail"] == "blobs alone has no classes: send a support set that names them at model"
 
 
 @given(tasks=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=2, max_size=6), seed=st.integers(0, 99))
-def test_an_answer_depends_on_nothing_but_its_task_and_query(
+def test_an_answer_depends_only_on_its_task_and_query(
     classifiers: Path, tasks: list[tuple[int, int]], seed: int
 ) -> None:
-    """Tasks of any ways and shots, in one batch and alone, their queries together and one by one."""
+    """Tasks of any ways and shots in one batch, with all queries, equal one task and one query at a time."""
     import torch
 
     from app.bundles import load
@@ -134,8 +138,8 @@ def test_an_answer_depends_on_nothing_but_its_task_and_query(
     queries = np.array(QUERIES, np.float32)
     jobs = []
     for number, (ways, shots) in enumerate(tasks):
-        drawn = task(ways, shots, seed + number)
-        inputs, targets = np.array(drawn["inputs"], np.float32), np.array(drawn["targets"], object)
+        support = task(ways, shots, seed + number)
+        inputs, targets = np.array(support["inputs"], np.float32), np.array(support["targets"], object)
         jobs.append(Job(model, object(), Task(inputs, targets, 1, 0.1), queries, keep=False))
     together = Engine(0).run(jobs)
     for (ways, _), job, result in zip(tasks, jobs, together, strict=True):
@@ -149,61 +153,63 @@ def test_an_answer_depends_on_nothing_but_its_task_and_query(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_more_examples_and_classes_equal_adapting_to_all(client: TestClient, model: str) -> None:
-    made = adapt(client, SUPPORT, model=model)
+def test_adding_examples_and_classes_equals_adapting_to_all(client: TestClient, model: str) -> None:
+    adaptation = adapt(client, SUPPORT, model=model)
     more: dict[str, list[Any]] = {"inputs": [[8, -8], [1, 1]], "targets": ["new", "left"]}
-    answer = client.post(f"/adaptations/{made['adaptation_id']}/support", json=more)
-    assert answer.status_code == 200
-    assert answer.json()["labels"] == ["left", "up", "日本 🜲", "new"]
-    both = {key: SUPPORT[key] + more[key] for key in SUPPORT}
-    fresh = adapt(client, both, model=model)
-    assert answer.json()["losses"] == pytest.approx(fresh["losses"], rel=1e-4, abs=1e-6)
-    same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (made, fresh)))
-    undone = client.post(f"/adaptations/{made['adaptation_id']}/undo").json()
-    assert undone["labels"] == made["labels"]
-    assert undone["losses"] == pytest.approx(made["losses"], rel=1e-4, abs=1e-6)
+    response = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=more)
+    assert response.status_code == 200
+    assert response.json()["labels"] == ["left", "up", "日本 🜲", "new"]
+    all_examples = {key: SUPPORT[key] + more[key] for key in SUPPORT}
+    fresh = adapt(client, all_examples, model=model)
+    assert response.json()["losses"] == pytest.approx(fresh["losses"], rel=1e-4, abs=1e-6)
+    assert_same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (adaptation, fresh)))
+    undone = client.post(f"/adaptations/{adaptation['adaptation_id']}/undo").json()
+    assert undone["labels"] == adaptation["labels"]
+    assert undone["losses"] == pytest.approx(adaptation["losses"], rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_class_is_forgotten_with_its_last_example(client: TestClient, model: str) -> None:
-    made = adapt(client, SUPPORT, model=model)
-    path = f"/adaptations/{made['adaptation_id']}"
+    adaptation = adapt(client, SUPPORT, model=model)
+    path = f"/adaptations/{adaptation['adaptation_id']}"
     assert client.delete(f"{path}/support/0").json()["labels"] == ["up", "left", "日本 🜲"]
     answer = client.delete(f"{path}/support/2").json()
     assert answer["labels"] == ["up", "日本 🜲"]
-    left = {key: [each for at, each in enumerate(SUPPORT[key]) if at not in (0, 2)] for key in SUPPORT}
-    fresh = adapt(client, left, model=model)
-    same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (made, fresh)))
+    remaining = {key: [each for index, each in enumerate(SUPPORT[key]) if index not in (0, 2)] for key in SUPPORT}
+    fresh = adapt(client, remaining, model=model)
+    assert_same_answer(*(predict(client, adaptation_id=each["adaptation_id"]) for each in (adaptation, fresh)))
     assert "left" not in client.get(f"{path}/support").text + client.get(f"{path}/history").text
 
 
-def test_a_forgotten_label_leaves_the_file(serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path) -> None:
+def test_a_forgotten_label_is_erased_from_the_file(
+    serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path
+) -> None:
     client = serve(models_dir=classifiers, store="sqlite", state_dir=tmp_path)
     support = {"inputs": SUPPORT["inputs"][:3], "targets": ["a", "patient Zero's diagnosis", "a"]}
-    made = adapt(client, support, model="blobs")
+    adaptation = adapt(client, support, model="blobs")
 
-    def written() -> bytes:
+    def stored_bytes() -> bytes:
         return b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
-    assert b"patient Zero" in written()
-    assert client.delete(f"/adaptations/{made['adaptation_id']}/support/1").status_code == 200
-    assert b"patient Zero" not in written()
+    assert b"patient Zero" in stored_bytes()
+    assert client.delete(f"/adaptations/{adaptation['adaptation_id']}/support/1").status_code == 200
+    assert b"patient Zero" not in stored_bytes()
 
 
-def test_more_classes_than_outputs(client: TestClient) -> None:
+def test_more_classes_than_outputs_are_refused(client: TestClient) -> None:
     support = task(ways=6, shots=1)
     response = client.post("/adapt", json={"model": "fixed", "support": support})
     assert response.status_code == 422
     detail = "fixed tells at most 5 classes apart, got 6: leave some out at support.targets"
     assert response.json()["detail"] == detail
-    made = adapt(client, {key: support[key][:5] for key in support}, model="fixed")
+    adaptation = adapt(client, {key: support[key][:5] for key in support}, model="fixed")
     last = {key: support[key][5:] for key in support}
-    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=last)
+    response = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=last)
     assert (response.status_code, response.json()["place"]) == (422, "targets")
     assert adapt(client, support, model="blobs")["labels"] == support["targets"]
 
 
-def test_a_repeat_is_of_the_same_labels(client: TestClient) -> None:
+def test_a_request_with_other_labels_is_not_a_repeat(client: TestClient) -> None:
     headers = {"Idempotency-Key": "once"}
     first = client.post("/adapt", json={"model": "blobs", "support": SUPPORT}, headers=headers).json()
     again = client.post("/adapt", json={"model": "blobs", "support": SUPPORT}, headers=headers).json()
@@ -217,7 +223,7 @@ def test_a_repeat_is_of_the_same_labels(client: TestClient) -> None:
     assert one == three != two
 
 
-def test_what_an_algorithm_has_no_use_for_is_refused(client: TestClient) -> None:
+def test_settings_that_an_algorithm_does_not_use_are_refused(client: TestClient) -> None:
     for field, value, detail in (
         ("steps", 0, "blobs is solved in one step, got 0: leave steps out at steps"),
         ("steps", 2, "blobs is solved in one step, got 2: leave steps out at steps"),
@@ -231,7 +237,7 @@ def test_what_an_algorithm_has_no_use_for_is_refused(client: TestClient) -> None
     assert len(adapt(client, SUPPORT, model="fixed", steps=7, learning_rate=0.01)["losses"]) == 8
 
 
-def test_by_msgpack_and_by_lines_and_as_events(client: TestClient) -> None:
+def test_msgpack_ndjson_and_events_give_the_same_answer(client: TestClient) -> None:
     plain = predict(client, model="blobs", support=SUPPORT)
     body = {"model": "blobs", "support": SUPPORT, "queries": QUERIES}
     headers = {"content-type": "application/msgpack"}
@@ -240,11 +246,11 @@ def test_by_msgpack_and_by_lines_and_as_events(client: TestClient) -> None:
     )
     raw = answer["probabilities"]
     answer["probabilities"] = np.frombuffer(raw["data"], raw["dtype"]).reshape(raw["shape"]).tolist()
-    same_answer(answer, plain)
+    assert_same_answer(answer, plain)
     lines = "\n".join(json.dumps(each) for each in (body, body | {"model": "fixed"}, body | {"queries": [["a"]]}))
     headers = {"content-type": "application/x-ndjson"}
     answers = [json.loads(line) for line in client.post("/predict", content=lines, headers=headers).text.splitlines()]
-    same_answer(answers[0], plain)
+    assert_same_answer(answers[0], plain)
     assert answers[1]["model"] == "fixed"
     assert answers[2]["status"] == 422
     del body["queries"]
@@ -253,7 +259,7 @@ def test_by_msgpack_and_by_lines_and_as_events(client: TestClient) -> None:
     assert '"labels":["left","up","日本 🜲"]' in events
 
 
-def test_assessing_leaves_examples_of_each_class_out(client: TestClient) -> None:
+def test_cross_validation_leaves_out_examples_of_each_class(client: TestClient) -> None:
     for method, folds in (("leave_one_out", 6), ("k_fold", 6)):
         quality = adapt(client, SUPPORT, model="blobs", assess=method)["quality"]
         assert quality["folds"] == folds
@@ -273,21 +279,21 @@ def test_the_only_example_of_a_class_is_not_assessed(client: TestClient) -> None
     assert response.json()["detail"] == detail
 
 
-def test_weights_are_the_networks(client: TestClient) -> None:
+def test_weights_have_the_names_of_the_network(client: TestClient) -> None:
     from safetensors.numpy import load
 
     for model in MODELS:
-        made = adapt(client, SUPPORT, model=model)
-        response = client.get(f"/adaptations/{made['adaptation_id']}/weights")
+        adaptation = adapt(client, SUPPORT, model=model)
+        response = client.get(f"/adaptations/{adaptation['adaptation_id']}/weights")
         assert response.status_code == 200
         assert {"0.weight", "0.bias"} <= load(response.content).keys()
 
 
-def test_trust_tempers_probabilities_and_tells_what_is_unlike(client: TestClient) -> None:
+def test_calibration_tempers_probabilities_and_flags_unlike_queries(client: TestClient) -> None:
     plain = predict(client, model="blobs", support=SUPPORT)
     assert "unlike" not in plain
-    far = [*QUERIES, [40, -40]]
-    answer = predict(client, model="calibrated_blobs", support=SUPPORT, queries=far)
+    queries = [*QUERIES, [40, -40]]
+    answer = predict(client, model="calibrated_blobs", support=SUPPORT, queries=queries)
     assert answer["predictions"][:4] == plain["predictions"]
     assert answer["unlike"][0] is False
     assert answer["unlike"][4] is True
@@ -296,16 +302,18 @@ def test_trust_tempers_probabilities_and_tells_what_is_unlike(client: TestClient
     np.testing.assert_allclose(answer["probabilities"][:4], tempered, rtol=1e-3, atol=1e-6)
 
 
-def test_a_newer_bundle_takes_over(serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path) -> None:
+def test_an_adaptation_moves_to_a_newer_bundle(
+    serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path
+) -> None:
     from app.bundles import load, write
 
     folder = Path(shutil.copytree(classifiers, tmp_path / "models"))
     client = serve(models_dir=folder)
-    made = adapt(client, SUPPORT, model="blobs")
+    adaptation = adapt(client, SUPPORT, model="blobs")
     old = load(folder / "blobs")
     write(folder / "blobs", old.manifest, {name: value * 0.5 for name, value in old.meta.items()})
     reload(client)
-    answer = predict(client, adaptation_id=made["adaptation_id"])
+    answer = predict(client, adaptation_id=adaptation["adaptation_id"])
     assert answer["revision"] == 2
-    assert answer["model_digest"] == load(folder / "blobs").manifest.digest != made["model_digest"]
-    same_answer(answer, predict(client, model="blobs", support=SUPPORT))
+    assert answer["model_digest"] == load(folder / "blobs").manifest.digest != adaptation["model_digest"]
+    assert_same_answer(answer, predict(client, model="blobs", support=SUPPORT))

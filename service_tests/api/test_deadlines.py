@@ -1,4 +1,4 @@
-"""Work that is of no use any more, more work than the server takes on, and work that was accepted."""
+"""Deadlines, full queues, clients that disconnect, and a shutdown that finishes accepted requests."""
 
 import os
 import signal
@@ -15,18 +15,18 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import QUERIES, body, examples
+from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work
 from service_tests.processes import command, starting, wait_until
 
 
-def timed(client: Any, path: str, milliseconds: object, sent: Any) -> Any:
-    return client.post(path, json=sent, headers={"x-timeout-ms": str(milliseconds)})
+def post_with_deadline(client: Any, path: str, milliseconds: object, payload: Any) -> Any:
+    return client.post(path, json=payload, headers={"x-timeout-ms": str(milliseconds)})
 
 
 @pytest.fixture
 def slow(serve_live: Callable[..., str], work: Work) -> tuple[str, Work]:
-    """A server whose engine is busy until it is released, with nothing else to do."""
+    """The URL of a server whose engine is held up by one request, and the gate to release it."""
     url = serve_live(max_waiting=3, max_waiting_bytes=4000)
     work.hold()
     threading.Thread(target=httpx.post, args=(f"{url}/adapt",), kwargs={"json": body()}, daemon=True).start()
@@ -34,71 +34,73 @@ def slow(serve_live: Callable[..., str], work: Work) -> tuple[str, Work]:
     return url, work
 
 
-def kept(url: str) -> int:
+def count_adaptations(url: str) -> int:
     return len(httpx.get(f"{url}/adaptations").json()["adaptations"])
 
 
-@pytest.mark.parametrize("path", ["/adapt", "/predict", "/adaptations/{it}/support"])
-def test_a_deadline_that_passes_while_the_work_waits(slow: tuple[str, Work], path: str) -> None:
+@pytest.mark.parametrize("path", ["/adapt", "/predict", "/adaptations/{adaptation_id}/support"])
+def test_a_request_whose_deadline_passes_while_it_waits_gets_504(slow: tuple[str, Work], path: str) -> None:
     url, work = slow
     work.release()
-    wait_until(lambda: kept(url) == 1, "the first is not kept", 10)
-    it = httpx.get(f"{url}/adaptations").json()["adaptations"][0]["adaptation_id"]
-    done = len(work.tasks)
+    wait_until(lambda: count_adaptations(url) == 1, "the first adaptation is not stored", 10)
+    adaptation_id = httpx.get(f"{url}/adaptations").json()["adaptations"][0]["adaptation_id"]
+    tasks_before = len(work.tasks)
     work.hold()
     with ThreadPoolExecutor(1) as threads:
-        busy = threads.submit(httpx.post, f"{url}/predict", json={"adaptation_id": it, "queries": QUERIES})
+        busy = threads.submit(httpx.post, f"{url}/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES})
         work.until_waiting(2)
-        sent: Any = {"/adapt": body(), "/predict": body(queries=QUERIES)}.get(path, examples(2))
+        payload: Any = {"/adapt": body(), "/predict": body(queries=QUERIES)}.get(path, examples(2))
         started = time.monotonic()
-        response = timed(httpx, url + path.format(it=it), 50, sent)
+        response = post_with_deadline(httpx, url + path.format(adaptation_id=adaptation_id), 50, payload)
         assert time.monotonic() - started < 2
         assert response.status_code == 504
         assert response.json()["type"] == "urn:problem-type:innerloop:deadline-passed"
         assert "retry-after" not in response.headers
         work.release()
         assert busy.result().status_code == 200
-    assert kept(url) == 1
-    assert httpx.get(f"{url}/adaptations/{it}").json()["revision"] == 1
-    assert len(work.tasks) == done + 1, "only the one before it"
+    assert count_adaptations(url) == 1
+    assert httpx.get(f"{url}/adaptations/{adaptation_id}").json()["revision"] == 1
+    assert len(work.tasks) == tasks_before + 1, "only the request before it has run"
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "support/0"), ("GET", "weights")])
-def test_a_deadline_of_a_request_without_a_body(slow: tuple[str, Work], method: str, path: str) -> None:
+def test_a_deadline_applies_to_requests_without_a_body(slow: tuple[str, Work], method: str, path: str) -> None:
     url, work = slow
     work.release()
-    wait_until(lambda: kept(url) == 1, "the first is not kept", 10)
-    it = f"{url}/adaptations/{httpx.get(f'{url}/adaptations').json()['adaptations'][0]['adaptation_id']}"
+    wait_until(lambda: count_adaptations(url) == 1, "the first adaptation is not stored", 10)
+    adaptation_url = f"{url}/adaptations/{httpx.get(f'{url}/adaptations').json()['adaptations'][0]['adaptation_id']}"
     work.hold()
-    response = httpx.request(method, f"{it}/{path}", headers={"x-timeout-ms": "50"})
+    response = httpx.request(method, f"{adaptation_url}/{path}", headers={"x-timeout-ms": "50"})
     assert response.status_code == 504
     work.release()
-    assert httpx.request(method, f"{it}/{path}", headers={"x-timeout-ms": "20000"}).status_code == 200
-    assert httpx.get(it).json()["revision"] == (2 if method == "DELETE" else 1)
+    assert httpx.request(method, f"{adaptation_url}/{path}", headers={"x-timeout-ms": "20000"}).status_code == 200
+    assert httpx.get(adaptation_url).json()["revision"] == (2 if method == "DELETE" else 1)
 
 
-def test_a_deadline_that_is_far_enough(client: TestClient) -> None:
-    assert timed(client, "/adapt", 20_000, body()).status_code == 201
-    assert timed(client, "/predict", 86_400_000, {"model": "sinusoid", "queries": QUERIES}).status_code == 200
+def test_a_distant_deadline_changes_nothing(client: TestClient) -> None:
+    assert post_with_deadline(client, "/adapt", 20_000, body()).status_code == 201
+    assert (
+        post_with_deadline(client, "/predict", 86_400_000, {"model": "sinusoid", "queries": QUERIES}).status_code == 200
+    )
 
 
-@pytest.mark.parametrize("bad", ["0", "-1", "1.5", "x", "", "1e3", "86400001", "9" * 30, "9" * 5000, "+5", "0x10"])
-def test_a_deadline_that_is_none(client: TestClient, bad: str) -> None:
-    for path, sent in (("/adapt", body()), ("/predict", {"model": "sinusoid", "queries": QUERIES})):
-        response = timed(client, path, bad, sent)
+@pytest.mark.parametrize("deadline", ["0", "-1", "1.5", "x", "", "1e3", "86400001", "9" * 30, "9" * 5000, "+5", "0x10"])
+def test_an_invalid_deadline_is_refused(client: TestClient, deadline: str) -> None:
+    for path, payload in (("/adapt", body()), ("/predict", {"model": "sinusoid", "queries": QUERIES})):
+        response = post_with_deadline(client, path, deadline, payload)
         assert response.status_code == 422
         assert response.json()["place"] == "X-Timeout-Ms"
     assert client.get("/adaptations").json() == {"adaptations": []}
 
 
-def test_a_full_queue_is_answered_at_once(slow: tuple[str, Work]) -> None:
+def test_a_full_queue_gets_503_at_once(slow: tuple[str, Work]) -> None:
     url, work = slow
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(httpx.post, f"{url}/adapt", json=body()) for _ in range(3)]
-        time.sleep(0.5)  # they are in the queue
+        time.sleep(0.5)  # until they are in the queue
         started = time.monotonic()
-        for sent, path in ((body(), "adapt"), (body(queries=QUERIES), "predict")):
-            response = httpx.post(f"{url}/{path}", json=sent)
+        for payload, path in ((body(), "adapt"), (body(queries=QUERIES), "predict")):
+            response = httpx.post(f"{url}/{path}", json=payload)
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
             assert response.json()["detail"].startswith("3 requests are waiting already")
@@ -109,11 +111,11 @@ def test_a_full_queue_is_answered_at_once(slow: tuple[str, Work]) -> None:
     assert httpx.post(f"{url}/adapt", json=body()).status_code == 201
 
 
-def test_a_queue_is_full_by_bytes_too(slow: tuple[str, Work]) -> None:
+def test_a_queue_can_be_full_by_bytes(slow: tuple[str, Work]) -> None:
     url, work = slow
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(httpx.post, f"{url}/adapt", json=body(examples(300)))
-        time.sleep(0.5)  # it is in the queue
+        time.sleep(0.5)  # until it is in the queue
         response = httpx.post(f"{url}/adapt", json=body(examples(300)))
         assert response.status_code == 503
         assert response.json()["detail"].startswith("4000 bytes are waiting already")
@@ -122,20 +124,20 @@ def test_a_queue_is_full_by_bytes_too(slow: tuple[str, Work]) -> None:
         assert waiting.result().status_code == 201
 
 
-def test_who_waits_no_longer_takes_no_room(slow: tuple[str, Work]) -> None:
+def test_requests_past_their_deadline_leave_the_queue(slow: tuple[str, Work]) -> None:
     url, work = slow
     for _ in range(10):
-        assert timed(httpx, f"{url}/adapt", 20, body()).status_code == 504
+        assert post_with_deadline(httpx, f"{url}/adapt", 20, body()).status_code == 504
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(httpx.post, f"{url}/adapt", json=body()) for _ in range(3)]
-        time.sleep(0.5)  # they are in the queue
+        time.sleep(0.5)  # until they are in the queue
         work.release()
         assert [each.result().status_code for each in waiting] == [201] * 3
     assert len(work.tasks) == 4
 
 
-def raw_request(path: str, sent: Any) -> bytes:
-    content = orjson.dumps(sent)
+def raw_request(path: str, payload: Any) -> bytes:
+    content = orjson.dumps(payload)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
@@ -143,12 +145,12 @@ def raw_request(path: str, sent: Any) -> bytes:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_client_that_left_costs_no_work(slow: tuple[str, Work], at_once: bool) -> None:
+def test_a_client_that_disconnected_costs_no_work(slow: tuple[str, Work], at_once: bool) -> None:
     url, work = slow
     address = ("127.0.0.1", httpx.URL(url).port or 0)
     request = raw_request("/adapt", body(examples(7)))
-    with socket.create_connection(address) as gone, socket.create_connection(address) as stays:
-        for connection in (gone, stays):
+    with socket.create_connection(address) as leaving, socket.create_connection(address) as staying:
+        for connection in (leaving, staying):
             if at_once:
                 connection.sendall(request)
             else:
@@ -156,16 +158,16 @@ def test_a_client_that_left_costs_no_work(slow: tuple[str, Work], at_once: bool)
                 time.sleep(0.1)
                 connection.sendall(request[-5:])
         time.sleep(0.2)
-        gone.close()
+        leaving.close()
         time.sleep(0.2)
         work.release()
-        assert stays.recv(100).startswith(b"HTTP/1.1 201")
-    wait_until(lambda: kept(url) == 2, "what stays is not kept", 10)
-    assert [len(task.inputs) for task in work.tasks] == [5, 7], "one of the two"
+        assert staying.recv(100).startswith(b"HTTP/1.1 201")
+    wait_until(lambda: count_adaptations(url) == 2, "the adaptation of the staying client is not stored", 10)
+    assert [len(task.inputs) for task in work.tasks] == [5, 7], "only the staying client's task has run"
 
 
-def test_shutting_down_finishes_what_was_accepted(tmp_path: Path) -> None:
-    """SIGTERM while many requests are under way: each is answered 201, and is there after the next start."""
+def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
+    """SIGTERM during many requests: each is answered 201, and its adaptation is there after the next start."""
     settings = {"compile": False, "state_dir": tmp_path}
     long = body(examples(900), steps=100)
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
@@ -174,20 +176,23 @@ def test_shutting_down_finishes_what_was_accepted(tmp_path: Path) -> None:
             httpx.Client(timeout=60, limits=httpx.Limits(max_connections=40)) as client,
         ):
             client.get(f"{url}/health/live")
-            asked = [threads.submit(client.post, f"{url}/adapt", json=long) for _ in range(40)]
-            wait_until(lambda: any(each.done() for each in asked), "nothing is answered", 60)
+            futures = [threads.submit(client.post, f"{url}/adapt", json=long) for _ in range(40)]
+            wait_until(lambda: any(future.done() for future in futures), "no request is answered", 60)
             os.kill(process.pid, signal.SIGTERM)
-            answers: list[Any] = []
-            for each in asked:
+            responses: list[Any] = []
+            for future in futures:
                 try:
-                    answers.append(each.result())
+                    responses.append(future.result())
                 except httpx.TransportError as error:
-                    answers.append(error)
-        assert process.wait(30) == -signal.SIGTERM, "uvicorn raises it again when all is done"
+                    responses.append(error)
+        assert process.wait(30) == -signal.SIGTERM, "uvicorn raises the signal again once it has finished"
     statuses = [
-        answer.status_code if isinstance(answer, httpx.Response) else type(answer).__name__ for answer in answers
+        response.status_code if isinstance(response, httpx.Response) else type(response).__name__
+        for response in responses
     ]
     assert statuses == [201] * 40
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, _):
-        found = httpx.get(f"{url}/adaptations").json()["adaptations"]
-        assert {each["adaptation_id"] for each in found} == {answer.json()["adaptation_id"] for answer in answers}
+        adaptations = httpx.get(f"{url}/adaptations").json()["adaptations"]
+        assert {adaptation["adaptation_id"] for adaptation in adaptations} == {
+            response.json()["adaptation_id"] for response in responses
+        }

@@ -1,4 +1,4 @@
-"""POST /adaptations/{id}/support: more examples, the same as having had all of them at once."""
+"""POST /adaptations/{id}/support: adding examples equals adapting to all of them at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from app.service.model import Model
 from app.service.record import InnerLoopSettings, SupportSet
 from app.service.store import Quota
 from app.storage.memory import MemoryStore
-from service_tests.api.ask import WAVE, adapt, afresh, assert_same, examples, predictions, support_of
+from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions
 from service_tests.conftest import Clock
 
 MORE: dict[str, list[Any]] = {"inputs": [[3], [-3]], "targets": [0.56, -0.56]}
@@ -29,10 +29,12 @@ ALL = {key: WAVE[key] + MORE[key] for key in WAVE}
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
-def test_the_same_id_and_the_next_revision(serve: Callable[..., TestClient], store: str, tmp_path: Path) -> None:
+def test_extending_keeps_the_id_and_makes_the_next_revision(
+    serve: Callable[..., TestClient], store: str, tmp_path: Path
+) -> None:
     client = serve(store=store, state_dir=tmp_path)
-    made = adapt(client, label="pump 17", ttl_s=60)
-    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=MORE)
+    adaptation = adapt(client, label="pump 17", ttl_s=60)
+    response = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=MORE)
     assert response.status_code == 200
     extended = response.json()
     assert extended["examples"] == [0, 1, 2, 3, 4, 5, 6]
@@ -42,31 +44,33 @@ def test_the_same_id_and_the_next_revision(serve: Callable[..., TestClient], sto
     assert extended["losses"] == pytest.approx(at_once["losses"], rel=1e-5)
     changed = ("examples", "support_size", "revision", "losses")
     assert {key: extended[key] for key in extended if key not in changed} == {
-        key: made[key] for key in made if key not in changed
+        key: adaptation[key] for key in adaptation if key not in changed
     }
-    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == extended
-    assert_same(predictions(client, made["adaptation_id"]), predictions(client, at_once["adaptation_id"]))
-    assert support_of(client, made["adaptation_id"])["inputs"] == ALL["inputs"]
+    assert client.get(f"/adaptations/{adaptation['adaptation_id']}").json() == extended
+    assert_same(predictions(client, adaptation["adaptation_id"]), predictions(client, at_once["adaptation_id"]))
+    assert get_support(client, adaptation["adaptation_id"])["inputs"] == ALL["inputs"]
 
 
-def test_steps_and_rate_stay_as_they_were_asked(client: TestClient) -> None:
-    made = adapt(client, steps=2, learning_rate=0.003)
-    extended = client.post(f"/adaptations/{made['adaptation_id']}/support", json=MORE).json()
+def test_extending_keeps_steps_and_rate(client: TestClient) -> None:
+    adaptation = adapt(client, steps=2, learning_rate=0.003)
+    extended = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=MORE).json()
     assert (extended["steps"], extended["learning_rate"]) == (2, 0.003)
-    assert_same(predictions(client, made["adaptation_id"]), afresh(client, ALL, steps=2, learning_rate=0.003))
+    assert_same(
+        predictions(client, adaptation["adaptation_id"]), fresh_predictions(client, ALL, steps=2, learning_rate=0.003)
+    )
 
 
-def test_msgpack_is_taken_and_given(client: TestClient) -> None:
-    it = adapt(client)["adaptation_id"]
+def test_msgpack_is_accepted_and_returned(client: TestClient) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
     raw = {key: {"shape": [2, 1], "data": np.array(MORE[key], "<f4").tobytes(), "dtype": "float32"} for key in MORE}
     response = client.post(
-        f"/adaptations/{it}/support",
+        f"/adaptations/{adaptation_id}/support",
         content=msgspec.msgpack.encode(raw),
         headers={"content-type": "application/msgpack"},
     )
     assert response.headers["content-type"] == "application/msgpack"
     assert msgspec.msgpack.decode(response.content)["revision"] == 2
-    assert_same(predictions(client, it), afresh(client, ALL))
+    assert_same(predictions(client, adaptation_id), fresh_predictions(client, ALL))
 
 
 @pytest.mark.parametrize(
@@ -83,59 +87,63 @@ def test_msgpack_is_taken_and_given(client: TestClient) -> None:
         ({"support": MORE}, "object contains unknown field `support`", None),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(
+def test_wrong_examples_get_a_problem_with_their_place(
     serve: Callable[..., TestClient], more: Any, detail: str, place: str | None
 ) -> None:
     client = serve(max_support_examples=100)
-    made = adapt(client)
-    response = client.post(f"/adaptations/{made['adaptation_id']}/support", json=more)
+    adaptation = adapt(client)
+    response = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=more)
     assert response.status_code == 422
     problem = response.json()
     assert problem["detail"].startswith(detail)
     assert problem.get("place") == place
-    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == made
+    assert client.get(f"/adaptations/{adaptation['adaptation_id']}").json() == adaptation
 
 
-def test_examples_may_be_as_many_as_the_limit(serve: Callable[..., TestClient]) -> None:
+def test_examples_can_reach_the_limit(serve: Callable[..., TestClient]) -> None:
     client = serve(max_support_examples=100)
-    it = adapt(client)["adaptation_id"]
-    assert client.post(f"/adaptations/{it}/support", json=examples(95)).json()["support_size"] == 100
-    assert client.post(f"/adaptations/{it}/support", json=examples(1)).status_code == 422
+    adaptation_id = adapt(client)["adaptation_id"]
+    assert client.post(f"/adaptations/{adaptation_id}/support", json=examples(95)).json()["support_size"] == 100
+    assert client.post(f"/adaptations/{adaptation_id}/support", json=examples(1)).status_code == 422
 
 
 def test_a_diverging_extension_changes_nothing(client: TestClient) -> None:
-    made = adapt(client)
-    it = made["adaptation_id"]
-    before = predictions(client, it)
-    response = client.post(f"/adaptations/{it}/support", json={"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]})
+    adaptation = adapt(client)
+    adaptation_id = adaptation["adaptation_id"]
+    before = predictions(client, adaptation_id)
+    response = client.post(
+        f"/adaptations/{adaptation_id}/support", json={"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]}
+    )
     assert response.status_code == 422
     assert response.json()["type"] == "urn:problem-type:innerloop:diverged"
-    assert len(response.json()["losses"]) == made["steps"] + 1
-    assert client.get(f"/adaptations/{it}").json() == made
-    assert_same(predictions(client, it), before)
-    assert len(client.get(f"/adaptations/{it}/history").json()["revisions"]) == 1
+    assert len(response.json()["losses"]) == adaptation["steps"] + 1
+    assert client.get(f"/adaptations/{adaptation_id}").json() == adaptation
+    assert_same(predictions(client, adaptation_id), before)
+    assert len(client.get(f"/adaptations/{adaptation_id}/history").json()["revisions"]) == 1
 
 
-def test_an_unknown_id(client: TestClient) -> None:
+def test_an_unknown_id_gets_404(client: TestClient) -> None:
     assert client.post("/adaptations/nothing/support", json=MORE).status_code == 404
 
 
-def test_extensions_at_the_same_time_are_all_kept(client: TestClient) -> None:
-    it = adapt(client)["adaptation_id"]
+def test_concurrent_extensions_are_all_kept(client: TestClient) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
     parts = [examples(2, seed) for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda part: client.post(f"/adaptations/{it}/support", json=part), parts))
-    assert sorted(answer.json()["revision"] for answer in answers) == list(range(2, 10))
-    found = support_of(client, it)
-    assert len(found["inputs"]) == 21
+        responses = list(
+            threads.map(lambda part: client.post(f"/adaptations/{adaptation_id}/support", json=part), parts)
+        )
+    assert sorted(response.json()["revision"] for response in responses) == list(range(2, 10))
+    support = get_support(client, adaptation_id)
+    assert len(support["inputs"]) == 21
     for part in parts:
-        at = found["inputs"].index(pytest.approx(part["inputs"][0]))
-        assert found["inputs"][at : at + 2] == [pytest.approx(row) for row in part["inputs"]]
-    assert_same(predictions(client, it), afresh(client, found))
+        index = support["inputs"].index(pytest.approx(part["inputs"][0]))
+        assert support["inputs"][index : index + 2] == [pytest.approx(row) for row in part["inputs"]]
+    assert_same(predictions(client, adaptation_id), fresh_predictions(client, support))
 
 
-def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock) -> None:
-    """The one that comes second finds another revision than it began with, and extends that one."""
+def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, clock: Clock) -> None:
+    """The server that comes second finds a newer revision than it began with, and extends that one."""
 
     async def scenario() -> None:
         store, policy = MemoryStore(Quota(1000, 1 << 20)), Policy(60, False, 1000)
@@ -145,19 +153,22 @@ def test_two_servers_that_share_a_store_keep_both(models_dir: Path, clock: Clock
             catalogue.exchange(catalogue.make_models(bundles, {}), bundles, {})
         engines = [Engine(0), Engine(0)]
         async with store, Batcher(engines[0], 100, 1 << 20) as one, Batcher(engines[1], 100, 1 << 20) as two:
-            mine, yours = (
+            first, second = (
                 Adaptations(catalogue, engine, worker, store, policy, clock)
                 for catalogue, engine, worker in zip(catalogues, engines, (one, two), strict=True)
             )
-            drawn = np.random.default_rng(0)
-            sets = [(drawn.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
-            first = await mine.adapt(
-                AdaptCommand("", mine.model("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
+            generator = np.random.default_rng(0)
+            sets = [(generator.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
+            adaptation = await first.adapt(
+                AdaptCommand("", first.model("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
             )
             await asyncio.gather(
-                *((mine, yours)[index % 2].extend(first, SupportSet(*each)) for index, each in enumerate(sets[1:]))
+                *(
+                    (first, second)[index % 2].extend(adaptation, SupportSet(*each))
+                    for index, each in enumerate(sets[1:])
+                )
             )
-            last = await yours.get("", first.id)
+            last = await second.get("", adaptation.id)
             assert last.revision == 11
             assert sorted(last.numbers.tolist()) == list(range(22))
             assert sorted(last.task.inputs[:, 0]) == sorted(np.concatenate([inputs for inputs, _ in sets])[:, 0])

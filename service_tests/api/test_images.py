@@ -1,4 +1,4 @@
-"""Images over HTTP: a PNG of any size is ink on the model's raster, as the family has it."""
+"""Images over HTTP: a PNG of any size becomes ink on the model's raster, as in the family."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from app.errors import Invalid
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of Omniglot, untrained."""
+    """Untrained bundles: `letters` takes images of 28 x 28, `blobs` takes none."""
     from app.learn.networks import NetworkSpec
     from service_tests.bundles import write_bundle
 
@@ -36,7 +36,7 @@ def client(serve: Callable[..., TestClient], letters: Path) -> TestClient:
 
 
 def drawing(side: int = 105, seed: int = 0) -> np.ndarray:
-    """Whether there is ink, [row, column]."""
+    """A random drawing: whether there is ink, [row, column]."""
     return np.random.default_rng(seed).random((side, side)) < 0.2
 
 
@@ -51,18 +51,18 @@ def black_on_white(dark: np.ndarray) -> np.ndarray:
     return np.where(dark, 0, 255).astype(np.uint8)
 
 
-def text(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def header(width: int, height: int) -> bytes:
-    """A PNG that says to be so large."""
+def png_header(width: int, height: int) -> bytes:
+    """A PNG with nothing but a header that declares this size."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
 
 
 @pytest.mark.parametrize("side", [7, 27, 28, 29, 105, 280])
-def test_an_image_is_what_the_family_makes_of_it(side: int) -> None:
+def test_an_image_is_scaled_as_in_the_family(side: int) -> None:
     import torch
 
     from app.families.omniglot_images import area_weights
@@ -70,48 +70,48 @@ def test_an_image_is_what_the_family_makes_of_it(side: int) -> None:
     dark = drawing(side)
     weights = area_weights(side, 28)
     expected = (weights @ torch.from_numpy(dark).float() @ weights.T).numpy()
-    found = ink(png(black_on_white(dark)), (28, 28), "")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found.reshape(28, 28), expected, atol=1e-6)
+    result = ink(png(black_on_white(dark)), (28, 28), "")
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result.reshape(28, 28), expected, atol=1e-6)
 
 
-def test_dark_is_ink_in_every_sort_of_png() -> None:
+def test_dark_is_ink_in_every_kind_of_png() -> None:
     dark = drawing(28)
     gray = black_on_white(dark)
     colors = np.repeat(gray[..., None], 3, axis=2)
     clear = np.dstack([np.zeros_like(colors), np.where(dark, 255, 0).astype(np.uint8)])
-    sorts = [
+    files = [
         png(gray), png(gray, "1"), png(gray, "P"), png(gray, "RGB"), png(gray, "RGBA"), png(gray, "LA"), png(colors),
         png(gray.astype(np.uint16) * 257), png(clear), png(gray, "P", transparency=255), png(gray, optimize=True),
     ]  # fmt: skip
-    for each in sorts:
-        np.testing.assert_allclose(ink(each, (28, 28), "").reshape(28, 28), dark, atol=1e-6)
+    for file in files:
+        np.testing.assert_allclose(ink(file, (28, 28), "").reshape(28, 28), dark, atol=1e-6)
     half = np.dstack([np.zeros((28, 28, 3), np.uint8), np.full((28, 28), 51, np.uint8)])
     np.testing.assert_allclose(ink(png(half), (28, 28), ""), 0.2, atol=1e-6)
 
 
-def test_a_drawing_that_is_not_square_keeps_its_form() -> None:
+def test_a_drawing_that_is_not_square_keeps_its_aspect_ratio() -> None:
     wide = np.zeros((14, 28), np.uint8)
-    found = ink(png(wide), (28, 28), "").reshape(28, 28)
-    assert (found[7:21] == 1).all()
-    assert found[:7].sum() + found[21:].sum() == 0
+    result = ink(png(wide), (28, 28), "").reshape(28, 28)
+    assert (result[7:21] == 1).all()
+    assert result[:7].sum() + result[21:].sum() == 0
     assert ink(png(wide.T), (28, 28), "").reshape(28, 28)[:, 7:21].all()
     assert ink(png(np.zeros((1, 4096), np.uint8)), (28, 28), "").sum() == pytest.approx(28 / 4096 * 28, rel=1e-3)
 
 
-def test_all_forms_of_an_image_mean_the_same(client: TestClient) -> None:
+def test_all_forms_of_an_image_give_the_same_answer(client: TestClient) -> None:
     images = [drawing(28, seed) for seed in range(4)]
     labels = ["α", "β", "α", "β"]
     nested = [image.astype(float).tolist() for image in images]
     flat = [image.astype(float).ravel().tolist() for image in images]
-    files = [text(png(black_on_white(image))) for image in images]
-    raw = {"shape": [4, 28, 28], "data": text(np.array(images, "<f4").tobytes())}
-    rows = {"shape": [4, 784], "data": text(np.array(images, "<f4").tobytes())}
+    files = [to_base64(png(black_on_white(image))) for image in images]
+    raw = {"shape": [4, 28, 28], "data": to_base64(np.array(images, "<f4").tobytes())}
+    rows = {"shape": [4, 784], "data": to_base64(np.array(images, "<f4").tobytes())}
     mixed = [nested[0], flat[1], files[2], files[3]]
     answers = []
     for inputs in (nested, flat, files, raw, rows, mixed):
-        asked = {"model": "letters", "support": {"inputs": inputs, "targets": labels}, "queries": inputs}
-        response = client.post("/predict", json=asked)
+        body = {"model": "letters", "support": {"inputs": inputs, "targets": labels}, "queries": inputs}
+        response = client.post("/predict", json=body)
         assert response.status_code == 200, response.text
         answers.append(response.json())
     packed: dict[str, Any] = {"model": "letters", "queries": [png(black_on_white(image)) for image in images]}
@@ -125,20 +125,20 @@ def test_all_forms_of_an_image_mean_the_same(client: TestClient) -> None:
     assert client.get("/models/letters").json()["image"] == "ink"
 
 
-GOOD = text(png(black_on_white(drawing(28))))
+GOOD = to_base64(png(black_on_white(drawing(28))))
 
 
 @pytest.mark.parametrize(
     ("bad", "detail"),
     [
-        (text(b""), "a PNG is expected, got something else"),
-        (text(b"GIF89a" + b"\0" * 99), "a PNG is expected, got something else"),
-        (text(base64.b64decode(GOOD)[:60]), "the PNG is damaged"),
-        (text(base64.b64decode(GOOD)[:-40]), "the PNG is damaged"),
-        (text(header(28, 28)), "the PNG is damaged"),
-        (text(header(0, 28)), "an image of 0 x 28: scale it to at most 4096 pixels a side"),
-        (text(header(4097, 1)), "an image of 4097 x 1: scale it to at most 4096 pixels a side"),
-        (text(header(2**31 - 1, 2**31 - 1)), "an image of 2147483647 x 2147483647"),
+        (to_base64(b""), "a PNG is expected, got something else"),
+        (to_base64(b"GIF89a" + b"\0" * 99), "a PNG is expected, got something else"),
+        (to_base64(base64.b64decode(GOOD)[:60]), "the PNG is damaged"),
+        (to_base64(base64.b64decode(GOOD)[:-40]), "the PNG is damaged"),
+        (to_base64(png_header(28, 28)), "the PNG is damaged"),
+        (to_base64(png_header(0, 28)), "an image of 0 x 28: scale it to at most 4096 pixels a side"),
+        (to_base64(png_header(4097, 1)), "an image of 4097 x 1: scale it to at most 4096 pixels a side"),
+        (to_base64(png_header(2**31 - 1, 2**31 - 1)), "an image of 2147483647 x 2147483647"),
         (f"data:image/png;base64,{GOOD}", "invalid base64 encoded string (of the bytes alone, with no `data:` in"),
         ("?", "invalid base64 encoded string"),
         ([[0.0] * 28] * 27, "28 x 28 numbers expected, or 784 in a row: this is neither"),
@@ -148,7 +148,7 @@ GOOD = text(png(black_on_white(drawing(28))))
         (None, "expected an array, got null"),
     ],
 )
-def test_what_is_no_image(client: TestClient, bad: Any, detail: str) -> None:
+def test_an_invalid_image_is_refused(client: TestClient, bad: Any, detail: str) -> None:
     support = {"inputs": [GOOD, bad], "targets": ["a", "b"]}
     response = client.post("/adapt", json={"model": "letters", "support": support})
     assert response.status_code == 422
@@ -156,9 +156,9 @@ def test_what_is_no_image(client: TestClient, bad: Any, detail: str) -> None:
     assert response.json()["place"] == "support.inputs[1]"
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
-    """Each is within bounds, but not all together."""
-    bomb = text(png(np.zeros((4096, 4096), np.uint8)))
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
+    """Each image is within the limit, but not all of them together."""
+    bomb = to_base64(png(np.zeros((4096, 4096), np.uint8)))
     count = MAX_PIXELS // 4096**2 + 1
     support = {"inputs": [bomb] * count, "targets": ["a"] * count}
     response = client.post("/adapt", json={"model": "letters", "support": support})
@@ -168,7 +168,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
     )
 
 
-def test_a_bomb_in_another_chunk_is_refused() -> None:
+def test_a_decompression_bomb_in_a_text_chunk_is_refused() -> None:
     data = png(black_on_white(drawing(28)))
     note = b"zTXt" + b"note\0\0" + zlib.compress(b"\0" * 2**26)
     chunk = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
@@ -176,8 +176,8 @@ def test_a_bomb_in_another_chunk_is_refused() -> None:
         ink(data[:33] + chunk + data[33:], (28, 28), "queries[0]")
 
 
-def test_images_for_a_model_that_takes_none(client: TestClient) -> None:
-    for image in (GOOD, text(b"1"), text(b"nan")):
+def test_a_model_that_takes_no_images_refuses_them(client: TestClient) -> None:
+    for image in (GOOD, to_base64(b"1"), to_base64(b"nan")):
         support = {"inputs": [image, image], "targets": ["a", "b"]}
         response = client.post("/adapt", json={"model": "blobs", "support": support})
         assert response.status_code == 422

@@ -1,4 +1,4 @@
-"""`"interval"` in POST /predict: how far an answer can be trusted, as the bundle's calibration says."""
+"""`"interval"` in POST /predict: prediction intervals from the bundle's calibration."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,27 +9,27 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import QUERIES, adapt, body, examples
+from service_tests.api.requests import QUERIES, adapt, body, examples
 
 WIDTHS = (((0.5, 1.0),), ((0.25, 0.5),))
 
 
 @pytest.fixture
 def client(serve: Callable[..., TestClient], own_models: Path) -> TestClient:
-    """`sinusoid` knows intervals of 5 and 10 examples, `linear` does not."""
+    """`sinusoid` is calibrated for 5 and 10 examples, `linear` is not calibrated."""
     from app.bundles import load, write
     from app.learn.calibration import Calibration
 
-    known = Calibration(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
-    for name, calibration in (("sinusoid", known), ("linear", Calibration())):
+    calibrated = Calibration(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
+    for name, calibration in (("sinusoid", calibrated), ("linear", Calibration())):
         old = load(own_models / name)
         write(own_models / name, dataclasses.replace(old.manifest, calibration=calibration), old.meta)
     return serve(models_dir=own_models)
 
 
-def half_widths(client: TestClient, **asked: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Of the answer, below and above the prediction."""
-    response = client.post("/predict", json={"queries": QUERIES} | asked)
+def half_widths(client: TestClient, **fields: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The widths of the intervals in an answer, below and above the prediction."""
+    response = client.post("/predict", json={"queries": QUERIES} | fields)
     assert response.status_code == 200, response.text
     predictions, lower, upper = (np.array(response.json()[key]) for key in ("predictions", "lower", "upper"))
     assert predictions.shape == lower.shape == upper.shape == (4, 1)
@@ -40,10 +40,12 @@ def half_widths(client: TestClient, **asked: Any) -> tuple[np.ndarray, np.ndarra
     ("shots", "level", "width"),
     [(5, 0.8, 0.5), (5, 0.95, 1.0), (10, 0.95, 0.5), (7, 0.8, None), (200, 0.8, 0.25), (5, 0.875, 0.75)],
 )
-def test_an_interval_around_each_prediction(client: TestClient, shots: int, level: float, width: float | None) -> None:
-    made = adapt(client, examples(shots))
-    for asked in ({"adaptation_id": made["adaptation_id"]}, body(examples(shots))):
-        below, above = half_widths(client, interval=level, **asked)
+def test_each_prediction_is_in_the_middle_of_its_interval(
+    client: TestClient, shots: int, level: float, width: float | None
+) -> None:
+    adaptation = adapt(client, examples(shots))
+    for source in ({"adaptation_id": adaptation["adaptation_id"]}, body(examples(shots))):
+        below, above = half_widths(client, interval=level, **source)
         np.testing.assert_allclose(below, above, atol=1e-5)
         if width is None:
             assert (below > 0.25).all()
@@ -52,7 +54,7 @@ def test_an_interval_around_each_prediction(client: TestClient, shots: int, leve
             np.testing.assert_allclose(below, width, rtol=1e-4)
 
 
-def test_nothing_is_said_of_intervals_where_none_is_asked(client: TestClient) -> None:
+def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -> None:
     answer = client.post("/predict", json=body(queries=QUERIES)).json()
     assert answer.keys() == {"predictions", "model", "model_digest", "losses", "status"}
     models = {each["name"]: each for each in client.get("/models").json()["models"]}
@@ -61,7 +63,7 @@ def test_nothing_is_said_of_intervals_where_none_is_asked(client: TestClient) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "detail"),
+    ("fields", "detail"),
     [
         ({"interval": 0.5}, "sinusoid has intervals for levels from 0.8 to 0.95, got 0.5 at interval"),
         ({"interval": 0.96}, "sinusoid has intervals for levels from 0.8 to 0.95, got 0.96 at interval"),
@@ -80,14 +82,14 @@ def test_nothing_is_said_of_intervals_where_none_is_asked(client: TestClient) ->
         ),
     ],
 )
-def test_an_interval_that_cannot_be_told(client: TestClient, asked: dict[str, Any], detail: str) -> None:
-    response = client.post("/predict", json=body(queries=QUERIES) | asked)
+def test_an_interval_that_is_not_calibrated_is_refused(client: TestClient, fields: dict[str, Any], detail: str) -> None:
+    response = client.post("/predict", json=body(queries=QUERIES) | fields)
     assert response.status_code == 422
     assert response.json()["detail"].startswith(detail)
     assert response.json()["place"] == "interval"
 
 
-def test_an_interval_of_the_initialization(client: TestClient) -> None:
+def test_the_initialization_has_no_intervals(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
     assert response.status_code == 422
     assert response.json()["detail"] == (
@@ -96,25 +98,27 @@ def test_an_interval_of_the_initialization(client: TestClient) -> None:
 
 
 def test_an_adaptation_with_other_steps_has_no_interval(client: TestClient) -> None:
-    made = adapt(client, examples(10), steps=7)
-    asked = {"adaptation_id": made["adaptation_id"], "queries": QUERIES, "interval": 0.9}
-    response = client.post("/predict", json=asked)
+    adaptation = adapt(client, examples(10), steps=7)
+    body = {"adaptation_id": adaptation["adaptation_id"], "queries": QUERIES, "interval": 0.9}
+    response = client.post("/predict", json=body)
     assert (response.status_code, response.json()["place"]) == (422, "interval")
 
 
 @pytest.mark.parametrize("name", ["sinusoid", "linear"])
 @pytest.mark.parametrize("shots", [5, 10])
-def test_shipped_bundles_hold_what_an_interval_says(serve: Callable[..., TestClient], name: str, shots: int) -> None:
-    """Of the queries of 200 fresh tasks."""
+def test_intervals_of_shipped_bundles_cover_as_many_targets_as_they_promise(
+    serve: Callable[..., TestClient], name: str, shots: int
+) -> None:
+    """Measured on the queries of 200 fresh tasks."""
     import torch
 
     from app.families.registry import make
 
     client, tasks = serve(), make(name, {}).sample(200, shots + 50, torch.Generator().manual_seed(shots))
-    held = []
+    covered = []
     for inputs, targets in zip(tasks.inputs.tolist(), tasks.targets.numpy(), strict=True):
         support = {"inputs": inputs[:shots], "targets": targets[:shots].tolist()}
-        asked = {"model": name, "support": support, "queries": inputs[shots:], "interval": 0.9}
-        answer = client.post("/predict", json=asked).json()
-        held.append((targets[shots:] >= answer["lower"]) & (targets[shots:] <= answer["upper"]))
-    assert 0.87 < np.mean(held) < 0.93
+        body = {"model": name, "support": support, "queries": inputs[shots:], "interval": 0.9}
+        answer = client.post("/predict", json=body).json()
+        covered.append((targets[shots:] >= answer["lower"]) & (targets[shots:] <= answer["upper"]))
+    assert 0.87 < np.mean(covered) < 0.93

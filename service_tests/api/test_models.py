@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from service_tests.processes import SHIPPED
 
 
-def test_the_list(client: TestClient) -> None:
+def test_the_list_has_a_summary_of_each_model(client: TestClient) -> None:
     answer = client.get("/models").json()
     assert [model["name"] for model in answer["models"]] == SHIPPED
     assert answer["refused"] == []
@@ -19,7 +19,7 @@ def test_the_list(client: TestClient) -> None:
     assert "evaluation" not in sinusoid
 
 
-def test_one(client: TestClient, models_dir: Path) -> None:
+def test_a_model_is_shown_as_in_its_manifest(client: TestClient, models_dir: Path) -> None:
     manifest = json.loads((models_dir / "sinusoid/bundle.json").read_text())
     answer = client.get("/models/sinusoid").json()
     assert answer["evaluation"] == manifest["evaluation"]
@@ -27,7 +27,7 @@ def test_one(client: TestClient, models_dir: Path) -> None:
     assert answer["inner_loop"] == manifest["inner_loop"]
 
 
-def test_a_bad_bundle_is_named_and_the_good_ones_serve(
+def test_a_bad_bundle_is_listed_with_its_reason_and_the_others_serve(
     serve: Callable[..., TestClient], models_dir: Path, tmp_path: Path, caplog: object
 ) -> None:
     shutil.copytree(models_dir, tmp_path / "models")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import QUERIES, WAVE, assert_same, body
+from service_tests.api.requests import QUERIES, WAVE, assert_same, body
 
 JSON, MSGPACK = "application/json", "application/msgpack"
 
@@ -23,26 +23,26 @@ def in_base64(array: dict[str, Any]) -> dict[str, Any]:
     return array | {"data": base64.b64encode(array["data"]).decode()}
 
 
-def sent_as(client: TestClient, path: str, sent: Any, media: str, accept: str | None = None) -> Any:
+def post_as(client: TestClient, path: str, payload: Any, media: str, accept: str | None = None) -> Any:
     encode = {JSON: msgspec.json.encode, MSGPACK: msgspec.msgpack.encode}[media]
     return client.post(
-        path, content=encode(sent), headers={"content-type": media} | ({"accept": accept} if accept else {})
+        path, content=encode(payload), headers={"content-type": media} | ({"accept": accept} if accept else {})
     )
 
 
 def numbers(value: Any) -> np.ndarray:
-    """An array of an answer in either form."""
+    """An array from an answer in either form."""
     if isinstance(value, dict):
         return np.frombuffer(value["data"], np.dtype(value["dtype"]).newbyteorder("<")).reshape(value["shape"])
     return np.array(value)
 
 
-def read(response: Any, media: str = MSGPACK) -> dict[str, Any]:
+def decoded(response: Any, media: str = MSGPACK) -> dict[str, Any]:
     assert response.is_success, response.text
     assert response.headers["content-type"] == media
     decode: Any = {JSON: msgspec.json.decode, MSGPACK: msgspec.msgpack.decode}[media]
-    found: dict[str, Any] = decode(response.content)
-    return found
+    content: dict[str, Any] = decode(response.content)
+    return content
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -56,31 +56,31 @@ FORMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("accept", [None, "*/*", JSON, MSGPACK, f"{MSGPACK}, {JSON};q=0.5", f"text/html, {JSON}"])
 @pytest.mark.parametrize("media", [JSON, MSGPACK])
-def test_the_answer_is_in_the_form_that_is_accepted(client: TestClient, media: str, accept: str | None) -> None:
+def test_the_answer_has_the_accepted_media_type(client: TestClient, media: str, accept: str | None) -> None:
     expected = media if accept in (None, "*/*") else str(accept).partition(";")[0].removeprefix("text/html, ")
     expected = expected.partition(",")[0]
-    made = read(sent_as(client, "/adapt", body(), media, accept), expected)
-    asked = {"adaptation_id": made["adaptation_id"], "queries": QUERIES}
-    answer = read(sent_as(client, "/predict", asked, media, accept), expected)
+    adaptation = decoded(post_as(client, "/adapt", body(), media, accept), expected)
+    payload = {"adaptation_id": adaptation["adaptation_id"], "queries": QUERIES}
+    answer = decoded(post_as(client, "/predict", payload, media, accept), expected)
     assert isinstance(answer["predictions"], dict if expected == MSGPACK else list)
     assert numbers(answer["predictions"]).shape == (4, 1)
-    assert numbers(made["losses"]).shape == (6,)
+    assert numbers(adaptation["losses"]).shape == (6,)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("media", [JSON, MSGPACK])
-def test_all_forms_mean_the_same(client: TestClient, form: str, media: str) -> None:
+def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: str) -> None:
     plain = client.post("/predict", json=body(queries=QUERIES)).json()
     support = FORMS[form]
     if media == JSON:
         support = {key: in_base64(value) if isinstance(value, dict) else value for key, value in support.items()}
     queries = raw(QUERIES) if media == MSGPACK else in_base64(raw(QUERIES, "float64"))
-    for asked in (QUERIES, queries):
-        answer = read(sent_as(client, "/predict", body(support, queries=asked), media), media)
+    for posted_queries in (QUERIES, queries):
+        answer = decoded(post_as(client, "/predict", body(support, queries=posted_queries), media), media)
         assert_same(numbers(answer["predictions"]), np.array(plain["predictions"]))
         assert numbers(answer["losses"]) == pytest.approx(plain["losses"], rel=1e-5)
-    made = read(sent_as(client, "/adapt", body(support), media), media)
-    assert client.get(f"/adaptations/{made['adaptation_id']}/support").json()["inputs"] == WAVE["inputs"]
+    adaptation = decoded(post_as(client, "/adapt", body(support), media), media)
+    assert client.get(f"/adaptations/{adaptation['adaptation_id']}/support").json()["inputs"] == WAVE["inputs"]
 
 
 @pytest.mark.parametrize("media", [JSON, MSGPACK])
@@ -112,12 +112,12 @@ def test_all_forms_mean_the_same(client: TestClient, form: str, media: str) -> N
         ([[1], [2], [3], [4], [None]], "expected a number, got null", "inputs[4][0]"),
     ],
 )
-def test_a_wrong_array_is_said_with_its_place(
+def test_a_wrong_array_gets_a_problem_with_its_place(
     client: TestClient, media: str, inputs: Any, detail: str, place: str
 ) -> None:
     if media == JSON and isinstance(inputs, dict) and isinstance(inputs.get("data"), bytes):
         inputs = in_base64(inputs)
-    response = sent_as(client, "/adapt", body({"inputs": inputs, "targets": WAVE["targets"]}), media)
+    response = post_as(client, "/adapt", body({"inputs": inputs, "targets": WAVE["targets"]}), media)
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"].startswith(detail)
@@ -125,27 +125,27 @@ def test_a_wrong_array_is_said_with_its_place(
     assert client.get("/adaptations").json() == {"adaptations": []}
 
 
-def test_an_empty_array(client: TestClient) -> None:
+def test_an_empty_array_is_refused(client: TestClient) -> None:
     empty = {"shape": [0, 1], "data": b""}
-    response = sent_as(client, "/adapt", body({"inputs": empty, "targets": empty}), MSGPACK)
+    response = post_as(client, "/adapt", body({"inputs": empty, "targets": empty}), MSGPACK)
     assert (response.status_code, response.json()["place"]) == (422, "support.inputs.shape")
-    response = sent_as(client, "/predict", {"model": "sinusoid", "queries": empty}, MSGPACK)
+    response = post_as(client, "/predict", {"model": "sinusoid", "queries": empty}, MSGPACK)
     assert (response.status_code, response.json()["place"]) == (422, "queries.shape")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
-def test_a_rate_that_is_no_number(client: TestClient, value: float) -> None:
-    response = sent_as(client, "/adapt", body(learning_rate=value), MSGPACK)
+def test_an_invalid_rate_is_refused(client: TestClient, value: float) -> None:
+    response = post_as(client, "/adapt", body(learning_rate=value), MSGPACK)
     assert (response.status_code, response.json()["place"]) == (422, "learning_rate")
 
 
-def test_numbers_in_nested_lists_that_are_not_finite(client: TestClient) -> None:
-    for bad in (float("nan"), float("inf"), 1e300):
-        response = sent_as(client, "/predict", {"model": "sinusoid", "queries": [[1.0], [bad]]}, MSGPACK)
+def test_nested_lists_with_numbers_that_are_not_finite_are_refused(client: TestClient) -> None:
+    for number in (float("nan"), float("inf"), 1e300):
+        response = post_as(client, "/predict", {"model": "sinusoid", "queries": [[1.0], [number]]}, MSGPACK)
         assert (response.status_code, response.json()["place"]) == (422, "queries[1][0]")
 
 
-def test_what_is_not_base64(client: TestClient) -> None:
+def test_invalid_base64_is_refused(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": {"shape": [1, 1], "data": "!!!"}})
     assert response.status_code == 422
     assert response.json()["place"] == "queries.data"
@@ -165,15 +165,15 @@ def test_what_is_not_base64(client: TestClient) -> None:
         b"\xdf\xff\xff\xff\xff",
     ],
 )
-def test_what_is_not_msgpack(client: TestClient, content: bytes) -> None:
+def test_invalid_msgpack_is_refused(client: TestClient, content: bytes) -> None:
     response = client.post("/adapt", content=content, headers={"content-type": MSGPACK})
     assert response.status_code in (400, 422)
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_large_array_is_small_and_quick(client: TestClient) -> None:
+def test_large_arrays_are_accepted(client: TestClient) -> None:
     """10,000 examples and as many queries."""
     x = np.linspace(-5, 5, 10_000, dtype=np.float32)
-    sent = body({"inputs": raw(x), "targets": raw(np.sin(x))}, queries=raw(x))
-    answer = read(sent_as(client, "/predict", sent, MSGPACK))
+    payload = body({"inputs": raw(x), "targets": raw(np.sin(x))}, queries=raw(x))
+    answer = decoded(post_as(client, "/predict", payload, MSGPACK))
     assert numbers(answer["predictions"]).shape == (10_000, 1)

@@ -1,4 +1,4 @@
-"""application/x-ndjson: a request a line, an answer a line, in order."""
+"""application/x-ndjson: one request a line, one answer a line, in order."""
 
 import json
 import socket
@@ -12,13 +12,13 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import QUERIES, WAVE, adapt, assert_same, body, examples, predictions
+from service_tests.api.requests import QUERIES, WAVE, adapt, assert_same, body, examples, predictions
 from service_tests.conftest import Work
 from service_tests.processes import SHIPPED
 
 
-def post(client: TestClient, path: str, lines: Sequence[Any], **headers: str) -> list[dict[str, Any]]:
-    """The answers to lines: bytes as they are, anything else as JSON."""
+def post_lines(client: TestClient, path: str, lines: Sequence[Any], **headers: str) -> list[dict[str, Any]]:
+    """Post lines and return their answers. Bytes are sent as they are, anything else as JSON."""
     content = b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in lines)
     response = client.post(path, content=content, headers={"content-type": "application/x-ndjson"} | headers)
     assert response.status_code == 200, response.text
@@ -28,23 +28,23 @@ def post(client: TestClient, path: str, lines: Sequence[Any], **headers: str) ->
 
 
 def test_a_thousand_lines_in_one_call(client: TestClient) -> None:
-    """More than wait at once, and more than one fused call takes: in their order all the same."""
-    made = post(client, "/adapt", [body(examples(3, seed), label=str(seed)) for seed in range(1000)])
-    assert [each["label"] for each in made] == [str(seed) for seed in range(1000)]
-    ids = [each["adaptation_id"] for each in made]
+    """More lines than may wait at once, and than one fused call takes, are still answered in order."""
+    adaptations = post_lines(client, "/adapt", [body(examples(3, seed), label=str(seed)) for seed in range(1000)])
+    assert [adaptation["label"] for adaptation in adaptations] == [str(seed) for seed in range(1000)]
+    ids = [adaptation["adaptation_id"] for adaptation in adaptations]
     assert len(set(ids)) == 1000
-    answers = post(client, "/predict", [{"adaptation_id": it, "queries": QUERIES} for it in ids])
-    assert [each["adaptation_id"] for each in answers] == ids
+    answers = post_lines(client, "/predict", [{"adaptation_id": each, "queries": QUERIES} for each in ids])
+    assert [answer["adaptation_id"] for answer in answers] == ids
     for seed in (0, 255, 256, 999):
         alone = adapt(client, examples(3, seed))
-        assert made[seed]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+        assert adaptations[seed]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
         assert_same(np.array(answers[seed]["predictions"]), predictions(client, alone["adaptation_id"]))
 
 
-def test_more_lines_than_may_wait(serve: Callable[..., TestClient]) -> None:
+def test_more_lines_than_may_wait_are_all_answered(serve: Callable[..., TestClient]) -> None:
     client = serve(max_waiting=20)
-    made = post(client, "/adapt", [body(steps=0)] * 300)
-    assert [each.get("status") for each in made] == ["no_progress"] * 300
+    answers = post_lines(client, "/adapt", [body(steps=0)] * 300)
+    assert [each.get("status") for each in answers] == ["no_progress"] * 300
 
 
 def test_a_bad_line_is_answered_in_its_place(client: TestClient) -> None:
@@ -60,37 +60,40 @@ def test_a_bad_line_is_answered_in_its_place(client: TestClient) -> None:
         body({"inputs": [[1, 2]], "targets": [1]}),
         body(),
     ]
-    found = post(client, "/adapt", lines)
-    assert [each["status"] for each in found] == ["improved", 400, 422, 404, 400, 422, 422, 422, 422, "improved"]
-    assert found[2]["place"] == "steps"
-    assert found[3]["models"] == SHIPPED
-    assert len(found[5]["losses"]) == 6
-    assert found[8]["place"] == "support.inputs[0]"
+    answers = post_lines(client, "/adapt", lines)
+    assert [each["status"] for each in answers] == ["improved", 400, 422, 404, 400, 422, 422, 422, 422, "improved"]
+    assert answers[2]["place"] == "steps"
+    assert answers[3]["models"] == SHIPPED
+    assert len(answers[5]["losses"]) == 6
+    assert answers[8]["place"] == "support.inputs[0]"
     assert len(client.get("/adaptations").json()["adaptations"]) == 2
 
 
 def test_unknown_ids_are_answered_in_their_place(client: TestClient) -> None:
-    it = adapt(client)["adaptation_id"]
-    known, unknown = {"adaptation_id": it, "queries": QUERIES}, {"adaptation_id": "nothing", "queries": QUERIES}
-    found = post(client, "/predict", [known, unknown, known])
-    assert found[1]["type"] == "urn:problem-type:innerloop:unknown-adaptation"
-    assert found[0] == found[2]
+    adaptation_id = adapt(client)["adaptation_id"]
+    known, unknown = (
+        {"adaptation_id": adaptation_id, "queries": QUERIES},
+        {"adaptation_id": "nothing", "queries": QUERIES},
+    )
+    answers = post_lines(client, "/predict", [known, unknown, known])
+    assert answers[1]["type"] == "urn:problem-type:innerloop:unknown-adaptation"
+    assert answers[0] == answers[2]
 
 
-def test_blank_lines_are_none(client: TestClient) -> None:
-    assert len(post(client, "/adapt", [b"", body(), b"   ", b"\r", orjson.dumps(body()) + b"\r", b"", b""])) == 2
+def test_blank_lines_are_ignored(client: TestClient) -> None:
+    assert len(post_lines(client, "/adapt", [b"", body(), b"   ", b"\r", orjson.dumps(body()) + b"\r", b"", b""])) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b" \r\n"])
-def test_no_lines_have_no_answers(client: TestClient, content: bytes) -> None:
+def test_a_body_without_lines_gets_no_answers(client: TestClient, content: bytes) -> None:
     for path in ("/adapt", "/predict"):
-        assert post(client, path, [content]) == []
+        assert post_lines(client, path, [content]) == []
 
 
-def test_the_limits_hold_for_the_whole_body_and_for_each_line(serve: Callable[..., TestClient]) -> None:
+def test_limits_apply_to_the_whole_body_and_to_each_line(serve: Callable[..., TestClient]) -> None:
     client = serve(max_body_bytes=20_000, max_support_examples=100)
-    found = post(client, "/adapt", [body(examples(101)), body()])
-    assert [each["status"] for each in found] == [422, "improved"]
+    answers = post_lines(client, "/adapt", [body(examples(101)), body()])
+    assert [each["status"] for each in answers] == [422, "improved"]
     headers = {"content-type": "application/x-ndjson"}
     response = client.post("/adapt", content=orjson.dumps(body(examples(2000))), headers=headers)
     assert response.status_code == 413
@@ -99,12 +102,12 @@ def test_the_limits_hold_for_the_whole_body_and_for_each_line(serve: Callable[..
 
 
 def test_the_three_forms_of_predict(client: TestClient) -> None:
-    it = adapt(client)["adaptation_id"]
-    by_id, at_once, initial = post(
+    adaptation_id = adapt(client)["adaptation_id"]
+    by_id, at_once, initial = post_lines(
         client,
         "/predict",
         [
-            {"adaptation_id": it, "queries": QUERIES},
+            {"adaptation_id": adaptation_id, "queries": QUERIES},
             {"model": "sinusoid", "support": WAVE, "queries": QUERIES},
             {"model": "sinusoid", "queries": QUERIES},
         ],
@@ -115,60 +118,60 @@ def test_the_three_forms_of_predict(client: TestClient) -> None:
 
 def test_a_repeat_gives_the_same_ids(client: TestClient) -> None:
     lines = [body(), body(), body(steps=3)]
-    first = post(client, "/adapt", lines, **{"idempotency-key": "k"})
-    again = post(client, "/adapt", [b"", *lines], **{"idempotency-key": "k"})
+    first = post_lines(client, "/adapt", lines, **{"idempotency-key": "k"})
+    again = post_lines(client, "/adapt", [b"", *lines], **{"idempotency-key": "k"})
     assert again == first
     assert len({each["adaptation_id"] for each in first}) == 3
-    changed = post(client, "/adapt", [lines[0], lines[2], lines[2]], **{"idempotency-key": "k"})
+    changed = post_lines(client, "/adapt", [lines[0], lines[2], lines[2]], **{"idempotency-key": "k"})
     assert [each["status"] for each in changed] == ["improved", 422, "improved"]
     assert len(client.get("/adaptations").json()["adaptations"]) == 3
 
 
-def test_the_key_of_a_line_is_no_other_requests_key(client: TestClient) -> None:
-    post(client, "/adapt", [body()], **{"idempotency-key": "k"})
+def test_the_key_of_a_line_does_not_collide_with_other_keys(client: TestClient) -> None:
+    post_lines(client, "/adapt", [body()], **{"idempotency-key": "k"})
     for key in ("k", "k:0", "k0"):
         assert client.post("/adapt", json=body(steps=2), headers={"idempotency-key": key}).status_code == 201
 
 
 def test_the_same_content_in_many_lines_is_one_adaptation(client: TestClient, work: Work) -> None:
-    found = post(client, "/adapt", [body(reuse=True)] * 50)
-    assert len({each["adaptation_id"] for each in found}) == 1
+    answers = post_lines(client, "/adapt", [body(reuse=True)] * 50)
+    assert len({each["adaptation_id"] for each in answers}) == 1
     assert len(work.tasks) == 1
 
 
-def test_a_deadline_is_for_each_line(client: TestClient, work: Work) -> None:
+def test_a_deadline_applies_to_each_line(client: TestClient, work: Work) -> None:
     work.hold()
-    found = post(client, "/adapt", [body()] * 3, **{"x-timeout-ms": "100"})
-    assert [each["status"] for each in found] == [504] * 3
+    answers = post_lines(client, "/adapt", [body()] * 3, **{"x-timeout-ms": "100"})
+    assert [each["status"] for each in answers] == [504] * 3
     work.release()
     assert client.get("/adaptations").json() == {"adaptations": []}
 
 
-def test_our_own_failure_is_in_the_place_of_its_line(
+def test_a_failure_of_the_server_is_answered_in_the_place_of_its_line(
     serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.service.model import Model
 
     adapt_many = Model.adapt
 
-    def sometimes(model: Model, tasks: Any) -> Any:
+    def fails_on_13_steps(model: Model, tasks: Any) -> Any:
         if any(task.steps == 13 for task in tasks):
             raise ZeroDivisionError
         return adapt_many(model, tasks)
 
-    monkeypatch.setattr(Model, "adapt", sometimes)
-    found = post(serve(), "/adapt", [body(), body(steps=13), body()])
-    assert [each["status"] for each in found] == ["improved", 500, "improved"]
-    assert found[1]["detail"] == "the server failed, not the request; its log has the cause"
+    monkeypatch.setattr(Model, "adapt", fails_on_13_steps)
+    answers = post_lines(serve(), "/adapt", [body(), body(steps=13), body()])
+    assert [each["status"] for each in answers] == ["improved", 500, "improved"]
+    assert answers[1]["detail"] == "the server failed, not the request; its log has the cause"
 
 
-def test_it_is_not_taken_elsewhere(client: TestClient) -> None:
-    it = adapt(client)["adaptation_id"]
+def test_other_routes_refuse_ndjson(client: TestClient) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
     headers = {"content-type": "application/x-ndjson"}
-    assert client.post(f"/adaptations/{it}/support", content=b"{}", headers=headers).status_code == 415
+    assert client.post(f"/adaptations/{adaptation_id}/support", content=b"{}", headers=headers).status_code == 415
 
 
-def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., str], work: Work) -> None:
+def test_disconnecting_cancels_the_remaining_lines(serve_live: Callable[..., str], work: Work) -> None:
     url = serve_live(max_waiting=20)
     work.hold()
     content = b"\n".join([orjson.dumps(body())] * 100)
@@ -178,7 +181,7 @@ def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., s
     with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
         connection.sendall(f"{head}\r\n".encode() + content)
         work.until_waiting()
-        work.let()
+        work.let_through()
         assert connection.recv(100_000).startswith(b"HTTP/1.1 200")
         work.until_waiting(2)
     time.sleep(0.2)

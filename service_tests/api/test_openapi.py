@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, true, and browsable without a network."""
+"""The OpenAPI document is complete, correct, and browsable without a network."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from service_tests.api.ask import adapt, body, examples
+from service_tests.api.requests import adapt, body, examples
 from service_tests.processes import ROOT
 from service_tests.processes import command as program
 
@@ -37,7 +37,7 @@ SCHEMATHESIS = """
 hooks = "service_tests.api.schemathesis_hooks"
 
 [checks]
-not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 504]  # it asks for answers within a millisecond
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 504]  # it sends deadlines of a millisecond
 
 [[operations]]
 include-path-regex = "/adaptations/[^/]+/"
@@ -47,8 +47,8 @@ parameters = {{ "path.id" = "{id}" }}
 
 @pytest.fixture
 def document(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
+    contents: dict[str, Any] = client.get("/openapi.json").json()
+    return contents
 
 
 def test_every_route_is_documented(document: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     assert [path for path in ROUTES if path not in readme] == []
 
 
-def test_bodies_have_their_schema(document: dict[str, Any]) -> None:
+def test_request_bodies_have_a_schema(document: dict[str, Any]) -> None:
     body = document["paths"]["/adapt"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/AdaptRequest"}
     assert document["components"]["schemas"]["AdaptRequest"]["required"] == ["model", "support"]
@@ -70,13 +70,13 @@ def test_bodies_have_their_schema(document: dict[str, Any]) -> None:
 
 
 def test_the_examples_work(client: TestClient, document: dict[str, Any]) -> None:
-    made = adapt(client)["adaptation_id"]
+    adaptation_id = adapt(client)["adaptation_id"]
     for path in ("/adapt", "/predict", "/adaptations/{id}/support"):
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
-        assert client.post(path.format(id=made), json=body).is_success
+        assert client.post(path.format(id=adaptation_id), json=body).is_success
 
 
-def test_errors_are_documented_as_they_are_sent(document: dict[str, Any]) -> None:
+def test_the_statuses_of_errors_are_documented(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in str(document)
     paths = document["paths"]
     assert paths["/adaptations/{id}"]["delete"]["responses"].keys() == {"204", "404", "410", "503"}
@@ -94,22 +94,22 @@ def test_the_docs_work_offline(client: TestClient) -> None:
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(links) >= 3
     for link in links:
-        assert link.startswith("/"), "nothing comes from another host"
+        assert link.startswith("/"), "the page loads nothing from another host"
         assert client.get(link).status_code == 200
 
 
-def test_whatever_fits_the_schema_or_does_not_is_answered_as_documented(live_server: str, tmp_path: Path) -> None:
-    """schemathesis makes requests up from the document, good and bad, and holds the answers against it."""
-    known = httpx.post(f"{live_server}/adapt", json=body(examples(200))).json()["adaptation_id"]
-    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS.format(id=known))
+def test_valid_and_invalid_requests_are_answered_as_documented(live_server: str, tmp_path: Path) -> None:
+    """schemathesis generates valid and invalid requests from the document, and checks the answers against it."""
+    adaptation_id = httpx.post(f"{live_server}/adapt", json=body(examples(200))).json()["adaptation_id"]
+    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS.format(id=adaptation_id))
     command = [program("schemathesis"), "run", f"{live_server}/openapi.json", "--seed", "1"]
     command += ["--max-examples", "60", "--request-timeout", "20", "--exclude-checks", "positive_data_acceptance"]
     paths = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False, env=paths)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False, env=paths)
+    assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
 
 
-def test_the_document_does_not_change_between_two_applications() -> None:
+def test_two_applications_have_the_same_document() -> None:
     one, two = (
         create_app(Settings(models_dir=ROOT / "models", compile=False, store="memory")).openapi() for _ in range(2)
     )

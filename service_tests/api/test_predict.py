@@ -5,17 +5,17 @@ SUPPORT = {"inputs": [[0.1], [1.2], [2.0]], "targets": [0.3, 0.9, 0.8]}
 QUERIES = [[2.0], [4.0], [-1.0]]
 
 
-def test_the_three_forms(client: TestClient) -> None:
-    adapted = client.post("/adapt", json={"model": "sinusoid", "support": SUPPORT}).json()
-    by_id = client.post("/predict", json={"adaptation_id": adapted["adaptation_id"], "queries": QUERIES}).json()
+def test_the_three_forms_of_predict(client: TestClient) -> None:
+    adaptation = client.post("/adapt", json={"model": "sinusoid", "support": SUPPORT}).json()
+    by_id = client.post("/predict", json={"adaptation_id": adaptation["adaptation_id"], "queries": QUERIES}).json()
     at_once = client.post("/predict", json={"model": "sinusoid", "support": SUPPORT, "queries": QUERIES}).json()
     initial = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES}).json()
 
-    assert by_id["adaptation_id"] == adapted["adaptation_id"]
+    assert by_id["adaptation_id"] == adaptation["adaptation_id"]
     assert by_id["model"] == at_once["model"] == initial["model"] == "sinusoid"
-    assert by_id["model_digest"] == adapted["model_digest"]
-    assert at_once["losses"] == pytest.approx(adapted["losses"], rel=1e-5)
-    assert at_once["status"] == adapted["status"]
+    assert by_id["model_digest"] == adaptation["model_digest"]
+    assert at_once["losses"] == pytest.approx(adaptation["losses"], rel=1e-5)
+    assert at_once["status"] == adaptation["status"]
     for one, two in zip(by_id["predictions"], at_once["predictions"], strict=True):
         assert one == pytest.approx(two, abs=1e-5)
     assert [len(row) for row in initial["predictions"]] == [1, 1, 1]
@@ -24,7 +24,7 @@ def test_the_three_forms(client: TestClient) -> None:
     assert "adaptation_id" not in at_once
 
 
-def test_nothing_is_kept_of_the_forms_without_an_id(client: TestClient) -> None:
+def test_predicting_without_an_id_stores_nothing(client: TestClient) -> None:
     client.post("/predict", json={"model": "sinusoid", "support": SUPPORT, "queries": QUERIES})
     client.post("/predict", json={"model": "sinusoid", "queries": QUERIES})
     assert client.get("/adaptations").json() == {"adaptations": []}
@@ -48,7 +48,7 @@ def test_a_prediction_does_not_depend_on_the_other_queries(client: TestClient) -
         ({"model": "sinusoid", "learning_rate": 0.01}, "steps and learning_rate belong to a support set"),
     ],
 )
-def test_exactly_one_form_is_taken(client: TestClient, body: dict[str, object], detail: str) -> None:
+def test_exactly_one_form_is_accepted(client: TestClient, body: dict[str, object], detail: str) -> None:
     response = client.post("/predict", json=body | {"queries": QUERIES})
     assert response.status_code == 422
     assert response.json()["detail"].startswith(detail)

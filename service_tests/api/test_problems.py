@@ -1,4 +1,4 @@
-"""Whatever a client sends wrongly: a problem document that names the place and the cure, and nothing is kept."""
+"""Wrong requests get a problem document that names the field and the fix, and nothing is stored."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +53,7 @@ WRONG = [
 def client(serve: Callable[..., TestClient]) -> Iterator[TestClient]:
     client = serve(max_body_bytes=100_000, max_support_examples=1000)
     yield client
-    assert client.get("/adaptations").json() == {"adaptations": []}, "nothing is kept of a wrong request"
+    assert client.get("/adaptations").json() == {"adaptations": []}, "a wrong request must store nothing"
 
 
 def problem(response: Any, status: int) -> dict[str, Any]:
@@ -66,14 +66,14 @@ def problem(response: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("body", "detail"), WRONG)
-def test_a_wrong_value(client: TestClient, body: Any, detail: str) -> None:
-    found = problem(client.post("/adapt", json=body), 422)
-    assert found["detail"].startswith(detail)
-    assert found["type"] == "urn:problem-type:innerloop:invalid"
+def test_a_wrong_value_is_refused(client: TestClient, body: Any, detail: str) -> None:
+    document = problem(client.post("/adapt", json=body), 422)
+    assert document["detail"].startswith(detail)
+    assert document["type"] == "urn:problem-type:innerloop:invalid"
 
 
 @pytest.mark.parametrize(("body", "detail"), [item for item in WRONG if "support" in item[0]])
-def test_a_wrong_value_in_predict(client: TestClient, body: Any, detail: str) -> None:
+def test_a_wrong_value_is_refused_by_predict(client: TestClient, body: Any, detail: str) -> None:
     if "ttl_s" in body or "label" in body:
         detail = "object contains unknown field"
     assert problem(client.post("/predict", json=body | {"queries": [[1]]}), 422)["detail"].startswith(detail)
@@ -89,23 +89,23 @@ def test_a_wrong_value_in_predict(client: TestClient, body: Any, detail: str) ->
         (None, "expected an array, got null at queries"),
     ],
 )
-def test_wrong_queries(client: TestClient, queries: Any, detail: str) -> None:
+def test_wrong_queries_are_refused(client: TestClient, queries: Any, detail: str) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": queries})
     assert problem(response, 422)["detail"].startswith(detail)
 
 
-def test_an_unknown_model_is_answered_with_those_that_exist(client: TestClient) -> None:
+def test_an_unknown_model_gets_the_list_of_models(client: TestClient) -> None:
     for response in (
         client.post("/adapt", json=GOOD | {"model": "cosinusoid"}),
         client.post("/predict", json={"model": "cosinusoid", "queries": [[1]]}),
         client.get("/models/cosinusoid"),
     ):
-        found = problem(response, 404)
-        assert found["models"] == SHIPPED
-        assert found["detail"] == f"there is no model 'cosinusoid'; choose one of {', '.join(SHIPPED)}"
+        document = problem(response, 404)
+        assert document["models"] == SHIPPED
+        assert document["detail"] == f"there is no model 'cosinusoid'; choose one of {', '.join(SHIPPED)}"
 
 
-def test_an_unknown_id(client: TestClient) -> None:
+def test_an_unknown_id_gets_404(client: TestClient) -> None:
     for response in (
         client.get("/adaptations/nothing"),
         client.delete("/adaptations/nothing"),
@@ -132,14 +132,14 @@ def test_an_unknown_id(client: TestClient) -> None:
         b'{"model": ' + b"[" * 50_000,
     ],
 )
-def test_what_is_not_json(client: TestClient, route: str, body: bytes) -> None:
+def test_invalid_json_is_refused(client: TestClient, route: str, body: bytes) -> None:
     response = client.post(route, content=body, headers=JSON)
     assert response.status_code in (400, 422)
     problem(response, response.status_code)
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400, "1" + "0" * 5000])
-def test_numbers_beyond_all_bounds(client: TestClient, number: str) -> None:
+def test_huge_numbers_are_refused(client: TestClient, number: str) -> None:
     body = f'{{"model": "sinusoid", "support": {{"inputs": [[{number}]], "targets": [1]}}}}'
     response = client.post("/adapt", content=body, headers=JSON)
     assert response.status_code in (400, 422)
@@ -147,10 +147,10 @@ def test_numbers_beyond_all_bounds(client: TestClient, number: str) -> None:
 
 
 @pytest.mark.parametrize("media", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml"])
-def test_another_media_type(client: TestClient, media: str | None) -> None:
+def test_another_media_type_gets_415(client: TestClient, media: str | None) -> None:
     headers = {"content-type": media} if media else {}
-    found = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
-    assert "send one of application/json, application/msgpack, application/x-ndjson" in found["detail"]
+    document = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
+    assert "send one of application/json, application/msgpack, application/x-ndjson" in document["detail"]
 
 
 def test_parameters_of_the_media_type_do_not_matter(client: TestClient) -> None:
@@ -165,51 +165,49 @@ def in_parts(size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_over_the_limit(client: TestClient, declared: bool) -> None:
+def test_a_body_over_the_limit_gets_413(client: TestClient, declared: bool) -> None:
     content = b" " * 200_000 if declared else in_parts(200_000)
-    found = problem(client.post("/adapt", content=content, headers=JSON), 413)
-    assert "over 100000 bytes" in found["detail"]
+    document = problem(client.post("/adapt", content=content, headers=JSON), 413)
+    assert "over 100000 bytes" in document["detail"]
 
 
-def test_too_many_examples(client: TestClient) -> None:
-    found = problem(client.post("/adapt", json=support([[1]] * 1001, [1] * 1001)), 422)
-    assert found["detail"] == "at most 1000 examples, got 1001 at support"
+def test_too_many_examples_are_refused(client: TestClient) -> None:
+    document = problem(client.post("/adapt", json=support([[1]] * 1001, [1] * 1001)), 422)
+    assert document["detail"] == "at most 1000 examples, got 1001 at support"
 
 
 @pytest.mark.parametrize("route", ["/adapt", "/predict"])
 @pytest.mark.parametrize("huge", [1e4, 1e30])
-def test_an_inner_loop_that_diverges_is_answered_with_its_losses(client: TestClient, route: str, huge: float) -> None:
+def test_a_diverging_inner_loop_gets_a_problem_with_its_losses(client: TestClient, route: str, huge: float) -> None:
     body = support([[huge], [-huge]], [huge, huge]) | {"steps": 3}
-    found = problem(client.post(route, json=body if route == "/adapt" else body | {"queries": [[1]]}), 422)
-    assert found["type"] == "urn:problem-type:innerloop:diverged"
-    assert len(found["losses"]) == 4
-    assert found["losses"][-1] is None or found["losses"][-1] > 100 * found["losses"][0]
-    assert "Take fewer steps or a smaller learning rate" in found["detail"]
+    document = problem(client.post(route, json=body if route == "/adapt" else body | {"queries": [[1]]}), 422)
+    assert document["type"] == "urn:problem-type:innerloop:diverged"
+    assert len(document["losses"]) == 4
+    assert document["losses"][-1] is None or document["losses"][-1] > 100 * document["losses"][0]
+    assert "Take fewer steps or a smaller learning rate" in document["detail"]
 
 
-def test_unknown_paths_and_methods(client: TestClient) -> None:
+def test_unknown_paths_and_methods_get_a_problem(client: TestClient) -> None:
     assert "/docs lists what there is" in problem(client.get("/nowhere"), 404)["detail"]
     response = client.put("/adapt", json=GOOD)
     assert problem(response, 405)["title"] == "Method Not Allowed"
     assert response.headers["allow"] == "POST"
 
 
-def test_every_error_that_a_client_can_meet_has_its_status() -> None:
+def test_every_request_error_has_a_status() -> None:
     assert set(RequestError.__subclasses__()) <= STATUS.keys()
 
 
-def test_our_own_failure_is_a_problem_document_too(
+def test_a_failure_of_the_server_gets_a_problem(
     serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
     client = serve(raise_server_exceptions=False)
-    found = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
-    assert found["detail"] == "the server failed, not the request; its log has the cause"
+    document = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
+    assert document["detail"] == "the server failed, not the request; its log has the cause"
 
 
-def test_overload_is_answered_at_once_with_retry_after(
-    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
     from app.errors import Overloaded
 
     async def full(*_: object) -> None:

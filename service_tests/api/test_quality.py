@@ -9,7 +9,7 @@ SUPPORT: dict[str, list[Any]] = {"inputs": [[x] for x in X], "targets": [4 * mat
 ADAPT = {"model": "sinusoid", "support": SUPPORT, "assess": "leave_one_out"}
 
 
-def test_the_answer_has_the_quality_and_so_has_get(client: TestClient) -> None:
+def test_adapt_and_get_return_the_quality(client: TestClient) -> None:
     answer = client.post("/adapt", json=ADAPT).json()
     quality = answer["quality"]
     assert quality.keys() == {
@@ -31,26 +31,26 @@ def test_the_answer_has_the_quality_and_so_has_get(client: TestClient) -> None:
     assert client.get(f"/adaptations/{answer['adaptation_id']}").json()["quality"] == quality
 
 
-def test_without_assess_there_is_none(client: TestClient) -> None:
+def test_without_assess_there_is_no_quality(client: TestClient) -> None:
     answer = client.post("/adapt", json={"model": "sinusoid", "support": SUPPORT}).json()
     assert "quality" not in answer
 
 
-def test_the_losses_are_those_without_assess(client: TestClient) -> None:
+def test_assess_does_not_change_the_losses(client: TestClient) -> None:
     assessed = client.post("/adapt", json=ADAPT).json()
     plain = client.post("/adapt", json={"model": "sinusoid", "support": SUPPORT}).json()
     assert assessed["losses"] == pytest.approx(plain["losses"], rel=1e-5, abs=1e-5)
 
 
-def test_it_is_gone_once_the_support_set_is_another(client: TestClient) -> None:
-    adaptation = client.post("/adapt", json=ADAPT).json()["adaptation_id"]
-    more = client.post(f"/adaptations/{adaptation}/support", json={"inputs": [[1.0]], "targets": [0.0]})
-    assert more.status_code == 200, more.text
-    assert "quality" not in more.json()
-    assert "quality" not in client.get(f"/adaptations/{adaptation}").json()
+def test_the_quality_is_gone_once_the_support_set_changes(client: TestClient) -> None:
+    adaptation_id = client.post("/adapt", json=ADAPT).json()["adaptation_id"]
+    response = client.post(f"/adaptations/{adaptation_id}/support", json={"inputs": [[1.0]], "targets": [0.0]})
+    assert response.status_code == 200, response.text
+    assert "quality" not in response.json()
+    assert "quality" not in client.get(f"/adaptations/{adaptation_id}").json()
 
 
-def test_one_example_is_refused_with_place_and_cure(client: TestClient) -> None:
+def test_one_example_cannot_be_assessed(client: TestClient) -> None:
     response = client.post("/adapt", json=ADAPT | {"support": {"inputs": [[1.0]], "targets": [1.0]}})
     assert response.status_code == 422
     assert response.json()["detail"] == (
@@ -58,15 +58,15 @@ def test_one_example_is_refused_with_place_and_cure(client: TestClient) -> None:
     )
 
 
-def test_k_fold_says_what_was_really_used(client: TestClient) -> None:
+def test_the_quality_names_the_method_that_was_used(client: TestClient) -> None:
     quality = client.post("/adapt", json=ADAPT | {"assess": "k_fold"}).json()["quality"]
     assert (quality["method"], quality["folds"]) == ("leave_one_out", 10)
-    many = {name: rows * 7 for name, rows in SUPPORT.items()}
-    quality = client.post("/adapt", json=ADAPT | {"support": many}).json()["quality"]
+    support = {name: rows * 7 for name, rows in SUPPORT.items()}
+    quality = client.post("/adapt", json=ADAPT | {"support": support}).json()["quality"]
     assert (quality["method"], quality["folds"], len(quality["errors"])) == ("k_fold", 10, 70)
 
 
-def test_inputs_from_elsewhere_are_unlike_training(client: TestClient) -> None:
+def test_inputs_beyond_those_of_training_are_unlike_training(client: TestClient) -> None:
     far = {"inputs": [[x + 20] for x in X], "targets": SUPPORT["targets"]}
     response = client.post("/adapt", json=ADAPT | {"support": far, "steps": 0})
     quality = response.json()["quality"]

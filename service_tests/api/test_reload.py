@@ -1,4 +1,4 @@
-"""Bundles are replaced, added, broken and removed while the server serves, and no request notices."""
+"""Bundles are replaced, added, broken and removed while the server runs, and no request fails."""
 
 import dataclasses
 import os
@@ -15,7 +15,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.bundles import load, write
-from service_tests.api.ask import QUERIES, WAVE, adapt, afresh, assert_same, body, examples, predictions, reload
+from service_tests.api.requests import (
+    QUERIES,
+    WAVE,
+    adapt,
+    assert_same,
+    body,
+    examples,
+    fresh_predictions,
+    predictions,
+    reload,
+)
 from service_tests.processes import SHIPPED, command, starting, wait_until
 
 
@@ -33,34 +43,38 @@ def client(serve: Callable[..., TestClient], own_models: Path) -> TestClient:
 
 
 def test_an_adaptation_is_derived_again_on_the_newer_bundle(client: TestClient, retrain: Callable[..., str]) -> None:
-    made = adapt(client, label="x")
-    it, before = made["adaptation_id"], predictions(client, made["adaptation_id"])
-    newer = retrain(1.05)
+    original = adapt(client, label="x")
+    adaptation_id, before = original["adaptation_id"], predictions(client, original["adaptation_id"])
+    new_digest = retrain(1.05)
     reload(client)
-    assert digest(client) == newer
-    assert client.get(f"/adaptations/{it}").json() == made, "only when it is asked"
-    after = predictions(client, it)
+    assert digest(client) == new_digest
+    assert client.get(f"/adaptations/{adaptation_id}").json() == original, (
+        "the adaptation is derived again only when it is used"
+    )
+    after = predictions(client, adaptation_id)
     assert abs(after - before).max() > 1e-3
-    assert_same(after, afresh(client, WAVE))
-    found = client.get(f"/adaptations/{it}").json()
-    assert (found["revision"], found["model_digest"]) == (2, newer)
-    assert found["lineage"] == [made["model_digest"]]
-    assert found["losses"] != made["losses"]
-    assert {key: found[key] for key in ("label", "examples", "created_at", "expires_at")} == {
-        key: made[key] for key in ("label", "examples", "created_at", "expires_at")
+    assert_same(after, fresh_predictions(client, WAVE))
+    adaptation = client.get(f"/adaptations/{adaptation_id}").json()
+    assert (adaptation["revision"], adaptation["model_digest"]) == (2, new_digest)
+    assert adaptation["lineage"] == [original["model_digest"]]
+    assert adaptation["losses"] != original["losses"]
+    assert {key: adaptation[key] for key in ("label", "examples", "created_at", "expires_at")} == {
+        key: original[key] for key in ("label", "examples", "created_at", "expires_at")
     }
-    revisions = client.get(f"/adaptations/{it}/history").json()["revisions"]
+    revisions = client.get(f"/adaptations/{adaptation_id}/history").json()["revisions"]
     assert [each["change"] for each in revisions] == ["adapted", "rederived"]
-    predictions(client, it)
-    assert client.get(f"/adaptations/{it}").json()["revision"] == 2, "once"
+    predictions(client, adaptation_id)
+    assert client.get(f"/adaptations/{adaptation_id}").json()["revision"] == 2, (
+        "the adaptation is derived again only once"
+    )
 
 
 @pytest.mark.parametrize("change", ["extend", "forget", "undo", "weights"])
-def test_every_change_is_on_the_newer_bundle(client: TestClient, retrain: Callable[..., str], change: str) -> None:
-    it = adapt(client)["adaptation_id"]
-    path = f"/adaptations/{it}"
+def test_every_change_uses_the_newer_bundle(client: TestClient, retrain: Callable[..., str], change: str) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
+    path = f"/adaptations/{adaptation_id}"
     client.post(f"{path}/support", json=examples(2))
-    newer = retrain(1.05)
+    new_digest = retrain(1.05)
     reload(client)
     match change:
         case "extend":
@@ -71,63 +85,66 @@ def test_every_change_is_on_the_newer_bundle(client: TestClient, retrain: Callab
             client.post(f"{path}/undo")
         case _:
             assert client.get(f"{path}/weights").status_code == 200
-    found = client.get(path).json()
-    assert (found["model_digest"], found["revision"]) == (newer, 3)
+    adaptation = client.get(path).json()
+    assert (adaptation["model_digest"], adaptation["revision"]) == (new_digest, 3)
     support = client.get(f"{path}/support").json()
-    assert_same(predictions(client, it), afresh(client, {key: support[key] for key in ("inputs", "targets")}))
+    assert_same(
+        predictions(client, adaptation_id),
+        fresh_predictions(client, {key: support[key] for key in ("inputs", "targets")}),
+    )
 
 
-def test_settings_that_were_not_asked_for_are_the_newer_bundles(client: TestClient, own_models: Path) -> None:
-    plain, asked = adapt(client), adapt(client, steps=90, learning_rate=0.016)
+def test_settings_follow_the_defaults_and_bounds_of_the_newer_bundle(client: TestClient, own_models: Path) -> None:
+    plain, customized = adapt(client), adapt(client, steps=90, learning_rate=0.016)
     old = load(own_models / "sinusoid")
     bounds = dataclasses.replace(
         old.manifest.inner_loop, steps=3, max_steps=50, learning_rate=0.005, max_learning_rate=0.01
     )
     write(own_models / "sinusoid", dataclasses.replace(old.manifest, inner_loop=bounds), old.meta)
     reload(client)
-    for made, steps, rate in ((plain, 3, 0.005), (asked, 50, 0.01)):
-        predictions(client, made["adaptation_id"])
-        found = client.get(f"/adaptations/{made['adaptation_id']}").json()
-        assert (found["steps"], found["learning_rate"], len(found["losses"])) == (steps, rate, steps + 1)
+    for original, steps, rate in ((plain, 3, 0.005), (customized, 50, 0.01)):
+        predictions(client, original["adaptation_id"])
+        adaptation = client.get(f"/adaptations/{original['adaptation_id']}").json()
+        assert (adaptation["steps"], adaptation["learning_rate"], len(adaptation["losses"])) == (steps, rate, steps + 1)
 
 
-@pytest.mark.parametrize("by", ["setting", "adaptation"])
-def test_a_pinned_adaptation_stays(
-    serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], by: str
+@pytest.mark.parametrize("pinned_by", ["setting", "adaptation"])
+def test_a_pinned_adaptation_keeps_its_bundle(
+    serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], pinned_by: str
 ) -> None:
-    client = serve(models_dir=own_models, on_new_bundle="pin" if by == "setting" else "rederive")
-    made = adapt(client, **({} if by == "setting" else {"pinned": True}))
-    assert made["pinned"] is True
-    it, before = made["adaptation_id"], predictions(client, made["adaptation_id"])
-    old = made["model_digest"]
-    newer = retrain(1.05)
+    client = serve(models_dir=own_models, on_new_bundle="pin" if pinned_by == "setting" else "rederive")
+    adaptation = adapt(client, **({} if pinned_by == "setting" else {"pinned": True}))
+    assert adaptation["pinned"] is True
+    adaptation_id, before = adaptation["adaptation_id"], predictions(client, adaptation["adaptation_id"])
+    old_digest = adaptation["model_digest"]
+    new_digest = retrain(1.05)
     reload(client)
-    assert_same(predictions(client, it), before)
-    answer = client.post("/predict", json={"adaptation_id": it, "queries": QUERIES}).json()
-    assert (answer["model_digest"], answer["revision"]) == (old, 1)
-    assert adapt(client)["model_digest"] == newer
-    extended = client.post(f"/adaptations/{it}/support", json=examples(2)).json()
-    assert (extended["model_digest"], extended["pinned"]) == (old, True)
+    assert_same(predictions(client, adaptation_id), before)
+    answer = client.post("/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES}).json()
+    assert (answer["model_digest"], answer["revision"]) == (old_digest, 1)
+    assert adapt(client)["model_digest"] == new_digest
+    extended = client.post(f"/adaptations/{adaptation_id}/support", json=examples(2)).json()
+    assert (extended["model_digest"], extended["pinned"]) == (old_digest, True)
 
-    asked = {"adaptation_id": it, "queries": QUERIES, "pinned": False}
-    answer = client.post("/predict", json=asked).json()
-    assert (answer["model_digest"], answer["revision"]) == (newer, 3)
-    again = client.post("/predict", json={"adaptation_id": it, "queries": QUERIES}).json()
-    assert again["predictions"] == answer["predictions"], "what is derived again does not go back"
+    body = {"adaptation_id": adaptation_id, "queries": QUERIES, "pinned": False}
+    answer = client.post("/predict", json=body).json()
+    assert (answer["model_digest"], answer["revision"]) == (new_digest, 3)
+    again = client.post("/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES}).json()
+    assert again["predictions"] == answer["predictions"], "an adaptation that was derived again does not go back"
 
 
-def test_a_question_may_ask_for_the_older_bundle(client: TestClient, retrain: Callable[..., str]) -> None:
-    made = adapt(client)
-    it, before = made["adaptation_id"], predictions(client, made["adaptation_id"])
-    newer = retrain(1.05)
+def test_predict_can_pin_the_older_bundle(client: TestClient, retrain: Callable[..., str]) -> None:
+    adaptation = adapt(client)
+    adaptation_id, before = adaptation["adaptation_id"], predictions(client, adaptation["adaptation_id"])
+    new_digest = retrain(1.05)
     reload(client)
-    asked = {"adaptation_id": it, "queries": QUERIES}
-    pinned = client.post("/predict", json=asked | {"pinned": True}).json()
-    assert (pinned["model_digest"], pinned["revision"]) == (made["model_digest"], 1)
+    payload = {"adaptation_id": adaptation_id, "queries": QUERIES}
+    pinned = client.post("/predict", json=payload | {"pinned": True}).json()
+    assert (pinned["model_digest"], pinned["revision"]) == (adaptation["model_digest"], 1)
     assert_same(before, pinned["predictions"])
-    assert client.post("/predict", json=asked).json()["model_digest"] == newer
-    # derived again, there is no way back: the older digest is not its own any more
-    assert client.post("/predict", json=asked | {"pinned": True}).json()["model_digest"] == newer
+    assert client.post("/predict", json=payload).json()["model_digest"] == new_digest
+    # the adaptation was derived again, so the older digest is no longer its own
+    assert client.post("/predict", json=payload | {"pinned": True}).json()["model_digest"] == new_digest
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "pinned": True})
     assert (response.status_code, response.json()["place"]) == (422, "pinned")
 
@@ -135,80 +152,84 @@ def test_a_question_may_ask_for_the_older_bundle(client: TestClient, retrain: Ca
 def test_a_pinned_adaptation_is_derived_again_when_its_bundle_is_gone(
     serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], tmp_path: Path
 ) -> None:
-    """The older one is in the memory of a process; the next one has it only from a folder."""
+    """A running process has the older bundle in memory; after a restart it has to be in a folder."""
     settings: dict[str, Any] = {"models_dir": own_models, "store": "sqlite", "state_dir": tmp_path / "state"}
     first = serve(**settings)
     kept, gone = (adapt(first, examples(4, seed), pinned=True) for seed in (0, 1))
     shutil.copytree(own_models / "sinusoid", own_models / "sinusoid-2026")
-    newer = retrain(1.05)
+    new_digest = retrain(1.05)
     stop(first)
     second = serve(**settings)
     answer = predict(second, kept["adaptation_id"])
-    assert (answer["model_digest"], answer["revision"]) == (kept["model_digest"], 1), "a folder holds it"
+    assert (answer["model_digest"], answer["revision"]) == (kept["model_digest"], 1), (
+        "the older bundle is still in a folder"
+    )
     stop(second)
     shutil.rmtree(own_models / "sinusoid-2026")
     third = serve(**settings)
     answer = predict(third, gone["adaptation_id"])
-    assert (answer["model_digest"], answer["revision"]) == (newer, 2)
-    assert_same(answer["predictions"], afresh(third, examples(4, 1)))
+    assert (answer["model_digest"], answer["revision"]) == (new_digest, 2)
+    assert_same(answer["predictions"], fresh_predictions(third, examples(4, 1)))
 
 
-def predict(client: TestClient, it: str) -> dict[str, Any]:
-    response = client.post("/predict", json={"adaptation_id": it, "queries": QUERIES})
+def predict(client: TestClient, adaptation_id: str) -> dict[str, Any]:
+    response = client.post("/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES})
     assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 def test_a_broken_bundle_leaves_the_older_one_serving(client: TestClient, own_models: Path) -> None:
-    made, was = adapt(client), digest(client)
+    adaptation, old_digest = adapt(client), digest(client)
     file = own_models / "sinusoid/weights.safetensors"
-    whole = file.read_bytes()
-    file.write_bytes(whole[:1000])
+    contents = file.read_bytes()
+    file.write_bytes(contents[:1000])
     reload(client)
     listed = client.get("/models").json()
     assert [each["name"] for each in listed["models"]] == SHIPPED
     (refused,) = listed["refused"]
     assert (refused["name"], refused["file"]) == ("sinusoid", "sinusoid/weights.safetensors")
-    assert "one of the two was changed" in refused["reason"]
-    assert digest(client) == was
-    assert adapt(client)["losses"] == made["losses"]
-    file.write_bytes(whole)
+    assert "one of the two files was changed" in refused["reason"]
+    assert digest(client) == old_digest
+    assert adapt(client)["losses"] == adaptation["losses"]
+    file.write_bytes(contents)
     reload(client)
     assert client.get("/models").json()["refused"] == []
 
 
-def test_a_removed_bundle_serves_only_what_it_has_made(client: TestClient, own_models: Path) -> None:
-    made = adapt(client)
-    it, before = made["adaptation_id"], predictions(client, made["adaptation_id"])
+def test_a_removed_bundle_serves_only_its_existing_adaptations(client: TestClient, own_models: Path) -> None:
+    adaptation = adapt(client)
+    adaptation_id, before = adaptation["adaptation_id"], predictions(client, adaptation["adaptation_id"])
     shutil.rmtree(own_models / "sinusoid")
-    left = [name for name in SHIPPED if name != "sinusoid"]
+    remaining = [name for name in SHIPPED if name != "sinusoid"]
     reload(client)
     assert client.get("/models/sinusoid").status_code == 404
     response = client.post("/adapt", json=body())
-    assert (response.status_code, response.json()["models"]) == (404, left)
-    assert_same(predictions(client, it), before)
-    assert client.post(f"/adaptations/{it}/support", json=examples(2)).status_code == 200
-    assert client.get("/health/ready").json()["models"] == left
+    assert (response.status_code, response.json()["models"]) == (404, remaining)
+    assert_same(predictions(client, adaptation_id), before)
+    assert client.post(f"/adaptations/{adaptation_id}/support", json=examples(2)).status_code == 200
+    assert client.get("/health/ready").json()["models"] == remaining
 
 
-def test_what_a_removed_bundle_made_is_answered_404_after_a_start(
+def test_adaptations_of_a_removed_bundle_get_404_after_a_restart(
     serve: Callable[..., TestClient], own_models: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"models_dir": own_models, "store": "sqlite", "state_dir": tmp_path / "state"}
     first = serve(**settings)
-    it = adapt(first)["adaptation_id"]
+    adaptation_id = adapt(first)["adaptation_id"]
     stop(first)
     shutil.rmtree(own_models / "sinusoid")
     second = serve(**settings)
-    response = second.post("/predict", json={"adaptation_id": it, "queries": QUERIES})
+    response = second.post("/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES})
     assert response.status_code == 404
     assert response.json()["type"] == "urn:problem-type:innerloop:unknown-model"
-    assert second.get(f"/adaptations/{it}").status_code == 200, "the record is there, for when the bundle is back"
-    assert second.delete(f"/adaptations/{it}").status_code == 204
+    assert second.get(f"/adaptations/{adaptation_id}").status_code == 200, (
+        "the record is still there, in case the bundle comes back"
+    )
+    assert second.delete(f"/adaptations/{adaptation_id}").status_code == 204
 
 
-def test_no_bundle_at_all(client: TestClient, own_models: Path) -> None:
+def test_the_server_runs_on_without_any_bundle(client: TestClient, own_models: Path) -> None:
     shutil.rmtree(own_models)
     reload(client)
     assert client.get("/health/ready").status_code == 503
@@ -222,23 +243,25 @@ def test_a_new_folder_serves(client: TestClient, own_models: Path) -> None:
     assert adapt(client, model="waves")["losses"] == adapt(client)["losses"]
 
 
-def test_a_bundle_that_takes_other_examples(serve: Callable[..., TestClient], own_models: Path, tmp_path: Path) -> None:
-    """What was made with the older one of the name goes on with it; when that is gone, it has to be made anew."""
+def test_adaptations_that_no_longer_fit_their_bundle_get_409_after_a_restart(
+    serve: Callable[..., TestClient], own_models: Path, tmp_path: Path
+) -> None:
+    """An adaptation keeps the older bundle while the process has it; after a restart it is refused."""
     settings: dict[str, Any] = {"models_dir": own_models, "store": "sqlite", "state_dir": tmp_path / "state"}
     first = serve(**settings)
-    it = adapt(first, examples(3), model="linear", steps=1)["adaptation_id"]
-    before = predictions(first, it)
-    plane(own_models / "linear")
+    adaptation_id = adapt(first, examples(3), model="linear", steps=1)["adaptation_id"]
+    before = predictions(first, adaptation_id)
+    replace_by_three_features(own_models / "linear")
     reload(first)
     assert first.get("/models/linear").json()["features"] == 3
-    assert_same(predictions(first, it), before)
-    assert first.post(f"/adaptations/{it}/support", json=examples(1)).status_code == 200
+    assert_same(predictions(first, adaptation_id), before)
+    assert first.post(f"/adaptations/{adaptation_id}/support", json=examples(1)).status_code == 200
     stop(first)
     second = serve(**settings)
-    path = f"/adaptations/{it}"
+    path = f"/adaptations/{adaptation_id}"
     for response in (
-        second.post("/predict", json={"adaptation_id": it, "queries": [[1]]}),
-        second.post("/predict", json={"adaptation_id": it, "queries": [[1, 2, 3]]}),
+        second.post("/predict", json={"adaptation_id": adaptation_id, "queries": [[1]]}),
+        second.post("/predict", json={"adaptation_id": adaptation_id, "queries": [[1, 2, 3]]}),
         second.post(f"{path}/undo"),
         second.post(f"{path}/support", json={"inputs": [[1, 2, 3]], "targets": [1]}),
         second.delete(f"{path}/support/0"),
@@ -249,8 +272,8 @@ def test_a_bundle_that_takes_other_examples(serve: Callable[..., TestClient], ow
     assert second.get(path).status_code == 200
 
 
-def plane(folder: Path) -> None:
-    """Replace the bundle of a line by one of a plane in three dimensions."""
+def replace_by_three_features(folder: Path) -> None:
+    """Replace a bundle of 1 feature by one of 3 features."""
     from app.bundles import FamilySpec, Schema
     from app.learn.networks import NetworkSpec, initialize
     from app.learn.ood import OODReference
@@ -266,22 +289,22 @@ def plane(folder: Path) -> None:
     write(folder, manifest, initialize("linear", {"inputs": 3, "outputs": 1}, seed=0))
 
 
-def test_an_evaluation_is_exchanged_without_a_newer_model(client: TestClient, own_models: Path) -> None:
-    made = adapt(client)
+def test_a_new_evaluation_is_shown_under_the_same_digest(client: TestClient, own_models: Path) -> None:
+    adaptation = adapt(client)
     old = load(own_models / "sinusoid")
     write(own_models / "sinusoid", dataclasses.replace(old.manifest, evaluation={"by_shots": {}}), old.meta)
     reload(client)
-    found = client.get("/models/sinusoid").json()
-    assert found["evaluation"] == {"by_shots": {}}
-    assert found["digest"] == made["model_digest"]
-    predictions(client, made["adaptation_id"])
-    assert client.get(f"/adaptations/{made['adaptation_id']}").json() == made
+    model = client.get("/models/sinusoid").json()
+    assert model["evaluation"] == {"by_shots": {}}
+    assert model["digest"] == adaptation["model_digest"]
+    predictions(client, adaptation["adaptation_id"])
+    assert client.get(f"/adaptations/{adaptation['adaptation_id']}").json() == adaptation
 
 
-def test_no_request_fails_while_bundles_are_exchanged(
+def test_no_request_fails_while_bundles_are_replaced(
     serve_live: Callable[..., str], own_models: Path, retrain: Callable[..., str]
 ) -> None:
-    """20 clients adapt and predict while the two files are replaced again and again, watched as they are."""
+    """20 clients adapt and predict while the two files of a watched bundle are replaced again and again."""
     url = serve_live(models_dir=own_models, watch=True)
     done, failed, served = threading.Event(), [], set()
 
@@ -292,8 +315,8 @@ def test_no_request_fails_while_bundles_are_exchanged(
             while not done.is_set():
                 adapted = client.post("/adapt", json=body(examples(3, count)))
                 ids = [*ids[-3:], adapted.json().get("adaptation_id", "")]
-                asked = [client.post("/predict", json={"adaptation_id": it, "queries": QUERIES}) for it in ids]
-                for response in (adapted, *asked):
+                predicted = [client.post("/predict", json={"adaptation_id": each, "queries": QUERIES}) for each in ids]
+                for response in (adapted, *predicted):
                     count += 1
                     if response.is_success:
                         served.add(response.json()["model_digest"])
@@ -307,7 +330,7 @@ def test_no_request_fails_while_bundles_are_exchanged(
         try:
             for scale in (1.01, 1.02, 1.03):
                 digests.append(retrain(scale))
-                wait_until(lambda: digests[-1] in served, "the newer one does not serve", 30)
+                wait_until(lambda: digests[-1] in served, "the new bundle does not serve", 30)
         finally:
             done.set()
         assert min(each.result() for each in running) > 1
@@ -318,29 +341,35 @@ def test_no_request_fails_while_bundles_are_exchanged(
 def test_the_folder_is_watched(serve_live: Callable[..., str], own_models: Path) -> None:
     url = serve_live(models_dir=own_models, watch=True)
     shutil.copytree(own_models / "sinusoid", own_models / "waves")
-    wait_until(lambda: httpx.get(f"{url}/models/waves").status_code == 200, "the new folder is not seen", 20)
+    wait_until(lambda: httpx.get(f"{url}/models/waves").status_code == 200, "the new folder is not noticed", 20)
     (own_models / "waves/bundle.json").write_text("{")
-    wait_until(lambda: httpx.get(f"{url}/models").json()["refused"] != [], "the broken one is not seen", 20)
+    wait_until(lambda: httpx.get(f"{url}/models").json()["refused"] != [], "the broken bundle is not noticed", 20)
     assert httpx.post(f"{url}/adapt", json=body(model="waves")).status_code == 201
     shutil.rmtree(own_models / "waves")
-    wait_until(lambda: httpx.get(f"{url}/models/waves").status_code == 404, "that it is gone is not seen", 20)
+    wait_until(lambda: httpx.get(f"{url}/models/waves").status_code == 404, "the removed folder is not noticed", 20)
     assert httpx.get(f"{url}/models").json()["refused"] == []
 
 
 def test_without_watching_sighup_reloads(tmp_path: Path, own_models: Path, retrain: Callable[..., str]) -> None:
     settings = {"compile": False, "watch": False, "store": "memory", "models_dir": own_models, "state_dir": tmp_path}
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
-        it = httpx.post(f"{url}/adapt", json=body()).json()["adaptation_id"]
-        newer = retrain(1.05)
+        adaptation_id = httpx.post(f"{url}/adapt", json=body()).json()["adaptation_id"]
+        new_digest = retrain(1.05)
         with pytest.raises(AssertionError):
-            wait_until(lambda: httpx.get(f"{url}/models/sinusoid").json()["digest"] == newer, "it is not watched", 2)
+            wait_until(
+                lambda: httpx.get(f"{url}/models/sinusoid").json()["digest"] == new_digest,
+                "the folder is not watched",
+                2,
+            )
         os.kill(process.pid, signal.SIGHUP)
-        wait_until(lambda: httpx.get(f"{url}/models/sinusoid").json()["digest"] == newer, "it is not read", 20)
-        answer = httpx.post(f"{url}/predict", json={"adaptation_id": it, "queries": QUERIES}).json()
-        assert (answer["model_digest"], answer["revision"]) == (newer, 2)
+        wait_until(
+            lambda: httpx.get(f"{url}/models/sinusoid").json()["digest"] == new_digest, "the bundle is not reloaded", 20
+        )
+        answer = httpx.post(f"{url}/predict", json={"adaptation_id": adaptation_id, "queries": QUERIES}).json()
+        assert (answer["model_digest"], answer["revision"]) == (new_digest, 2)
 
 
-def test_a_folder_that_cannot_be_watched_is_said(
+def test_a_folder_that_cannot_be_watched_is_logged(
     serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(_: Path) -> None:
@@ -348,18 +377,20 @@ def test_a_folder_that_cannot_be_watched_is_said(
 
     monkeypatch.setattr("app.service.reloader.awatch", full)
     client = serve(watch=True)
-    wait_until(lambda: "is not watched, send SIGHUP instead: no space left" in caplog.text, "it is not said", 10)
+    wait_until(
+        lambda: "is not watched, send SIGHUP instead: no space left" in caplog.text, "the failure is not logged", 10
+    )
     assert client.get("/health/ready").status_code == 200
 
 
-def test_a_reload_that_fails_is_not_the_last(
+def test_reloading_continues_after_a_failure(
     client: TestClient, retrain: Callable[..., str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     reloader = client.app.state.reloader  # type: ignore[attr-defined]
     with monkeypatch.context() as broken:
         broken.setattr("app.service.reloader.load_all", lambda _: (_ for _ in ()).throw(OSError("disk on fire")))
         reloader.request()
-        wait_until(lambda: "disk on fire" in caplog.text, "it is not read", 10)
-    newer = retrain(1.05)
+        wait_until(lambda: "disk on fire" in caplog.text, "the failure is not logged", 10)
+    new_digest = retrain(1.05)
     reloader.request()
-    wait_until(lambda: digest(client) == newer, "it is not read", 10)
+    wait_until(lambda: digest(client) == new_digest, "the bundle is not reloaded", 10)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.ask import adapt, body, predictions
+from service_tests.api.requests import adapt, body, predictions
 from service_tests.conftest import Work
 from service_tests.processes import wait_until
 
@@ -20,8 +20,8 @@ Event = tuple[str, dict[str, Any]]
 ACCEPT = {"accept": "text/event-stream"}
 
 
-def parsed(lines: Iterator[str]) -> Iterator[Event]:
-    """The events of a stream as they come."""
+def parse_events(lines: Iterator[str]) -> Iterator[Event]:
+    """Parse the lines of a stream into events, as they arrive."""
     name = ""
     for line in lines:
         if line.startswith("event: "):
@@ -30,21 +30,21 @@ def parsed(lines: Iterator[str]) -> Iterator[Event]:
             yield name, json.loads(line.removeprefix("data: "))
 
 
-def raw_request(sent: Any, more: str = "") -> bytes:
-    """A request as it is on the wire, with more headers."""
-    content = orjson.dumps(sent)
+def raw_request(payload: Any, headers: str = "") -> bytes:
+    """The bytes of a request to /adapt, with more headers."""
+    content = orjson.dumps(payload)
     head = f"POST /adapt HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: {len(content)}\r\n"
-    return f"{head}Content-Type: application/json\r\n{more}\r\n".encode() + content
+    return f"{head}Content-Type: application/json\r\n{headers}\r\n".encode() + content
 
 
-def events(client: Any, sent: Any, path: str = "/adapt", **headers: str) -> list[Event]:
-    response = client.post(path, json=sent, headers=ACCEPT | headers)
+def events(client: Any, payload: Any, path: str = "/adapt", **headers: str) -> list[Event]:
+    response = client.post(path, json=payload, headers=ACCEPT | headers)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
-    return list(parsed(iter(response.text.splitlines())))
+    return list(parse_events(iter(response.text.splitlines())))
 
 
-def test_the_losses_step_by_step_and_then_the_result(client: TestClient) -> None:
+def test_events_are_the_loss_of_each_step_and_then_the_result(client: TestClient) -> None:
     plain = adapt(client, steps=7, label="x")
     *steps, (last, result) = events(client, body(steps=7, label="x"))
     assert [name for name, _ in steps] == ["step"] * 8
@@ -57,41 +57,41 @@ def test_the_losses_step_by_step_and_then_the_result(client: TestClient) -> None
     assert {key: result[key] for key in plain} == plain
 
 
-def test_what_was_streamed_is_kept_and_can_be_asked(client: TestClient, work: Work) -> None:
+def test_a_streamed_adaptation_is_stored(client: TestClient, work: Work) -> None:
     result = events(client, body())[-1][1]
-    it = result["adaptation_id"]
-    assert client.get(f"/adaptations/{it}").json() == result
+    adaptation_id = result["adaptation_id"]
+    assert client.get(f"/adaptations/{adaptation_id}").json() == result
     other = adapt(client)["adaptation_id"]
-    assert predictions(client, it) == pytest.approx(predictions(client, other), abs=1e-5)
+    assert predictions(client, adaptation_id) == pytest.approx(predictions(client, other), abs=1e-5)
 
 
-def test_zero_steps_are_one_event_and_the_result(client: TestClient) -> None:
+def test_zero_steps_give_one_loss_and_the_result(client: TestClient) -> None:
     assert [name for name, _ in events(client, body(steps=0))] == ["step", "result"]
 
 
 def test_a_diverging_inner_loop_ends_in_a_problem(client: TestClient) -> None:
-    found = events(client, body({"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]}, steps=3))
-    assert [name for name, _ in found] == ["step"] * 4 + ["problem"]
-    problem = found[-1][1]
+    received = events(client, body({"inputs": [[1e4], [-1e4]], "targets": [1e4, 1e4]}, steps=3))
+    assert [name for name, _ in received] == ["step"] * 4 + ["problem"]
+    problem = received[-1][1]
     assert problem["type"] == "urn:problem-type:innerloop:diverged"
     assert problem["status"] == 422
-    assert [data["loss"] for _, data in found[:2]] == pytest.approx(problem["losses"][:2])
+    assert [data["loss"] for _, data in received[:2]] == pytest.approx(problem["losses"][:2])
     assert client.get("/adaptations").json() == {"adaptations": []}
 
 
-def test_what_is_refused_before_the_first_step_is_no_stream(client: TestClient) -> None:
-    for sent, headers, status in (
+def test_a_refused_request_gets_a_problem_instead_of_a_stream(client: TestClient) -> None:
+    for payload, headers, status in (
         (body(steps=101), {}, 422),
         (body(model="nothing"), {}, 404),
         (body(), {"x-timeout-ms": "x"}, 422),
         (body({"inputs": [[1]], "targets": []}), {}, 422),
     ):
-        response = client.post("/adapt", json=sent, headers=ACCEPT | headers)
+        response = client.post("/adapt", json=payload, headers=ACCEPT | headers)
         assert response.status_code == status
         assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_repeat_is_the_result_alone(client: TestClient) -> None:
+def test_a_repeat_gets_only_the_result(client: TestClient) -> None:
     first = events(client, body(), **{"idempotency-key": "k"})
     assert len(first) == 7
     again = events(client, body(), **{"idempotency-key": "k"})
@@ -103,51 +103,51 @@ def test_a_repeat_is_the_result_alone(client: TestClient) -> None:
     assert refused.json()["type"] == "urn:problem-type:innerloop:key-reused"
 
 
-def test_the_same_content_is_found(client: TestClient) -> None:
-    made = adapt(client, reuse=True)
-    assert events(client, body(reuse=True)) == [("result", made)]
+def test_the_same_content_is_reused(client: TestClient) -> None:
+    adaptation = adapt(client, reuse=True)
+    assert events(client, body(reuse=True)) == [("result", adaptation)]
 
 
-def test_each_event_comes_as_it_happens(serve_live: Callable[..., str], work: Work) -> None:
+def test_each_event_is_sent_as_it_happens(serve_live: Callable[..., str], work: Work) -> None:
     url = serve_live()
     work.hold()
-    work.let(1)
+    work.let_through(1)
     with httpx.stream("POST", f"{url}/adapt", json=body(steps=4), headers=ACCEPT, timeout=20) as response:
-        found = parsed(response.iter_lines())
+        stream = parse_events(response.iter_lines())
         for step in range(5):
-            name, data = next(found)
+            name, data = next(stream)
             assert (name, data["step"]) == ("step", step)
-            assert work.steps == step + 1, "the next one waits at the gate"
-            work.let(2 if step == 4 else 1)
-        assert next(found)[0] == "result"
-        assert next(found, None) is None
+            assert work.steps == step + 1, "the next step waits at the gate"
+            work.let_through(2 if step == 4 else 1)
+        assert next(stream)[0] == "result"
+        assert next(stream, None) is None
 
 
-def test_others_are_served_between_the_steps(serve_live: Callable[..., str], work: Work) -> None:
+def test_other_requests_are_served_between_the_steps(serve_live: Callable[..., str], work: Work) -> None:
     url = serve_live()
     work.hold()
-    work.let(1)
+    work.let_through(1)
     with (
         httpx.stream("POST", f"{url}/adapt", json=body(steps=50), headers=ACCEPT, timeout=20) as response,
         ThreadPoolExecutor(1) as threads,
     ):
-        found = parsed(response.iter_lines())
-        next(found)
+        stream = parse_events(response.iter_lines())
+        next(stream)
         other = threads.submit(httpx.post, f"{url}/adapt", json=body())
         time.sleep(0.2)
-        work.let(2)
+        work.let_through(2)
         assert other.result().status_code == 201
         assert work.steps <= 3
         work.release()
-        assert list(found)[-1][0] == "result"
+        assert list(stream)[-1][0] == "result"
 
 
-def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., str], work: Work) -> None:
+def test_disconnecting_cancels_the_remaining_steps(serve_live: Callable[..., str], work: Work) -> None:
     url = serve_live()
     work.hold()
     with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
         connection.sendall(raw_request(body(steps=100), "Idempotency-Key: k\r\n"))
-        work.let(3)
+        work.let_through(3)
         received = b""
         while b'"step":2' not in received:
             received += connection.recv(1000)
@@ -160,7 +160,9 @@ def test_closing_the_connection_cancels_what_is_left(serve_live: Callable[..., s
     assert again.status_code == 201, "the key is free"
 
 
-def test_a_client_that_left_before_the_first_step_costs_none(serve_live: Callable[..., str], work: Work) -> None:
+def test_a_client_that_disconnects_before_the_first_step_costs_no_step(
+    serve_live: Callable[..., str], work: Work
+) -> None:
     url = serve_live()
     work.hold()
     with ThreadPoolExecutor(1) as threads:
@@ -172,19 +174,23 @@ def test_a_client_that_left_before_the_first_step_costs_none(serve_live: Callabl
         time.sleep(0.2)
         work.release()
         assert busy.result().status_code == 201
-    wait_until(lambda: len(httpx.get(f"{url}/adaptations").json()["adaptations"]) == 1, "it is not kept", 10)
+    wait_until(
+        lambda: len(httpx.get(f"{url}/adaptations").json()["adaptations"]) == 1,
+        "the other request's adaptation is not stored",
+        10,
+    )
     assert work.steps == 0
 
 
 def test_a_deadline_ends_a_stream(serve_live: Callable[..., str], work: Work) -> None:
     url = serve_live()
     work.hold()
-    work.let(1)
+    work.let_through(1)
     headers = ACCEPT | {"x-timeout-ms": "700"}
     with httpx.stream("POST", f"{url}/adapt", json=body(), headers=headers, timeout=20) as response:
-        found = list(parsed(response.iter_lines()))
-    assert [name for name, _ in found] == ["step", "problem"]
-    assert found[-1][1]["status"] == 504
+        received = list(parse_events(response.iter_lines()))
+    assert [name for name, _ in received] == ["step", "problem"]
+    assert received[-1][1]["status"] == 504
     work.release()
     assert httpx.get(f"{url}/adaptations").json() == {"adaptations": []}
 
@@ -196,7 +202,7 @@ def test_a_full_queue_refuses_a_stream_at_once(serve_live: Callable[..., str], w
         busy = [threads.submit(httpx.post, f"{url}/adapt", json=body())]
         work.until_waiting()
         busy.append(threads.submit(httpx.post, f"{url}/adapt", json=body()))
-        time.sleep(0.3)  # it is in the queue
+        time.sleep(0.3)  # until it is in the queue
         response = httpx.post(f"{url}/adapt", json=body(), headers=ACCEPT)
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"

@@ -1,4 +1,4 @@
-"""Responses in one write, and never held back where the body is still to come."""
+"""A response is one write, but the head of a stream is sent before its body is ready."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -29,33 +29,33 @@ async def slow(request: Request) -> Response:
     return StreamingResponse(parts())
 
 
-class Writes(OneWrite):
-    """Counts what goes to the client."""
+class RecordingProtocol(OneWrite):
+    """Records what is written to the client."""
 
-    seen: list[bytes]
+    writes: list[bytes]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         write = transport.write
-        seen = self.config.app.state.seen  # type: ignore[union-attr]
+        writes = self.config.app.state.writes  # type: ignore[union-attr]
 
         class Watched:
             def __getattr__(self, name: str) -> object:
                 return getattr(transport, name)
 
             def write(self, data: bytes) -> None:
-                seen.append(data)
+                writes.append(data)
                 write(data)
 
         super().connection_made(Watched())  # type: ignore[arg-type]
 
 
 def exchange(*requests: bytes) -> tuple[list[bytes], Sequence[bytes]]:
-    """What the server writes, and what the client reads until the answer to each request has begun."""
+    """Send requests one by one; return what the client read after each, and everything that the server wrote."""
     application = Starlette(routes=[Route("/plain", plain), Route("/nothing", nothing), Route("/slow", slow)])
-    application.state.seen = []
+    application.state.writes = []
 
     async def scenario() -> list[bytes]:
-        config = uvicorn.Config(application, port=free_port(), http=Writes, log_config=None, lifespan="off")
+        config = uvicorn.Config(application, port=free_port(), http=RecordingProtocol, log_config=None, lifespan="off")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
@@ -70,17 +70,17 @@ def exchange(*requests: bytes) -> tuple[list[bytes], Sequence[bytes]]:
         await serving
         return answers
 
-    return asyncio.run(scenario()), application.state.seen
+    return asyncio.run(scenario()), application.state.writes
 
 
-def test_head_and_body_are_one_write_and_the_connection_goes_on() -> None:
+def test_head_and_body_are_one_write_and_the_connection_stays_open() -> None:
     request = b"GET /plain HTTP/1.1\r\nHost: x\r\n\r\n"
-    answers, seen = exchange(request, request)
+    answers, writes = exchange(request, request)
     assert [answer.endswith(b"\r\n\r\nhello") for answer in answers] == [True, True]
-    assert len(seen) == 2
+    assert len(writes) == 2
 
 
-def test_what_has_no_body_is_not_held() -> None:
+def test_a_response_without_a_body_is_sent_at_once() -> None:
     answers, _ = exchange(b"HEAD /plain HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answers[0].startswith(b"HTTP/1.1 200 OK")
     assert answers[1].startswith(b"HTTP/1.1 204 No Content")
@@ -92,6 +92,6 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_part() -> None:
 
 
 def test_the_last_response_of_a_connection_arrives_before_it_closes() -> None:
-    answers, seen = exchange(b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answers, writes = exchange(b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answers[0].endswith(b"hello")
-    assert len(seen) == 1
+    assert len(writes) == 1

@@ -1,4 +1,4 @@
-"""The server needs neither the families nor training: it verifies bundles by their own schemas."""
+"""The server runs without `app.families` and `app.training`: each bundle is verified by its own schema."""
 
 import json
 import os
@@ -49,8 +49,8 @@ def test_every_shipped_bundle_answers_without_families_and_training(tmp_path: Pa
     script = tmp_path / "serve.py"
     script.write_text(SERVE)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {name: [201, 200, 1] for name in SHIPPED}
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == {name: [201, 200, 1] for name in SHIPPED}

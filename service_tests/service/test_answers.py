@@ -1,4 +1,4 @@
-"""What an answer is, by the kind of what is predicted."""
+"""Answers from network outputs, for each kind of prediction."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from app.service.task import Task
 
 LOGITS = np.array([[2.0, 1.0, -3.0], [-1000.0, -990.0, -1000.0], [0.0, 0.0, 1.0]], np.float32)
 LABELS = Task(np.zeros((6, 2), np.float32), np.array(["c", "a", "b", "a", "b", "c"], object), 1, 0.1)
-TRUST = Calibration(tasks=1, shots=(1, 2), familiarity=(-5.0, 0.5), temperature=2.0)
+CALIBRATION = Calibration(tasks=1, shots=(1, 2), familiarity=(-5.0, 0.5), temperature=2.0)
 
 
 def test_every_kind_that_has_a_loss_is_served() -> None:
@@ -33,12 +33,12 @@ def test_a_label_is_the_most_probable_one() -> None:
     np.testing.assert_allclose(answer.probabilities[0], expected, rtol=1e-6)
 
 
-def test_a_query_is_unlike_where_its_largest_logit_is_small() -> None:
-    """Two examples a class: the threshold is the second one, of the logits before the temperature."""
-    answer = KINDS["classification"].answer(LOGITS, LABELS, Schema(2, 3), TRUST, DEFAULT_OPTIONS)
+def test_a_query_is_unlike_if_its_largest_logit_is_small() -> None:
+    """With two examples a class the second threshold applies, to the logits before the temperature."""
+    answer = KINDS["classification"].answer(LOGITS, LABELS, Schema(2, 3), CALIBRATION, DEFAULT_OPTIONS)
     assert answer.unlike == [False, True, False]
     one_each = replace(LABELS, inputs=LABELS.inputs[:3], targets=LABELS.targets[:3])
-    assert KINDS["classification"].answer(LOGITS - 1, one_each, Schema(2, 3), TRUST, DEFAULT_OPTIONS).unlike == [
+    assert KINDS["classification"].answer(LOGITS - 1, one_each, Schema(2, 3), CALIBRATION, DEFAULT_OPTIONS).unlike == [
         False,
         True,
         False,
@@ -46,13 +46,13 @@ def test_a_query_is_unlike_where_its_largest_logit_is_small() -> None:
 
 
 @given(st.floats(-(2.0**99), 2.0**99, width=32), st.floats(0.1, 10))
-def test_probabilities_are_of_differences_alone(shift: float, temperature: float) -> None:
-    found = probabilities(np.array([[shift, shift, shift]], np.float32), temperature)
-    np.testing.assert_allclose(found, 1 / 3, rtol=1e-6)
-    assert found.dtype == np.float32
+def test_probabilities_depend_only_on_differences_of_logits(shift: float, temperature: float) -> None:
+    result = probabilities(np.array([[shift, shift, shift]], np.float32), temperature)
+    np.testing.assert_allclose(result, 1 / 3, rtol=1e-6)
+    assert result.dtype == np.float32
 
 
-def test_an_interval_has_the_prediction_in_its_middle() -> None:
+def test_an_interval_is_centred_on_the_prediction() -> None:
     widths = (((0.5, 1.0), (2.0, 4.0)),)
     calibration = Calibration(tasks=1, shots=(5,), levels=(0.8, 0.9), half_widths=widths)
     outputs = np.array([[1.0, 10.0], [2.0, 20.0]], np.float32)
@@ -75,7 +75,7 @@ def test_an_action_is_the_most_probable_one() -> None:
     np.testing.assert_allclose(answer.probabilities, probabilities(LOGITS, 1.0))
 
 
-def test_numbers_of_an_action_are_the_mean_within_the_bounds() -> None:
+def test_a_box_action_is_the_mean_clipped_to_the_bounds() -> None:
     answer = KINDS["decision"].answer(NUMBERS, None, BOX, Calibration(), DEFAULT_OPTIONS)
     assert np.array(answer.predictions).tolist() == [[0.5, -1.0], [0.0, 0.0]]
     assert answer.mean is not None
@@ -92,7 +92,7 @@ def test_draws_have_the_probabilities_of_the_policy() -> None:
     np.testing.assert_allclose(np.bincount(np.array(drawn)) / 20_000, [0.2, 0.5, 0.3], atol=0.015)
 
 
-def test_draws_have_the_mean_and_the_deviation_of_the_policy() -> None:
+def test_draws_have_the_mean_and_the_standard_deviation_of_the_policy() -> None:
     outputs = np.tile(np.array([[0.5, -3.0, 0.0, np.log(2.0)]], np.float32), (20_000, 1))
     drawn = np.array(
         KINDS["decision"].answer(outputs, None, BOX, Calibration(), PredictOptions(sample=True, seed=0)).predictions
@@ -103,8 +103,8 @@ def test_draws_have_the_mean_and_the_deviation_of_the_policy() -> None:
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(1, 5), st.integers(1, 4))
-def test_the_noise_of_a_row_depends_on_the_seed_and_its_place_alone(seed: int, rows: int, each: int) -> None:
-    np.testing.assert_array_equal(noise(rows, each, seed), noise(rows + 7, each, seed)[:rows])
-    assert not np.array_equal(noise(rows, each, seed), noise(rows, each, seed ^ 1))
-    assert not np.array_equal(noise(rows, each, None), noise(rows, each, None))
-    assert ((noise(rows, each, seed) > 0) & (noise(rows, each, seed) < 1)).all()
+def test_the_noise_of_a_row_depends_only_on_the_seed_and_its_position(seed: int, rows: int, columns: int) -> None:
+    np.testing.assert_array_equal(noise(rows, columns, seed), noise(rows + 7, columns, seed)[:rows])
+    assert not np.array_equal(noise(rows, columns, seed), noise(rows, columns, seed ^ 1))
+    assert not np.array_equal(noise(rows, columns, None), noise(rows, columns, None))
+    assert ((noise(rows, columns, seed) > 0) & (noise(rows, columns, seed) < 1)).all()

@@ -5,7 +5,7 @@ import pytest
 from app.service.background import BackgroundTasks
 
 
-def test_a_task_that_fails_is_logged_listed_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_fails_is_logged_listed_and_restarted(caplog: pytest.LogCaptureFixture) -> None:
     runs = []
 
     async def fails_once() -> None:
@@ -51,7 +51,7 @@ def test_a_task_that_has_run_for_a_while_is_healthy_again(monkeypatch: pytest.Mo
     asyncio.run(asyncio.wait_for(scenario(), 5))
 
 
-def test_leaving_cancels_what_runs() -> None:
+def test_leaving_the_context_cancels_running_tasks() -> None:
     ended = []
 
     async def waits() -> None:

@@ -25,20 +25,20 @@ def model(models_dir: Path) -> Model:
 
 
 def wave(size: int, seed: int = 0, steps: int = 5, rate: float = 0.01) -> Task:
-    drawn = np.random.default_rng(seed)
-    x = drawn.uniform(-5, 5, (size, 1)).astype(np.float32)
+    generator = np.random.default_rng(seed)
+    x = generator.uniform(-5, 5, (size, 1)).astype(np.float32)
     return Task(x, (4 * np.sin(x - 1)).astype(np.float32), steps, rate)
 
 
-def quality(model: Model, task: Task, method: Method = Method.leave_one_out) -> dict[str, Any]:
-    assessment = CrossValidation(model, task, method)
-    found = assessment.quality(Engine(2**28).run(assessment.jobs))
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    return found
+def assess(model: Model, task: Task, method: Method = Method.leave_one_out) -> dict[str, Any]:
+    cross_validation = CrossValidation(model, task, method)
+    quality = cross_validation.quality(Engine(2**28).run(cross_validation.jobs))
+    assert json.loads(json.dumps(quality, allow_nan=False)) == quality
+    return quality
 
 
-def by_hand(model: Model, task: Task, out: np.ndarray) -> np.ndarray:
-    """The errors of the examples `out`, after adapting to the others, alone."""
+def errors_by_hand(model: Model, task: Task, out: np.ndarray) -> np.ndarray:
+    """The errors of the examples `out` after adapting to the other examples, without the engine."""
     rest = replace(task, inputs=task.inputs[~out], targets=task.targets[~out])
     states, _ = model.adapt([rest])
     predictions = model.predict(states, [task.inputs[out]])[0]
@@ -46,17 +46,17 @@ def by_hand(model: Model, task: Task, out: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])
-def test_leaving_one_out_is_adapting_to_the_others(model: Model, size: int) -> None:
+def test_leaving_one_out_equals_adapting_to_the_others(model: Model, size: int) -> None:
     task = wave(size)
-    found = quality(model, task)
-    expected = [by_hand(model, task, np.arange(size) == each)[0] for each in range(size)]
-    np.testing.assert_allclose(found["errors"], expected, rtol=1e-5, atol=1e-5)
-    assert found["error"] == pytest.approx(np.mean(expected), rel=1e-5)
-    assert (found["method"], found["folds"]) == ("leave_one_out", size)
+    quality = assess(model, task)
+    expected = [errors_by_hand(model, task, np.arange(size) == each)[0] for each in range(size)]
+    np.testing.assert_allclose(quality["errors"], expected, rtol=1e-5, atol=1e-5)
+    assert quality["error"] == pytest.approx(np.mean(expected), rel=1e-5)
+    assert (quality["method"], quality["folds"]) == ("leave_one_out", size)
 
 
 @pytest.mark.parametrize(
-    ("size", "asked", "used", "folds"),
+    ("size", "method", "used_method", "folds"),
     [
         (64, Method.leave_one_out, "leave_one_out", 64),
         (65, Method.leave_one_out, "k_fold", 10),
@@ -65,37 +65,39 @@ def test_leaving_one_out_is_adapting_to_the_others(model: Model, size: int) -> N
         (4, Method.k_fold, "leave_one_out", 4),
     ],
 )
-def test_folds(model: Model, size: int, asked: Method, used: str, folds: int) -> None:
+def test_the_method_and_the_folds_depend_on_the_number_of_examples(
+    model: Model, size: int, method: Method, used_method: str, folds: int
+) -> None:
     task = wave(size)
-    found = quality(model, task, asked)
-    assert (found["method"], found["folds"]) == (used, folds)
+    quality = assess(model, task, method)
+    assert (quality["method"], quality["folds"]) == (used_method, folds)
     expected = np.empty(size)
     for fold in range(folds):
         out = np.arange(size) % folds == fold
-        expected[out] = by_hand(model, task, out)
-    np.testing.assert_allclose(found["errors"], expected, rtol=1e-4, atol=1e-5)
+        expected[out] = errors_by_hand(model, task, out)
+    np.testing.assert_allclose(quality["errors"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_untouched_error_is_that_of_the_initialization_on_the_same_examples(model: Model) -> None:
+def test_the_initial_error_is_measured_on_the_same_examples(model: Model) -> None:
     task = wave(10)
     states, _ = model.adapt([replace(task, steps=0)])
     outputs = model.predict(states, [task.inputs])[0]
-    assert quality(model, task)["initial_error"] == pytest.approx(np.square(outputs - task.targets).mean(), rel=1e-5)
+    assert assess(model, task)["initial_error"] == pytest.approx(np.square(outputs - task.targets).mean(), rel=1e-5)
 
 
-def test_ten_examples_are_twelve_jobs_with_the_adaptations_own(model: Model) -> None:
+def test_assessing_ten_examples_takes_eleven_jobs(model: Model) -> None:
     assert len(CrossValidation(model, wave(10), Method.leave_one_out).jobs) == 11
 
 
-def test_a_wave_is_fitted_and_looks_like_training(model: Model) -> None:
-    found = quality(model, wave(10, seed=2))
-    assert found["helped"] is True
-    assert found["unlike_training"] is False
-    errors = found["errors"]
-    worst = found["worst_example"]
-    assert found["message"] == (
-        f"Adapting helps: the error on examples left out falls from {found['initial_error']:.3g} to "
-        f"{found['error']:.3g}. Example {worst} fits worst (error {max(errors):.3g}). "
+def test_adapting_to_a_wave_helps_and_the_wave_is_like_training(model: Model) -> None:
+    quality = assess(model, wave(10, seed=2))
+    assert quality["helped"] is True
+    assert quality["unlike_training"] is False
+    errors = quality["errors"]
+    worst = quality["worst_example"]
+    assert quality["message"] == (
+        f"Adapting helps: the error on examples left out falls from {quality['initial_error']:.3g} to "
+        f"{quality['error']:.3g}. Example {worst} fits worst (error {max(errors):.3g}). "
         "The support set looks like what the model was trained on."
     )
 
@@ -104,41 +106,41 @@ def test_a_wave_is_fitted_and_looks_like_training(model: Model) -> None:
 def test_the_corrupted_example_fits_worst(model: Model, corrupted: int) -> None:
     task = wave(10)
     task.targets[corrupted] += 8
-    found = quality(model, task)
-    assert found["worst_example"] == corrupted
-    assert f"Example {corrupted} fits worst" in found["message"]
+    quality = assess(model, task)
+    assert quality["worst_example"] == corrupted
+    assert f"Example {corrupted} fits worst" in quality["message"]
 
 
-def test_adapting_has_not_helped_where_the_initialization_is_better(model: Model) -> None:
-    """The targets are its own predictions with noise: there is nothing to learn."""
+def test_adapting_has_not_helped_if_the_initialization_is_better(model: Model) -> None:
+    """The targets are predictions of the initialization with noise: there is nothing to learn."""
     task = wave(40, steps=20)
     states, _ = model.adapt([replace(task, steps=0)])
     noise = np.random.default_rng(0).normal(0, 0.5, (40, 1)).astype(np.float32)
-    found = quality(model, replace(task, targets=model.predict(states, [task.inputs])[0] + noise))
-    assert found["error"] > found["initial_error"]
-    assert found["helped"] is not True
-    assert "Adapting helps" not in found["message"]
+    quality = assess(model, replace(task, targets=model.predict(states, [task.inputs])[0] + noise))
+    assert quality["error"] > quality["initial_error"]
+    assert quality["helped"] is not True
+    assert "Adapting helps" not in quality["message"]
 
 
 def test_four_examples_are_too_few_to_tell(model: Model) -> None:
-    found = quality(model, wave(4))
-    assert found["error"] < found["initial_error"]
-    assert found["helped"] is None
-    assert found["message"].startswith("Adapting seems to help: the error on examples left out falls from ")
-    assert "4 cases are too few to tell" in found["message"]
+    quality = assess(model, wave(4))
+    assert quality["error"] < quality["initial_error"]
+    assert quality["helped"] is None
+    assert quality["message"].startswith("Adapting seems to help: the error on examples left out falls from ")
+    assert "4 cases are too few to tell" in quality["message"]
 
 
-def test_no_step_changes_nothing(model: Model) -> None:
-    found = quality(model, wave(10, steps=0))
-    assert found["error"] == found["initial_error"]
-    assert found["helped"] is False
-    assert "changes nothing" in found["message"]
+def test_zero_steps_change_nothing(model: Model) -> None:
+    quality = assess(model, wave(10, steps=0))
+    assert quality["error"] == quality["initial_error"]
+    assert quality["helped"] is False
+    assert "changes nothing" in quality["message"]
 
 
-def test_likeness_is_of_the_support_set_and_not_of_the_settings(model: Model) -> None:
-    """Without a step every error is large; the support set is still one of training's."""
-    assert quality(model, wave(10, steps=0))["unlike_training"] is False
-    assert quality(model, wave(10, rate=1e-4))["unlike_training"] is False
+def test_unlike_training_depends_on_the_support_set_and_not_on_the_settings(model: Model) -> None:
+    """Without a step every error is large, but the support set still looks like those of training."""
+    assert assess(model, wave(10, steps=0))["unlike_training"] is False
+    assert assess(model, wave(10, rate=1e-4))["unlike_training"] is False
 
 
 @pytest.mark.parametrize(
@@ -148,65 +150,67 @@ def test_likeness_is_of_the_support_set_and_not_of_the_settings(model: Model) ->
         (lambda task: replace(task, targets=task.targets * 12), "the error on examples left out is larger"),
     ],
 )
-def test_a_support_set_unlike_training(model: Model, change: Callable[[Task], Task], reason: str) -> None:
-    found = quality(model, change(wave(10)))
-    assert found["unlike_training"] is True
-    assert reason in found["message"]
+def test_a_support_set_unlike_training_is_flagged_with_the_reason(
+    model: Model, change: Callable[[Task], Task], reason: str
+) -> None:
+    quality = assess(model, change(wave(10)))
+    assert quality["unlike_training"] is True
+    assert reason in quality["message"]
 
 
-def test_without_a_calibration_nothing_is_said_of_likeness(model: Model) -> None:
+def test_without_an_ood_reference_unlike_training_is_unknown(model: Model) -> None:
     bundle = model.bundle
     bare = Bundle(bundle.name, replace(bundle.manifest, ood_reference=OODReference()), bundle.meta)
-    found = quality(Model(bare, CPU), wave(10))
-    assert found["unlike_training"] is None
-    assert "support set" not in found["message"]
+    quality = assess(Model(bare, CPU), wave(10))
+    assert quality["unlike_training"] is None
+    assert "support set" not in quality["message"]
 
 
-def test_an_example_without_which_the_inner_loop_diverges_has_no_error(model: Model) -> None:
+def test_an_example_whose_fold_diverges_has_no_error(model: Model) -> None:
     task = wave(10)
-    assessment = CrossValidation(model, task, Method.leave_one_out)
-    results = Engine(2**28).run(assessment.jobs)
+    cross_validation = CrossValidation(model, task, Method.leave_one_out)
+    results = Engine(2**28).run(cross_validation.jobs)
     results[1 + 3] = results[1 + 3]._replace(predictions=None)
-    found = assessment.quality(results)
-    errors = found["errors"]
+    quality = cross_validation.quality(results)
+    errors = quality["errors"]
     assert errors[3] is None
     others = np.arange(10) != 3
-    assert found["error"] == pytest.approx(np.mean([errors[each] for each in np.flatnonzero(others)]))
-    assert found["message"].startswith("In 1 of 10 folds the inner loop diverged: the errors there are unknown")
-    assert json.dumps(found, allow_nan=False)
+    assert quality["error"] == pytest.approx(np.mean([errors[each] for each in np.flatnonzero(others)]))
+    assert quality["message"].startswith("In 1 of 10 folds the inner loop diverged: the errors there are unknown")
+    assert json.dumps(quality, allow_nan=False)
 
 
-def test_a_support_set_on_which_every_fold_diverges(model: Model) -> None:
+def test_if_every_fold_diverges_there_are_no_errors(model: Model) -> None:
     task = wave(5)
     wild = replace(task, inputs=task.inputs * 1e4, targets=task.targets * 1e4, steps=100, learning_rate=0.016)
-    found = quality(model, wild)
-    assert found["errors"] == [None] * 5
-    assert (found["error"], found["helped"], found["worst_example"]) == (None, None, None)
-    assert found["unlike_training"] is True
-    assert "In 5 of 5 folds" in found["message"]
-    assert "cannot be told" in found["message"]
+    quality = assess(model, wild)
+    assert quality["errors"] == [None] * 5
+    assert (quality["error"], quality["helped"], quality["worst_example"]) == (None, None, None)
+    assert quality["unlike_training"] is True
+    assert "In 5 of 5 folds" in quality["message"]
+    assert "cannot be told" in quality["message"]
 
 
-def test_numbers_that_overflow_float32_when_squared_are_errors_all_the_same(model: Model) -> None:
+def test_errors_whose_squares_overflow_float32_are_computed(model: Model) -> None:
     task = wave(5, steps=0)
-    found = quality(model, replace(task, targets=task.targets * np.float32(1e25)))
-    assert found["error"] == pytest.approx(found["initial_error"])
+    quality = assess(model, replace(task, targets=task.targets * np.float32(1e25)))
+    assert quality["error"] == pytest.approx(quality["initial_error"])
 
 
-def test_one_example_cannot_be_left_out(model: Model) -> None:
+def test_one_example_alone_cannot_be_assessed(model: Model) -> None:
     with pytest.raises(Invalid, match="2 examples at least"):
         CrossValidation(model, wave(1), Method.leave_one_out)
 
 
-def test_read_only_arrays_will_do(model: Model) -> None:
+def test_read_only_arrays_are_accepted(model: Model) -> None:
     task = wave(5)
     task.inputs.setflags(write=False)
     task.targets.setflags(write=False)
-    assert quality(model, task)["folds"] == 5
+    assert assess(model, task)["folds"] == 5
 
 
 def test_assessing_does_not_change_the_adaptation(model: Model) -> None:
-    """Promise 2: the adaptation's own job among those that assess it."""
+    """Promise 2: the adaptation's own job gives the same predictions alone and among the jobs that assess it."""
     task = wave(10)
     own = Job(model, "own", task, task.inputs)
     alone = Engine(2**28).run([own])[0].predictions
@@ -232,16 +236,18 @@ def test_assessing_does_not_change_the_adaptation(model: Model) -> None:
         (None, None, [DIVERGED] * 5, None),
     ],
 )
-def test_helped(before: float | None, after: float | None, gains: list[float], helped: bool | None) -> None:
+def test_helped_is_yes_no_or_unknown(
+    before: float | None, after: float | None, gains: list[float], helped: bool | None
+) -> None:
     assert Comparison(before, after, gains).helped is helped
 
 
 def clusters(*sizes: int) -> Task:
-    """So many examples of each class around its point, class by class."""
-    drawn = np.random.default_rng(0)
+    """A task with these numbers of examples, class by class, each class around a point of its own."""
+    generator = np.random.default_rng(0)
     points = [[5.0 * way, 5.0 * (way % 2)] for way, size in enumerate(sizes) for _ in range(size)]
     labels = [f"class {way}" for way, size in enumerate(sizes) for _ in range(size)]
-    inputs = np.array(points) + drawn.normal(size=(len(points), 2))
+    inputs = np.array(points) + generator.normal(size=(len(points), 2))
     return Task(inputs.astype(np.float32), np.array(labels, object), 1, 0.1)
 
 
@@ -250,34 +256,34 @@ def classifier(classifiers: Path) -> Model:
     return Model(load(classifiers / "blobs"), CPU)
 
 
-def test_labels_left_out_are_told_by_an_adaptation_to_the_others(classifier: Model) -> None:
+def test_left_out_labels_are_predicted_after_adapting_to_the_others(classifier: Model) -> None:
     task = clusters(2, 3, 2)
-    found = quality(classifier, task)
-    hits = []
+    quality = assess(classifier, task)
+    correct = []
     for each in range(7):
         out = np.arange(7) == each
         rest = replace(task, inputs=task.inputs[~out], targets=task.targets[~out])
         (result,) = Engine(2**28).run([Job(classifier, object(), rest, task.inputs[out])])
         assert result.predictions is not None
         logits = torch.from_numpy(result.predictions[0])
-        of = rest.classes.index(task.targets[each])
-        assert found["errors"][each] == pytest.approx(-logits.log_softmax(0)[of].item(), rel=1e-4, abs=1e-5)
-        hits.append(rest.classes[int(logits.argmax())] == task.targets[each])
-    assert found["accuracy"] == pytest.approx(np.mean(hits))
-    assert found["initial_error"] == pytest.approx(np.log(3))
-    assert (found["method"], found["folds"]) == ("leave_one_out", 7)
+        label_index = rest.classes.index(task.targets[each])
+        assert quality["errors"][each] == pytest.approx(-logits.log_softmax(0)[label_index].item(), rel=1e-4, abs=1e-5)
+        correct.append(rest.classes[int(logits.argmax())] == task.targets[each])
+    assert quality["accuracy"] == pytest.approx(np.mean(correct))
+    assert quality["initial_error"] == pytest.approx(np.log(3))
+    assert (quality["method"], quality["folds"]) == ("leave_one_out", 7)
 
 
 @pytest.mark.parametrize("sizes", [(2, 2), (30, 2), (10, 10, 10), (3, 40, 2, 1, 25)])
-def test_no_fold_takes_a_class_away(classifier: Model, sizes: tuple[int, ...]) -> None:
+def test_every_fold_keeps_all_classes(classifier: Model, sizes: tuple[int, ...]) -> None:
     task = clusters(*sizes)
-    assessment = CrossValidation(classifier, task, Method.k_fold)
-    for job in assessment.jobs:
+    cross_validation = CrossValidation(classifier, task, Method.k_fold)
+    for job in cross_validation.jobs:
         assert job.task is not None
         assert set(job.task.classes) == set(task.classes)
-    found = quality(classifier, task, Method.k_fold)
-    assert found["folds"] == min(10, sum(size for size in sizes if size > 1))
-    unknown = [error is None for error in found["errors"]]
+    quality = assess(classifier, task, Method.k_fold)
+    assert quality["folds"] == min(10, sum(size for size in sizes if size > 1))
+    unknown = [error is None for error in quality["errors"]]
     assert unknown == [size == 1 for size in sizes for _ in range(size)]
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -29,12 +30,13 @@ def compiled(
         return Program(function, arguments, axes, options)
     except (ImportError, AttributeError, TypeError) as error:
         log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
+    # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
+    isolated = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
     compiled: Callable[..., T] = torch.compile(  # type: ignore[call-overload]  # its stub lacks isolate_recompiles
         function,
         # a break in the graph fails here instead of being slow for ever
         fullgraph=True,
-        # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
-        isolate_recompiles=True,
+        **isolated,  # torch 2.11 does not have it
         # the functions are pure and stay as they are, so only shapes are checked at a call: 42 us a step, not 67
         options={**options, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
     )

@@ -16,6 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
 from torch._functorch import config as functorch_config
 from torch._guards import TracingContext, tracing
 from torch._inductor.compile_fx import compile_fx, compile_fx_inner
@@ -92,7 +93,8 @@ class Program(Generic[P, T]):
             # what one call returns may be what the next one takes
             return [leaf.contiguous() for leaf in leaves(result)]
 
-        with mode:
+        # without it torch 2.11 turns the sizes of a matrix product into constants
+        with mode, enable_python_dispatcher():
             graph = make_fx(flat, dict(decompositions or {}))(*fakes)
         sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
         self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here

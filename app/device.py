@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import warnings
 from pathlib import Path
 
 import torch
@@ -12,11 +13,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises DeviceError where `cuda` is asked for and not here."""
+    """`auto` is the GPU where there is one. Raises DeviceError where `cuda` is asked for and not here.
+
+    On a GPU float32 is computed as float32 from then on.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("there is no CUDA device here; ask for auto or cpu (--device, INNERLOOP_DEVICE)")
+    if name == "cuda":
+        # cuDNN's default for convolutions is TF32, which is 1e-3 away from what the CPU computes
+        torch.backends.cudnn.allow_tf32 = False
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")  # Inductor's advice to do otherwise
     return torch.device(name)
 
 

@@ -5,8 +5,8 @@ losses, before the first step and after each. Ours is the masked, compiled step 
 that it makes; the rivals adapt one task after another, which is what they are made for. The last rows are all that the
 engine does for a batch: from numpy arrays over padding to the judgement of each task.
 
-On a GPU the tensors begin there, the losses end on the CPU, and one call adapts all tasks. What it reaches is held
-against the arithmetic limit of the card: the floating-point operations of a task, counted, over the card's float32 peak.
+On a GPU the tensors begin there, the losses end on the CPU, and one call adapts all tasks. `share_of_peak` compares
+that with the arithmetic limit of the card: its float32 peak, divided by the floating-point operations of a task.
 """
 
 import copy
@@ -39,7 +39,7 @@ ON_A_GPU = (256, 4096, 65_536)
 """Tasks in one call."""
 LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64, (8, 6): 128, (8, 7): 128, (8, 9): 128, (9, 0): 128}
 """float32 multiply-adds a clock of a multiprocessor, by compute capability: CUDA C++ Programming Guide, table of
-arithmetic throughput. At 2 operations each an H100 SXM has 132 x 128 x 2 x 1.98 GHz = 67 TFLOP/s, as its datasheet says."""
+arithmetic throughput. An H100 SXM does 132 x 128 x 2 operations at 1.98 GHz, the 67 TFLOP/s of its datasheet."""
 
 
 def rivals(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, Callable[[], object]]:

@@ -2,8 +2,8 @@
 
 Second-order MAML, 1 inner step, Adam, one thread: on sinusoids (25 tasks of 10 support and 10 query examples), and on
 images of 28 x 28 by four convolutions of 64 filters (5 classes, 1 support and 5 query images of each; 32 tasks on a
-GPU, 4 on the CPU). On a GPU each result stands beside the CPU's, with `_cuda` behind its name. All draw their tasks by the same function, and take the whole step: draw, adapt, differentiate and
-update.
+GPU, 4 on the CPU). On a GPU each result stands beside the CPU's, with `_cuda` behind its name. All draw their tasks by
+the same function, and take the whole step: draw, adapt, differentiate and update.
 """
 
 import dataclasses

@@ -80,11 +80,10 @@ class Program(Generic[P, T]):
         """
         self._function = function
         counts = [count for argument, count in zip(arguments, axes, strict=True) for _ in leaves(argument)]
-        self._sized = counts.index(max(counts))  # the argument that tells the sizes
-        self._examples = max(counts) == 2
         shapes = ShapeEnv()
         mode = FakeTensorMode(shape_env=shapes)
         fakes = [_fake(mode, leaf, count) for leaf, count in zip(leaves(arguments), counts, strict=True)]
+        self._general = _general(fakes, counts)
         form: list[T] = []
 
         def flat(*tensors: Tensor) -> list[Tensor]:
@@ -96,7 +95,7 @@ class Program(Generic[P, T]):
         # without it torch 2.11 turns the sizes of a matrix product into constants
         with mode, enable_python_dispatcher():
             graph = make_fx(flat, dict(decompositions or {}))(*fakes)
-        sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
+        sizes: list[Any] = [fakes[place].shape[axis] for place, axis in self._general]
         self._covers = _covered(shapes, sizes)  # a network with convolutions is already refused here
         self.run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
         self._covers = _covered(shapes, sizes)
@@ -105,10 +104,18 @@ class Program(Generic[P, T]):
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run it."""
         flat = leaves(arguments)
-        sizes = flat[self._sized].shape
-        if not (self._covers(sizes[0], sizes[1]) if self._examples else self._covers(sizes[0])):
+        if not self._covers(*[flat[place].shape[axis] for place, axis in self._general]):
             return self._function(*arguments, **keywords)
         return rebuild(self._form, iter(self.run(flat)))  # type: ignore[no-any-return]
+
+
+def _general(fakes: list[Tensor], counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Where the general sizes are to be read: an argument and an axis for each symbol."""
+    found: dict[str, tuple[int, int]] = {}
+    for place, (fake, count) in enumerate(zip(fakes, counts, strict=True)):
+        for axis in range(count):
+            found.setdefault(str(fake.shape[axis]), (place, axis))
+    return list(found.values())
 
 
 def _covered(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:

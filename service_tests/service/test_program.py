@@ -47,6 +47,18 @@ def test_at_a_size_that_the_code_is_not_for_the_function_runs(monkeypatch: pytes
     assert torch.equal(program(*arguments)["tanh"], arguments[1].tanh())
 
 
+def test_every_size_that_the_code_depends_on_is_looked_at() -> None:
+    """What is asked of the second one too: on a GPU, whether it can be counted in 32 bits."""
+
+    def chosen(rows: Tensor, cache: Tensor) -> Tensor:
+        return cache[rows] * (2 if cache.shape[0] < 1000 else 3)
+
+    program = Program(chosen, (torch.arange(7), torch.ones(13, 3)), (1, 1), {})
+    for size in (13, 64, 999, 1000, 5000):
+        cache, rows = torch.rand(size, 3), torch.tensor([5, 0, 5])
+        torch.testing.assert_close(program(rows, cache), chosen(rows, cache))
+
+
 def test_what_it_returns_can_be_what_it_takes() -> None:
     program = Program(lambda x: x.mT.exp().mT, (torch.ones(7, 3, 4),), (1,), {})
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))

@@ -10,6 +10,7 @@ from app.learn.networks import build, initialize
 from app.learn.policies import log_likelihood
 from app.learn.rules import Params
 from app.learn.surrogate import clipped_loss, divergence, judged, ratio_loss, rows
+from service_tests.device import placed
 
 OPTIONS = {"inputs": 2, "actions": 2, "hidden": [5], "deviation": 0.5}
 FORM = build("gaussian_mlp", OPTIONS)
@@ -17,7 +18,7 @@ RATE = 0.3
 
 
 def parameters(seed: int = 0) -> Params:
-    return {name: value.double() for name, value in initialize("gaussian_mlp", OPTIONS, seed).items()}
+    return {name: value.double() for name, value in placed(initialize("gaussian_mlp", OPTIONS, seed)).items()}
 
 
 def outputs(params: Params, inputs: Tensor) -> Tensor:

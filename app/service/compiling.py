@@ -28,7 +28,7 @@ def compiled(
         from app.service.program import Program  # it needs interfaces that another torch may lack
 
         return Program(function, arguments, axes, options)
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError, TypeError, LookupError) as error:
         log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
     # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
     isolated = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}

@@ -7,6 +7,7 @@ from torch.func import functional_call, vmap
 
 from app.learn.inner import Examples, State
 from app.learn.trees import leaves, rebuild
+from app.service.compiling import compiled
 from app.service.program import Program
 
 pytestmark = pytest.mark.compiled
@@ -78,6 +79,19 @@ def test_convolutions_are_refused_before_anything_is_compiled(monkeypatch: pytes
     apply = vmap(lambda own, images: functional_call(network, own, (images,)))
     with pytest.raises(RuntimeError, match="any number of tasks"):
         Program(apply, (weights, torch.ones(7, 11, 1, 8, 8)), (1, 2), {})
+
+
+def test_where_torch_fails_on_a_program_torch_compile_serves(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("app.service.program._inductor", failing)
+    tanh = compiled(lambda x: x.tanh(), (torch.ones(7, 3),), (1,), {})
+    assert "compiling by torch.compile" in caplog.text
+    x = torch.rand(5, 3)
+    torch.testing.assert_close(tanh(x), x.tanh())
 
 
 def test_trees_come_back_as_they_were() -> None:

@@ -28,7 +28,7 @@ from PIL import Image
 
 from app.device import choose_device, describe
 from service_tests.benchmarks.bodies import adapted, supports
-from service_tests.benchmarks.comparison import Round, row, warmed
+from service_tests.benchmarks.comparison import Prepare, Round, row, warmed
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, innerloop, serving
 from service_tests.processes import ROOT
@@ -95,6 +95,11 @@ PATHS: Mapping[str, Callable[[Server, str], list[bytes]]] = {
 }
 
 
+def preparing(prepare: Callable[[Server, str], list[bytes]], name: str) -> Prepare:
+    """What makes the bodies of a bundle for a server."""
+    return lambda server: prepare(server, name)
+
+
 def memory_mib() -> int | None:
     """What is in use on the card, by all processes; None where there is no card."""
     if shutil.which("nvidia-smi") is None:
@@ -103,9 +108,14 @@ def memory_mib() -> int | None:
     return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0])
 
 
-def measure(devices: list[str], folder: Path, connections: int, rounds: int, seconds: float) -> dict[str, Any]:
-    """The rows, with what the servers said and took."""
-    rows, memory = [], {"before": memory_mib()}
+Keep = Callable[[list[dict[str, Any]], dict[str, Any]], None]
+"""Takes the rows so far, and what the servers said and took."""
+
+
+def measure(devices: list[str], folder: Path, connections: int, rounds: int, seconds: float, keep: Keep) -> None:
+    """Measure all, and keep it again and again: after each bundle."""
+    rows: list[dict[str, Any]] = []
+    memory = {"before": memory_mib()}
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(plan(device, folder), folder)) for device in devices]
         for server in servers:
@@ -116,7 +126,7 @@ def measure(devices: list[str], folder: Path, connections: int, rounds: int, sec
                 contenders = []
                 for server in servers:
                     with server.awake():
-                        contenders.append(warmed(server, path, lambda it, p=prepare, n=name: p(it, n), folder))
+                        contenders.append(warmed(server, path, preparing(prepare, name), folder))
                 found: dict[str, list[Round]] = {}
                 for _ in range(rounds):
                     for one in contenders:
@@ -124,15 +134,15 @@ def measure(devices: list[str], folder: Path, connections: int, rounds: int, sec
                 for server in servers:
                     rows.append({"model": name, "path": path} | row(server.name, connections, found[server.name]))
                     print(rows[-1], file=sys.stderr, flush=True)
-        memory["after"] = memory_mib()
-        said = {each.name: log_of(folder / f"{each.name}.log") for each in servers}
-    return {"rows": rows, "memory_mib": memory, "said": said}
+            memory["after"] = memory_mib()
+            said = {each.name: log_of(folder / f"{each.name}.log") for each in servers}
+            keep(rows, {"memory_mib": memory, "said": said})
 
 
 def log_of(file: Path) -> list[str]:
     """What a server said of its compiled code, or of anything that went wrong."""
-    lines = [line.partition(": ")[2] for line in file.read_text().splitlines() if " INFO " in line or "WARN" in line]
-    return [line for line in lines if any(f"{name}: " in line for name in MODELS)]
+    lines = file.read_text().splitlines()
+    return [line.partition(": ")[2] for line in lines if " INFO app.service.model: " in line or " WARNING " in line]
 
 
 def main(
@@ -145,10 +155,14 @@ def main(
     """Measure and write."""
     devices = device or ["cuda", "cpu"]
     cards = [describe(choose_device(each)) for each in devices if each != "cpu"]
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(devices, Path(folder), connections, rounds, seconds)
     protocol = f"best of {rounds} rounds of {seconds:g} s each, load by wrk"
-    write("devices_http", QUESTION, keep=keep, hardware="; ".join([*cards, str(cores())]), protocol=protocol, **found)
+    hardware = "; ".join([*cards, str(cores())])
+
+    def kept(rows: list[dict[str, Any]], more: dict[str, Any]) -> None:
+        write("devices_http", QUESTION, rows, keep=keep, hardware=hardware, protocol=protocol, **more)
+
+    with tempfile.TemporaryDirectory() as folder:
+        measure(devices, Path(folder), connections, rounds, seconds, kept)
 
 
 if __name__ == "__main__":

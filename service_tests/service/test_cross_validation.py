@@ -15,13 +15,12 @@ from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, 
 from app.service.engine import Engine, Job
 from app.service.model import Model
 from app.service.task import Task
-
-CPU = torch.device("cpu")
+from service_tests.device import DEVICE
 
 
 @pytest.fixture(scope="module")
 def model(models_dir: Path) -> Model:
-    return Model(load(models_dir / "sinusoid"), CPU)
+    return Model(load(models_dir / "sinusoid"), DEVICE)
 
 
 def wave(size: int, seed: int = 0, steps: int = 5, rate: float = 0.01) -> Task:
@@ -157,7 +156,7 @@ def test_a_support_set_unlike_training(model: Model, change: Callable[[Task], Ta
 def test_without_a_calibration_nothing_is_said_of_likeness(model: Model) -> None:
     bundle = model.bundle
     bare = Bundle(bundle.name, replace(bundle.manifest, ood_reference=OODReference()), bundle.meta)
-    found = quality(Model(bare, CPU), wave(10))
+    found = quality(Model(bare, DEVICE), wave(10))
     assert found["unlike_training"] is None
     assert "support set" not in found["message"]
 
@@ -247,7 +246,7 @@ def clusters(*sizes: int) -> Task:
 
 @pytest.fixture(scope="module")
 def classifier(classifiers: Path) -> Model:
-    return Model(load(classifiers / "blobs"), CPU)
+    return Model(load(classifiers / "blobs"), DEVICE)
 
 
 def test_labels_left_out_are_told_by_an_adaptation_to_the_others(classifier: Model) -> None:

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 from jaxtyping import install_import_hook
 
+from service_tests.device import DEVICE  # noqa: F401 (before any settings are read)
 from service_tests.processes import ROOT, command, running, serving_in_a_thread, wait_until
 
 

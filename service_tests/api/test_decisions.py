@@ -96,7 +96,9 @@ def offline(folder: Path, stages: Sequence[list[Episode]]) -> tuple[np.ndarray, 
             name: padded([each[name] for each in episodes])[0][..., 0] if name in episodes[0] else None
             for name in ("rewards", "propensities")
         }
-        weights = decision_weights.weights(observations, optional["rewards"], optional["propensities"], mask, schema.weighing)
+        weights = decision_weights.weights(
+            observations, optional["rewards"], optional["propensities"], mask, schema.weighing
+        )
         targets = torch.cat([actions, weights.unsqueeze(-1)], dim=-1)
         support = Examples(*(part.flatten(0, 1).unsqueeze(0) for part in (observations, targets, mask)))
         state, losses = adapt(inner, bundle.meta, support, Schedule(rate, steps, bounds.steps), start=state)

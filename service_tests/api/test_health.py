@@ -3,6 +3,7 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from service_tests.device import DEVICE
 from service_tests.processes import SHIPPED
 
 
@@ -11,7 +12,7 @@ def test_live(client: TestClient) -> None:
 
 
 def test_ready(client: TestClient) -> None:
-    expected = {"status": "ready", "device": "cpu", "models": SHIPPED, "compiled": False}
+    expected = {"status": "ready", "device": DEVICE.type, "models": SHIPPED, "compiled": False}
     expected["compiling"] = False
     response = client.get("/health/ready")
     assert response.status_code == 200

@@ -2,8 +2,8 @@
 
 Second-order MAML, 1 inner step, Adam, one thread: on sinusoids (25 tasks of 10 support and 10 query examples), and on
 images of 28 x 28 by four convolutions of 64 filters (5 classes, 1 support and 5 query images of each; 32 tasks on a
-GPU, 4 on the CPU). All draw their tasks by the same function, and the time is that of the whole step: draw, adapt,
-differentiate and update.
+GPU, 4 on the CPU). On a GPU the results are written beside those of the CPU, with `_cuda` behind their names. All draw
+their tasks by the same function, and the time is that of the whole step: draw, adapt, differentiate and update.
 """
 
 import dataclasses
@@ -143,7 +143,10 @@ def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str,
 
 
 def main(
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu or cuda only, or auto: the CPU, and the GPU if there is one.")
+    ] = "auto",
+    problem: Annotated[str, typer.Option(help="sinusoid or images only, or both.")] = "both",
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of a quarter of a second for each way; the best counts.")
     ] = 8,
@@ -151,16 +154,20 @@ def main(
 ) -> None:
     """Measure, and write the results."""
     torch.set_num_threads(1)
-    cpu, chosen = torch.device("cpu"), choose_device(device)
+    chosen = choose_device(device)
     question = "A second-order training step over {} tasks of {}, 1 inner step"
-    rows = measure(SINUSOID, cpu, rounds)
-    write("training_step", question.format(SINUSOID.tasks, "10 + 10 examples"), rows, keep=keep)
-    for where in dict.fromkeys((cpu, chosen)):
-        recipe = IMAGES if where.type == "cuda" else dataclasses.replace(IMAGES, tasks=TASKS_ON_A_CPU)
-        name = "training_step_images_gpu" if where.type == "cuda" else "training_step_images"
-        text = question.format(recipe.tasks, "5 + 25 images, four convolutions of 64 filters")
-        hardware = describe(where) if where.type == "cuda" else ""
-        write(name, text, measure(recipe, where, rounds), keep=keep, hardware=hardware)
+    for where in [chosen] if device == chosen.type else dict.fromkeys((torch.device("cpu"), chosen)):
+        on_gpu = where.type == "cuda"
+        suffix, hardware = ("_cuda", describe(where)) if on_gpu else ("", "")
+        if problem != "images":
+            text = question.format(SINUSOID.tasks, "10 + 10 examples")
+            rows = measure(SINUSOID, where, rounds)
+            write(f"training_step{suffix}", text, rows, keep=keep, hardware=hardware)
+        if problem != "sinusoid":
+            recipe = IMAGES if on_gpu else dataclasses.replace(IMAGES, tasks=TASKS_ON_A_CPU)
+            text = question.format(recipe.tasks, "5 + 25 images, four convolutions of 64 filters")
+            rows = measure(recipe, where, rounds)
+            write(f"training_step_images{suffix}", text, rows, keep=keep, hardware=hardware)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from app.learn.networks import ACTIVATIONS, NETWORKS, NORMS, build, initialize, width
+from service_tests.device import to_device
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "context_mlp": {"inputs": 3, "outputs": 2, "context": 4},
@@ -20,7 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_built_and_initialized_fit_each_other(name: str) -> None:
-    network, params = build(name, OPTIONS[name]), initialize(name, OPTIONS[name], seed=0)
+    network, params = build(name, OPTIONS[name]), to_device(initialize(name, OPTIONS[name], seed=0))
     assert {key: value.shape for key, value in network.state_dict().items()} == {
         key: value.shape for key, value in params.items()
     }
@@ -42,7 +43,7 @@ def test_mlp_is_mamls() -> None:
 
 def test_conv_is_four_strided_convolutions_and_takes_flat_images_channel_by_channel() -> None:
     options = {"outputs": 5, "side": 28, "channels": 2}
-    network, params = build("conv", options), initialize("conv", options, seed=0)
+    network, params = build("conv", options), to_device(initialize("conv", options, seed=0))
     inputs = images = torch.rand(3, 2, 28, 28)
     for layer in (1, 3, 5, 7):
         weight, bias = params[f"{layer}.weight"], params[f"{layer}.bias"]
@@ -59,7 +60,7 @@ def test_conv_takes_any_side(side: int) -> None:
 
 
 def test_stem_conv4_strides_once_and_then_pools_before_it_normalises() -> None:
-    network, params = build("stem_conv4", {}), initialize("stem_conv4", {}, seed=0)
+    network, params = build("stem_conv4", {}), to_device(initialize("stem_conv4", {}, seed=0))
     inputs = images = torch.rand(3, 1, 28, 28)
     images = nn.functional.conv2d(images, params["1.weight"], params["1.bias"], stride=2, padding=2)
     for norm, convolution, width_before in ((2, 4, 64), (6, 8, 64), (10, 12, 128)):
@@ -77,7 +78,7 @@ def test_stem_conv4_strides_once_and_then_pools_before_it_normalises() -> None:
 def test_conv4_embeds_an_image_alone(norm: str, pool: bool, numbers: int) -> None:
     """Whatever else is in the call, an embedding is the same (promise 2)."""
     options = {"norm": norm, "pool": pool}
-    network, params = build("conv4", options), initialize("conv4", options, seed=0)
+    network, params = build("conv4", options), to_device(initialize("conv4", options, seed=0))
     assert width(network, 784) == numbers
     images = torch.rand(3, 784, generator=torch.Generator().manual_seed(0))
     together = functional_call(network, params, (images,))
@@ -91,7 +92,7 @@ def test_an_mlp_without_outputs_embeds() -> None:
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_an_mlp_may_have_another_activation(activation: str) -> None:
     options = {"inputs": 3, "outputs": 2, "hidden": [5], "activation": activation}
-    network, params = build("mlp", options), initialize("mlp", options, seed=0)
+    network, params = build("mlp", options), to_device(initialize("mlp", options, seed=0))
     inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
     hidden = getattr(nn.functional, activation)(nn.functional.linear(inputs, params["0.weight"], params["0.bias"]))
     expected = nn.functional.linear(hidden, params["2.weight"], params["2.bias"])
@@ -109,7 +110,7 @@ def test_unknown_parts_are_refused() -> None:
 
 def test_the_context_stands_beside_the_inputs() -> None:
     options = {"inputs": 3, "outputs": 2, "hidden": [5], "context": 4}
-    network, params = build("context_mlp", options), initialize("context_mlp", options, seed=0)
+    network, params = build("context_mlp", options), to_device(initialize("context_mlp", options, seed=0))
     assert not params["context"].any()
     params["context"] = torch.arange(4.0)
     inputs = torch.rand(6, 3)

@@ -16,16 +16,17 @@ from app.learn.off_policy_estimators import (
     self_normalised,
     student_quantile,
 )
+from service_tests.device import DEVICE
 
-OBSERVATIONS = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64)
-LOGGING = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]], dtype=torch.float64)
-POLICY = torch.tensor([[0.1, 0.1, 0.8], [0.3, 0.4, 0.3]], dtype=torch.float64)
-CHANCE = torch.tensor([[0.9, 0.2, 0.4], [0.5, 0.7, 0.1]], dtype=torch.float64)
+OBSERVATIONS = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64, device=DEVICE)
+LOGGING = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]], dtype=torch.float64, device=DEVICE)
+POLICY = torch.tensor([[0.1, 0.1, 0.8], [0.3, 0.4, 0.3]], dtype=torch.float64, device=DEVICE)
+CHANCE = torch.tensor([[0.9, 0.2, 0.4], [0.5, 0.7, 0.1]], dtype=torch.float64, device=DEVICE)
 """The probability of a reward of 1 for each action; otherwise the reward is 0."""
 QUANTILE_39 = 2.0226909
 """Of Student's distribution with 39 degrees of freedom, at 97.5 %, from a table."""
 TRUTH = (POLICY * CHANCE).sum(1).mean()
-PREDICTED = torch.tensor([[0.5, 7.0, -1.0], [0.2, 0.2, 0.3]], dtype=torch.float64)
+PREDICTED = torch.tensor([[0.5, 7.0, -1.0], [0.2, 0.2, 0.3]], dtype=torch.float64, device=DEVICE)
 
 
 def every_log() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -44,7 +45,7 @@ def drawn(tasks: int, decisions: int, seed: int = 0) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     at = torch.arange(decisions).expand(tasks, -1) % 2
     logging, chance = LOGGING[at], CHANCE[at]
-    taken = torch.multinomial(logging.flatten(0, 1), 1, generator=generator).reshape(tasks, decisions)
+    taken = torch.multinomial(logging.flatten(0, 1).cpu(), 1, generator=generator).reshape(tasks, decisions).to(DEVICE)
     actions = torch.eye(3, dtype=torch.float64)[taken]
     clicks = torch.rand((tasks, decisions), generator=generator, dtype=torch.float64) < (actions * chance).sum(-1)
     return OBSERVATIONS[at], actions, clicks.double(), (actions * logging).sum(-1), POLICY[at]

@@ -10,6 +10,7 @@ from app.learn.networks import build, initialize
 from app.learn.on_policy_losses import clipped_loss, decision_targets, divergence, ratio_loss, stage_losses
 from app.learn.policies import log_likelihood
 from app.learn.update_rules import Params
+from service_tests.device import to_device
 
 OPTIONS = {"inputs": 2, "actions": 2, "hidden": [5], "deviation": 0.5}
 FORM = build("gaussian_mlp", OPTIONS)
@@ -17,7 +18,7 @@ RATE = 0.3
 
 
 def parameters(seed: int = 0) -> Params:
-    return {name: value.double() for name, value in initialize("gaussian_mlp", OPTIONS, seed).items()}
+    return {name: value.double() for name, value in to_device(initialize("gaussian_mlp", OPTIONS, seed)).items()}
 
 
 def outputs(params: Params, inputs: Tensor) -> Tensor:

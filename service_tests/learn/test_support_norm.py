@@ -11,6 +11,7 @@ from app.learn.losses import mean_cross_entropy
 from app.learn.networks import build, initialize, width
 from app.learn.support_norm import SupportNorm, moments, support_statistics, with_statistics
 from app.learn.update_rules import Params
+from service_tests.device import to_device
 
 SIDE, WAYS = 8, 3
 OPTIONS = {"side": SIDE, "filters": 4, "blocks": 2, "norm": "support"}
@@ -19,7 +20,7 @@ OPTIONS = {"side": SIDE, "filters": 4, "blocks": 2, "norm": "support"}
 def network(outputs: int | None = None) -> tuple[nn.Module, Params]:
     """A small one, and parameters in float64."""
     options = OPTIONS if outputs is None else OPTIONS | {"outputs": outputs}
-    params = initialize("conv4", options, seed=0)
+    params = to_device(initialize("conv4", options, seed=0))
     return build("conv4", options), {name: value.double() for name, value in params.items()}
 
 

@@ -15,13 +15,12 @@ from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, 
 from app.service.engine import Engine, Job
 from app.service.model import Model
 from app.service.task import Task
-
-CPU = torch.device("cpu")
+from service_tests.device import DEVICE
 
 
 @pytest.fixture(scope="module")
 def model(models_dir: Path) -> Model:
-    return Model(load(models_dir / "sinusoid"), CPU)
+    return Model(load(models_dir / "sinusoid"), DEVICE)
 
 
 def wave(size: int, seed: int = 0, steps: int = 5, rate: float = 0.01) -> Task:
@@ -161,7 +160,7 @@ def test_a_support_set_unlike_training_is_flagged_with_the_reason(
 def test_without_an_ood_reference_unlike_training_is_unknown(model: Model) -> None:
     bundle = model.bundle
     bare = Bundle(bundle.name, replace(bundle.manifest, ood_reference=OODReference()), bundle.meta)
-    quality = assess(Model(bare, CPU), wave(10))
+    quality = assess(Model(bare, DEVICE), wave(10))
     assert quality["unlike_training"] is None
     assert "support set" not in quality["message"]
 
@@ -253,7 +252,7 @@ def clusters(*sizes: int) -> Task:
 
 @pytest.fixture(scope="module")
 def classifier(classifiers: Path) -> Model:
-    return Model(load(classifiers / "blobs"), CPU)
+    return Model(load(classifiers / "blobs"), DEVICE)
 
 
 def test_left_out_labels_are_predicted_after_adapting_to_the_others(classifier: Model) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +15,13 @@ from app.service.compiled.compiler import compile_look_up, compile_steps
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task
+from service_tests.device import DEVICE
 
 
 @pytest.fixture(scope="module")
 def models(models_dir: Path) -> dict[str, Model]:
     bundles, _ = load_all(models_dir)
-    return {name: Model(bundle, torch.device("cpu")) for name, bundle in bundles.items()}
+    return {name: Model(bundle, DEVICE) for name, bundle in bundles.items()}
 
 
 def task(shots: int, steps: int, seed: int = 0, rate: float = 0.01) -> Task:
@@ -165,7 +165,7 @@ def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, M
 def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
     monkeypatch.setattr("app.service.compiled.measure.speedup", lambda *_: 2.0)  # it serves, fast or not
-    looks, gathers = (Model(load(models_dir / "sinusoid"), torch.device("cpu")) for _ in range(2))
+    looks, gathers = (Model(load(models_dir / "sinusoid"), DEVICE) for _ in range(2))
     looks.programs = compile_steps(looks)
     looks.programs = compile_look_up(looks)
     assert looks.programs.look_up is not None
@@ -182,7 +182,7 @@ def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monk
 
 def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
     engine = Engine(cache_bytes=0)
-    model = Model(load_all(models_dir)[0]["linear"], torch.device("cpu"))
+    model = Model(load_all(models_dir)[0]["linear"], DEVICE)
     engine.run([Job(model, "id", task(2, 1))])
     held = weakref.ref(engine._state(model).fast)
     del model
@@ -200,7 +200,7 @@ def labelled(ways: int, shots: int, seed: int = 0) -> Task:
 
 
 def test_tasks_of_about_as_many_classes_share_a_batch(classifiers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Model(load(classifiers / "blobs"), torch.device("cpu"))
+    model = Model(load(classifiers / "blobs"), DEVICE)
     batches = []
     adapt = Model.adapt
 
@@ -222,7 +222,7 @@ WAYS = list(enumerate([5, 1, 2, 3, 4, 5, 7, 8]))
 
 
 def test_fast_weights_of_a_classifier_are_kept_and_dropped(classifiers: Path) -> None:
-    model, engine = Model(load(classifiers / "blobs"), torch.device("cpu")), Engine(2**20)
+    model, engine = Model(load(classifiers / "blobs"), DEVICE), Engine(2**20)
     job = Job(model, "kept", labelled(5, 2), np.zeros((3, 2), np.float32))
     assert [engine.run([job])[0].adapted is None for _ in range(2)] == [False, True]
     engine.drop(model, "kept")
@@ -234,7 +234,7 @@ def test_fast_weights_of_a_classifier_are_kept_and_dropped(classifiers: Path) ->
 
 
 def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
-    engine, model = Engine(2**20), Model(load(classifiers / "blobs"), torch.device("cpu"))
+    engine, model = Engine(2**20), Model(load(classifiers / "blobs"), DEVICE)
     engine.run([Job(model, "id", labelled(5, 1))])
     views = [weakref.ref(view) for view in model.variants]
     del model
@@ -243,7 +243,7 @@ def test_a_classifier_goes_with_all_its_views(classifiers: Path) -> None:
 
 
 def test_a_network_with_an_output_for_each_class_has_one_view(classifiers: Path) -> None:
-    model = Model(load(classifiers / "fixed"), torch.device("cpu"))
+    model = Model(load(classifiers / "fixed"), DEVICE)
     assert (model.ways, model.max_classes) == (5, 5)
     assert model.for_task(labelled(3, 1)) is model
     (result,) = Engine(2**20).run([Job(model, 1, labelled(3, 1), np.zeros((2, 2), np.float32))])

@@ -15,6 +15,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.service.model import Model
 from app.service.task import Task
+from service_tests.device import DEVICE
 from service_tests.learn.problem import CASES
 
 FAMILIES = {"classification": "blobs", "regression": "linear"}
@@ -52,7 +53,7 @@ def model_of(
     sizes = family.targets, width(form, family.features)
     params = initialize(network.name, network.options, seed=0)
     write(folder, manifest, algorithm.initial_meta(form, params, *sizes, 0.01, steps))
-    return Model(load(folder), torch.device("cpu"))
+    return Model(load(folder), DEVICE)
 
 
 @pytest.mark.parametrize(("name", "kind"), ROWS)
@@ -72,8 +73,8 @@ def test_statistics_of_the_support_set_are_served(tmp_path: Path, name: str) -> 
     exported = model.parameters(model.adapt([task])[0])
     convolved = torch.nn.functional.conv2d(
         torch.from_numpy(inputs).reshape(5, 1, 4, 4),
-        model.meta["1.weight"],
-        model.meta["1.bias"],
+        model.meta["1.weight"].cpu(),
+        model.meta["1.bias"].cpu(),
         padding=1,
     )
     np.testing.assert_allclose(exported["2.mean"], convolved.mean((0, 2, 3)), rtol=1e-5, atol=1e-6)

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from inspect import signature
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ from app.service.programs import Programs, Unrolled, eager
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+INTERFACE_ERRORS = (ImportError, AttributeError, TypeError, LookupError)
+"""What torch's private interfaces raise where another torch lacks them, or fails on a program."""
 MAX_UNROLLED = 8
 """Steps in one program: compiling takes 4 s for each."""
 SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
@@ -84,7 +87,7 @@ def compile_steps(model: Model) -> Programs:
             step=compile_function(inner.step, (meta, states, support, rate, active), (0, 1, 2, 1, 1), options),
             loss=compile_function(inner.loss, (meta, states, support), (0, 1, 2), options),
         )
-        ratio, min_adapt = adapt_speedup(model, _by_steps(fast, 5), _by_steps(inner, 5), steps=5), 2
+        ratio, min_adapt = adapt_speedup(model, by_steps(fast, 5), by_steps(inner, 5), steps=5), 2
     return _faster(model, "steps", started, ratio, inner=fast, min_adapt=min_adapt, min_predict=2)
 
 
@@ -125,12 +128,12 @@ def compile_unrolled(model: Model) -> Programs:
     started = perf_counter()
     states, support, rate, active = example_batch(model, tasks=7, shots=11)
     unrolled = compile_function(
-        _by_steps(_new_inner_loop(model), steps),
+        by_steps(_new_inner_loop(model), steps),
         (model.meta, states, support, rate, active.long() * steps),
         (0, 1, 2, 1, 1),
         inductor_options(model.device),
     )
-    ratio = adapt_speedup(model, unrolled, _by_steps(model.programs.inner, steps), steps)
+    ratio = adapt_speedup(model, unrolled, by_steps(model.programs.inner, steps), steps)
     return _faster(model, f"{steps} steps at once", started, ratio, steps=steps, unrolled=unrolled)
 
 
@@ -151,7 +154,7 @@ def compile_single(model: Model) -> Programs:
         from app.service.compiled.single_task import SingleTask  # another torch may lack what it uses
 
         single = SingleTask(model.bundle, model.meta, model.initial_state, steps)
-    except (ImportError, AttributeError, TypeError) as error:
+    except INTERFACE_ERRORS as error:
         raise RuntimeError(f"no program for a single task: {error}") from error
     seconds = perf_counter() - started
     max_shots, baseline = 0, _single_baseline(model, steps)
@@ -186,7 +189,7 @@ def _new_inner_loop(model: Model) -> InnerLoop[torch.Tensor]:
     return eager(model.bundle, model.meta, model.ways).inner
 
 
-def _by_steps(inner: InnerLoop[torch.Tensor], max_steps: int) -> Unrolled:
+def by_steps(inner: InnerLoop[torch.Tensor], max_steps: int) -> Unrolled:
     """The inner loop step by step, for tasks of at most `max_steps` steps."""
 
     def run(
@@ -201,8 +204,8 @@ def _single_baseline(model: Model, steps: int) -> Unrolled:
     """What adapts a single task without `Programs.single`, for this thread."""
     programs = model.programs
     if not programs.compiled:
-        return _by_steps(eager(model.bundle, model.meta, model.ways).alone, steps)
-    return programs.unrolled or _by_steps(programs.inner, steps)
+        return by_steps(eager(model.bundle, model.meta, model.ways).alone, steps)
+    return programs.unrolled or by_steps(programs.inner, steps)
 
 
 def compile_function(
@@ -213,14 +216,15 @@ def compile_function(
         from app.service.compiled.program import Program  # another torch may lack what it uses
 
         return Program(function, arguments, axes, options)
-    except (ImportError, AttributeError, TypeError) as error:
+    except INTERFACE_ERRORS as error:
         log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
+    # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
+    isolated = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
     compiled: Callable[..., T] = torch.compile(  # type: ignore[call-overload]  # its stub lacks isolate_recompiles
         function,
         # a break in the graph fails here instead of being slow for ever
         fullgraph=True,
-        # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
-        isolate_recompiles=True,
+        **isolated,  # torch 2.11 does not have it
         # the functions are pure and stay as they are, so only shapes are checked at a call: 42 us a step, not 67
         options={**options, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
     )
@@ -239,6 +243,6 @@ def inductor_options(device: torch.device) -> dict[str, Any]:
             from app.service.compiled.bmm_kernel import SmallMatmul  # another torch may lack what it uses
 
             return {"post_grad_custom_post_pass": SmallMatmul()}
-        except (ImportError, AttributeError, TypeError, RuntimeError) as error:
+        except (*INTERFACE_ERRORS, RuntimeError) as error:
             log.warning("compiling without the kernel for small matrices: %s", error)
     return {}

@@ -3,7 +3,7 @@
 `torch.compile` spends more time around a small graph than in it: an inner step of 2 tasks of an MLP 1-40-40-1 takes 104
 us through its wrapper, and 23 us where Inductor's code is called directly. So the function is traced here, by `make_fx`
 with symbolic sizes, and Inductor's own callable is kept. `torch.compile` checks at every call whether the code is
-general enough for the sizes; here that is checked once for each pair of sizes.
+general enough for the sizes; here that is checked once for each combination of sizes.
 
 These interfaces of torch are private. Where another torch lacks them, importing this module or making a `Program`
 fails, and the caller does without.
@@ -16,6 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
 from torch._functorch import config as functorch_config
 from torch._guards import TracingContext, tracing
 from torch._inductor.compile_fx import compile_fx, compile_fx_inner
@@ -79,11 +80,10 @@ class Program(Generic[P, T]):
         """
         self._function = function
         counts = [count for argument, count in zip(arguments, axes, strict=True) for _ in leaves(argument)]
-        self._sized = counts.index(max(counts))  # the leaf whose leading sizes are those of a call
-        self._examples = max(counts) == 2
         shapes = ShapeEnv()
         mode = FakeTensorMode(shape_env=shapes)
         fakes = [_fake(mode, leaf, count) for leaf, count in zip(leaves(arguments), counts, strict=True)]
+        self._general = _general_axes(fakes, counts)
         form: list[T] = []
 
         def flat(*tensors: Tensor) -> list[Tensor]:
@@ -92,9 +92,10 @@ class Program(Generic[P, T]):
             # the result of one call may be an argument of the next
             return [leaf.contiguous() for leaf in leaves(result)]
 
-        with mode:
+        # without the dispatcher torch 2.11 turns the sizes of a matrix product into constants
+        with mode, enable_python_dispatcher():
             graph = make_fx(flat, dict(decompositions or {}))(*fakes)
-        sizes: list[Any] = list(fakes[self._sized].shape[: max(counts)])
+        sizes: list[Any] = [fakes[index].shape[axis] for index, axis in self._general]
         self._covers = _coverage(shapes, sizes)  # this already refuses a network with convolutions
         self.run = _inductor(graph, fakes, mode, {**OPTIONS, **options})
         self._covers = _coverage(shapes, sizes)
@@ -103,10 +104,18 @@ class Program(Generic[P, T]):
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run the compiled code, or the function where the code is not for these sizes."""
         flat = leaves(arguments)
-        sizes = flat[self._sized].shape
-        if not (self._covers(sizes[0], sizes[1]) if self._examples else self._covers(sizes[0])):
+        if not self._covers(*[flat[index].shape[axis] for index, axis in self._general]):
             return self._function(*arguments, **keywords)
         return rebuild(self._form, iter(self.run(flat)))  # type: ignore[no-any-return]
+
+
+def _general_axes(fakes: Sequence[Tensor], counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Where a call's general sizes are read: for each symbol one argument with it, by index, and its axis there."""
+    positions: dict[str, tuple[int, int]] = {}
+    for index, (fake, count) in enumerate(zip(fakes, counts, strict=True)):
+        for axis in range(count):
+            positions.setdefault(str(fake.shape[axis]), (index, axis))
+    return list(positions.values())
 
 
 def _coverage(shapes: ShapeEnv, sizes: list[Any]) -> Callable[..., bool]:

@@ -1,4 +1,4 @@
-"""A task batch_of_one, on the CPU: the default number of inner steps as one compiled program, without a task axis.
+"""A single task, on the CPU: the default number of inner steps as one compiled program, without a task axis.
 
 Through one connection a server adapts one task at a time, and then almost all of the time goes into what is around the
 arithmetic. Here the numbers of a task are copied into buffers that stay, one set for each number of examples, and the

@@ -7,6 +7,7 @@ from torch.func import functional_call, vmap
 
 from app.learn.inner import Examples, State
 from app.learn.pytrees import leaves, rebuild
+from app.service.compiled.compiler import compile_function
 from app.service.compiled.program import Program
 
 pytestmark = pytest.mark.compiled
@@ -47,6 +48,18 @@ def test_at_a_size_that_the_code_is_not_for_the_function_runs(monkeypatch: pytes
     assert torch.equal(program(*arguments)["tanh"], arguments[1].tanh())
 
 
+def test_every_size_that_the_code_depends_on_is_checked() -> None:
+    """Code may depend on the size of its second argument too; on a GPU, on whether 32 bits can count it."""
+
+    def choose(rows: Tensor, cache: Tensor) -> Tensor:
+        return cache[rows] * (2 if cache.shape[0] < 1000 else 3)
+
+    program = Program(choose, (torch.arange(7), torch.ones(13, 3)), (1, 1), {})
+    for size in (13, 64, 999, 1000, 5000):
+        cache, rows = torch.rand(size, 3), torch.tensor([5, 0, 5])
+        torch.testing.assert_close(program(rows, cache), choose(rows, cache))
+
+
 def test_what_it_returns_can_be_what_it_takes() -> None:
     program = Program(lambda x: x.mT.exp().mT, (torch.ones(7, 3, 4),), (1,), {})
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
@@ -66,6 +79,19 @@ def test_convolutions_are_refused_before_anything_is_compiled(monkeypatch: pytes
     apply = vmap(lambda own, images: functional_call(network, own, (images,)))
     with pytest.raises(RuntimeError, match="any number of tasks"):
         Program(apply, (weights, torch.ones(7, 11, 1, 8, 8)), (1, 2), {})
+
+
+def test_where_torch_fails_on_a_program_torch_compile_serves(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("app.service.compiled.program._inductor", fail)
+    tanh = compile_function(lambda x: x.tanh(), (torch.ones(7, 3),), (1,), {})
+    assert "compiling by torch.compile" in caplog.text
+    x = torch.rand(5, 3)
+    torch.testing.assert_close(tanh(x), x.tanh())
 
 
 def test_trees_come_back_as_they_were() -> None:

@@ -46,7 +46,7 @@ def test_try_names_characters() -> None:
 @pytest.mark.parametrize(
     ("bundle", "message"),
     [
-        ("omniglot", "omniglot reads a data set: --data says in which folder"),
+        ("omniglot", "omniglot reads a data set: name its folder by --data"),
         ("navigation", "`innerloop navigate navigation` acts"),
         ("driving", "`innerloop drive driving` drives"),
         ("choices", "`innerloop evaluate choices --no-write` scores"),
@@ -63,5 +63,5 @@ def test_try_names_what_imported_weights_lack(
     write(tmp_path / "imported", replace(bundle.manifest, family=None), bundle.meta)
     write(tmp_path / "elsewhere", replace(bundle.manifest, family=FamilySpec("pendulum")), bundle.meta)
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path))
-    assert "imported came without a family" in str(run_try("imported").exception)
+    assert "imported names no family" in str(run_try("imported").exception)
     assert "the family 'pendulum' is not installed here" in str(run_try("elsewhere").exception)

@@ -254,8 +254,11 @@ def _read_manifest(file: Path) -> Manifest:
         raise BundleError(file, f"not JSON: {error}") from error
     if isinstance(contents, dict):
         number = contents.get("format")
-        if number == 1:
-            contents = _from_format_1(contents)
+        if type(number) is int and number == 1:
+            try:
+                contents = _from_format_1(contents)
+            except RecursionError as error:
+                raise BundleError(file, "the contents are nested too deeply") from error
         elif type(number) is int and number != FORMAT:
             raise BundleError(
                 file,
@@ -316,7 +319,10 @@ def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
             raise BundleError(file, f"a list is expected at {place}, got {value!r}")
         return tuple(_parse(file, f"{place}[{index}]", get_args(kind)[0], item) for index, item in enumerate(value))
     if kind is float and type(value) is int:
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError as error:
+            raise BundleError(file, f"the number at {place} is too large") from error
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise BundleError(file, f"{_JSON_NAMES[kind]} is expected at {place}, got {value!r}")
     return value
@@ -388,9 +394,10 @@ def _network_errors_as_bundle_errors(file: Path, network: str) -> Iterator[None]
     try:
         yield
     except ValueError as error:
-        raise BundleError(file, str(error)) from error
+        raise BundleError(file, " ".join(str(error).split())) from error
     except (Exception, SystemExit) as error:
-        raise BundleError(file, f"the network {network!r} fails: {type(error).__name__}: {error}") from error
+        message = " ".join(str(error).split())
+        raise BundleError(file, f"the network {network!r} fails: {type(error).__name__}: {message}") from error
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:

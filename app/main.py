@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from threading import Thread
+from threading import Lock, Thread
 
 import torch
 from fastapi import FastAPI
@@ -47,9 +47,12 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     device = choose_device(settings.device)
     catalogue = Catalogue(lambda bundle: Model(bundle, device))
 
+    compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
+
     def compile_in_place(models: Iterable[Model]) -> None:
         if settings.compile:
-            compile_models(models, device)
+            with compiling:
+                compile_models(models, device)
         # what is here now stays: the collector would walk through all of torch's objects again and again, and every
         # request would wait for it
         gc.collect()

@@ -346,3 +346,30 @@ def test_the_good_ones_are_loaded_beside_the_bad_ones(folder: Path) -> None:
 
 def test_no_models_folder_is_no_bundle(tmp_path: Path) -> None:
     assert load_all(tmp_path / "absent") == ({}, {})
+
+
+def test_numbers_and_nesting_that_python_cannot_take_are_refused(tmp_path: Path, models_dir: Path) -> None:
+    old = Path(__file__).parent / "format_1/linear"
+    for name, folder, change in (
+        ("large", models_dir / "linear", lambda c: c["inner_loop"].update(max_learning_rate=10**400)),
+        ("deep", old, lambda c: c.update(evaluation=nested(2000))),
+    ):
+        shutil.copytree(folder, tmp_path / name)
+        contents = json.loads((folder / "bundle.json").read_text())
+        change(contents)
+        sys.setrecursionlimit(10_000)
+        try:
+            (tmp_path / name / "bundle.json").write_text(json.dumps(contents))
+        finally:
+            sys.setrecursionlimit(1000)
+    bundles, refused = load_all(tmp_path)
+    assert bundles == {}
+    assert "the number at inner_loop.max_learning_rate is too large" in refused["large"].reason
+    assert "nested too deeply" in refused["deep"].reason or "not JSON" in refused["deep"].reason
+
+
+def nested(depth: int) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for _ in range(depth):
+        tree = {"a": tree}
+    return tree

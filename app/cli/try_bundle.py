@@ -11,10 +11,10 @@ from torch import Tensor
 
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, request, to_raw
-from app.errors import InnerloopError, NoFamily
+from app.errors import InnerloopError, NoFamily, TrainingError
 from app.families.family import Family
-from app.families.registry import families, make
 from app.families.worlds import Worlds
+from app.training.problem import make_family
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
@@ -44,16 +44,13 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
 
 
 def _family(model: dict[str, Any], data: Path | None) -> Family:
-    """The family of a served model. Raises InnerloopError if it has none, or none that can be made here."""
+    """The family of a served bundle. Raises NoFamily where it names none, and TrainingError where it cannot be made."""
     if "family" not in model:
         raise NoFamily(model["name"])
-    name = model["family"]
-    if name not in families():
-        raise InnerloopError(f"{model['name']}: the family {name!r} is not installed here")
     try:
-        return make(name, model["family_options"], data)
-    except (ImportError, TypeError, ValueError) as error:
-        raise InnerloopError(f"{model['name']}: the family {name!r} cannot be made: {error}") from error
+        return make_family(model["family"], model["family_options"], data)
+    except TrainingError as error:
+        raise TrainingError(f"{model['name']}: {error}") from error
 
 
 def _advice(model: dict[str, Any], family: Family) -> str:

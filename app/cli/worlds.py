@@ -123,4 +123,6 @@ def _needs_highway() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("gymnasium", "highway_env"):
             raise
-        raise InnerloopError("driving needs highway-env: pip install 'innerloop-server[driving]'") from error
+        raise InnerloopError(
+            "driving needs highway-env: pip install 'innerloop-server[driving]', or '.[driving]' in a checkout"
+        ) from error

@@ -89,7 +89,10 @@ def _shuffle_episodes(episodes: list[Tensor], examples: int, generator: torch.Ge
 
 def read(folder: Path | None, split: Split) -> DrivingLog:
     """The log of a split. Raises DataError where it is not in `folder`."""
-    fix = "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]'"
+    fix = (
+        "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]', or "
+        "'.[driving]' in a checkout"
+    )
     if folder is None:
         raise DataError(f"driving learns from a log: name its folder by --data. {fix}")
     file = folder / f"driving-{split}.npz"

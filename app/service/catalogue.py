@@ -67,12 +67,15 @@ class Catalogue:
             if name in self._by_name and self._by_name[name].digest == bundle.manifest.digest:
                 continue
             try:
-                new[name] = self._make(bundle)
+                model = self._make(bundle)
+                model.try_out()
             except (Exception, SystemExit) as error:
                 network = bundle.manifest.network.name
-                reason = f"the network {network!r} fails: {type(error).__name__}: {error}"
+                reason = f"the network {network!r} fails: {type(error).__name__}: {' '.join(str(error).split())}"
                 log.warning("%s: %s", name, reason, exc_info=error)
                 refused[name] = BundleError(Path(name) / MANIFEST, reason)
+            else:
+                new[name] = model
         return new
 
     def exchange(

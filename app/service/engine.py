@@ -138,6 +138,12 @@ class Engine:
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
+        try:
+            return self._run_by_model(jobs)
+        except SystemExit as error:  # raised by a user's network, it would end the server
+            raise RuntimeError(f"a network exits: {error}") from error
+
+    def _run_by_model(self, jobs: Sequence[Job]) -> list[Result]:
         by_model = _by_model(jobs)
         if len(by_model) == 1:
             return self._run_all(next(iter(by_model)), jobs)

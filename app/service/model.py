@@ -45,6 +45,12 @@ class Model:
         self.compiling = False
         """Whether something is being compiled for this model."""
 
+    @torch.no_grad()
+    def try_out(self) -> None:
+        """Answer one query of zeros. Raises whatever the network raises, which may be a user's own code."""
+        inputs = torch.zeros(1, 1, self.bundle.manifest.schema.features, device=self.device)
+        self.programs.alone.apply(self.meta, self.initial_state.unsqueeze(0), inputs)
+
     def for_task(self, task: Task | None) -> "Model":
         """The model for as many classes as the task has. It is made at first use and kept as long as this one."""
         if self.ways is None or self.max_classes is not None or task is None:

@@ -15,6 +15,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build
 from app.learn.update_rules import Params
+from app.plugins import user_code
 from app.training.problem import family_of, fit_network
 from app.training.publish import with_calibration, with_ood_reference
 
@@ -81,7 +82,9 @@ def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
             bundle = load(Path(temporary) / folder.name)
         except BundleError as error:
             raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
-    if not predicts_independently(bundle):
+    with user_code(f"the network {manifest.network.name!r}"):
+        independent = predicts_independently(bundle)
+    if not independent:
         raise TrainingError(
             f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on "
             "chance. The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, "

@@ -85,5 +85,7 @@ def tensorboard(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
-        raise TrainingError("training logs to TensorBoard: pip install 'innerloop-server[train]'") from error
+        raise TrainingError(
+            "training logs to TensorBoard: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
+        ) from error
     return SummaryWriter(str(folder), purge_step=step)

@@ -70,3 +70,19 @@ def test_a_broken_network_does_not_stop_a_reload(
     assert adapt(client)["model_digest"] == new_digest
     assert [each["name"] for each in client.get("/models").json()["refused"]] == ["exits"]
     assert "failing" not in client.get("/health/ready").json()
+
+
+def test_a_network_that_exits_on_real_data_is_refused(
+    serve: Callable[..., TestClient], own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "user_net_late.py").write_text(
+        "import torch\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(1, 1)\n"
+        "    def forward(self, x):\n        if x.device.type != 'meta':\n            raise SystemExit(9)\n"
+        "        return super().forward(x)"
+    )
+    add_broken_bundle(own_models, "late")
+    client = serve(models_dir=own_models)
+    (refused,) = client.get("/models").json()["refused"]
+    assert refused["reason"] == "the network 'user_net_late:Net' fails: SystemExit: 9"
+    assert adapt(client)["status"] == "improved"

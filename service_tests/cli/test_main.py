@@ -56,7 +56,10 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
     ("arguments", "message"),
     [
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
-        (("train", "linear", "--option", "colour=3"), "the family 'linear' has no option colour; its options: features"),
+        (
+            ("train", "linear", "--option", "colour=3"),
+            "the family 'linear' has no option colour; its options: features",
+        ),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
         (("train", "linear", "--set", "decay=sudden"), "decay is one of constant, cosine, got 'sudden'"),
         (("train", "linear", "--set", "colour=3"), "the recipe has no setting colour; its settings: family, "),

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api.problems import STATUS
-from app.errors import RequestError
+from app.errors import DataError, RequestError
 from service_tests.processes import SHIPPED
 
 GOOD = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
@@ -217,3 +217,15 @@ def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], mo
     response = serve().post("/adapt", json=GOOD)
     assert problem(response, 503)["title"] == "Overloaded"
     assert response.headers["retry-after"] == "1"
+
+
+def test_an_error_without_a_status_is_logged_before_its_problem_refers_to_the_log(
+    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise DataError("no such folder")
+
+    monkeypatch.setattr("app.service.adaptations.Adaptations.adapt", fail)
+    answer = problem(serve(raise_server_exceptions=False).post("/adapt", json=GOOD), 500)
+    assert "log" in answer["detail"]
+    assert "no such folder" in caplog.text

@@ -61,9 +61,9 @@ class _FastPath:
                 response = await endpoint(request)
             except Exception as error:
                 # as starlette's middleware does: what only the handler of Exception takes is raised again, for the log
-                kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
-                response = await self._handlers[kind](request, error)
-                if kind is Exception:
+                handled = next(base for base in type(error).__mro__ if base in self._handlers)
+                response = await self._handlers[handled](request, error)
+                if handled is Exception:
                     await response(scope, receive, send)
                     raise
             await response(scope, receive, send)

@@ -56,6 +56,10 @@ class RawArray(RequestBody):
     data: bytes
     dtype: Literal["float32", "float64", "int32", "int64"] = "float32"
 
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self.shape[0]
+
 
 ActionValues = (
     Annotated[

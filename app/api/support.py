@@ -13,8 +13,9 @@ from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet
 from app.service.request_checks import check_classes, check_support_size
-from app.service.task import distinct_labels
 
+FIELDS = ("inputs", "targets", "episodes")
+"""The fields of a posted support set, in the order of `Kind.fields`."""
 Read = Callable[[schemas.Support, Schema, str], SupportSet]
 """(posted support set, the bundle's schema, its place in the body) -> arrays. Raises Invalid."""
 
@@ -42,13 +43,13 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     schema, kind = model.bundle.manifest.schema, KINDS[model.bundle.manifest.kind]
     _check_fields(support, kind, model.bundle.name, place)
     prefix = f"{place}." if place else ""
-    sizes = {field: _rows(getattr(support, field)) for field in kind.fields}
+    sizes = {field: len(getattr(support, field)) for field in kind.fields}
     if len(set(sizes.values())) > 1:
         raise Invalid(" but ".join(f"{size} {field}" for field, size in sizes.items()), place)
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
     arrays = kind.read(support, schema, prefix)
-    check_classes(distinct_labels(arrays.targets), model, f"{prefix}targets")
+    check_classes(arrays.targets, model, f"{prefix}targets")
     return arrays
 
 
@@ -59,17 +60,13 @@ def show_support(adaptation: Adaptation) -> schemas.SupportView:
 
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
     """The fields are those of the kind, and no others. Raises Invalid."""
-    present = {field: getattr(support, field) is not UNSET for field in ("inputs", "targets", "episodes")}
-    if extra := [field for field, there in present.items() if there and field not in kind.fields]:
+    present = tuple(field for field in FIELDS if getattr(support, field) is not UNSET)
+    if present == kind.fields:
+        return
+    if extra := [field for field in present if field not in kind.fields]:
         raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
-    for field in kind.fields:
-        if not present[field]:
-            raise Invalid(f"object missing required field `{field}`", place)
-
-
-def _rows(values: object) -> int:
-    assert isinstance(values, list | schemas.RawArray), "the field is there"
-    return values.shape[0] if isinstance(values, schemas.RawArray) else len(values)
+    missing = next(field for field in kind.fields if field not in present)
+    raise Invalid(f"object missing required field `{missing}`", place)
 
 
 def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:

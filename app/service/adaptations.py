@@ -200,7 +200,7 @@ class Adaptations:
             place = "inputs" if more.episodes is None else "episodes"
             check_extended_size(more.size, old.support_size, self._policy.max_support, place)
             new = with_examples(old, more)
-            check_classes(new.labels, self.model_of(old), "targets")
+            check_classes(new.targets, self.model_of(old), "targets")
             return new
 
         request = None if key is None else request_fingerprint(key, Change.extended, *more.content)

@@ -3,14 +3,14 @@
 Each function raises Invalid with the field and the fix.
 """
 
-from collections.abc import Sequence
+import numpy as np
 
 from app.errors import Invalid
 from app.service.answers import KINDS, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.task import Task
+from app.service.task import Task, distinct_labels
 
 
 def check_ttl(ttl_s: int | None, max_ttl_s: int) -> None:
@@ -31,11 +31,11 @@ def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
         raise Invalid(f"at most {limit} examples, got {size} besides {before}", place)
 
 
-def check_classes(labels: Sequence[str], model: Model, place: str) -> None:
+def check_classes(targets: np.ndarray, model: Model, place: str) -> None:
     """A network with an output for each class takes no more classes than it has outputs."""
-    if model.max_classes is not None and len(labels) > model.max_classes:
+    if model.max_classes is not None and (classes := len(distinct_labels(targets))) > model.max_classes:
         limit = f"{model.bundle.name} tells at most {model.max_classes} classes apart"
-        raise Invalid(f"{limit}, got {len(labels)}: leave some out", place)
+        raise Invalid(f"{limit}, got {classes}: leave some out", place)
 
 
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:

@@ -42,14 +42,14 @@ class Task:
             stage = stage.previous
         return stages[::-1]
 
-    @cached_property
+    @property
     def bytes(self) -> int:
         """The size of the arrays of all stages."""
         if self.previous is None:  # the common case
             return self.inputs.nbytes + self.targets.nbytes
         return sum(stage.inputs.nbytes + stage.targets.nbytes for stage in self.stages)
 
-    @cached_property
+    @property
     def rows(self) -> int:
         """The number of rows in all stages."""
         return len(self.inputs) if self.previous is None else sum(len(stage.inputs) for stage in self.stages)
@@ -73,7 +73,7 @@ class Task:
 
 def distinct_labels(targets: np.ndarray) -> tuple[str, ...]:
     """The labels among targets in the order of their first example; none where targets are numbers."""
-    return tuple(dict.fromkeys(targets.tolist())) if targets.dtype == object else ()
+    return tuple(dict.fromkeys(targets.tolist())) if targets.dtype.kind == "O" else ()
 
 
 MIN_WAYS = 2

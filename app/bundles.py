@@ -165,11 +165,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, ready to adapt."""
+    """A verified bundle, ready to adapt.
+
+    width: the length of the network's output
+    """
 
     name: str
     manifest: Manifest
     meta: Params
+    width: int
 
     def inner_loop(
         self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
@@ -190,7 +194,7 @@ class Bundle:
             differentiate,
             ways=(ways or schema.targets) if KINDS[kind].one_hot else None,
             targets=schema.targets,
-            width=width(network, schema.features),
+            width=self.width,
         )
 
     @property
@@ -217,8 +221,8 @@ def load(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`. Raises BundleError with the file and the reason."""
     manifest = _read_manifest(folder / MANIFEST)
     _check(folder / MANIFEST, manifest)
-    shapes = _expected_shapes(folder / MANIFEST, manifest)
-    return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes))
+    shapes, width = _expected_network(folder / MANIFEST, manifest)
+    return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes), width)
 
 
 def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
@@ -373,8 +377,11 @@ def _check(file: Path, manifest: Manifest) -> None:
             raise BundleError(file, reason)
 
 
-def _expected_shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
-    """The shapes of the meta-parameters. Raises BundleError where the network cannot be built or does not fit."""
+def _expected_network(file: Path, manifest: Manifest) -> tuple[dict[str, torch.Size], int]:
+    """The shapes of the meta-parameters, and the length of the network's output.
+
+    Raises BundleError where the network cannot be built or does not fit.
+    """
     schema, bounds, algorithm = manifest.schema, manifest.inner_loop, ALGORITHMS[manifest.algorithm]
     with _network_errors_as_bundle_errors(file, manifest.network.name):
         network = build(manifest.network.name, manifest.network.options)
@@ -385,7 +392,7 @@ def _expected_shapes(file: Path, manifest: Manifest) -> dict[str, torch.Size]:
         initial = algorithm.initial_meta(
             network, dict(network.state_dict()), schema.targets, outputs, bounds.learning_rate, bounds.steps
         )
-    return {name: value.shape for name, value in initial.items()}
+    return {name: value.shape for name, value in initial.items()}, outputs
 
 
 @contextmanager

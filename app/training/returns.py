@@ -9,7 +9,7 @@ import torch
 from app.bundles import Bundle
 from app.families.family import Split
 from app.families.worlds import Episodes, HasOracle, Worlds, collect
-from app.learn.networks import build, initialize, width
+from app.learn.networks import build, initialize
 from app.learn.significance import Interval, interval
 from app.training.problem import device_of, worlds_of
 from app.training.rollouts import Learner, local_learner, run_stages
@@ -150,7 +150,7 @@ def untrained(bundle: Bundle, seed: int = 0) -> Bundle:
     network, bounds = manifest.network, manifest.inner_loop
     form = build(network.name, network.options)
     params = initialize(network.name, network.options, seed)
-    sizes = manifest.schema.targets, width(form, manifest.schema.features)
+    sizes = manifest.schema.targets, bundle.width
     meta = bundle.algorithm.initial_meta(form, params, *sizes, bounds.learning_rate, bounds.steps)
     return replace(bundle, meta={name: value.to(bundle.meta[name].device) for name, value in meta.items()})
 

@@ -71,13 +71,13 @@ class Run:
         self.algorithm = self._find_algorithm()
         self.loss: losses.Loss = losses.KINDS[self.family.kind].loss
         try:
-            self.form, outputs = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
+            self.form, self.width = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
         except TrainingError as error:
             name = self.network.name
             raise TrainingError(f"{recipe.algorithm} on the network {name!r} does not work: {error}") from error
         self.ways = KINDS[self.family.kind].training_ways(recipe, self.family)
         """The smallest and the largest number of classes of a task, where there are classes."""
-        max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, outputs)
+        max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, self.width)
 
         def inner_at(progress: float) -> InnerLoop[State]:
             return self.algorithm.inner_loop(self.form, self.loss, grad_and_value, max_ways, *sizes, progress)
@@ -125,7 +125,7 @@ class Run:
             evaluation={},
             training={},
         )
-        return Bundle(name, manifest, self.meta)
+        return Bundle(name, manifest, self.meta, self.width)
 
     def keep_if_best(self, score: float) -> None:
         """Keep the meta-parameters if their score on validation tasks is the best so far."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import Bundle, load
+from app.bundles import load
 from app.errors import Invalid
 from app.learn.ood import OODReference
 from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
@@ -159,7 +159,7 @@ def test_a_support_set_unlike_training_is_flagged_with_the_reason(
 
 def test_without_an_ood_reference_unlike_training_is_unknown(model: Model) -> None:
     bundle = model.bundle
-    bare = Bundle(bundle.name, replace(bundle.manifest, ood_reference=OODReference()), bundle.meta)
+    bare = replace(bundle, manifest=replace(bundle.manifest, ood_reference=OODReference()))
     quality = assess(Model(bare, DEVICE), wave(10))
     assert quality["unlike_training"] is None
     assert "support set" not in quality["message"]

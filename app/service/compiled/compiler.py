@@ -32,6 +32,9 @@ MAX_UNROLLED = 8
 """Steps in one program: compiling takes 4 s for each."""
 SINGLE_SHOTS = tuple(2**power for power in range(2, 11))
 """Numbers of examples at which a program for a single task is timed, until it is no faster any more."""
+SINGLE_TASKS = (2, 3, 4, 6, 8, 12, 16)
+"""Numbers of tasks, of `SINGLES_SHOTS` examples each, at which adapting one after another is timed."""
+SINGLES_SHOTS = 10
 
 
 def compile_all(models: Iterable[Model], device: torch.device) -> None:
@@ -157,19 +160,31 @@ def compile_single(model: Model) -> Programs:
     except INTERFACE_ERRORS as error:
         raise RuntimeError(f"no program for a single task: {error}") from error
     seconds = perf_counter() - started
-    max_shots, baseline = 0, _single_baseline(model, steps)
-    for shots in SINGLE_SHOTS:
-        if single_speedup(model, single, baseline, steps, shots) < 1:
-            break
-        max_shots = shots
+    baseline = _single_baseline(model, steps)
+    max_shots = _last_faster(SINGLE_SHOTS, lambda shots: single_speedup(model, single, baseline, steps, shots), 0)
+    max_singles = _last_faster(
+        SINGLE_TASKS, lambda tasks: single_speedup(model, single, baseline, steps, SINGLES_SHOTS, tasks), 1
+    )
     log.info(
-        "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples",
+        "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples and %d tasks one after another",
         model.bundle.name,
         steps,
         seconds,
         max_shots,
+        max_singles,
     )
-    return replace(model.programs, steps=steps, single=single, single_shots=range(2, max_shots + 1))
+    shots = range(2, max_shots + 1)
+    return replace(model.programs, steps=steps, single=single, single_shots=shots, max_singles=max_singles)
+
+
+def _last_faster(sizes: Sequence[int], ratio: Callable[[int], float], default: int) -> int:
+    """The last of the ascending sizes before one at which the ratio is below 1; the default if there is none."""
+    fastest = default
+    for size in sizes:
+        if ratio(size) < 1:
+            break
+        fastest = size
+    return fastest
 
 
 STAGES: Sequence[Callable[[Model], Programs]] = (compile_steps, compile_look_up, compile_unrolled, compile_single)

@@ -94,12 +94,21 @@ def look_up_speedup(model: Model, look_up: LookUp) -> float:
     return speedup(lambda: list(map(look, some_rows)), lambda: list(map(gather, some_rows)), model.device)
 
 
-def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int, shots: int) -> float:
-    """The speedup of adapting one task of `shots` examples over `baseline`. Raises RuntimeError as `speedup` does."""
-    states, support, rate, active = example_batch(model, model.programs.min_adapt, shots)
-    task = Task(support.inputs[0].numpy(), support.targets[0].numpy(), steps, rate[0].item())
+def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int, shots: int, tasks: int = 1) -> float:
+    """The speedup of adapting tasks of `shots` examples one after another, over `baseline` that takes all at once.
+
+    Raises RuntimeError as `speedup` does.
+    """
+    states, support, rate, active = example_batch(model, max(tasks, model.programs.min_adapt), shots)
+    one_by_one = [
+        Task(support.inputs[index].numpy(), support.targets[index].numpy(), steps, rate[index].item())
+        for index in range(tasks)
+    ]
+
+    def run_single() -> list[torch.Tensor]:
+        return [torch.cat(parts) for parts in zip(*map(single, one_by_one), strict=True)]
 
     def run_baseline() -> list[torch.Tensor]:
-        return [part[:1] for part in baseline(model.meta, states, support, rate, active.long() * steps)]
+        return [part[:tasks] for part in baseline(model.meta, states, support, rate, active.long() * steps)]
 
-    return speedup(partial(single, task), run_baseline, model.device)
+    return speedup(run_single, run_baseline, model.device)

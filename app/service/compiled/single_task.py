@@ -85,6 +85,6 @@ class SingleTask:
 
         def replay() -> tuple[Tensor, Tensor]:
             state, losses = recording()
-            return state.clone(), losses  # the next call overwrites them; the losses are read before
+            return state.clone(), losses.clone()  # the next call overwrites them
 
         return _Buffers(*arrays, replay)

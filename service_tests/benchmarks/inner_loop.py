@@ -3,7 +3,8 @@
 Sinusoid MLP 1-40-40-1, 10 examples, 5 steps, one thread. All begin with tensors and end with the fast weights and the
 six losses, before the first step and after each. Ours is the masked, compiled step that the server runs, in fused calls
 of the same size; the rivals adapt one task after another, as they are designed to. The last rows measure all that the
-engine does for a batch: from numpy arrays through padding to the status of each task.
+engine does for a batch, with all the programs that a server compiles: from numpy arrays through padding to the status
+of each task.
 
 On a GPU the tensors begin there, the losses end on the CPU, and one call adapts all tasks. `share_of_peak` compares the
 tasks a second with the arithmetic limit of the card: its float32 peak, divided by the floating-point operations of a
@@ -28,7 +29,7 @@ from app.bundles import Bundle, load
 from app.device import choose_device, describe, keep_freed_memory
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched, repeat_state
 from app.learn.networks import mlp
-from app.service.compiled.compiler import by_steps, compile_steps, compile_unrolled
+from app.service.compiled.compiler import by_steps, compile_all, compile_steps, compile_unrolled
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
 from service_tests.benchmarks.report import PROCESSOR, seconds_each, write
@@ -122,9 +123,11 @@ def measure_cpu(bundle: Bundle, rounds: int) -> list[dict[str, Any]]:
         (f"served step, {size} tasks", size): partial(inner_loop, model.programs.inner, size)
         for size in (2, 8, 32, 64, 128, 256)
     }
+    served = Model(bundle, model.device)
+    compile_all([served], model.device)
     ours |= {
-        (f"the engine's whole work, {size} task{'s' * (size > 1)}", size): partial(run_engine, model, tasks, size)
-        for size in (1, 8, 256)
+        (f"the engine's whole work, {size} task{'s' * (size > 1)}", size): partial(run_engine, served, tasks, size)
+        for size in (1, 2, 8, 64, 256)
     }
     return measure(rivals(bundle), ours, rounds)
 

@@ -13,7 +13,9 @@ requests or calls a second; where it is processor time for a request, it helps b
 once more: its row shows the noise.
 
 The servers are warm: before the last figures are measured, the fast weights of earlier requests fill their caches. So
-what a trick brings to the first requests after a start is not here, such as the page faults that huge pages save.
+what a trick brings to the first requests after a start is not here, such as the page faults that huge pages save. The
+full server answers six times as many requests as the others, so its store grows more: what that costs is in the row of
+`nothing` too.
 
     python -m service_tests.benchmarks.ablation
 """
@@ -26,6 +28,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -35,12 +38,12 @@ from rich.console import Console
 from rich.table import Table
 
 from service_tests.benchmarks.bodies import adapt_all, queries, supports
-from service_tests.benchmarks.comparison import Contender, Round, warm_up
+from service_tests.benchmarks.comparison import Contender, Prepare, Round, warm_up
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, innerloop, serving
 from service_tests.benchmarks.versions import MIN_PAIRS, ratios
 from service_tests.benchmarks.versions import row as http_row
-from service_tests.benchmarks.without import NOTHING, TRICKS
+from service_tests.benchmarks.without import HUGE_PAGES, NOTHING, TRICKS
 from service_tests.processes import ROOT
 
 QUESTION = "The full server relative to the server without one trick"
@@ -51,6 +54,8 @@ STARTS = 3
 BURST_S = 0.3
 """Seconds of calls of the inner loop."""
 PROGRAMS = {"compiled", "unrolled", "look_up", "single"}
+HUGE_BYTES = 8 * 2**20
+"""The most bytes in huge pages that a server has which gets none for its fast weights."""
 HELPS = 1.05
 """The ratio of requests or calls a second from which a trick is marked."""
 
@@ -78,6 +83,18 @@ FIGURES = {
         Figure("adapt", 64),
     )
 }
+
+
+@cache
+def _supports(count: int) -> list[bytes]:
+    return supports(count)
+
+
+PREPARE: dict[str, Prepare] = {
+    "predict": lambda server: queries(adapt_all(server, _supports(IDS))),
+    "adapt": lambda _: _supports(512),
+}
+"""What makes the bodies for a server, by `Figure.what`."""
 Result = Round | float
 """A load over HTTP, or the seconds of a call of the inner loop."""
 
@@ -100,6 +117,13 @@ class Variant:
     server: Server
     contenders: dict[str, Contender]
 
+    @property
+    def huge_bytes(self) -> int:
+        """Its memory in huge pages."""
+        lines = Path(f"/proc/{self.server.process.pid}/smaps_rollup").read_text().splitlines()
+        (line,) = (line for line in lines if line.startswith("AnonHugePages:"))
+        return int(line.split()[1]) * 1024
+
     def measure(self, figure: Figure, seconds: float) -> Result:
         """Wake the server, measure a figure, and let it sleep again."""
         if figure.what in self.contenders:
@@ -121,6 +145,9 @@ def main() -> None:
             stack.enter_context(starting(name, trick, effort, Path(folder)))
             for name, trick in [(FULL, NOTHING), *((trick, trick) for trick in effort.tricks)]
         ]
+        huge = {each.server.name: each.huge_bytes for each in (full, *variants)}
+        if huge.get(HUGE_PAGES, 0) > HUGE_BYTES:
+            sys.exit(f"huge pages cannot be switched off: {huge[HUGE_PAGES]} bytes are in some (in all: {huge})")
         print(f"all have started after {time.monotonic() - started:.0f} s", file=sys.stderr)
         rows = [
             row(trick, figure, pairs)
@@ -134,6 +161,7 @@ def main() -> None:
         keep=effort == Effort(),
         hardware=str(cores()),
         protocol=f"{effort.rounds} rounds; loads of {effort.seconds} s by wrk, inner loops of {BURST_S} s",
+        huge_pages_mib={name: round(size / 2**20) for name, size in huge.items()},
     )
     show(rows, effort)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
@@ -164,17 +192,16 @@ def starting(name: str, trick: str, effort: Effort, folder: Path) -> Iterator[Va
     module, arguments = "service_tests.benchmarks.without", ["serve", "--port", "PORT"]
     plan = replace(plan, command=[sys.executable, "-m", module, trick, *arguments])
     wanted = PROGRAMS - {TRICKS[trick].program}
+    measured = {FIGURES[figure].what for figure in effort.figures} & {*TRICKS[trick].affects}
     with ExitStack() as stack:
         server = stack.enter_context(_with_programs(plan, wanted, folder))
         with server.awake():
             contenders = {}
-            for what in dict.fromkeys(FIGURES[figure].what for figure in effort.figures):
-                bodies = folder / what
-                bodies.mkdir(exist_ok=True)
-                if what == "adapt":
-                    contenders[what] = warm_up(server, "/adapt", lambda _: supports(512), bodies)
-                elif what == "predict":
-                    contenders[what] = warm_up(server, "/predict", ids_first, bodies)
+            for what, prepare in PREPARE.items():
+                if what in measured:
+                    bodies = folder / what
+                    bodies.mkdir(exist_ok=True)
+                    contenders[what] = warm_up(server, f"/{what}", prepare, bodies)
         yield Variant(trick, server, contenders)
 
 
@@ -189,11 +216,6 @@ def _with_programs(plan: Plan, wanted: set[str], folder: Path) -> Iterator[Serve
                 return
             print(f"{plan.name} serves {sorted(found)} instead of {sorted(wanted)}", file=sys.stderr)
     sys.exit(f"{plan.name} does not serve what it should after {STARTS} starts")
-
-
-def ids_first(server: Server) -> list[bytes]:
-    """Adapt, and return the bodies of queries."""
-    return queries(adapt_all(server, supports(IDS)))
 
 
 def compare(

@@ -148,7 +148,7 @@ def main() -> None:
         huge = {each.server.name: each.huge_bytes for each in (full, *variants)}
         if huge.get(HUGE_PAGES, 0) > HUGE_BYTES:
             sys.exit(f"huge pages cannot be switched off: {huge[HUGE_PAGES]} bytes are in some (in all: {huge})")
-        print(f"all have started after {time.monotonic() - started:.0f} s", file=sys.stderr)
+        print(f"all have started after {time.monotonic() - started:.0f} s; in huge pages: {huge}", file=sys.stderr)
         rows = [
             row(trick, figure, pairs)
             for figure in map(FIGURES.__getitem__, effort.figures)
@@ -264,10 +264,11 @@ def show(rows: Sequence[dict[str, Any]], effort: Effort) -> None:
         figures = [figure for figure in effort.figures if fields is speed or FIGURES[figure].what != "inner"]
         if not figures:
             continue
-        table = Table("trick", *figures, title=title, title_justify="left")
+        table = Table("trick", *figures)
         for trick in effort.tricks:
             mine = {row["figure"]: row for row in rows if row["trick"] == trick}
             table.add_row(trick, *(_cell(mine.get(figure, {}), fields) for figure in figures))
+        print(f"\n{title}")
         console.print(table)
 
 

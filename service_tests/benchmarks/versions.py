@@ -128,10 +128,10 @@ def row(path: str, connections: int, pairs: Sequence[tuple[Round, Round]]) -> di
         **identity,
         "requests_per_s": round(median(each.load.requests_per_s for each in ours), 1),
         "other_requests_per_s": round(median(each.load.requests_per_s for each in other), 1),
-        **_ratios("requests_per_s", [one.load.requests_per_s / two.load.requests_per_s for one, two in pairs]),
+        **ratios("requests_per_s", [one.load.requests_per_s / two.load.requests_per_s for one, two in pairs]),
         "cpu_us": round(median(map(_cpu_us, ours)), 1),
         "other_cpu_us": round(median(map(_cpu_us, other)), 1),
-        **_ratios("cpu", [_cpu_us(one) / _cpu_us(two) for one, two in pairs]),
+        **ratios("cpu", [_cpu_us(one) / _cpu_us(two) for one, two in pairs]),
     }
 
 
@@ -143,12 +143,13 @@ def _cpu_us(each: Round) -> float:
     return each.cpu_s / each.load.requests * 1e6
 
 
-def _ratios(name: str, ratios: Sequence[float]) -> Mapping[str, Any]:
-    interval = median_interval(ratios)
+def ratios(name: str, values: Sequence[float]) -> Mapping[str, Any]:
+    """The fields of a row about the ratios of all pairs."""
+    interval = median_interval(values)
     return {
         f"{name}_ratio": round(interval.median, 4),
         f"{name}_ratio_95": [round(interval.low, 4), round(interval.high, 4)],
-        f"{name}_ratios": [round(each, 4) for each in ratios],
+        f"{name}_ratios": [round(each, 4) for each in values],
     }
 
 

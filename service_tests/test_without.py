@@ -1,0 +1,61 @@
+"""The launcher of the ablation benchmark: it finds what it replaces, and refuses what is not there."""
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from service_tests.benchmarks import without
+from service_tests.benchmarks.without import NOTHING, TRICKS, Replacement, StaleTrickError, Trick, switch_off
+from service_tests.processes import ROOT
+
+INDUCTOR = {"small-matrix-kernel", "recording"}
+"""What they replace imports Inductor, which takes seconds."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.compiled] if name in INDUCTOR else []) for name in TRICKS]
+)
+def test_a_trick_replaces_names_that_the_server_has(name: str) -> None:
+    replacements = TRICKS[name].replacements()
+    assert bool(replacements) == (name != NOTHING)
+    for owner, attribute, value in replacements:
+        assert getattr(owner, attribute) is not value
+
+
+def test_switching_off_replaces_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("module")
+    module.thing = "on"  # type: ignore[attr-defined]
+    monkeypatch.setattr(without, "TRICKS", {"one": Trick(lambda: [Replacement(module, "thing", "off")])})
+    switch_off("one")
+    assert module.thing == "off"
+
+
+def test_a_name_that_no_longer_exists_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("module")
+    monkeypatch.setattr(without, "TRICKS", {"one": Trick(lambda: [Replacement(module, "thing", "off")])})
+    with pytest.raises(AttributeError, match="thing"):
+        switch_off("one")
+    assert not hasattr(module, "thing")
+
+
+def test_a_stage_that_is_no_longer_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.service.compiled import compiler
+
+    monkeypatch.setattr(compiler, "STAGES", (compiler.compile_steps,))
+    with pytest.raises(StaleTrickError, match="compile_look_up is not among the stages"):
+        TRICKS["look-ups"].replacements()
+
+
+def test_a_call_that_is_no_longer_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(without, "getsource", lambda _: "")
+    with pytest.raises(StaleTrickError, match=r"app.cli.serve does not call gc.set_threshold"):
+        TRICKS["collector"].replacements()
+
+
+def test_an_unknown_trick_is_refused() -> None:
+    command = [sys.executable, "-m", "service_tests.benchmarks.without", "magic", "serve"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.startswith("there is no trick 'magic': choose one of small-matrix-kernel,")

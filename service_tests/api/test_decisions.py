@@ -304,7 +304,12 @@ class TestActing:
         if model != "box":
             probabilities = np.array(answer["probabilities"])
             episode["propensities"] = probabilities[np.arange(50), answer["predictions"]].tolist()
-        adapt_to(client, model, [episode])
+        adaptation_id = adapt_to(client, model, [episode])["adaptation_id"]
+        (stored,) = client.get(f"/adaptations/{adaptation_id}/support").json()["episodes"]
+        assert stored.pop("stage") == 1
+        assert stored.keys() == episode.keys()
+        for key, value in episode.items():
+            np.testing.assert_allclose(stored[key], value, rtol=1e-6)
 
     def test_models_describe_their_observations_and_actions(self, client: TestClient) -> None:
         names, box = (client.get(f"/models/{name}").json() for name in ("names", "box"))

@@ -45,8 +45,8 @@ def test_a_task_that_has_run_for_a_while_is_healthy_again(monkeypatch: pytest.Mo
         async with BackgroundTasks({"sweep": fails_once}, first_delay_s=0.01) as tasks:
             while not tasks.failing:
                 await asyncio.sleep(0.001)
-            await asyncio.sleep(0.1)
-            assert tasks.failing == {}
+            while tasks.failing:
+                await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
 

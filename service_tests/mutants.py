@@ -51,6 +51,10 @@ PRELOADED = (
     "uvicorn", "httpx", "hypothesis", "hypothesis.strategies", "beartype", "jaxtyping", "msgspec", "orjson",
     "safetensors.torch", "pydantic_settings", "PIL.Image", "redis.asyncio",
 )  # fmt: skip
+RETURNS_DRAWN = 0.15
+"""The share of mutants that return None that is drawn."""
+FAILED = 70
+"""The exit code of a child that could not run pytest."""
 PARAMETRIZATIONS = 3
 """The most tests of one function that a mutant runs."""
 
@@ -204,13 +208,13 @@ def is_text(*operands: ast.expr) -> bool:
 
 
 def draw(ring: str, count: int, seed: int) -> list[Mutant]:
-    """Mutants of a ring, evenly over its modules."""
+    """Mutants of a ring, evenly over its modules. Few of them return None instead of a value: tests notice that."""
     generator = random.Random(seed)
     piles = []
     for module in sorted((ROOT / "app" / ring).rglob("*.py")):
         pile = mutants_of(str(module.relative_to(ROOT)), module.read_bytes())
         generator.shuffle(pile)
-        piles.append(pile)
+        piles.append([each for each in pile if each.new != "None" or generator.random() < RETURNS_DRAWN])
     generator.shuffle(piles)
     rounds = max(map(len, piles))
     return [pile[index] for index in range(rounds) for pile in piles if index < len(pile)][:count]
@@ -255,14 +259,13 @@ def in_child(folder: Path, output: Path, timeout: float, work: Callable[[], int]
         os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         sys.path[:] = [str(folder), *(each for each in sys.path if not (Path(each) / "service_tests").is_dir())]
         sys.modules.pop("service_tests", None)
-        code = 70
+        code: int | None = None
         try:
             code = work()
         finally:
             sys.stdout.flush()
-            os._exit(code)
-    deadline = time.monotonic() + timeout
-    code: int | None = None
+            os._exit(FAILED if code is None else code)
+    code, deadline = None, time.monotonic() + timeout
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -344,7 +347,7 @@ class CoverageMap:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._app = digest((ROOT / "app").rglob("*.py"))
-        stored = json.loads(file.read_text()) if file.exists() else {"app": "", "tests": {}}
+        stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"app": "", "tests": {}}
         kept = stored["tests"] if stored["app"] == self._app else {}
         self._measured = {name: Measured(*values) for name, values in kept.items()}
 

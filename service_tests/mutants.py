@@ -11,8 +11,8 @@ are drawn evenly over the modules of a ring. They are written to a temporary cop
 
 First the tests run once with coverage, each in a context of its own. The map from lines to tests is kept in a file;
 later runs measure only the test files that have changed, or all of them if `app` has changed. Each mutant then runs at
-most `--tests` tests that execute its line: those of the file that mirrors the module first, then the fastest, and at
-most three sets of parameters of one function. A mutant is killed if a test fails, if it cannot be imported, or if it
+most `--tests` tests that execute its line: those of the file that mirrors the module first, then the fastest, and of
+functions elsewhere at most three sets of parameters. A mutant is killed if a test fails, if it cannot be imported, or if it
 takes too long.
 
 A process that has imported PyTorch and FastAPI, but nothing of `app`, forks for each mutant, so a run takes as long as
@@ -56,7 +56,7 @@ RETURNS_DRAWN = 0.15
 FAILED = 70
 """The exit code of a child that could not run pytest."""
 PARAMETRIZATIONS = 3
-"""The most tests of one function that a mutant runs."""
+"""The most tests of one function that a mutant runs, unless they are in the file that mirrors the module."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -88,6 +88,7 @@ class Mutant:
 
     path: str
     line: int
+    column: int
     first: int
     last: int
     old: str
@@ -95,7 +96,7 @@ class Mutant:
     source: bytes = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}  {shorten(self.old)} -> {shorten(self.new)}"
+        return f"{self.path}:{self.line}:{self.column}  {shorten(self.old)} -> {shorten(self.new)}"
 
 
 def shorten(text: str) -> str:
@@ -118,7 +119,11 @@ def mutants_of(path: str, source: bytes) -> list[Mutant]:
         with suppress(SyntaxError):
             compile(mutated, path, "exec")
             old = source[start:end].decode()
-            mutants.append(Mutant(path, node.lineno, statement.lineno, last_line(statement), old, text, mutated))
+            mutants.append(
+                Mutant(
+                    path, node.lineno, node.col_offset + 1, statement.lineno, last_line(statement), old, text, mutated
+                )
+            )
     return mutants
 
 
@@ -386,7 +391,7 @@ class CoverageMap:
         mirror = f"/test_{Path(mutant.path).stem}.py::"
         for test in sorted(covering, key=lambda test: (mirror not in test, self.seconds(test), test)):
             functions[test.partition("[")[0]] += 1
-            if functions[test.partition("[")[0]] <= PARAMETRIZATIONS:
+            if mirror in test or functions[test.partition("[")[0]] <= PARAMETRIZATIONS:
                 chosen.append(test)
         return chosen[:limit]
 

@@ -12,8 +12,8 @@ are drawn evenly over the modules of a ring. They are written to a temporary cop
 First the tests run once with coverage, each in a context of its own. The map from lines to tests is kept in a file;
 later runs measure only the test files that have changed, or all of them if `app` has changed. Each mutant then runs at
 most `--tests` tests that execute its line: those of the file that mirrors the module first, then the fastest, and of
-functions elsewhere at most three sets of parameters. A mutant is killed if a test fails, if it cannot be imported, or if it
-takes too long.
+functions elsewhere at most three sets of parameters. A mutant is killed if a test fails, if it cannot be imported, or
+if it takes too long.
 
 A process that has imported PyTorch and FastAPI, but nothing of `app`, forks for each mutant, so a run takes as long as
 its tests and the import of `app`.

@@ -120,13 +120,14 @@ class TestAdapting:
     def test_adapting_over_http_equals_the_mathematics_alone(
         self, client: TestClient, policies: Path, model: str, fields: dict[str, bool]
     ) -> None:
-        stages = [stage(model, 4, 1, 6, seed=1, **fields), stage(model, 2, 3, seed=2, **fields)]
+        lengths = (4, 1, 6), (2, 3), (1,)
+        stages = [stage(model, *each, seed=seed, **fields) for seed, each in enumerate(lengths, 1)]
         adaptation = adapt_to(client, model, *stages)
         expected, losses = offline(policies / model, stages)
         assert_same(action_distribution(client, adaptation["adaptation_id"]), expected)
         assert adaptation["losses"] == pytest.approx(losses, rel=1e-4, abs=1e-6)
-        assert (adaptation["kind"], adaptation["support_size"]) == ("decision", 5)
-        assert adaptation["examples"] == [0, 1, 2, 3, 4]
+        assert (adaptation["kind"], adaptation["support_size"]) == ("decision", 6)
+        assert adaptation["examples"] == [0, 1, 2, 3, 4, 5]
 
     @every_model
     def test_the_order_of_stages_matters_and_the_order_of_episodes_does_not(

@@ -50,12 +50,15 @@ class Clock:
 class Work:
     """What engines have done: the tasks that they ran, and the steps that they walked one by one (fixture `work`).
 
+    submitted: the jobs that batchers were asked to accept, those that they refused included
+
     Between `hold` and `release` each run and each step of a walk waits until `let_through` lets it through.
     """
 
     def __init__(self) -> None:
         self.tasks: list[Any] = []
         self.steps = 0
+        self.submitted = 0
         self.waiting = 0
         self._held = False
         self._gate = threading.Semaphore(0)
@@ -73,6 +76,10 @@ class Work:
     def until_waiting(self, count: int = 1) -> None:
         """Wait until this many runs and steps in total have come to the gate."""
         wait_until(lambda: self.waiting >= count, "no work comes to the engine", 10)
+
+    def until_submitted(self, count: int) -> None:
+        """Wait until batchers were asked to accept this many jobs in total: those that do not run are queued then."""
+        wait_until(lambda: self.submitted >= count, f"{self.submitted} jobs are submitted, not {count}", 10)
 
     def wait(self) -> None:
         if self._held:
@@ -138,11 +145,16 @@ def retrain(own_models: Path) -> Callable[..., str]:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
     """Record what the engines of this process do from now on, and hold them up at a gate on request."""
+    from app.service.batcher import Batcher
     from app.service.engine import Engine, Job, Result
     from app.service.model import Model
 
     work = Work()
-    run, step = Engine.run, Model.walk
+    accept, run, step = Batcher.accept, Engine.run, Model.walk
+
+    def watched_accept(batcher: Batcher, count: int, size: int) -> None:
+        work.submitted += count
+        accept(batcher, count, size)
 
     def watched_run(engine: Engine, jobs: Sequence[Job]) -> list[Result]:
         work.wait()
@@ -160,6 +172,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
             work.steps += 1
             yield loss
 
+    monkeypatch.setattr(Batcher, "accept", watched_accept)
     monkeypatch.setattr(Engine, "run", watched_run)
     monkeypatch.setattr(Engine, "seconds", lambda *_: float("inf"))
     monkeypatch.setattr(Model, "walk", watched_walk)

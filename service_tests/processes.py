@@ -72,6 +72,14 @@ def serving_in_a_thread(app: FastAPI) -> Iterator[str]:
         thread.join(30)
 
 
+def disconnect(connection: socket.socket) -> None:
+    """Disconnect a client, and wait until the server has noticed and has closed the connection too."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(30)
+    while connection.recv(100_000):
+        pass
+
+
 def ready(url: str) -> bool:
     """Whether a server at this URL is ready."""
     try:

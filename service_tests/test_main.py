@@ -1,4 +1,5 @@
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,11 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from app.device import choose_device, keep_freed_memory
+from app.device import choose_device
 from app.errors import DeviceError
 from app.main import create_app
 from app.settings import Settings
+from service_tests.processes import ROOT
 
 ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
 
@@ -67,10 +69,38 @@ def test_a_missing_device_refuses_to_start(models_dir: Path) -> None:
         create_app(Settings(models_dir=models_dir, device="cuda"))
 
 
-def test_keeping_freed_memory_changes_no_result() -> None:
-    before = torch.arange(1_000_000).sum()
-    keep_freed_memory()
-    assert torch.arange(1_000_000).sum() == before
+KEEPING_FREED_MEMORY = """
+import json
+from pathlib import Path
+
+import torch
+from app.device import keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def part_kept():
+    before = resident()
+    tensor = torch.ones(1 << 24)
+    held = resident() - before
+    del tensor
+    return (resident() - before) / held
+
+by_default = part_kept()
+keep_freed_memory()
+print(json.dumps([by_default, part_kept()]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc lets a process keep what it frees")
+def test_freed_memory_is_kept() -> None:
+    """A process returns the memory of a freed tensor to the system, but not after `keep_freed_memory`."""
+    process = subprocess.run(
+        [sys.executable, "-c", KEEPING_FREED_MEMORY], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    by_default, kept = json.loads(process.stdout)
+    assert by_default < 0.1
+    assert kept > 0.9
 
 
 def test_auto_chooses_the_gpu_if_there_is_one() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work
-from service_tests.processes import command, starting, wait_until
+from service_tests.processes import command, disconnect, starting, wait_until
 
 
 def post_with_deadline(client: Any, path: str, milliseconds: object, payload: Any) -> Any:
@@ -97,7 +98,7 @@ def test_a_full_queue_gets_503_at_once(slow: tuple[str, Work]) -> None:
     url, work = slow
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(httpx.post, f"{url}/adapt", json=body()) for _ in range(3)]
-        time.sleep(0.5)  # until they are in the queue
+        work.until_submitted(4)
         started = time.monotonic()
         for payload, path in ((body(), "adapt"), (body(queries=QUERIES), "predict")):
             response = httpx.post(f"{url}/{path}", json=payload)
@@ -115,7 +116,7 @@ def test_a_queue_can_be_full_by_bytes(slow: tuple[str, Work]) -> None:
     url, work = slow
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(httpx.post, f"{url}/adapt", json=body(examples(300)))
-        time.sleep(0.5)  # until it is in the queue
+        work.until_submitted(2)
         response = httpx.post(f"{url}/adapt", json=body(examples(300)))
         assert response.status_code == 503
         assert response.json()["detail"].startswith("4000 bytes are waiting already")
@@ -130,7 +131,7 @@ def test_requests_past_their_deadline_leave_the_queue(slow: tuple[str, Work]) ->
         assert post_with_deadline(httpx, f"{url}/adapt", 20, body()).status_code == 504
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(httpx.post, f"{url}/adapt", json=body()) for _ in range(3)]
-        time.sleep(0.5)  # until they are in the queue
+        work.until_submitted(14)
         work.release()
         assert [each.result().status_code for each in waiting] == [201] * 3
     assert len(work.tasks) == 4
@@ -157,9 +158,8 @@ def test_a_client_that_disconnected_costs_no_work(slow: tuple[str, Work], at_onc
                 connection.sendall(request[:-5])
                 time.sleep(0.1)
                 connection.sendall(request[-5:])
-        time.sleep(0.2)
-        leaving.close()
-        time.sleep(0.2)
+        work.until_submitted(3)
+        disconnect(leaving)
         work.release()
         assert staying.recv(100).startswith(b"HTTP/1.1 201")
     wait_until(lambda: count_adaptations(url) == 2, "the adaptation of the staying client is not stored", 10)
@@ -170,14 +170,22 @@ def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
     """SIGTERM during many requests: each is answered 201, and its adaptation is there after the next start."""
     settings = {"compile": False, "state_dir": tmp_path}
     long = body(examples(900), steps=100)
+    sent: list[str] = []
+
+    def trace(event: str, _: object) -> None:
+        if event == "http11.send_request_body.complete":
+            sent.append(event)
+
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         with (
             ThreadPoolExecutor(40) as threads,
             httpx.Client(timeout=60, limits=httpx.Limits(max_connections=40)) as client,
         ):
-            client.get(f"{url}/health/live")
-            futures = [threads.submit(client.post, f"{url}/adapt", json=long) for _ in range(40)]
-            wait_until(lambda: any(future.done() for future in futures), "no request is answered", 60)
+            post = partial(client.post, f"{url}/adapt", json=long, extensions={"trace": trace})
+            futures = [threads.submit(post) for _ in range(40)]
+            wait_until(lambda: len(sent) == 40, "not all requests are sent", 60)
+            # the server accepts this connection after those of the 40 requests, so it has begun to read those by then
+            httpx.get(f"{url}/health/live", timeout=60).raise_for_status()
             os.kill(process.pid, signal.SIGTERM)
             responses: list[Any] = []
             for future in futures:

@@ -120,13 +120,14 @@ class TestAdapting:
     def test_adapting_over_http_equals_the_mathematics_alone(
         self, client: TestClient, policies: Path, model: str, fields: dict[str, bool]
     ) -> None:
-        stages = [stage(model, 4, 1, 6, seed=1, **fields), stage(model, 2, 3, seed=2, **fields)]
+        lengths = (4, 1, 6), (2, 3), (1,)
+        stages = [stage(model, *each, seed=seed, **fields) for seed, each in enumerate(lengths, 1)]
         adaptation = adapt_to(client, model, *stages)
         expected, losses = offline(policies / model, stages)
         assert_same(action_distribution(client, adaptation["adaptation_id"]), expected)
         assert adaptation["losses"] == pytest.approx(losses, rel=1e-4, abs=1e-6)
-        assert (adaptation["kind"], adaptation["support_size"]) == ("decision", 5)
-        assert adaptation["examples"] == [0, 1, 2, 3, 4]
+        assert (adaptation["kind"], adaptation["support_size"]) == ("decision", 6)
+        assert adaptation["examples"] == [0, 1, 2, 3, 4, 5]
 
     @every_model
     def test_the_order_of_stages_matters_and_the_order_of_episodes_does_not(
@@ -304,7 +305,12 @@ class TestActing:
         if model != "box":
             probabilities = np.array(answer["probabilities"])
             episode["propensities"] = probabilities[np.arange(50), answer["predictions"]].tolist()
-        adapt_to(client, model, [episode])
+        adaptation_id = adapt_to(client, model, [episode])["adaptation_id"]
+        (stored,) = client.get(f"/adaptations/{adaptation_id}/support").json()["episodes"]
+        assert stored.pop("stage") == 1
+        assert stored.keys() == episode.keys()
+        for key, value in episode.items():
+            np.testing.assert_allclose(stored[key], value, rtol=1e-6)
 
     def test_models_describe_their_observations_and_actions(self, client: TestClient) -> None:
         names, box = (client.get(f"/models/{name}").json() for name in ("names", "box"))

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from service_tests.api.requests import QUERIES, WAVE, adapt, assert_same, body, examples, predictions
 from service_tests.conftest import Work
-from service_tests.processes import SHIPPED
+from service_tests.processes import SHIPPED, disconnect
 
 
 def post_lines(client: TestClient, path: str, lines: Sequence[Any], **headers: str) -> list[dict[str, Any]]:
@@ -184,7 +183,7 @@ def test_disconnecting_cancels_the_remaining_lines(serve_live: Callable[..., str
         work.let_through()
         assert connection.recv(100_000).startswith(b"HTTP/1.1 200")
         work.until_waiting(2)
-    time.sleep(0.2)
+        disconnect(connection)
     work.release()
     assert httpx.post(f"{url}/adapt", json=body()).status_code == 201
     assert len(work.tasks) < 50

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from service_tests.api.requests import adapt, body, predictions
 from service_tests.conftest import Work
-from service_tests.processes import wait_until
+from service_tests.processes import disconnect, wait_until
 
 Event = tuple[str, dict[str, Any]]
 ACCEPT = {"accept": "text/event-stream"}
@@ -134,7 +133,7 @@ def test_other_requests_are_served_between_the_steps(serve_live: Callable[..., s
         stream = parse_events(response.iter_lines())
         next(stream)
         other = threads.submit(httpx.post, f"{url}/adapt", json=body())
-        time.sleep(0.2)
+        work.until_submitted(2)
         work.let_through(2)
         assert other.result().status_code == 201
         assert work.steps <= 3
@@ -151,9 +150,10 @@ def test_disconnecting_cancels_the_remaining_steps(serve_live: Callable[..., str
         received = b""
         while b'"step":2' not in received:
             received += connection.recv(1000)
-    time.sleep(0.2)
+        disconnect(connection)
     work.release()
-    time.sleep(0.3)
+    for _ in range(10):  # the steps of a stream alternate with other requests
+        assert httpx.post(f"{url}/predict", json={"model": "sinusoid", "queries": [[1.0]]}).status_code == 200
     assert work.steps <= 5
     assert httpx.get(f"{url}/adaptations").json() == {"adaptations": []}
     again = httpx.post(f"{url}/adapt", json=body(steps=100), headers={"idempotency-key": "k"})
@@ -170,8 +170,8 @@ def test_a_client_that_disconnects_before_the_first_step_costs_no_step(
         work.until_waiting()
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as connection:
             connection.sendall(raw_request(body()))
-            time.sleep(0.2)
-        time.sleep(0.2)
+            work.until_submitted(2)
+            disconnect(connection)
         work.release()
         assert busy.result().status_code == 201
     wait_until(
@@ -202,7 +202,7 @@ def test_a_full_queue_refuses_a_stream_at_once(serve_live: Callable[..., str], w
         busy = [threads.submit(httpx.post, f"{url}/adapt", json=body())]
         work.until_waiting()
         busy.append(threads.submit(httpx.post, f"{url}/adapt", json=body()))
-        time.sleep(0.3)  # until it is in the queue
+        work.until_submitted(2)
         response = httpx.post(f"{url}/adapt", json=body(), headers=ACCEPT)
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"

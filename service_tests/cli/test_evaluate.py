@@ -8,15 +8,28 @@ from service_tests.cli.commands import innerloop
 from service_tests.processes import ROOT
 
 ON_30_TASKS = [1.7425578653812408, 0.8761295247823]
+ON_50_TASKS = {"3-shot": [1.57, 0.772, 0.495, 0.118], "7-shot": [1.59, 0.74, 0.426, 0.0278]}
+"""After 0, 1, 2 and 20 steps."""
 
 
-def test_evaluate_prints_the_table() -> None:
-    result = innerloop(
-        "evaluate", "linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7", "--no-write"
-    )
+def test_evaluate_prints_the_table(tmp_path: Path) -> None:
+    bundle = tmp_path / "models/linear"
+    shutil.copytree(ROOT / "models/linear", bundle)
+    before = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    words = ["linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7", "--no-write"]
+    result = innerloop("evaluate", *words, folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "2 steps" in result.stdout
-    assert "±" in result.stdout
+    assert "over 50 tasks of the test split" in result.stdout
+    scores, calibration = (
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
+        for block in result.stdout.split("\n\n")[1:]
+    )
+    assert scores[0][-2:] == ["2 steps", "20 steps"]
+    means = {shots: [float(cell.partition(" ± ")[0]) for cell in cells] for shots, *cells in scores[2:]}
+    assert means == {shots: pytest.approx(expected, rel=0.02) for shots, expected in ON_50_TASKS.items()}
+    assert calibration[0][-1] == "ms a task"
+    assert all(float(cell) > 0 for row in calibration[2:] for cell in row[1:])
+    assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before, "--no-write"
 
 
 @pytest.mark.parametrize("way", ["offline", "over HTTP"])

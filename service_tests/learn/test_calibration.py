@@ -52,6 +52,7 @@ def test_what_fits() -> None:
         {"shots": (0, 4)},
         {"levels": (0.5, 1.0)},
         {"levels": (0.5,)},
+        {"levels": (), "half_widths": (((), ()), ((), ()))},
         {"half_widths": KNOWN.half_widths[:1]},
         {"half_widths": (((1.0, -4.0), (2.0, 8.0)),) * 2},
         {"temperature": 0.0},

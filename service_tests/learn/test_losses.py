@@ -55,6 +55,11 @@ def test_a_padding_task_has_no_loss() -> None:
     assert mean_squared_error(torch.ones(2, 1), torch.zeros(2, 1), torch.zeros(2, dtype=torch.bool)).item() == 0
 
 
+def test_the_target_of_a_decision_has_one_more_column() -> None:
+    columns = {name: kind.columns(3) for name, kind in KINDS.items()}
+    assert columns == {"classification": 3, "decision": 4, "regression": 3}
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_loss_is_the_mean_of_the_errors(kind: str) -> None:
     outputs, targets = drawn(kind, 5)

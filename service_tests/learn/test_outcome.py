@@ -12,7 +12,8 @@ from app.learn.outcome import Status, judge
         ([3.0, 9.0, 2.9], Status.improved),
         ([3.0], Status.no_progress),
         ([3.0, 3.0], Status.no_progress),
-        ([1e-9, 1.0], Status.no_progress),  # a billion times the first, but small on the scale of the problem
+        ([1e-9, 299.0], Status.no_progress),  # a billion times the first, but not a hundred times the initial loss
+        ([1e-9, 301.0], Status.diverged),
         ([9.0, 850.0], Status.no_progress),  # large on that scale, but not a hundred times the first
         ([3.0, 350.0], Status.diverged),
         ([-3.0, -4.0], Status.improved),

@@ -7,7 +7,7 @@ from torch.func import functional_call, grad
 
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, batched, final_states
-from app.learn.losses import mean_cross_entropy
+from app.learn.losses import mean_cross_entropy, mean_squared_error
 from app.learn.networks import build, initialize, width
 from app.learn.support_norm import SupportNorm, moments, support_statistics, with_statistics
 from app.learn.update_rules import Params
@@ -39,6 +39,11 @@ def images(tasks: int, shots: int, seed: int = 0) -> Examples:
     inputs = torch.rand(tasks, shots, SIDE * SIDE, generator=generator, dtype=torch.float64)
     targets = torch.eye(WAYS, dtype=torch.float64)[torch.arange(shots) % WAYS].expand(tasks, -1, -1)
     return Examples(inputs, targets, torch.ones(tasks, shots, dtype=torch.bool))
+
+
+def prepared(inner: InnerLoop[State], meta: Params, support: Examples) -> State:
+    """The states before the first step."""
+    return final_states(inner, meta, support, Schedule(torch.zeros(2), torch.zeros(2, dtype=torch.int64), 0))
 
 
 def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
@@ -78,6 +83,7 @@ def test_no_query_depends_on_another_nor_on_padding(algorithm: str) -> None:
     plan = Schedule(torch.full((2,), 0.1, dtype=torch.float64), torch.full((2,), steps), steps)
     state, losses = adapt(inner, meta, support, plan)
     together = inner.apply(meta, state, queries)
+    assert not torch.allclose(together[:, 0], together[:, 1]), "the outputs depend on the query"
     torch.testing.assert_close(inner.apply(meta, state, queries[:, 2:3]), together[:, 2:3])
     padded = Examples(
         torch.cat([support.inputs, torch.full((2, 2, SIDE * SIDE), 7.0, dtype=torch.float64)], 1),
@@ -89,6 +95,35 @@ def test_no_query_depends_on_another_nor_on_padding(algorithm: str) -> None:
     torch.testing.assert_close(inner.apply(meta, same, queries), together)
     other = adapt(inner, meta, images(2, 6, seed=2), plan)[0]
     assert not torch.equal(other.statistics["2.mean"], state.statistics["2.mean"]), "they are of the support set"
+
+
+@pytest.mark.parametrize("algorithm", ["protonet", "maml", "foprotomaml"])
+def test_an_algorithm_prepares_its_state_as_without_normalisation(algorithm: str) -> None:
+    inner, meta = loop(algorithm)
+    support = images(2, 4)
+    state = prepared(inner, meta, support)
+    torch.testing.assert_close(torch.as_tensor(state.counts), support.targets.sum(1))
+
+
+def test_a_head_from_prototypes_has_those_of_the_normalised_embeddings() -> None:
+    probabilities = []
+    for algorithm in ("protonet", "foprotomaml"):
+        inner, meta = loop(algorithm)
+        steps = int(ALGORITHMS[algorithm].closed_form)
+        plan = Schedule(torch.zeros(2, dtype=torch.float64), torch.full((2,), steps), steps)
+        state = final_states(inner, meta, images(2, 4), plan)
+        probabilities.append(inner.apply(meta, state, images(2, 5, seed=1).inputs).softmax(-1))
+    torch.testing.assert_close(*probabilities)
+
+
+def test_a_regression_prepares_only_its_statistics() -> None:
+    form, params = network(WAYS)
+    inner = batched(ALGORITHMS["maml"].inner_loop(form, mean_squared_error))
+    support = images(2, 4)
+    state = prepared(inner, params, support)
+    for task in range(2):
+        expected = support_statistics(form, params, Examples(*(part[task] for part in support)))
+        torch.testing.assert_close({name: value[task] for name, value in state.statistics.items()}, expected)
 
 
 @pytest.mark.parametrize("algorithm", ["protonet", "maml"])

@@ -45,8 +45,8 @@ def test_a_task_that_has_run_for_a_while_is_healthy_again(monkeypatch: pytest.Mo
         async with BackgroundTasks({"sweep": fails_once}, first_delay_s=0.01) as tasks:
             while not tasks.failing:
                 await asyncio.sleep(0.001)
-            await asyncio.sleep(0.1)
-            assert tasks.failing == {}
+            while tasks.failing:
+                await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
 
@@ -66,3 +66,49 @@ def test_leaving_the_context_cancels_running_tasks() -> None:
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
     assert ended == [1]
+
+
+def test_the_wait_doubles_up_to_a_maximum(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("app.service.background.MAX_DELAY_S", 0.004)
+    runs = []
+
+    async def fails_five_times() -> None:
+        runs.append(1)
+        if len(runs) <= 5:
+            raise RuntimeError("again")
+        await asyncio.sleep(60)
+
+    async def scenario() -> None:
+        async with BackgroundTasks({"watch": fails_five_times}, first_delay_s=0.001):
+            while len(runs) < 6:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+    waits = [record.args[1] for record in caplog.records if isinstance(record.args, tuple)]
+    assert waits == [0.001, 0.002, 0.004, 0.004, 0.004]
+
+
+def test_the_wait_is_short_again_after_a_long_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("app.service.background.monotonic", lambda: now)
+    runs = []
+
+    async def fails_at_once_twice_and_later_once_more() -> None:
+        nonlocal now
+        runs.append(1)
+        if len(runs) == 3:
+            now += 1000
+        elif len(runs) == 4:
+            await asyncio.sleep(60)
+        raise RuntimeError("again")
+
+    async def scenario() -> None:
+        async with BackgroundTasks({"watch": fails_at_once_twice_and_later_once_more}, first_delay_s=0.001):
+            while len(runs) < 4:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
+    waits = [record.args[1] for record in caplog.records if isinstance(record.args, tuple)]
+    assert waits == [0.001, 0.002, 0.001]

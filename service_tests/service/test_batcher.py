@@ -212,7 +212,7 @@ def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:
             await until(gate.busy)
             callers = [Someone(left=True), Someone(loop.time() + 0.02), Someone(loop.time() + 10), Someone()]
             rest = [asyncio.create_task(batcher.submit(job(key), each)) for key, each in enumerate(callers, 1)]
-            await asyncio.sleep(0.05)
+            await asyncio.wait([rest[1]], timeout=10)
             assert isinstance(rest[1].exception(), DeadlinePassed), "it does not wait for its turn to hear of it"
             gate.open.set()
             done = await asyncio.gather(first, *rest, return_exceptions=True)

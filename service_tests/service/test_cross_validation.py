@@ -241,6 +241,34 @@ def test_helped_is_yes_no_or_unknown(
     assert Comparison(before, after, gains).helped is helped
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "gains", "sentence"),
+    [
+        (None, 1.0, [DIVERGED], "Whether adapting helps cannot be told."),
+        (1.0, None, [DIVERGED], "Whether adapting helps cannot be told."),
+        (2.0, 1.0, [0.5] * 5, "Adapting helps: the error on examples left out falls from 2 to 1."),
+        (1.0, 2.0, [-0.5] * 5, "Adapting does not help: the error on examples left out rises from 1 to 2."),
+        (1.0, 1.0, [0.0] * 3, "Adapting changes nothing: the error on examples left out stays 1."),
+        (
+            2.0,
+            1.0,
+            [0.5] * 3 + [-0.25],
+            "Adapting seems to help: the error on examples left out falls from 2 to 1, lower in 3 of 4 cases; "
+            "4 cases are too few to tell.",
+        ),
+        (
+            2.0,
+            2.125,
+            [0.5] * 3 + [-2.0] * 2,
+            "Adapting seems not to help: the error on examples left out rises from 2 to 2.12, lower in 3 of 5 cases; "
+            "that may be chance.",
+        ),
+    ],
+)
+def test_the_comparison_in_words(before: float | None, after: float | None, gains: list[float], sentence: str) -> None:
+    assert Comparison(before, after, gains).sentence == sentence
+
+
 def clusters(*sizes: int) -> Task:
     """A task with these numbers of examples, class by class, each class around a point of its own."""
     generator = np.random.default_rng(0)

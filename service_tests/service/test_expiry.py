@@ -45,6 +45,7 @@ def test_sweeping_goes_on_after_a_failure_and_removes_everything_expired(
 
 
 def test_an_id_is_expired_for_a_day_and_then_unknown() -> None:
+    assert REMEMBERED_S == 24 * 60 * 60
     adaptation, key = replace(record(1), expires_at=200.0), id_of(1)
     assert check_not_expired(adaptation, key, now=199.9) is adaptation
     for now in (200.0, 199.9 + REMEMBERED_S):

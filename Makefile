@@ -1,6 +1,7 @@
 # serve, test, check, bench and train work from a bare checkout: each makes .venv and installs what it needs.
 PYTHON ?= $(firstword $(shell command -v python3.11) python3)
 BIN := .venv/bin
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help serve test check bench train format clean
@@ -12,8 +13,8 @@ serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings app
 	$(BIN)/innerloop serve
 
 test: .venv/dev  ## run the tests
-	$(BIN)/pytest
-	$(BIN)/pytest -m compiled
+	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) -m compiled
 
 check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/ruff check

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -20,6 +20,9 @@ from jaxtyping import install_import_hook
 import service_tests.shape_checks  # noqa: F401 (jaxtyping finds it by its name)
 from service_tests.device import DEVICE  # noqa: F401 (before any settings are read)
 from service_tests.processes import ROOT, command, running, serving_in_a_thread, wait_until
+
+if TYPE_CHECKING:
+    from service_tests.reuse import Shipped
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -180,8 +183,25 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
     work.release()
 
 
+@pytest.fixture(scope="session")
+def shipped(models_dir: Path) -> "Shipped":
+    """The shipped bundles and their models, which the servers of this process share and borrow."""
+    from service_tests.reuse import Shipped  # after the shape checks are installed
+
+    return Shipped(models_dir)
+
+
 @pytest.fixture
-def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]:
+def reused_models(shipped: "Shipped", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Servers of this process start with bundles and models that earlier ones had."""
+    with shipped.lending() as borrow:
+        monkeypatch.setattr("app.bundles.load", shipped.load)
+        monkeypatch.setattr("app.main.Model", borrow)
+        yield
+
+
+@pytest.fixture
+def serve(models_dir: Path, clock: Clock, reused_models: None) -> Iterator[Callable[..., TestClient]]:
     """A function that starts a server in this process with the given settings; by default it is eager."""
     from app.main import create_app  # after the shape checks are installed
     from app.settings import Settings
@@ -204,7 +224,7 @@ def serve(models_dir: Path, clock: Clock) -> Iterator[Callable[..., TestClient]]
 
 
 @pytest.fixture
-def serve_live(models_dir: Path, clock: Clock) -> Iterator[Callable[..., str]]:
+def serve_live(models_dir: Path, clock: Clock, reused_models: None) -> Iterator[Callable[..., str]]:
     """A function that starts a server as `serve` does, on a thread and a port of loopback, and returns its URL."""
     from app.main import create_app
     from app.settings import Settings

@@ -82,4 +82,4 @@ def predict_command(
 
 def _value(field: T | UnsetType) -> T | None:
     """A field, or None where it was left out."""
-    return None if isinstance(field, UnsetType) else field
+    return None if field is UNSET else field

@@ -29,6 +29,8 @@ class Model:
         manifest = bundle.manifest
         labels, self.staged = KINDS[manifest.kind].labels, KINDS[manifest.kind].staged
         self.bundle = bundle
+        self.digest = manifest.digest
+        """The digest of the bundle."""
         self.device = device
         self.max_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
         """The number of the network's outputs, where there is one for each class; None for any number of classes."""
@@ -67,11 +69,6 @@ class Model:
     def variants(self) -> Sequence["Model"]:
         """This model, and those that `for_task` has made."""
         return [self, *self._variants.values()]
-
-    @property
-    def digest(self) -> str:
-        """The digest of the bundle."""
-        return self.bundle.manifest.digest
 
     @property
     def compilable(self) -> bool:

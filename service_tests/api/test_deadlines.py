@@ -169,7 +169,7 @@ def test_a_client_that_disconnected_costs_no_work(slow: tuple[str, Work], at_onc
 def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
     """SIGTERM during many requests: each is answered 201, and its adaptation is there after the next start."""
     settings = {"compile": False, "state_dir": tmp_path}
-    long = body(examples(900), steps=100)
+    long = body(examples(900), steps=40)
     sent: list[str] = []
 
     def trace(event: str, _: object) -> None:

@@ -58,7 +58,7 @@ def test_rubbish_is_refused(tmp_path: Path) -> None:
 
 
 def train(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.train", "sinusoid", "--outer-steps", "1200", "--eager"]
+    command = [sys.executable, "-m", "app.train", "sinusoid", "--outer-steps", "1050", "--eager"]
     folders = ["--models-dir", str(folder / "models"), "--runs-dir", str(folder / "runs")]
     return subprocess.Popen([*command, *folders], cwd=ROOT, stdout=subprocess.DEVNULL)
 

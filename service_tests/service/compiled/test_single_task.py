@@ -101,13 +101,39 @@ def test_a_model_serves_with_it_for_the_default_steps_alone(models_dir: Path) ->
         calls.append(len(one.inputs))
         return single(one)
 
-    model.programs = replace(model.programs, single=counted)
+    model.programs = replace(model.programs, single=counted, max_singles=1)
     model.adapt([task(10, seed=1)])
     model.adapt([task(1, seed=1)])
     model.adapt([task(10, seed=1), task(10, seed=2)])
     x = task(10, seed=1)
     model.adapt([Task(x.inputs, x.targets, 4, 0.01)])
     assert calls == [10]
+
+
+def test_a_few_tasks_are_adapted_one_after_another(models_dir: Path, eager: Model) -> None:
+    model = Model(load(models_dir / "sinusoid"), CPU)
+    model.programs = compile_single(model)
+    assert model.programs.max_singles >= 1
+    calls: list[int] = []
+    single = model.programs.single
+    assert single is not None
+
+    def counted(one: Task) -> tuple[Tensor, Tensor]:
+        calls.append(len(one.inputs))
+        return single(one)
+
+    model.programs = replace(model.programs, single=counted, max_singles=3)
+    tasks = [task(10, seed=1), task(7, seed=2), task(10, seed=3, rate=0.003), task(4, seed=4)]
+    for count in (1, 2, 3):
+        states, outcomes = model.adapt(tasks[:count])
+        expected_states, expected_outcomes = eager.adapt(tasks[:count])
+        torch.testing.assert_close(states, expected_states[:count], rtol=1e-5, atol=1e-5)
+        for outcome, expected in zip(outcomes, expected_outcomes, strict=True):
+            np.testing.assert_allclose(outcome.losses, expected.losses, rtol=1e-4, atol=1e-5)
+    assert calls == [10, 10, 7, 10, 7, 10]
+    model.adapt(tasks)
+    model.adapt([task(10, seed=1), task(1, seed=2)])
+    assert len(calls) == 6, "more tasks share a call, and so do tasks that it does not take"
 
 
 def test_only_programs_of_c_functions_are_recorded() -> None:

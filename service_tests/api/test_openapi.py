@@ -76,6 +76,14 @@ def test_the_examples_work(client: TestClient, document: dict[str, Any]) -> None
         assert client.post(path.format(id=adaptation_id), json=body).is_success
 
 
+def test_the_statuses_of_success_are_documented(document: dict[str, Any]) -> None:
+    others = {("/adapt", "post"): ["200", "201"], ("/adaptations/{id}", "delete"): ["204"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            statuses = sorted(status for status in operation["responses"] if status < "300")
+            assert statuses == others.get((path, method), ["200"]), path
+
+
 def test_the_statuses_of_errors_are_documented(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in str(document)
     paths = document["paths"]

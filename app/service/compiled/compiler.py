@@ -144,9 +144,10 @@ def compile_unrolled(model: Model) -> Programs:
 def compile_single(model: Model) -> Programs:
     """Compile the default number of steps for a single task.
 
-    It serves up to some number of examples, beyond which its sums are slower than products of matrices. Does nothing on
-    a GPU, for numbers of steps that would take minutes, for a policy, and where the model is not `compilable`. Raises
-    RuntimeError as `compile_steps` does.
+    It serves up to some number of examples, beyond which its sums are slower than products of matrices; and up to some
+    number of tasks one after another, beyond which sharing a call is faster. Does nothing on a GPU, for numbers of
+    steps that would take minutes, for a policy, and where the model is not `compilable`. Raises RuntimeError as
+    `compile_steps` does.
     """
     steps = model.bundle.manifest.inner_loop.steps
     possible = model.compilable and not model.staged and model.device.type == "cpu"
@@ -160,11 +161,12 @@ def compile_single(model: Model) -> Programs:
     except INTERFACE_ERRORS as error:
         raise RuntimeError(f"no program for a single task: {error}") from error
     seconds = perf_counter() - started
-    baseline = _single_baseline(model, steps)
-    max_shots = _last_faster(SINGLE_SHOTS, lambda shots: single_speedup(model, single, baseline, steps, shots), 0)
-    max_singles = _last_faster(
-        SINGLE_TASKS, lambda tasks: single_speedup(model, single, baseline, steps, SINGLES_SHOTS, tasks), 1
-    )
+
+    def ratio(shots: int, tasks: int) -> float:
+        return single_speedup(model, single, _baseline(model, steps, tasks), steps, shots, tasks)
+
+    max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
+    max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
         "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples and %d tasks one after another",
         model.bundle.name,
@@ -215,11 +217,11 @@ def by_steps(inner: InnerLoop[torch.Tensor], max_steps: int) -> Unrolled:
     return run
 
 
-def _single_baseline(model: Model, steps: int) -> Unrolled:
-    """What adapts a single task without `Programs.single`, for this thread."""
+def _baseline(model: Model, steps: int, tasks: int) -> Unrolled:
+    """What adapts this number of tasks without `Programs.single`, for this thread."""
     programs = model.programs
     if not programs.compiled:
-        return by_steps(eager(model.bundle, model.meta, model.ways).alone, steps)
+        return by_steps(eager(model.bundle, model.meta, model.ways).inner_for(tasks), steps)
     return programs.unrolled or by_steps(programs.inner, steps)
 
 

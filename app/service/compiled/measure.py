@@ -100,7 +100,7 @@ def look_up_speedup(model: Model, look_up: LookUp) -> float:
     return speedup(lambda: list(map(look, some_rows)), lambda: list(map(gather, some_rows)), model.device)
 
 
-def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int, shots: int, tasks: int = 1) -> float:
+def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int, shots: int, tasks: int) -> float:
     """The speedup of adapting tasks of `shots` examples one after another, over `baseline` that takes all at once.
 
     Raises RuntimeError as `speedup` does.

@@ -50,9 +50,9 @@ class _FastPath:
             (route.method, route.path): self._serving(route.fast_endpoint) for route in routes
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         endpoint = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        await (endpoint or self._rest)(scope, receive, send)
+        return (endpoint or self._rest)(scope, receive, send)
 
     def _serving(self, endpoint: Endpoint) -> ASGIApp:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:

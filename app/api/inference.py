@@ -1,6 +1,7 @@
 """The routes of POST /adapt and POST /predict: decode, call the service, encode."""
 
 from fastapi import Request, Response
+from msgspec import UNSET
 
 from app.api import schemas
 from app.api.client import Client
@@ -89,10 +90,10 @@ async def resolve(
     body: schemas.PredictRequest, adaptations: Adaptations, client: Client
 ) -> tuple[Adaptation | None, Model]:
     """The adaptation that a body names, if any, and the model that answers it."""
-    if isinstance(body.adaptation_id, str):
-        pinned = body.pinned if isinstance(body.pinned, bool) else None
+    if body.adaptation_id is not UNSET:
+        pinned = None if body.pinned is UNSET else body.pinned
         return await adaptations.current(client.owner, body.adaptation_id, pinned, client)
-    assert isinstance(body.model, str), "one of the two is there"
+    assert body.model is not UNSET, "one of the two is there"
     return None, adaptations.model(body.model)
 
 

@@ -4,9 +4,7 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 `app.service.request_checks`.
 """
 
-from typing import TypeVar
-
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from app.api import schemas
 from app.api.client import Client
@@ -27,12 +25,10 @@ from app.service.request_checks import (
     check_ttl,
 )
 
-T = TypeVar("T")
-
 
 def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limits: Limits) -> AdaptCommand:
     """The command of POST /adapt for the model that it names. Raises Invalid."""
-    ttl_s, settings = _value(body.ttl_s), InnerLoopSettings(_value(body.steps), _value(body.learning_rate))
+    ttl_s, settings = None if body.ttl_s is UNSET else body.ttl_s, _settings(body)
     assess = None if body.assess is UNSET else Method[body.assess]
     check_ttl(ttl_s, limits.ttl)
     check_assessment(model, assess)
@@ -43,8 +39,8 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
         support=read_support(body.support, model, limits.support),
         settings=settings,
         ttl_s=ttl_s,
-        label=_value(body.label),
-        pinned=_value(body.pinned),
+        label=None if body.label is UNSET else body.label,
+        pinned=None if body.pinned is UNSET else body.pinned,
         assess=assess,
         key=client.key,
         reuse=body.reuse,
@@ -67,12 +63,13 @@ def predict_command(
     body: schemas.PredictRequest, model: Model, adaptation: Adaptation | None, limits: Limits
 ) -> PredictCommand:
     """The command of POST /predict for the model that answers it, and for its adaptation. Raises Invalid."""
-    options = PredictOptions(_value(body.interval), body.sample, _value(body.seed))
+    interval, seed = None if body.interval is UNSET else body.interval, None if body.seed is UNSET else body.seed
+    options = PredictOptions(interval, body.sample, seed)
     if adaptation is None and body.support is UNSET:
         check_initialization(model, options)
     task = None if adaptation is None else adaptation.task
     if body.support is not UNSET:
-        settings = InnerLoopSettings(_value(body.steps), _value(body.learning_rate))
+        settings = _settings(body)
         check_inner_loop(model, settings)
         task = task_of(model, read_support(body.support, model, limits.support), settings)
     check_options(model, options, task)
@@ -80,6 +77,9 @@ def predict_command(
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
 
 
-def _value(field: T | UnsetType) -> T | None:
-    """A field, or None where it was left out."""
-    return None if field is UNSET else field
+def _settings(body: schemas.AdaptRequest | schemas.PredictRequest) -> InnerLoopSettings:
+    """The steps and the rate of a body; None where one was left out."""
+    return InnerLoopSettings(
+        None if body.steps is UNSET else body.steps,
+        None if body.learning_rate is UNSET else body.learning_rate,
+    )

@@ -50,10 +50,11 @@ class ClientDisconnected(InnerloopError):
 class _Item:
     """Queued work: a job, or a call that needs the device for itself.
 
+    size: the bytes of the job's arrays
     since: the event loop's time when it was queued
     """
 
-    __slots__ = ("call", "caller", "future", "job", "since")
+    __slots__ = ("call", "caller", "future", "job", "since", "size")
 
     def __init__(
         self,
@@ -61,12 +62,14 @@ class _Item:
         call: Callable[[], Any] | None,
         caller: Caller | None,
         future: asyncio.Future[Any],
+        size: int,
         since: float,
     ) -> None:
         self.job = job
         self.call = call
         self.caller = caller
         self.future = future
+        self.size = size
         self.since = since
 
     def drop_if_disconnected(self) -> bool:
@@ -114,14 +117,15 @@ class Batcher:
         Raises Overloaded, at once, where too many jobs wait or the server is shutting down; DeadlinePassed where the
         caller's deadline passes first; ClientDisconnected where the caller has disconnected before the work began.
         """
-        self.accept(1, job.bytes)
+        size = job.bytes
+        self.accept(1, size)
         alone = self._quiet and not self._busy and (caller is None or caller.deadline is None)
         if alone and self._runner.seconds([job]) < QUICK_S:
             # checked last; what is queued is checked when its turn comes
             if caller is not None and caller.disconnected():
                 raise ClientDisconnected
             return self._run_at_once(job)
-        result: Result = await self._wait(self._queue(job, None, caller), caller)
+        result: Result = await self._wait(self._queue(job, None, caller, size), caller)
         return result
 
     def _run_at_once(self, job: Job) -> Result:
@@ -136,9 +140,10 @@ class Batcher:
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs in one batch, as far as they fit. Raises what `submit` raises, for all of them."""
-        self.accept(len(jobs), sum(job.bytes for job in jobs))
+        sizes = [job.bytes for job in jobs]
+        self.accept(len(jobs), sum(sizes))
         results: list[Result] = await asyncio.gather(
-            *(self._wait(self._queue(job, None, caller), caller) for job in jobs)
+            *(self._wait(self._queue(job, None, caller, size), caller) for job, size in zip(jobs, sizes, strict=True))
         )
         return results
 
@@ -148,7 +153,7 @@ class Batcher:
         It belongs to a request that was accepted, and so it is never refused. Raises DeadlinePassed and
         ClientDisconnected as `submit` does.
         """
-        result: T = await self._wait(self._queue(None, work, caller), caller)
+        result: T = await self._wait(self._queue(None, work, caller, 0), caller)
         return result
 
     def accept(self, count: int, size: int) -> None:
@@ -172,14 +177,15 @@ class Batcher:
     def _drop_late(self) -> None:
         """Remove the items whose callers wait no longer."""
         self._waiting = deque(item for item in self._waiting if not item.future.done())
-        self._waiting_bytes = sum(item.job.bytes for item in self._waiting if item.job is not None)
+        self._waiting_bytes = sum(item.size for item in self._waiting)
         self._any_late = False
 
-    def _queue(self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None) -> asyncio.Future[Any]:
+    def _queue(
+        self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None, size: int
+    ) -> asyncio.Future[Any]:
         future = self._loop.create_future()
-        self._waiting.append(_Item(job, call, caller, future, self._loop.time()))
-        if job is not None:
-            self._waiting_bytes += job.bytes
+        self._waiting.append(_Item(job, call, caller, future, size, self._loop.time()))
+        self._waiting_bytes += size
         if not self._busy:
             self._busy = True
             # not at once: what else the event loop has read in this turn joins the batch
@@ -205,8 +211,7 @@ class Batcher:
         now = self._loop.time()
         while self._waiting and len(batch) < MAX_TASKS and not (batch and self._waiting[0].call):
             item = self._waiting.popleft()
-            if item.job is not None:
-                self._waiting_bytes -= item.job.bytes
+            self._waiting_bytes -= item.size
             if item.future.done():
                 continue
             if item.caller is not None:

@@ -99,7 +99,7 @@ class _ModelState:
         """The size of the work of these jobs."""
         adapted = [job.key in self.fast for job in jobs]
         rows = sum([job.rows(cached) for job, cached in zip(jobs, adapted, strict=True)])
-        return _Size(model.compiled, all(adapted), rows.bit_length())
+        return _Size(model.programs.compiled, all(adapted), rows.bit_length())
 
     def seconds(self, size: _Size) -> float:
         """The time that work of this size took before; infinity where there was none."""

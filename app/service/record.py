@@ -148,7 +148,7 @@ class Adaptation:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes in the order of their first example; none where targets are numbers."""
-        return distinct_labels(self.targets)
+        return distinct_labels(self.targets) if KINDS[self.kind].labels else ()
 
     @cached_property
     def task(self) -> Task:

@@ -1,7 +1,9 @@
 """Is this checkout as fast over HTTP as another commit of the project?
 
 POST /adapt and POST /predict, with the bodies of `adapt_http` and `predict_http`, are measured in pairs: this checkout
-and the other one run one right after the other, on the same core, and change their order from pair to pair. Each pair
+and the other one run one right after the other, on the same core, and change their order from pair to pair. For half of
+the pairs this checkout's server has started first, for the other half the other's: a commit beside itself was 7 %
+slower in the server that had started first. Both serve only the bundle `sinusoid` of their checkout. Each pair
 gives a ratio, this checkout to the other, of requests a second and of processor time for a request. A row has the
 median of the ratios with an interval that contains the true median with 95 % confidence or more, whatever the
 distribution: it reaches from one order statistic to another (binomial, for 10 pairs the second least and the second
@@ -11,9 +13,11 @@ largest, 97.9 %). Each server has its own state folder, and compiled code in `st
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 from statistics import median
@@ -23,6 +27,7 @@ from service_tests.benchmarks.bodies import adapt_all, queries, supports
 from service_tests.benchmarks.comparison import Contender, Effort, Prepare, Round, running
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, innerloop
+from service_tests.processes import ROOT
 
 IDS = 10_000
 MIN_PAIRS = 6
@@ -65,8 +70,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=USUAL.rounds, help=f"at least {MIN_PAIRS}")
     parser.add_argument("--seconds", type=int, default=USUAL.seconds, help="for each server in a pair")
     options = parser.parse_args()
-    if options.pairs < MIN_PAIRS:
-        parser.error(f"--pairs is {options.pairs}: the interval needs at least {MIN_PAIRS}")
+    if options.pairs < MIN_PAIRS or options.pairs % 2:
+        parser.error(f"--pairs is {options.pairs}: an even number is needed, of at least {MIN_PAIRS}")
     if not (options.other / "app").is_dir():
         parser.error(f"--other is {options.other}, which is no checkout: it has no folder app")
     effort = Effort(tuple(options.connections), options.pairs, options.seconds)
@@ -77,12 +82,24 @@ def main() -> None:
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
+        checkouts = {"this checkout": ROOT, "the other checkout": options.other.resolve()}
+        for name, checkout in checkouts.items():
+            shutil.copytree(checkout / "models/sinusoid", Path(folder) / name / "sinusoid")
         for path, prepare in {"/adapt": lambda _: bodies, "/predict": ids_first}.items():
-            plans = [
-                innerloop("this checkout", Path(folder) / f"state-{path[1:]}"),
-                innerloop("the other checkout", Path(folder) / f"other-state-{path[1:]}", options.other.resolve()),
-            ]
-            rows += compare(plans, path, prepare, effort)
+            pairs: dict[int, list[tuple[Round, Round]]] = {connections: [] for connections in effort.connections}
+            for first in checkouts:
+                plans = [
+                    innerloop(
+                        name,
+                        Path(folder) / f"{path[1:]}, {first} first, {name}",
+                        checkout,
+                        models_dir=Path(folder) / name,
+                    )
+                    for name, checkout in checkouts.items()
+                ]
+                half = replace(effort, rounds=effort.rounds // 2)
+                compare(plans, path, prepare, half, pairs, other_first=plans[0].name != first)
+            rows += [row(path, connections, rounds) for connections, rounds in pairs.items()]
     write(
         "versions",
         QUESTION,
@@ -97,16 +114,26 @@ def main() -> None:
         sys.exit("INVALID, answered with errors: " + "; ".join(failed))
 
 
-def compare(plans: Sequence[Plan], path: str, prepare: Prepare, effort: Effort) -> list[dict[str, Any]]:
-    """Measure two servers in pairs; a row for each number of connections."""
-    pairs: dict[int, list[tuple[Round, Round]]] = {connections: [] for connections in effort.connections}
-    with running(plans, path, prepare) as (ours, other):
+def compare(
+    plans: Sequence[Plan],
+    path: str,
+    prepare: Prepare,
+    effort: Effort,
+    pairs: Mapping[int, list[tuple[Round, Round]]],
+    *,
+    other_first: bool,
+) -> None:
+    """Start two servers, and add a pair of results to those of each number of connections in each round.
+
+    other_first: whether the second of the plans starts first
+    """
+    with running(plans[::-1] if other_first else plans, path, prepare) as contenders:
+        ours, other = contenders[::-1] if other_first else contenders
         for number in range(effort.rounds):
             for connections in effort.connections:
                 pair = measure(ours, other, connections, effort.seconds, reverse=number % 2 == 1)
                 pairs[connections].append(pair)
                 print(f"POST {path}, {connections} connections: {pair[0].load} | {pair[1].load}", file=sys.stderr)
-    return [row(path, connections, rounds) for connections, rounds in pairs.items()]
 
 
 def measure(ours: Contender, other: Contender, connections: int, seconds: int, *, reverse: bool) -> tuple[Round, Round]:

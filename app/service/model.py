@@ -111,7 +111,8 @@ class Model:
             and start is None
             and all(task.steps == programs.steps and len(task.inputs) in programs.single_shots for task in tasks)
         ):
-            states, losses = map(torch.cat, zip(*map(programs.single, tasks), strict=True))
+            results = [programs.single(task) for task in tasks]
+            states, losses = results[0] if len(results) == 1 else map(torch.cat, zip(*results, strict=True))
         else:
             support, rate, steps = self._batch(tasks, programs.min_adapt)
             max_steps = max(task.steps for task in tasks)

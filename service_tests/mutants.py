@@ -38,6 +38,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -440,7 +441,7 @@ def attempt(checkout: Copy, coverage_map: CoverageMap, mutant: Mutant, limit: in
                 continue
             timeout = 40 + 5 * sum(map(coverage_map.seconds, chosen))
             words = ["-x", "--basetemp", str(basetemp), *marker, *chosen]
-            code = in_child(checkout.root, output, timeout, lambda words=words: run_pytest(words))  # type: ignore[misc]
+            code = in_child(checkout.root, output, timeout, partial(run_pytest, words))
             if code is None:
                 return Outcome(mutant, "timeout", tests)
             if code != 0:

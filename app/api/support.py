@@ -29,7 +29,7 @@ class Kind:
     read, show: to arrays, and from a record back to the wire
     """
 
-    fields: list[str]
+    fields: tuple[str, ...]
     unit: str
     read: Read
     show: Callable[[Adaptation], schemas.SupportView]
@@ -61,7 +61,7 @@ def show_support(adaptation: Adaptation) -> schemas.SupportView:
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
     """The fields are those of the kind, and no others. Raises Invalid."""
     present = [field for field in FIELDS if getattr(support, field) is not UNSET]
-    if present == kind.fields:
+    if tuple(present) == kind.fields:
         return
     if extra := [field for field in present if field not in kind.fields]:
         raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
@@ -107,7 +107,7 @@ def _show_decisions(adaptation: Adaptation) -> schemas.SupportView:
 
 
 KINDS: Mapping[str, Kind] = {
-    "regression": Kind(["inputs", "targets"], "examples", _read_regression, _show_examples),
-    "classification": Kind(["inputs", "targets"], "examples", _read_classification, _show_examples),
-    "decision": Kind(["episodes"], "episodes", _read_decision, _show_decisions),
+    "regression": Kind(("inputs", "targets"), "examples", _read_regression, _show_examples),
+    "classification": Kind(("inputs", "targets"), "examples", _read_classification, _show_examples),
+    "decision": Kind(("episodes",), "episodes", _read_decision, _show_decisions),
 }

@@ -39,7 +39,7 @@ class Programs:
     unrolled: all steps of many tasks in one call
     look_up: answers one query a task straight from the cache of fast weights, without gathering them first
     single: all steps of a single task, which has one of the numbers of examples in `single_shots`
-    max_singles: the tasks that are adapted one after another by `single`; more share a call
+    max_singles: the most tasks that `single` adapts one after another; more than that share a call
     """
 
     inner: InnerLoop[torch.Tensor]

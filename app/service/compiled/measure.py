@@ -39,7 +39,7 @@ def example_batch(model: Model, tasks: int, shots: int) -> Batch:
 
 
 MIN_RUNS, MIN_SECONDS = 4, 0.1
-"""Of a comparison: so many runs, and as many more as fit. The best of a few is chance on a machine with other work."""
+"""A comparison takes at least this many runs and this many seconds. With fewer, other work on the machine decides."""
 
 
 def speedup(candidate: Callable[[], Any], baseline: Callable[[], Any], device: torch.device) -> float:

@@ -34,6 +34,7 @@ bench: .venv/bench  ## measure the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.load_latency
 	$(BIN)/python -m service_tests.benchmarks.conv_http
 	$(BIN)/python -m service_tests.benchmarks.closed_loop
+	$(BIN)/python -m service_tests.benchmarks.table > app/docs/performance.md
 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid

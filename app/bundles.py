@@ -255,7 +255,7 @@ def _read_manifest(file: Path) -> Manifest:
     try:
         contents = json.loads(_read(file))
     except (ValueError, RecursionError) as error:
-        raise BundleError(file, f"not JSON: {error}") from error
+        raise BundleError(file, f"the file is not JSON: {error}") from error
     if isinstance(contents, dict):
         number = contents.get("format")
         if type(number) is int and number == 1:
@@ -266,8 +266,8 @@ def _read_manifest(file: Path) -> Manifest:
         elif type(number) is int and number != FORMAT:
             raise BundleError(
                 file,
-                f"the bundle has format {number}, and this version of Innerloop reads formats 1 to {FORMAT}: "
-                "upgrade Innerloop, or train the bundle again with this version",
+                f"format: expected 1 to {FORMAT}, got {number}: upgrade Innerloop, or train the bundle again with this "
+                "version",
             )
     manifest: Manifest = _parse(file, "", Manifest, contents)
     return manifest
@@ -320,26 +320,26 @@ def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
         return None if value is None else _parse(file, place, get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise BundleError(file, f"a list is expected at {place}, got {value!r}")
+            raise BundleError(file, f"{place}: expected a list, got {value!r}")
         return tuple(_parse(file, f"{place}[{index}]", get_args(kind)[0], item) for index, item in enumerate(value))
     if kind is float and type(value) is int:
         try:
             value = float(value)
         except OverflowError as error:
-            raise BundleError(file, f"the number at {place} is too large") from error
+            raise BundleError(file, f"{place}: the number is too large") from error
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise BundleError(file, f"{_JSON_NAMES[kind]} is expected at {place}, got {value!r}")
+        raise BundleError(file, f"{place}: expected {_JSON_NAMES[kind]}, got {value!r}")
     return value
 
 
 def _parse_object(file: Path, place: str, kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise BundleError(file, f"an object is expected at {place or 'the top level'}")
+        raise BundleError(file, f"{place or 'top level'}: expected an object")
     names = {item.name for item in fields(kind)}
     missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
     if missing or unknown:
         problems = (f"{sort} {', '.join(keys)}" for sort, keys in (("missing", missing), ("unknown", unknown)) if keys)
-        raise BundleError(file, f"fields are wrong at {place or 'the top level'}: {'; '.join(problems)}")
+        raise BundleError(file, f"{place or 'top level'}: {'; '.join(problems)}")
     hints = get_type_hints(kind)
     return kind(**{name: _parse(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
 
@@ -349,26 +349,25 @@ def _check(file: Path, manifest: Manifest) -> None:
     schema, bounds = manifest.schema, manifest.inner_loop
     for part, name, table in (("algorithm", manifest.algorithm, ALGORITHMS), ("kind", manifest.kind, KINDS)):
         if name not in table:
-            raise BundleError(file, f"unknown {part} {name!r}; choose one of {', '.join(sorted(table))}")
+            raise BundleError(file, f"{part}: expected one of {', '.join(sorted(table))}, got {name!r}")
     algorithm = ALGORITHMS[manifest.algorithm]
     requirements = {
-        f"shape and image do not fit {schema.features} features or each other at schema": schema.is_consistent,
-        f"actions and weighing do not fit the kind {manifest.kind} or {schema.targets} targets at schema": (
+        f"schema: shape and image do not fit features ({schema.features}) or each other": schema.is_consistent,
+        f"schema: actions and weighing do not fit the kind {manifest.kind} or targets ({schema.targets})": (
             schema.fits_kind(manifest.kind)
         ),
-        "a default is outside its bounds at inner_loop: steps must be 0 to max_steps, and learning_rate above 0 and at "
-        "most max_learning_rate": (
+        f"inner_loop: expected steps from 0 to max_steps ({bounds.max_steps}) and learning_rate above 0 and at most "
+        f"max_learning_rate ({bounds.max_learning_rate:g}), got {bounds.steps} and {bounds.learning_rate:g}": (
             0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
         ),
-        f"{manifest.algorithm} takes exactly one step: steps and max_steps must be 1 at inner_loop": (
-            not algorithm.closed_form or (bounds.steps, bounds.max_steps) == (1, 1)
-        ),
-        f"the algorithm {manifest.algorithm} is not for the kind {manifest.kind}; it is for "
+        f"inner_loop: expected steps and max_steps to be 1 for {manifest.algorithm}, got {bounds.steps} and "
+        f"{bounds.max_steps}": not algorithm.closed_form or (bounds.steps, bounds.max_steps) == (1, 1),
+        f"algorithm: expected one for {manifest.kind}, got {manifest.algorithm}, which is for "
         f"{' and '.join(sorted(algorithm.kinds))}": manifest.kind in algorithm.kinds,
-        f"the lists do not fit {schema.features} features or each other at ood_reference": (
+        f"ood_reference: the lists do not fit features ({schema.features}) or each other": (
             manifest.ood_reference.fits(schema.features)
         ),
-        f"the lists do not fit {schema.targets} targets or each other at calibration": (
+        f"calibration: the lists do not fit targets ({schema.targets}) or each other": (
             manifest.calibration.fits(schema.targets)
         ),
     }
@@ -414,19 +413,19 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
     if actual != sha256:
         raise BundleError(
             file,
-            f"the sha256 is {actual}, and {MANIFEST} has {sha256}: one of the two files was changed, copy both again",
+            f"expected the sha256 {sha256} of {MANIFEST}, got {actual}: one of the files was changed; copy both again",
         )
     try:
         # always in one order: it is part of a compiled graph, and so of the key of its cache
         meta: Params = dict(sorted(load_tensors(content).items()))
     except SafetensorError as error:
-        raise BundleError(file, f"not safetensors: {error}") from error
+        raise BundleError(file, f"the file is not safetensors: {error}") from error
     if meta.keys() != expected.keys():
-        raise BundleError(file, f"the file holds {sorted(meta)}, the network needs {sorted(expected)}")
+        raise BundleError(file, f"expected the parameters {sorted(expected)}, got {sorted(meta)}")
     for name, value in meta.items():
         if value.dtype != torch.float32 or value.shape != expected[name]:
             shape, needed = list(value.shape), list(expected[name])
-            raise BundleError(file, f"{name} is {str(value.dtype)[6:]} {shape}, the network needs float32 {needed}")
+            raise BundleError(file, f"{name}: expected float32 {needed}, got {str(value.dtype)[6:]} {shape}")
         if not value.isfinite().all():
-            raise BundleError(file, f"{name} holds NaN or infinity")
+            raise BundleError(file, f"{name}: expected finite numbers, got NaN or infinity")
     return meta

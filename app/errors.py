@@ -58,7 +58,7 @@ class Invalid(RequestError):
     """A field of the body has a value that cannot be used. `place` is its path, such as `support.inputs[4]`."""
 
     def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(f"{message} at {place}" if place else message)
+        super().__init__(f"{place}: {message}" if place else message)
         self.place = place
 
 

@@ -1,6 +1,5 @@
 """The composition root: `create_app(settings)` wires everything, and nothing is global."""
 
-import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -54,14 +53,10 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             return
         with compiling:
             compile_models(models, device)
-        # what is here now stays: the collector would walk through all of torch's objects again and again, and every
-        # request would wait for it
-        gc.collect()
-        gc.freeze()
 
     reloader = Reloader(catalogue, settings.models_dir, compile_in_place)
     reloader.load()
-    names = ", ".join(catalogue.models) or f"no bundle ({settings.models_dir} has none)"
+    names = ", ".join(catalogue.models) or f"no models (there is no good bundle in {settings.models_dir})"
     log.info("serving %s on %s", names, device)
 
     engine = Engine(settings.fast_weights_bytes)
@@ -79,7 +74,8 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
 
     application = FastAPIOffline(
         title="Innerloop",
-        description=app.__doc__,
+        description=openapi.INTRODUCTION,
+        openapi_tags=openapi.TAGS,
         version=app.__version__,
         redoc_url=None,
         lifespan=_lifespan((store, batcher, background), compile_served),
@@ -140,6 +136,6 @@ def compile_models(models: Iterable[Model], device: torch.device) -> None:
     try:
         from app.service.compiled.compiler import compile_all
     except ModuleNotFoundError as error:
-        log.warning("the inner loop stays eager: %s", error)
+        log.warning("the inner loop stays eager, which is slower: %s", error)
         return
     compile_all(models, device)

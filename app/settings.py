@@ -8,53 +8,74 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Settings, read from the environment. The server does not start with a value out of range."""
+    """The settings of the server, read from the environment. It does not start if a value is out of range."""
 
     model_config = SettingsConfigDict(env_prefix="INNERLOOP_", frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
-    models_dir: Path = Field(Path("models"), description="Folder of the bundles")
-    state_dir: Path = Field(Path("state"), description="Folder of what the server keeps between starts")
-    cache_dir: Path | None = Field(None, description="Folder of compiled code; by default `cache` in the state folder")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Device that computes; auto: the GPU if there is one"
+    host: str = Field("127.0.0.1", description="Address that the server listens on; 0.0.0.0 for all interfaces")
+    port: int = Field(8000, ge=0, le=65535, description="Port that the server listens on; 0 for any free port")
+    models_dir: Path = Field(Path("models"), description="Folder of the bundles that the server serves")
+    state_dir: Path = Field(
+        Path("state"), description="Folder of the adaptations and of all else that the server keeps between starts"
     )
-    threads: int = Field(1, ge=1, le=1024, description="Threads of a computation on the CPU")
-    compile: bool = Field(True, description="Compile the inner loop in the background at start")
-    watch: bool = Field(True, description="Reload bundles when the models folder changes; SIGHUP always reloads them")
+    cache_dir: Path | None = Field(None, description="Folder of compiled code; without it, `cache` in the state folder")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device that computes: cpu, cuda, or auto for the GPU if there is one and else the CPU"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="Number of CPU threads that one computation uses")
+    compile: bool = Field(
+        True,
+        description="Whether to compile the inner loop in the background at start; this needs g++ and Python's headers",
+    )
+    watch: bool = Field(
+        True, description="Whether to load bundles again when the models folder changes; SIGHUP always does"
+    )
     on_new_bundle: Literal["rederive", "pin"] = Field(
         "rederive",
-        description="What happens to adaptations when a bundle is replaced: rederive them from the new bundle, or pin "
-        "them to the old one while it is there; a request may choose for itself",
+        description="What happens to adaptations when a newer bundle replaces theirs: rederive adapts again on the "
+        "newer one, pin keeps the older one as long as the server has it; a request can choose with `pinned`",
     )
     store: Literal["sqlite", "redis", "memory"] = Field(
-        "sqlite", description="Store of the adaptations: a file in the state folder, Redis or Valkey, or memory"
+        "sqlite",
+        description="Where adaptations are stored: sqlite, a file in the state folder; redis, a Redis or Valkey "
+        "server; memory, which loses them when the server stops",
     )
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="URL of Redis or Valkey, for the store redis")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="URL of the Redis or Valkey server, if the store is redis"
+    )
     durability: Literal["fsync", "process"] = Field(
         "fsync",
-        description="What acknowledged adaptations survive: fsync, a power failure; process, the end of the process",
+        description="What an acknowledged adaptation survives: fsync, a power failure; process, the end of the process",
     )
-    max_adaptations: int = Field(10_000_000, ge=1, description="Most adaptations to keep")
-    max_stored_bytes: int = Field(16 * 2**30, ge=1, description="Most bytes of adaptation records to keep")
+    max_adaptations: int = Field(
+        10_000_000, ge=1, description="Largest number of stored adaptations; further ones get a 507"
+    )
+    max_stored_bytes: int = Field(
+        16 * 2**30, ge=1, description="Largest size of all stored adaptations in bytes; further ones get a 507"
+    )
     fast_weights_bytes: int = Field(
         256 * 2**20,
         ge=0,
-        description="Bytes of the cache of fast weights of a bundle; a classifier has one for each number of classes, "
-        "rounded up to a power of 2",
+        description="Size in bytes of the cache of fast weights (adapted parameters) of each bundle; a classifier has "
+        "one cache for each number of classes, rounded up to a power of 2",
     )
     adaptation_ttl_s: int = Field(
-        86_400, ge=1, description="Lifetime of an adaptation in seconds, unless the request sets ttl_s"
+        86_400, ge=1, description="Seconds until an adaptation expires, unless its request sets `ttl_s`"
     )
-    max_ttl_s: int = Field(31 * 86_400, ge=1, description="Longest lifetime in seconds that a request may set")
-    max_body_bytes: int = Field(32 * 2**20, ge=1024, description="Largest request body in bytes")
-    max_support_examples: int = Field(10_000, ge=1, description="Largest support set in examples")
-    max_waiting: int = Field(4096, ge=1, description="Requests that may wait for the device; further ones get a 503")
+    max_ttl_s: int = Field(31 * 86_400, ge=1, description="Largest `ttl_s` of a request, in seconds")
+    max_body_bytes: int = Field(32 * 2**20, ge=1024, description="Largest request body, in bytes")
+    max_support_examples: int = Field(10_000, ge=1, description="Largest number of examples in a support set")
+    max_waiting: int = Field(
+        4096, ge=1, description="Largest number of requests that wait for the device; further ones get a 503"
+    )
     max_waiting_bytes: int = Field(
-        512 * 2**20, ge=1, description="Bytes of support sets and queries that may wait; further requests get a 503"
+        512 * 2**20,
+        ge=1,
+        description="Largest size of the support sets and queries that wait, in bytes; further ones get a 503",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level of the messages that are logged"
+    )
 
     @property
     def compile_cache(self) -> Path:
@@ -65,6 +86,7 @@ class Settings(BaseSettings):
     def _check_lifetimes(self) -> "Settings":
         if self.adaptation_ttl_s > self.max_ttl_s:
             raise ValueError(
-                "INNERLOOP_ADAPTATION_TTL_S is over INNERLOOP_MAX_TTL_S: lower the first or raise the second"
+                f"INNERLOOP_ADAPTATION_TTL_S: expected at most INNERLOOP_MAX_TTL_S ({self.max_ttl_s}), got "
+                f"{self.adaptation_ttl_s}: lower the first or raise the second"
             )
         return self

@@ -35,29 +35,50 @@ AUTO = "auto"
 
 
 def train(
-    family: Annotated[str, typer.Argument(help="The problem, such as sinusoid.")] = "sinusoid",
-    name: Annotated[str | None, typer.Option(help="Name of the bundle; the family's where none is given.")] = None,
+    family: Annotated[str, typer.Argument(help="Family of tasks, such as sinusoid.")] = "sinusoid",
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; by default the family's.")] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="Instead of the recipe's; auto tries several and keeps the best.")
+        str | None,
+        typer.Option(help="Algorithm, such as maml; by default the recipe's. auto tries several and keeps the best."),
     ] = None,
-    outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="An option of the family, such as features=3.")] = None,
+    outer_steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of outer steps; by default the recipe's.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the first parameters and the training tasks; by default the recipe's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
+    ] = None,
     env: Annotated[
-        str | None, typer.Option(help="Your own gymnasium environments instead: MODULE:make_env makes that of a task.")
+        str | None,
+        typer.Option(
+            help="Your own gymnasium environments instead of a family: MODULE:FUNCTION, called with a task number."
+        ),
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Another choice of the recipe, such as precision=bfloat16.")
+        list[str] | None,
+        typer.Option("--set", help="Field of the recipe, such as precision=bfloat16; repeat it for several."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder of the family's data set, where it reads one.")] = None,
-    models_dir: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("models"),
-    runs_dir: Annotated[Path, typer.Option(help="Where checkpoints and TensorBoard logs go.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="cpu or cuda; the GPU where there is one.")] = "auto",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin again instead of resuming.")] = False,
-    threads: Annotated[int, typer.Option(min=1, help="On the CPU; small networks train fastest on one.")] = 1,
-    eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, starts at once.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a family that reads one.")] = None,
+    models_dir: Annotated[Path, typer.Option(help="Folder of the bundles; the new one is written there.")] = Path(
+        "models"
+    ),
+    runs_dir: Annotated[Path, typer.Option(help="Folder of checkpoints and TensorBoard logs.")] = Path("runs"),
+    device: Annotated[
+        str, typer.Option(help="Device that computes: cpu, cuda, or auto for the GPU if there is one.")
+    ] = "auto",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start again instead of continuing from the checkpoint.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Number of CPU threads; small networks train fastest on one.")
+    ] = 1,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
+    ] = False,
 ) -> None:
-    """Meta-train an initialization and write its bundle. An interrupted run continues from its checkpoint."""
+    """Meta-train an initialization and write it as a bundle. An interrupted training continues from its checkpoint."""
     torch.set_num_threads(threads)
     options = option or []
     if env is not None:
@@ -76,7 +97,9 @@ def train(
             checkpoint = runs_dir / "checkpoint.safetensors"
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)
-                console.print(f"resuming after {run.step} of {run.recipe.outer_steps} outer steps ({checkpoint})")
+                console.print(
+                    f"continuing from {checkpoint}, after {run.step} of {outer_steps_text(run.recipe.outer_steps)}"
+                )
             train_to_end(run, checkpoint, console)
             if group.first:
                 finish(run, checkpoint, models_dir, overrides.command, console, search)
@@ -98,10 +121,15 @@ def choose_algorithm(
     return search
 
 
+def outer_steps_text(count: int) -> str:
+    """A number of outer steps in words."""
+    return f"{count} outer step{'' if count == 1 else 's'}"
+
+
 def round_text(each: Round) -> str:
     """The scores of a round of the search, in a line."""
     scores = ", ".join(f"{name} {score:.4g}" for name, score in each.scores.items())
-    return f"validation after {each.outer_steps} outer steps: {scores}"
+    return f"validation after {outer_steps_text(each.outer_steps)}: {scores}"
 
 
 def finish(
@@ -109,7 +137,7 @@ def finish(
 ) -> None:
     """Write the bundle of the best meta-parameters, and remove the checkpoint and the result of the search."""
     if run.best is not None:
-        console.print(f"best score on validation tasks: {run.best.score:.4g}, after {run.best.step} outer steps")
+        console.print(f"best score on validation tasks: {run.best.score:.4g}, after {outer_steps_text(run.best.step)}")
     run.take_best()
     console.print(f"evaluating, and writing {folder}")
     manifest = write_bundle(run, folder, command, describe(run.device), search)
@@ -166,7 +194,7 @@ def choose_recipe(overrides: Overrides) -> Recipe:
     try:
         recipe = dataclasses.replace(recipe, **changes)
     except (TypeError, ValueError) as error:
-        raise TrainingError(f"the recipe does not take these settings: {error}") from error
+        raise TrainingError(f"--set: {error}") from error
     if overrides.algorithm == AUTO:
         return recipe
     # the changes are applied again because another algorithm has its own usual rates; but not those of the network,
@@ -180,7 +208,7 @@ def recipe_changes(overrides: Overrides) -> dict[str, Any]:
     changes = dict(map(parse_option, overrides.settings))
     fields = [field.name for field in dataclasses.fields(Recipe)]
     if unknown := sorted(changes.keys() - set(fields)):
-        raise TrainingError(f"the recipe has no setting {', '.join(unknown)}; its settings: {', '.join(fields)}")
+        raise TrainingError(f"--set: the recipe has no setting {', '.join(unknown)}; its settings: {', '.join(fields)}")
     named = {"outer_steps": overrides.outer_steps, "seed": overrides.seed}
     return changes | {key: value for key, value in named.items() if value is not None}
 
@@ -189,7 +217,7 @@ def parse_option(text: str) -> tuple[str, Any]:
     """`features=3` as ("features", 3). The value is JSON, with lists as tuples, or else a string."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise TrainingError(f"an option is written KEY=VALUE, got {text!r}")
+        raise TrainingError(f"expected KEY=VALUE, such as features=3, got {text!r}")
     try:
         parsed = json.loads(value)
     except ValueError:

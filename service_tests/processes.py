@@ -17,6 +17,8 @@ from fastapi import FastAPI
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
 """The bundles that ship, by name."""
+MAML = ROOT / "service_tests/models/sinusoid"
+"""MAML's bundle of the family `sinusoid`: fast, with a rate that a request may choose."""
 DATA = ROOT.parent / "shared/data"
 """Real data sets, a folder for each family. A test that reads one is skipped if it is missing."""
 

@@ -27,7 +27,8 @@ def predictions(url: str) -> list[list[float]]:
 
 
 def test_answers_stay_the_same_while_the_server_compiles(tmp_path: Path) -> None:
-    with running(SERVE, tmp_path / "log", state_dir=tmp_path) as url:
+    shutil.copytree(ROOT / "models/sinusoid", tmp_path / "models/sinusoid")
+    with running(SERVE, tmp_path / "log", state_dir=tmp_path, models_dir=tmp_path / "models") as url:
         assert not is_compiled(url)
         eager = [pytest.approx(row, abs=1e-4) for row in predictions(url)]
 

@@ -51,14 +51,15 @@ async def load_and_kill(url: str, pid: int, seed: int, acknowledged: Acknowledge
 
 async def max_difference(url: str, acknowledged: Acknowledged) -> float:
     """The largest difference of predictions after the crash from those before it, and from those of adapting again."""
-    worst = 0.0
+
+    async def difference(client: httpx.AsyncClient, adaptation_id: str) -> float:
+        body, before = acknowledged[adaptation_id]
+        after, again = await predictions(client, {"adaptation_id": adaptation_id}), await predictions(client, body)
+        references = [again, before] if before else [again]
+        return max(abs(one[0] - two[0]) for reference in references for one, two in zip(after, reference, strict=True))
+
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        for adaptation_id, (body, before) in acknowledged.items():
-            after = await predictions(client, {"adaptation_id": adaptation_id})
-            expected = [before] if before else []
-            for reference in (*expected, await predictions(client, body)):
-                worst = max(worst, *(abs(one[0] - two[0]) for one, two in zip(after, reference, strict=True)))
-    return worst
+        return max(await asyncio.gather(*(difference(client, each) for each in acknowledged)), default=0.0)
 
 
 async def predictions(client: httpx.AsyncClient, body: dict[str, Any]) -> list[list[float]]:

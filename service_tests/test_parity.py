@@ -18,6 +18,7 @@ from app.learn.significance import Interval, interval
 from app.main import create_app
 from app.settings import Settings
 from app.training.evaluation import curve, score_tasks
+from app.training.predictor import offline
 from app.training.problem import family_of
 from app.training.tasks import SEED, Setting, draw_held_out
 from service_tests.processes import DATA
@@ -70,16 +71,26 @@ def test_the_same_tasks_score_the_same(models_dir: Path, name: str) -> None:
 
 
 def test_peoples_decisions_score_the_same(models_dir: Path, serve_live: Callable[..., str]) -> None:
-    """Each task of the evaluation, ten decisions posted as episodes."""
+    """The bundle scores offline as its evaluation says, and over HTTP the same on a hundred of the people's decisions.
+
+    Each task is ten decisions, posted as episodes.
+    """
     if not (folder := DATA / "decisions").is_dir():
         pytest.skip(f"no {folder.name} here: {SOURCE}")
     bundle = load(models_dir / "choices")
     expected = bundle.manifest.evaluation["by_shots"]["10"]
-    tasks = draw_held_out(family_of(bundle, folder), Setting(10), torch.device("cpu"))
-    result = curve(score_tasks(over_http(serve_live(), bundle), "decision", tasks, [0, 2]))
+    family = family_of(bundle, folder)
+    tasks = draw_held_out(family, Setting(10), torch.device("cpu"))
+    result = curve(score_tasks(offline(bundle), "decision", tasks, [0, 2]))
     means, half_widths = expected["mean"], expected["half_width_95"]
     assert result.mean == pytest.approx([means[0], means[2]], rel=1e-3)
     assert result.half_width == pytest.approx([half_widths[0], half_widths[2]], rel=1e-2)
+    few = draw_held_out(family, Setting(10), torch.device("cpu"), tasks=100)
+    here, there = (
+        score_tasks(predictor, "decision", few, [0, 2]).scores
+        for predictor in (offline(bundle), over_http(serve_live(), bundle))
+    )
+    torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-4)
 
 
 def test_fresh_tasks_score_no_worse_than_mamls_paper(models_dir: Path) -> None:

@@ -79,13 +79,13 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     assert "`innerloop train linear --name plane" in card
     assert "(before-after.svg)" in card
     assert "best score on validation tasks" in card
-    assert (folder / "models/plane/before-after.svg").read_text().startswith("<svg")
+    assert "<svg" in (folder / "models/plane/before-after.svg").read_text()
 
 
 def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
     settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
     out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
-    assert "validation after 1 outer steps: " in out
+    assert "validation after 1 outer step: " in out
     training = load(tmp_path / "models/linear").manifest.training
     assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
     assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()

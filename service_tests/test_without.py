@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+from fastapi.testclient import TestClient
 
+from service_tests.api.requests import adapt
 from service_tests.benchmarks import without
 from service_tests.benchmarks.without import NOTHING, TRICKS, Replacement, StaleTrickError, Trick, switch_off
 from service_tests.processes import ROOT
@@ -22,6 +25,19 @@ def test_a_trick_replaces_names_that_the_server_has(name: str) -> None:
     assert bool(replacements) == (name != NOTHING)
     for owner, attribute, value in replacements:
         assert getattr(owner, attribute) is not value
+
+
+@pytest.mark.parametrize("name", ["fast-path", "quick-on-the-loop", "malloc"])
+def test_the_server_works_without(name: str, serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled programs have tests of their own for that (service/compiled)."""
+    for owner, attribute, value in TRICKS[name].replacements():
+        monkeypatch.setattr(owner, attribute, value)
+    client = serve()
+    adaptation = adapt(client)
+    answer = client.post("/predict", json={"adaptation_id": adaptation["adaptation_id"], "queries": [[0.5]]})
+    assert answer.status_code == 200
+    refused = client.post("/adapt", json={"model": "nothing", "support": {}})
+    assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_switching_off_replaces_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +66,8 @@ def test_a_stage_that_is_no_longer_run_is_an_error(monkeypatch: pytest.MonkeyPat
 
 def test_a_call_that_is_no_longer_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(without, "getsource", lambda _: "")
-    with pytest.raises(StaleTrickError, match=r"app.cli.serve does not call gc.set_threshold"):
-        TRICKS["collector"].replacements()
+    with pytest.raises(StaleTrickError, match=r"app.service.batcher does not ask what is quick"):
+        TRICKS["quick-on-the-loop"].replacements()
 
 
 def test_an_unknown_trick_is_refused() -> None:

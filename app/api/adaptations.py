@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from safetensors.numpy import save
 
-from app.api import schemas
+from app.api import examples, schemas
 from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
 from app.api.inference import BODY, BY_ID, DERIVED
-from app.api.openapi import header_docs, request_docs, response_docs
+from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
 from app.api.responses import adapt_response, history_response, page_response
 from app.api.state import RequestClient, State
@@ -17,59 +17,98 @@ from app.api.support import read_support, show_support
 from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
 from app.service.store import Filter
 
-router = APIRouter()
-MORE = {"inputs": [[3]], "targets": [0.56]}
-Id = Annotated[str, Path(description="As POST /adapt gave it")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="The most adaptations of a page")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before", pattern="^[0-9a-f]{32}$")]
-OfModel = Annotated[str | None, Query(description="Only those of this model")]
-Labelled = Annotated[str | None, Query(description="Only those with this label, exactly")]
+router = APIRouter(tags=[ADAPTATIONS])
+_BINARY = {"type": "string", "format": "binary"}
+Id = Annotated[str, Path(description="Id of the adaptation: `adaptation_id` in the answer to `POST /adapt`")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Largest number of adaptations in the answer")]
+Cursor = Annotated[
+    str | None,
+    Query(description="`next` of the previous page. Without it: the first page", pattern="^[0-9a-f]{32}$"),
+]
+OfModel = Annotated[
+    str | None,
+    Query(description="Only adaptations of this model. Without it: of all models", examples=[examples.MODEL]),
+]
+Labelled = Annotated[
+    str | None,
+    Query(
+        description="Only adaptations with exactly this label. Without it: with any label or none", examples=["pump 17"]
+    ),
+]
 
 
-@router.get("/adaptations", responses=response_docs(schemas.AdaptationList, 200, (Invalid, StoreFailed)))
+@router.get(
+    "/adaptations",
+    summary="List adaptations",
+    responses=response_docs("A page of adaptations, newest first.", examples.PAGE, 200, (Invalid, StoreFailed)),
+)
 async def list_adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
 ) -> Response:
-    """The adaptations that have not expired, newest first."""
+    """List the adaptations that have not expired, newest first, of all models or of one, with any label or one."""
     # one more than is shown, to know whether there is another page
     adaptations = await server.adaptations.page(ANYONE, Filter(model, label), limit + 1, cursor)
     return JSON.respond(page_response(adaptations, limit))
 
 
-@router.get("/adaptations/{id}", responses=response_docs(schemas.AdaptResponse, 200, BY_ID))
+@router.get(
+    "/adaptations/{id}",
+    summary="Get an adaptation",
+    responses=response_docs("The adaptation, as the latest change left it.", examples.ADAPTED, 200, BY_ID),
+)
 async def get_adaptation(id: Id, server: State) -> Response:
-    """One adaptation."""
+    """Get an adaptation: its status, losses, settings and the numbers of its examples."""
     return JSON.respond(adapt_response(await server.adaptations.get(ANYONE, id)))
 
 
-@router.delete("/adaptations/{id}", status_code=204, responses=response_docs(None, 204, BY_ID))
+@router.delete(
+    "/adaptations/{id}",
+    status_code=204,
+    summary="Delete an adaptation",
+    responses=response_docs("The adaptation is deleted. The answer has no body.", None, 204, BY_ID),
+)
 async def delete_adaptation(id: Id, server: State) -> Response:
-    """Delete an adaptation with its support set."""
+    """Delete an adaptation and its support set for good."""
     await server.adaptations.delete(ANYONE, id)
     return Response(status_code=204)
 
 
-@router.get("/adaptations/{id}/history", responses=response_docs(schemas.History, 200, BY_ID))
+@router.get(
+    "/adaptations/{id}/history",
+    summary="List the revisions",
+    responses=response_docs("The revisions, oldest first.", examples.HISTORY, 200, BY_ID),
+)
 async def get_history(id: Id, server: State) -> Response:
-    """The revisions of an adaptation, each with the change that made it."""
+    """List the revisions of an adaptation, each with the change that made it."""
     return JSON.respond(history_response(await server.adaptations.get(ANYONE, id)))
 
 
-@router.get("/adaptations/{id}/support", responses=response_docs(schemas.SupportView, 200, BY_ID))
+@router.get(
+    "/adaptations/{id}/support",
+    summary="List the examples",
+    responses=response_docs("The examples with their numbers.", examples.EXAMPLES, 200, BY_ID),
+)
 async def get_support(id: Id, server: State) -> Response:
-    """The examples of an adaptation, with their numbers."""
+    """List the examples of an adaptation with their numbers, by which they can be deleted."""
     return JSON.respond(show_support(await server.adaptations.get(ANYONE, id)))
 
 
 @router.post(
     "/adaptations/{id}/support",
-    openapi_extra=request_docs(schemas.Support, MORE),
-    responses=response_docs(schemas.AdaptResponse, 200, (*BODY, *DERIVED, KeyReused), (JSON.media, MSGPACK.media)),
+    summary="Add examples",
+    openapi_extra=request_docs(schemas.Support, examples.MORE),
+    responses=response_docs(
+        "The adaptation to all examples, old and new.",
+        examples.EXTENDED,
+        200,
+        (*BODY, *DERIVED, KeyReused),
+        (JSON.media, MSGPACK.media),
+    ),
 )
 async def extend(id: Id, request: Request, server: State) -> Response:
-    """Add examples: the same as adapting to all of them at once. Makes the next revision of the same id.
+    """Add examples to an adaptation and adapt again, which equals adapting to all of them at once.
 
-    Episodes are a stage of their own, which begins with the weights after the stage before.
+    Added episodes are a stage of their own: its steps start from the weights that the stage before left.
     """
     incoming = await receive(request, server.limits.body)
     body, client = incoming.decode(schemas.Support), incoming.client
@@ -81,44 +120,68 @@ async def extend(id: Id, request: Request, server: State) -> Response:
 
 @router.delete(
     "/adaptations/{id}/support/{example}",
+    summary="Delete one example",
     openapi_extra=header_docs(),
-    responses=response_docs(schemas.AdaptResponse, 200, (*DERIVED, UnknownExample, LastExample, Invalid)),
+    responses=response_docs(
+        "The adaptation to the other examples.",
+        examples.FORGOTTEN,
+        200,
+        (*DERIVED, UnknownExample, LastExample, Invalid),
+    ),
 )
 async def forget(
     id: Id,
-    example: Annotated[int, Path(description="The number of the example", ge=0)],
+    example: Annotated[
+        int,
+        Path(
+            description="Number of the example; `GET /adaptations/{id}/support` lists them",
+            ge=0,
+            openapi_examples={"first": {"summary": "The first example", "value": 0}},
+        ),
+    ],
     server: State,
     client: RequestClient,
 ) -> Response:
-    """Forget one example for good: it leaves every revision and the store, and its number is never used again."""
+    """Delete one example for good, from every revision and from the store, and adapt again without it."""
     adaptation = await server.adaptations.get(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.forget(adaptation, example, client)))
 
 
 @router.post(
     "/adaptations/{id}/undo",
+    summary="Undo the latest addition",
     openapi_extra=header_docs(key=True),
-    responses=response_docs(schemas.AdaptResponse, 200, (*DERIVED, NothingToUndo, Invalid, KeyReused)),
+    responses=response_docs(
+        "The adaptation without the examples that were added last.",
+        examples.UNDONE,
+        200,
+        (*DERIVED, NothingToUndo, Invalid, KeyReused),
+    ),
 )
 async def undo(id: Id, server: State, client: RequestClient) -> Response:
-    """Remove the examples that were added last; again, those before. Forgotten examples stay forgotten."""
+    """Remove the examples that were added last and adapt again; repeat it to remove those added before.
+
+    Deleted examples do not come back.
+    """
     adaptation = await server.adaptations.get(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))
 
 
 @router.get(
     "/adaptations/{id}/weights",
-    openapi_extra=header_docs(),
-    responses=response_docs(None, 200, (*DERIVED, Invalid))
-    | {
-        200: {
-            "description": "All parameters of the adapted network, by their names in it.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
+    summary="Download the adapted weights",
+    response_class=Response,
+    openapi_extra=header_docs()
+    | {"responses": {"200": {"content": {"application/octet-stream": {"schema": _BINARY}}}}},
+    responses=response_docs(
+        "A safetensors file with all parameters, by their names in the network's `state_dict`.",
+        None,
+        200,
+        (*DERIVED, Invalid),
+    ),
 )
 async def weights(id: Id, server: State, client: RequestClient) -> Response:
-    """The adapted network's parameters as a safetensors file."""
+    """Download the parameters of the adapted network as a safetensors file, to use them without this server."""
     adaptation, parameters = await server.adaptations.weights(client.owner, id, client)
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
     name = f'attachment; filename="{id}.safetensors"'

@@ -64,12 +64,12 @@ def _deadline(header: bytes) -> float:
     # the length comes first: a very long number takes long to read, or cannot be read
     if not header.isdigit() or len(header) > 20 or not 1 <= int(header) <= MAX_WAIT_MS:
         value = header[:40].decode("latin-1")
-        raise Invalid(f"a whole number from 1 to {MAX_WAIT_MS} is expected, got {value!r}", "X-Timeout-Ms")
+        raise Invalid(f"expected a whole number from 1 to {MAX_WAIT_MS}, got {value!r}", "X-Timeout-Ms")
     return asyncio.get_running_loop().time() + int(header) / 1000
 
 
 def _key(header: bytes) -> str:
     key = header.decode("latin-1")
     if len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_PATTERN, key):
-        raise Invalid(f"1 to {MAX_KEY_LENGTH} characters of ASCII without spaces are expected", "Idempotency-Key")
+        raise Invalid(f"expected 1 to {MAX_KEY_LENGTH} ASCII characters without spaces", "Idempotency-Key")
     return key

@@ -55,7 +55,7 @@ class Codec:
             note = " in UTF-8 (which has neither NaN nor Infinity)" if self is JSON else ""
             raise Malformed(f"the body is not {self.name}{note}: {error}") from error
         except RecursionError as error:
-            raise Malformed("the body is nested too deeply; arrays of numbers need two levels") from error
+            raise Malformed("the body is nested too deeply: arrays of numbers need two levels") from error
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
@@ -75,12 +75,13 @@ def _in_words_of_json(message: str) -> str:
         r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda match: _JSON[match[1]], message
     )
     message = message[:1].lower() + message[1:]
+    message = re.sub(r"^object missing required field (.*)$", r"the field \1 is missing", message)
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
     if "base64" in message:
         return message + " (of the bytes alone, with no `data:` in front)"
     if "unknown field" in message:
-        return message + " (correct its name, or leave it out)"
+        return message.removeprefix("object contains an ") + ": correct its name, or leave it out"
     return message
 
 
@@ -100,7 +101,7 @@ _JSON = {
 def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
     """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
     if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, schema.features, schema.shape, "feature", place), place)
+        return _finite(_from_raw(values, schema.features, schema.shape, place), place)
     exact = _array(values)  # all rows usually have the same form
     if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
         return _finite(exact if exact.ndim == 2 else exact.reshape(len(exact), -1), place)
@@ -113,7 +114,7 @@ def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place
 def read_numbers(values: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
     """Targets of regression as float32 [example, width]. Raises Invalid at the first that is not `width` numbers."""
     if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, width, (), "number", place), place)
+        return _finite(_from_raw(values, width, (), place), place)
     types = set(map(type, values))
     # `_array` alone would read a number out of a string
     uneven = len(types) > 1 and list in types
@@ -134,14 +135,14 @@ def _mistake(target: float | list[float] | str, width: int, place: str) -> Inval
     if isinstance(target, str):
         return Invalid("expected a number, got a string (numbers are written without quotes)", place)
     if len(_row(target)) != width:
-        return Invalid(f"{_many(width, 'number')} expected, got {len(_row(target))}", place)
+        return Invalid(f"expected {_many(width)}, got {len(_row(target))}", place)
     return None
 
 
 def read_labels(values: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
     """Targets of classification as strings, [example] of objects. Raises Invalid at the first that is no string."""
     if isinstance(values, schemas.RawArray):
-        raise Invalid("labels are expected, got numbers: send a list of strings, one for each example", place)
+        raise Invalid("expected labels, got numbers: send a list of strings, one for each example", place)
     for index, each in enumerate(values):
         if not isinstance(each, str):
             actual = "an array" if isinstance(each, list) else "a number"
@@ -164,15 +165,17 @@ def _check_pixels(rows: Sequence[Any], place: str) -> None:
         if isinstance(each, bytes):
             pixels += math.prod(images.size(each, f"{place}[{index}]"))
     if pixels > images.MAX_PIXELS:
-        raise Invalid(f"images of {pixels} pixels: at most {images.MAX_PIXELS} together, scale them down", place)
+        raise Invalid(
+            f"expected at most {images.MAX_PIXELS} pixels together, got {pixels}: scale the images down", place
+        )
 
 
 def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
     """One input, float [feature]."""
-    expected = _many(schema.features, "feature")
+    expected = f"expected {_many(schema.features)}"
     if isinstance(row, bytes):
         if not schema.image:
-            raise Invalid(f"{expected} expected, got a string: this model takes no images", place)
+            raise Invalid(f"{expected}, got a string: this model takes no images", place)
         return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
     exact = _array(row)
     if exact is not None and exact.shape in ((schema.features,), schema.shape):
@@ -181,9 +184,9 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
         nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
         if nested is not None:
             raise Invalid("expected a number, got an array", f"{place}[{nested}]")
-        raise Invalid(f"{expected} expected, got {len(row)}", place)
+        raise Invalid(f"{expected}, got {len(row)}", place)
     shape = " x ".join(map(str, schema.shape))
-    raise Invalid(f"{shape} numbers expected, or {schema.features} in a row: this is neither", place)
+    raise Invalid(f"expected {shape} numbers, or {schema.features} in a row", place)
 
 
 def _finite(exact: np.ndarray, place: str) -> np.ndarray:
@@ -191,22 +194,22 @@ def _finite(exact: np.ndarray, place: str) -> np.ndarray:
     # the sum of squares bounds every number, in a fifth of the time of looking at each; NaN is not below anything
     if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
-        reason = f"{exact[index, column]:g} is not finite in float32: scale the data"
+        reason = f"expected a finite float32 number, got {exact[index, column]:g}: scale the data"
         raise Invalid(reason, f"{place}[{index}][{column}]")
     return exact.astype(np.float32)
 
 
-def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], unit: str, place: str) -> np.ndarray:
+def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: str) -> np.ndarray:
     """A raw array as [row, width]. Its rows may have the shape `shape`, or none where `width` is 1."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if tuple(raw.shape[1:]) not in forms or raw.shape[0] == 0:
-        raise Invalid(f"rows of {_many(width, unit)} expected, got the shape {raw.shape}", f"{place}.shape")
+        raise Invalid(f"expected rows of {_many(width)}, got the shape {raw.shape}", f"{place}.shape")
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
-        raise Invalid(f"{size} bytes expected for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
+        raise Invalid(f"expected {size} bytes for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
     rows = np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
     return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
 
 
-def _many(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+def _many(count: int) -> str:
+    return f"{count} number{'' if count == 1 else 's'}"

@@ -24,7 +24,7 @@ def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str)
     lengths = [len(observations) for observations, _ in episodes]
     if len(episodes) * max(lengths) * schema.features > MAX_NUMBERS:
         size = f"{len(episodes)} episodes, the longest of {max(lengths)} decisions"
-        raise Invalid(f"{size}, are too much at once: send the long ones apart", place)
+        raise Invalid(f"{size}, are too many for one request: post the long ones in requests of their own", place)
     observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
     return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
@@ -38,7 +38,7 @@ def _read_episode(episode: schemas.Episode, schema: Schema, place: str) -> tuple
     columns = {"actions": actions, "rewards": rewards, "propensities": propensities}
     for name, column in columns.items():
         if len(column) != len(observations):
-            raise Invalid(f"{len(observations)} observations but {len(column)} {name}", place)
+            raise Invalid(f"expected as many {name} as observations, got {len(column)} and {len(observations)}", place)
     _check_propensities(propensities, schema, f"{place}.propensities")
     return observations, np.concatenate(list(columns.values()), axis=1)
 
@@ -51,7 +51,7 @@ def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> n
         if not known.all():
             index = int(np.argmin(known[:, 0]))
             raise Invalid(
-                f"an action is a whole number from 0 to {schema.targets - 1}, got {actions[index, 0]:g}",
+                f"expected a whole number from 0 to {schema.targets - 1}, got {actions[index, 0]:g}",
                 f"{place}[{index}]",
             )
     return actions
@@ -69,14 +69,14 @@ def _check_propensities(column: np.ndarray, schema: Schema, place: str) -> None:
     if not good.all():
         index = int(np.argmin(good[:, 0]))
         expected = "a density above 0" if is_box else "a probability above 0 and up to 1"
-        raise Invalid(f"a propensity is {expected}, got {column[index, 0]:g}", f"{place}[{index}]")
+        raise Invalid(f"expected {expected}, got {column[index, 0]:g}", f"{place}[{index}]")
 
 
 def _check_all_or_none(name: str, present: Sequence[bool], place: str) -> None:
     """Raises Invalid where some episodes have what others lack."""
     if any(present) and not all(present):
         raise Invalid(
-            f"episode {present.index(True)} has {name} and this one has none: all of a stage have them, or none",
+            f"expected {name} in all episodes of a request or in none, and episode {present.index(True)} has them",
             f"{place}[{present.index(False)}]",
         )
 

@@ -2,7 +2,8 @@
 
 They are in the OpenAPI document like any other route. But FastAPI's telemetry, its own body limit, exit stacks for
 dependencies and the search for the route take 25 us, as long as an inner loop in a batch, and these routes need none of
-them.
+them. `fast-path` of the ablation benchmark: 1.46 times the requests to adapt a second through 64 connections, and 1.76
+times those to predict.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,23 +3,28 @@
 from fastapi import APIRouter, Response
 from msgspec import UNSET
 
-from app.api import schemas
+from app.api import examples, schemas
 from app.api.codec import JSON
-from app.api.openapi import response_docs
+from app.api.openapi import HEALTH, response_docs
 from app.api.state import State
 
-router = APIRouter()
+router = APIRouter(tags=[HEALTH])
 
 
-@router.get("/health/live", responses=response_docs(schemas.Live))
+@router.get("/health/live", summary="Check that it runs", responses=response_docs("The server runs.", examples.LIVE))
 async def live() -> Response:
-    """Whether the process answers."""
+    """Check that the server answers requests. A probe that gets no answer should restart the server."""
     return JSON.respond(schemas.Live(status="live"))
 
 
-@router.get("/health/ready", responses=response_docs(schemas.Ready) | response_docs(schemas.Ready, 503))
+@router.get(
+    "/health/ready",
+    summary="Check that it can adapt",
+    responses=response_docs("There is a model to adapt.", examples.READY)
+    | response_docs("There is no model to adapt. `GET /models` has the reasons.", examples.NOT_READY, 503),
+)
 async def ready(server: State) -> Response:
-    """Whether the server can adapt: 503 as long as no bundle serves."""
+    """Check that the server has a model to adapt, and see whether the compiled inner loop serves yet."""
     serving = server.catalogue.models
     answer = schemas.Ready(
         status="ready" if serving else "no bundle serves",

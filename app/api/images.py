@@ -21,10 +21,10 @@ HEADER = 24
 def size(data: bytes, place: str) -> tuple[int, int]:
     """Rows and columns of a PNG, from its header alone. Raises Invalid where it is no PNG or too large."""
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
-        raise Invalid("a PNG is expected, got something else: convert the image, and send it whole", place)
+        raise Invalid("expected a PNG: convert the image, and send all of it", place)
     width, height = struct.unpack(">II", data[16:HEADER])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise Invalid(f"an image of {width} x {height}: scale it to at most {MAX_SIDE} pixels a side", place)
+        raise Invalid(f"expected at most {MAX_SIDE} pixels a side, got {width} x {height}: scale the image down", place)
     return height, width
 
 

@@ -3,12 +3,12 @@
 from fastapi import Request, Response
 from msgspec import UNSET
 
-from app.api import schemas
+from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
-from app.api.openapi import request_docs, response_docs
+from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
 from app.api.parse import adapt_command, check_predict_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
@@ -40,14 +40,13 @@ BODY = (
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
 DERIVED = (*BY_ID, UnknownModel, Outgrown, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
-SUPPORT = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 
 
 async def adapt(request: Request) -> Response:
-    """Adapt a model to a support set, and keep the adaptation.
+    """Adapt a model to a support set and store the result as an adaptation. Predict with its `adaptation_id`.
 
-    With `Accept: text/event-stream` each step's loss is an event as it happens, and the result is the last one; closing
-    the connection cancels the work. With application/x-ndjson each line is a request, answered by a line, in order.
+    Send `Accept: text/event-stream` to receive each loss as soon as it is known; closing the connection cancels the
+    remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, ndjson=True)
@@ -67,9 +66,10 @@ async def adapt(request: Request) -> Response:
 
 
 async def predict(request: Request) -> Response:
-    """Answer queries: by an adaptation, by adapting to a support set, or by the initialization itself.
+    """Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
 
-    With application/x-ndjson each line is a request, answered by a line, in order.
+    A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
+    each line.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, ndjson=True)
@@ -103,24 +103,31 @@ FAST_ROUTES = [
         adapt,
         method="POST",
         status_code=201,
-        openapi_extra=request_docs(
-            schemas.AdaptRequest, {"model": "sinusoid", "support": SUPPORT, "label": "pump 17"}, ndjson=True
-        ),
-        responses=response_docs(
-            schemas.AdaptResponse,
+        tags=[ADAPT_AND_PREDICT],
+        summary="Adapt to a support set",
+        openapi_extra=request_docs(schemas.AdaptRequest, examples.ADAPT, ndjson=True),
+        responses=response_docs("One answer for each line of an NDJSON body.", examples.ADAPTED, media=(NDJSON,))
+        | response_docs(
+            "The adaptation, with its id, its losses and a status.",
+            examples.ADAPTED,
             201,
             (*BODY, KeyReused, QuotaExceeded),
-            (JSON.media, MSGPACK.media, "text/event-stream"),
-        )
-        | response_docs(schemas.AdaptResponse, 200, media=(NDJSON,)),
+            (JSON.media, MSGPACK.media, EVENTS),
+        ),
     ),
     FastRoute(
         "/predict",
         predict,
         method="POST",
-        openapi_extra=request_docs(
-            schemas.PredictRequest, {"model": "sinusoid", "support": SUPPORT, "queries": [[-3], [1], [3]]}, ndjson=True
+        tags=[ADAPT_AND_PREDICT],
+        summary="Predict queries",
+        openapi_extra=request_docs(schemas.PredictRequest, examples.PREDICT, ndjson=True),
+        responses=response_docs(
+            "A prediction for each query, in their order.",
+            examples.PREDICTED,
+            200,
+            (*BODY, *DERIVED),
+            (JSON.media, MSGPACK.media, NDJSON),
         ),
-        responses=response_docs(schemas.PredictResponse, 200, (*BODY, *DERIVED), (JSON.media, MSGPACK.media, NDJSON)),
     ),
 ]

@@ -1,26 +1,41 @@
 """The routes of the bundles that are served."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
 
-from app.api import schemas
+from fastapi import APIRouter, Path, Response
+
+from app.api import examples, schemas
 from app.api.codec import JSON
-from app.api.openapi import response_docs
+from app.api.openapi import MODELS, response_docs
 from app.api.responses import model_detail, model_summary, refused_bundle
 from app.api.state import State
 from app.errors import UnknownModel
 
-router = APIRouter()
+router = APIRouter(tags=[MODELS])
+Name = Annotated[
+    str,
+    Path(
+        description="Name of the model; `GET /models` lists them",
+        openapi_examples={examples.MODEL: {"value": examples.MODEL}},
+    ),
+]
 
 
-@router.get("/models", responses=response_docs(schemas.ModelList))
+@router.get(
+    "/models", summary="List the models", responses=response_docs("The models of the models folder.", examples.MODELS)
+)
 async def models(server: State) -> Response:
-    """The bundles that serve, and those that are refused with the reason."""
+    """List the models that the server serves, and the bundles that it cannot serve with the reason."""
     good = [model_summary(model) for model in server.catalogue.models.values()]
     bad = [refused_bundle(*item) for item in server.catalogue.refused.items()]
     return JSON.respond(schemas.ModelList(models=good, refused=bad))
 
 
-@router.get("/models/{name}", responses=response_docs(schemas.ModelDetail, 200, (UnknownModel,)))
-async def model(name: str, server: State) -> Response:
-    """One bundle, with how well it adapts and how it was made."""
+@router.get(
+    "/models/{name}",
+    summary="Get a model",
+    responses=response_docs("The model.", examples.ONE_MODEL, 200, (UnknownModel,)),
+)
+async def model(name: Name, server: State) -> Response:
+    """Get a model: which requests it takes, how well it adapts and how it was trained."""
     return JSON.respond(model_detail(server.catalogue.named(name)))

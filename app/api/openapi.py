@@ -1,16 +1,47 @@
 """The OpenAPI document: FastAPI's, with the schemas of the wire that msgspec makes."""
 
+import inspect
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 
-from app.api import schemas
+from app.api import examples, schemas
 from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.media_types import CODECS
-from app.api.problems import STATUS
+from app.api.problems import STATUS, problem, problem_type
 from app.errors import InnerloopError
+
+INTRODUCTION = """\
+Innerloop serves models that learn from a handful of examples. An *adaptation* is a model adapted to one *support set*,
+which is a few labelled examples. The server stores it under an id.
+
+1. `POST /adapt` with a `model` and a `support` set. The answer has an `adaptation_id`.
+2. `POST /predict` with this `adaptation_id` and `queries`. The answer has `predictions`.
+
+To send a request from this page, open it and press **Try it out**, then **Execute**. An error is a problem document
+(RFC 9457) that names the field and the fix. The guide is the folder `app/docs` of the source; it begins with `http.md`.
+"""
+"""What the document says first."""
+ADAPT_AND_PREDICT, ADAPTATIONS, MODELS, HEALTH = "Adapt and predict", "Adaptations", "Models", "Health"
+TAGS = [
+    {
+        "name": ADAPT_AND_PREDICT,
+        "description": "Adapt a model to a support set, then predict with the adaptation. Bodies are JSON or msgpack; "
+        "in msgpack, arrays of numbers in an answer are `RawArray`s.",
+    },
+    {
+        "name": ADAPTATIONS,
+        "description": "List, change and delete stored adaptations. Each change of the examples adapts again and makes "
+        "the next revision.",
+    },
+    {"name": MODELS, "description": "Which models the server serves, and which requests each of them takes."},
+    {"name": HEALTH, "description": "Probes for the orchestrator or load balancer in front of the server."},
+]
+"""The groups of routes, in their order."""
+EVENTS = "text/event-stream"
 
 _BASES = (schemas.RequestBody, schemas.ResponseBody)
 WIRE = [
@@ -24,14 +55,19 @@ def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
 
 
-def request_docs(form: type[schemas.RequestBody], example: dict[str, Any], ndjson: bool = False) -> dict[str, Any]:
+def _text(description: str) -> dict[str, Any]:
+    return {"schema": {"type": "string", "description": description}}
+
+
+def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], ndjson: bool = False) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is `form`, with an example to try out.
 
     ndjson: whether it takes many bodies, one a line
     """
     content = {JSON.media: _reference(form) | {"example": example}, MSGPACK.media: _reference(form)}
     if ndjson:
-        content[NDJSON] = {"schema": {"type": "string", "description": f"A `{form.__name__}` a line"}}
+        # without an example: schemathesis cannot send one (service_tests/api/test_openapi.py)
+        content[NDJSON] = _text(f"Many requests in one: one `{form.__name__}` as JSON on each line")
     body: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     return body | header_docs(key=form is not schemas.PredictRequest)
 
@@ -48,36 +84,66 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
 _TIMEOUT = _header(
     "X-Timeout-Ms",
     {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_MS},
-    "Milliseconds that the client waits for the answer; after that it gets 504",
+    "Milliseconds that you wait for the answer, such as 10000. After that the answer is a 504, and work that has not "
+    "begun is dropped. Without it: no limit",
 )
 _KEY = _header(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": f"^{KEY_PATTERN}$"},
-    "Makes a request safe to repeat: the same key and body are one request",
+    "Makes the request safe to repeat: with the same key, the same request takes effect only once. Take a new key, "
+    "such as a UUID, for each new request. Without it: every request takes effect",
 )
 
 
 def response_docs(
-    form: type[schemas.ResponseBody] | None,
+    description: str,
+    example: schemas.ResponseBody | None,
     status: int = 200,
     errors: tuple[type[InnerloopError], ...] = (),
     media: tuple[str, ...] = (JSON.media,),
 ) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route that answers with `form`, or with the problem documents of `errors`.
+    """`responses` of a route that answers like `example`, or with the problem documents of `errors`.
 
+    example: None for an answer without a body
     media: the media types of the answer; streams and lines are described as text
     """
-    answers: dict[int | str, dict[str, Any]] = {status: {"description": "Done."}}
-    if form is not None:
-        plain = {each: _reference(form) if each in CODECS else {"schema": {"type": "string"}} for each in media}
-        answers[status] = {"description": (form.__doc__ or "").strip(), "content": plain}
+    answers: dict[int | str, dict[str, Any]] = {status: {"description": description}}
+    if example is not None:
+        answers[status]["content"] = {each: _content(each, example) for each in media}
+    by_code: dict[int, list[type[InnerloopError]]] = {}
     for error in errors:
-        code, title = STATUS[error]
-        problem = {"description": title, "content": {"application/problem+json": _reference(schemas.Problem)}}
-        answer = answers.setdefault(code, problem)
-        if title not in answer["description"]:
-            answer["description"] += f"; {title.lower()}"
-    return answers
+        if error not in by_code.setdefault(STATUS[error][0], []):
+            by_code[STATUS[error][0]].append(error)
+    return answers | {code: _problem_docs(group) for code, group in sorted(by_code.items())}
+
+
+def _content(media: str, example: schemas.ResponseBody) -> dict[str, Any]:
+    form, encoded = type(example), JSON.encoder.encode(example)
+    if media == NDJSON:
+        text = f"One `{form.__name__}` or `Problem` as JSON on each line, in the order of the requests"
+        return _text(text)
+    if media == EVENTS:
+        text = (
+            f"An event `step` (`{schemas.Step.__name__}`) for each loss as soon as it is known, then `result` "
+            f"(`{form.__name__}`) or `problem` (`{schemas.Problem.__name__}`)"
+        )
+        return _text(text) | {"example": examples.EVENTS}
+    return _reference(form) | ({"example": json.loads(encoded)} if media == JSON.media else {})
+
+
+def _problem_docs(errors: list[type[InnerloopError]]) -> dict[str, Any]:
+    """The errors with the same status: what each means, and an example of its problem document."""
+    meanings = [examples.ERRORS[error][0] for error in errors]
+    documents = {
+        problem_type(error).rpartition(":")[2]: {
+            "summary": STATUS[error][1],
+            "value": json.loads(JSON.encoder.encode(problem(examples.ERRORS[error][1]))),
+        }
+        for error in errors
+    }
+    content = {"application/problem+json": _reference(schemas.Problem) | {"examples": documents}}
+    text = meanings[0] if len(meanings) == 1 else "\n".join(f"- {meaning}" for meaning in meanings)
+    return {"description": text, "content": content}
 
 
 def install(app: FastAPI) -> None:
@@ -87,8 +153,7 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = plain()
-            _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
-            document["components"] = {"schemas": wire}
+            document["components"] = {"schemas": _wire_schemas()}
             for operations in document["paths"].values():
                 for operation in operations.values():
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
@@ -96,3 +161,11 @@ def install(app: FastAPI) -> None:
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _wire_schemas() -> dict[str, Any]:
+    _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
+    for schema in wire.values():
+        # msgspec leaves the indentation of a docstring, which Markdown shows as code
+        schema["description"] = inspect.cleandoc(schema["description"])
+    return wire

@@ -50,11 +50,11 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
 def check_predict_fields(body: schemas.PredictRequest) -> None:
     """The fields of POST /predict fit one of its three forms. Raises Invalid."""
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
-        raise Invalid("exactly one of adaptation_id and model is expected")
+        raise Invalid("expected exactly one of adaptation_id and model")
     if body.support is UNSET and not (body.steps is UNSET and body.learning_rate is UNSET):
-        raise Invalid("steps and learning_rate belong to a support set to adapt to: send one, or leave them out")
+        raise Invalid("steps and learning_rate need a support set: send support, or leave them out")
     if body.adaptation_id is not UNSET and body.support is not UNSET:
-        raise Invalid("an adaptation has its support set already: send adaptation_id or support, not both")
+        raise Invalid("expected adaptation_id or support, got both: an adaptation has its support set already")
     if body.model is not UNSET and body.pinned is not UNSET:
         raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
 

@@ -93,7 +93,7 @@ def problem(error: Exception) -> Problem:
 
 def _document(error: Exception) -> Problem:
     if type(error) not in STATUS:
-        detail = "the server failed, not the request; its log has the cause"
+        detail = "the server failed; its log has the cause"
         return Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     status, title = STATUS[type(error)]
     return Problem(
@@ -120,13 +120,13 @@ async def _parameter_error(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     status, title = STATUS[Invalid]
-    detail = f"{first['msg']} at {place}"
+    detail = f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}"
     return _answer(Problem(type=problem_type(Invalid), title=title, status=status, detail=detail, place=place))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists what there is"
+    detail = f"{request.method} {request.url.path}: {error.detail}. See /docs for all endpoints"
     title = HTTPStatus(error.status_code).phrase
     response = _answer(Problem(type="about:blank", title=title, status=error.status_code, detail=detail))
     response.headers.update(error.headers or {})

@@ -1,7 +1,8 @@
 """The wire: every body that a client sends or receives, as msgspec types. The OpenAPI document is made from them.
 
 msgspec decodes a small body five times as fast as pydantic (1.2 against 5.6 us for 10 examples), refuses booleans,
-strings and nulls where numbers belong, and names the place.
+strings and nulls where numbers belong, and names the place. Descriptions do not slow it down: they are only read for
+the document, which shows each of them alone.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,25 +14,48 @@ Inputs = Annotated[
     list[
         Annotated[
             list[float | list[float | list[float]]],
-            Meta(description="Numbers, [feature], or nested in the model's `shape`"),
+            Meta(description="Numbers: a flat row, or nested like the model's `shape`"),
         ]
-        | Annotated[bytes, Meta(description="A PNG, for a model that takes images: binary in msgpack, base64 in JSON")]
+        | Annotated[
+            bytes,
+            Meta(
+                description="A PNG, if the model's `image` is set: base64 without a `data:` prefix; binary in msgpack"
+            ),
+        ]
     ],
-    Meta(description="[row]", min_length=1),
-]
-Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
-Pinned = Annotated[
-    bool,
-    Meta(
-        description="Whether the adaptation stays with this bundle, while that is there, when a newer one has its name"
-    ),
+    Meta(min_length=1),
 ]
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
+ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
+Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
 Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-Steps = Annotated[int, Meta(description="Inner steps; the bundle's default where none are given", ge=0)]
-Rate = Annotated[float, Meta(description="Inner learning rate; the bundle's default where none is given", gt=0)]
+Steps = Annotated[
+    int,
+    Meta(
+        description="Number of inner steps, from 0 to the model's `max_steps`. Without it: the model's default. Models "
+        "that are solved in closed form take only their default",
+        ge=0,
+    ),
+]
+Rate = Annotated[
+    float,
+    Meta(
+        description="Inner learning rate, above 0 and at most the model's `max_learning_rate`. Without it: the model's "
+        "default. Models that have learned their rates, or that are solved in closed form, refuse it",
+        gt=0,
+    ),
+]
+Digest = Annotated[str, Meta(description="Version of the model: the digest of its bundle, 64 hexadecimal digits")]
+KindName = Annotated[
+    str,
+    Meta(
+        description="What the model predicts: `regression` (numbers), `classification` (labels) or `decision` (actions)"
+    ),
+]
+AdaptationId = Annotated[str, Meta(description="Id of the adaptation, 32 hexadecimal digits")]
 
 
 class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -43,123 +67,235 @@ class ResponseBody(msgspec.Struct, kw_only=True):
 
 
 class RawArray(RequestBody):
-    """Numbers as raw little-endian bytes, row after row: binary in msgpack, base64 in JSON."""
+    """An array as raw bytes, row after row, instead of nested lists. It is smaller and faster in msgpack."""
 
     shape: Annotated[
         list[Annotated[int, Meta(ge=0)]],
         Meta(
-            description="[rows, columns], [rows] for a number a row, or [rows, ...] with the model's `shape`",
+            description="Length of each axis: [rows, columns], [rows] if a row is a single number, or [rows, ...] with "
+            "the model's `shape`",
             min_length=1,
             max_length=4,
         ),
     ]
-    data: bytes
-    dtype: Literal["float32", "float64", "int32", "int64"] = "float32"
+    data: Annotated[bytes, Meta(description="The numbers as little-endian bytes: binary in msgpack, base64 in JSON")]
+    dtype: Annotated[
+        Literal["float32", "float64", "int32", "int64"],
+        Meta(
+            description="Type of each number in `data`: `float32` and `int32` have 4 bytes, `float64` and `int64` have "
+            "8. Without it: `float32`"
+        ),
+    ] = "float32"
 
     def __len__(self) -> int:
         """The number of rows."""
         return self.shape[0]
 
 
-ActionValues = (
-    Annotated[
-        list[float | list[float]],
-        Meta(description="[step]: an action by its number, 0, 1, ..., or [step][number]", min_length=1),
-    ]
-    | RawArray
-)
+ActionValues = Annotated[list[float | list[float]], Meta(min_length=1)] | RawArray
 PerStep = Annotated[list[float], Meta(min_length=1)] | RawArray
 
 
 class Episode(RequestBody):
-    """Decisions one after another, each with the observation before it. Episodes may differ in length."""
+    """One episode: the observations, the actions taken and, optionally, their rewards.
 
-    observations: Inputs | RawArray
-    actions: ActionValues
-    rewards: Annotated[
-        PerStep, Meta(description="[step]: the reward of each action; without rewards the actions are imitated")
-    ] | (UnsetType) = UNSET
+    Episodes of a request may differ in length. All of them have rewards, or none has.
+    """
+
+    observations: Annotated[Inputs | RawArray, Meta(description="[step][number]: the observation before each action")]
+    actions: Annotated[
+        ActionValues,
+        Meta(
+            description="One action for each observation: [step] with its number, counted from 0, if actions are "
+            "`discrete`; [step][number] if they are a `box`"
+        ),
+    ]
+    rewards: (
+        Annotated[
+            PerStep,
+            Meta(
+                description="[step]: the reward of each action; actions that earned more than expected become more "
+                "probable. Without it: the actions are imitated"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     propensities: (
         Annotated[
-            PerStep, Meta(description="[step]: the probability with which each action was taken, where it was logged")
+            PerStep,
+            Meta(
+                description="[step]: the probability with which another policy chose each action (for a `box`, the "
+                "density), to correct for that policy. Without it: no correction"
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
 class Support(RequestBody):
-    """The labelled examples to adapt from: `inputs` and `targets`, or `episodes` for a model of decisions."""
+    """The examples to adapt to: `inputs` and `targets` for regression and classification, `episodes` for decisions."""
 
-    inputs: Inputs | RawArray | UnsetType = UNSET
-    targets: (
+    inputs: (
         Annotated[
-            list[float | list[float] | str],
+            Inputs | RawArray,
             Meta(
-                description="[example][target] for regression, where a target of one number may be written without its "
-                "brackets; [example] for classification: labels, any strings",
-                min_length=1,
+                description="[example][number], or a PNG for each example: the inputs. Required for regression and "
+                "classification"
             ),
         ]
-        | RawArray
+        | UnsetType
+    ) = UNSET
+    targets: (
+        Annotated[
+            Annotated[list[float | list[float] | str], Meta(min_length=1)] | RawArray,
+            Meta(
+                description="One target for each input. Regression: [example][number], or [example] if a target is a "
+                "single number. Classification: [example] with labels, which are any strings"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     episodes: (
         Annotated[
-            list[Episode], Meta(description="A stage: it begins with the weights after the one before", min_length=1)
+            list[Episode],
+            Meta(
+                description="[episode]: required for decisions. The episodes of one request are a stage: its inner "
+                "steps start from the weights that the stage before left",
+                min_length=1,
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
 class AdaptRequest(RequestBody):
-    """Adapt a model to a support set."""
+    """A model, and the support set to adapt it to."""
 
-    model: str
-    support: Support
+    model: Annotated[str, Meta(description="Name of the model; `GET /models` lists them")]
+    support: Annotated[Support, Meta(description="The examples to adapt to")]
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
-    ttl_s: Annotated[int, Meta(description="Seconds to live", ge=1)] | UnsetType = UNSET
-    label: Annotated[str, Meta(description="Your own name for it", max_length=200)] | UnsetType = UNSET
+    ttl_s: (
+        Annotated[
+            int,
+            Meta(
+                description="Seconds until the adaptation expires. Without it: the server's default, a day unless "
+                "configured otherwise",
+                ge=1,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    label: (
+        Annotated[
+            str,
+            Meta(
+                description="Your own name for the adaptation; `GET /adaptations` finds adaptations by it. Several may "
+                "have the same label",
+                max_length=200,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     assess: (
         Annotated[
             Literal["leave_one_out", "k_fold"],
-            Meta(description="Measure the error on examples left out; above 64 examples always in 10 folds"),
+            Meta(
+                description="Measure whether adapting helps, by predicting examples that are left out. `leave_one_out` "
+                "leaves out one example at a time, `k_fold` a tenth of them; above 64 examples both leave out a tenth. "
+                "Without it: nothing is measured. Decisions refuse it"
+            ),
         ]
         | UnsetType
     ) = UNSET
     reuse: Annotated[
-        bool, Meta(description="Return an earlier adaptation to the same content that was made with `reuse`")
+        bool,
+        Meta(
+            description="Return the adaptation that an earlier request with `reuse` and the same content created, if "
+            "there is one, instead of creating another"
+        ),
     ] = False
-    pinned: Pinned | UnsetType = UNSET
+    pinned: (
+        Annotated[
+            bool,
+            Meta(
+                description="`true` keeps the adaptation on this version of the model when a newer one replaces it, as "
+                "long as the server has this version; `false` derives it again on the newer one. Without it: the "
+                "server's default, `false` unless configured otherwise"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PredictRequest(RequestBody):
-    """Answer queries, in one of three forms.
+    """The queries, and what answers them.
 
-    With `adaptation_id`: by that adaptation. With `model` and `support`: adapt and predict in one call, and keep
-    nothing. With `model` alone: by the initialization itself, to compare with.
+    Send `adaptation_id` to use an adaptation. Send `model` and `support` to adapt and predict in one call, which stores
+    nothing. Send `model` alone to use the initialization, for comparison.
     """
 
-    queries: Inputs | RawArray
-    adaptation_id: str | UnsetType = UNSET
-    model: str | UnsetType = UNSET
-    support: Support | UnsetType = UNSET
+    queries: Annotated[
+        Inputs | RawArray, Meta(description="[query][number], or a PNG for each query: the inputs to predict")
+    ]
+    adaptation_id: (
+        Annotated[str, Meta(description="Id of the adaptation that answers. Send either this or `model`")] | UnsetType
+    ) = UNSET
+    model: (
+        Annotated[
+            str,
+            Meta(
+                description="Name of the model that answers, after adapting to `support` if there is one. Send either "
+                "this or `adaptation_id`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    support: (
+        Annotated[
+            Support,
+            Meta(description="The examples to adapt `model` to. Without it: the initialization answers"),
+        ]
+        | UnsetType
+    ) = UNSET
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
-    pinned: Pinned | UnsetType = UNSET
+    pinned: (
+        Annotated[
+            bool,
+            Meta(
+                description="Only with `adaptation_id`: `true` answers with the version of the model that the "
+                "adaptation was derived from, if the server still has it; `false` with the newest. Without it: the "
+                "adaptation's own choice"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     interval: (
-        Annotated[float, Meta(description="The share of true values that `lower` to `upper` should cover", gt=0, lt=1)]
+        Annotated[
+            float,
+            Meta(
+                description="Regression only: the share of true values that lie between `lower` and `upper`, such as "
+                "0.9. The model's `intervals` has the limits. Without it: no `lower` and `upper`",
+                gt=0,
+                lt=1,
+            ),
+        ]
         | UnsetType
     ) = UNSET
     sample: Annotated[
-        bool, Meta(description="Draw actions from the policy instead of taking the most probable ones")
+        bool,
+        Meta(
+            description="Decisions only: `true` draws actions from the policy; `false` takes the most probable action, "
+            "or the mean if actions are a `box`"
+        ),
     ] = False
     seed: (
         Annotated[
             int,
             Meta(
-                description="Of the draws: those for a query depend on the seed and on the place of the query alone; "
-                "without a seed they differ each time",
+                description="Seed of the draws, with `sample`. A draw depends only on the seed and on the position of "
+                "its query. Without it: draws differ each time",
                 ge=0,
                 le=2**63 - 1,
             ),
@@ -169,254 +305,503 @@ class PredictRequest(RequestBody):
 
 
 class Quality(ResponseBody):
-    """How well adapting works, measured on examples that were left out.
+    """Whether adapting helps, measured on examples that were left out and predicted by an adaptation to the others.
 
-    Errors are in the units of the kind's loss. An error is null where the inner loop diverged without the example, or
-    where the example is the only one of its class. The initialization of a classifier has no classes, and guesses
-    evenly.
+    Errors are squared errors for regression and cross-entropies in nats for classification. The error of an example is
+    null if the inner loop diverged without it, or if it is the only one of its class.
     """
 
-    method: Annotated[str, Meta(description="The method that was used: `leave_one_out` or `k_fold`")]
-    folds: int
-    error: Annotated[float | None, Meta(description="The mean of `errors`")]
-    initial_error: Annotated[float | None, Meta(description="The error of the initialization on the same examples")]
-    errors: Annotated[list[float | None], Meta(description="By example, in their order")]
-    helped: Annotated[bool | None, Meta(description="Whether adapting lowers the error; null if it may be chance")]
+    method: Annotated[
+        str,
+        Meta(description="`leave_one_out`: each example was left out alone. `k_fold`: a tenth of them at a time"),
+    ]
+    folds: Annotated[int, Meta(description="Number of adaptations that were made, each without some of the examples")]
+    error: Annotated[float | None, Meta(description="Mean of `errors`; null if none is known")]
+    initial_error: Annotated[
+        float | None,
+        Meta(
+            description="Mean error of the initialization on the same examples, to compare with `error`. That of a "
+            "classifier guesses evenly among the classes"
+        ),
+    ]
+    errors: Annotated[list[float | None], Meta(description="[example]: error of each example, in the posted order")]
+    helped: Annotated[
+        bool | None,
+        Meta(
+            description="Whether adapting lowers the error; null if the difference is not significant (sign test at "
+            "5 %, which needs at least 5 examples)"
+        ),
+    ]
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those of training; null if the bundle has no OOD reference"
+            description="Whether the support set is unlike those that the model was trained on; null if the bundle has "
+            "no OOD reference"
         ),
     ]
-    worst_example: Annotated[int | None, Meta(description="The number of the example that fits worst")]
-    message: Annotated[str, Meta(description="All of it in words")]
-    accuracy: Annotated[float, Meta(description="The share of labels found, of those not null")] | UnsetType = UNSET
+    worst_example: Annotated[
+        int | None, Meta(description="Position of the example with the largest error, counted from 0")
+    ]
+    message: Annotated[str, Meta(description="The result in words")]
+    accuracy: (
+        Annotated[
+            float,
+            Meta(
+                description="Classification only: share of the examples whose label was predicted, of those with a "
+                "known error"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class AdaptResponse(ResponseBody):
-    """An adaptation."""
+    """An adaptation: a model adapted to a support set, stored under an id."""
 
-    adaptation_id: str
-    revision: Annotated[int, Meta(description="1 at first; each change makes the next")]
-    model: str
-    model_digest: str
-    kind: str
-    support_size: int
-    examples: Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
-    steps: int
-    learning_rate: float
-    losses: Annotated[Losses, Meta(description="The support loss before the first step and after each")]
-    status: str
-    message: Annotated[str, Meta(description="What the status means")]
-    created_at: Time
-    expires_at: Time
-    label: str | UnsetType = UNSET
-    labels: Annotated[Labels, Meta(description="The classes, as they first came")] | UnsetType = UNSET
-    pinned: bool | UnsetType = UNSET
-    quality: Quality | UnsetType = UNSET
-    lineage: Annotated[list[str], Meta(description="The bundles before this one, by digest")] | UnsetType = UNSET
+    adaptation_id: AdaptationId
+    revision: Annotated[int, Meta(description="Number of the revision: 1 at first, and 1 more after each change")]
+    model: Annotated[str, Meta(description="Name of the model")]
+    model_digest: Digest
+    kind: KindName
+    support_size: Annotated[int, Meta(description="Number of examples; for decisions, of episodes")]
+    examples: Annotated[
+        ExampleNumbers,
+        Meta(
+            description="[example]: the number that identifies each example, from 0 on. Numbers of removed examples "
+            "are not used again"
+        ),
+    ]
+    steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
+    learning_rate: Annotated[float, Meta(description="Inner learning rate")]
+    losses: Annotated[
+        Losses,
+        Meta(
+            description="[step]: the support loss before the first step and after each step; for decisions, of the "
+            "last stage. Null if not finite"
+        ),
+    ]
+    status: Annotated[
+        str,
+        Meta(
+            description="`improved`: the support loss fell. `no_progress`: it did not. After an example was deleted "
+            "also `diverged` and `not_finite`: predicting is refused until the examples change again"
+        ),
+    ]
+    message: Annotated[str, Meta(description="The status in words")]
+    created_at: Annotated[Time, Meta(description="Time of creation, RFC 3339 in UTC")]
+    expires_at: Annotated[Time, Meta(description="Time when the adaptation expires, RFC 3339 in UTC")]
+    label: Annotated[str, Meta(description="Your name for the adaptation, if you gave one")] | UnsetType = UNSET
+    labels: (
+        Annotated[Labels, Meta(description="Classification only: the classes, in the order of their first example")]
+        | UnsetType
+    ) = UNSET
+    pinned: (
+        Annotated[
+            bool,
+            Meta(description="`true` if the adaptation stays on this version of the model; left out otherwise"),
+        ]
+        | UnsetType
+    ) = UNSET
+    quality: (
+        Annotated[
+            Quality,
+            Meta(description="Whether adapting helped, if the request had `assess`; left out after any later change"),
+        ]
+        | UnsetType
+    ) = UNSET
+    lineage: (
+        Annotated[
+            list[str],
+            Meta(description="Digests of the model's versions that the adaptation was on before, the first one first"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class AdaptationList(ResponseBody):
-    """Adaptations that are alive, the newest first; `next` is the cursor of the page after, where there is one."""
+    """A page of adaptations that have not expired, newest first."""
 
-    adaptations: list[AdaptResponse]
-    next: str | UnsetType = UNSET
+    adaptations: Annotated[list[AdaptResponse], Meta(description="The adaptations, newest first")]
+    next: Annotated[str, Meta(description="`cursor` of the next page; left out on the last page")] | UnsetType = UNSET
 
 
 class RevisionView(ResponseBody):
-    """A change. `added` and `forgotten` are numbers of examples; forgotten ones are no longer among the added."""
+    """A revision of an adaptation, with the change that made it."""
 
-    revision: int
-    change: str
-    support_size: int
-    model_digest: str
-    at: Time
-    added: list[int]
-    forgotten: int | UnsetType = UNSET
+    revision: Annotated[int, Meta(description="Number of the revision, counted from 1")]
+    change: Annotated[
+        str,
+        Meta(
+            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was deleted. "
+            "`undone`: the examples that were added last were removed. `rederived`: adapted again on a newer version "
+            "of the model"
+        ),
+    ]
+    support_size: Annotated[int, Meta(description="Number of examples after the change; for decisions, of episodes")]
+    model_digest: Digest
+    at: Annotated[Time, Meta(description="Time of the change, RFC 3339 in UTC")]
+    added: Annotated[
+        list[int], Meta(description="Numbers of the examples that the change added, without those removed since")
+    ]
+    forgotten: Annotated[int, Meta(description="Number of the deleted example; only for `forgot`")] | UnsetType = UNSET
 
 
 class History(ResponseBody):
-    """How an adaptation came to what it is, the first revision first."""
+    """All revisions of an adaptation."""
 
-    adaptation_id: str
-    revisions: list[RevisionView]
+    adaptation_id: AdaptationId
+    revisions: Annotated[list[RevisionView], Meta(description="The revisions, oldest first")]
 
 
 class SupportView(ResponseBody):
-    """The examples of an adaptation: `examples` are their numbers. Those of a model of decisions are episodes."""
+    """The examples of an adaptation: `inputs` and `targets`, or `episodes` for decisions."""
 
-    adaptation_id: str
-    revision: int
-    examples: list[int]
-    inputs: Array | UnsetType = UNSET
+    adaptation_id: AdaptationId
+    revision: Annotated[int, Meta(description="Number of the revision that has these examples")]
+    examples: Annotated[
+        list[int],
+        Meta(description="[example]: the number of each example, in the order of `inputs` or `episodes`"),
+    ]
+    inputs: Annotated[Array, Meta(description="[example][number]: the inputs as flat rows")] | UnsetType = UNSET
     targets: (
-        Annotated[Any, Meta(description="Numbers [example][target], or labels", extra_json_schema={"type": "array"})]
+        Annotated[
+            Any,
+            Meta(
+                description="[example][number] for regression, [example] with labels for classification",
+                extra_json_schema={"type": "array", "items": {"anyOf": [_NUMBERS, {"type": "string"}]}},
+            ),
+        ]
         | UnsetType
     ) = UNSET
-    episodes: list["EpisodeView"] | UnsetType = UNSET
+    episodes: Annotated[list["EpisodeView"], Meta(description="[episode]: the episodes, for decisions")] | UnsetType = (
+        UNSET
+    )
 
 
 class EpisodeView(ResponseBody):
-    """An episode as it was posted. stage: the revision that it came with."""
+    """An episode of an adaptation, as it was posted."""
 
-    stage: int
-    observations: Array
-    actions: Annotated[Any, Meta(extra_json_schema={"type": "array"})]
-    rewards: Annotated[Any, Meta(extra_json_schema=_NUMBERS)] | UnsetType = UNSET
-    propensities: Annotated[Any, Meta(extra_json_schema=_NUMBERS)] | UnsetType = UNSET
+    stage: Annotated[int, Meta(description="Number of the revision that added the episode")]
+    observations: Annotated[Array, Meta(description="[step][number]: the observation before each action")]
+    actions: Annotated[
+        Any,
+        Meta(
+            description="[step] with the number of each action, or [step][number] if actions are a `box`",
+            extra_json_schema={"type": "array", "items": {"anyOf": [{"type": "number"}, _NUMBERS]}},
+        ),
+    ]
+    rewards: (
+        Annotated[Numbers, Meta(description="[step]: the reward of each action, if rewards were posted")] | UnsetType
+    ) = UNSET
+    propensities: (
+        Annotated[
+            Numbers, Meta(description="[step]: the probability or density of each action, if propensities were posted")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Step(ResponseBody):
-    """An event of a stream: the support loss before the first step, or after one."""
+    """The event `step` of a stream: a support loss as soon as it is known."""
 
-    step: int
-    loss: float | None
+    step: Annotated[int, Meta(description="Number of steps taken: 0 before the first step")]
+    loss: Annotated[float | None, Meta(description="Support loss after these steps; null if not finite")]
 
 
 class PredictResponse(ResponseBody):
-    """Predictions, [query][target], labels, or actions. `losses` and `status` where the call adapted."""
+    """The predictions, and what made them. In msgpack each array of numbers is a `RawArray`."""
 
     predictions: Annotated[
         Any,
         Meta(
-            description="Numbers [query][target], labels [query], or actions: which ones [query], or [query][number]",
-            extra_json_schema={"type": "array"},
+            description="One prediction for each query. Regression: [query][number]. Classification: [query], the most "
+            "probable label. Decisions: [query], the number of an action, or [query][number] if actions are a `box`",
+            extra_json_schema={
+                "type": "array",
+                "items": {"anyOf": [_NUMBERS, {"type": "string"}, {"type": "integer"}]},
+            },
         ),
     ]
-    model: str
-    model_digest: str
-    labels: Annotated[Labels, Meta(description="The classes of the support set")] | UnsetType = UNSET
-    probabilities: Annotated[Array, Meta(description="[query][label], or [query][action]")] | UnsetType = UNSET
+    model: Annotated[str, Meta(description="Name of the model that made the predictions")]
+    model_digest: Digest
+    labels: (
+        Annotated[Labels, Meta(description="Classification only: the classes, in the order of `probabilities`")]
+        | UnsetType
+    ) = UNSET
+    probabilities: (
+        Annotated[
+            Array,
+            Meta(
+                description="[query][label] for classification, [query][action] for `discrete` actions: how probable "
+                "each is, from 0 to 1"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     unlike: (
         Annotated[
             Any,
             Meta(
-                description="By query: whether it is unlike anything in the support set, and its label a guess; left "
-                "out where the bundle cannot tell",
+                description="[query]: `true` if the query is unlike every example of the support set, so that its "
+                "label is a guess. Classification only; left out if the model's calibration cannot tell",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]
         | UnsetType
     ) = UNSET
-    lower: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
-    upper: Annotated[Array, Meta(description="[query][target], where `interval` was asked")] | UnsetType = UNSET
+    lower: (
+        Annotated[Array, Meta(description="[query][number]: lower end of the interval, if the request had `interval`")]
+        | UnsetType
+    ) = UNSET
+    upper: (
+        Annotated[Array, Meta(description="[query][number]: upper end of the interval, if the request had `interval`")]
+        | UnsetType
+    ) = UNSET
     std: (
         Annotated[
             Array,
             Meta(
-                description="[query][target]: the algorithm's own standard deviation, if it has one, or the policy's "
-                "of the numbers of an action"
+                description="[query][number]: standard deviation of each prediction, if the model's algorithm "
+                "estimates it; for actions that are a `box`, that of the policy"
             ),
         ]
         | UnsetType
     ) = UNSET
-    mean: Annotated[Array, Meta(description="[query][number]: the policy's, of the numbers of an action")] | (
-        UnsetType
+    mean: (
+        Annotated[Array, Meta(description="[query][number]: mean of the policy, for actions that are a `box`")]
+        | UnsetType
     ) = UNSET
-    adaptation_id: str | UnsetType = UNSET
-    revision: int | UnsetType = UNSET
-    losses: Losses | UnsetType = UNSET
-    status: str | UnsetType = UNSET
+    adaptation_id: (
+        Annotated[str, Meta(description="Id of the adaptation that answered, if the request had one")] | UnsetType
+    ) = UNSET
+    revision: (
+        Annotated[int, Meta(description="Revision of the adaptation that answered, if the request had one")] | UnsetType
+    ) = UNSET
+    losses: (
+        Annotated[
+            Losses,
+            Meta(
+                description="[step]: the support loss before the first step and after each step, if the request had "
+                "`support`. Null if not finite"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="`improved`: the support loss fell. `no_progress`: it did not. Left out unless the request "
+                "had `support`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class InnerLoopBounds(ResponseBody):
-    """What a request may ask of the inner loop, and what it gets when it does not ask."""
+    """The steps and the learning rate of the inner loop: the defaults, and the most that a request may ask for."""
 
-    steps: int
-    max_steps: int
-    learning_rate: float
-    max_learning_rate: float
+    steps: Annotated[int, Meta(description="Number of inner steps if a request does not set `steps`")]
+    max_steps: Annotated[int, Meta(description="Largest `steps` of a request")]
+    learning_rate: Annotated[float, Meta(description="Learning rate if a request does not set `learning_rate`")]
+    max_learning_rate: Annotated[float, Meta(description="Largest `learning_rate` of a request")]
 
 
 class ActionSpace(ResponseBody):
-    """What an action is: one of `count`, by its number from 0 on, or numbers (`box`).
+    """What an action of a decision model is."""
 
-    low, high: where the environment clips each number; without `sample`, `predictions` are within them
-    """
-
-    form: Literal["discrete", "box"]
-    count: int | UnsetType = UNSET
-    low: list[float] | UnsetType = UNSET
-    high: list[float] | UnsetType = UNSET
+    form: Annotated[
+        Literal["discrete", "box"],
+        Meta(description="`discrete`: one of `count` actions, by its number from 0 on. `box`: an array of numbers"),
+    ]
+    count: Annotated[int, Meta(description="Number of actions; only for `discrete`")] | UnsetType = UNSET
+    low: (
+        Annotated[
+            list[float],
+            Meta(
+                description="[number]: lower bound of each number of an action, only for `box`. Predictions without "
+                "`sample` stay within the bounds"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    high: (
+        Annotated[
+            list[float],
+            Meta(
+                description="[number]: upper bound of each number of an action, only for `box`. Predictions without "
+                "`sample` stay within the bounds"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ModelSummary(ResponseBody, kw_only=True):
-    """A bundle that serves."""
+    """A model that the server serves, and the requests that it takes."""
 
-    name: str
-    digest: str
-    kind: str
-    algorithm: str
-    features: Annotated[int, Meta(description="Numbers in an input, which of decisions is an observation")]
-    targets: Annotated[
-        int, Meta(description="Numbers in a target, classes of a training task, or actions, or numbers of an action")
+    name: Annotated[str, Meta(description="Name of the model, for `model` in a request")]
+    digest: Digest
+    kind: KindName
+    algorithm: Annotated[
+        str,
+        Meta(
+            description="How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the "
+            "mean embedding of each class)"
+        ),
     ]
-    inner_loop: InnerLoopBounds
-    compiled: bool
-    family: Annotated[str, Meta(description="Left out where the weights came without one")] | UnsetType = UNSET
-    shape: Annotated[list[int], Meta(description="Of an input, where it need not be flat")] | UnsetType = UNSET
-    max_classes: Annotated[int, Meta(description="Where it cannot tell any number apart")] | UnsetType = UNSET
-    image: Annotated[str, Meta(description="How a PNG becomes an input, where it can")] | UnsetType = UNSET
-    actions: Annotated[ActionSpace, Meta(description="Where it predicts decisions")] | UnsetType = UNSET
+    features: Annotated[int, Meta(description="How many numbers an input has; for decisions, an observation")]
+    targets: Annotated[
+        int,
+        Meta(
+            description="Regression: how many numbers a target has. Classification: classes of a training task. "
+            "Decisions: how many actions there are, or how many numbers an action of a `box` has"
+        ),
+    ]
+    inner_loop: Annotated[InnerLoopBounds, Meta(description="Defaults and limits of `steps` and `learning_rate`")]
+    compiled: Annotated[
+        bool, Meta(description="Whether the compiled inner loop serves; otherwise the eager one does, which is slower")
+    ]
+    family: (
+        Annotated[
+            str,
+            Meta(
+                description="Family of tasks that the model was trained on; left out for weights imported without one"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    shape: (
+        Annotated[
+            list[int],
+            Meta(description="Shape that an input may be nested in, such as [28, 28]; left out if inputs are flat"),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_classes: (
+        Annotated[
+            int,
+            Meta(description="Classification only: the most classes in a support set; left out if there is no limit"),
+        ]
+        | UnsetType
+    ) = UNSET
+    image: (
+        Annotated[
+            str,
+            Meta(
+                description="How a PNG becomes an input. `ink`: shrunk to `shape`, where 0 is paper and 1 is ink. Left "
+                "out if the model takes no images"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    actions: Annotated[ActionSpace, Meta(description="Decisions only: what an action is")] | UnsetType = UNSET
     intervals: (
-        Annotated[list[float], Meta(description="The least and the largest `interval` that can be asked")] | UnsetType
+        Annotated[
+            list[float],
+            Meta(description="[smallest, largest] `interval` of a request; left out if the model has no intervals"),
+        ]
+        | UnsetType
     ) = UNSET
 
 
 class ModelDetail(ModelSummary, kw_only=True):
-    """A bundle that serves, with how well it adapts and how it was made."""
+    """A model that the server serves, with its scores and how it was trained."""
 
-    family_options: dict[str, Any] | UnsetType = UNSET
-    evaluation: dict[str, Any]
-    training: dict[str, Any]
+    family_options: (
+        Annotated[dict[str, Any], Meta(description="Options of the family, by name; left out without a family")]
+        | UnsetType
+    ) = UNSET
+    evaluation: Annotated[
+        dict[str, Any],
+        Meta(description="Scores on held-out tasks, by number of examples and steps, with 95 % intervals"),
+    ]
+    training: Annotated[
+        dict[str, Any], Meta(description="How the model was trained: recipe, command, device and versions")
+    ]
 
 
 class RefusedBundle(ResponseBody):
-    """A bundle that does not serve, and why."""
+    """A bundle that the server cannot serve, and the reason."""
 
-    name: str
-    file: str
-    reason: str
+    name: Annotated[str, Meta(description="Name of the bundle")]
+    file: Annotated[str, Meta(description="File that is wrong, as a path in the models folder")]
+    reason: Annotated[str, Meta(description="What is wrong with the file")]
 
 
 class ModelList(ResponseBody):
-    """The bundles of the models folder."""
+    """The models that the server serves, and the bundles that it cannot serve."""
 
-    models: list[ModelSummary]
-    refused: list[RefusedBundle]
+    models: Annotated[list[ModelSummary], Meta(description="The models that the server serves")]
+    refused: Annotated[
+        list[RefusedBundle],
+        Meta(description="Bundles that the server cannot serve; an older version of one may still be among `models`"),
+    ]
 
 
 class Live(ResponseBody):
-    """The process answers."""
+    """The server answers requests."""
 
-    status: str
+    status: Annotated[str, Meta(description="Always `live`")]
 
 
 class Ready(ResponseBody):
-    """Whether the server can adapt.
+    """Whether the server can adapt."""
 
-    compiled: whether the compiled inner loop of every model serves; until then the eager one does. Classifiers stay
-        eager, and do not count
-    compiling: whether something is being compiled, which takes time from requests
-    failing: background tasks that failed within the last minute and were started again, with the reason
-    """
-
-    status: str
-    device: str
-    models: list[str]
-    compiled: bool
-    compiling: bool
-    failing: dict[str, str] | UnsetType = UNSET
+    status: Annotated[
+        str, Meta(description="`ready`; or `no bundle serves`, with status code 503, if there is no model to adapt")
+    ]
+    device: Annotated[str, Meta(description="Device that computes: `cpu` or `cuda`")]
+    models: Annotated[list[str], Meta(description="Names of the models that the server serves")]
+    compiled: Annotated[
+        bool,
+        Meta(
+            description="Whether the compiled inner loop of every model serves; until then the eager one does, which "
+            "is slower. Classifiers are not compiled and do not count"
+        ),
+    ]
+    compiling: Annotated[bool, Meta(description="Whether a model is being compiled now, which slows requests down")]
+    failing: (
+        Annotated[
+            dict[str, str],
+            Meta(
+                description="Background tasks that failed within the last minute and were started again: the reason by "
+                "name. Left out if there are none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Problem(ResponseBody):
-    """What went wrong (RFC 9457): `detail` names the place and the cure."""
+    """An error as a problem document (RFC 9457). `detail` names the field and the fix."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    place: str | UnsetType = UNSET
-    losses: Losses | UnsetType = UNSET
-    models: list[str] | UnsetType = UNSET
+    type: Annotated[
+        str,
+        Meta(
+            description="Kind of error, such as `urn:problem-type:innerloop:invalid`; `about:blank` if the status code "
+            "says it all"
+        ),
+    ]
+    title: Annotated[str, Meta(description="Kind of error in words")]
+    status: Annotated[int, Meta(description="Status code of the response")]
+    detail: Annotated[str, Meta(description="What is wrong with this request, and how to fix it")]
+    place: (
+        Annotated[str, Meta(description="Path of the wrong field, such as `support.inputs[4]`, if it is one field")]
+        | UnsetType
+    ) = UNSET
+    losses: (
+        Annotated[
+            Losses,
+            Meta(
+                description="[step]: the support loss before the first step and after each step, if the inner loop "
+                "diverged. Null if not finite"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    models: (
+        Annotated[list[str], Meta(description="Names of the models that the server serves, if `model` is unknown")]
+        | UnsetType
+    ) = UNSET

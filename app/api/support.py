@@ -45,7 +45,7 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     prefix = f"{place}." if place else ""
     sizes = {field: len(getattr(support, field)) for field in kind.fields}
     if len(set(sizes.values())) > 1:
-        raise Invalid(" but ".join(f"{size} {field}" for field, size in sizes.items()), place)
+        raise Invalid(f"expected as many {' as '.join(sizes)}, got {' and '.join(map(str, sizes.values()))}", place)
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
     arrays = kind.read(support, schema, prefix)
@@ -66,7 +66,7 @@ def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -
     if extra := [field for field in present if field not in kind.fields]:
         raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
     missing = next(field for field in kind.fields if field not in present)
-    raise Invalid(f"object missing required field `{missing}`", place)
+    raise Invalid(f"the field `{missing}` is missing", place)
 
 
 def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:

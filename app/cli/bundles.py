@@ -6,22 +6,21 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.bundles import Bounds, FamilySpec, Schema, load, load_all, write
-from app.cli.console import Data, ModelsDir, console, show
+from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, load, load_all, write
+from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
 from app.train import parse_option
-from app.training.card import calibration_text, ood_text
 from app.training.import_weights import import_weights
 from app.training.problem import family_of
 from app.training.publish import with_calibration, with_ood_reference
 
 
 def models(models_dir: ModelsDir = Path("models")) -> None:
-    """List the bundles, and those that are refused with the reason."""
+    """List the bundles in the models folder, and the reason for each that cannot be loaded."""
     bundles, refused = load_all(models_dir)
     table = Table("bundle", "algorithm", "family", "in → out", "steps", "rate", "digest", box=None, pad_edge=False)
     for column in table.columns:
@@ -43,58 +42,99 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
 
 
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")],
     data: Data = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Measure the calibration and the OOD reference of a bundle again, and store both in it.
+    """Measure the calibration and the OOD reference of a bundle on tasks of its family, and store both in it.
 
-    Training does the same. The weights and the digest do not change.
+    Training does the same, so only an older bundle or an imported one needs this.
+    The weights and the digest do not change.
     """
-    loaded = load(models_dir / bundle)
+    folder = models_dir / bundle
+    loaded = load(folder)
     family = family_of(loaded, data)
     manifest = with_calibration(with_ood_reference(loaded, family), family).manifest
-    write(models_dir / bundle, manifest, loaded.meta)
-    show(f"{calibration_text(manifest.calibration)}\n\n{ood_text(manifest.ood_reference)}")
+    write(folder, manifest, loaded.meta)
+    for name, tasks in (("calibration", manifest.calibration.tasks), ("OOD reference", manifest.ood_reference.tasks)):
+        source = f"measured on {tasks:,} tasks of each support size" if tasks else "none for this kind of bundle"
+        console.print(f"{name}: {source}", highlight=False)
+    console.print(f"wrote both into {folder / MANIFEST}", markup=False, soft_wrap=True)
 
 
 def bundle(
-    name: Annotated[str, typer.Argument(help="Name of the bundle.")],
-    network: Annotated[str, typer.Option(help="MODULE:NAME of a torch.nn.Module, or a network of ours such as mlp.")],
-    weights: Annotated[Path, typer.Option(help="Safetensors file with its state dict.")],
+    name: Annotated[str, typer.Argument(help="Name of the new bundle.")],
+    network: Annotated[str, typer.Option(help="MODULE:CLASS of a torch.nn.Module, or a built-in network such as mlp.")],
+    weights: Annotated[Path, typer.Option(help="Safetensors file with the network's state dict.")],
     rate: Annotated[float, typer.Option(help="Inner learning rate.")] = 0.01,
     max_rate: Annotated[
-        float | None, typer.Option(help="Largest rate that a request may ask for; --rate by default.")
+        float | None, typer.Option(help="Largest learning rate of a request; by default that of --rate.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=0, help="Inner steps.")] = 5,
-    max_steps: Annotated[int, typer.Option(min=0, help="Most steps that a request may ask for.")] = 100,
-    algorithm: Annotated[str, typer.Option(help="Algorithm that adapts it.")] = "maml",
-    kind: Annotated[str, typer.Option(help="What it predicts: regression, classification or decision.")] = "regression",
-    features: Annotated[int, typer.Option(min=1, help="Numbers in an input.")] = 1,
+    steps: Annotated[int, typer.Option(min=0, help="Number of inner steps.")] = 5,
+    max_steps: Annotated[int, typer.Option(min=0, help="Largest number of inner steps of a request.")] = 100,
+    algorithm: Annotated[str, typer.Option(help="Algorithm that adapts the network.")] = "maml",
+    kind: Annotated[
+        str, typer.Option(help="What the network predicts: regression, classification or decision.")
+    ] = "regression",
+    features: Annotated[int, typer.Option(min=1, help="How many numbers an input has.")] = 1,
     targets: Annotated[
-        int, typer.Option(min=1, help="Numbers in a target or an action; the number of discrete actions.")
+        int,
+        typer.Option(
+            min=1,
+            help="How many numbers a target or an action has. For classification, how many classes a task has; for "
+            "discrete actions, how many actions there are.",
+        ),
     ] = 1,
     low: Annotated[
-        list[float] | None, typer.Option(help="Lower bound of each number of an action. Discrete actions have none.")
+        list[float] | None,
+        typer.Option(
+            help="Lower bound of a number of an action; repeat it for each number. Omit it for discrete actions."
+        ),
     ] = None,
     high: Annotated[
-        list[float] | None, typer.Option(help="Upper bound of each number of an action: --high 1 --high 0.5.")
+        list[float] | None,
+        typer.Option(
+            help="Upper bound of a number of an action; repeat it for each number, as in --high 1 --high 0.5."
+        ),
     ] = None,
-    discount: Annotated[float, typer.Option(min=0, max=1, help="Discount factor of decisions.")] = 1.0,
-    smoothing: Annotated[float, typer.Option(min=0, max=1, help="Lambda of the advantages of decisions.")] = 1.0,
+    discount: Annotated[float, typer.Option(min=0, max=1, help="Discount factor for the rewards of decisions.")] = 1.0,
+    smoothing: Annotated[
+        float, typer.Option(min=0, max=1, help="Lambda of generalized advantage estimation, for decisions.")
+    ] = 1.0,
     shape: Annotated[
-        list[int] | None, typer.Option(help="Shape of an input that is not a row: --shape 28 --shape 28.")
+        list[int] | None,
+        typer.Option(
+            help="Length of an axis of an input; repeat it for each axis, as in --shape 28 --shape 28. Omit it for "
+            "flat inputs."
+        ),
     ] = None,
-    image: Annotated[str, typer.Option(help="How an image becomes an input, such as ink.")] = "",
-    option: Annotated[list[str] | None, typer.Option(help="Option of the network, such as hidden=64.")] = None,
-    family: Annotated[str | None, typer.Option(help="Family whose tasks it can be evaluated on.")] = None,
-    family_option: Annotated[list[str] | None, typer.Option(help="Option of the family.")] = None,
-    initial_loss: Annotated[float, typer.Option(help="Usual loss before any step.")] = 1.0,
+    image: Annotated[
+        str,
+        typer.Option(
+            help="How a PNG becomes an input: ink, for dark drawings on paper. Omit it if inputs are numbers."
+        ),
+    ] = "",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the network, such as hidden=64; repeat it for several.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Family whose tasks the bundle is evaluated and calibrated on, if there is one.")
+    ] = None,
+    family_option: Annotated[
+        list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
+    ] = None,
+    initial_loss: Annotated[
+        float,
+        typer.Option(
+            help="Typical support loss before the first step. A loss over 100 times this, and over 100 times the first "
+            "loss, counts as diverged."
+        ),
+    ] = 1.0,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Make a bundle from weights that were trained elsewhere: by learn2learn, higher or plain PyTorch."""
+    """Make a bundle from weights that were trained elsewhere, such as with learn2learn, higher or plain PyTorch."""
     if kind not in KINDS:
-        raise InnerloopError(f"there is no kind {kind!r}: --kind is one of {', '.join(KINDS)}")
+        raise InnerloopError(f"--kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None
     weighing = None if actions is None else Weighing(discount, smoothing)
     imported = import_weights(
@@ -108,4 +148,6 @@ def bundle(
         initial_loss,
         None if family is None else FamilySpec(family, dict(map(parse_option, family_option or []))),
     )
-    console.print(f"wrote {models_dir / name}, digest {imported.manifest.digest}", markup=False, soft_wrap=True)
+    console.print(
+        f"wrote the bundle {models_dir / name} with the digest {imported.manifest.digest}", markup=False, soft_wrap=True
+    )

@@ -10,8 +10,8 @@ from rich.markdown import Markdown
 
 console = Console()
 
-Server = Annotated[str | None, typer.Option(help="URL of a running server. Without it, one runs in this process.")]
-Data = Annotated[Path | None, typer.Option(help="Folder of the family's data set, if it reads one.")]
+Server = Annotated[str | None, typer.Option(help="URL of a running server. Without it, a server runs in this process.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the data set, for a family that reads one.")]
 ModelsDir = Annotated[Path, typer.Option(help="Folder of the bundles.", envvar="INNERLOOP_MODELS_DIR")]
 
 
@@ -31,5 +31,7 @@ def _settings_message(error: ValidationError) -> str:
     reasons = []
     for part in error.errors(include_url=False):
         setting = "".join(f"INNERLOOP_{name}".upper() for name in part["loc"])
-        reasons.append(f"{setting}: {part['msg']}, got {part['input']!r}" if setting else part["msg"])
+        reasons.append(
+            f"{setting}: {part['msg']}, got {part['input']!r}" if setting else part["msg"].removeprefix("Value error, ")
+        )
     return "; ".join(reasons)

@@ -28,27 +28,48 @@ CPU = torch.device("cpu")
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")],
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")],
     shots: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Support examples, for classification of each class; the bundle's by default."),
+        typer.Option(
+            min=1,
+            help="Number of support examples; for classification, of each class. Repeat it for several. By default "
+            "those of the last evaluation.",
+        ),
     ] = None,
     ways: Annotated[
-        list[int] | None, typer.Option(min=2, help="Classes in a task, for classification; the bundle's by default.")
+        list[int] | None,
+        typer.Option(
+            min=2,
+            help="Number of classes in a task, for classification. Repeat it for several. By default those of the last "
+            "evaluation.",
+        ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=0, help="Most inner steps; 10 by default, or the bundle's steps alone for images."),
+        typer.Option(
+            min=0,
+            help="Score after 0 to this number of inner steps; by default 10, and for images 0. The bundle's default "
+            "is scored too.",
+        ),
     ] = None,
-    tasks: Annotated[int, typer.Option(min=2, help="Held-out tasks.")] = 600,
-    server: Annotated[str | None, typer.Option(help="URL of a running server to evaluate through.")] = None,
+    tasks: Annotated[int, typer.Option(min=2, help="Number of held-out tasks.")] = 600,
+    server: Annotated[
+        str | None, typer.Option(help="URL of a running server that predicts. Without it, this process predicts.")
+    ] = None,
     data: Data = None,
     save: Annotated[
-        bool, typer.Option("--write/--no-write", help="Write the scores into the bundle, its card and its plots.")
+        bool,
+        typer.Option(
+            "--write/--no-write", help="Write the scores into the bundle, its card and its plots, or only print them."
+        ),
     ] = True,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Score a bundle on held-out tasks, by support size and steps, with 95 % intervals."""
+    """Score a bundle on held-out tasks, by number of support examples and inner steps, with 95 % intervals.
+
+    A policy that was trained by acting is scored by its returns in held-out worlds.
+    """
     loaded, folder = load(models_dir / bundle), models_dir / bundle if save else None
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
@@ -103,19 +124,31 @@ def show_returns(bundle: Bundle, returns: Returns, folder: Path | None) -> None:
 def value(
     bundle: Annotated[str, typer.Argument(help="Name of a bundle with discrete actions.")],
     log: Annotated[
-        Path, typer.Argument(help="JSON lines with observation, action, reward, propensity and, if several, task.")
+        Path,
+        typer.Argument(
+            help="File with a JSON object on each line: observation, action, reward, propensity, optional task."
+        ),
     ],
-    support: Annotated[int, typer.Option(min=1, help="Decisions of each task to adapt to, the first ones.")] = 50,
-    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's by default.")] = None,
+    support: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Number of decisions of each task to adapt to: the first ones. The others are for the estimate."
+        ),
+    ] = 50,
+    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
     drawn: Annotated[
-        bool, typer.Option("--drawn", help="Draw the actions instead of taking the most probable ones.")
+        bool,
+        typer.Option("--drawn", help="Let the policies draw actions. Without it, they take the most probable ones."),
     ] = False,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Estimate the value of the initialization and of the adapted policy from logged decisions of another policy."""
+    """Estimate the value of the adapted policy from logged decisions of another policy.
+
+    The value of the initialization is estimated too, for comparison.
+    """
     loaded = load(models_dir / bundle)
     count = loaded.manifest.inner_loop.steps if steps is None else steps
     valuation = estimate_values(loaded, read_log(log, loaded), support, count, sample=drawn)
     tasks = "one task" if valuation.tasks == 1 else f"{valuation.tasks:,} tasks"
     decisions = f"{valuation.decisions:,} decisions about {tasks} after the first {support}"
-    show(f"Reward a decision, with 95 % intervals, by {decisions}.\n\n{valuation_text(valuation)}")
+    show(f"Mean reward of a decision, with 95 % intervals, estimated from {decisions}.\n\n{valuation_text(valuation)}")

@@ -45,7 +45,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The server for models that learn from a handful of examples."""
+    """Serve, train and evaluate models that learn from a handful of examples."""
 
 
 def main() -> None:

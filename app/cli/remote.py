@@ -61,15 +61,19 @@ async def request(client: httpx.AsyncClient, method: str, path: str, body: Any =
     try:
         response = await client.request(method, path, content=content, headers=headers)
     except httpx.TransportError as error:
-        raise InnerloopError(f"no server answers at {client.base_url}: {error}; innerloop serve starts one") from error
+        raise InnerloopError(
+            f"no server answers at {client.base_url} ({error}): start one with `innerloop serve`"
+        ) from error
     except httpx.InvalidURL as error:
-        raise InnerloopError(f"{client.base_url} is not the URL of a server: {error}") from error
+        raise InnerloopError(
+            f"--server: expected a URL such as http://localhost:8000, got {client.base_url}: {error}"
+        ) from error
     try:
         decode = msgspec.msgpack.decode if response.headers.get("content-type") == MSGPACK else msgspec.json.decode
         answer = decode(response.content)
         sentence = answer["detail"] if response.is_error else ""
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        message = f"{response.url} answers {response.status_code}, but not as Innerloop does: check the server's URL"
+        message = f"{response.url}: expected Innerloop, got another server's {response.status_code}: check the URL"
         raise InnerloopError(message) from error
     if not response.is_error:
         return answer
@@ -92,7 +96,10 @@ def from_raw(raw: Mapping[str, Any]) -> Tensor:
 def check_digest(model: Mapping[str, Any], bundle: Bundle) -> None:
     """Raise InnerloopError if the server's bundle is not this one. model: its response to `GET /models/{name}`."""
     if model.get("digest") != bundle.manifest.digest:
-        raise InnerloopError(f"the server serves another {bundle.name} than the one in this folder")
+        raise InnerloopError(
+            f"{bundle.name}: expected the digest {bundle.manifest.digest[:8]} of this models folder, got "
+            f"{str(model.get('digest'))[:8]} from the server: give both the same bundle"
+        )
 
 
 class RemoteLearner:
@@ -248,10 +255,8 @@ def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, A
 def _single_decisions(bundle: Bundle, inputs: Tensor, targets: Tensor) -> list[Mapping[str, Any]]:
     """Decisions as episodes of one step each, without rewards."""
     if not (targets[:, -1] == 1).all():
-        message = (
-            f"the tasks of {bundle.name} weigh decisions, which a server cannot be sent: evaluate without --server"
-        )
-        raise InnerloopError(message)
+        reason = f"{bundle.name} has tasks with a weight for each decision, which a request cannot have"
+        raise InnerloopError(f"--server: {reason}: leave it out")
     schema = bundle.manifest.schema
     discrete = schema.actions is not None and not schema.actions.is_box
     actions = targets[:, :-1].argmax(1).tolist() if discrete else targets[:, :-1].tolist()

@@ -1,6 +1,5 @@
 """`innerloop serve`: the server in a process of its own, with the settings that belong to a process."""
 
-import gc
 import logging
 import os
 import signal
@@ -14,14 +13,19 @@ from app.settings import Settings
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address that the server listens on; 127.0.0.1 by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port that the server listens on; 8000 by default, 0 for any free port.")
+    ] = None,
 ) -> None:
-    """Serve the bundles over HTTP. Every setting is also an environment variable, such as INNERLOOP_PORT."""
+    """Serve the bundles over HTTP. Open /docs on the server to try it.
+
+    Settings are environment variables, such as INNERLOOP_MODELS_DIR; the README lists them.
+    The options override INNERLOOP_HOST and INNERLOOP_PORT.
+    """
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
-    from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
     options = {"host": host, "port": port}
@@ -31,8 +35,6 @@ def serve(
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.compile_cache.absolute())
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
-    # a request leaves no cycles: the default, a search at every seventh request, takes a tenth of its time in vain
-    gc.set_threshold(20_000, 50, 100)
     application = create_app(settings)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
     uvicorn.run(
@@ -43,5 +45,4 @@ def serve(
         access_log=False,
         # no response depends on the client of a proxy: 6 us of the 91 that a decision took
         proxy_headers=False,
-        http=OneWrite,
     )

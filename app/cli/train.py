@@ -15,27 +15,36 @@ __all__ = ["compare", "train"]
 
 
 def compare(
-    recipe: Annotated[str, typer.Argument(help="Family whose recipe is trained with each algorithm.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Family whose recipe is trained with each algorithm, such as sinusoid.")
+    ],
     algorithms: Annotated[
-        str, typer.Option(help="Names, separated by commas; `all` takes every algorithm that fits.")
+        str, typer.Option(help="Names of algorithms, separated by commas, or all for every one that fits.")
     ] = "all",
     outer_steps: Annotated[
-        int | None, typer.Option(min=1, help="Outer steps of each algorithm; the recipe's by default.")
+        int | None, typer.Option(min=1, help="Number of outer steps of each algorithm; by default the recipe's.")
     ] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Option of the family, such as features=3.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
+    ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Another field of the recipe, such as inner_rate=0.1.")
+        list[str] | None,
+        typer.Option("--set", help="Field of the recipe, such as inner_rate=0.1; repeat it for several."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")] = "auto",
-    eager: Annotated[bool, typer.Option("--eager", help="Do not compile: slower, but starts at once.")] = False,
+    device: Annotated[
+        str, typer.Option(help="Device that computes: cpu, cuda, or auto for the GPU if there is one.")
+    ] = "auto",
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
+    ] = False,
     data: Data = None,
 ) -> None:
-    """Train several algorithms for the same number of outer steps and score them on the same held-out tasks."""
+    """Train several algorithms for the same number of outer steps, and score them on the same held-out tasks."""
     base = choose_recipe(Overrides(recipe, None, None, outer_steps, None, option or [], setting or []))
     names = fitting_algorithms(base) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:
         run = Run(at_budget(base, name), choose_device(device), compiled=not eager, data=data)
         contenders.append(train_and_score(run))
-        console.print(f"{name}: {contenders[-1].mean:.4g} after {contenders[-1].seconds:.0f} s")
+        console.print(f"{name}: mean score {contenders[-1].mean:.4g}, trained in {contenders[-1].seconds:.0f} s")
     show(f"{comparison_protocol(base)}.\n\n{comparison_text(contenders)}")

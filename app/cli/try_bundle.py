@@ -21,14 +21,19 @@ QUERIES, CLASS_QUERIES = 200, 10
 
 
 def try_bundle(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "sinusoid",
-    shots: Annotated[int, typer.Option(min=1, help="Support examples; for classification, of each class.")] = 5,
-    steps: Annotated[int | None, typer.Option(min=0, help="Inner steps; the bundle's by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the task.")] = 0,
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")] = "sinusoid",
+    shots: Annotated[
+        int, typer.Option(min=1, help="Number of support examples; for classification, of each class.")
+    ] = 5,
+    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed that the task is drawn with.")] = 0,
     data: Data = None,
     server: Server = None,
 ) -> None:
-    """Adapt to a random task over HTTP, predict, and show the errors before and after, with the curve if it has one."""
+    """Adapt a bundle to a random task over HTTP, and print how well it predicts before and after.
+
+    If inputs are single numbers, it draws the curve too.
+    """
     asyncio.run(_try(bundle, shots, steps, seed, data, server))
 
 
@@ -39,7 +44,9 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
         settings = {} if steps is None else {"steps": steps}
         generator = torch.Generator().manual_seed(seed)
         if model["kind"] not in TRIALS:
-            raise InnerloopError(f"{bundle} is a policy, which `innerloop try` cannot show: {_advice(model, family)}")
+            raise InnerloopError(
+                f"{bundle} is a policy, and `innerloop try` cannot show policies: {_advice(model, family)}"
+            )
         await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
 
 
@@ -80,7 +87,7 @@ async def _try_regression(
     for name, identity in by.items():
         curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
         error = (curves[name] - truth).square().mean()
-        console.print(f"mean squared error {name} adapting to {shots} examples: {error:.4f}")
+        console.print(f"mean squared error {name} adapting to {_examples(shots)}: {error:.4f}")
     _print_adaptation(adaptation)
     if family.features == 1:
         _draw((inputs[:shots, 0], targets[:shots, 0]), inputs[shots:, 0], curves)
@@ -104,11 +111,15 @@ async def _try_classification(
     query = {"adaptation_id": adaptation["adaptation_id"], "queries": to_raw(inputs[count:])}
     answer = await request(client, "POST", "/predict", query)
     correct = sum(map(str.__eq__, answer["predictions"], labels[count:]))
-    task = f"{ways} classes with {shots} example{'' if shots == 1 else 's'} each"
+    task = f"{ways} classes with {_examples(shots)} each"
     console.print(
         f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets {1 / ways:.0%}"
     )
     _print_adaptation(adaptation)
+
+
+def _examples(count: int) -> str:
+    return f"{count} example{'' if count == 1 else 's'}"
 
 
 def _print_adaptation(adaptation: dict[str, Any]) -> None:

@@ -19,25 +19,33 @@ from app.errors import InnerloopError
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
+from app.training.problem import family_of
 from app.training.publish import write_with_card
 from app.training.returns import SEED, Trial
 
 
 def navigate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "navigation",
-    goals: Annotated[int, typer.Option(min=2, help="Held-out worlds, such as goals to find.")] = 40,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes in each world, in each stage.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Stages: how often episodes are posted to learn from.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of the worlds and of the actions.")] = SEED,
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy.")] = "navigation",
+    goals: Annotated[
+        int, typer.Option(min=2, help="Number of held-out worlds; in navigation each has its own goal.")
+    ] = 40,
+    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes in each world and stage.")] = 20,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Number of stages: how often the policy adapts to its latest episodes.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the worlds and of the drawn actions.")] = SEED,
     save: Annotated[
-        bool, typer.Option("--write/--no-write", help="Write the returns into the bundle, its card and its plots.")
+        bool,
+        typer.Option(
+            "--write/--no-write", help="Write the returns into the bundle, its card and its plots, or only print them."
+        ),
     ] = False,
     server: Server = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Act in held-out worlds over HTTP, post the episodes, act again, and print the returns.
+    """Act in held-out worlds over HTTP, adapt to the episodes, act again, and print the returns.
 
-    The worlds of `navigation` are goals that the policy has to find.
+    In `navigation` a world is a goal in the plane that the policy has to find.
     """
     loaded = load(models_dir / bundle)
     returns = asyncio.run(returns_over_http(loaded, Trial(goals, episodes, steps, seed), server))
@@ -45,20 +53,28 @@ def navigate(
 
 
 def drive(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle.")] = "driving",
+    bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy that drives.")] = "driving",
     world: Annotated[int, typer.Option(min=0, max=39, help="Number of the held-out world.")] = 0,
-    shots: Annotated[int, typer.Option(min=1, max=100, help="Episodes to adapt to.")] = 3,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to drive before adapting, and after.")] = 4,
-    film: Annotated[Path, typer.Option(help="Where to write the film: a strip (.png) and an animation (.gif).")] = Path(
-        "drive"
-    ),
+    shots: Annotated[
+        int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, of a driver who knows the world.")
+    ] = 3,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Number of episodes to drive before adapting, and after it.")
+    ] = 4,
+    film: Annotated[
+        Path,
+        typer.Option(help="Path of the film without an ending; a strip (.png) and an animation (.gif) are written."),
+    ] = Path("drive"),
     save: Annotated[
-        bool, typer.Option("--write/--no-write", help="Write the film and the returns into the bundle and its card.")
+        bool,
+        typer.Option(
+            "--write/--no-write", help="Write the film and the returns into the bundle and its card, or only to --film."
+        ),
     ] = False,
     server: Server = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Drive in a held-out world of highway-env over HTTP, adapt to a driver who is at home there, and drive again."""
+    """Drive in a held-out world of highway-env over HTTP, adapt to a driver who knows it, and drive again."""
     with _needs_highway():
         from app.families.highway.film import animation, strip
 
@@ -68,7 +84,7 @@ def drive(
     target = models_dir / bundle / "film" if save else film
     strip(*frames, target.with_suffix(".png"))
     animation(*frames, target.with_suffix(".gif"))
-    console.print(f"the film is in {target.with_suffix('.png')} and {target.with_suffix('.gif')}", markup=False)
+    console.print(f"wrote the film to {target.with_suffix('.png')} and {target.with_suffix('.gif')}", markup=False)
     if save:
         _write_film(models_dir / bundle, report)
 
@@ -77,7 +93,7 @@ async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
         if model.get("actions", {}).get("form") != "discrete":
-            raise InnerloopError(f"{bundle} does not choose among discrete actions, so it cannot drive")
+            raise InnerloopError(f"{bundle} cannot drive: expected a bundle with discrete actions, such as driving")
         learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
 
         def adapt(demonstrations: Episodes) -> str:
@@ -94,20 +110,22 @@ def _write_film(folder: Path, report: DriveReport) -> None:
     film = {"strip": "film.png", "animation": "film.gif", **report.as_json()}
     evaluation = {**bundle.manifest.evaluation, "film": film}
     manifest = dataclasses.replace(bundle.manifest, evaluation=evaluation)
-    write_with_card(dataclasses.replace(bundle, manifest=manifest), folder)
+    write_with_card(dataclasses.replace(bundle, manifest=manifest), family_of(bundle), folder)
 
 
 def collect(
-    family: Annotated[Literal["driving"], typer.Argument(help="Family in whose worlds to drive.")] = "driving",
-    out: Annotated[Path, typer.Option(help="Folder for the log, which training reads by --data.")] = Path("data"),
+    family: Annotated[Literal["driving"], typer.Argument(help="Family whose worlds are driven in.")] = "driving",
+    out: Annotated[Path, typer.Option(help="Folder that the log is written to; training reads it with --data.")] = Path(
+        "data"
+    ),
 ) -> None:
-    """Drive in the worlds of highway-env and write the log that `innerloop train driving` learns from."""
+    """Drive in the worlds of highway-env, and write the log that `innerloop train driving --data` learns from."""
     with _needs_highway():
         from app.families.highway.episodes import WORLDS, write_log
     out.mkdir(parents=True, exist_ok=True)
     with Progress(console=console) as progress:
         for split, count in WORLDS.items():
-            bar = progress.add_task(f"worlds of {split}", total=count)
+            bar = progress.add_task(f"{split} worlds", total=count)
             write_log(split, out, partial(_update, progress, bar))
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.families.family import Samples, Split
+from app.families.family import Description, Samples, Split
 from app.families.logs import DecisionLog
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
@@ -37,14 +37,21 @@ class Bandit:
     kind = "decision"
     actions = Actions()
     weighing = Weighing(discount=0.0, ridge=100.0)
+    description = Description(
+        purpose="It chooses the offer that a user is most likely to click on, after the log of a few decisions about "
+        "that user by another policy. Use it to try learning from logged decisions.",
+        not_for="Real users: tastes and clicks are simulated.",
+        data="Users drawn at random, without a data set.",
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.exploration <= 1:
             raise ValueError(
-                f"exploration is above 0, so that every arm has a propensity, and at most 1; got {self.exploration}"
+                f"exploration: expected a number above 0, so that each arm has a propensity, and at most 1, got "
+                f"{self.exploration}"
             )
         if not 0 <= self.drift < 1:
-            raise ValueError(f"drift is at least 0 and below 1, got {self.drift}")
+            raise ValueError(f"drift: expected a number from 0 to below 1, got {self.drift}")
 
     @property
     def targets(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import Samples, Split, interleave_classes
+from app.families.family import Description, Samples, Split, interleave_classes
 from app.learn.networks import NetworkSpec
 
 
@@ -16,6 +16,12 @@ class Blobs:
     targets: int = 5
     spread: float = 5.0
     kind = "classification"
+    description = Description(
+        purpose="It tells Gaussian classes apart after a few examples of each. It is the smallest classification "
+        "problem: use it to try classification.",
+        not_for="Real classification: the nearest class mean does as well.",
+        data="Classes drawn at random, without a data set.",
+    )
 
     @property
     def network(self) -> NetworkSpec:

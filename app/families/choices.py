@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError
-from app.families.family import Samples, Split, uniform
+from app.families.family import Description, Samples, Split, uniform
 from app.families.risky_choices import Sitting, read
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
@@ -73,12 +73,20 @@ class Choices:
     features = 4
     targets = 2
     actions = Actions()
+    description = Description(
+        purpose="It predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
+        "is the gain, the loss, the certain amount and the expected gain over it, in tens of dollars.",
+        not_for="Judging people, or decisions with other stakes. It was trained on 30 people in one laboratory.",
+        data="Decisions of 30 people about some 140 gambles each (Sokol-Hessner et al. 2009), from the package "
+        "hBayesDM.",
+        licence="gpl-3.0",
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.fold < FOLDS:
-            raise ValueError(f"fold is from 0 to {FOLDS - 1}, got {self.fold}")
+            raise ValueError(f"fold: expected 0 to {FOLDS - 1}, got {self.fold}")
         if not 0 <= self.invented <= 1:
-            raise ValueError(f"invented is a share from 0 to 1, got {self.invented}")
+            raise ValueError(f"invented: expected a share from 0 to 1, got {self.invented}")
 
     @property
     def caveat(self) -> str:
@@ -152,7 +160,9 @@ def _draw_places(sitting: Sitting, count: int, generator: torch.Generator, *, in
     """The indices of that many decisions: consecutive from a random one on, or all random."""
     total = len(sitting.accepted)
     if count > total:
-        raise DataError(f"person {sitting.person} took {total} decisions ({sitting.condition}), asked for {count}")
+        raise DataError(
+            f"expected at most {total} decisions of person {sitting.person} ({sitting.condition}), got {count}"
+        )
     if not in_order:
         return torch.randperm(total, generator=generator, device=generator.device)[:count].tolist()
     first = int(torch.randint(total - count + 1, (1,), generator=generator, device=generator.device))

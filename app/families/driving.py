@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import DataError
-from app.families.family import Samples, Split
+from app.families.family import Description, Samples, Split
 from app.families.highway.observation import FEATURES
 from app.families.highway.world import ACTIONS
 from app.learn.networks import NetworkSpec
@@ -48,6 +48,12 @@ class Driving:
     features = FEATURES
     targets = len(ACTIONS)
     actions = Actions()
+    description = Description(
+        purpose="It drives in simulated traffic like a driver who knows the road, after a few episodes of that "
+        "driver: the grip, the sight and the manners of the others differ from world to world.",
+        not_for="Real vehicles, or any simulator but highway-env as `innerloop collect driving` sets it up.",
+        data="Episodes in highway-env (Leurent 2018) of a driver by rule who knows the world.",
+    )
 
     @property
     def network(self) -> NetworkSpec:
@@ -90,18 +96,18 @@ def _shuffle_episodes(episodes: list[Tensor], examples: int, generator: torch.Ge
 def read(folder: Path | None, split: Split) -> DrivingLog:
     """The log of a split. Raises DataError where it is not in `folder`."""
     fix = (
-        "innerloop collect driving --out DIR writes it, with highway-env: pip install 'innerloop-server[driving]', or "
-        "'.[driving]' in a checkout"
+        "`innerloop collect driving --out FOLDER` writes it; this needs highway-env: pip install "
+        "'innerloop-server[driving]', or '.[driving]' in a checkout"
     )
     if folder is None:
-        raise DataError(f"driving learns from a log: name its folder by --data. {fix}")
+        raise DataError(f"driving needs a data set: name its folder with --data. {fix}")
     file = folder / f"driving-{split}.npz"
     try:
         with np.load(file) as arrays:
             observations, actions = arrays["observations"].astype(np.float32), arrays["actions"].astype(np.int64)
             ends, worlds = np.cumsum(arrays["lengths"].astype(np.int64)), arrays["worlds"]
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}. {fix}") from error
+        raise DataError(f"{file}: the file cannot be read: {error}. {fix}") from error
     tensors = torch.from_numpy(observations), torch.from_numpy(actions)
     return DrivingLog(*tensors, tuple(ends.tolist()), tuple(worlds.tolist()))
 

@@ -128,7 +128,9 @@ class Environments:
         split: Split = "training",
     ) -> Samples:
         """Raise DataError: there are no decisions to imitate."""
-        raise DataError(f"{self.env} has no decisions to imitate, it can only be acted in: add --set episodes=10")
+        raise DataError(
+            f"{self.env}: there are no decisions to imitate, it can only be acted in: add --set episodes=10"
+        )
 
     def _as_env_action(self, action: Float[Tensor, " action"]) -> Any:
         space = self._example.action_space
@@ -151,18 +153,20 @@ class Environments:
             space, observation_space = environment.action_space, environment.observation_space
         bounded = getattr(space, "shape", None) is not None and len(space.shape) == 1 and np.isfinite(space.low).all()
         if not hasattr(space, "n") and not bounded:
-            raise ValueError(f"{self.env}: actions are Discrete, or a Box of one axis with bounds, got {space}")
+            raise ValueError(
+                f"{self.env}: expected actions in Discrete, or in a Box of one axis with bounds, got {space}"
+            )
         if not getattr(observation_space, "shape", None):
-            raise ValueError(f"{self.env}: observations are a Box, got {observation_space}")
+            raise ValueError(f"{self.env}: expected observations in a Box, got {observation_space}")
         return environment
 
     @cached_property
     def _make(self) -> Callable[[int], Any]:
         if not self.env:
-            raise DataError("name the function that makes your environments by --env MODULE:make_env")
+            raise DataError("--env: expected MODULE:make_env, the function that makes your environments, got nothing")
         module, colon, name = self.env.partition(":")
         if not colon:
-            raise ValueError(f"env is written MODULE:make_env, got {self.env!r}")
+            raise ValueError(f"env: expected MODULE:make_env, got {self.env!r}")
         with user_code(f"importing {module}"):
             function: Callable[[int], Any] | None = getattr(importlib.import_module(module), name, None)
         if not callable(function):

@@ -107,6 +107,30 @@ class HasWeighing(Protocol):
         """How much each decision counts, given its reward."""
 
 
+class Description(NamedTuple):
+    """What the card of a bundle says about its problem, in sentences.
+
+    purpose: what a bundle of the family does, and for whom
+    not_for: what it is not for
+    data: where the tasks come from
+    licence: of the data, as Hugging Face names licences
+    """
+
+    purpose: str
+    not_for: str
+    data: str
+    licence: str = "mit"
+
+
+@runtime_checkable
+class HasDescription(Protocol):
+    """A family that describes its problem for the cards of its bundles."""
+
+    @property
+    def description(self) -> Description:
+        """What the cards say."""
+
+
 @runtime_checkable
 class HasCaveat(Protocol):
     """A family whose evaluations need a word of caution, such as that its test split is small."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import Samples, Split, uniform
+from app.families.family import Description, Samples, Split, uniform
 from app.learn.networks import NetworkSpec
 
 
@@ -15,6 +15,12 @@ class Linear:
     features: int = 1
     targets: int = 1
     kind = "regression"
+    description = Description(
+        purpose="It fits a noise-free line or plane to a few of its points: slopes and offsets from -2 to 2, inputs "
+        "from -1 to 1. It is the smallest problem to adapt to: use it to see what an inner loop does.",
+        not_for="Real linear regression, which has a closed form.",
+        data="Functions drawn at random, without a data set.",
+    )
 
     @property
     def network(self) -> NetworkSpec:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.families.family import Samples, Split, uniform
+from app.families.family import Description, Samples, Split, uniform
 from app.families.worlds import Policy
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
@@ -41,6 +41,12 @@ class Navigation:
     targets = 2
     actions = Actions((-REACH, -REACH), (REACH, REACH))
     weighing = Weighing(discount=0.99, smoothing=0.95)
+    description = Description(
+        purpose="A point in the plane learns from the rewards of a few episodes where its goal is (Finn et al. 2017, "
+        "section 5.3). Use it to try policies that adapt to an environment.",
+        not_for="Other environments: train a policy in your own with `innerloop train --env`.",
+        data="Goals drawn at random in the square from -0.5 to 0.5, without a data set.",
+    )
 
     @property
     def network(self) -> NetworkSpec:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.errors import DataError
-from app.families.family import Samples, Split, interleave_classes
+from app.families.family import Description, Samples, Split, interleave_classes
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.networks import NetworkSpec
 from app.learn.shapes import Float
@@ -41,10 +41,18 @@ class Omniglot:
     shape = (SIDE, SIDE)
     image = "ink"
     targets = 5
+    description = Description(
+        purpose="It tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
+        "images of dark ink on light paper.",
+        not_for="Photographs, or light ink on dark paper. It answers there too, and its probabilities do not show "
+        "that the answers are guesses.",
+        data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. In training, "
+        "rotated characters are classes of their own.",
+    )
 
     def __post_init__(self) -> None:
         if self.cut not in ("alphabets", "random"):
-            raise ValueError(f"cut is 'alphabets' or 'random', got {self.cut!r}")
+            raise ValueError(f"cut: expected 'alphabets' or 'random', got {self.cut!r}")
 
     @property
     def network(self) -> NetworkSpec:
@@ -64,8 +72,8 @@ class Omniglot:
         turns = TURNS if split == "training" else 1
         if ways > turns * len(images) or examples > PEOPLE:
             raise DataError(
-                f"omniglot has {turns * len(images)} characters for {split} and {PEOPLE} drawings of each, "
-                f"asked for {ways} and {examples}"
+                f"omniglot: expected at most {turns * len(images)} classes in the {split} split and {PEOPLE} examples "
+                f"of each, got {ways} and {examples}"
             )
 
         def choose(count: int, below: int, *shape: int) -> Tensor:

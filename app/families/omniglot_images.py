@@ -45,10 +45,10 @@ def read(folder: Path | None) -> Float[Tensor, "character person row column"]:
     Raises DataError where they are not in `folder`.
     """
     if folder is None:
-        raise DataError(f"omniglot reads a data set: name its folder by --data. {_fix()}")
+        raise DataError(f"omniglot needs a data set: name its folder with --data. {_fix()}")
     images = torch.cat([shrink(piece) for part in PARTS for piece in _pieces(_ink(folder, part))])
     if len(images) != CHARACTERS:
-        raise DataError(f"{folder} has {len(images)} characters, not {CHARACTERS}. {_fix()}")
+        raise DataError(f"{folder}: expected {CHARACTERS} characters, got {len(images)}. {_fix()}")
     return images
 
 
@@ -82,7 +82,7 @@ def _ink(folder: Path, part: str) -> np.ndarray:
         with ZipFile(archive) as file:
             return _drawings(file)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise DataError(f"{archive} cannot be read: {error}. {_fix()}") from error
+        raise DataError(f"{archive}: the file cannot be read: {error}. {_fix()}") from error
 
 
 def _drawings(archive: ZipFile) -> np.ndarray:
@@ -104,4 +104,4 @@ def _drawings(archive: ZipFile) -> np.ndarray:
 
 
 def _fix() -> str:
-    return f"{' and '.join(f'{part}.zip' for part in PARTS)} are at {SOURCE}; put both into one folder"
+    return f"{' and '.join(f'{part}.zip' for part in PARTS)} are at {SOURCE}: put both into the folder"

@@ -38,7 +38,7 @@ class Sitting(NamedTuple):
 def read(folder: Path | None) -> list[Sitting]:
     """All sittings, by condition and person. Raises DataError where they are not in `folder`."""
     if folder is None:
-        raise DataError(f"choices reads a data set: name its folder by --data. {_fix()}")
+        raise DataError(f"choices needs a data set: name its folder with --data. {_fix()}")
     return [sitting for condition in CONDITIONS for sitting in _sittings(condition, _rows(folder, condition))]
 
 
@@ -49,7 +49,8 @@ def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
         content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
         return list(csv.DictReader(content.decode().splitlines(), delimiter="\t"))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{packed if packed.exists() else plain} cannot be read: {error}. {_fix()}") from error
+        file = packed if packed.exists() else plain
+        raise DataError(f"{file}: the file cannot be read: {error}. {_fix()}") from error
 
 
 def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:
@@ -61,11 +62,11 @@ def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting
             by_person.setdefault(int(row["subjID"]), []).append(offer)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"the table {condition} needs numbers in gain, loss, cert, gamble and subjID: {error!r}. {_fix()}"
+            f"table {condition}: expected numbers in gain, loss, cert, gamble and subjID, got {error!r}. {_fix()}"
         ) from error
     tables = {person: torch.tensor(each) for person, each in sorted(by_person.items())}
     return [Sitting(person, condition, table[:, :3], table[:, 3] > 0) for person, table in tables.items()]
 
 
 def _fix() -> str:
-    return f"{' and '.join(f'ra_data_{each}.txt' for each in CONDITIONS)} are at {SOURCE}; put both into one folder"
+    return f"{' and '.join(f'ra_data_{each}.txt' for each in CONDITIONS)} are at {SOURCE}: put both into the folder"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.families.family import Samples, Split, uniform
+from app.families.family import Description, Samples, Split, uniform
 from app.learn.networks import NetworkSpec
 
 
@@ -16,6 +16,14 @@ class Sinusoid:
     kind = "regression"
     features = 1
     targets = 1
+    description = Description(
+        purpose="It fits a noise-free sine wave, `y = A sin(x - phase)`, to a few of its points: amplitudes from 0.1 "
+        "to 5, phases from 0 to pi, x from -5 to 5. It is the standard toy problem of meta-learning (Finn et al. "
+        "2017): use it to try the server and to compare algorithms.",
+        not_for="Other curves, noisy points, or x outside of -5 to 5. It answers there too, but the answers mean "
+        "nothing.",
+        data="Waves drawn at random, without a data set.",
+    )
 
     @property
     def network(self) -> NetworkSpec:

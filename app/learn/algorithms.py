@@ -35,6 +35,7 @@ class Algorithm:
     prototype_head: whether a linear layer that starts from prototypes is put on top of the network
         (`app.learn.heads.from_prototypes`)
     kinds: the kinds that the algorithm can predict, keys of `KINDS`
+    summary: what adapts, in a few words for people
     """
 
     outer: Outer
@@ -45,6 +46,7 @@ class Algorithm:
     head: Callable[[int, int], Head] | None = None
     prototype_head: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
+    summary: str = ""
 
     @property
     def closed_form(self) -> bool:
@@ -121,33 +123,69 @@ class Algorithm:
 
 ALGORITHMS: dict[str, Algorithm] = {
     # Finn et al. 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks"
-    "maml": Algorithm(query_gradient),
+    "maml": Algorithm(query_gradient, summary="gradient steps on all parameters"),
     # the same, section 5.2: the gradient at the adapted parameters, without the second derivatives
-    "fomaml": Algorithm(query_gradient, first_order=1.0),
+    "fomaml": Algorithm(
+        query_gradient, first_order=1.0, summary="gradient steps on all parameters, trained without second derivatives"
+    ),
     # Nichol et al. 2018, "On First-Order Meta-Learning Algorithms"
-    "reptile": Algorithm(displacement),
+    "reptile": Algorithm(
+        displacement, summary="gradient steps on all parameters, trained by moving towards the adapted ones"
+    ),
     # the next parameters are the mean of the adapted ones
-    "averaging": Algorithm(mean_of_adapted),
+    "averaging": Algorithm(
+        mean_of_adapted, summary="gradient steps on all parameters, trained as the mean of the adapted ones"
+    ),
     # Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
-    "metasgd": Algorithm(query_gradient, rule=rate_per_parameter()),
+    "metasgd": Algorithm(
+        query_gradient, rule=rate_per_parameter(), summary="gradient steps at a learned rate for each parameter"
+    ),
     # the same, and its rates differ by step as those of MAML++ do
-    "metasgdpp": Algorithm(query_gradient, rule=chain(factor_per_step(), rate_per_parameter())),
+    "metasgdpp": Algorithm(
+        query_gradient,
+        rule=chain(factor_per_step(), rate_per_parameter()),
+        summary="gradient steps at a learned rate for each parameter and step",
+    ),
     # Antoniou et al. 2019, "How to train your MAML"
-    "mamlpp": Algorithm(multi_step, rule=rate_per_step(), first_order=0.3),
+    "mamlpp": Algorithm(
+        multi_step,
+        rule=rate_per_step(),
+        first_order=0.3,
+        summary="gradient steps at a learned rate for each layer and step",
+    ),
     # Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"
-    "anil": Algorithm(query_gradient, partition=head),
+    "anil": Algorithm(query_gradient, partition=head, summary="gradient steps on the last layer"),
     # Oh et al. 2021, "BOIL: Towards Representation Change for Few-shot Learning"
-    "boil": Algorithm(query_gradient, partition=body),
+    "boil": Algorithm(query_gradient, partition=body, summary="gradient steps on all layers but the last"),
     # Zintgraf et al. 2019, "Fast Context Adaptation via Meta-Learning"
-    "cavia": Algorithm(query_gradient, partition=context, start=from_zero),
+    "cavia": Algorithm(
+        query_gradient, partition=context, start=from_zero, summary="gradient steps on a context vector"
+    ),
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
-    "protonet": Algorithm(query_gradient, head=prototypes, kinds=CLASSIFICATION),
+    "protonet": Algorithm(
+        query_gradient, head=prototypes, kinds=CLASSIFICATION, summary="the mean embedding of each class"
+    ),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
-    "protomaml": Algorithm(query_gradient, prototype_head=True, kinds=CLASSIFICATION),
+    "protomaml": Algorithm(
+        query_gradient,
+        prototype_head=True,
+        kinds=CLASSIFICATION,
+        summary="gradient steps from the mean embedding of each class",
+    ),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
-    "foprotomaml": Algorithm(query_gradient, prototype_head=True, first_order=1.0, kinds=CLASSIFICATION),
+    "foprotomaml": Algorithm(
+        query_gradient,
+        prototype_head=True,
+        first_order=1.0,
+        kinds=CLASSIFICATION,
+        summary="gradient steps from the mean embedding of each class, trained without second derivatives",
+    ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
-    "ridge": Algorithm(query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION),
+    "ridge": Algorithm(
+        query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION, summary="ridge regression on learned features"
+    ),
     # Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
-    "alpaca": Algorithm(likelihood, head=bayesian, kinds=REGRESSION),
+    "alpaca": Algorithm(
+        likelihood, head=bayesian, kinds=REGRESSION, summary="Bayesian linear regression on learned features"
+    ),
 }

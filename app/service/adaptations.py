@@ -147,7 +147,7 @@ class Adaptations:
         # the sum of squares first: it takes a third of the time of looking at each number
         if not np.vdot(predictions, predictions) < np.inf and not np.isfinite(predictions).all():
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
-            raise Invalid("the prediction leaves the range of float32: ask for a smaller input", f"queries[{bad}]")
+            raise Invalid("the prediction is not finite in float32: send a smaller input", f"queries[{bad}]")
         manifest = command.model.bundle.manifest
         kind = KINDS[manifest.kind]
         answer = kind.answer(predictions, task, manifest.schema, manifest.calibration, command.options)

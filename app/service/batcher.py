@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 QUICK_S = 0.005
 """Work that takes less runs on the event loop itself. Handing it to a thread and back costs more, as the two threads
-compete for the interpreter's lock."""
+compete for the interpreter's lock (`quick-on-the-loop` of the ablation benchmark: 1.31 times the predictions a second
+through one connection)."""
 
 
 class Runner(Protocol):
@@ -255,7 +256,7 @@ class Batcher:
         except Exception as error:  # raised again where the caller waits
             if len(batch) == 1:
                 return [error]
-            log.exception("a batch of %d failed; each is tried alone", len(batch))
+            log.exception("a batch of %d jobs failed; each of them runs again alone", len(batch))
             return [outcome for item in batch for outcome in self._attempt([item])]
 
     def _settle(self, batch: list[_Item], outcomes: list[Any]) -> None:

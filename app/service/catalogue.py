@@ -89,7 +89,7 @@ class Catalogue:
         for name, model in new.items():
             log.info("%s: %s serves", name, model.digest[:12])
         for name in self._by_name.keys() - bundles.keys() - refused.keys():
-            log.info("%s: no longer in the models folder", name)
+            log.info("%s: no longer in the models folder, and no longer served", name)
             del self._by_name[name]
         for name in (self._by_name.keys() & bundles.keys()) - new.keys() - refused.keys():
             self._by_name[name].bundle = bundles[name]

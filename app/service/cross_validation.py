@@ -47,11 +47,11 @@ class CrossValidation:
         """
         size = len(task.inputs)
         if size < 2:
-            raise Invalid("assessing takes 2 examples at least: one to leave out, one to adapt from", "support")
+            raise Invalid("expected at least 2 examples to assess: one to leave out, one to adapt to", "support")
         classes = task.indices if task.classes else np.zeros(size, np.int64)
         self._single = np.bincount(classes)[classes] < 2
         if self._single.all():
-            raise Invalid("assessing takes 2 examples of a class at least: one to leave out", "support")
+            raise Invalid("expected at least 2 examples of one class to assess: one to leave out", "support")
         several = np.flatnonzero(~self._single)
         many = method is Method.k_fold or size > MAX_LEFT_OUT_ALONE
         self._folds = min(FOLDS, len(several)) if many else len(several)

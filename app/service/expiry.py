@@ -37,4 +37,4 @@ async def sweep(store: Store, clock: Callable[[], float]) -> None:
             while await store.sweep(clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
                 pass
         except StoreFailed as error:
-            log.error("expired adaptations are not removed for now: %s", error)
+            log.error("expired adaptations are not removed yet, which is tried again soon: %s", error)

@@ -44,18 +44,20 @@ class Reloader:
             try:
                 await self.reload()
             except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
-                log.error("the models folder was not read again, and the models serve as before: %s", error)
+                log.error("the models folder cannot be read, so the same models go on serving: %s", error)
 
     async def watch(self) -> None:
         """Request a reload whenever a file in the folder changes."""
         if not self._folder.is_dir():
-            log.warning("%s does not exist, so it is not watched: create it and restart, or send SIGHUP", self._folder)
+            log.warning(
+                "%s does not exist and is not watched: create it, then restart the server or send SIGHUP", self._folder
+            )
             return
         try:
             async for _ in awatch(self._folder):
                 self._requested.set()
         except (OSError, RuntimeError) as error:  # the system may have no more watches to give
-            log.error("%s is not watched, send SIGHUP instead: %s", self._folder, error)
+            log.error("%s is not watched any more, send SIGHUP to load bundles: %s", self._folder, error)
 
     async def reload(self) -> None:
         """Read the folder again. A new name serves at once; a bundle that replaces another, once it is compiled."""

@@ -169,16 +169,16 @@ def id_bytes(id: str) -> bytes | None:
 def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
     """Check that stores can find a new record by its id and names. Raises ValueError."""
     if id_bytes(adaptation.id) is None:
-        raise ValueError(f"{adaptation.id!r} is not an id: use 32 hexadecimal digits in lower case")
+        raise ValueError(f"id: expected 32 hexadecimal digits in lower case, got {adaptation.id!r}")
     if adaptation.names != tuple(name.name for name in names):
-        raise ValueError(f"the names given for {adaptation.id!r} are not those in its record")
+        raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
 def _parse(data: bytes) -> _Record:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
-            f"a record is in format {data[0] if data else None}, and this server reads formats up to {max(VERSIONS)}: "
-            "start the version of the server that wrote it"
+            f"a record: expected a format up to {max(VERSIONS)}, got {data[0] if data else None}: start the version of "
+            "the server that wrote it"
         )
     try:
         return _decoder.decode(memoryview(data)[1:])

@@ -155,8 +155,8 @@ class RedisStore:
         version = int(await self._call("GET", f"{self._prefix}:schema") or 0)
         if version > len(MIGRATIONS):
             raise StoreFailed(
-                f"{self._place} has schema {version} under {self._prefix!r}, and this server reads schemas up to "
-                f"{len(MIGRATIONS)}: start the newer version of the server that wrote it, or choose another prefix"
+                f"{self._place}: expected a schema up to {len(MIGRATIONS)}, got {version}: start the newer version of "
+                "the server that wrote it, or set INNERLOOP_REDIS_URL to another database"
             )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             await self._run(scripts.MIGRATE.format(script=script), number)
@@ -172,9 +172,14 @@ class RedisStore:
         words = [_text(word) for word in answer]
         settings = dict(zip(words[::2], words[1::2], strict=True))
         if settings.get("appendonly") != "yes":
-            log.warning("%s keeps records in memory only: set `appendonly yes` there", self._place)
+            log.warning(
+                "%s keeps adaptations in memory only and loses them when it stops: set `appendonly yes` there",
+                self._place,
+            )
         elif self._fsync and settings.get("appendfsync") != "always":
-            log.warning("%s may lose the last second in a power failure: set `appendfsync always` there", self._place)
+            log.warning(
+                "%s loses up to a second of changes in a power failure: set `appendfsync always` there", self._place
+            )
 
     async def _call(self, *words: Word) -> Any:
         async with self._store_errors():

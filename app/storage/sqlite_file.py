@@ -40,7 +40,8 @@ def lock(folder: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         raise StoreFailed(
-            f"{folder}: another server uses it: give each its own INNERLOOP_STATE_DIR, or use redis for several"
+            f"{folder}: another server uses it: give each server its own INNERLOOP_STATE_DIR, or set INNERLOOP_STORE "
+            "to redis, which several can share"
         ) from error
     return descriptor
 
@@ -67,8 +68,8 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise StoreFailed(
-            f"{FILE} has schema {version}, and this server reads schemas up to {len(migrations)}: start the newer "
-            "version of the server that wrote it, or give this one another INNERLOOP_STATE_DIR"
+            f"{FILE}: expected a schema up to {len(migrations)}, got {version}: start the newer version of the server "
+            "that wrote it, or set INNERLOOP_STATE_DIR to another folder"
         )
     for number, script in enumerate(migrations[version:], version + 1):
         try:
@@ -135,7 +136,7 @@ class WriteAheadLog:
         while _checkpoint(self._writer, "RESTART")[0]:
             if time.monotonic() > deadline:
                 raise StoreFailed(
-                    f"{self._file}: deleted records are still in it: end the other program that reads the database"
+                    f"{self._file}: deleted records are still in it: close the other program that reads the database"
                 )
             time.sleep(0.001)
         # all of it is in the database now, and no reader uses the log
@@ -155,7 +156,7 @@ class WriteAheadLog:
         try:
             self.erase()
         except (sqlite3.Error, OSError, StoreFailed) as error:
-            log.warning("%s was not erased: %s", self._file, error)
+            log.warning("%s: deleted records may still be in it: %s", self._file, error)
 
     def _copy(self) -> None:
         while self._due.wait() and self._open:

@@ -77,7 +77,9 @@ def search_algorithm(
     fitting = set(fitting_algorithms(recipe))
     runs = [start(at_budget(recipe, name)) for name in promising if name in fitting][:MAX_ALGORITHMS]
     if not runs:
-        raise TrainingError(f"no algorithm that a search tries fits {recipe.family}: name one by --algorithm")
+        raise TrainingError(
+            f"--algorithm auto: none of the algorithms that it tries fits {recipe.family}: name another one"
+        )
     budget, rounds = max(1, int(recipe.outer_steps * FIRST_BUDGET)), []
     while True:
         scores = {run.recipe.algorithm: _score(run, budget) for run in runs}

@@ -34,9 +34,11 @@ def restore_checkpoint(run: Run, path: Path) -> None:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise TrainingError(f"{path}: not a checkpoint: {error}; remove it to begin again") from error
+        raise TrainingError(
+            f"{path}: not a checkpoint ({error}): start again with --fresh, which replaces it"
+        ) from error
     if metadata.get("recipe") != _recipe_json(run):
-        raise TrainingError(f"{path} was left by another recipe; --fresh begins again and replaces it")
+        raise TrainingError(f"{path}: the checkpoint is of another recipe: start again with --fresh, which replaces it")
     optimizer: dict[int, dict[str, torch.Tensor]] = {}
     best: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():

@@ -52,8 +52,8 @@ def train_and_score(run: Run) -> Contender:
     """
     if isinstance(run, OnPolicyRun):
         raise TrainingError(
-            f"{run.recipe.family} is trained on its own decisions, which compare does not score; --set episodes=null "
-            "compares algorithms that imitate decisions, where the family has some to imitate"
+            f"{run.recipe.family} is trained by acting, and `innerloop compare` cannot score that: compare algorithms "
+            "that imitate with --set episodes=null, if the family has decisions to imitate"
         )
     validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
     while not finished(run):

@@ -1,5 +1,6 @@
 """An evaluation as JSON for bundle.json, and as tables for people."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class Evaluation:
         score = KINDS[self.kind].score.name.capitalize()
         return (
             f"{score} on the query set, means with 95 % intervals over {self.tasks} tasks of the {self.split} split "
-            f"(seed {self.seed}, {each}), not transductive: a query is answered alone"
+            f"(seed {self.seed}, {each}). Each query is answered alone (not transductive)"
             f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 
@@ -111,23 +112,67 @@ def settings_of(evaluation: Mapping[str, Any]) -> list[Setting]:
     return settings
 
 
+COLUMNS = (0, 1, 2, 5, 10)
+"""Numbers of steps that a table shows, besides the default and the last."""
+MEASURES: Mapping[str, str] = {
+    "coverage_90": "true values inside of 90 % intervals",
+    "half_width_90": "mean half width of 90 % intervals",
+    "nll": "negative log-likelihood (nats)",
+    "ece": "expected calibration error",
+    "false_alarms": "queries of known classes marked `unlike`",
+    "unfamiliar_found": "queries of other classes marked `unlike`",
+}
+"""What the measures of a calibration are called in tables."""
+SHARES = ("coverage_90", "ece", "false_alarms", "unfamiliar_found")
+"""The measures that are shares, which tables show in per cent."""
+
+
 def as_text(evaluation: Evaluation) -> str:
     """The scores as a table in Markdown, a row a setting, a column a number of steps."""
-    steps = evaluation.steps
-    lines = ["| | " + " | ".join(f"{step} steps" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
-    cell = "{:.2%} ± {:.2%}" if KINDS[evaluation.kind].score.percentage else "{:.3g} ± {:.2g}"
+    shown = [index for index, step in enumerate(evaluation.steps) if step in (*COLUMNS, evaluation.steps[-1])]
+    heads = [steps_text(evaluation.steps[index]) for index in shown]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    percentage = KINDS[evaluation.kind].score.percentage
     for setting, curve in evaluation.curves.items():
-        cells = map(cell.format, curve.mean, curve.half_width)
+        cells = [with_interval(curve.mean[index], curve.half_width[index], percentage) for index in shown]
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def steps_text(steps: int) -> str:
+    """A number of steps in words."""
+    return f"{steps} step{'' if steps == 1 else 's'}"
+
+
+def with_interval(mean: float, half_width: float, percentage: bool = False) -> str:
+    """A mean with the half width of its interval, both to the second digit of the half width."""
+    if percentage:
+        return f"{mean:.1%} ± {half_width:.1%}" if half_width >= 1e-3 else f"{mean:.2%} ± {half_width:.2%}"
+    digits = _decimals(half_width)
+    return f"{mean:.{digits}f} ± {half_width:.{digits}f}"
+
+
+def two_digits(value: float) -> str:
+    """A number to its second digit, never in powers of ten."""
+    return f"{value:.{_decimals(abs(value))}f}"
+
+
+def _decimals(value: float) -> int:
+    """The decimal places that show two digits of a value."""
+    return 3 if value <= 0 else min(9, max(0, 1 - math.floor(math.log10(value))))
 
 
 def calibration_as_text(evaluation: Evaluation) -> str:
     """How well the calibration holds, and the time, as a table in Markdown, a row a setting."""
     names = list(dict.fromkeys(name for results in evaluation.calibration.values() for name in results))
-    lines = ["| | " + " | ".join([*names, "ms a task"]) + " |", "|---" * (len(names) + 2) + "|"]
+    heads = [*(MEASURES.get(name, name) for name in names), "ms a task"]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for setting in evaluation.curves:
-        cells = [f"{value:.3g}" for value in evaluation.calibration.get(setting, {}).values()]
-        cells += [""] * (len(names) - len(cells)) + [f"{evaluation.seconds.get(setting, 0) * 1e3:.3g}"]
+        results = evaluation.calibration.get(setting, {})
+        cells = [
+            "" if name not in results else f"{results[name]:.1%}" if name in SHARES else two_digits(results[name])
+            for name in names
+        ]
+        cells.append(two_digits(evaluation.seconds.get(setting, 0) * 1e3))
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

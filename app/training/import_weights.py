@@ -44,9 +44,9 @@ def import_weights(
     would depend on the other queries in its batch.
     """
     if algorithm not in ALGORITHMS:
-        raise TrainingError(f"there is no algorithm {algorithm!r}; known here: {', '.join(sorted(ALGORITHMS))}")
+        raise TrainingError(f"algorithm: expected one of {', '.join(sorted(ALGORITHMS))}, got {algorithm!r}")
     if kind not in KINDS:
-        raise TrainingError(f"unknown kind {kind!r}; known here: {', '.join(sorted(KINDS))}")
+        raise TrainingError(f"kind: expected one of {', '.join(sorted(KINDS))}, got {kind!r}")
     closed_form = ALGORITHMS[algorithm].closed_form
     manifest = Manifest(
         family=family,
@@ -81,14 +81,14 @@ def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
             write(Path(temporary) / folder.name, manifest, complete_meta(manifest, read_weights(weights)))
             bundle = load(Path(temporary) / folder.name)
         except BundleError as error:
-            raise TrainingError(f"{weights} does not make a bundle: {error.reason}") from error
+            raise TrainingError(f"{weights}: it cannot become a bundle: {error.reason}") from error
     with user_code(f"the network {manifest.network.name!r}"):
         independent = predicts_independently(bundle)
     if not independent:
         raise TrainingError(
-            f"the output of {manifest.network.name} for an input depends on the other inputs in its batch, or on "
+            f"network {manifest.network.name}: the output for an input depends on the other inputs in its batch, or on "
             "chance. The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, "
-            "nn.LayerNorm) instead of over the batch, and use no dropout"
+            "nn.LayerNorm) instead of the batch, and use no dropout"
         )
     return bundle
 
@@ -102,12 +102,12 @@ def read_weights(weights: Path) -> Params:
         raise TrainingError(f"{weights}: the file is missing") from None
     except (SafetensorError, OSError) as error:
         raise TrainingError(
-            f"{weights}: not safetensors: {error}; "
-            "safetensors.torch.save_file(network.state_dict(), FILE) writes such a file"
+            f"{weights}: the file is not safetensors ({error}): write it with "
+            "safetensors.torch.save_file(network.state_dict(), FILE)"
         ) from error
     for name, value in tensors.items():
         if not value.is_floating_point():
-            raise TrainingError(f"{weights}: {name} is {str(value.dtype)[6:]}; a bundle holds parameters, float32 each")
+            raise TrainingError(f"{weights}: {name}: expected floating-point numbers, got {str(value.dtype)[6:]}")
     return {name: value.float() for name, value in tensors.items()}
 
 
@@ -117,10 +117,10 @@ def complete_meta(manifest: Manifest, params: Params) -> Params:
     try:
         form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
     except TrainingError as error:
-        raise TrainingError(f"the network {manifest.network.name} does not fit: {error}") from error
+        raise TrainingError(f"network {manifest.network.name}: {error}") from error
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):
-        raise TrainingError(f"the weights lack {', '.join(missing)}; they have {', '.join(sorted(params))}")
+        raise TrainingError(f"weights: expected also {', '.join(missing)}, got only {', '.join(sorted(params))}")
     own = {name: params[name] for name in names}
     return algorithm.initial_meta(form, own, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
 

@@ -59,6 +59,7 @@ class Kind:
         are no classes
     calibrate, make_ood_reference: (bundle, family) -> these parts of the manifest, empty where the kind has none
     plots_task: whether a task can be plotted before and after adapting
+    pipeline: how Hugging Face names the kind where inputs are rows of numbers
     """
 
     score: Score
@@ -68,6 +69,7 @@ class Kind:
     calibrate: Callable[[Bundle, Family], Calibration] = lambda bundle, family: Calibration()
     make_ood_reference: Callable[[Bundle, Family], OODReference] = lambda bundle, family: OODReference()
     plots_task: bool = False
+    pipeline: str = "other"
 
 
 def _class_algorithms(family: Family, shots: int) -> Sequence[str]:
@@ -94,10 +96,12 @@ KINDS: Mapping[str, Kind] = {
         training_ways=lambda recipe, family: recipe.ways or (family.targets, family.targets),
         evaluation_ways=lambda recipe, family: recipe.evaluation_ways or (family.targets,),
         calibrate=calibrate_classes,
+        pipeline="tabular-classification",
     ),
     "decision": Kind(
         score=Score("weighted log-likelihood", _log_likelihood, more_is_better=True),
         algorithms=lambda family, shots: POLICIES,
+        pipeline="reinforcement-learning",
     ),
     "regression": Kind(
         score=Score("mean squared error", squared_error, more_is_better=False),
@@ -105,6 +109,7 @@ KINDS: Mapping[str, Kind] = {
         calibrate=calibrate_intervals,
         make_ood_reference=make_ood_reference,
         plots_task=True,
+        pipeline="tabular-regression",
     ),
 }
 """By name, with the same keys as `app.learn.losses.KINDS`."""

@@ -86,6 +86,6 @@ def tensorboard(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
         raise TrainingError(
-            "training logs to TensorBoard: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
+            "training needs TensorBoard for its log: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
         ) from error
     return SummaryWriter(str(folder), purge_step=step)

@@ -57,14 +57,14 @@ def read_log(file: Path, bundle: Bundle) -> list[DecisionLog]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
+        raise DataError(f"{file}: the file cannot be read: {error}") from error
     schema = bundle.manifest.schema
     for number, line in enumerate(lines, start=1):
         if line.strip():
             task, decision = _parse_line(f"{file} line {number}", line, schema.features, schema.targets)
             by_task.setdefault(task, []).append(decision)
     if not by_task:
-        raise DataError(f"{file} has no decisions")
+        raise DataError(f"{file}: the file has no decisions")
     return [_as_log(decisions, schema.targets) for decisions in by_task.values()]
 
 
@@ -76,17 +76,17 @@ def _parse_line(
         values = [content[key] for key in ("observation", "action", "reward", "propensity")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
-            f'{place}: an object with "observation", "action", "reward" and "propensity" is expected'
+            f'{place}: expected an object with "observation", "action", "reward" and "propensity"'
         ) from error
     observation, action, reward, propensity = values
     if not isinstance(observation, list) or len(observation) != features or not all(map(_is_number, observation)):
-        raise DataError(f"{place}: observation is {features} numbers")
+        raise DataError(f"{place}: observation: expected {features} numbers, got {observation!r:.60}")
     if type(action) is not int or not 0 <= action < actions:
-        raise DataError(f"{place}: action is from 0 to {actions - 1}, got {action!r}")
+        raise DataError(f"{place}: action: expected a whole number from 0 to {actions - 1}, got {action!r}")
     if not _is_number(reward):
-        raise DataError(f"{place}: reward is a number, got {reward!r}")
+        raise DataError(f"{place}: reward: expected a number, got {reward!r}")
     if not _is_number(propensity) or not 0 < propensity <= 1:
-        raise DataError(f"{place}: propensity is above 0 and at most 1, got {propensity!r}")
+        raise DataError(f"{place}: propensity: expected a number above 0 and at most 1, got {propensity!r}")
     return str(content.get("task", "")), (observation, action, reward, propensity)
 
 
@@ -115,7 +115,9 @@ def estimate_values(
     Raises DataError where a task has too few decisions, or where actions are numbers.
     """
     if bundle.manifest.schema.actions is None or bundle.manifest.schema.actions.is_box:
-        raise DataError(f"{bundle.name} does not decide among actions by name: only such policies are valued")
+        raise DataError(
+            f"{bundle.name}: expected a policy with discrete actions; the value of others cannot be estimated"
+        )
     probabilities: dict[str, list[Tensor]] = {INITIAL: [], ADAPTED: []}
     parts = []
     for log in logs:
@@ -137,7 +139,8 @@ def split_log(bundle: Bundle, log: DecisionLog, support: int) -> tuple[Tasks, De
     assert weighing is not None
     if log.rewards.shape[1] < support + 2:
         raise DataError(
-            f"a task has {log.rewards.shape[1]} decisions: {support} to adapt to leave fewer than two to value by"
+            f"expected at least {support + 2} decisions of each task ({support} to adapt to, 2 for the estimate), got "
+            f"{log.rewards.shape[1]}: adapt to fewer, or log more"
         )
     first, rest = (DecisionLog(*(part[:, which] for part in log)) for which in (slice(support), slice(support, None)))
     return Tasks(log_as_support(first, weighing), log_as_queries(rest)), rest

@@ -73,9 +73,11 @@ class OnPolicyRun(Run):
         """
         super().__init__(recipe, device, compiled=False, processes=processes, data=data)
         if not isinstance(self.family, Worlds):
-            raise TrainingError(f"{recipe.family} has no worlds to act in: train it without episodes")
+            raise TrainingError(f"episodes: {recipe.family} has no worlds to act in: train it without episodes")
         if processes.count > 1:
-            raise TrainingError("a policy that learns from its own decisions is trained by one process")
+            raise TrainingError(
+                "expected one process, because the policy is trained by acting: start training without torchrun"
+            )
         self.episodes: int = recipe.episodes or 1
         """Of a task in a stage."""
         self.worlds: Worlds[Any, Any] = self.family

@@ -51,7 +51,7 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
     else a plug-in raises when it is imported or called.
     """
     if name not in families():
-        raise TrainingError(f"there is no family {name!r}; the families here: {', '.join(sorted(families()))}")
+        raise TrainingError(f"there is no family {name!r}; choose one of {', '.join(sorted(families()))}")
     with user_code(f"the family {name!r}"):
         factory = families()[name]()
         parameters = option_names(factory)
@@ -69,7 +69,7 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
             raise TrainingError(f"the family {name!r} does not take these options: {error}") from error
         if family.kind not in KINDS:
             kinds = ", ".join(sorted(KINDS))
-            raise TrainingError(f"the family {name!r} is of the unknown kind {family.kind!r}; known here: {kinds}")
+            raise TrainingError(f"the family {name!r}: kind: expected one of {kinds}, got {family.kind!r}")
     return family
 
 
@@ -107,7 +107,7 @@ def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:
     """The worlds that a bundle acts in. Raises TrainingError where its family has none."""
     family = family_of(bundle)
     if not isinstance(family, Worlds):
-        raise TrainingError(f"{bundle.name} is of a family that has no worlds to act in")
+        raise TrainingError(f"{bundle.name}: its family has no worlds to act in")
     return family
 
 

@@ -11,20 +11,21 @@ import torch
 import app
 from app.atomic_write import write_atomically
 from app.bundles import Bundle, Manifest, write
-from app.families.family import Family
+from app.families.family import Family, HasDescription
 from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds
-from app.training.card import card, policy_card
+from app.training.card import card
 from app.training.evaluation import settings_for
 from app.training.evaluation_tables import as_json, from_json
+from app.training.example import policy_example, task_example, with_example
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
 from app.training.plots import bundle_plots, policy_plots
 from app.training.predictor import offline
+from app.training.problem import family_of
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.run import Run
-from app.training.svg import svg
 
 PLOT = "before-after.svg"
 
@@ -69,25 +70,27 @@ def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
 
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write an evaluated bundle with its card and its plots."""
-    manifest = write_with_card(bundle, folder)
-    evaluation = from_json(manifest.kind, manifest.evaluation)
-    write_atomically(folder / PLOT, svg(bundle_plots(bundle, family, evaluation)).encode())
-    return manifest
-
-
-def write_with_card(bundle: Bundle, folder: Path) -> Manifest:
-    """Write an evaluated bundle with its card, and leave the plots as they are."""
-    manifest = write(folder, bundle.manifest, bundle.meta)
-    write_atomically(folder / "CARD.md", card(folder.name, manifest, PLOT).encode())
+    evaluation = from_json(bundle.manifest.kind, bundle.manifest.evaluation)
+    bundle = with_example(bundle, task_example(bundle, family, min(evaluation.curves)))
+    manifest = write_with_card(bundle, family, folder)
+    write_atomically(folder / PLOT, bundle_plots(bundle, family, evaluation))
     return manifest
 
 
 def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle that was evaluated by returns, with its card and its plots."""
+    returns = Returns.from_json(bundle.manifest.evaluation)
+    bundle = with_example(bundle, policy_example(bundle))
+    manifest = write_with_card(bundle, family_of(bundle), folder)
+    write_atomically(folder / PLOT, policy_plots(bundle, returns))
+    return manifest
+
+
+def write_with_card(bundle: Bundle, family: Family, folder: Path) -> Manifest:
+    """Write an evaluated bundle with its card, and leave the plots as they are."""
     manifest = write(folder, bundle.manifest, bundle.meta)
-    returns = Returns.from_json(manifest.evaluation)
-    write_atomically(folder / PLOT, svg(policy_plots(bundle, returns)).encode())
-    write_atomically(folder / "CARD.md", policy_card(folder.name, manifest, PLOT).encode())
+    description = family.description if isinstance(family, HasDescription) else None
+    write_atomically(folder / "CARD.md", card(folder.name, manifest, description, PLOT).encode())
     return manifest
 
 

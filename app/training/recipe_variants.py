@@ -18,7 +18,7 @@ def with_algorithm(recipe: Recipe, algorithm: str) -> Recipe:
     Raises TrainingError where there is no such algorithm, or where it cannot adapt the recipe's network.
     """
     if algorithm not in ALGORITHMS:
-        raise TrainingError(f"there is no algorithm {algorithm!r}; known here: {', '.join(sorted(ALGORITHMS))}")
+        raise TrainingError(f"there is no algorithm {algorithm!r}; choose one of {', '.join(sorted(ALGORITHMS))}")
     if algorithm == recipe.algorithm:
         # the recipe's network fits its algorithm; the family's may not, because a family has no algorithm
         return recipe if recipe.network or _fits(recipe, algorithm) else _with_network(recipe, algorithm)
@@ -47,7 +47,9 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
     """The recipe's network in a form that the algorithm can adapt. Raises TrainingError where there is none."""
     family = make_family(recipe.family, recipe.family_options)
     if family.kind not in ALGORITHMS[algorithm].kinds:
-        raise TrainingError(f"{algorithm} is not for {family.kind}")
+        raise TrainingError(
+            f"{algorithm} is for {' and '.join(sorted(ALGORITHMS[algorithm].kinds))}, not for {family.kind}"
+        )
     reasons = []
     for candidate in _forms(recipe, family, algorithm):
         try:
@@ -56,7 +58,7 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
             reasons.append(str(error))
         else:
             return candidate
-    raise TrainingError(f"{algorithm} does not adapt the network of {recipe.family}: {'; '.join(reasons)}")
+    raise TrainingError(f"{algorithm} cannot adapt the network of {recipe.family}: {'; '.join(reasons)}")
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:

@@ -74,7 +74,7 @@ class Run:
             self.form, self.width = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
         except TrainingError as error:
             name = self.network.name
-            raise TrainingError(f"{recipe.algorithm} on the network {name!r} does not work: {error}") from error
+            raise TrainingError(f"{recipe.algorithm} cannot adapt the network {name!r}: {error}") from error
         self.ways = KINDS[self.family.kind].training_ways(recipe, self.family)
         """The smallest and the largest number of classes of a task, where there are classes."""
         max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, self.width)
@@ -193,7 +193,7 @@ class Run:
         algorithm, name = ALGORITHMS[self.recipe.algorithm], self.recipe.algorithm
         if self.family.kind not in algorithm.kinds:
             kinds = " and ".join(sorted(algorithm.kinds))
-            raise TrainingError(f"{name} is for {kinds}, and {self.recipe.family} is of the kind {self.family.kind}")
+            raise TrainingError(f"{name} is for {kinds}, and {self.recipe.family} is {self.family.kind}")
         return algorithm
 
     def _first_parameters(self) -> Params:
@@ -207,5 +207,7 @@ class Run:
             return params
         start = load(Path(self.recipe.start))
         if start.manifest.network != self.network:
-            raise TrainingError(f"{start.name} has another network than {self.network.name}: it cannot be the start")
+            raise TrainingError(
+                f"start: expected a bundle with the network {self.network.name} of this recipe, got {start.name}"
+            )
         return {name: start.meta[name] for name in params}

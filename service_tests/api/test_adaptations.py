@@ -64,7 +64,8 @@ def test_the_default_ttl_is_a_setting(serve: Callable[..., TestClient], clock: C
     clock.now += 10
     assert client.get(f"/adaptations/{adaptation_id}").status_code == 410
     assert (
-        client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"] == "at most 100 seconds, got 101 at ttl_s"
+        client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"]
+        == "ttl_s: expected at most 100 seconds, got 101"
     )
 
 

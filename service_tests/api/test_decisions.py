@@ -328,29 +328,49 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
     [
         ("names", [], "", "support.episodes"),
         ("names", [GOOD | {"observations": []}], "", "support.episodes[0].observations"),
-        ("names", [GOOD | {"observations": [[0], [1]]}], "2 features expected, got 1", "episodes[0].observations[0]"),
+        ("names", [GOOD | {"observations": [[0], [1]]}], "expected 2 numbers, got 1", "episodes[0].observations[0]"),
         ("names", [GOOD, GOOD | {"actions": [0, 3]}], "from 0 to 2, got 3", "support.episodes[1].actions[1]"),
         ("names", [GOOD | {"actions": [-1, 0]}], "from 0 to 2, got -1", "support.episodes[0].actions[0]"),
         ("names", [GOOD | {"actions": [0.5, 0]}], "from 0 to 2, got 0.5", "support.episodes[0].actions[0]"),
-        ("names", [GOOD | {"actions": [[0, 1], 0]}], "1 number expected, got 2", "support.episodes[0].actions[0]"),
+        ("names", [GOOD | {"actions": [[0, 1], 0]}], "expected 1 number, got 2", "support.episodes[0].actions[0]"),
         ("names", [GOOD | {"actions": ["left", 0]}], "", "support.episodes[0].actions[0]"),
         ("names", [GOOD | {"actions": [True, False]}], "", "support.episodes[0].actions[0]"),
-        ("box", [NUMBERS | {"actions": [[0, 1], [0]]}], "2 numbers expected, got 1", "support.episodes[0].actions[1]"),
-        ("box", [NUMBERS | {"actions": [0, 1]}], "2 numbers expected, got 1", "support.episodes[0].actions[0]"),
-        ("names", [GOOD | {"actions": [0]}], "2 observations but 1 actions", "support.episodes[0]"),
-        ("names", [GOOD, GOOD | {"rewards": [1, 2, 3]}], "2 observations but 3 rewards", "support.episodes[1]"),
+        ("box", [NUMBERS | {"actions": [[0, 1], [0]]}], "expected 2 numbers, got 1", "support.episodes[0].actions[1]"),
+        ("box", [NUMBERS | {"actions": [0, 1]}], "expected 2 numbers, got 1", "support.episodes[0].actions[0]"),
+        (
+            "names",
+            [GOOD | {"actions": [0]}],
+            "expected as many actions as observations, got 1 and 2",
+            "support.episodes[0]",
+        ),
+        (
+            "names",
+            [GOOD, GOOD | {"rewards": [1, 2, 3]}],
+            "expected as many rewards as observations, got 3 and 2",
+            "support.episodes[1]",
+        ),
         ("names", [GOOD | {"rewards": []}], "", "support.episodes[0].rewards"),
         ("names", [GOOD | {"rewards": [1, None]}], "", "support.episodes[0].rewards[1]"),
-        ("names", [GOOD | {"rewards": [1, 1e39]}], "not finite in float32", "support.episodes[0].rewards[1][0]"),
-        ("names", [GOOD | {"propensities": [0.5]}], "2 observations but 1 propensities", "support.episodes[0]"),
+        (
+            "names",
+            [GOOD | {"rewards": [1, 1e39]}],
+            "expected a finite float32 number",
+            "support.episodes[0].rewards[1][0]",
+        ),
+        (
+            "names",
+            [GOOD | {"propensities": [0.5]}],
+            "expected as many propensities as observations, got 1 and 2",
+            "support.episodes[0]",
+        ),
         ("names", [GOOD | {"propensities": [0.5, 0]}], "above 0 and up to 1, got 0", "episodes[0].propensities[1]"),
         ("names", [GOOD | {"propensities": [-0.5, 1]}], "got -0.5", "support.episodes[0].propensities[0]"),
         ("names", [GOOD | {"propensities": [0.5, 1.5]}], "got 1.5", "support.episodes[0].propensities[1]"),
         ("box", [NUMBERS | {"propensities": [0.5, 0]}], "a density above 0, got 0", "episodes[0].propensities[1]"),
-        ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "has rewards", "support.episodes[1]"),
+        ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "has them", "support.episodes[1]"),
         ("names", [GOOD | {"done": True}], "unknown field `done`", "support.episodes[0]"),
-        ("names", [{"actions": [0]}], "missing required field `observations`", "support.episodes[0]"),
-        ("names", [GOOD] * 101, "at most 100 episodes, got 101", "support.episodes"),
+        ("names", [{"actions": [0]}], "the field `observations` is missing", "support.episodes[0]"),
+        ("names", [GOOD] * 101, "expected at most 100 episodes, got 101", "support.episodes"),
     ],
 )
 def test_a_wrong_episode_gets_a_problem_with_its_place(
@@ -368,14 +388,14 @@ def test_a_wrong_episode_gets_a_problem_with_its_place(
     ("path", "body", "detail", "place"),
     [
         ("/adapt", {"support": {"inputs": [[0, 1]], "targets": [1]}}, "leave inputs and targets out", "support"),
-        ("/adapt", {"support": {}}, "object missing required field `episodes`", "support"),
+        ("/adapt", {"support": {}}, "the field `episodes` is missing", "support"),
         ("/adapt", {"support": {"episodes": [GOOD, GOOD]}, "assess": "leave_one_out"}, "leave assess out", "assess"),
         ("/predict", {"queries": [[0, 1]], "seed": 1}, "a seed is for drawing actions", "seed"),
         ("/predict", {"queries": [[0, 1]], "sample": True, "seed": -1}, "", "seed"),
         (
             "/predict",
             {"support": {"episodes": [GOOD]}, "queries": [[0, 1]], "interval": 0.9},
-            "no intervals",
+            "does not predict numbers",
             "interval",
         ),
     ],
@@ -394,12 +414,12 @@ def test_the_padding_of_episodes_is_bounded(client: TestClient) -> None:
     short = {"observations": [[0, 0]], "actions": [0]}
     response = client.post("/adapt", json={"model": "names", "support": {"episodes": [long, *[short] * 999]}})
     assert response.status_code == 422
-    assert "send the long ones apart" in response.json()["detail"]
+    assert "post the long ones in requests of their own" in response.json()["detail"]
 
 
 def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient]) -> None:
     client = serve()
     response = client.post("/adapt", json={"model": "sinusoid", "support": {"episodes": [GOOD]}})
-    assert "leave episodes out at support" in response.json()["detail"]
+    assert "leave episodes out" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
-    assert "is no policy: leave sample out at sample" in response.json()["detail"]
+    assert "is not a policy: leave sample out" in response.json()["detail"]

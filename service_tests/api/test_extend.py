@@ -76,15 +76,23 @@ def test_msgpack_is_accepted_and_returned(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("more", "detail", "place"),
     [
-        ({"inputs": [[1, 2]], "targets": [1]}, "1 feature expected, got 2", "inputs[0]"),
-        ({"inputs": [[1]], "targets": [[1, 2]]}, "1 number expected, got 2", "targets[0]"),
-        ({"inputs": [[1], [2]], "targets": [1]}, "2 inputs but 1 targets", None),
+        ({"inputs": [[1, 2]], "targets": [1]}, "expected 1 number, got 2", "inputs[0]"),
+        ({"inputs": [[1]], "targets": [[1, 2]]}, "expected 1 number, got 2", "targets[0]"),
+        ({"inputs": [[1], [2]], "targets": [1]}, "expected as many inputs as targets, got 2 and 1", None),
         ({"inputs": [], "targets": []}, "expected an array of length >= 1", "inputs"),
-        ({"inputs": [[1e39]], "targets": [1]}, "1e+39 is not finite in float32", "inputs[0][0]"),
-        ({"inputs": [[1]] * 96, "targets": [1] * 96}, "at most 100 examples, got 96 besides 5", "inputs"),
-        ({"inputs": [[1]] * 101, "targets": [1] * 101}, "at most 100 examples, got 101", None),
-        ({"inputs": [[1]]}, "object missing required field `targets`", None),
-        ({"support": MORE}, "object contains unknown field `support`", None),
+        (
+            {"inputs": [[1e39]], "targets": [1]},
+            "expected a finite float32 number, got 1e+39",
+            "inputs[0][0]",
+        ),
+        (
+            {"inputs": [[1]] * 96, "targets": [1] * 96},
+            "expected at most 100 examples in all, got 96 besides 5",
+            "inputs",
+        ),
+        ({"inputs": [[1]] * 101, "targets": [1] * 101}, "expected at most 100 examples, got 101", None),
+        ({"inputs": [[1]]}, "the field `targets` is missing", None),
+        ({"support": MORE}, "unknown field `support`", None),
     ],
 )
 def test_wrong_examples_get_a_problem_with_their_place(
@@ -95,7 +103,7 @@ def test_wrong_examples_get_a_problem_with_their_place(
     response = client.post(f"/adaptations/{adaptation['adaptation_id']}/support", json=more)
     assert response.status_code == 422
     problem = response.json()
-    assert problem["detail"].startswith(detail)
+    assert detail in problem["detail"]
     assert problem.get("place") == place
     assert client.get(f"/adaptations/{adaptation['adaptation_id']}").json() == adaptation
 

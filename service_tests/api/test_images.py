@@ -131,20 +131,23 @@ GOOD = to_base64(png(black_on_white(drawing(28))))
 @pytest.mark.parametrize(
     ("bad", "detail"),
     [
-        (to_base64(b""), "a PNG is expected, got something else"),
-        (to_base64(b"GIF89a" + b"\0" * 99), "a PNG is expected, got something else"),
+        (to_base64(b""), "expected a PNG: convert the image"),
+        (to_base64(b"GIF89a" + b"\0" * 99), "expected a PNG: convert the image"),
         (to_base64(base64.b64decode(GOOD)[:60]), "the PNG is damaged"),
         (to_base64(base64.b64decode(GOOD)[:-40]), "the PNG is damaged"),
         (to_base64(png_header(28, 28)), "the PNG is damaged"),
-        (to_base64(png_header(0, 28)), "an image of 0 x 28: scale it to at most 4096 pixels a side"),
-        (to_base64(png_header(4097, 1)), "an image of 4097 x 1: scale it to at most 4096 pixels a side"),
-        (to_base64(png_header(2**31 - 1, 2**31 - 1)), "an image of 2147483647 x 2147483647"),
+        (to_base64(png_header(0, 28)), "expected at most 4096 pixels a side, got 0 x 28"),
+        (to_base64(png_header(4097, 1)), "expected at most 4096 pixels a side, got 4097 x 1"),
+        (
+            to_base64(png_header(2**31 - 1, 2**31 - 1)),
+            "expected at most 4096 pixels a side, got 2147483647 x 2147483647",
+        ),
         (f"data:image/png;base64,{GOOD}", "invalid base64 encoded string (of the bytes alone, with no `data:` in"),
         ("?", "invalid base64 encoded string"),
-        ([[0.0] * 28] * 27, "28 x 28 numbers expected, or 784 in a row: this is neither"),
-        ([0.0] * 783, "28 x 28 numbers expected, or 784 in a row: this is neither"),
-        ([[[0.0]] * 28] * 28, "28 x 28 numbers expected, or 784 in a row: this is neither"),
-        ([[0.0] * 28] * 27 + [[0.0] * 27], "28 x 28 numbers expected, or 784 in a row: this is neither"),
+        ([[0.0] * 28] * 27, "expected 28 x 28 numbers, or 784 in a row"),
+        ([0.0] * 783, "expected 28 x 28 numbers, or 784 in a row"),
+        ([[[0.0]] * 28] * 28, "expected 28 x 28 numbers, or 784 in a row"),
+        ([[0.0] * 28] * 27 + [[0.0] * 27], "expected 28 x 28 numbers, or 784 in a row"),
         (None, "expected an array, got null"),
     ],
 )
@@ -152,7 +155,7 @@ def test_an_invalid_image_is_refused(client: TestClient, bad: Any, detail: str) 
     support = {"inputs": [GOOD, bad], "targets": ["a", "b"]}
     response = client.post("/adapt", json={"model": "letters", "support": support})
     assert response.status_code == 422
-    assert response.json()["detail"].startswith(detail)
+    assert detail in response.json()["detail"]
     assert response.json()["place"] == "support.inputs[1]"
 
 
@@ -164,7 +167,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(client: TestClient
     response = client.post("/adapt", json={"model": "letters", "support": support})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        f"images of {count * 4096**2} pixels: at most {MAX_PIXELS} together, scale them down at support.inputs"
+        f"support.inputs: expected at most {MAX_PIXELS} pixels together, got {count * 4096**2}: scale the images down"
     )
 
 
@@ -182,5 +185,5 @@ def test_a_model_that_takes_no_images_refuses_them(client: TestClient) -> None:
         response = client.post("/adapt", json={"model": "blobs", "support": support})
         assert response.status_code == 422
         assert response.json()["detail"] == (
-            "2 features expected, got a string: this model takes no images at support.inputs[0]"
+            "support.inputs[0]: expected 2 numbers, got a string: this model takes no images"
         )

@@ -87,28 +87,36 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
 @pytest.mark.parametrize(
     ("inputs", "detail", "place"),
     [
-        (raw(WAVE["inputs"], data=b"\0" * 19), "20 bytes expected for [5, 1] of float32, got 19", "inputs.data"),
-        (raw(WAVE["inputs"], data=b""), "20 bytes expected", "inputs.data"),
-        (raw(WAVE["inputs"], dtype="float64") | {"dtype": "float32"}, "20 bytes expected", "inputs.data"),
-        (raw(WAVE["inputs"], shape=[5, 2]), "rows of 1 feature expected, got the shape [5, 2]", "inputs.shape"),
+        (raw(WAVE["inputs"], data=b"\0" * 19), "expected 20 bytes for [5, 1] of float32, got 19", "inputs.data"),
+        (raw(WAVE["inputs"], data=b""), "expected 20 bytes", "inputs.data"),
+        (raw(WAVE["inputs"], dtype="float64") | {"dtype": "float32"}, "expected 20 bytes", "inputs.data"),
+        (raw(WAVE["inputs"], shape=[5, 2]), "expected rows of 1 number, got the shape [5, 2]", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer >= 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[-5, -1]), "expected an integer >= 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[]), "expected an array of length >= 1", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[5, 1, 1]), "rows of 1 feature expected, got the shape [5, 1, 1]", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected rows of 1 number, got the shape [5, 1, 1]", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected an array of length <= 4", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5.0, 1]), "expected an integer, got a number", "inputs.shape[0]"),
-        (raw(WAVE["inputs"], shape=[2**62, 4]), "4611686018427387904 inputs but 5 targets", ""),
+        (
+            raw(WAVE["inputs"], shape=[2**62, 4]),
+            "expected as many inputs as targets, got 4611686018427387904 and 5",
+            "",
+        ),
         (
             raw(WAVE["inputs"]) | {"dtype": "int8"},
             "invalid enum value 'int8'",
             "inputs.dtype",
         ),
-        (raw(WAVE["inputs"]) | {"order": "F"}, "object contains unknown field `order`", "inputs"),
-        ({"shape": [5, 1]}, "object missing required field `data`", "inputs"),
+        (raw(WAVE["inputs"]) | {"order": "F"}, "unknown field `order`", "inputs"),
+        ({"shape": [5, 1]}, "the field `data` is missing", "inputs"),
         (raw(WAVE["inputs"], data=5), "expected bytes, got an integer", "inputs.data"),
-        (raw([[1], [2], [np.nan], [4], [5]]), "nan is not finite in float32", "inputs[2][0]"),
-        (raw([[1], [2], [3], [4], [-np.inf]]), "-inf is not finite in float32", "inputs[4][0]"),
-        (raw([[1], [1e39], [3], [4], [5]], "float64"), "1e+39 is not finite in float32", "inputs[1][0]"),
+        (raw([[1], [2], [np.nan], [4], [5]]), "expected a finite float32 number, got nan", "inputs[2][0]"),
+        (raw([[1], [2], [3], [4], [-np.inf]]), "expected a finite float32 number, got -inf", "inputs[4][0]"),
+        (
+            raw([[1], [1e39], [3], [4], [5]], "float64"),
+            "expected a finite float32 number, got 1e+39",
+            "inputs[1][0]",
+        ),
         ([[1], [2], [3], [4], [None]], "expected a number, got null", "inputs[4][0]"),
     ],
 )
@@ -120,7 +128,7 @@ def test_a_wrong_array_gets_a_problem_with_its_place(
     response = post_as(client, "/adapt", body({"inputs": inputs, "targets": WAVE["targets"]}), media)
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["detail"].startswith(detail)
+    assert detail in response.json()["detail"]
     assert response.json()["place"] == f"support.{place}".rstrip(".")
     assert client.get("/adaptations").json() == {"adaptations": []}
 

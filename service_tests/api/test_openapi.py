@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,33 @@ def test_two_applications_have_the_same_document() -> None:
         create_app(Settings(models_dir=ROOT / "models", compile=False, store="memory")).openapi() for _ in range(2)
     )
     assert one == two
+
+
+def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, value in schema.get("properties", {}).items():
+            assert value.get("description") or "$ref" in value, f"{name}.{field}"
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation["tags"], path
+            assert operation["summary"], path
+            for parameter in operation.get("parameters", []):
+                assert parameter["description"], f"{path}: {parameter['name']}"
+
+
+def test_every_array_says_what_it_holds(document: dict[str, Any]) -> None:
+    """Generators of clients drop a schema whose array has no items."""
+
+    def arrays(value: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(value, dict):
+            if value.get("type") == "array":
+                yield value
+            for each in value.values():
+                yield from arrays(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from arrays(each)
+
+    assert [
+        array for array in arrays(document["components"]) if "items" not in array and "prefixItems" not in array
+    ] == []

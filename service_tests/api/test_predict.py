@@ -41,17 +41,17 @@ def test_a_prediction_does_not_depend_on_the_other_queries(client: TestClient) -
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({}, "exactly one of adaptation_id and model is expected"),
-        ({"model": "sinusoid", "adaptation_id": "x"}, "exactly one of adaptation_id and model is expected"),
-        ({"adaptation_id": "x", "support": SUPPORT}, "an adaptation has its support set already"),
-        ({"adaptation_id": "x", "steps": 1}, "steps and learning_rate belong to a support set"),
-        ({"model": "sinusoid", "learning_rate": 0.01}, "steps and learning_rate belong to a support set"),
+        ({}, "expected exactly one of adaptation_id and model"),
+        ({"model": "sinusoid", "adaptation_id": "x"}, "expected exactly one of adaptation_id and model"),
+        ({"adaptation_id": "x", "support": SUPPORT}, "expected adaptation_id or support, got both"),
+        ({"adaptation_id": "x", "steps": 1}, "steps and learning_rate need a support set"),
+        ({"model": "sinusoid", "learning_rate": 0.01}, "steps and learning_rate need a support set"),
     ],
 )
 def test_exactly_one_form_is_accepted(client: TestClient, body: dict[str, object], detail: str) -> None:
     response = client.post("/predict", json=body | {"queries": QUERIES})
     assert response.status_code == 422
-    assert response.json()["detail"].startswith(detail)
+    assert detail in response.json()["detail"]
 
 
 def test_a_prediction_beyond_float32_is_refused_with_its_query(client: TestClient) -> None:

@@ -19,32 +19,38 @@ def support(inputs: Any, targets: Any) -> dict[str, Any]:
 
 
 WRONG = [
-    (support([[1], [2, 3]], [1, 2]), "1 feature expected, got 2 at support.inputs[1]"),
-    (support([[1], []], [1, 2]), "1 feature expected, got 0 at support.inputs[1]"),
-    (support([[1], [2]], [1, [2, 3]]), "1 number expected, got 2 at support.targets[1]"),
-    (support([], []), "expected an array of length >= 1 at support.inputs"),
-    (support([[1]], []), "expected an array of length >= 1 at support.targets"),
-    (support([[1], [2]], [1]), "2 inputs but 1 targets at support"),
-    (support([[1], ["2"]], [1, 2]), "expected a number, got a string (numbers are written without quotes) at"),
+    (support([[1], [2, 3]], [1, 2]), "support.inputs[1]: expected 1 number, got 2"),
+    (support([[1], []], [1, 2]), "support.inputs[1]: expected 1 number, got 0"),
+    (support([[1], [2]], [1, [2, 3]]), "support.targets[1]: expected 1 number, got 2"),
+    (support([], []), "support.inputs: expected an array of length >= 1"),
+    (support([[1]], []), "support.targets: expected an array of length >= 1"),
+    (support([[1], [2]], [1]), "support: expected as many inputs as targets, got 2 and 1"),
+    (support([[1], ["2"]], [1, 2]), "expected a number, got a string (numbers are written without quotes)"),
     (support([[1], [2]], [1, "2"]), "expected a number"),
-    (support([[1], [True]], [1, 2]), "expected a number, got a boolean at support.inputs[1][0]"),
-    (support([[1], [None]], [1, 2]), "expected a number, got null at support.inputs[1][0]"),
+    (support([[1], [True]], [1, 2]), "support.inputs[1][0]: expected a number, got a boolean"),
+    (support([[1], [None]], [1, 2]), "support.inputs[1][0]: expected a number, got null"),
     (support([1, 2], [1, 2]), "expected an array, got a"),
-    (support([[[1]]], [1]), "expected a number, got an array at support.inputs[0][0]"),
-    (support([[1], [1e39]], [1, 2]), "1e+39 is not finite in float32: scale the data at support.inputs[1][0]"),
-    (support([[1]], [-1e39]), "-1e+39 is not finite in float32: scale the data at support.targets[0][0]"),
-    (GOOD | {"steps": 101}, "sinusoid takes 0 to 100 steps, got 101 at steps"),
-    (GOOD | {"steps": -1}, "expected an integer >= 0 at steps"),
-    (GOOD | {"steps": 1.5}, "expected an integer, got a number at steps"),
-    (GOOD | {"steps": True}, "expected an integer, got a boolean at steps"),
-    (GOOD | {"steps": None}, "expected an integer, got null at steps"),
-    (GOOD | {"learning_rate": 5}, "sinusoid takes a rate above 0 up to "),
+    (support([[[1]]], [1]), "support.inputs[0][0]: expected a number, got an array"),
+    (
+        support([[1], [1e39]], [1, 2]),
+        "support.inputs[1][0]: expected a finite float32 number, got 1e+39: scale the data",
+    ),
+    (
+        support([[1]], [-1e39]),
+        "support.targets[0][0]: expected a finite float32 number, got -1e+39: scale the data",
+    ),
+    (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
+    (GOOD | {"steps": -1}, "steps: expected an integer >= 0"),
+    (GOOD | {"steps": 1.5}, "steps: expected an integer, got a number"),
+    (GOOD | {"steps": True}, "steps: expected an integer, got a boolean"),
+    (GOOD | {"steps": None}, "steps: expected an integer, got null"),
+    (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
     (GOOD | {"learning_rate": 0}, "expected a number > 0"),
-    (GOOD | {"ttl_s": 0}, "expected an integer >= 1 at ttl_s"),
-    (GOOD | {"ttl_s": 10**9}, "at most 2678400 seconds, got 1000000000 at ttl_s"),
-    (GOOD | {"label": "x" * 201}, "expected a string of length <= 200 at label"),
-    (GOOD | {"stepz": 3}, "object contains unknown field `stepz`"),
-    ({"model": "sinusoid"}, "object missing required field `support`"),
+    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer >= 1"),
+    (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
+    (GOOD | {"label": "x" * 201}, "label: expected a string of length <= 200"),
+    (GOOD | {"stepz": 3}, "unknown field `stepz`"),
+    ({"model": "sinusoid"}, "the field `support` is missing"),
     ([], "expected an object, got an array"),
 ]
 
@@ -68,30 +74,30 @@ def problem(response: Any, status: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("body", "detail"), WRONG)
 def test_a_wrong_value_is_refused(client: TestClient, body: Any, detail: str) -> None:
     document = problem(client.post("/adapt", json=body), 422)
-    assert document["detail"].startswith(detail)
+    assert detail in document["detail"]
     assert document["type"] == "urn:problem-type:innerloop:invalid"
 
 
 @pytest.mark.parametrize(("body", "detail"), [item for item in WRONG if "support" in item[0]])
 def test_a_wrong_value_is_refused_by_predict(client: TestClient, body: Any, detail: str) -> None:
     if "ttl_s" in body or "label" in body:
-        detail = "object contains unknown field"
-    assert problem(client.post("/predict", json=body | {"queries": [[1]]}), 422)["detail"].startswith(detail)
+        detail = "unknown field"
+    assert detail in problem(client.post("/predict", json=body | {"queries": [[1]]}), 422)["detail"]
 
 
 @pytest.mark.parametrize(
     ("queries", "detail"),
     [
-        ([], "expected an array of length >= 1 at queries"),
-        ([[1], [1, 2]], "1 feature expected, got 2 at queries[1]"),
+        ([], "queries: expected an array of length >= 1"),
+        ([[1], [1, 2]], "queries[1]: expected 1 number, got 2"),
         ([["1"]], "expected a number, got a string"),
-        ([[1], [1e39]], "1e+39 is not finite in float32: scale the data at queries[1][0]"),
-        (None, "expected an array, got null at queries"),
+        ([[1], [1e39]], "queries[1][0]: expected a finite float32 number, got 1e+39: scale the data"),
+        (None, "queries: expected an array, got null"),
     ],
 )
 def test_wrong_queries_are_refused(client: TestClient, queries: Any, detail: str) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": queries})
-    assert problem(response, 422)["detail"].startswith(detail)
+    assert detail in problem(response, 422)["detail"]
 
 
 def test_an_unknown_model_gets_the_list_of_models(client: TestClient) -> None:
@@ -173,7 +179,7 @@ def test_a_body_over_the_limit_gets_413(client: TestClient, declared: bool) -> N
 
 def test_too_many_examples_are_refused(client: TestClient) -> None:
     document = problem(client.post("/adapt", json=support([[1]] * 1001, [1] * 1001)), 422)
-    assert document["detail"] == "at most 1000 examples, got 1001 at support"
+    assert document["detail"] == "support: expected at most 1000 examples, got 1001"
 
 
 @pytest.mark.parametrize("route", ["/adapt", "/predict"])
@@ -188,7 +194,7 @@ def test_a_diverging_inner_loop_gets_a_problem_with_its_losses(client: TestClien
 
 
 def test_unknown_paths_and_methods_get_a_problem(client: TestClient) -> None:
-    assert "/docs lists what there is" in problem(client.get("/nowhere"), 404)["detail"]
+    assert "See /docs for all endpoints" in problem(client.get("/nowhere"), 404)["detail"]
     response = client.put("/adapt", json=GOOD)
     assert problem(response, 405)["title"] == "Method Not Allowed"
     assert response.headers["allow"] == "POST"
@@ -204,7 +210,7 @@ def test_a_failure_of_the_server_gets_a_problem(
     monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
     client = serve(raise_server_exceptions=False)
     document = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
-    assert document["detail"] == "the server failed, not the request; its log has the cause"
+    assert document["detail"] == "the server failed; its log has the cause"
 
 
 def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:

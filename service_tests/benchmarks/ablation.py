@@ -8,14 +8,12 @@ All servers start first, with only the bundle `sinusoid`, and sleep. Each of the
 that of its trick; otherwise it starts again, because a noisy moment can hide that a program is faster. Then, in each
 round and for each figure, the full server is measured between two others, on the same core, and the order changes from
 round to round. So each trick gives a ratio of neighbours in each round, of the full server to the one without: the
-table has their median, with the interval that `versions` describes. Above 1 the trick helps, where the figure is
+table has their median, with its interval (`ratios`). Above 1 the trick helps, where the figure is
 requests or calls a second; where it is processor time for a request, it helps below 1. `nothing` is the full server
 once more: its row shows the noise.
 
-The servers are warm: before the last figures are measured, the fast weights of earlier requests fill their caches. So
-what a trick brings to the first requests after a start is not here, such as the page faults that huge pages save. The
-full server answers six times as many requests as the others, so its store grows more: what that costs is in the row of
-`nothing` too.
+The servers are warm: what a trick brings to the first requests after a start is not here. The full server answers more
+requests than the others, so its store grows more: what that costs is in the row of `nothing` too.
 
     python -m service_tests.benchmarks.ablation
 """
@@ -39,12 +37,12 @@ from rich.table import Table
 
 from service_tests.benchmarks.bodies import adapt_all, queries, supports
 from service_tests.benchmarks.comparison import Contender, Prepare, Round, warm_up
+from service_tests.benchmarks.ratios import MIN_ROUNDS, ratios
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, innerloop, serving
-from service_tests.benchmarks.versions import MIN_PAIRS, ratios
 from service_tests.benchmarks.versions import row as http_row
-from service_tests.benchmarks.without import HUGE_PAGES, NOTHING, TRICKS
-from service_tests.processes import ROOT
+from service_tests.benchmarks.without import NOTHING, TRICKS
+from service_tests.processes import MAML
 
 QUESTION = "The full server relative to the server without one trick"
 FULL = "full server"
@@ -54,8 +52,6 @@ STARTS = 3
 BURST_S = 0.3
 """Seconds of calls of the inner loop."""
 PROGRAMS = {"compiled", "unrolled", "look_up", "single"}
-HUGE_BYTES = 8 * 2**20
-"""The most bytes in huge pages that a server has which gets none for its fast weights."""
 HELPS = 1.05
 """The ratio of requests or calls a second from which a trick is marked."""
 
@@ -117,13 +113,6 @@ class Variant:
     server: Server
     contenders: dict[str, Contender]
 
-    @property
-    def huge_bytes(self) -> int:
-        """Its memory in huge pages."""
-        lines = Path(f"/proc/{self.server.process.pid}/smaps_rollup").read_text().splitlines()
-        (line,) = (line for line in lines if line.startswith("AnonHugePages:"))
-        return int(line.split()[1]) * 1024
-
     def measure(self, figure: Figure, seconds: float) -> Result:
         """Wake the server, measure a figure, and let it sleep again."""
         if figure.what in self.contenders:
@@ -140,15 +129,12 @@ def main() -> None:
     effort, started = _effort(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         models = Path(folder) / "models"
-        shutil.copytree(ROOT / "models/sinusoid", models / "sinusoid")
+        shutil.copytree(MAML, models / "sinusoid")
         full, *variants = [
             stack.enter_context(starting(name, trick, effort, Path(folder)))
             for name, trick in [(FULL, NOTHING), *((trick, trick) for trick in effort.tricks)]
         ]
-        huge = {each.server.name: each.huge_bytes for each in (full, *variants)}
-        if huge.get(HUGE_PAGES, 0) > HUGE_BYTES:
-            sys.exit(f"huge pages cannot be switched off: {huge[HUGE_PAGES]} bytes are in some (in all: {huge})")
-        print(f"all have started after {time.monotonic() - started:.0f} s; in huge pages: {huge}", file=sys.stderr)
+        print(f"all have started after {time.monotonic() - started:.0f} s", file=sys.stderr)
         rows = [
             row(trick, figure, pairs)
             for figure in map(FIGURES.__getitem__, effort.figures)
@@ -161,7 +147,6 @@ def main() -> None:
         keep=effort == Effort(),
         hardware=str(cores()),
         protocol=f"{effort.rounds} rounds; loads of {effort.seconds} s by wrk, inner loops of {BURST_S} s",
-        huge_pages_mib={name: round(size / 2**20) for name, size in huge.items()},
     )
     show(rows, effort)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
@@ -175,11 +160,11 @@ def _effort() -> Effort:
     parser = argparse.ArgumentParser(description=f"{QUESTION}. Only the usual effort's results are kept.")
     parser.add_argument("--tricks", nargs="+", choices=TRICKS, default=usual.tricks, help="besides nothing")
     parser.add_argument("--figures", nargs="+", choices=FIGURES, default=usual.figures)
-    parser.add_argument("--rounds", type=int, default=usual.rounds, help=f"at least {MIN_PAIRS}")
+    parser.add_argument("--rounds", type=int, default=usual.rounds, help=f"at least {MIN_ROUNDS}")
     parser.add_argument("--seconds", type=int, default=usual.seconds, help="of each load over HTTP")
     options = parser.parse_args()
-    if options.rounds < MIN_PAIRS:
-        parser.error(f"--rounds is {options.rounds}: the interval needs at least {MIN_PAIRS}")
+    if options.rounds < MIN_ROUNDS:
+        parser.error(f"--rounds is {options.rounds}: the interval needs at least {MIN_ROUNDS}")
     tricks = tuple(trick for trick in TRICKS if trick in (*options.tricks, NOTHING))
     figures = tuple(figure for figure in FIGURES if figure in options.figures)
     return Effort(tricks, figures, options.rounds, options.seconds)

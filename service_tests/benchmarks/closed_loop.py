@@ -37,6 +37,7 @@ from app.training.returns import Trial
 from service_tests.benchmarks.connections import Connection, connected, post, send_all
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, on, rival, serving, stores
+from service_tests.processes import ROOT
 
 WORLDS, EPISODES, STAGES = 64, 20, 3
 ROUNDS, SECONDS = 4, 2.0
@@ -197,7 +198,7 @@ def running(stages: int) -> Iterator[tuple[list[Server], Tensor, list[str]]]:
     """Start all servers, check that they act alike and put them to sleep; the servers, the goals, the ids."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours = stack.enter_context(serving(stores(folder)[0], folder))
+        ours = stack.enter_context(serving(stores(folder, models_dir=ROOT / "models")[0], folder))
         with on(cores().load):
             goals, ids = asyncio.run(adapt(ours.url, stages))
         weights = folder / "weights"

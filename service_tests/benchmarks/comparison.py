@@ -1,25 +1,27 @@
 """Servers under the same load, in rounds, so that all of them meet the same quiet and loud moments of the machine.
 
 Every server is warmed up and put to sleep. Then, in each round and for each number of connections, one after another
-wakes up, is loaded, finishes what is left, and sleeps again. A figure is that of the best round, by requests a second,
-because other work on a shared machine only ever takes away; `max_ms` is the worst of all rounds, and `errors` are those
-of all rounds: a row with an error is invalid and has no figures. `cpu_us` is the processor time of the server for a
-request, which other work affects least.
+wakes up, is loaded, finishes what is left, and sleeps again; their order changes from round to round. A figure is the
+median of the rounds. A ratio is the median of the rounds' ratios with its interval (`ratios`). `max_ms` is the worst of
+all rounds, and `errors` are those of all rounds: a row with an error is invalid and has no figures. `cpu_us` is the
+processor time of the server for a request.
 """
 
 import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
 
 from service_tests.benchmarks import wrk
+from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, serving
 
@@ -32,8 +34,8 @@ class Effort:
     """How long to measure: `seconds` for each server and number of connections, in each of `rounds`."""
 
     connections: tuple[int, ...]
-    rounds: int = 3
-    seconds: int = 3
+    rounds: int = 10
+    seconds: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ def compare(plans: Sequence[Plan], path: str, prepare: Prepare, effort: Effort) 
     with running(plans, path, prepare) as contenders:
         for number in range(effort.rounds):
             for connections in effort.connections:
-                for contender in contenders:
+                for contender in contenders if number % 2 == 0 else contenders[::-1]:
                     name, result = contender.server.name, contender.load(connections, effort.seconds)
                     rounds.setdefault((name, connections), []).append(result)
                     print(f"round {number + 1}, {connections} connections, {name}: {result.load}", file=sys.stderr)
     return [
         row(plan.name, connections, rounds[plan.name, connections])
+        | relative(rounds, connections, plan.name, "times_the_obvious", OBVIOUS)
+        | relative(rounds, connections, plan.name, "share_of_the_echo", ECHO)
         for connections in effort.connections
         for plan in plans
     ]
@@ -125,33 +129,30 @@ def row(name: str, connections: int, rounds: Sequence[Round]) -> dict[str, Any]:
     identity = {"server": name, "connections": connections}
     if errors.total():
         return identity | {"valid": False, "errors": dict(+errors)}
-    best = max(rounds, key=lambda each: each.load.requests_per_s).load
     return identity | {
-        "requests_per_s": round(best.requests_per_s, 1),
-        "p50_ms": round(best.p50_ms, 3),
-        "p99_ms": round(best.p99_ms, 3),
+        "requests_per_s": round(median(each.load.requests_per_s for each in rounds), 1),
+        "p50_ms": round(median(each.load.p50_ms for each in rounds), 3),
+        "p99_ms": round(median(each.load.p99_ms for each in rounds), 3),
         "max_ms": round(max(each.load.max_ms for each in rounds), 1),
-        "cpu_us": round(min(each.cpu_s / each.load.requests for each in rounds) * 1e6),
+        "cpu_us": round(median(each.cpu_s / each.load.requests for each in rounds) * 1e6),
         "errors": 0,
         "rounds_requests_per_s": [round(each.load.requests_per_s, 1) for each in rounds],
     }
 
 
-def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with their speed relative to the obvious service and to the echo, at the same connections."""
-    speed = {(each["server"], each["connections"]): each.get("requests_per_s") for each in rows}
-
-    def ratio(each: dict[str, Any], server: str) -> float | None:
-        ours, other = each.get("requests_per_s"), speed.get((server, each["connections"]))
-        return round(ours / other, 3) if ours and other else None
-
-    return [each | {"times_the_obvious": ratio(each, OBVIOUS), "share_of_the_echo": ratio(each, ECHO)} for each in rows]
+def relative(
+    rounds: Mapping[tuple[str, int], Sequence[Round]], connections: int, name: str, field: str, other: str
+) -> dict[str, Any]:
+    """The speed of a server relative to another's in the same round; nothing where either gave no valid answer."""
+    pairs = list(zip(rounds[name, connections], rounds.get((other, connections), ()), strict=False))
+    if not pairs or any(not each.load.requests or each.load.failed for pair in pairs for each in pair):
+        return {}
+    return {**with_interval(field, [one.load.requests_per_s / two.load.requests_per_s for one, two in pairs])}
 
 
 def publish(name: str, question: str, rows: list[dict[str, Any]], effort: Effort, usual: Effort) -> None:
-    """Write the rows with their ratios. Exit with an error if a row is invalid."""
-    protocol = f"best of {effort.rounds} rounds of {effort.seconds} s each, load by wrk"
-    rows = with_ratios(rows)
+    """Write the rows. Exit with an error if one is invalid."""
+    protocol = f"medians of {effort.rounds} rounds of {effort.seconds} s each, load by wrk"
     write(name, question, rows, keep=effort == usual, hardware=str(cores()), protocol=protocol)
     invalid = [f"{each['server']} at {each['connections']}: {each['errors']}" for each in rows if each["errors"]]
     if invalid:

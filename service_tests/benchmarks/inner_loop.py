@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import numpy as np
@@ -32,7 +32,9 @@ from app.learn.networks import mlp
 from app.service.compiled.compiler import by_steps, compile_all, compile_steps, compile_unrolled
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
+from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import PROCESSOR, seconds_each, write
+from service_tests.processes import MAML
 
 SHOTS, STEPS, RATE = 10, 5, 0.01
 WIDTHS = (1, 40, 40, 1)
@@ -214,14 +216,16 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Measure all ways in turn; a row for each. ours: by name and number of tasks; a baseline adapts one task."""
     measured = seconds_each(baselines | {way: work for (way, _), work in ours.items()}, rounds)
-    seconds = measured | {way: measured[way] / size for way, size in ours}
-    best = min(seconds[way] for way in baselines)
+    seconds = measured | {way: [each / size for each in measured[way]] for way, size in ours}
+    best = seconds[min(baselines, key=lambda way: median(seconds[way]))]
     return [
         {
             "way": way,
-            "tasks_per_s": round(1 / each),
-            "us_per_task": round(each * 1e6, 1 if each > 1e-6 else 4),
-            "times_the_best_rival": round(best / each, 1),
+            "tasks_per_s": round(1 / median(each)),
+            "us_per_task": round(median(each) * 1e6, 1 if median(each) > 1e-6 else 4),
+            **with_interval(
+                "times_the_best_rival", [rival / own for rival, own in zip(best, each, strict=True)], digits=1
+            ),
         }
         for way, each in seconds.items()
     ]
@@ -231,16 +235,14 @@ def main(
     device: Annotated[
         str, typer.Option(help="cpu or cuda only, or auto: the CPU, and the GPU if there is one.")
     ] = "auto",
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds of a quarter of a second for each way; the best counts.")
-    ] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of a quarter of a second for each way.")] = 10,
     max_tasks: Annotated[int, typer.Option(min=64, help="The most tasks in one call on a GPU.")] = GPU_SIZES[-1],
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
     """Measure, and write the results."""
     torch.set_num_threads(1)
     keep_freed_memory()  # as the server does
-    bundle, chosen = load(Path(__file__).parents[2] / "models" / "sinusoid"), choose_device(device)
+    bundle, chosen = load(MAML), choose_device(device)
     if device != "cuda":
         write("inner_loop", QUESTION, measure_cpu(bundle, rounds), keep=keep)
     if chosen.type == "cuda":

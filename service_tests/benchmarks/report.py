@@ -18,23 +18,25 @@ PROCESSOR = describe(torch.device("cpu"))
 PACKAGES = ("fastapi", "litserve", "pydantic", "ray", "uvicorn")
 
 
-def seconds_each(ways: Mapping[str, Callable[[], object]], rounds: int = 8, min_s: float = 0.25) -> dict[str, float]:
-    """Seconds that one call of each way takes in its best round, after a warm-up.
+def seconds_each(
+    ways: Mapping[str, Callable[[], object]], rounds: int = 10, min_s: float = 0.25
+) -> dict[str, list[float]]:
+    """Seconds that one call of each way takes, round by round, after a warm-up.
 
-    All take turns in each round, for at least `min_s` each, so that all meet the same quiet and loud moments of a
-    shared machine. The best round counts, because other work there only ever adds time.
+    All take turns in each round, for at least `min_s` each, and in the other order in the next, so that all meet the
+    same quiet and loud moments of a shared machine.
     """
-    best = {name: float("inf") for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for work in ways.values():
         work()
-    for _ in range(rounds):
-        for name, work in ways.items():
+    for number in range(rounds):
+        for name, work in list(ways.items())[:: -1 if number % 2 else 1]:
             calls, started = 0, perf_counter()
             while (elapsed := perf_counter() - started) < min_s:
                 work()
                 calls += 1
-            best[name] = min(best[name], elapsed / calls)
-    return best
+            seconds[name].append(elapsed / calls)
+    return seconds
 
 
 def write(

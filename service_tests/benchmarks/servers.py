@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from service_tests.benchmarks.report import PROCESSOR
-from service_tests.processes import ROOT, free_port, wait_until
+from service_tests.processes import MAML, ROOT, free_port, wait_until
 
 COMPILE_S = 1200
 """The most seconds until a server is ready; one that has nothing cached compiles all of its bundles first."""
@@ -86,9 +86,12 @@ class Plan:
 def innerloop(name: str, state: Path, folder: Path = ROOT, /, **settings: object) -> Plan:
     """Innerloop with these settings, ready once it has compiled. Compiled code is kept between runs.
 
-    folder: a checkout of this project, whose code and bundles are served
+    It serves MAML's sinusoid alone, unless the settings name another models folder.
+
+    folder: a checkout of this project, whose code serves
     """
-    settings = {"state_dir": state, "cache_dir": folder / "state/cache", "log_level": "warning"} | settings
+    usual = {"models_dir": MAML.parent, "state_dir": state, "cache_dir": folder / "state/cache"}
+    settings = {**usual, "log_level": "warning"} | settings
     environment = {f"INNERLOOP_{key.upper()}": str(value) for key, value in settings.items()}
     environment["PYTHONPATH"] = str(folder)
     command = [sys.executable, "-m", "app.cli", "serve", "--port", "PORT"]

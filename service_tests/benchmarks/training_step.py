@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from statistics import median
 from typing import Annotated
 
 import torch
@@ -25,6 +26,7 @@ from app.learn.outer import Tasks
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
 from app.training.tasks import draw_tasks
+from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import seconds_each, write
 
 SINUSOID = Recipe("sinusoid", shots=(10, 10), tasks=25, inner_rate=0.01)
@@ -134,9 +136,9 @@ def measure(recipe: Recipe, device: torch.device, rounds: int) -> list[dict[str,
     return [
         {
             "way": way,
-            "steps_per_s": float(f"{1 / each:.4g}"),
-            "ms_per_step": round(each * 1e3, 3),
-            "times_the_loop": round(loop / each, 1),
+            "steps_per_s": float(f"{1 / median(each):.4g}"),
+            "ms_per_step": round(median(each) * 1e3, 3),
+            **with_interval("times_the_loop", [rival / own for rival, own in zip(loop, each, strict=True)], digits=1),
         }
         for way, each in seconds.items()
     ]
@@ -147,9 +149,7 @@ def main(
         str, typer.Option(help="cpu or cuda only, or auto: the CPU, and the GPU if there is one.")
     ] = "auto",
     problem: Annotated[str, typer.Option(help="sinusoid or images only, or both.")] = "both",
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds of a quarter of a second for each way; the best counts.")
-    ] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of a quarter of a second for each way.")] = 10,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
     """Measure, and write the results."""

@@ -5,9 +5,8 @@ and the other one run one right after the other, on the same core, and change th
 the pairs this checkout's server has started first, for the other half the other's: a commit beside itself was 7 %
 slower in the server that had started first. Both serve only the bundle `sinusoid` of their checkout. Each pair
 gives a ratio, this checkout to the other, of requests a second and of processor time for a request. A row has the
-median of the ratios with an interval that contains the true median with 95 % confidence or more, whatever the
-distribution: it reaches from one order statistic to another (binomial, for 10 pairs the second least and the second
-largest, 97.9 %). Each server has its own state folder, and compiled code in `state/cache` of its checkout.
+median of the ratios with its interval (`ratios`). Each server has its own state folder, and compiled code in
+`state/cache` of its checkout.
 
     python -m service_tests.benchmarks.versions --other FOLDER
 """
@@ -18,47 +17,20 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import comb
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from service_tests.benchmarks.bodies import adapt_all, queries, supports
 from service_tests.benchmarks.comparison import Contender, Effort, Prepare, Round, running
+from service_tests.benchmarks.ratios import MIN_ROUNDS, ratios
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Plan, Server, cores, innerloop
-from service_tests.processes import ROOT
+from service_tests.processes import MAML, ROOT
 
 IDS = 10_000
-MIN_PAIRS = 6
-"""With fewer, not even the least and the largest ratio contain the median with 95 % confidence."""
 USUAL = Effort(connections=(1, 64), rounds=10, seconds=3)
 QUESTION = "This checkout relative to another, over HTTP: requests a second and processor time for a request"
-
-
-class MedianInterval(NamedTuple):
-    """A median of a sample, with the order statistics around it that contain the true median. confidence: exactly."""
-
-    median: float
-    low: float
-    high: float
-    confidence: float
-
-
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> MedianInterval:
-    """The narrowest symmetric pair of order statistics with at least this confidence.
-
-    The true median lies outside with probability 2 P(B < k), B ~ Binomial(n, 1/2), for the k-th least and the k-th
-    largest of n values. Raises ValueError if there are too few values.
-    """
-    ordered, count = sorted(values), len(values)
-    outside, k = 0.0, 0
-    while k < count // 2 and outside + comb(count, k) / 2 ** (count - 1) <= 1 - confidence:
-        outside += comb(count, k) / 2 ** (count - 1)
-        k += 1
-    if k == 0:
-        raise ValueError(f"{count} values are too few for {confidence:.0%} confidence")
-    return MedianInterval(median(ordered), ordered[k - 1], ordered[-k], 1 - outside)
 
 
 def main() -> None:
@@ -67,11 +39,11 @@ def main() -> None:
     parser.add_argument("--other", type=Path, required=True, help="folder with a checkout of the other commit")
     parser.add_argument("--name", default="", help="name of the other commit in the results, instead of its folder's")
     parser.add_argument("--connections", type=int, nargs="+", default=USUAL.connections)
-    parser.add_argument("--pairs", type=int, default=USUAL.rounds, help=f"at least {MIN_PAIRS}")
+    parser.add_argument("--pairs", type=int, default=USUAL.rounds, help=f"at least {MIN_ROUNDS}")
     parser.add_argument("--seconds", type=int, default=USUAL.seconds, help="for each server in a pair")
     options = parser.parse_args()
-    if options.pairs < MIN_PAIRS or options.pairs % 2:
-        parser.error(f"--pairs is {options.pairs}: an even number is needed, of at least {MIN_PAIRS}")
+    if options.pairs < MIN_ROUNDS or options.pairs % 2:
+        parser.error(f"--pairs is {options.pairs}: an even number is needed, of at least {MIN_ROUNDS}")
     if not (options.other / "app").is_dir():
         parser.error(f"--other is {options.other}, which is no checkout: it has no folder app")
     effort = Effort(tuple(options.connections), options.pairs, options.seconds)
@@ -84,7 +56,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkouts = {"this checkout": ROOT, "the other checkout": options.other.resolve()}
         for name, checkout in checkouts.items():
-            shutil.copytree(checkout / "models/sinusoid", Path(folder) / name / "sinusoid")
+            maml = checkout / MAML.relative_to(ROOT)
+            bundle = maml if maml.exists() else checkout / "models/sinusoid"  # where it was in older commits
+            shutil.copytree(bundle, Path(folder) / name / "sinusoid")
         for path, prepare in {"/adapt": lambda _: bodies, "/predict": ids_first}.items():
             pairs: dict[int, list[tuple[Round, Round]]] = {connections: [] for connections in effort.connections}
             for first in checkouts:
@@ -168,16 +142,6 @@ def _is_valid(each: Round) -> bool:
 
 def _cpu_us(each: Round) -> float:
     return each.cpu_s / each.load.requests * 1e6
-
-
-def ratios(name: str, values: Sequence[float]) -> Mapping[str, Any]:
-    """The fields of a row about the ratios of all pairs."""
-    interval = median_interval(values)
-    return {
-        f"{name}_ratio": round(interval.median, 4),
-        f"{name}_ratio_95": [round(interval.low, 4), round(interval.high, 4)],
-        f"{name}_ratios": [round(each, 4) for each in values],
-    }
 
 
 if __name__ == "__main__":

@@ -40,7 +40,10 @@ def test_the_version_is_printed() -> None:
         (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
         (("try", "nothing"), f"there is no model 'nothing'; choose one of {', '.join(SHIPPED)}"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
-        (("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"), "there is no kind 'magic'"),
+        (
+            ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),
+            "--kind: expected one of classification, decision, regression, got 'magic'",
+        ),
         (("compare", "linear", "--device", "abacus"), "there is no device 'abacus'"),
         (("serve", "--port", "70000"), "INNERLOOP_PORT: Input should be less than or equal to 65535, got 70000"),
     ],
@@ -55,7 +58,7 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "cosinusoid"), "there is no family 'cosinusoid'; the families here: "),
+        (("train", "cosinusoid"), "there is no family 'cosinusoid'; choose one of "),
         (
             ("train", "linear", "--option", "colour=3"),
             "the family 'linear' has no option colour; its options: features",

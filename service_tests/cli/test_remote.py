@@ -136,5 +136,6 @@ def test_another_server_is_told_from_ours(status: int) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://elsewhere") as client:
             await request(client, "GET", "/models/point")
 
-    with pytest.raises(InnerloopError, match=rf"http://elsewhere/models/point answers {status}, but not as Innerloop"):
+    message = f"http://elsewhere/models/point: expected Innerloop, got another server's {status}"
+    with pytest.raises(InnerloopError, match=message):
         asyncio.run(send())

@@ -46,7 +46,7 @@ def test_try_names_characters() -> None:
 @pytest.mark.parametrize(
     ("bundle", "message"),
     [
-        ("omniglot", "omniglot reads a data set: name its folder by --data"),
+        ("omniglot", "omniglot needs a data set: name its folder with --data"),
         ("navigation", "`innerloop navigate navigation` acts"),
         ("driving", "`innerloop drive driving` drives"),
         ("choices", "`innerloop evaluate choices --no-write` scores"),

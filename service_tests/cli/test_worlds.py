@@ -44,13 +44,14 @@ def test_navigate_writes_the_returns_beside_those_of_this_process(
     for _ in range(2):  # a second time in the place of the first
         assert run_navigate("--write").exit_code == 0
     evaluation, digest = load(point_models / "point").manifest.evaluation, bundle.manifest.digest
-    assert {name: value for name, value in evaluation.items() if name != "over_http"} == offline
+    assert {name: value for name, value in evaluation.items() if name in offline} == offline
     assert evaluation["over_http"]["trial"] == offline["trial"]
     assert evaluation["over_http"]["mean"][0] == pytest.approx(offline["mean"][0], abs=0.5), (
         "the same worlds, other draws"
     )
-    added = (point_models / "point/CARD.md").read_text().replace(card.partition("## How it was made")[0], "")
-    assert added.startswith("The same worlds, asked over HTTP:")
+    before, _, after = card.partition("## Limits of a request")
+    assert (point_models / "point/CARD.md").read_text().startswith(f"{before}The same worlds, measured over HTTP:")
+    assert (point_models / "point/CARD.md").read_text().endswith(after)
     assert load(point_models / "point").manifest.digest == digest
 
 
@@ -60,7 +61,7 @@ def test_navigate_writes_the_returns_of_a_bundle_that_has_none(
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
     assert run_navigate("--write").exit_code == 0
     assert load(point_models / "point").manifest.evaluation["way"] == "over HTTP"
-    assert " over HTTP." in (point_models / "point/CARD.md").read_text()
+    assert "-0.5 to 0.5" in (point_models / "point/CARD.md").read_text()
 
 
 def test_navigate_refuses_a_server_with_another_bundle(
@@ -72,4 +73,4 @@ def test_navigate_refuses_a_server_with_another_bundle(
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(point_models))
     result = run_navigate("--models-dir", str(tmp_path / "others"))
     assert isinstance(result.exception, InnerloopError)
-    assert "another point" in str(result.exception)
+    assert "point: expected the digest " in str(result.exception)

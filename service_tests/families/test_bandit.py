@@ -58,5 +58,5 @@ def test_a_sample_counts_its_reward_over_its_propensity() -> None:
 
 @pytest.mark.parametrize("options", [{"exploration": 0.0}, {"drift": 1.0}])
 def test_nonsense_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exploration is above 0|drift is at least 0"):
+    with pytest.raises(ValueError, match=r"exploration: expected a number above 0|drift: expected a number from 0"):
         Bandit(**options)  # type: ignore[arg-type]

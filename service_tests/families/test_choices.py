@@ -104,7 +104,7 @@ def test_agents_are_of_all_sorts() -> None:
 
 @pytest.mark.parametrize("options", [{"fold": 6}, {"fold": -1}, {"invented": 1.5}])
 def test_nonsense_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"fold is from 0 to 5|invented is a share"):
+    with pytest.raises(ValueError, match=r"fold: expected 0 to 5|invented: expected a share"):
         Choices(**options)  # type: ignore[arg-type]
 
 

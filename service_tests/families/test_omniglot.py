@@ -73,9 +73,9 @@ def test_a_class_is_drawn_by_different_people(family: Omniglot) -> None:
 
 def test_more_than_there_is_is_refused(family: Omniglot) -> None:
     generator = torch.Generator()
-    with pytest.raises(DataError, match="423 characters for test and 20 drawings of each, asked for 424 and 1"):
+    with pytest.raises(DataError, match="at most 423 classes in the test split and 20 examples of each, got 424 and 1"):
         family.sample(1, 1, generator, 424, "test")
-    with pytest.raises(DataError, match="asked for 5 and 21"):
+    with pytest.raises(DataError, match="got 5 and 21"):
         family.sample(1, 21, generator, 5, "test")
 
 

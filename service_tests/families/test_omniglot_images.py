@@ -90,7 +90,7 @@ def test_rubbish_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_part_of_it_is_refused(ink: np.ndarray, tmp_path: Path) -> None:
     for part in PARTS:
         np.savez(tmp_path / f"{part}.npz", images=np.logical_not(ink[:2]))
-    with pytest.raises(DataError, match="has 4 characters, not 6"):
+    with pytest.raises(DataError, match="expected 6 characters, got 4"):
         read(tmp_path)
 
 

@@ -50,7 +50,7 @@ def test_where_the_data_is_to_be_had_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", ["2\tmuch\t0\t1\t2\t0\t7", "2\t-1"])
 def test_rubbish_is_refused(row: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the table attend needs numbers"):
+    with pytest.raises(DataError, match="table attend: expected numbers"):
         read(tables(tmp_path, [*ROWS, row]))
 
 

@@ -206,7 +206,7 @@ def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatc
         reader.close()
         assert putting is None
         assert isinstance(deleting, StoreFailed)
-        assert "end the other program" in str(deleting)
+        assert "close the other program" in str(deleting)
         assert await store.delete("ann", id_of(2))
 
     run(tmp_path, scenario)

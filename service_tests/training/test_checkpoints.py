@@ -46,7 +46,7 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     recipe = Recipe("sinusoid", tasks=4)
     save_checkpoint(Run(recipe, CPU, compiled=False), path)
-    with pytest.raises(TrainingError, match="another recipe; --fresh begins again"):
+    with pytest.raises(TrainingError, match="of another recipe: start again with --fresh"):
         restore_checkpoint(Run(dataclasses.replace(recipe, seed=1), CPU, compiled=False), path)
 
 
@@ -58,19 +58,19 @@ def test_rubbish_is_refused(tmp_path: Path) -> None:
 
 
 def train(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.train", "sinusoid", "--outer-steps", "1050", "--eager"]
+    command = [sys.executable, "-m", "app.train", "linear", "--outer-steps", "1050", "--eager", "--set", "tasks=2"]
     folders = ["--models-dir", str(folder / "models"), "--runs-dir", str(folder / "runs")]
     return subprocess.Popen([*command, *folders], cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "models/sinusoid/weights.safetensors").read_bytes()).hexdigest()
+    return hashlib.sha256((folder / "models/linear/weights.safetensors").read_bytes()).hexdigest()
 
 
 def test_after_kill_9_the_script_ends_with_the_same_bytes(tmp_path: Path) -> None:
     straight = train(tmp_path / "straight")
     killed = train(tmp_path / "killed")
-    checkpoint = tmp_path / "killed/runs/sinusoid/checkpoint.safetensors"
+    checkpoint = tmp_path / "killed/runs/linear/checkpoint.safetensors"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

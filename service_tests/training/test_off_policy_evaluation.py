@@ -79,20 +79,20 @@ def test_without_steps_the_adapted_policy_is_the_initialization(bundle: Bundle) 
 
 def test_too_few_decisions_are_refused(bundle: Bundle) -> None:
     log = Bandit().log(1, SUPPORT + 1, torch.Generator())
-    with pytest.raises(DataError, match="31 decisions: 30 to adapt to leave fewer than two"):
+    with pytest.raises(DataError, match=r"at least 32 decisions of each task .*, got 31"):
         estimate_values(bundle, [log], SUPPORT, 1)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"observation": [1, 2]}, "observation is 6 numbers"),
-        ({"observation": [1, 2, 3, 4, 5, True]}, "observation is 6 numbers"),
-        ({"action": 5}, "action is from 0 to 4, got 5"),
-        ({"action": 1.0}, "action is from 0 to 4, got 1.0"),
-        ({"reward": None}, "reward is a number, got None"),
-        ({"propensity": 0}, "propensity is above 0 and at most 1, got 0"),
-        ({"propensity": 1.5}, "propensity is above 0 and at most 1, got 1.5"),
+        ({"observation": [1, 2]}, "observation: expected 6 numbers, got"),
+        ({"observation": [1, 2, 3, 4, 5, True]}, "observation: expected 6 numbers, got"),
+        ({"action": 5}, "action: expected a whole number from 0 to 4, got 5"),
+        ({"action": 1.0}, "action: expected a whole number from 0 to 4, got 1.0"),
+        ({"reward": None}, "reward: expected a number, got None"),
+        ({"propensity": 0}, "propensity: expected a number above 0 and at most 1, got 0"),
+        ({"propensity": 1.5}, "propensity: expected a number above 0 and at most 1, got 1.5"),
     ],
 )
 def test_a_wrong_line_is_named(changed: dict[str, object], message: str, bundle: Bundle, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_wrong_line_is_named(changed: dict[str, object], message: str, bundle:
 def test_a_line_that_is_no_decision_is_named(line: str, bundle: Bundle, tmp_path: Path) -> None:
     file = tmp_path / "log.jsonl"
     file.write_text(line)
-    with pytest.raises(DataError, match='line 1: an object with "observation"'):
+    with pytest.raises(DataError, match='line 1: expected an object with "observation"'):
         read_log(file, bundle)
 
 
@@ -121,5 +121,5 @@ def test_what_is_not_there_is_said(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_bundles_without_actions_by_name_are_refused(models_dir: Path) -> None:
     log = Bandit().log(1, 80, torch.Generator())
-    with pytest.raises(DataError, match="sinusoid does not decide among actions by name"):
+    with pytest.raises(DataError, match="sinusoid: expected a policy with discrete actions"):
         estimate_values(load(models_dir / "sinusoid"), [log], SUPPORT, 1)

@@ -162,7 +162,8 @@ class Recording:
     """The calls of a program for arguments of one size, to be repeated on what these tensors contain then.
 
     It is what CUDA graphs are for a GPU. Nothing is allocated, and a program of one C function is one call: 40 us
-    instead of 89 for the task of `AS_SUMS`.
+    instead of 89 for the task of `AS_SUMS` (`recording` of the ablation benchmark: 1.20 times the requests to adapt
+    through one connection).
     """
 
     def __init__(self, run: Callable[[list[Tensor]], Sequence[Tensor]], arguments: Sequence[Tensor]) -> None:

@@ -3,7 +3,7 @@
 Through one connection a server adapts one task at a time, and then almost all of the time goes into what is around the
 arithmetic. Here the numbers of a task are copied into buffers that stay, one set for each number of examples, and the
 program runs on these (`Recording`). A program that cannot be recorded, such as one with convolutions, is called as it
-is.
+is. `single-task-program` of the ablation benchmark: 1.29 times the requests to adapt through one connection.
 """
 
 from collections.abc import Callable

@@ -19,7 +19,7 @@ from app.learn.networks import NETWORKS
 from service_tests.benchmarks.rivals.server import run
 from service_tests.processes import ROOT
 
-SINUSOID = ROOT / "models/sinusoid"
+SINUSOID = ROOT / "service_tests/models/sinusoid"
 
 
 class Support(BaseModel):

@@ -1,0 +1,157 @@
+"""An example request for a bundle's card: a held-out task, and what the bundle answers."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from app.bundles import Bundle
+from app.families.family import Family
+from app.learn.outer import Tasks
+from app.learn.policies import mean_and_deviation
+from app.training.predictor import offline
+from app.training.problem import device_of, worlds_of
+from app.training.returns import Trial
+from app.training.rollouts import local_learner
+from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out
+
+DECIMALS = 3
+QUERIES = 3
+MAX_ITEMS = 10
+"""A longer list is cut."""
+CUT_TO = 2
+CUT = "..."
+
+
+class Example(NamedTuple):
+    """A request to POST /predict and its answer, as JSON; where lists are cut it has `...` and is no JSON.
+
+    truth: the answers that are right, in words; empty where nothing is
+    """
+
+    request: str
+    answer: str
+    truth: str = ""
+
+    @classmethod
+    def from_json(cls, evaluation: Mapping[str, Any]) -> "Example | None":
+        """The example in the evaluation of a bundle.json, if it has one."""
+        return cls(**evaluation["example"]) if "example" in evaluation else None
+
+
+def task_example(bundle: Bundle, family: Family, setting: Setting) -> Example:
+    """The first held-out task of a setting, with numbers rounded as printed."""
+    tasks = _rounded(draw_held_out(family, setting, device_of(bundle), tasks=2, queries=QUERIES))
+    outputs = offline(bundle)(tasks, [bundle.manifest.inner_loop.steps]).outputs[0, 0, :QUERIES].cpu()
+    support, answer, truth = EXAMPLES[bundle.manifest.kind](bundle, tasks, outputs)
+    queries = _inputs(tasks.query.inputs[0, :QUERIES])
+    request = {"model": bundle.name, "support": support, "queries": queries}
+    return Example(_text(request), _text(answer), truth)
+
+
+def policy_example(bundle: Bundle) -> Example:
+    """A stage of episodes in a held-out world, and what the policy then does at the start of the next."""
+    trial = Trial(tasks=2, stages=1)
+    worlds = worlds_of(bundle)
+    tasks, generator = trial.draw_worlds(worlds, device_of(bundle))
+    learner = local_learner(bundle, trial.tasks, generator)
+    episodes = trial.run(worlds, lambda _: learner, device_of(bundle))[0]
+    state = worlds.reset(tasks, 1, generator)
+    queries = worlds.observe(state)
+    outputs = learner.inner.apply(learner.meta, learner.state, queries)[0].detach().cpu()
+    rows = int(episodes.mask[0, 0].sum())
+    posted = {
+        "observations": _inputs(episodes.observations[0, 0, :rows]),
+        "actions": _inputs(episodes.actions[0, 0, :rows]),
+        "rewards": _numbers(episodes.rewards[0, 0, :rows]),
+    }
+    request = {"model": bundle.name, "support": {"episodes": [posted, CUT]}, "queries": _inputs(queries[0])}
+    return Example(_text(request), _text(_actions(outputs, bundle)))
+
+
+def _rounded(tasks: Tasks) -> Tasks:
+    """The tasks, with inputs and numbers as they will be printed."""
+    return Tasks(
+        *(
+            part._replace(inputs=part.inputs.round(decimals=DECIMALS), targets=part.targets.round(decimals=DECIMALS))
+            for part in tasks
+        )
+    )
+
+
+def _regression(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
+    support = {"inputs": _inputs(tasks.support.inputs[0]), "targets": _targets(tasks.support.targets[0])}
+    truth = _text(_targets(tasks.query.targets[0, :QUERIES]))
+    return support, {"predictions": _inputs(outputs)}, f"The true values are {truth}."
+
+
+def _classification(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
+    names = [chr(ord("a") + index) for index in range(outputs.shape[-1])]
+
+    def labels(targets: Tensor) -> list[str]:
+        return [names[index] for index in targets.argmax(-1).tolist()]
+
+    support = {"inputs": _inputs(tasks.support.inputs[0]), "targets": labels(tasks.support.targets[0])}
+    likely = (outputs / bundle.manifest.calibration.temperature).softmax(-1)
+    answer = {"predictions": labels(outputs), "labels": names, "probabilities": _inputs(likely)}
+    return support, answer, f"The true labels are {', '.join(labels(tasks.query.targets[0, :QUERIES]))}."
+
+
+def _decision(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
+    actions = tasks.support.targets[0, :, :-1].argmax(-1).tolist()
+    support = {"episodes": [{"observations": _inputs(tasks.support.inputs[0]), "actions": actions}]}
+    chosen = ", ".join(map(str, tasks.query.targets[0, :QUERIES, :-1].argmax(-1).tolist()))
+    return support, _actions(outputs, bundle), f"The actions that were taken are {chosen}."
+
+
+EXAMPLES: Mapping[str, Callable[[Bundle, Tasks, Tensor], tuple[Any, Any, str]]] = {
+    "regression": _regression,
+    "classification": _classification,
+    "decision": _decision,
+}
+"""(bundle, tasks, network outputs) -> the support set, the answer and the truth, by kind."""
+
+
+def _actions(outputs: Tensor, bundle: Bundle) -> dict[str, Any]:
+    actions = bundle.manifest.schema.actions
+    if actions is not None and actions.is_box:
+        mean, deviation = mean_and_deviation(outputs)
+        within = mean.clamp(torch.tensor(actions.low), torch.tensor(actions.high))
+        return {"predictions": _inputs(within), "mean": _inputs(mean), "std": _inputs(deviation)}
+    likely = outputs.softmax(-1)
+    return {"predictions": likely.argmax(-1).tolist(), "probabilities": _inputs(likely)}
+
+
+def _numbers(values: Tensor) -> list[float]:
+    # adding 0 turns -0 into 0
+    return [round(value, DECIMALS) + 0 for value in values.tolist()]
+
+
+def _inputs(rows: Tensor) -> list[Any]:
+    """Rows of numbers; the rows of images are named, because nobody reads their numbers."""
+    return ["<PNG in base64>" if len(row) >= IMAGE_FEATURES else _numbers(row) for row in rows]
+
+
+def _targets(rows: Tensor) -> list[Any]:
+    """Rows of numbers, or numbers where each row has one."""
+    return _numbers(rows[:, 0]) if rows.shape[1] == 1 else _inputs(rows)
+
+
+def _text(value: Any, level: int = 0) -> str:
+    """JSON with a line for each field of the outer object, and long lists cut."""
+    if isinstance(value, Mapping):
+        separator = ",\n  " if level == 0 else ", "
+        return "{" + separator.join(f"{json.dumps(key)}: {_text(each, level + 1)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        items = value if len(value) <= MAX_ITEMS else [*value[:CUT_TO], CUT]
+        return "[" + ", ".join(_text(each, level + 1) for each in items) + "]"
+    return CUT if value == CUT else json.dumps(value)
+
+
+def with_example(bundle: Bundle, example: Example) -> Bundle:
+    """The bundle with an example in its evaluation."""
+    evaluation = {**bundle.manifest.evaluation, "example": example._asdict()}
+    return replace(bundle, manifest=replace(bundle.manifest, evaluation=evaluation))

@@ -1,0 +1,181 @@
+"""Print the results of the benchmarks as the page `app/docs/performance.md`, which a test compares with them.
+
+python -m service_tests.benchmarks.table > app/docs/performance.md
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from service_tests.benchmarks.report import RESULTS
+
+Row = Mapping[str, Any]
+Cell = Callable[[Row], object]
+
+
+class Section(NamedTuple):
+    """A table of the page.
+
+    result: the name of the result file
+    title, text: what is compared, explained before the numbers
+    columns: the cell of a row, by the head of the column
+    """
+
+    result: str
+    title: str
+    text: str
+    columns: Mapping[str, Cell]
+
+
+INTRODUCTION = """# Performance
+
+Each table is a file in [service_tests/benchmarks/results](../../service_tests/benchmarks/results), written by the
+benchmark of the same name. `make bench` runs them all, and `python -m service_tests.benchmarks.table` prints this page.
+
+Absolute figures are those of one machine at one time. Compare ratios: rivals run in the same rounds, one right after
+the other. A ratio is the median of all rounds; the range in brackets contains the true median with 95 % confidence.
+
+All requests to adapt are of one kind unless a table says otherwise: 10 examples and 5 gradient steps of a perceptron
+with two hidden layers of 40. Servers run on one core, the load on another.
+
+- The *obvious service* is a FastAPI route that copies the model and takes the steps by SGD, request by request.
+- The *echo* is a FastAPI route that parses the body with pydantic and returns it. No FastAPI service that validates
+  its bodies with pydantic can be faster.
+- The *raw echo* returns the bytes unread, without FastAPI.
+"""
+
+
+def _value(name: str, form: str = "{:,}") -> Cell:
+    return lambda row: form.format(row[name]) if row.get(name) is not None else ""
+
+
+def _ratio(name: str) -> Cell:
+    def cell(row: Row) -> str:
+        if row.get(name) is None:
+            return ""
+        interval = row.get(f"{name}_95")
+        digits = 2 if row[name] < 10 else 1
+        text = f"{row[name]:.{digits}f}"
+        return text if interval is None else f"{text} ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+    return cell
+
+
+SPEED: Mapping[str, Cell] = {
+    "server": _value("server", "{}"),
+    "connections": _value("connections"),
+    "requests a second": _value("requests_per_s", "{:,.0f}"),
+    "median, ms": _value("p50_ms", "{:.2f}"),
+    "99 %, ms": _value("p99_ms", "{:.1f}"),
+    "times the obvious service": _ratio("times_the_obvious"),
+    "share of the echo": _ratio("share_of_the_echo"),
+}
+SECTIONS = (
+    Section(
+        "inner_loop",
+        "The inner loop",
+        "Tasks a second on one thread, without HTTP. TorchOpt and `deepcopy` + SGD adapt one task after another.",
+        {
+            "way": _value("way", "{}"),
+            "tasks a second": _value("tasks_per_s"),
+            "us a task": _value("us_per_task"),
+            "times the faster rival": _ratio("times_the_best_rival"),
+        },
+    ),
+    Section("adapt_http", "POST /adapt", "Each adaptation is on the disk before it is acknowledged.", SPEED),
+    Section("predict_http", "POST /predict", "One query by one of 10,000 adaptations.", SPEED),
+    Section(
+        "load_latency",
+        "Latency under load",
+        "Requests to adapt arrive at a constant rate, given as a share of what each server can do at most.",
+        {
+            "server": _value("server", "{}"),
+            "share of its capacity": _value("share_of_capacity", "{:.0%}"),
+            "requests a second": _value("offered_per_s", "{:,.0f}"),
+            "median, ms": _value("p50_ms", "{:.2f}"),
+            "99 %, ms": _value("p99_ms", "{:.1f}"),
+        },
+    ),
+    Section(
+        "training_step",
+        "A training step",
+        "Second-order MAML on 25 sinusoids of 10 support and 10 query examples, and the usual loop over tasks.",
+        {
+            "way": _value("way", "{}"),
+            "ms a step": _value("ms_per_step", "{:.2f}"),
+            "times the loop": _ratio("times_the_loop"),
+        },
+    ),
+    Section(
+        "capacity",
+        "Many adaptations",
+        "One server grows to a million adaptations.",
+        {
+            "adaptations": _value("adaptations"),
+            "memory, MiB": _value("memory_mib"),
+            "disk, bytes each": _value("disk_bytes_each"),
+            "list 100, ms": _value("list_ms", "{:.2f}"),
+            "predict by any, ms": _value("predict_any_ms", "{:.2f}"),
+        },
+    ),
+    Section(
+        "evicted",
+        "Predictions whose weights are not cached",
+        "The server derives them again from the support set.",
+        {
+            "after": _value("after", "{}"),
+            "at once": _value("at_once"),
+            "fast weights": _value("fast_weights", "{}"),
+            "median, ms": _value("p50_ms", "{:.2f}"),
+            "times cached": _value("times_cached", "{:.1f}"),
+        },
+    ),
+    Section(
+        "conv_http",
+        "Convolutions",
+        "POST /adapt with 5 images of 28 x 28 and four convolutions of 64 filters.",
+        SPEED,
+    ),
+    Section(
+        "closed_loop",
+        "A closed loop",
+        "64 policies decide at once, each over its own connection, compared with 64 modules behind FastAPI.",
+        {
+            "server": _value("server", "{}"),
+            "form": _value("form", "{}"),
+            "decisions a second": _value("decisions_per_s", "{:,.0f}"),
+            "median, ms": _value("p50_ms", "{:.2f}"),
+            "times the modules": _value("times_the_obvious", "{:.1f}"),
+        },
+    ),
+)
+
+
+def page() -> str:
+    """The whole page. A benchmark without results is left out."""
+    return "\n".join([INTRODUCTION, *(text for section in SECTIONS if (text := _section(section)))])
+
+
+def _section(section: Section) -> str:
+    file = RESULTS / f"{section.result}.json"
+    if not file.exists():
+        return ""
+    result = json.loads(file.read_text())
+    rows: Sequence[Row] = result["rows"]
+    lines = [
+        f"## {section.title}",
+        "",
+        section.text,
+        "",
+        "| " + " | ".join(section.columns) + " |",
+        "|---" * len(section.columns) + "|",
+        *("| " + " | ".join(str(cell(row)) for cell in section.columns.values()) + " |" for row in rows),
+        "",
+        f"{result['hardware']}; {result['date']}; torch {result['versions']['torch']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

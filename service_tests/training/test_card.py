@@ -1,0 +1,71 @@
+"""Cards: what they say is in the bundle, and their example is what the server answers."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.bundles import load
+from app.families.family import HasDescription
+from app.training.card import card
+from app.training.evaluation_tables import with_interval
+from app.training.example import Example
+from app.training.problem import family_of
+from app.training.publish import PLOT
+from service_tests.processes import ROOT, SHIPPED
+
+PLACES = [(ROOT / "models" / name) for name in SHIPPED]
+each_bundle = pytest.mark.parametrize("folder", PLACES, ids=SHIPPED)
+
+
+@each_bundle
+def test_the_card_is_that_of_its_bundle(folder: Path) -> None:
+    bundle = load(folder)
+    family = family_of(bundle)
+    assert isinstance(family, HasDescription)
+    assert (folder / "CARD.md").read_text() == card(folder.name, bundle.manifest, family.description, PLOT)
+
+
+@each_bundle
+def test_its_numbers_are_for_people(folder: Path) -> None:
+    text = (folder / "CARD.md").read_text()
+    assert text.startswith("---\nlicense: ")
+    shown = text.partition("<details>")[0]
+    assert not re.findall(r"\d[eE][+-]?\d", shown), "no powers of ten"
+    assert not re.findall(r"\b1 steps|\(s\)", shown)
+
+
+@each_bundle
+def test_the_example_is_what_the_server_answers(folder: Path, serve: Callable[..., TestClient]) -> None:
+    example = Example.from_json(load(folder).manifest.evaluation)
+    assert example is not None
+    if "..." in example.request or "<PNG" in example.request:
+        pytest.skip("the card shows this request in part")
+    response = serve(models_dir=ROOT / "models").post("/predict", json=json.loads(example.request)).json()
+    expected = json.loads(example.answer)
+    for field, value in expected.items():
+        if np.array(value).dtype.kind == "U":
+            assert response[field] == value
+        else:
+            np.testing.assert_allclose(response[field], value, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "percentage", "text"),
+    [
+        (0.2841, 0.0331, False, "0.284 ± 0.033"),
+        (3.09, 0.24, False, "3.09 ± 0.24"),
+        (3.3e-6, 1.1e-6, False, "0.0000033 ± 0.0000011"),
+        (-39.83, 4.7, False, "-39.8 ± 4.7"),
+        (123.0, 41.0, False, "123 ± 41"),
+        (0.0, 0.0, False, "0.000 ± 0.000"),
+        (0.9890, 0.0020, True, "98.9% ± 0.2%"),
+        (0.9972, 0.0006, True, "99.72% ± 0.06%"),
+    ],
+)
+def test_a_mean_has_the_digits_of_its_interval(mean: float, half_width: float, percentage: bool, text: str) -> None:
+    assert with_interval(mean, half_width, percentage) == text

@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: help serve test check bench train format clean
 
-help:  ## say what there is
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings apply)
@@ -16,7 +16,7 @@ test: .venv/dev  ## run the tests
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) -m compiled
 
-check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
+check: .venv/dev  ## check lint, types, import rules, Dockerfile and compose file
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -24,7 +24,7 @@ check: .venv/dev  ## lint, types, rings, Dockerfile, compose file
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose --profile gpu --profile redis config --quiet
 
-bench: .venv/bench  ## measure the inner loop, the training step and the server beside their rivals
+bench: .venv/bench  ## compare the inner loop, the training step and the server with their rivals
 	$(BIN)/python -m service_tests.benchmarks.inner_loop
 	$(BIN)/python -m service_tests.benchmarks.training_step
 	$(BIN)/python -m service_tests.benchmarks.adapt_http

@@ -111,7 +111,7 @@ class UnknownExample(RequestError):
 
     def __init__(self, id: str, number: int) -> None:
         super().__init__(
-            f"adaptation {id!r} has no example {number}: it was deleted, undone or never added; "
+            f"adaptation {id!r} has no example {number}: it was forgotten, undone or never added; "
             f"GET /adaptations/{id}/support lists the examples"
         )
 
@@ -121,7 +121,7 @@ class LastExample(RequestError):
 
     def __init__(self, id: str) -> None:
         super().__init__(
-            f"the last example of adaptation {id!r} cannot be deleted; add another one first, or delete the adaptation"
+            f"the last example of adaptation {id!r} cannot be forgotten; add another first, or delete the adaptation"
         )
 
 
@@ -130,8 +130,8 @@ class NothingToUndo(RequestError):
 
     def __init__(self, id: str) -> None:
         super().__init__(
-            f"adaptation {id!r} has only the examples that it was created with, so there is nothing to undo; deleted "
-            "examples cannot be restored"
+            f"adaptation {id!r} has only the examples that it was created with, so there is nothing to undo; "
+            "forgotten examples cannot be restored"
         )
 
 

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """The settings of the server, read from the environment. It does not start if a value is out of range."""
+    """The settings of the server, read from the environment. The server does not start if a value is out of range."""
 
     model_config = SettingsConfigDict(env_prefix="INNERLOOP_", frozen=True, extra="forbid")
 
@@ -16,11 +16,11 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port that the server listens on; 0 for any free port")
     models_dir: Path = Field(Path("models"), description="Folder of the bundles that the server serves")
     state_dir: Path = Field(
-        Path("state"), description="Folder of the adaptations and of all else that the server keeps between starts"
+        Path("state"), description="Folder of the adaptations and everything else that the server stores between starts"
     )
-    cache_dir: Path | None = Field(None, description="Folder of compiled code; without it, `cache` in the state folder")
+    cache_dir: Path | None = Field(None, description="Folder of compiled code; by default `cache` in the state folder")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Device that computes: cpu, cuda, or auto for the GPU if there is one and else the CPU"
+        "auto", description="Device that computes: cpu, cuda, or auto for the GPU if there is one and the CPU otherwise"
     )
     threads: int = Field(1, ge=1, le=1024, description="Number of CPU threads that one computation uses")
     compile: bool = Field(
@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     )
     on_new_bundle: Literal["rederive", "pin"] = Field(
         "rederive",
-        description="What happens to adaptations when a newer bundle replaces theirs: rederive adapts again on the "
-        "newer one, pin keeps the older one as long as the server has it; a request can choose with `pinned`",
+        description="What happens to an adaptation when a newer bundle replaces its own: rederive adapts again on the "
+        "newer bundle, pin keeps the older one as long as the server has it; a request can choose with `pinned`",
     )
     store: Literal["sqlite", "redis", "memory"] = Field(
         "sqlite",
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         description="Largest size of the support sets and queries that wait, in bytes; further ones get a 503",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Lowest level of the messages that are logged"
+        "info", description="Lowest level of messages that the server logs"
     )
 
     @property

@@ -52,9 +52,7 @@ def train(
     ] = None,
     env: Annotated[
         str | None,
-        typer.Option(
-            help="Your own gymnasium environments instead of a family: MODULE:FUNCTION, called with a task number."
-        ),
+        typer.Option(help="Your own gymnasium environments instead of a family: MODULE:FUNCTION of a task number."),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -78,7 +76,7 @@ def train(
         bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
     ] = False,
 ) -> None:
-    """Meta-train an initialization and write it as a bundle. An interrupted training continues from its checkpoint."""
+    """Meta-train an initialization and write it as a bundle. Interrupted training continues from its checkpoint."""
     torch.set_num_threads(threads)
     options = option or []
     if env is not None:

@@ -75,7 +75,7 @@ def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
     for number in range(rounds):
         acknowledged: Acknowledged = {}
         with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, process):
-            asyncio.run(load_and_kill(url, process.pid, number, acknowledged, seconds=1 + number % 5 / 4))
+            asyncio.run(load_and_kill(url, process.pid, number, acknowledged, seconds=0.5 + number % 5 / 4))
             assert process.wait(10) == -signal.SIGKILL
         all_acknowledged |= acknowledged
         sample = random.Random(number).sample(sorted(all_acknowledged), min(50, len(all_acknowledged)))

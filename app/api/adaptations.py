@@ -1,4 +1,4 @@
-"""The routes of adaptations once they are made: list, show, extend, forget, undo, delete, download."""
+"""The routes of stored adaptations: list, show, extend, forget, undo, delete, download."""
 
 from typing import Annotated
 
@@ -23,16 +23,19 @@ Id = Annotated[str, Path(description="Id of the adaptation: `adaptation_id` in t
 Limit = Annotated[int, Query(ge=1, le=1000, description="Largest number of adaptations in the answer")]
 Cursor = Annotated[
     str | None,
-    Query(description="`next` of the previous page. Without it: the first page", pattern="^[0-9a-f]{32}$"),
+    Query(description="`next` of the previous page. Without it, you get the first page", pattern="^[0-9a-f]{32}$"),
 ]
 OfModel = Annotated[
     str | None,
-    Query(description="Only adaptations of this model. Without it: of all models", examples=[examples.MODEL]),
+    Query(
+        description="Only adaptations of this model. Without it, you get those of all models", examples=[examples.MODEL]
+    ),
 ]
 Labelled = Annotated[
     str | None,
     Query(
-        description="Only adaptations with exactly this label. Without it: with any label or none", examples=["pump 17"]
+        description="Only adaptations with exactly this label. Without it, you get those with any label or none",
+        examples=["pump 17"],
     ),
 ]
 
@@ -45,7 +48,7 @@ Labelled = Annotated[
 async def list_adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
 ) -> Response:
-    """List the adaptations that have not expired, newest first, of all models or of one, with any label or one."""
+    """List the adaptations that have not expired, newest first. You can filter them by model and by label."""
     # one more than is shown, to know whether there is another page
     adaptations = await server.adaptations.page(ANYONE, Filter(model, label), limit + 1, cursor)
     return JSON.respond(page_response(adaptations, limit))
@@ -54,7 +57,7 @@ async def list_adaptations(
 @router.get(
     "/adaptations/{id}",
     summary="Get an adaptation",
-    responses=response_docs("The adaptation, as the latest change left it.", examples.ADAPTED, 200, BY_ID),
+    responses=response_docs("The adaptation after its latest change.", examples.ADAPTED, 200, BY_ID),
 )
 async def get_adaptation(id: Id, server: State) -> Response:
     """Get an adaptation: its status, losses, settings and the numbers of its examples."""
@@ -89,7 +92,7 @@ async def get_history(id: Id, server: State) -> Response:
     responses=response_docs("The examples with their numbers.", examples.EXAMPLES, 200, BY_ID),
 )
 async def get_support(id: Id, server: State) -> Response:
-    """List the examples of an adaptation with their numbers, by which they can be deleted."""
+    """List the examples of an adaptation with their numbers. You need the number of an example to forget it."""
     return JSON.respond(show_support(await server.adaptations.get(ANYONE, id)))
 
 
@@ -108,7 +111,7 @@ async def get_support(id: Id, server: State) -> Response:
 async def extend(id: Id, request: Request, server: State) -> Response:
     """Add examples to an adaptation and adapt again, which equals adapting to all of them at once.
 
-    Added episodes are a stage of their own: its steps start from the weights that the stage before left.
+    Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body)
     body, client = incoming.decode(schemas.Support), incoming.client
@@ -120,7 +123,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
 
 @router.delete(
     "/adaptations/{id}/support/{example}",
-    summary="Delete one example",
+    summary="Forget one example",
     openapi_extra=header_docs(),
     responses=response_docs(
         "The adaptation to the other examples.",
@@ -142,14 +145,14 @@ async def forget(
     server: State,
     client: RequestClient,
 ) -> Response:
-    """Delete one example for good, from every revision and from the store, and adapt again without it."""
+    """Forget one example for good: erase it from every revision and from the store, and adapt again without it."""
     adaptation = await server.adaptations.get(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.forget(adaptation, example, client)))
 
 
 @router.post(
     "/adaptations/{id}/undo",
-    summary="Undo the latest addition",
+    summary="Undo the last addition",
     openapi_extra=header_docs(key=True),
     responses=response_docs(
         "The adaptation without the examples that were added last.",
@@ -159,9 +162,9 @@ async def forget(
     ),
 )
 async def undo(id: Id, server: State, client: RequestClient) -> Response:
-    """Remove the examples that were added last and adapt again; repeat it to remove those added before.
+    """Remove the examples that were added last, and adapt again. Repeat it to remove earlier additions.
 
-    Deleted examples do not come back.
+    Forgotten examples do not come back.
     """
     adaptation = await server.adaptations.get(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))

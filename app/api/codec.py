@@ -52,10 +52,12 @@ class Codec:
             message, _, path = str(error).partition(" - at `$")
             raise Invalid(_in_words_of_json(message), path.rstrip("`").lstrip(".")) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            note = " in UTF-8 (which has neither NaN nor Infinity)" if self is JSON else ""
+            note = " in UTF-8 (JSON has no NaN or Infinity)" if self is JSON else ""
             raise Malformed(f"the body is not {self.name}{note}: {error}") from error
         except RecursionError as error:
-            raise Malformed("the body is nested too deeply: arrays of numbers need two levels") from error
+            raise Malformed(
+                "the body is nested too deeply: nest arrays of numbers only like the model's shape"
+            ) from error
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
@@ -79,7 +81,7 @@ def _in_words_of_json(message: str) -> str:
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
     if "base64" in message:
-        return message + " (of the bytes alone, with no `data:` in front)"
+        return message + " (of the bytes alone, without a `data:` prefix)"
     if "unknown field" in message:
         return message.removeprefix("object contains an ") + ": correct its name, or leave it out"
     return message
@@ -166,7 +168,7 @@ def _check_pixels(rows: Sequence[Any], place: str) -> None:
             pixels += math.prod(images.size(each, f"{place}[{index}]"))
     if pixels > images.MAX_PIXELS:
         raise Invalid(
-            f"expected at most {images.MAX_PIXELS} pixels together, got {pixels}: scale the images down", place
+            f"expected at most {images.MAX_PIXELS} pixels in all images, got {pixels}: scale the images down", place
         )
 
 
@@ -186,7 +188,7 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
             raise Invalid("expected a number, got an array", f"{place}[{nested}]")
         raise Invalid(f"{expected}, got {len(row)}", place)
     shape = " x ".join(map(str, schema.shape))
-    raise Invalid(f"expected {shape} numbers, or {schema.features} in a row", place)
+    raise Invalid(f"expected {shape} numbers, or {schema.features} numbers in one row", place)
 
 
 def _finite(exact: np.ndarray, place: str) -> np.ndarray:

@@ -23,8 +23,8 @@ def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str)
         _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in episodes], place)
     lengths = [len(observations) for observations, _ in episodes]
     if len(episodes) * max(lengths) * schema.features > MAX_NUMBERS:
-        size = f"{len(episodes)} episodes, the longest of {max(lengths)} decisions"
-        raise Invalid(f"{size}, are too many for one request: post the long ones in requests of their own", place)
+        size = f"{len(episodes)} episodes, the longest with {max(lengths)} decisions"
+        raise Invalid(f"{size}, are too many for one request: send the longest ones in separate requests", place)
     observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
     return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
@@ -68,7 +68,7 @@ def _check_propensities(column: np.ndarray, schema: Schema, place: str) -> None:
     good = np.isnan(column) | ((column > 0) & (is_box | (column <= 1)))
     if not good.all():
         index = int(np.argmin(good[:, 0]))
-        expected = "a density above 0" if is_box else "a probability above 0 and up to 1"
+        expected = "a density above 0" if is_box else "a probability above 0 and at most 1"
         raise Invalid(f"expected {expected}, got {column[index, 0]:g}", f"{place}[{index}]")
 
 
@@ -76,7 +76,7 @@ def _check_all_or_none(name: str, present: Sequence[bool], place: str) -> None:
     """Raises Invalid where some episodes have what others lack."""
     if any(present) and not all(present):
         raise Invalid(
-            f"expected {name} in all episodes of a request or in none, and episode {present.index(True)} has them",
+            f"expected {name} in all episodes of a request or in none, but episode {present.index(True)} has them",
             f"{place}[{present.index(False)}]",
         )
 

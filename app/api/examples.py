@@ -159,10 +159,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
     for meaning, error in (
         (
             "The body is not valid JSON or msgpack.",
-            Malformed("the body is not JSON in UTF-8 (which has neither NaN nor Infinity): Input data was truncated"),
+            Malformed("the body is not JSON in UTF-8 (JSON has no NaN or Infinity): Input data was truncated"),
         ),
         (
-            "There is no model of this name; `models` are those that there are.",
+            "There is no model with this name; `models` lists the models that the server serves.",
             UnknownModel("cosinusoid", ["linear", "sinusoid"]),
         ),
         ("There is no adaptation with this id, or it expired more than a day ago.", UnknownAdaptation(_ID)),
@@ -193,7 +193,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             Invalid("expected 1 number, got 2", "support.inputs[4]"),
         ),
         (
-            "The inner loop diverged, and nothing is stored; `losses` has the support loss by step. Take fewer steps "
+            "The inner loop diverged, and nothing is stored; `losses` has the support losses by step. Take fewer steps "
             "or a smaller learning rate.",
             Diverged(
                 "The inner loop diverged: the support loss grew a hundredfold. Take fewer steps or a smaller learning "
@@ -216,11 +216,11 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             ),
         ),
         (
-            "The milliseconds of `X-Timeout-Ms` passed before the answer was ready.",
+            "The time in `X-Timeout-Ms` passed before the answer was ready.",
             DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"),
         ),
         (
-            "The server stores as many adaptations as it may. Delete some, or wait until some expire.",
+            "The quota of adaptations or of bytes is used up. Delete adaptations, or wait until some expire.",
             QuotaExceeded(10_000_000, "adaptations"),
         ),
     )

@@ -11,7 +11,9 @@ from app.api.state import State
 router = APIRouter(tags=[HEALTH])
 
 
-@router.get("/health/live", summary="Check that it runs", responses=response_docs("The server runs.", examples.LIVE))
+@router.get(
+    "/health/live", summary="Check that the server runs", responses=response_docs("The server runs.", examples.LIVE)
+)
 async def live() -> Response:
     """Check that the server answers requests. A probe that gets no answer should restart the server."""
     return JSON.respond(schemas.Live(status="live"))
@@ -19,7 +21,7 @@ async def live() -> Response:
 
 @router.get(
     "/health/ready",
-    summary="Check that it can adapt",
+    summary="Check that the server can adapt",
     responses=response_docs("There is a model to adapt.", examples.READY)
     | response_docs("There is no model to adapt. `GET /models` has the reasons.", examples.NOT_READY, 503),
 )

@@ -21,7 +21,7 @@ HEADER = 24
 def size(data: bytes, place: str) -> tuple[int, int]:
     """Rows and columns of a PNG, from its header alone. Raises Invalid where it is no PNG or too large."""
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
-        raise Invalid("expected a PNG: convert the image, and send all of it", place)
+        raise Invalid("expected a complete PNG: convert other formats to PNG", place)
     width, height = struct.unpack(">II", data[16:HEADER])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise Invalid(f"expected at most {MAX_SIDE} pixels a side, got {width} x {height}: scale the image down", place)

@@ -25,7 +25,7 @@ Name = Annotated[
     "/models", summary="List the models", responses=response_docs("The models of the models folder.", examples.MODELS)
 )
 async def models(server: State) -> Response:
-    """List the models that the server serves, and the bundles that it cannot serve with the reason."""
+    """List the models that the server serves, and the bundles that it cannot serve, each with the reason."""
     good = [model_summary(model) for model in server.catalogue.models.values()]
     bad = [refused_bundle(*item) for item in server.catalogue.refused.items()]
     return JSON.respond(schemas.ModelList(models=good, refused=bad))

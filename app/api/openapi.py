@@ -21,16 +21,17 @@ which is a few labelled examples. The server stores it under an id.
 1. `POST /adapt` with a `model` and a `support` set. The answer has an `adaptation_id`.
 2. `POST /predict` with this `adaptation_id` and `queries`. The answer has `predictions`.
 
-To send a request from this page, open it and press **Try it out**, then **Execute**. An error is a problem document
-(RFC 9457) that names the field and the fix. The guide is the folder `app/docs` of the source; it begins with `http.md`.
+To send a request from this page, open an endpoint and press **Try it out**, then **Execute**. An error is a problem
+document (RFC 9457) that names the field and the fix. The guide is in the folder `app/docs` of the source code; start
+with `http.md`.
 """
 """What the document says first."""
 ADAPT_AND_PREDICT, ADAPTATIONS, MODELS, HEALTH = "Adapt and predict", "Adaptations", "Models", "Health"
 TAGS = [
     {
         "name": ADAPT_AND_PREDICT,
-        "description": "Adapt a model to a support set, then predict with the adaptation. Bodies are JSON or msgpack; "
-        "in msgpack, arrays of numbers in an answer are `RawArray`s.",
+        "description": "Adapt a model to a support set, then predict with the adaptation. Bodies are JSON or msgpack. "
+        "In msgpack, arrays of numbers in an answer are `RawArray`s.",
     },
     {
         "name": ADAPTATIONS,
@@ -84,14 +85,14 @@ def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, An
 _TIMEOUT = _header(
     "X-Timeout-Ms",
     {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_MS},
-    "Milliseconds that you wait for the answer, such as 10000. After that the answer is a 504, and work that has not "
-    "begun is dropped. Without it: no limit",
+    "Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work "
+    "that has not begun. Without it, there is no limit",
 )
 _KEY = _header(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": f"^{KEY_PATTERN}$"},
     "Makes the request safe to repeat: with the same key, the same request takes effect only once. Take a new key, "
-    "such as a UUID, for each new request. Without it: every request takes effect",
+    "such as a UUID, for each new request. Without it, every request takes effect",
 )
 
 

@@ -45,7 +45,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
     UnknownModel: (404, "Unknown model"),
     UnknownAdaptation: (404, "Unknown adaptation"),
     UnknownExample: (404, "Unknown example"),
-    LastExample: (409, "The last example"),
+    LastExample: (409, "The last example cannot be forgotten"),
     NothingToUndo: (409, "Nothing to undo"),
     Outgrown: (409, "The bundle takes other examples"),
     ExpiredAdaptation: (410, "Expired adaptation"),

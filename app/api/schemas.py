@@ -35,16 +35,16 @@ Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Steps = Annotated[
     int,
     Meta(
-        description="Number of inner steps, from 0 to the model's `max_steps`. Without it: the model's default. Models "
-        "that are solved in closed form take only their default",
+        description="Number of inner steps, from 0 to the model's `max_steps`. Without it, the model's default "
+        "applies. Models that adapt in closed form take only their default",
         ge=0,
     ),
 ]
 Rate = Annotated[
     float,
     Meta(
-        description="Inner learning rate, above 0 and at most the model's `max_learning_rate`. Without it: the model's "
-        "default. Models that have learned their rates, or that are solved in closed form, refuse it",
+        description="Inner learning rate, above 0 and at most the model's `max_learning_rate`. Without it, the model's "
+        "default applies. Models that have learned rates, or that adapt in closed form, refuse it",
         gt=0,
     ),
 ]
@@ -59,7 +59,7 @@ AdaptationId = Annotated[str, Meta(description="Id of the adaptation, 32 hexadec
 
 
 class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a client sends. Unknown fields are refused, and so is `null` for a field that is left out."""
+    """What a client sends. Unknown fields are refused. So is `null`: leave the field out instead."""
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):
@@ -67,7 +67,7 @@ class ResponseBody(msgspec.Struct, kw_only=True):
 
 
 class RawArray(RequestBody):
-    """An array as raw bytes, row after row, instead of nested lists. It is smaller and faster in msgpack."""
+    """An array as raw bytes in row-major order, instead of nested lists. In msgpack it is smaller and faster."""
 
     shape: Annotated[
         list[Annotated[int, Meta(ge=0)]],
@@ -83,7 +83,7 @@ class RawArray(RequestBody):
         Literal["float32", "float64", "int32", "int64"],
         Meta(
             description="Type of each number in `data`: `float32` and `int32` have 4 bytes, `float64` and `int64` have "
-            "8. Without it: `float32`"
+            "8. The default is `float32`"
         ),
     ] = "float32"
 
@@ -97,9 +97,9 @@ PerStep = Annotated[list[float], Meta(min_length=1)] | RawArray
 
 
 class Episode(RequestBody):
-    """One episode: the observations, the actions taken and, optionally, their rewards.
+    """One episode: the observations, the actions taken and, optionally, their rewards and propensities.
 
-    Episodes of a request may differ in length. All of them have rewards, or none has.
+    Episodes of a request may differ in length. All of them have rewards, or none has; the same holds for propensities.
     """
 
     observations: Annotated[Inputs | RawArray, Meta(description="[step][number]: the observation before each action")]
@@ -115,7 +115,7 @@ class Episode(RequestBody):
             PerStep,
             Meta(
                 description="[step]: the reward of each action; actions that earned more than expected become more "
-                "probable. Without it: the actions are imitated"
+                "probable. Without it, the actions are imitated"
             ),
         ]
         | UnsetType
@@ -125,7 +125,7 @@ class Episode(RequestBody):
             PerStep,
             Meta(
                 description="[step]: the probability with which another policy chose each action (for a `box`, the "
-                "density), to correct for that policy. Without it: no correction"
+                "density), to correct for that policy. Without it, nothing is corrected"
             ),
         ]
         | UnsetType
@@ -159,8 +159,8 @@ class Support(RequestBody):
         Annotated[
             list[Episode],
             Meta(
-                description="[episode]: required for decisions. The episodes of one request are a stage: its inner "
-                "steps start from the weights that the stage before left",
+                description="[episode]: the episodes; required for decisions. The episodes of a request form a stage: "
+                "its inner steps start from the weights after the previous stage",
                 min_length=1,
             ),
         ]
@@ -179,8 +179,8 @@ class AdaptRequest(RequestBody):
         Annotated[
             int,
             Meta(
-                description="Seconds until the adaptation expires. Without it: the server's default, a day unless "
-                "configured otherwise",
+                description="Seconds until the adaptation expires. Without it, the server's default applies: a day, "
+                "unless configured otherwise",
                 ge=1,
             ),
         ]
@@ -203,7 +203,7 @@ class AdaptRequest(RequestBody):
             Meta(
                 description="Measure whether adapting helps, by predicting examples that are left out. `leave_one_out` "
                 "leaves out one example at a time, `k_fold` a tenth of them; above 64 examples both leave out a tenth. "
-                "Without it: nothing is measured. Decisions refuse it"
+                "Without it, nothing is measured. Decisions refuse it"
             ),
         ]
         | UnsetType
@@ -220,8 +220,8 @@ class AdaptRequest(RequestBody):
             bool,
             Meta(
                 description="`true` keeps the adaptation on this version of the model when a newer one replaces it, as "
-                "long as the server has this version; `false` derives it again on the newer one. Without it: the "
-                "server's default, `false` unless configured otherwise"
+                "long as the server has this version; `false` derives it again on the newer one. Without it, the "
+                "server's default applies: `false`, unless configured otherwise"
             ),
         ]
         | UnsetType
@@ -229,7 +229,7 @@ class AdaptRequest(RequestBody):
 
 
 class PredictRequest(RequestBody):
-    """The queries, and what answers them.
+    """The queries, and the adaptation or model that answers them.
 
     Send `adaptation_id` to use an adaptation. Send `model` and `support` to adapt and predict in one call, which stores
     nothing. Send `model` alone to use the initialization, for comparison.
@@ -254,7 +254,7 @@ class PredictRequest(RequestBody):
     support: (
         Annotated[
             Support,
-            Meta(description="The examples to adapt `model` to. Without it: the initialization answers"),
+            Meta(description="The examples to adapt `model` to. Without it, the initialization answers"),
         ]
         | UnsetType
     ) = UNSET
@@ -265,8 +265,8 @@ class PredictRequest(RequestBody):
             bool,
             Meta(
                 description="Only with `adaptation_id`: `true` answers with the version of the model that the "
-                "adaptation was derived from, if the server still has it; `false` with the newest. Without it: the "
-                "adaptation's own choice"
+                "adaptation was derived with, if the server still has it; `false` with the newest. Without it, "
+                "`pinned` of the adaptation applies"
             ),
         ]
         | UnsetType
@@ -276,7 +276,7 @@ class PredictRequest(RequestBody):
             float,
             Meta(
                 description="Regression only: the share of true values that lie between `lower` and `upper`, such as "
-                "0.9. The model's `intervals` has the limits. Without it: no `lower` and `upper`",
+                "0.9. The model's `intervals` has the limits. Without it, the answer has no `lower` and `upper`",
                 gt=0,
                 lt=1,
             ),
@@ -295,7 +295,7 @@ class PredictRequest(RequestBody):
             int,
             Meta(
                 description="Seed of the draws, with `sample`. A draw depends only on the seed and on the position of "
-                "its query. Without it: draws differ each time",
+                "its query. Without it, the draws differ each time",
                 ge=0,
                 le=2**63 - 1,
             ),
@@ -308,7 +308,7 @@ class Quality(ResponseBody):
     """Whether adapting helps, measured on examples that were left out and predicted by an adaptation to the others.
 
     Errors are squared errors for regression and cross-entropies in nats for classification. The error of an example is
-    null if the inner loop diverged without it, or if it is the only one of its class.
+    null if the inner loop diverged when it was left out, or if it is the only one of its class.
     """
 
     method: Annotated[
@@ -320,8 +320,8 @@ class Quality(ResponseBody):
     initial_error: Annotated[
         float | None,
         Meta(
-            description="Mean error of the initialization on the same examples, to compare with `error`. That of a "
-            "classifier guesses evenly among the classes"
+            description="Mean error of the initialization on the same examples, to compare with `error`. For a "
+            "classifier, the error of guessing evenly among the classes"
         ),
     ]
     errors: Annotated[list[float | None], Meta(description="[example]: error of each example, in the posted order")]
@@ -347,7 +347,7 @@ class Quality(ResponseBody):
         Annotated[
             float,
             Meta(
-                description="Classification only: share of the examples whose label was predicted, of those with a "
+                description="Classification only: share of the examples whose label was predicted, among those with a "
                 "known error"
             ),
         ]
@@ -367,8 +367,8 @@ class AdaptResponse(ResponseBody):
     examples: Annotated[
         ExampleNumbers,
         Meta(
-            description="[example]: the number that identifies each example, from 0 on. Numbers of removed examples "
-            "are not used again"
+            description="[example]: the number of each example, which identifies it, counted from 0. The numbers of "
+            "removed examples are not used again"
         ),
     ]
     steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
@@ -383,8 +383,8 @@ class AdaptResponse(ResponseBody):
     status: Annotated[
         str,
         Meta(
-            description="`improved`: the support loss fell. `no_progress`: it did not. After an example was deleted "
-            "also `diverged` and `not_finite`: predicting is refused until the examples change again"
+            description="`improved`: the support loss fell. `no_progress`: it did not. After an example was "
+            "forgotten also `diverged` and `not_finite`: predictions are refused until the examples change again"
         ),
     ]
     message: Annotated[str, Meta(description="The status in words")]
@@ -412,7 +412,10 @@ class AdaptResponse(ResponseBody):
     lineage: (
         Annotated[
             list[str],
-            Meta(description="Digests of the model's versions that the adaptation was on before, the first one first"),
+            Meta(
+                description="Digests of the earlier versions of the model that the adaptation was derived with, the "
+                "oldest first"
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -432,7 +435,7 @@ class RevisionView(ResponseBody):
     change: Annotated[
         str,
         Meta(
-            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was deleted. "
+            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was forgotten. "
             "`undone`: the examples that were added last were removed. `rederived`: adapted again on a newer version "
             "of the model"
         ),
@@ -443,7 +446,9 @@ class RevisionView(ResponseBody):
     added: Annotated[
         list[int], Meta(description="Numbers of the examples that the change added, without those removed since")
     ]
-    forgotten: Annotated[int, Meta(description="Number of the deleted example; only for `forgot`")] | UnsetType = UNSET
+    forgotten: Annotated[int, Meta(description="Number of the forgotten example; only for `forgot`")] | UnsetType = (
+        UNSET
+    )
 
 
 class History(ResponseBody):
@@ -509,7 +514,7 @@ class Step(ResponseBody):
 
 
 class PredictResponse(ResponseBody):
-    """The predictions, and what made them. In msgpack each array of numbers is a `RawArray`."""
+    """The predictions, and the model that made them. In msgpack, each array of numbers is a `RawArray`."""
 
     predictions: Annotated[
         Any,
@@ -542,8 +547,8 @@ class PredictResponse(ResponseBody):
         Annotated[
             Any,
             Meta(
-                description="[query]: `true` if the query is unlike every example of the support set, so that its "
-                "label is a guess. Classification only; left out if the model's calibration cannot tell",
+                description="[query]: `true` if the query is unlike every class of the support set, so that its "
+                "label is a guess. Classification only; left out if the model has no calibration",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]
@@ -600,7 +605,7 @@ class PredictResponse(ResponseBody):
 
 
 class InnerLoopBounds(ResponseBody):
-    """The steps and the learning rate of the inner loop: the defaults, and the most that a request may ask for."""
+    """The steps and the learning rate of the inner loop: the defaults, and the limits of a request."""
 
     steps: Annotated[int, Meta(description="Number of inner steps if a request does not set `steps`")]
     max_steps: Annotated[int, Meta(description="Largest `steps` of a request")]
@@ -613,7 +618,9 @@ class ActionSpace(ResponseBody):
 
     form: Annotated[
         Literal["discrete", "box"],
-        Meta(description="`discrete`: one of `count` actions, by its number from 0 on. `box`: an array of numbers"),
+        Meta(
+            description="`discrete`: one of `count` actions, by its number, counted from 0. `box`: an array of numbers"
+        ),
     ]
     count: Annotated[int, Meta(description="Number of actions; only for `discrete`")] | UnsetType = UNSET
     low: (
@@ -651,12 +658,14 @@ class ModelSummary(ResponseBody, kw_only=True):
             "mean embedding of each class)"
         ),
     ]
-    features: Annotated[int, Meta(description="How many numbers an input has; for decisions, an observation")]
+    features: Annotated[
+        int, Meta(description="How many numbers an input has; for decisions, how many an observation has")
+    ]
     targets: Annotated[
         int,
         Meta(
-            description="Regression: how many numbers a target has. Classification: classes of a training task. "
-            "Decisions: how many actions there are, or how many numbers an action of a `box` has"
+            description="Regression: how many numbers a target has. Classification: how many classes a training task "
+            "has. Decisions: how many actions there are, or how many numbers an action of a `box` has"
         ),
     ]
     inner_loop: Annotated[InnerLoopBounds, Meta(description="Defaults and limits of `steps` and `learning_rate`")]
@@ -750,7 +759,7 @@ class Ready(ResponseBody):
     """Whether the server can adapt."""
 
     status: Annotated[
-        str, Meta(description="`ready`; or `no bundle serves`, with status code 503, if there is no model to adapt")
+        str, Meta(description="`ready`, or `no bundle serves` with status code 503 if there is no model to adapt")
     ]
     device: Annotated[str, Meta(description="Device that computes: `cpu` or `cuda`")]
     models: Annotated[list[str], Meta(description="Names of the models that the server serves")]
@@ -766,8 +775,8 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="Background tasks that failed within the last minute and were started again: the reason by "
-                "name. Left out if there are none"
+                description="Background tasks that failed within the last minute and were started again: the reason of "
+                "each, by its name. Left out if there are none"
             ),
         ]
         | UnsetType
@@ -781,7 +790,7 @@ class Problem(ResponseBody):
         str,
         Meta(
             description="Kind of error, such as `urn:problem-type:innerloop:invalid`; `about:blank` if the status code "
-            "says it all"
+            "says enough"
         ),
     ]
     title: Annotated[str, Meta(description="Kind of error in words")]

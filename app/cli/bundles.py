@@ -20,7 +20,7 @@ from app.training.publish import with_calibration, with_ood_reference
 
 
 def models(models_dir: ModelsDir = Path("models")) -> None:
-    """List the bundles in the models folder, and the reason for each that cannot be loaded."""
+    """List the bundles in the models folder, and those that cannot be loaded, each with the reason."""
     bundles, refused = load_all(models_dir)
     table = Table("bundle", "algorithm", "family", "in → out", "steps", "rate", "digest", box=None, pad_edge=False)
     for column in table.columns:
@@ -48,7 +48,7 @@ def calibrate(
 ) -> None:
     """Measure the calibration and the OOD reference of a bundle on tasks of its family, and store both in it.
 
-    Training does the same, so only an older bundle or an imported one needs this.
+    Training does the same, so only older and imported bundles need this.
     The weights and the digest do not change.
     """
     folder = models_dir / bundle
@@ -68,7 +68,7 @@ def bundle(
     weights: Annotated[Path, typer.Option(help="Safetensors file with the network's state dict.")],
     rate: Annotated[float, typer.Option(help="Inner learning rate.")] = 0.01,
     max_rate: Annotated[
-        float | None, typer.Option(help="Largest learning rate of a request; by default that of --rate.")
+        float | None, typer.Option(help="Largest learning rate of a request; by default the value of --rate.")
     ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Number of inner steps.")] = 5,
     max_steps: Annotated[int, typer.Option(min=0, help="Largest number of inner steps of a request.")] = 100,
@@ -88,13 +88,13 @@ def bundle(
     low: Annotated[
         list[float] | None,
         typer.Option(
-            help="Lower bound of a number of an action; repeat it for each number. Omit it for discrete actions."
+            help="Lower bound of one number of an action; repeat it for each number. Omit it for discrete actions."
         ),
     ] = None,
     high: Annotated[
         list[float] | None,
         typer.Option(
-            help="Upper bound of a number of an action; repeat it for each number, as in --high 1 --high 0.5."
+            help="Upper bound of one number of an action; repeat it for each number, as in --high 1 --high 0.5."
         ),
     ] = None,
     discount: Annotated[float, typer.Option(min=0, max=1, help="Discount factor for the rewards of decisions.")] = 1.0,
@@ -104,14 +104,14 @@ def bundle(
     shape: Annotated[
         list[int] | None,
         typer.Option(
-            help="Length of an axis of an input; repeat it for each axis, as in --shape 28 --shape 28. Omit it for "
+            help="Length of one axis of an input; repeat it for each axis, as in --shape 28 --shape 28. Omit it for "
             "flat inputs."
         ),
     ] = None,
     image: Annotated[
         str,
         typer.Option(
-            help="How a PNG becomes an input: ink, for dark drawings on paper. Omit it if inputs are numbers."
+            help="How a PNG becomes an input: ink, for dark drawings on light paper. Omit it if inputs are numbers."
         ),
     ] = "",
     option: Annotated[
@@ -132,7 +132,7 @@ def bundle(
     ] = 1.0,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Make a bundle from weights that were trained elsewhere, such as with learn2learn, higher or plain PyTorch."""
+    """Make a bundle from weights that you trained elsewhere, such as with learn2learn, higher or plain PyTorch."""
     if kind not in KINDS:
         raise InnerloopError(f"--kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None

@@ -33,24 +33,24 @@ def evaluate(
         list[int] | None,
         typer.Option(
             min=1,
-            help="Number of support examples; for classification, of each class. Repeat it for several. By default "
-            "those of the last evaluation.",
+            help="Number of support examples; for classification, of each class. Repeat it for several. By default, "
+            "the numbers of the last evaluation.",
         ),
     ] = None,
     ways: Annotated[
         list[int] | None,
         typer.Option(
             min=2,
-            help="Number of classes in a task, for classification. Repeat it for several. By default those of the last "
-            "evaluation.",
+            help="Number of classes in a task, for classification. Repeat it for several. By default, the numbers of "
+            "the last evaluation.",
         ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Score after 0 to this number of inner steps; by default 10, and for images 0. The bundle's default "
-            "is scored too.",
+            help="Score the bundle after 0 to this number of inner steps; by default 10, and for images 0. It is also "
+            "scored after its default number of steps.",
         ),
     ] = None,
     tasks: Annotated[int, typer.Option(min=2, help="Number of held-out tasks.")] = 600,
@@ -132,7 +132,7 @@ def value(
     support: Annotated[
         int,
         typer.Option(
-            min=1, help="Number of decisions of each task to adapt to: the first ones. The others are for the estimate."
+            min=1, help="Number of first decisions of each task to adapt to. The others are used for the estimate."
         ),
     ] = 50,
     steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
@@ -150,5 +150,5 @@ def value(
     count = loaded.manifest.inner_loop.steps if steps is None else steps
     valuation = estimate_values(loaded, read_log(log, loaded), support, count, sample=drawn)
     tasks = "one task" if valuation.tasks == 1 else f"{valuation.tasks:,} tasks"
-    decisions = f"{valuation.decisions:,} decisions about {tasks} after the first {support}"
+    decisions = f"{valuation.decisions:,} decisions in {tasks} after the first {support}"
     show(f"Mean reward of a decision, with 95 % intervals, estimated from {decisions}.\n\n{valuation_text(valuation)}")

@@ -73,8 +73,10 @@ async def request(client: httpx.AsyncClient, method: str, path: str, body: Any =
         answer = decode(response.content)
         sentence = answer["detail"] if response.is_error else ""
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        message = f"{response.url}: expected Innerloop, got another server's {response.status_code}: check the URL"
-        raise InnerloopError(message) from error
+        message = (
+            f"{response.url}: expected an answer from Innerloop, got status {response.status_code} from another server"
+        )
+        raise InnerloopError(f"{message}: check the URL") from error
     if not response.is_error:
         return answer
     if "losses" in answer:
@@ -255,8 +257,8 @@ def _body(bundle: Bundle, tasks: Tasks, task: int, steps: int) -> Mapping[str, A
 def _single_decisions(bundle: Bundle, inputs: Tensor, targets: Tensor) -> list[Mapping[str, Any]]:
     """Decisions as episodes of one step each, without rewards."""
     if not (targets[:, -1] == 1).all():
-        reason = f"{bundle.name} has tasks with a weight for each decision, which a request cannot have"
-        raise InnerloopError(f"--server: {reason}: leave it out")
+        reason = f"the tasks of {bundle.name} have a weight for each decision, and a request cannot send weights"
+        raise InnerloopError(f"--server: {reason}: leave --server out")
     schema = bundle.manifest.schema
     discrete = schema.actions is not None and not schema.actions.is_box
     actions = targets[:, :-1].argmax(1).tolist() if discrete else targets[:, :-1].tolist()

@@ -19,7 +19,7 @@ def compare(
         str, typer.Argument(help="Family whose recipe is trained with each algorithm, such as sinusoid.")
     ],
     algorithms: Annotated[
-        str, typer.Option(help="Names of algorithms, separated by commas, or all for every one that fits.")
+        str, typer.Option(help="Names of algorithms, separated by commas, or all for every algorithm that fits.")
     ] = "all",
     outer_steps: Annotated[
         int | None, typer.Option(min=1, help="Number of outer steps of each algorithm; by default the recipe's.")

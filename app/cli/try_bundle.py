@@ -26,13 +26,13 @@ def try_bundle(
         int, typer.Option(min=1, help="Number of support examples; for classification, of each class.")
     ] = 5,
     steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed that the task is drawn with.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random task.")] = 0,
     data: Data = None,
     server: Server = None,
 ) -> None:
-    """Adapt a bundle to a random task over HTTP, and print how well it predicts before and after.
+    """Adapt a bundle to a random task over HTTP, and print how well it predicts.
 
-    If inputs are single numbers, it draws the curve too.
+    A regression bundle is scored before and after adapting. If its inputs are single numbers, the curve is drawn too.
     """
     asyncio.run(_try(bundle, shots, steps, seed, data, server))
 

@@ -56,14 +56,16 @@ def drive(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy that drives.")] = "driving",
     world: Annotated[int, typer.Option(min=0, max=39, help="Number of the held-out world.")] = 0,
     shots: Annotated[
-        int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, of a driver who knows the world.")
+        int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, from a driver who knows the world.")
     ] = 3,
     episodes: Annotated[
         int, typer.Option(min=1, help="Number of episodes to drive before adapting, and after it.")
     ] = 4,
     film: Annotated[
         Path,
-        typer.Option(help="Path of the film without an ending; a strip (.png) and an animation (.gif) are written."),
+        typer.Option(
+            help="Path of the film without a file extension. A strip (.png) and an animation (.gif) are written."
+        ),
     ] = Path("drive"),
     save: Annotated[
         bool,
@@ -115,11 +117,9 @@ def _write_film(folder: Path, report: DriveReport) -> None:
 
 def collect(
     family: Annotated[Literal["driving"], typer.Argument(help="Family whose worlds are driven in.")] = "driving",
-    out: Annotated[Path, typer.Option(help="Folder that the log is written to; training reads it with --data.")] = Path(
-        "data"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the log; training reads it with --data.")] = Path("data"),
 ) -> None:
-    """Drive in the worlds of highway-env, and write the log that `innerloop train driving --data` learns from."""
+    """Let an expert drive in worlds of highway-env, and write the log that `innerloop train driving --data` reads."""
     with _needs_highway():
         from app.families.highway.episodes import WORLDS, write_log
     out.mkdir(parents=True, exist_ok=True)

@@ -38,8 +38,8 @@ class Bandit:
     actions = Actions()
     weighing = Weighing(discount=0.0, ridge=100.0)
     description = Description(
-        purpose="It chooses the offer that a user is most likely to click on, after the log of a few decisions about "
-        "that user by another policy. Use it to try learning from logged decisions.",
+        purpose="It chooses the offer that a user is most likely to click on, after a few decisions of another policy "
+        "about that user. Use it to try learning from logged decisions.",
         not_for="Real users: tastes and clicks are simulated.",
         data="Users drawn at random, without a data set.",
     )
@@ -47,7 +47,7 @@ class Bandit:
     def __post_init__(self) -> None:
         if not 0 < self.exploration <= 1:
             raise ValueError(
-                f"exploration: expected a number above 0, so that each arm has a propensity, and at most 1, got "
+                f"exploration: expected a number above 0 and at most 1, so that each arm has a propensity, got "
                 f"{self.exploration}"
             )
         if not 0 <= self.drift < 1:

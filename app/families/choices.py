@@ -75,10 +75,11 @@ class Choices:
     actions = Actions()
     description = Description(
         purpose="It predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
-        "is the gain, the loss, the certain amount and the expected gain over it, in tens of dollars.",
+        "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "
+        "amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
         not_for="Judging people, or decisions with other stakes. It was trained on 30 people in one laboratory.",
-        data="Decisions of 30 people about some 140 gambles each (Sokol-Hessner et al. 2009), from the package "
-        "hBayesDM.",
+        data="Decisions of 30 people, each on about 140 gambles under each of two instructions (Sokol-Hessner et al. "
+        "2009), from the package hBayesDM.",
         licence="gpl-3.0",
     )
 
@@ -91,7 +92,7 @@ class Choices:
     @property
     def caveat(self) -> str:
         """How few people the test split has."""
-        return "They are draws of what 5 people decided: how much people differ is not in these intervals"
+        return "All tasks come from the decisions of 5 people, so the intervals do not show how much people differ"
 
     @property
     def network(self) -> NetworkSpec:

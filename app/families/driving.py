@@ -49,10 +49,10 @@ class Driving:
     targets = len(ACTIONS)
     actions = Actions()
     description = Description(
-        purpose="It drives in simulated traffic like a driver who knows the road, after a few episodes of that "
-        "driver: the grip, the sight and the manners of the others differ from world to world.",
-        not_for="Real vehicles, or any simulator but highway-env as `innerloop collect driving` sets it up.",
-        data="Episodes in highway-env (Leurent 2018) of a driver by rule who knows the world.",
+        purpose="It drives in simulated traffic. It imitates a driver who knows the road, after a few episodes of "
+        "that driver. Worlds differ in grip, sight and the behaviour of other drivers.",
+        not_for="Real vehicles, or any simulator other than highway-env as `innerloop collect driving` sets it up.",
+        data="Episodes of a rule-based driver who knows the world, in highway-env (Leurent 2018).",
     )
 
     @property

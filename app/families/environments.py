@@ -129,7 +129,7 @@ class Environments:
     ) -> Samples:
         """Raise DataError: there are no decisions to imitate."""
         raise DataError(
-            f"{self.env}: there are no decisions to imitate, it can only be acted in: add --set episodes=10"
+            f"{self.env}: environments have no decisions to imitate, they can only be acted in: add --set episodes=10"
         )
 
     def _as_env_action(self, action: Float[Tensor, " action"]) -> Any:

@@ -25,7 +25,7 @@ class OODStatus(Enum):
 
     unknown = ""
     like = "The support set looks like what the model was trained on."
-    far_inputs = "The support set is unlike what the model was trained on: inputs lie beyond those of training."
+    far_inputs = "The support set is unlike what the model was trained on: some inputs lie beyond all training inputs."
     large_error = (
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
         f"{ERROR_QUANTILE:.0%} of training tasks."

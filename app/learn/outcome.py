@@ -19,9 +19,9 @@ class Status(Enum):
     """How the support loss changed, with a sentence for the user."""
 
     improved = "The support loss fell."
-    no_progress = "The support loss did not fall: the initialization fits these examples as well as the adaptation."
+    no_progress = "The support loss did not fall: the initialization fits these examples at least as well."
     diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_FIX}"
-    not_finite = f"The inner loop left the range of float32. {_FIX}"
+    not_finite = f"The inner loop diverged: the support loss is beyond the range of float32. {_FIX}"
 
     @property
     def usable(self) -> bool:

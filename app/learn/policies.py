@@ -23,8 +23,8 @@ def is_gaussian(outputs: int, actions: int) -> bool:
     """
     if outputs not in (actions, 2 * actions):
         raise ValueError(
-            f"the network has {outputs} outputs: a policy has {actions}, a logit for each action, or {2 * actions}, "
-            "a mean and a log deviation for each number of an action"
+            f"the network has {outputs} outputs: a policy needs {actions} (a logit for each action) or {2 * actions} "
+            "(a mean and a log standard deviation for each number of an action)"
         )
     return outputs == 2 * actions
 
@@ -36,8 +36,9 @@ def check(outputs: int, actions: int, is_box: bool) -> None:
     is_box: whether an action is a row of numbers (`Actions.is_box`); otherwise it is discrete
     """
     if is_gaussian(outputs, actions) != is_box:
-        needed = f"of {actions} numbers needs {2 * actions}" if is_box else f"of {actions} names needs {actions}"
-        raise ValueError(f"the network has {outputs} outputs: a policy for actions {needed}")
+        form = f"for actions of {actions} numbers" if is_box else f"for {actions} discrete actions"
+        needed = 2 * actions if is_box else actions
+        raise ValueError(f"the network has {outputs} outputs: a policy {form} needs {needed}")
 
 
 def mean_and_deviation(

@@ -201,7 +201,7 @@ class Batcher:
                 return await future
         except TimeoutError:
             self._any_late = True
-            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was there") from None
+            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was ready") from None
 
     def _take(self) -> list[_Item]:
         """Take the next work from the queue: jobs for one batch, or one call.

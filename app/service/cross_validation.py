@@ -51,7 +51,7 @@ class CrossValidation:
         classes = task.indices if task.classes else np.zeros(size, np.int64)
         self._single = np.bincount(classes)[classes] < 2
         if self._single.all():
-            raise Invalid("expected at least 2 examples of one class to assess: one to leave out", "support")
+            raise Invalid("expected at least 2 examples of one class to assess, so that one can be left out", "support")
         several = np.flatnonzero(~self._single)
         many = method is Method.k_fold or size > MAX_LEFT_OUT_ALONE
         self._folds = min(FOLDS, len(several)) if many else len(several)
@@ -187,7 +187,7 @@ class Comparison:
     def sentence(self) -> str:
         """The comparison in words."""
         if self.before is None or self.after is None:
-            return "Whether adapting helps cannot be told."
+            return "It is unknown whether adapting helps."
         moves = f"from {self.before:.3g} to {self.after:.3g}"
         if self.helped:
             return f"Adapting helps: the error on examples left out falls {moves}."
@@ -197,24 +197,25 @@ class Comparison:
             return f"Adapting does not help: the error on examples left out rises {moves}."
         lower, count = sum(gain > 0 for gain in self.gains), len(self.gains)
         seems, goes = ("to help", "falls") if self.after < self.before else ("not to help", "rises")
-        doubt = f"{count} cases are too few to tell" if 0.5**count > CHANCE else "that may be chance"
+        doubt = f"{count} cases are too few to tell" if 0.5**count > CHANCE else "The difference is not significant"
         return (
             f"Adapting seems {seems}: the error on examples left out {goes} {moves}, "
-            f"lower in {lower} of {count} cases; {doubt}."
+            f"and is lower in {lower} of {count} cases. {doubt}."
         )
 
 
 def _diverged(folds: int, of: int) -> str:
     if not folds:
         return ""
-    return f"In {folds} of {of} folds the inner loop diverged: the errors there are unknown and do not count."
+    return f"The inner loop diverged in {folds} of {of} folds: their errors are unknown and not part of the mean."
 
 
 def _only_ones(count: int) -> str:
     if not count:
         return ""
-    which = "1 example is the only one" if count == 1 else f"{count} examples are the only ones"
-    return f"{which} of a class: without it the class would be unknown, and so are the errors there."
+    if count == 1:
+        return "1 example is the only one of its class: it was not left out, and its error is unknown."
+    return f"{count} examples are the only ones of their classes: they were not left out, and their errors are unknown."
 
 
 def _mean(errors: np.ndarray) -> float | None:

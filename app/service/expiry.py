@@ -37,4 +37,4 @@ async def sweep(store: Store, clock: Callable[[], float]) -> None:
             while await store.sweep(clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
                 pass
         except StoreFailed as error:
-            log.error("expired adaptations are not removed yet, which is tried again soon: %s", error)
+            log.error("expired adaptations cannot be removed; trying again in %g s: %s", SWEEP_S, error)

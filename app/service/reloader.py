@@ -44,7 +44,7 @@ class Reloader:
             try:
                 await self.reload()
             except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
-                log.error("the models folder cannot be read, so the same models go on serving: %s", error)
+                log.error("loading the models folder failed, so the present models keep serving: %s", error)
 
     async def watch(self) -> None:
         """Request a reload whenever a file in the folder changes."""
@@ -57,7 +57,7 @@ class Reloader:
             async for _ in awatch(self._folder):
                 self._requested.set()
         except (OSError, RuntimeError) as error:  # the system may have no more watches to give
-            log.error("%s is not watched any more, send SIGHUP to load bundles: %s", self._folder, error)
+            log.error("%s is no longer watched; send SIGHUP to load bundles: %s", self._folder, error)
 
     async def reload(self) -> None:
         """Read the folder again. A new name serves at once; a bundle that replaces another, once it is compiled."""

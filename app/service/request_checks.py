@@ -28,7 +28,7 @@ def check_support_size(size: int, limit: int, unit: str, place: str) -> None:
 def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
     """An extended support set may have as many examples as one that is posted at once."""
     if before + size > limit:
-        raise Invalid(f"expected at most {limit} examples in all, got {size} besides {before}", place)
+        raise Invalid(f"expected at most {limit} examples in all, got {size} in addition to {before}", place)
 
 
 def check_classes(targets: np.ndarray, model: Model, place: str) -> None:
@@ -43,9 +43,9 @@ def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
     steps, rate = settings
     if algorithm.closed_form and steps not in (None, bounds.steps):
-        raise Invalid(f"expected {bounds.steps}, got {steps}: {name} is solved in closed form", "steps")
+        raise Invalid(f"expected {bounds.steps}, got {steps}: {name} adapts in closed form", "steps")
     if rate is not None and (algorithm.closed_form or algorithm.learned_rate):
-        reason = "is solved in closed form" if algorithm.closed_form else "has learned its rates"
+        reason = "adapts in closed form" if algorithm.closed_form else "has learned rates"
         raise Invalid(f"{name} {reason}: leave learning_rate out", "learning_rate")
     if steps is not None and steps > bounds.max_steps:
         raise Invalid(f"expected 0 to {bounds.max_steps} for {name}, got {steps}", "steps")

@@ -40,14 +40,13 @@ class SearchResult:
 
     @property
     def reason(self) -> str:
-        """How the algorithm was chosen, in a sentence for the card."""
+        """How the algorithm was chosen, in words for the card."""
         algorithms = ", ".join(self.rounds[0].scores)
         last = self.rounds[-1]
         scores = ", ".join(f"{name} {score:.4g}" for name, score in last.scores.items())
         return (
-            f"`{self.algorithm}` was chosen on validation tasks among {algorithms}, the better half of which went on "
-            f"after each of {len(self.rounds)} rounds; scores after {last.outer_steps:,} outer steps of the last: "
-            f"{scores}."
+            f"`{self.algorithm}` was chosen on validation tasks among {algorithms}. The better half went on after each "
+            f"of {len(self.rounds)} rounds. Scores after the last round, of {last.outer_steps:,} outer steps: {scores}."
         )
 
     @classmethod
@@ -78,7 +77,7 @@ def search_algorithm(
     runs = [start(at_budget(recipe, name)) for name in promising if name in fitting][:MAX_ALGORITHMS]
     if not runs:
         raise TrainingError(
-            f"--algorithm auto: none of the algorithms that it tries fits {recipe.family}: name another one"
+            f"--algorithm auto: none of the algorithms that it tries fits {recipe.family}: name an algorithm instead"
         )
     budget, rounds = max(1, int(recipe.outer_steps * FIRST_BUDGET)), []
     while True:

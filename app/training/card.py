@@ -8,7 +8,7 @@ from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
-from app.training.evaluation_tables import as_text, calibration_as_text, from_json, two_digits
+from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
 from app.training.returns import SCORE, Returns
@@ -44,7 +44,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         _trust(manifest),
         _limits(manifest),
         _ood(manifest.ood_reference),
-        f"## Training data\n\n{description.data} Licence: {description.licence}.",
+        f"## Training data\n\n{description.data} Licence: {description.licence.upper()}.",
         f"## How it was made\n\n{training_text(manifest.training)}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -85,9 +85,11 @@ def _summary(manifest: Manifest) -> str:
         answer = f"an action of {_count(schema.targets, 'number')}"
     row = "observation" if manifest.kind == "decision" else "input"
     algorithm = f"`{manifest.algorithm}` ({ALGORITHMS[manifest.algorithm].summary})"
+    same = "predicts the same for every task"
+    alone = {"regression": same, "classification": "knows no classes", "decision": same}[manifest.kind]
     return (
-        f"An {row} is {what}, an answer is {answer}. The bundle is an *initialization*: adapt it to a support set "
-        f"first. It adapts by {algorithm}."
+        f"An {row} is {what}, and a prediction is {answer}. Adapt the bundle to a support set before you predict: "
+        f"without one it {alone}. It adapts with {algorithm}."
     )
 
 
@@ -106,13 +108,14 @@ def _example(manifest: Manifest) -> str:
         return ""
     return f"""## Example
 
-A held-out task. `POST /predict` with a support set adapts and answers in one call, and keeps nothing:
+A task that is not among those of training. `POST /predict` with a support set adapts and predicts in one call, and
+stores nothing:
 
 ```json
 {example.request}
 ```
 
-answers, rounded:
+The response, rounded:
 
 ```json
 {example.answer}
@@ -126,13 +129,26 @@ def _evaluation(manifest: Manifest) -> str:
     if manifest.evaluation.get("score") == SCORE:
         return _returns(manifest)
     evaluation = from_json(manifest.kind, manifest.evaluation)
-    text = f"""{evaluation.protocol}. "0 steps" is the initialization before adapting. A task on which the inner loop
-diverges counts with the answers of the initialization.
+    start = "is the bundle before adapting"
+    if ALGORITHMS[manifest.algorithm].prototype_head:
+        start = "uses the mean embedding of each class, without gradient steps"
+    text = f"""{evaluation.protocol}. "0 steps" {start}.{_diverged(evaluation)}
 
 {as_text(evaluation)}"""
     if "over_http" in manifest.evaluation:
         text += f"\n\nThe same tasks, measured over HTTP:\n\n{as_text(_over_http(manifest))}"
     return text
+
+
+def _diverged(evaluation: Evaluation) -> str:
+    """How many tasks the server would refuse at some number of steps, if any."""
+    shares = [share for curve in evaluation.curves.values() for share in curve.refused]
+    if not any(shares):
+        return ""
+    return (
+        f" If the inner loop diverges on a task, the server answers 422, and the predictions after 0 steps count: this "
+        f"happens on at most {max(shares):.1%} of the tasks."
+    )
 
 
 def _over_http(manifest: Manifest) -> Any:
@@ -142,8 +158,8 @@ def _over_http(manifest: Manifest) -> Any:
 def _returns(manifest: Manifest) -> str:
     returns = Returns.from_json(manifest.evaluation)
     steps = _count(manifest.inner_loop.steps, "step")
-    text = f"""{returns.protocol}. A stage is a set of episodes that is posted: {steps} from the weights after the stage
-before.
+    text = f"""{returns.protocol}. A stage is one posted set of episodes. Each stage takes {steps}, from the weights
+after the previous stage.
 
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
@@ -159,14 +175,15 @@ def _film(manifest: Manifest) -> str:
     film = manifest.evaluation["film"]
     return f"""## A held-out world before and after adapting
 
-The initialization is on the left and above. On the right and below is the policy after {film["shots"]} episodes of a
-driver who knows this world, in the same traffic ({film["world"]}):
+The bundle drives before and after it adapts to {film["shots"]} episodes of a driver who knows this world, in the same
+traffic. In the pictures, "before" is on the left, and "after" on the right. In the animation, "before" is above. The
+world is {film["world"]}.
 
 {film["text"]}
 
-![The same episode, before adapting and after]({film["strip"]})
+![An episode before and after adapting]({film["strip"]})
 
-![The same, moving]({film["animation"]})"""
+![The same episodes as an animation]({film["animation"]})"""
 
 
 def _trust(manifest: Manifest) -> str:
@@ -180,20 +197,21 @@ def _trust(manifest: Manifest) -> str:
 
 {_calibration(calibration)}
 
-On the held-out tasks, after {_count(manifest.inner_loop.steps, "step")}; times are those of a task in a batch on
-{evaluation.machine or "an unknown machine"}:
+On the test tasks, after {_count(manifest.inner_loop.steps, "step")}. The time is that of adapting to a task and
+predicting its queries, in a batch of tasks, on one thread of {evaluation.machine or "an unknown machine"}:
 
 {calibration_as_text(evaluation)}"""
 
 
 def _calibration(calibration: Calibration) -> str:
     if calibration.has_intervals:
-        return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`, which hold 90 % of the true values over
-many tasks like those of training. Their widths come from {calibration.tasks:,} validation tasks of each support size
-(split conformal prediction)."""
+        return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. Over many tasks like those of
+training, 90 % of the true values lie between them; in a single task it can be more or fewer. The widths depend on the
+support size. They come from {calibration.tasks:,} validation tasks of each of {len(calibration.shots)} sizes (split
+conformal prediction), and are interpolated in between."""
     return f"""`probabilities` are calibrated on {calibration.tasks} validation tasks of each support size (temperature
-{calibration.temperature:.2f}). `unlike` marks a query that looks like no class of the support set; it marks
-{FALSE_ALARM_RATE:.0%} of the queries of known classes by design."""
+{calibration.temperature:.2f}). `unlike` marks a query that looks like no class of the support set. By design
+it also marks {FALSE_ALARM_RATE:.0%} of the queries of known classes."""
 
 
 def _limits(manifest: Manifest) -> str:
@@ -202,7 +220,8 @@ def _limits(manifest: Manifest) -> str:
     rate = f"| learning rate | {two_digits(bounds.learning_rate)} | {two_digits(bounds.max_learning_rate)} |"
     takes_rate = not algorithm.learned_rate and not algorithm.closed_form
     rows = [steps, rate] if takes_rate else [steps]
-    more = "" if takes_rate else "\n\nThe learning rate cannot be chosen: the algorithm learns it or needs none."
+    reason = "it was learned in training" if algorithm.learned_rate else "the last layer is solved in closed form"
+    more = "" if takes_rate else f"\n\nA request cannot set the learning rate: {reason}."
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}{more}"
 
@@ -213,15 +232,17 @@ def _ood(reference: OODReference) -> str:
         return ""
     limits = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(
-        f"| {others} | {'no limit' if error > NO_LIMIT else two_digits(error)} |" for others, error in limits
+        f"| {others + 1} | {'no limit' if error > NO_LIMIT else two_digits(error)} |" for others, error in limits
     )
     return f"""## When a support set is unlike training
 
-`"assess": "leave_one_out"` in `/adapt` predicts each example from the others. It says `unlike_training` where more than
-{MAX_FAR_SHARE:.0%} of the inputs lie outside of all inputs of training, or where the mean error of these predictions is
-above the limit, which {ERROR_QUANTILE:.0%} of {reference.tasks} training tasks of that size stay below:
+With `"assess": "leave_one_out"` in `/adapt` the server predicts each support example from the others. It reports
+`unlike_training` if more than {MAX_FAR_SHARE:.0%} of the inputs lie outside the range of the training inputs, or if
+the mean squared error of these predictions is above the limit. Of {reference.tasks} training tasks of each size,
+{ERROR_QUANTILE:.0%} stayed below it, so about {1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too.
+Between two sizes the limit of the smaller one holds:
 
-| other examples | limit of the error |
+| support examples | limit of the mean squared error |
 |---|---|
 {rows}"""
 
@@ -233,9 +254,9 @@ def training_text(training: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
     # lists as in JSON, so that a card written again from the manifest is the same
     recipe = {key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()}
-    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
+    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value and key != "variants")
     sentences = [
-        f"`{training['command']}` makes it again ({versions}, on {training['device']}). The same versions on the same "
+        f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "
         "kind of machine give the same weights.",
         *_cost(training),
     ]
@@ -258,9 +279,13 @@ def _cost(training: Mapping[str, Any]) -> list[str]:
         return []
     cost, best = training["cost"], training["validation"]
     count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
-    which = "the last" if best is None else "those with the best score on validation tasks"
-    step = training["outer_steps"] if best is None else best["outer_step"]
-    return [
-        f"Training took {cost['seconds']:,.0f} s in {count} on {cost['machine']}, and {cost['tasks']:,} tasks.",
-        f"The meta-parameters are {which}, after {step:,} of {training['outer_steps']:,} outer steps.",
-    ]
+    used = f"Training used {cost['tasks']:,} tasks in {training['outer_steps']:,} outer steps, and took "
+    used += f"{_duration(cost['seconds'])} in {count} on {cost['machine']}."
+    if best is None:
+        return [used]
+    step = f"{best['outer_step']:,}"
+    return [used, f"The meta-parameters are those of outer step {step}, with the best score on validation tasks."]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -52,8 +52,8 @@ def train_and_score(run: Run) -> Contender:
     """
     if isinstance(run, OnPolicyRun):
         raise TrainingError(
-            f"{run.recipe.family} is trained by acting, and `innerloop compare` cannot score that: compare algorithms "
-            "that imitate with --set episodes=null, if the family has decisions to imitate"
+            f"{run.recipe.family} is trained by acting, and `innerloop compare` cannot score that: if the family has "
+            "decisions to imitate, compare algorithms that imitate, with --set episodes=null"
         )
     validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
     while not finished(run):
@@ -91,11 +91,12 @@ def paired_difference(best: Tensor, other: Tensor) -> Interval:
 
 
 def comparison_protocol(recipe: Recipe) -> str:
-    """How algorithms are compared, in a sentence."""
+    """How algorithms are compared, in words."""
     return (
-        f"{recipe.outer_steps:,} outer steps of {recipe.tasks} tasks each, the best of them by validation tasks; "
-        f"scores of the same {TASKS} test tasks (seed {SEED}) after the default steps, with 95 % intervals, and in "
-        "brackets the difference to the first, paired by tasks; trained without the time of compiling and validating"
+        f"Each algorithm has {recipe.outer_steps:,} outer steps of {recipe.tasks} tasks. If its recipe validates, it "
+        f"keeps the meta-parameters with the best score on validation tasks. The scores are on the same {TASKS} test "
+        f"tasks (seed {SEED}) after the default steps, with 95 % intervals. In brackets: the difference to the first "
+        "algorithm, paired by task. The training time leaves out compiling and validating"
     )
 
 
@@ -103,7 +104,7 @@ def comparison_text(contenders: Sequence[Contender]) -> str:
     """A table in Markdown, the best first, with the differences to it, paired by tasks."""
     order = ranked(contenders)
     settings = list(order[0].scores)
-    head = ["", *map(str, settings), "inner steps", "trained, s", "tasks seen", "ms a task"]
+    head = ["", *map(str, settings), "inner steps", "trained, s", "tasks seen", "ms per task"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for each in order:
         cells = [_cell(order[0].scores[setting], each.scores[setting], each is order[0]) for setting in settings]

@@ -50,8 +50,8 @@ class Evaluation:
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
         score = KINDS[self.kind].score.name.capitalize()
         return (
-            f"{score} on the query set, means with 95 % intervals over {self.tasks} tasks of the {self.split} split "
-            f"(seed {self.seed}, {each}). Each query is answered alone (not transductive)"
+            f"{score} on the query set: the mean over {self.tasks} tasks of the {self.split} split (seed {self.seed}, "
+            f"{each}), with the 95 % confidence interval of the mean. Each query is predicted on its own"
             f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 
@@ -115,7 +115,7 @@ def settings_of(evaluation: Mapping[str, Any]) -> list[Setting]:
 COLUMNS = (0, 1, 2, 5, 10)
 """Numbers of steps that a table shows, besides the default and the last."""
 MEASURES: Mapping[str, str] = {
-    "coverage_90": "true values inside of 90 % intervals",
+    "coverage_90": "true values inside 90 % intervals",
     "half_width_90": "mean half width of 90 % intervals",
     "nll": "negative log-likelihood (nats)",
     "ece": "expected calibration error",
@@ -165,7 +165,7 @@ def _decimals(value: float) -> int:
 def calibration_as_text(evaluation: Evaluation) -> str:
     """How well the calibration holds, and the time, as a table in Markdown, a row a setting."""
     names = list(dict.fromkeys(name for results in evaluation.calibration.values() for name in results))
-    heads = [*(MEASURES.get(name, name) for name in names), "ms a task"]
+    heads = [*(MEASURES.get(name, name) for name in names), "ms per task"]
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for setting in evaluation.curves:
         results = evaluation.calibration.get(setting, {})

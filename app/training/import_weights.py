@@ -81,7 +81,7 @@ def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
             write(Path(temporary) / folder.name, manifest, complete_meta(manifest, read_weights(weights)))
             bundle = load(Path(temporary) / folder.name)
         except BundleError as error:
-            raise TrainingError(f"{weights}: it cannot become a bundle: {error.reason}") from error
+            raise TrainingError(f"{weights}: cannot be made into a bundle: {error.reason}") from error
     with user_code(f"the network {manifest.network.name!r}"):
         independent = predicts_independently(bundle)
     if not independent:
@@ -120,7 +120,9 @@ def complete_meta(manifest: Manifest, params: Params) -> Params:
         raise TrainingError(f"network {manifest.network.name}: {error}") from error
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):
-        raise TrainingError(f"weights: expected also {', '.join(missing)}, got only {', '.join(sorted(params))}")
+        raise TrainingError(
+            f"weights: the parameters {', '.join(missing)} are missing; the file has {', '.join(sorted(params))}"
+        )
     own = {name: params[name] for name in names}
     return algorithm.initial_meta(form, own, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params
 
@@ -145,9 +147,9 @@ def imported_card(name: str, manifest: Manifest) -> str:
     return f"""# {name}
 
 The network `{manifest.network.name}` with weights that were trained elsewhere (`{manifest.training["weights"]}`),
-adapted by `{manifest.algorithm}`. An input has {schema.features} feature(s), a target {schema.targets} number(s).
+adapted by `{manifest.algorithm}`. Features: {schema.features}. Targets: {schema.targets}.
 
-| | default | up to |
+| | default | at most |
 |---|---|---|
 | steps | {bounds.steps} | {bounds.max_steps} |
 | learning_rate | {bounds.learning_rate:g} | {bounds.max_learning_rate:g} |

@@ -116,7 +116,7 @@ def estimate_values(
     """
     if bundle.manifest.schema.actions is None or bundle.manifest.schema.actions.is_box:
         raise DataError(
-            f"{bundle.name}: expected a policy with discrete actions; the value of others cannot be estimated"
+            f"{bundle.name}: expected a policy with discrete actions; the value of other policies cannot be estimated"
         )
     probabilities: dict[str, list[Tensor]] = {INITIAL: [], ADAPTED: []}
     parts = []

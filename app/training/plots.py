@@ -67,7 +67,7 @@ def _svg(panels: Sequence[Panel]) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise TrainingError(
-            "the plots of a card need matplotlib: pip install matplotlib, or the extra `train` of innerloop-server"
+            "the plots of a card need matplotlib: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
         ) from error
     width, height = PANEL_INCHES
     buffer = BytesIO()

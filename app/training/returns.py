@@ -75,11 +75,11 @@ class Returns:
 
     @property
     def protocol(self) -> str:
-        """How the returns were measured, in a sentence."""
+        """How the returns were measured, in words."""
         trial = self.trial
         return (
             f"Mean return of an episode, with 95 % intervals over {trial.tasks} worlds of the {trial.split} split "
-            f"(seed {trial.seed}), {trial.episodes} episodes in each in each stage, actions as the policy draws them"
+            f"(seed {trial.seed}). Each stage has {trial.episodes} episodes in each world. The policy draws its actions"
         )
 
     def as_json(self) -> dict[str, Any]:

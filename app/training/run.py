@@ -193,7 +193,7 @@ class Run:
         algorithm, name = ALGORITHMS[self.recipe.algorithm], self.recipe.algorithm
         if self.family.kind not in algorithm.kinds:
             kinds = " and ".join(sorted(algorithm.kinds))
-            raise TrainingError(f"{name} is for {kinds}, and {self.recipe.family} is {self.family.kind}")
+            raise TrainingError(f"{name} is for {kinds}, but {self.recipe.family} is {self.family.kind}")
         return algorithm
 
     def _first_parameters(self) -> Params:

@@ -228,9 +228,9 @@ def test_a_request_with_other_labels_is_not_a_repeat(client: TestClient) -> None
 
 def test_settings_that_an_algorithm_does_not_use_are_refused(client: TestClient) -> None:
     for field, value, detail in (
-        ("steps", 0, "steps: expected 1, got 0: blobs is solved in closed form"),
-        ("steps", 2, "steps: expected 1, got 2: blobs is solved in closed form"),
-        ("learning_rate", 0.1, "blobs is solved in closed form: leave learning_rate out"),
+        ("steps", 0, "steps: expected 1, got 0: blobs adapts in closed form"),
+        ("steps", 2, "steps: expected 1, got 2: blobs adapts in closed form"),
+        ("learning_rate", 0.1, "blobs adapts in closed form: leave learning_rate out"),
     ):
         for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):
             response = client.post(path, json={"model": "blobs", "support": SUPPORT, field: value} | body)
@@ -274,11 +274,11 @@ def test_the_only_example_of_a_class_is_not_assessed(client: TestClient) -> None
     support = {"inputs": [*SUPPORT["inputs"], [9, -9]], "targets": [*SUPPORT["targets"], "alone"]}
     quality = adapt(client, support, model="blobs", assess="leave_one_out")["quality"]
     assert (quality["folds"], quality["errors"][-1], quality["accuracy"]) == (6, None, 1.0)
-    assert quality["message"].startswith("1 example is the only one of a class")
+    assert quality["message"].startswith("1 example is the only one of its class")
     one_each = {"inputs": [[0, 0], [5, 5]], "targets": ["a", "b"]}
     response = client.post("/adapt", json={"model": "blobs", "support": one_each, "assess": "leave_one_out"})
     assert response.status_code == 422
-    detail = "support: expected at least 2 examples of one class to assess: one to leave out"
+    detail = "support: expected at least 2 examples of one class to assess, so that one can be left out"
     assert response.json()["detail"] == detail
 
 

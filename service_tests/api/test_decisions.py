@@ -363,7 +363,7 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
             "expected as many propensities as observations, got 1 and 2",
             "support.episodes[0]",
         ),
-        ("names", [GOOD | {"propensities": [0.5, 0]}], "above 0 and up to 1, got 0", "episodes[0].propensities[1]"),
+        ("names", [GOOD | {"propensities": [0.5, 0]}], "above 0 and at most 1, got 0", "episodes[0].propensities[1]"),
         ("names", [GOOD | {"propensities": [-0.5, 1]}], "got -0.5", "support.episodes[0].propensities[0]"),
         ("names", [GOOD | {"propensities": [0.5, 1.5]}], "got 1.5", "support.episodes[0].propensities[1]"),
         ("box", [NUMBERS | {"propensities": [0.5, 0]}], "a density above 0, got 0", "episodes[0].propensities[1]"),
@@ -414,7 +414,7 @@ def test_the_padding_of_episodes_is_bounded(client: TestClient) -> None:
     short = {"observations": [[0, 0]], "actions": [0]}
     response = client.post("/adapt", json={"model": "names", "support": {"episodes": [long, *[short] * 999]}})
     assert response.status_code == 422
-    assert "post the long ones in requests of their own" in response.json()["detail"]
+    assert "send the longest ones in separate requests" in response.json()["detail"]
 
 
 def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient]) -> None:

@@ -131,8 +131,8 @@ GOOD = to_base64(png(black_on_white(drawing(28))))
 @pytest.mark.parametrize(
     ("bad", "detail"),
     [
-        (to_base64(b""), "expected a PNG: convert the image"),
-        (to_base64(b"GIF89a" + b"\0" * 99), "expected a PNG: convert the image"),
+        (to_base64(b""), "expected a complete PNG: convert other formats"),
+        (to_base64(b"GIF89a" + b"\0" * 99), "expected a complete PNG: convert other formats"),
         (to_base64(base64.b64decode(GOOD)[:60]), "the PNG is damaged"),
         (to_base64(base64.b64decode(GOOD)[:-40]), "the PNG is damaged"),
         (to_base64(png_header(28, 28)), "the PNG is damaged"),
@@ -142,12 +142,12 @@ GOOD = to_base64(png(black_on_white(drawing(28))))
             to_base64(png_header(2**31 - 1, 2**31 - 1)),
             "expected at most 4096 pixels a side, got 2147483647 x 2147483647",
         ),
-        (f"data:image/png;base64,{GOOD}", "invalid base64 encoded string (of the bytes alone, with no `data:` in"),
+        (f"data:image/png;base64,{GOOD}", "invalid base64 encoded string (of the bytes alone, without a `data:` "),
         ("?", "invalid base64 encoded string"),
-        ([[0.0] * 28] * 27, "expected 28 x 28 numbers, or 784 in a row"),
-        ([0.0] * 783, "expected 28 x 28 numbers, or 784 in a row"),
-        ([[[0.0]] * 28] * 28, "expected 28 x 28 numbers, or 784 in a row"),
-        ([[0.0] * 28] * 27 + [[0.0] * 27], "expected 28 x 28 numbers, or 784 in a row"),
+        ([[0.0] * 28] * 27, "expected 28 x 28 numbers, or 784 numbers in one row"),
+        ([0.0] * 783, "expected 28 x 28 numbers, or 784 numbers in one row"),
+        ([[[0.0]] * 28] * 28, "expected 28 x 28 numbers, or 784 numbers in one row"),
+        ([[0.0] * 28] * 27 + [[0.0] * 27], "expected 28 x 28 numbers, or 784 numbers in one row"),
         (None, "expected an array, got null"),
     ],
 )
@@ -167,7 +167,8 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(client: TestClient
     response = client.post("/adapt", json={"model": "letters", "support": support})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        f"support.inputs: expected at most {MAX_PIXELS} pixels together, got {count * 4096**2}: scale the images down"
+        f"support.inputs: expected at most {MAX_PIXELS} pixels in all images, got {count * 4096**2}: scale the images "
+        "down"
     )
 
 

@@ -19,7 +19,7 @@ def test_evaluate_prints_the_table(tmp_path: Path) -> None:
     words = ["linear", "--steps", "2", "--tasks", "50", "--shots", "3", "--shots", "7", "--no-write"]
     result = innerloop("evaluate", *words, folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "over 50 tasks of the test split" in result.stdout
+    assert "the mean over 50 tasks of the test split" in result.stdout
     scores, calibration = (
         [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
         for block in result.stdout.split("\n\n")[1:]
@@ -27,7 +27,7 @@ def test_evaluate_prints_the_table(tmp_path: Path) -> None:
     assert scores[0][-2:] == ["2 steps", "20 steps"]
     means = {shots: [float(cell.partition(" ± ")[0]) for cell in cells] for shots, *cells in scores[2:]}
     assert means == {shots: pytest.approx(expected, rel=0.02) for shots, expected in ON_50_TASKS.items()}
-    assert calibration[0][-1] == "ms a task"
+    assert calibration[0][-1] == "ms per task"
     assert all(float(cell.rstrip("%")) > 0 for row in calibration[2:] for cell in row[1:])
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before, "--no-write"
 

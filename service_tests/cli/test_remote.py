@@ -136,6 +136,6 @@ def test_another_server_is_told_from_ours(status: int) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://elsewhere") as client:
             await request(client, "GET", "/models/point")
 
-    message = f"http://elsewhere/models/point: expected Innerloop, got another server's {status}"
+    message = f"http://elsewhere/models/point: expected an answer from Innerloop, got status {status}"
     with pytest.raises(InnerloopError, match=message):
         asyncio.run(send())

@@ -1,5 +1,6 @@
 """One suite over every family that is registered: listed means tested."""
 
+from functools import cache
 from typing import get_args
 
 import pytest
@@ -26,8 +27,9 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
 def family_with_data(name: str) -> Family:
-    """The family, with its data set where there is one on this machine."""
+    """The family, with its data set where there is one on this machine; it is read once."""
     try:
         make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:

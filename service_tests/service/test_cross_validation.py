@@ -145,7 +145,7 @@ def test_unlike_training_depends_on_the_support_set_and_not_on_the_settings(mode
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda task: replace(task, inputs=task.inputs + 20), "inputs lie beyond those of training"),
+        (lambda task: replace(task, inputs=task.inputs + 20), "inputs lie beyond all training inputs"),
         (lambda task: replace(task, targets=task.targets * 12), "the error on examples left out is larger"),
     ],
 )
@@ -175,7 +175,7 @@ def test_an_example_whose_fold_diverges_has_no_error(model: Model) -> None:
     assert errors[3] is None
     others = np.arange(10) != 3
     assert quality["error"] == pytest.approx(np.mean([errors[each] for each in np.flatnonzero(others)]))
-    assert quality["message"].startswith("In 1 of 10 folds the inner loop diverged: the errors there are unknown")
+    assert quality["message"].startswith("The inner loop diverged in 1 of 10 folds: their errors are unknown")
     assert json.dumps(quality, allow_nan=False)
 
 
@@ -186,8 +186,8 @@ def test_if_every_fold_diverges_there_are_no_errors(model: Model) -> None:
     assert quality["errors"] == [None] * 5
     assert (quality["error"], quality["helped"], quality["worst_example"]) == (None, None, None)
     assert quality["unlike_training"] is True
-    assert "In 5 of 5 folds" in quality["message"]
-    assert "cannot be told" in quality["message"]
+    assert "in 5 of 5 folds" in quality["message"]
+    assert "It is unknown whether adapting helps." in quality["message"]
 
 
 def test_errors_whose_squares_overflow_float32_are_computed(model: Model) -> None:
@@ -197,7 +197,7 @@ def test_errors_whose_squares_overflow_float32_are_computed(model: Model) -> Non
 
 
 def test_one_example_alone_cannot_be_assessed(model: Model) -> None:
-    with pytest.raises(Invalid, match="2 examples at least"):
+    with pytest.raises(Invalid, match="at least 2 examples to assess"):
         CrossValidation(model, wave(1), Method.leave_one_out)
 
 
@@ -244,8 +244,8 @@ def test_helped_is_yes_no_or_unknown(
 @pytest.mark.parametrize(
     ("before", "after", "gains", "sentence"),
     [
-        (None, 1.0, [DIVERGED], "Whether adapting helps cannot be told."),
-        (1.0, None, [DIVERGED], "Whether adapting helps cannot be told."),
+        (None, 1.0, [DIVERGED], "It is unknown whether adapting helps."),
+        (1.0, None, [DIVERGED], "It is unknown whether adapting helps."),
         (2.0, 1.0, [0.5] * 5, "Adapting helps: the error on examples left out falls from 2 to 1."),
         (1.0, 2.0, [-0.5] * 5, "Adapting does not help: the error on examples left out rises from 1 to 2."),
         (1.0, 1.0, [0.0] * 3, "Adapting changes nothing: the error on examples left out stays 1."),
@@ -253,15 +253,15 @@ def test_helped_is_yes_no_or_unknown(
             2.0,
             1.0,
             [0.5] * 3 + [-0.25],
-            "Adapting seems to help: the error on examples left out falls from 2 to 1, lower in 3 of 4 cases; "
+            "Adapting seems to help: the error on examples left out falls from 2 to 1, and is lower in 3 of 4 cases. "
             "4 cases are too few to tell.",
         ),
         (
             2.0,
             2.125,
             [0.5] * 3 + [-2.0] * 2,
-            "Adapting seems not to help: the error on examples left out rises from 2 to 2.12, lower in 3 of 5 cases; "
-            "that may be chance.",
+            "Adapting seems not to help: the error on examples left out rises from 2 to 2.12, and is lower in 3 of 5 "
+            "cases. The difference is not significant.",
         ),
     ],
 )
@@ -315,5 +315,5 @@ def test_every_fold_keeps_all_classes(classifier: Model, sizes: tuple[int, ...])
 
 
 def test_classes_of_one_example_each_cannot_be_assessed(classifier: Model) -> None:
-    with pytest.raises(Invalid, match="support: expected at least 2 examples of one class to assess: one to leave out"):
+    with pytest.raises(Invalid, match="support: expected at least 2 examples of one class to assess, so that"):
         CrossValidation(classifier, clusters(1, 1, 1), Method.leave_one_out)

@@ -43,7 +43,7 @@ def test_differences_are_paired() -> None:
 
 def test_the_table_has_a_row_a_contender_and_what_it_cost() -> None:
     lines = comparison_text([made_up("slow", 2.0, 3.0), made_up("quick", 1.0, 2.0)]).splitlines()
-    assert lines[0] == "|  | 5-shot | inner steps | trained, s | tasks seen | ms a task |"
+    assert lines[0] == "|  | 5-shot | inner steps | trained, s | tasks seen | ms per task |"
     assert lines[2] == "| quick | 1.5 ± 0.98 | 5 | 12 | 1,000 | 0.5 |"
     assert lines[3] == "| slow | 2.5 ± 0.98 (+1 ± 0) | 5 | 12 | 1,000 | 0.5 |"
 

@@ -69,7 +69,7 @@ def test_portions_are_all_tasks_in_order() -> None:
 
 def test_a_caveat_of_the_family_stands_in_the_protocol() -> None:
     evaluation = Evaluation("decision", [0], {Setting(10): Curve([-0.5], [0.1], [0.0])}, caveat=Choices().caveat)
-    assert evaluation.protocol.endswith("a query is answered alone. " + Choices().caveat)
+    assert evaluation.protocol.endswith(f". {Choices().caveat}")
     assert from_json("decision", as_json(evaluation)).protocol == evaluation.protocol
 
 
@@ -118,5 +118,5 @@ def test_the_rate_bound_is_the_last_that_helps() -> None:
 
 def test_a_table_has_a_row_a_setting() -> None:
     one = Evaluation("regression", range(2), {Setting(5): made_up(3.0, 1.0)})
-    assert as_text(one).splitlines()[-1] == "| 5-shot | 3 ± 0.1 | 1 ± 0.1 |"
+    assert as_text(one).splitlines()[-1] == "| 5-shot | 3.00 ± 0.10 | 1.00 ± 0.10 |"
     assert settings_of(as_json(one)) == [Setting(5)]

@@ -23,7 +23,7 @@ from app.learn.decision_weights import Weighing
 from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
 from app.learn.networks import NetworkSpec
 from app.training.import_weights import import_weights
-from service_tests.processes import ROOT, command
+from service_tests.processes import MAML, command
 
 NETWORKS = """
 from torch import nn
@@ -151,7 +151,7 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
         ({"algorithm": "magic"}, "algorithm: expected one of .*, got 'magic'"),
         ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),
         ({"network": NetworkSpec("their_networks:Net", {"depth": 3})}, "depth"),
-        ({"network": NetworkSpec("their_networks:Batch")}, "weights: expected also 0.bias, 0.weight"),
+        ({"network": NetworkSpec("their_networks:Batch")}, "weights: the parameters 0.bias, 0.weight"),
         ({"network": NetworkSpec("their_networks:Net", {"hidden": 9})}, "expected float32"),
         ({"inner_loop": Bounds(11, 10, 0.05, 0.1)}, "inner_loop: expected steps from 0 to max_steps"),
         ({"family": FamilySpec("sinusoid")}, "kind and schema do not fit the family"),
@@ -173,7 +173,7 @@ def test_a_pickle_is_refused_with_the_way_to_save(make_network: Callable[..., nn
 
 
 def test_with_a_family_it_is_calibrated(tmp_path: Path) -> None:
-    shipped = load(ROOT / "models/sinusoid")
+    shipped = load(MAML)
     save_file(shipped.meta, tmp_path / "weights.safetensors")
     bundle = brought(tmp_path, shipped.manifest.network, schema=Schema(1, 1), family=FamilySpec("sinusoid"))
     assert bundle.manifest.ood_reference.tasks > 0

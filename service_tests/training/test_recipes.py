@@ -34,18 +34,18 @@ def test_every_choice_is_documented() -> None:
 
 @pytest.mark.parametrize("wrong", [{"shots": 5}, {"ways": (5,)}, {"inner_steps": None}, {"evaluation_shots": 1}])
 def test_sizes_of_another_form_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=rf"{next(iter(wrong))} is .*such as \[1, 5\], got"):
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))}: expected .*such as \[1, 5\], got"):
         Recipe("sinusoid", **wrong)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"tasks": "abc"}, "tasks is a whole number, got 'abc'"),
-        ({"outer_rate": "fast"}, "outer_rate is a number, got 'fast'"),
-        ({"network": 3}, "network is a string, got 3"),
-        ({"patience": 1.5}, r"patience is a whole number, got 1\.5"),
-        ({"shots": (1, "b")}, r"shots is .*such as \[1, 5\], got"),
+        ({"tasks": "abc"}, "tasks: expected a whole number, got 'abc'"),
+        ({"outer_rate": "fast"}, "outer_rate: expected a number, got 'fast'"),
+        ({"network": 3}, "network: expected a string, got 3"),
+        ({"patience": 1.5}, r"patience: expected a whole number, got 1\.5"),
+        ({"shots": (1, "b")}, r"shots: expected .*such as \[1, 5\], got"),
     ],
 )
 def test_values_of_another_type_are_refused(wrong: dict[str, Any], message: str) -> None:

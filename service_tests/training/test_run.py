@@ -118,7 +118,7 @@ def test_a_network_that_does_not_fit_is_refused() -> None:
 
 
 def test_an_algorithm_of_another_kind_is_refused() -> None:
-    with pytest.raises(TrainingError, match="protonet is for classification, and sinusoid is regression"):
+    with pytest.raises(TrainingError, match="protonet is for classification, but sinusoid is regression"):
         Run(Recipe("sinusoid", algorithm="protonet"), CPU, compiled=False)
 
 

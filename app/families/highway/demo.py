@@ -91,7 +91,7 @@ class DriveReport:
     def rows(self) -> list[tuple[str, str]]:
         """For each group of trajectories its name and its summary."""
         groups = (
-            ("shown to it", self.demonstrations),
+            ("demonstrations", self.demonstrations),
             ("before adapting", self.before),
             ("after adapting", self.after),
         )

@@ -38,8 +38,8 @@ class World:
 
     def __str__(self) -> str:
         return (
-            f"a {self.road} of {self.lanes} lanes, grip {self.grip:.2f}, sight {self.sight:.0f} m, density "
-            f"{self.density:.2f}, time gap of the others {self.gap:.1f} s"
+            f"a {self.road} with {self.lanes} lanes, grip {self.grip:.2f}, sight {self.sight:.0f} m, density "
+            f"{self.density:.2f}, time gap of the other drivers {self.gap:.1f} s"
         )
 
 

@@ -40,7 +40,7 @@ SINGLES_SHOTS = 10
 def compile_all(models: Iterable[Model], device: torch.device) -> None:
     """Compile the programs of the models in turn. Where that fails, what serves until then goes on."""
     if device.type == "cpu" and shutil.which("g++") is None:
-        log.warning("the inner loop stays eager: compiling needs g++ and Python's headers")
+        log.warning("the inner loop stays eager, which is slower: compiling needs g++ and Python's headers")
         return
     models = list(models)
     for model in models:
@@ -55,7 +55,7 @@ def compile_all(models: Iterable[Model], device: torch.device) -> None:
 
 
 def _run_stage(stage: Callable[[Model], Programs], model: Model) -> None:
-    serving = "compiled steps go on" if model.compiled else "the inner loop stays eager"
+    serving = "the compiled steps keep serving" if model.compiled else "the inner loop stays eager"
     try:
         model.programs = stage(model)
     except RuntimeError as error:
@@ -170,7 +170,7 @@ def compile_single(model: Model) -> Programs:
     max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
     max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
-        "%s: %d steps of a single task compiled in %.1f s, serves up to %d examples and %d tasks one after another",
+        "%s: %d steps of a single task compiled in %.1f s, used for up to %d examples and %d tasks one after another",
         model.bundle.name,
         steps,
         seconds,
@@ -197,7 +197,7 @@ STAGES: Sequence[Callable[[Model], Programs]] = (compile_steps, compile_look_up,
 
 def _faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
     """The programs with those changes where they are faster than what serves, else as they are; logs which."""
-    verdict = "serves" if ratio > 1 else "does not serve"
+    verdict = "used" if ratio > 1 else "not used"
     seconds = perf_counter() - started
     log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)
     return replace(model.programs, **changes) if ratio > 1 else model.programs
@@ -236,7 +236,7 @@ def compile_function(
 
         return Program(function, arguments, axes, options)
     except INTERFACE_ERRORS as error:
-        log.warning("compiling by torch.compile, which is slower for few tasks: %s", error)
+        log.warning("compiling with torch.compile, which is slower for few tasks: %s", error)
     # else all bundles share one limit of 8 compilations, beyond which torch falls back to eager in silence
     isolated = {"isolate_recompiles": True} if "isolate_recompiles" in signature(torch.compile).parameters else {}
     compiled: Callable[..., T] = torch.compile(  # type: ignore[call-overload]  # its stub lacks isolate_recompiles

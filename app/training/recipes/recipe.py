@@ -98,18 +98,18 @@ class Recipe:
         """Raise ValueError for a value that cannot be used."""
         self._check_types()
         if self.decay not in DECAYS:
-            raise ValueError(f"decay is one of {', '.join(DECAYS)}, got {self.decay!r}")
+            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {self.decay!r}")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         for name in ("shots", "ways", "inner_steps"):
             pair = getattr(self, name)
             whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(each) is int for each in pair)
             if not whole and (pair is not None or name != "ways"):
-                raise ValueError(f"{name} is the smallest and the largest number, such as [1, 5], got {pair!r}")
+                raise ValueError(f"{name}: expected the smallest and the largest number, such as [1, 5], got {pair!r}")
         for name in ("evaluation_shots", "evaluation_ways"):
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):
-                raise ValueError(f"{name} is a list, such as [1, 5], got {sizes!r}")
+                raise ValueError(f"{name}: expected a list, such as [1, 5], got {sizes!r}")
 
     def _check_types(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
@@ -119,7 +119,7 @@ class Recipe:
                     continue
                 hint = get_args(hint)[0]
             if hint in TYPES and type(value) not in TYPES[hint][1]:
-                raise ValueError(f"{name} is {TYPES[hint][0]}, got {value!r}")
+                raise ValueError(f"{name}: expected {TYPES[hint][0]}, got {value!r}")
 
     def rate_factor(self, step: int) -> float:
         """The factor of the outer rate in outer step `step`, counted from 0."""

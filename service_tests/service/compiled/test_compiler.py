@@ -185,7 +185,7 @@ def test_without_torchs_private_interfaces_torch_compile_serves(
     monkeypatch.setitem(sys.modules, "app.service.compiled.program", None)
     model = run_stages(Model(load(models_dir / "linear"), DEVICE), compile_steps)
     assert model.compiled
-    assert "compiling by torch.compile" in caplog.text
+    assert "compiling with torch.compile" in caplog.text
     with torch.compiler.set_stance("fail_on_recompile"):
         for tasks, shots in ((1, 1), (3, 10), (64, 5)):
             states, _ = model.adapt([task(shots, steps=2, seed=index) for index in range(tasks)])

@@ -89,7 +89,7 @@ def test_where_torch_fails_on_a_program_torch_compile_serves(
 
     monkeypatch.setattr("app.service.compiled.program._inductor", fail)
     tanh = compile_function(lambda x: x.tanh(), (torch.ones(7, 3),), (1,), {})
-    assert "compiling by torch.compile" in caplog.text
+    assert "compiling with torch.compile" in caplog.text
     x = torch.rand(5, 3)
     torch.testing.assert_close(tanh(x), x.tanh())
 

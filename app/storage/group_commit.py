@@ -9,14 +9,18 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 MAX_OPERATIONS = 512
 """Operations in one transaction: bounds what fails together, and how long the first one waits for the last."""
 
 QUICK_S = 0.001
-"""A commit that takes less is done on the event loop where it comes alone."""
+"""Commits are done on the event loop while they wait for the disk for less. Handing them to the thread and back costs
+more, as the two threads compete for the interpreter's lock: at half of its capacity a server then took 1.5 times as
+long to answer a request to adapt."""
+MIN_DISK_S = 0.0001
+"""The least that a commit is taken to wait, so that a disk that becomes slow is noticed after some six commits."""
 
 T = TypeVar("T")
 
@@ -55,14 +59,13 @@ class GroupCommit:
     def __init__(self, transactions: Transactions, name: str, *, waits: bool = True) -> None:
         """Start the thread.
 
-        waits: whether a commit waits for the disk. A commit that does not is done on the event loop, which is faster.
-            A single operation is done there too while the disk is quick: handing it over and back takes as long. An
-            operation that erases is always handed over.
+        waits: whether a commit waits for the disk. A commit that does not, or not for long, is done on the event loop.
+            An operation that erases is always handed over.
         """
         self._transactions = transactions
         self._waits = waits
         self._in_thread = 0
-        self._last_seconds = float("inf")
+        self._disk_s = float("inf")  # that a commit waits for the disk
         self._quiet = True  # operations come one at a time, and none was done in this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
@@ -105,7 +108,7 @@ class GroupCommit:
 
     def _may_run_here(self, operations: Sequence[Operation[Any]]) -> bool:
         """Whether they may be done on the event loop."""
-        quick = not self._waits or (len(operations) == 1 and self._last_seconds < QUICK_S)
+        quick = not self._waits or self._disk_s < QUICK_S
         return quick and not self._in_thread and not any(operation.erases for operation in operations)
 
     def _do_at_once(self, operation: Operation[T]) -> T:
@@ -165,9 +168,11 @@ class GroupCommit:
         return list(zip((each.future for each in batch), outcomes, strict=True))
 
     def _outcomes(self, operations: Sequence[Operation[Any]]) -> list[object]:
-        started = perf_counter()
+        started, computed = perf_counter(), thread_time()
         outcomes = self._transactions.commit(operations)
-        self._last_seconds = perf_counter() - started
+        waited = perf_counter() - started - (thread_time() - computed)
+        # a few slow commits do not count, because other work on the machine only adds time
+        self._disk_s = max(MIN_DISK_S, min(waited, 1.5 * self._disk_s))
         return outcomes
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -41,8 +42,8 @@ class Recorded:
         pass
 
 
-def run(scenario: Callable[[GroupCommit, Recorded], Awaitable[None]]) -> Recorded:
-    recorded = Recorded()
+def run(scenario: Callable[[GroupCommit, Any], Awaitable[None]], recorded: Recorded | None = None) -> Recorded:
+    recorded = recorded or Recorded()
 
     async def opened() -> None:
         commits = GroupCommit(recorded, "commits")
@@ -136,3 +137,35 @@ def test_a_refusal_of_what_is_done_at_once_is_raised() -> None:
         assert await commits.submit(Double(2)) == 4
 
     assert run(scenario).transactions == [[1], [-1], [2]]
+
+
+def test_the_event_loop_waits_for_a_quick_disk_and_not_for_a_slow_one() -> None:
+    threads: list[bool] = []
+
+    class Disk(Recorded):
+        seconds = 0.0
+
+        def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+            threads.append(threading.current_thread() is threading.main_thread())
+            time.sleep(self.seconds)
+            return super().commit(operations)
+
+    async def scenario(commits: GroupCommit, disk: Disk) -> None:
+        async def submit(count: int) -> list[bool]:
+            """Submit pairs one after the other; which were committed on the event loop."""
+            threads.clear()
+            for number in range(count):
+                await asyncio.gather(commits.submit(Double(number)), commits.submit(Double(number)))
+                await asyncio.sleep(0.01)
+            return list(threads)
+
+        await submit(3)
+        assert all(await submit(3)), "nothing waits for this disk"
+        disk.seconds = 0.01
+        await submit(10)
+        assert not any(await submit(3))
+        disk.seconds = 0.0
+        await submit(1)
+        assert all(await submit(3))
+
+    run(scenario, Disk())

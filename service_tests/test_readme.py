@@ -39,7 +39,7 @@ def test_the_first_screen_adapts_and_predicts(url: str) -> None:
     predictions = [row[0] for row in json.loads(bash(f"{adapt}\n{predict}"))["predictions"]]
     printed, truth = (
         [float(cell) for cell in re.findall(rf"^\| {label} \|(.*)\|$", README, re.MULTILINE)[0].split("|")]
-        for label in ("answer", re.escape("4 sin(x)"))
+        for label in ("prediction", re.escape("4 sin(x)"))
     )
     assert printed == pytest.approx(predictions, abs=0.01)
     assert truth == pytest.approx([4 * math.sin(x) for x in (-3, 1, 3)], abs=0.01)

@@ -27,7 +27,7 @@ def test_a_trick_replaces_names_that_the_server_has(name: str) -> None:
         assert getattr(owner, attribute) is not value
 
 
-@pytest.mark.parametrize("name", ["fast-path", "quick-on-the-loop", "malloc"])
+@pytest.mark.parametrize("name", ["fast-path", "one-write", "quick-on-the-loop", "malloc"])
 def test_the_server_works_without(name: str, serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled programs have tests of their own for that (service/compiled)."""
     for owner, attribute, value in TRICKS[name].replacements():

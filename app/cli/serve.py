@@ -27,6 +27,7 @@ def serve(
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
+    from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
     options = {"host": host, "port": port}
@@ -49,4 +50,5 @@ def serve(
         access_log=False,
         # no response depends on the client of a proxy: 6 us of the 91 that a decision took
         proxy_headers=False,
+        http=OneWrite,
     )

@@ -78,7 +78,7 @@ SECTIONS = (
         {
             "way": _value("way", "{}"),
             "tasks a second": _value("tasks_per_s"),
-            "us a task": _value("us_per_task"),
+            "µs per task": _value("us_per_task"),
             "times the faster rival": _ratio("times_the_best_rival"),
         },
     ),
@@ -102,7 +102,7 @@ SECTIONS = (
         "Second-order MAML on 25 sinusoids of 10 support and 10 query examples, and the usual loop over tasks.",
         {
             "way": _value("way", "{}"),
-            "ms a step": _value("ms_per_step", "{:.2f}"),
+            "ms per step": _value("ms_per_step", "{:.2f}"),
             "times the loop": _ratio("times_the_loop"),
         },
     ),

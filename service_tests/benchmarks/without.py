@@ -3,9 +3,8 @@
     python -m service_tests.benchmarks.without TRICK serve --port 8000
 
 This replaces the names that make up the trick, and then runs the usual command. It fails if a name no longer exists, or
-is no longer used. The trick `nothing` replaces nothing. The results have two rows more than there are tricks:
-writing each response at once (`one-write`) and huge pages for the fast weights (`huge-pages`) did not pay, and were
-deleted.
+is no longer used. The trick `nothing` replaces nothing. The results have one row more than there are tricks: huge pages
+for the fast weights (`huge-pages`) did not pay, and were deleted.
 
 The server has two more routes. GET /programs lists the compiled programs that serve the bundle `sinusoid`. GET
 /inner-loop?tasks=32&seconds=0.3 calls `Model.adapt` over and over on the event loop, and returns the median time of a
@@ -118,6 +117,15 @@ def _fast_path() -> list[Replacement]:
     return [Replacement(fast_path, "install", install)]
 
 
+def _one_write() -> list[Replacement]:
+    """Use uvicorn's own protocol."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from app.api import uvicorn_protocol
+
+    return [Replacement(uvicorn_protocol, "OneWrite", HttpToolsProtocol)]
+
+
 def _quick() -> list[Replacement]:
     """No work is quick, so all of it runs on the engine's thread.
 
@@ -163,6 +171,7 @@ TRICKS: Mapping[str, Trick] = {
     "unrolled-steps": Trick(_stage("compile_unrolled"), ("adapt", "inner"), "unrolled"),
     "look-ups": Trick(_stage("compile_look_up"), ("predict",), "look_up"),
     "fast-path": Trick(_fast_path),
+    "one-write": Trick(_one_write),
     "quick-on-the-loop": Trick(_quick),
     "collector": Trick(_collector, ("adapt", "predict", "inner")),
     "malloc": Trick(_malloc, ("adapt", "predict", "inner")),

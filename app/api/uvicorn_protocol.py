@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with one write for each response.
 
 uvicorn writes the head and the body of a response one after the other, and uvloop makes a system call of each at once.
-Each takes 20 to 40 us, and the first wakes the client up for nothing. `one-write` of the ablation benchmark: 0.93 to 2.1
-times the predictions a second through one connection, the more the slower the machine is at the moment.
+Each takes 20 to 40 us, and the first wakes the client up for nothing. `one-write` of the ablation benchmark: 0.93 to
+2.1 times the predictions a second through one connection, the more the slower the machine is at the moment.
 """
 
 import asyncio

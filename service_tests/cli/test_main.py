@@ -64,7 +64,7 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
             "the family 'linear' has no option colour; its options: features",
         ),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
-        (("train", "linear", "--set", "decay=sudden"), "decay is one of constant, cosine, got 'sudden'"),
+        (("train", "linear", "--set", "decay=sudden"), "decay: expected one of constant, cosine, got 'sudden'"),
         (("train", "linear", "--set", "colour=3"), "the recipe has no setting colour; its settings: family, "),
     ],
 )

@@ -8,13 +8,13 @@ from typer.testing import CliRunner, Result
 
 from app.bundles import FamilySpec, load, write
 from app.cli.main import cli
-from service_tests.cli.commands import innerloop
+from service_tests.cli.commands import installed
 from service_tests.processes import DATA
 
 
 @pytest.mark.parametrize("where", ["in this process", "a server"])
 def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
-    result = innerloop("try", "sinusoid", *(["--server", live_server] if where == "a server" else []))
+    result = installed("try", "sinusoid", *(["--server", live_server] if where == "a server" else []))
     assert result.returncode == 0, result.stderr
     before, after = (float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines()[:2])
     assert after < before

@@ -83,7 +83,7 @@ def _in_words_of_json(message: str) -> str:
     if "base64" in message:
         return message + " (of the bytes alone, without a `data:` prefix)"
     if "unknown field" in message:
-        return message.removeprefix("object contains an ") + ": correct its name, or leave it out"
+        return message.removeprefix("object contains ") + ": correct its name, or leave it out"
     return message
 
 
@@ -196,8 +196,9 @@ def _finite(exact: np.ndarray, place: str) -> np.ndarray:
     # the sum of squares bounds every number, in a fifth of the time of looking at each; NaN is not below anything
     if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
         index, column = np.argwhere(~inside)[0]
-        reason = f"expected a finite float32 number, got {exact[index, column]:g}: scale the data"
-        raise Invalid(reason, f"{place}[{index}][{column}]")
+        number = exact[index, column]
+        fix = "leave the row out" if math.isnan(number) else "scale the data"
+        raise Invalid(f"expected a finite float32 number, got {number:g}: {fix}", f"{place}[{index}][{column}]")
     return exact.astype(np.float32)
 
 
@@ -205,7 +206,9 @@ def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: 
     """A raw array as [row, width]. Its rows may have the shape `shape`, or none where `width` is 1."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
-    if tuple(raw.shape[1:]) not in forms or raw.shape[0] == 0:
+    if raw.shape[0] == 0:
+        raise Invalid(f"expected at least 1 row, got the shape {raw.shape}", f"{place}.shape")
+    if tuple(raw.shape[1:]) not in forms:
         raise Invalid(f"expected rows of {_many(width)}, got the shape {raw.shape}", f"{place}.shape")
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
         raise Invalid(f"expected {size} bytes for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")

@@ -23,7 +23,9 @@ def size(data: bytes, place: str) -> tuple[int, int]:
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
         raise Invalid("expected a complete PNG: convert other formats to PNG", place)
     width, height = struct.unpack(">II", data[16:HEADER])
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+    if width == 0 or height == 0:
+        raise Invalid(f"expected an image with pixels, got {width} x {height}", place)
+    if not (width <= MAX_SIDE and height <= MAX_SIDE):
         raise Invalid(f"expected at most {MAX_SIDE} pixels a side, got {width} x {height}: scale the image down", place)
     return height, width
 

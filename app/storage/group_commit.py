@@ -19,6 +19,8 @@ QUICK_S = 0.001
 """Commits are done on the event loop while they wait for the disk for less. Handing them to the thread and back costs
 more, as the two threads compete for the interpreter's lock: at half of its capacity a server then took 1.5 times as
 long to answer a request to adapt."""
+SLOW_S = 0.05
+"""After a commit that waits longer, such as for another program's lock, the next one is handed over."""
 MIN_DISK_S = 0.0001
 """The least that a commit is taken to wait, so that a disk that becomes slow is noticed after some six commits."""
 
@@ -44,8 +46,8 @@ class Transactions(Protocol):
     def erase(self) -> Exception | None:
         """Erase what was deleted from the disk. Returns the error where that fails."""
 
-    def tend(self) -> None:
-        """Do the housekeeping after a transaction, when its operations are acknowledged."""
+    def tend(self, *, patient: bool) -> None:
+        """Do the housekeeping after a transaction, when its operations are acknowledged. patient: it may wait."""
 
 
 class _Waiting(NamedTuple):
@@ -104,7 +106,7 @@ class GroupCommit:
         for start in range(0, len(arrived), MAX_OPERATIONS):
             if batch := [each for each in arrived[start : start + MAX_OPERATIONS] if not each.future.cancelled()]:
                 _resolve(self._answers(batch))
-                self._transactions.tend()
+                self._transactions.tend(patient=False)
 
     def _may_run_here(self, operations: Sequence[Operation[Any]]) -> bool:
         """Whether they may be done on the event loop."""
@@ -122,7 +124,7 @@ class GroupCommit:
 
     def _end_turn(self) -> None:
         self._quiet = not self._arrived and not self._in_thread
-        self._transactions.tend()
+        self._transactions.tend(patient=False)
 
     def _left_thread(self, count: int) -> None:
         self._in_thread -= count
@@ -161,7 +163,7 @@ class GroupCommit:
                 (future, failure or True) for (future, _), erases in zip(answers, erasing, strict=True) if erases
             ]
         self._answer(answers)
-        self._transactions.tend()
+        self._transactions.tend(patient=True)
 
     def _answers(self, batch: Sequence[_Waiting]) -> list[tuple[asyncio.Future[Any], object]]:
         outcomes = self._outcomes([each.operation for each in batch])
@@ -171,8 +173,9 @@ class GroupCommit:
         started, computed = perf_counter(), thread_time()
         outcomes = self._transactions.commit(operations)
         waited = perf_counter() - started - (thread_time() - computed)
-        # a few slow commits do not count, because other work on the machine only adds time
-        self._disk_s = max(MIN_DISK_S, min(waited, 1.5 * self._disk_s))
+        # a few rather slow commits do not count, because other work on the machine only adds time
+        smoothed = max(MIN_DISK_S, min(waited, 1.5 * self._disk_s))
+        self._disk_s = waited if waited > SLOW_S else smoothed
         return outcomes
 
     def _answer(self, answers: Sequence[tuple[asyncio.Future[Any], object]]) -> None:

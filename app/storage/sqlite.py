@@ -209,11 +209,11 @@ class _Transactions:
             return error
         return None
 
-    def tend(self) -> None:
+    def tend(self, *, patient: bool) -> None:
         """Keep the log short."""
         written, self._written = self._written, 0
         try:
-            self._log.note_written(written)
+            self._log.note_written(written, patient=patient)
         except sqlite3.Error:  # the log has all records; the thread that copies it logs the error
             return
 

@@ -104,8 +104,8 @@ class WriteAheadLog:
         self._thread = Thread(target=self._copy, name="checkpoints", daemon=True)
         self._thread.start()
 
-    def note_written(self, size: int) -> None:
-        """Note the bytes that a transaction wrote, and keep the log short."""
+    def note_written(self, size: int, *, patient: bool = True) -> None:
+        """Note the bytes that a transaction wrote, and keep the log short. patient: wait for readers of a long log."""
         self._bytes += size
         self._uncopied += size
         if self._uncopied > CHECKPOINT_BYTES:
@@ -113,7 +113,7 @@ class WriteAheadLog:
             self._due.set()
         if self._bytes > MAX_LOG_BYTES:
             late = self._bytes > 2 * MAX_LOG_BYTES
-            if self._copy_rest(patience_s=1.0 if late else 0.0):
+            if self._copy_rest(patience_s=1.0 if late and patient else 0.0):
                 self._bytes = 0
             elif late:  # a reader holds it: wait again when as much more is written
                 self._bytes = MAX_LOG_BYTES

@@ -38,7 +38,7 @@ class Recorded:
         self.erased += 1
         return None
 
-    def tend(self) -> None:
+    def tend(self, *, patient: bool) -> None:
         pass
 
 
@@ -167,5 +167,26 @@ def test_the_event_loop_waits_for_a_quick_disk_and_not_for_a_slow_one() -> None:
         disk.seconds = 0.0
         await submit(1)
         assert all(await submit(3))
+
+    run(scenario, Disk())
+
+
+def test_one_commit_that_waits_long_hands_the_next_over_at_once() -> None:
+    threads: list[bool] = []
+
+    class Disk(Recorded):
+        seconds = 0.0
+
+        def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+            threads.append(threading.current_thread() is threading.main_thread())
+            time.sleep(self.seconds)
+            return super().commit(operations)
+
+    async def scenario(commits: GroupCommit, disk: Disk) -> None:
+        for seconds in (0.0, 0.0, 0.1, 0.1):
+            disk.seconds = seconds
+            await commits.submit(Double(1))
+            await asyncio.sleep(0.01)
+        assert threads == [False, True, True, False]
 
     run(scenario, Disk())

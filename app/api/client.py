@@ -71,5 +71,7 @@ def _deadline(header: bytes) -> float:
 def _key(header: bytes) -> str:
     key = header.decode("latin-1")
     if len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_PATTERN, key):
-        raise Invalid(f"expected 1 to {MAX_KEY_LENGTH} ASCII characters without spaces", "Idempotency-Key")
+        raise Invalid(
+            f"expected 1 to {MAX_KEY_LENGTH} ASCII characters without spaces, got {key!r:.60}", "Idempotency-Key"
+        )
     return key

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from app.bundles import Schema
 from app.errors import Invalid, Malformed
 
 T = TypeVar("T")
+MAX_SHOWN = 40
+"""Characters of a value in an error."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -50,7 +52,8 @@ class Codec:
             return decoded
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `$")
-            raise Invalid(_in_words_of_json(message), path.rstrip("`").lstrip(".")) from error
+            place = path.rstrip("`").lstrip(".")
+            raise Invalid(self._with_actual(_in_words_of_json(message), body, place), place) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             note = " in UTF-8 (JSON has no NaN or Infinity)" if self is JSON else ""
             raise Malformed(f"the body is not {self.name}{note}: {error}") from error
@@ -58,6 +61,21 @@ class Codec:
             raise Malformed(
                 "the body is nested too deeply: nest arrays of numbers only like the model's shape"
             ) from error
+
+    def _with_actual(self, message: str, body: bytes, place: str) -> str:
+        """The message with what the body has at that place, where msgspec does not say it."""
+        lists_choices = message.startswith("invalid enum value")
+        if not lists_choices and (not message.startswith("expected") or ", got " in message):
+            return message
+        try:
+            value = self.decoder(body)
+            for key, index in re.findall(r"(\w+)|\[(\d+)\]", place.replace("[", " [")):
+                value = value[int(index)] if index else value[key]
+        except (msgspec.DecodeError, RecursionError, LookupError, TypeError):
+            return message  # it goes on as something that cannot be read, or the place is no path
+        if lists_choices:
+            return f"expected one of {', '.join(CHOICES[key])}, got {_short(value)}"
+        return f"{message}, got {f'length {len(value)}' if ' length ' in message else _short(value)}"
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
@@ -67,6 +85,28 @@ class Codec:
 JSON = Codec("application/json", "JSON", msgspec.json.decode, msgspec.json.Encoder(enc_hook=_json_array))
 MSGPACK = Codec("application/msgpack", "msgpack", msgspec.msgpack.decode, msgspec.msgpack.Encoder(enc_hook=_raw_array))
 NDJSON = "application/x-ndjson"
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    """The strings of the Literal in a type hint, if there is one."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(_literals, get_args(hint))), ())
+
+
+CHOICES = {
+    name: choices
+    for form in (schemas.AdaptRequest, schemas.RawArray)
+    for name, hint in get_type_hints(form).items()
+    if (choices := _literals(hint))
+}
+"""The values of the fields of requests that have a few only."""
+
+
+def _short(value: Any) -> str:
+    """A value as JSON, cut if it is long."""
+    text = msgspec.json.encode(value, enc_hook=str).decode()
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _in_words_of_json(message: str) -> str:
@@ -188,7 +228,8 @@ def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
             raise Invalid("expected a number, got an array", f"{place}[{nested}]")
         raise Invalid(f"{expected}, got {len(row)}", place)
     shape = " x ".join(map(str, schema.shape))
-    raise Invalid(f"expected {shape} numbers, or {schema.features} numbers in one row", place)
+    actual = "rows of unequal length" if exact is None else " x ".join(map(str, exact.shape))
+    raise Invalid(f"expected {shape} numbers, or {schema.features} numbers in one row, got {actual}", place)
 
 
 def _finite(exact: np.ndarray, place: str) -> np.ndarray:

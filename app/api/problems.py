@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -120,8 +121,22 @@ async def _parameter_error(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     status, title = STATUS[Invalid]
-    detail = f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    detail = f"{place}: {_expected(first)}, got {first['input']!r}"
     return _answer(Problem(type=problem_type(Invalid), title=title, status=status, detail=detail, place=place))
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    """What pydantic expects of a parameter."""
+    match error["type"]:
+        case "greater_than_equal":
+            return f"expected a number >= {error['ctx']['ge']}"
+        case "less_than_equal":
+            return f"expected a number <= {error['ctx']['le']}"
+        case "int_parsing":
+            return "expected an integer"
+        case "string_pattern_mismatch":
+            return f"expected a string like {error['ctx']['pattern']}"
+    return str(error["msg"])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

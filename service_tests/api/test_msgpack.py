@@ -91,11 +91,11 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
         (raw(WAVE["inputs"], data=b""), "expected 20 bytes", "inputs.data"),
         (raw(WAVE["inputs"], dtype="float64") | {"dtype": "float32"}, "expected 20 bytes", "inputs.data"),
         (raw(WAVE["inputs"], shape=[5, 2]), "expected rows of 1 number, got the shape [5, 2]", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer >= 0", "inputs.shape[0]"),
+        (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer >= 0, got -5", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[-5, -1]), "expected an integer >= 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[]), "expected an array of length >= 1", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected rows of 1 number, got the shape [5, 1, 1]", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected an array of length <= 4", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected an array of length <= 4, got", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5.0, 1]), "expected an integer, got a number", "inputs.shape[0]"),
         (
             raw(WAVE["inputs"], shape=[2**62, 4]),
@@ -104,7 +104,7 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
         ),
         (
             raw(WAVE["inputs"]) | {"dtype": "int8"},
-            "invalid enum value 'int8'",
+            'expected one of float32, float64, int32, int64, got "int8"',
             "inputs.dtype",
         ),
         (raw(WAVE["inputs"]) | {"order": "F"}, "unknown field `order`", "inputs"),

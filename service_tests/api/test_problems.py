@@ -40,15 +40,15 @@ WRONG = [
         "support.targets[0][0]: expected a finite float32 number, got -1e+39: scale the data",
     ),
     (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
-    (GOOD | {"steps": -1}, "steps: expected an integer >= 0"),
+    (GOOD | {"steps": -1}, "steps: expected an integer >= 0, got -1"),
     (GOOD | {"steps": 1.5}, "steps: expected an integer, got a number"),
     (GOOD | {"steps": True}, "steps: expected an integer, got a boolean"),
     (GOOD | {"steps": None}, "steps: expected an integer, got null"),
     (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
     (GOOD | {"learning_rate": 0}, "expected a number > 0"),
-    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer >= 1"),
+    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer >= 1, got 0"),
     (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
-    (GOOD | {"label": "x" * 201}, "label: expected a string of length <= 200"),
+    (GOOD | {"label": "x" * 201}, "label: expected a string of length <= 200, got length 201"),
     (GOOD | {"stepz": 3}, "unknown field `stepz`"),
     ({"model": "sinusoid"}, "the field `support` is missing"),
     ([], "expected an object, got an array"),
@@ -88,7 +88,7 @@ def test_a_wrong_value_is_refused_by_predict(client: TestClient, body: Any, deta
 @pytest.mark.parametrize(
     ("queries", "detail"),
     [
-        ([], "queries: expected an array of length >= 1"),
+        ([], "queries: expected an array of length >= 1, got length 0"),
         ([[1], [1, 2]], "queries[1]: expected 1 number, got 2"),
         ([["1"]], "expected a number, got a string"),
         ([[1], [1e39]], "queries[1][0]: expected a finite float32 number, got 1e+39: scale the data"),
@@ -191,6 +191,23 @@ def test_a_diverging_inner_loop_gets_a_problem_with_its_losses(client: TestClien
     assert len(document["losses"]) == 4
     assert document["losses"][-1] is None or document["losses"][-1] > 100 * document["losses"][0]
     assert "Take fewer steps or a smaller learning rate" in document["detail"]
+
+
+def test_the_choices_of_a_field_are_listed(client: TestClient) -> None:
+    response = client.post("/adapt", json=GOOD | {"assess": "twice"})
+    assert problem(response, 422)["detail"] == 'assess: expected one of leave_one_out, k_fold, got "twice"'
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/adaptations?limit=0", "query.limit: expected a number >= 1, got '0'"),
+        ("/adaptations?limit=many", "query.limit: expected an integer, got 'many'"),
+        ("/adaptations?cursor=x", "query.cursor: expected a string like ^[0-9a-f]{32}$, got 'x'"),
+    ],
+)
+def test_a_wrong_parameter_is_named(client: TestClient, path: str, detail: str) -> None:
+    assert problem(client.get(path), 422)["detail"] == detail
 
 
 def test_unknown_paths_and_methods_get_a_problem(client: TestClient) -> None:

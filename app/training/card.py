@@ -8,7 +8,7 @@ from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
-from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, two_digits
+from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, steps_text, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
 from app.training.returns import SCORE, Returns
@@ -157,7 +157,7 @@ def _over_http(manifest: Manifest) -> Any:
 
 def _returns(manifest: Manifest) -> str:
     returns = Returns.from_json(manifest.evaluation)
-    steps = _count(manifest.inner_loop.steps, "step")
+    steps = steps_text(manifest.inner_loop.steps)
     text = f"""{returns.protocol}. A stage is one posted set of episodes. Each stage takes {steps}, from the weights
 after the previous stage.
 
@@ -197,7 +197,7 @@ def _trust(manifest: Manifest) -> str:
 
 {_calibration(calibration)}
 
-On the test tasks, after {_count(manifest.inner_loop.steps, "step")}. The time is that of adapting to a task and
+On the test tasks, after {steps_text(manifest.inner_loop.steps)}. The time is that of adapting to a task and
 predicting its queries, in a batch of tasks, on one thread of {evaluation.machine or "an unknown machine"}:
 
 {calibration_as_text(evaluation)}"""

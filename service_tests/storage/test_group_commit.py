@@ -42,6 +42,20 @@ class Recorded:
         pass
 
 
+class Disk(Recorded):
+    """Waits `seconds` in each transaction, and remembers whether it was done on the event loop's thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.on_the_loop: list[bool] = []
+
+    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+        self.on_the_loop.append(threading.current_thread() is threading.main_thread())
+        time.sleep(self.seconds)
+        return super().commit(operations)
+
+
 def run(scenario: Callable[[GroupCommit, Any], Awaitable[None]], recorded: Recorded | None = None) -> Recorded:
     recorded = recorded or Recorded()
 
@@ -140,24 +154,14 @@ def test_a_refusal_of_what_is_done_at_once_is_raised() -> None:
 
 
 def test_the_event_loop_waits_for_a_quick_disk_and_not_for_a_slow_one() -> None:
-    threads: list[bool] = []
-
-    class Disk(Recorded):
-        seconds = 0.0
-
-        def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
-            threads.append(threading.current_thread() is threading.main_thread())
-            time.sleep(self.seconds)
-            return super().commit(operations)
-
     async def scenario(commits: GroupCommit, disk: Disk) -> None:
         async def submit(count: int) -> list[bool]:
             """Submit pairs one after the other; which were committed on the event loop."""
-            threads.clear()
+            disk.on_the_loop.clear()
             for number in range(count):
                 await asyncio.gather(commits.submit(Double(number)), commits.submit(Double(number)))
                 await asyncio.sleep(0.01)
-            return list(threads)
+            return list(disk.on_the_loop)
 
         await submit(3)
         assert all(await submit(3)), "nothing waits for this disk"
@@ -172,21 +176,11 @@ def test_the_event_loop_waits_for_a_quick_disk_and_not_for_a_slow_one() -> None:
 
 
 def test_one_commit_that_waits_long_hands_the_next_over_at_once() -> None:
-    threads: list[bool] = []
-
-    class Disk(Recorded):
-        seconds = 0.0
-
-        def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
-            threads.append(threading.current_thread() is threading.main_thread())
-            time.sleep(self.seconds)
-            return super().commit(operations)
-
     async def scenario(commits: GroupCommit, disk: Disk) -> None:
         for seconds in (0.0, 0.0, 0.1, 0.1):
             disk.seconds = seconds
             await commits.submit(Double(1))
             await asyncio.sleep(0.01)
-        assert threads == [False, True, True, False]
+        assert disk.on_the_loop == [False, True, True, False]
 
     run(scenario, Disk())

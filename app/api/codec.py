@@ -53,6 +53,8 @@ class Codec:
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at `$")
             place = path.rstrip("`").lstrip(".")
+            if missing := re.search(r"missing required field `(.*)`", message):
+                raise missing_field(missing[1], place) from error
             raise Invalid(self._with_actual(_in_words_of_json(message), body, place), place) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             note = " in UTF-8 (JSON has no NaN or Infinity)" if self is JSON else ""
@@ -113,18 +115,23 @@ def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, with what to do."""
     # where it says object it means a raw array, and bytes are an image
     message = message.replace("`object | array`", "`array`").replace("`bytes | array`", "`array`")
-    message = re.sub(
-        r"`(int|float|str|bool|null|array|object|bytes|None)(?: \| \w+)*`", lambda match: _JSON[match[1]], message
-    )
+    message = re.sub(rf"`((?:{'|'.join(_JSON)})(?: \| \w+)*)`", lambda match: _one_of(match[1].split(" | ")), message)
     message = message[:1].lower() + message[1:]
-    message = re.sub(r"^object missing required field (.*)$", r"the field \1 is missing", message)
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
+    if message == "number out of range":
+        return "expected a number within float64, got a larger one: scale the data"
     if "base64" in message:
         return message + " (of the bytes alone, without a `data:` prefix)"
     if "unknown field" in message:
         return message.removeprefix("object contains ") + ": correct its name, or leave it out"
     return message
+
+
+def _one_of(types: list[str]) -> str:
+    """What a value may be, in the words of JSON; without the rarer forms that some models take, null and arrays."""
+    usual = [_JSON[each] for each in types if each not in ("null", "array")]
+    return " or ".join(usual or [_JSON[types[0]]])
 
 
 _JSON = {
@@ -133,20 +140,25 @@ _JSON = {
     "str": "a string",
     "bool": "a boolean",
     "null": "null",
+    "None": "null",
     "array": "an array",
     "object": "an object",
     "bytes": "bytes",
-    "None": "null",
 }
+
+
+def missing_field(name: str, place: str) -> Invalid:
+    """The error where a field is missing. place: that of the object that lacks it, "" for the body"""
+    return Invalid("the field is missing: add it", f"{place}.{name}" if place else name)
 
 
 def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
     """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
     if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, schema.features, schema.shape, place), place)
+        return _finite(_from_raw(values, schema.features, schema.shape, place), place).reshape(-1, schema.features)
     exact = _array(values)  # all rows usually have the same form
     if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
-        return _finite(exact if exact.ndim == 2 else exact.reshape(len(exact), -1), place)
+        return _finite(exact, place).reshape(len(exact), -1)
     if schema.image:
         _check_pixels(values, place)
     rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(values)]
@@ -156,16 +168,14 @@ def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place
 def read_numbers(values: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
     """Targets of regression as float32 [example, width]. Raises Invalid at the first that is not `width` numbers."""
     if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, width, (), place), place)
+        return _finite(_from_raw(values, width, (), place), place).reshape(-1, width)
     types = set(map(type, values))
     # `_array` alone would read a number out of a string
     uneven = len(types) > 1 and list in types
     exact = None if str in types else _array([_row(each) for each in values] if uneven else values)
-    if exact is not None and exact.ndim == 1:
-        exact = exact.reshape(-1, 1)
-    if exact is None or exact.shape[1] != width:
+    if exact is None or (exact.shape[1] if exact.ndim > 1 else 1) != width:
         raise next(filter(None, (_mistake(each, width, f"{place}[{index}]") for index, each in enumerate(values))))
-    return _finite(exact, place)
+    return _finite(exact, place).reshape(-1, width)
 
 
 def _row(target: float | list[float] | str) -> list[Any]:
@@ -236,15 +246,15 @@ def _finite(exact: np.ndarray, place: str) -> np.ndarray:
     """Numbers as float32. Raises Invalid at the first that is out of its range."""
     # the sum of squares bounds every number, in a fifth of the time of looking at each; NaN is not below anything
     if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
-        index, column = np.argwhere(~inside)[0]
-        number = exact[index, column]
-        fix = "leave the row out" if math.isnan(number) else "scale the data"
-        raise Invalid(f"expected a finite float32 number, got {number:g}: {fix}", f"{place}[{index}][{column}]")
+        index = tuple(np.argwhere(~inside)[0])
+        fix = "leave the row out" if math.isnan(exact[index]) else "scale the data"
+        where = place + "".join(f"[{each}]" for each in index)
+        raise Invalid(f"expected a finite float32 number, got {exact[index]:g}: {fix}", where)
     return exact.astype(np.float32)
 
 
 def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: str) -> np.ndarray:
-    """A raw array as [row, width]. Its rows may have the shape `shape`, or none where `width` is 1."""
+    """A raw array in its own shape. Its rows are of `width` numbers, of the shape `shape`, or bare numbers for 1."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if raw.shape[0] == 0:
@@ -253,7 +263,7 @@ def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: 
         raise Invalid(f"expected rows of {_many(width)}, got the shape {raw.shape}", f"{place}.shape")
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
         raise Invalid(f"expected {size} bytes for {raw.shape} of {raw.dtype}, got {len(raw.data)}", f"{place}.data")
-    rows = np.frombuffer(raw.data, dtype).reshape(raw.shape[0], width)
+    rows = np.frombuffer(raw.data, dtype).reshape(raw.shape)
     return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
 
 

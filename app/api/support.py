@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.codec import read_inputs, read_labels, read_numbers
+from app.api.codec import missing_field, read_inputs, read_labels, read_numbers
 from app.api.episodes import read_episodes, show_episodes
 from app.bundles import Schema
 from app.errors import Invalid
@@ -66,7 +66,7 @@ def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -
     if extra := [field for field in present if field not in kind.fields]:
         raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
     missing = next(field for field in kind.fields if field not in present)
-    raise Invalid(f"the field `{missing}` is missing", place)
+    raise missing_field(missing, place)
 
 
 def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:

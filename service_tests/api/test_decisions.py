@@ -355,7 +355,7 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
             "names",
             [GOOD | {"rewards": [1, 1e39]}],
             "expected a finite float32 number",
-            "support.episodes[0].rewards[1][0]",
+            "support.episodes[0].rewards[1]",
         ),
         (
             "names",
@@ -369,7 +369,7 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
         ("box", [NUMBERS | {"propensities": [0.5, 0]}], "a density above 0, got 0", "episodes[0].propensities[1]"),
         ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "has them", "support.episodes[1]"),
         ("names", [GOOD | {"done": True}], "unknown field `done`", "support.episodes[0]"),
-        ("names", [{"actions": [0]}], "the field `observations` is missing", "support.episodes[0]"),
+        ("names", [{"actions": [0]}], "the field is missing", "support.episodes[0].observations"),
         ("names", [GOOD] * 101, "expected at most 100 episodes, got 101", "support.episodes"),
     ],
 )
@@ -388,7 +388,7 @@ def test_a_wrong_episode_gets_a_problem_with_its_place(
     ("path", "body", "detail", "place"),
     [
         ("/adapt", {"support": {"inputs": [[0, 1]], "targets": [1]}}, "leave inputs and targets out", "support"),
-        ("/adapt", {"support": {}}, "the field `episodes` is missing", "support"),
+        ("/adapt", {"support": {}}, "the field is missing", "support.episodes"),
         ("/adapt", {"support": {"episodes": [GOOD, GOOD]}, "assess": "leave_one_out"}, "leave assess out", "assess"),
         ("/predict", {"queries": [[0, 1]], "seed": 1}, "a seed is for drawing actions", "seed"),
         ("/predict", {"queries": [[0, 1]], "sample": True, "seed": -1}, "", "seed"),

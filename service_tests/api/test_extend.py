@@ -91,7 +91,7 @@ def test_msgpack_is_accepted_and_returned(client: TestClient) -> None:
             "inputs",
         ),
         ({"inputs": [[1]] * 101, "targets": [1] * 101}, "expected at most 100 examples, got 101", None),
-        ({"inputs": [[1]]}, "the field `targets` is missing", None),
+        ({"inputs": [[1]]}, "the field is missing", "targets"),
         ({"support": MORE}, "unknown field `support`", None),
     ],
 )

@@ -108,7 +108,7 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
             "inputs.dtype",
         ),
         (raw(WAVE["inputs"]) | {"order": "F"}, "unknown field `order`", "inputs"),
-        ({"shape": [5, 1]}, "the field `data` is missing", "inputs"),
+        ({"shape": [5, 1]}, "the field is missing", "inputs.data"),
         (raw(WAVE["inputs"], data=5), "expected bytes, got an integer", "inputs.data"),
         (raw([[1], [2], [np.nan], [4], [5]]), "expected a finite float32 number, got nan", "inputs[2][0]"),
         (raw([[1], [2], [3], [4], [-np.inf]]), "expected a finite float32 number, got -inf", "inputs[4][0]"),

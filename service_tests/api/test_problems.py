@@ -24,6 +24,8 @@ WRONG = [
     (support([[1], [2]], [1, [2, 3]]), "support.targets[1]: expected 1 number, got 2"),
     (support([], []), "support.inputs: expected an array of length >= 1"),
     (support([[1]], []), "support.targets: expected an array of length >= 1"),
+    ({"model": "sinusoid", "support": {"inputs": [[1]]}}, "support.targets: the field is missing: add it"),
+    (support([[1]], [None]), "support.targets[0]: expected a number or a string, got null"),
     (support([[1], [2]], [1]), "support: expected as many inputs as targets, got 2 and 1"),
     (support([[1], ["2"]], [1, 2]), "expected a number, got a string (numbers are written without quotes)"),
     (support([[1], [2]], [1, "2"]), "expected a number"),
@@ -37,7 +39,7 @@ WRONG = [
     ),
     (
         support([[1]], [-1e39]),
-        "support.targets[0][0]: expected a finite float32 number, got -1e+39: scale the data",
+        "support.targets[0]: expected a finite float32 number, got -1e+39: scale the data",
     ),
     (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
     (GOOD | {"steps": -1}, "steps: expected an integer >= 0, got -1"),
@@ -50,7 +52,7 @@ WRONG = [
     (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
     (GOOD | {"label": "x" * 201}, "label: expected a string of length <= 200, got length 201"),
     (GOOD | {"stepz": 3}, "unknown field `stepz`"),
-    ({"model": "sinusoid"}, "the field `support` is missing"),
+    ({"model": "sinusoid"}, "support: the field is missing: add it"),
     ([], "expected an object, got an array"),
 ]
 

@@ -37,6 +37,7 @@ def bash(script: str) -> str:
 def test_the_first_screen_adapts_and_predicts(url: str) -> None:
     adapt, predict = (block.replace("http://", "").replace("localhost:8000", url) for block in BASH[1:3])
     predictions = [row[0] for row in json.loads(bash(f"{adapt}\n{predict}"))["predictions"]]
+    response = json.loads(bash(adapt.partition("$(")[2].partition("|")[0]))
     printed, truth = (
         [float(cell) for cell in re.findall(rf"^\| {label} \|(.*)\|$", README, re.MULTILINE)[0].split("|")]
         for label in ("prediction", re.escape("4 sin(x)"))
@@ -44,6 +45,9 @@ def test_the_first_screen_adapts_and_predicts(url: str) -> None:
     assert printed == pytest.approx(predictions, abs=0.01)
     assert truth == pytest.approx([4 * math.sin(x) for x in (-3, 1, 3)], abs=0.01)
     assert printed == pytest.approx(truth, abs=0.1)
+    first, last = re.findall(r"from ([0-9.]+) down to ([0-9.]+)\. Then predict", README)[0]
+    assert [float(first), float(last)] == pytest.approx([response["losses"][0], response["losses"][-1]], rel=0.05)
+    assert len(response["losses"]) == 6
 
 
 def test_it_is_short_and_begins_with_code() -> None:

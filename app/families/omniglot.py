@@ -44,8 +44,8 @@ class Omniglot:
     description = Description(
         purpose="It tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
         "images of dark ink on light paper.",
-        not_for="Photographs, or light ink on dark paper. It predicts there too, and its probabilities do not show "
-        "that the predictions are guesses.",
+        not_for="Photographs, or light ink on dark paper. It returns labels there too, often with high "
+        "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. In training, "
         "rotated characters count as separate classes.",
     )

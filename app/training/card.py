@@ -44,7 +44,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         _trust(manifest),
         _limits(manifest),
         _ood(manifest.ood_reference),
-        f"## Training data\n\n{description.data} Licence: {description.licence.upper()}.",
+        f"## Training data\n\n{description.data} Licence of the bundle: {description.licence.upper()}.",
         f"## How it was made\n\n{training_text(manifest.training)}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -75,7 +75,9 @@ def _pipeline(manifest: Manifest) -> str:
 def _summary(manifest: Manifest) -> str:
     """The form of an input and of an answer, and what adapts."""
     schema = manifest.schema
-    what = f"an image of {_shape(schema.shape)} pixels" if schema.image else _count(schema.features, "number")
+    what = _count(schema.features, "number")
+    if schema.image:
+        what = f"a PNG of any size, which is scaled to {_shape(schema.shape)} pixels of gray"
     answer = {
         "regression": _count(schema.targets, "number"),
         "classification": "a label",
@@ -86,10 +88,10 @@ def _summary(manifest: Manifest) -> str:
     row = "observation" if manifest.kind == "decision" else "input"
     algorithm = f"`{manifest.algorithm}` ({ALGORITHMS[manifest.algorithm].summary})"
     same = "predicts the same for every task"
-    alone = {"regression": same, "classification": "knows no classes", "decision": same}[manifest.kind]
+    alone = {"regression": same, "classification": "knows no classes, and predicts nothing", "decision": same}
     return (
-        f"An {row} is {what}, and a prediction is {answer}. Adapt the bundle to a support set before you predict: "
-        f"without one it {alone}. It adapts with {algorithm}."
+        f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
+        f"request: without one the model {alone[manifest.kind]}. It adapts with {algorithm}."
     )
 
 
@@ -108,14 +110,14 @@ def _example(manifest: Manifest) -> str:
         return ""
     return f"""## Example
 
-A task that is not among those of training. `POST /predict` with a support set adapts and predicts in one call, and
-stores nothing:
+This task was not used in training. `POST /predict` with a support set adapts and predicts in one call, and stores
+nothing. `POST /adapt` takes the same `model` and `support`, and stores an adaptation.
 
 ```json
 {example.request}
 ```
 
-The response, rounded:
+From the response, rounded:
 
 ```json
 {example.answer}
@@ -129,15 +131,32 @@ def _evaluation(manifest: Manifest) -> str:
     if manifest.evaluation.get("score") == SCORE:
         return _returns(manifest)
     evaluation = from_json(manifest.kind, manifest.evaluation)
-    start = "is the bundle before adapting"
-    if ALGORITHMS[manifest.algorithm].prototype_head:
-        start = "uses the mean embedding of each class, without gradient steps"
-    text = f"""{evaluation.protocol}. "0 steps" {start}.{_diverged(evaluation)}
+    text = f"""{evaluation.protocol}. {_legend(manifest, evaluation)}{_diverged(evaluation)}
 
 {as_text(evaluation)}"""
     if "over_http" in manifest.evaluation:
-        text += f"\n\nThe same tasks, measured over HTTP:\n\n{as_text(_over_http(manifest))}"
+        server = "The same tasks, predicted by a server, which has to give the same scores"
+        text += f"\n\n{server}:\n\n{as_text(_over_http(manifest))}"
     return text
+
+
+def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
+    """What rows and columns of the scores mean, in a few sentences."""
+    algorithm, score = ALGORITHMS[manifest.algorithm], KINDS[manifest.kind].score
+    labels = manifest.kind == "classification"
+    row = next(iter(evaluation.curves))
+    shots = _count(row.shots, {"decision": "decision"}.get(manifest.kind, "support example"))
+    if labels:
+        shots = f"{row.ways} classes with {_count(row.shots, 'support example')} of each"
+    if algorithm.prototype_head:
+        start = "uses the mean embedding of each class, without gradient steps"
+    elif labels:
+        start = "is a guess, before adapting"
+    else:
+        start = "is before adapting"
+    step = '; "1 step" is the one exact calculation that this algorithm adapts with' if algorithm.closed_form else ""
+    better = "Higher" if score.more_is_better else "Lower"
+    return f'{better} is better. "{row}" means {shots}. "0 steps" {start}{step}.'
 
 
 def _diverged(evaluation: Evaluation) -> str:
@@ -164,7 +183,8 @@ after the previous stage.
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
         over_http = Returns.from_json(manifest.evaluation["over_http"])
-        text += f"\n\nThe same worlds, measured over HTTP:\n\n{over_http.as_text()}"
+        server = "The same worlds, where a server decides, which has to give the same returns"
+        text += f"\n\n{server}:\n\n{over_http.as_text()}"
     return text
 
 
@@ -197,8 +217,8 @@ def _trust(manifest: Manifest) -> str:
 
 {_calibration(calibration)}
 
-On the test tasks, after {steps_text(manifest.inner_loop.steps)}. The time is that of adapting to a task and
-predicting its queries, in a batch of tasks, on one thread of {evaluation.machine or "an unknown machine"}:
+On the test tasks, after {steps_text(manifest.inner_loop.steps)}. The time is for adapting to a task and predicting
+all its queries, in a batch of tasks, on one thread of {evaluation.machine or "an unknown machine"}:
 
 {calibration_as_text(evaluation)}"""
 
@@ -209,9 +229,11 @@ def _calibration(calibration: Calibration) -> str:
 training, 90 % of the true values lie between them; in a single task it can be more or fewer. The widths depend on the
 support size. They come from {calibration.tasks:,} validation tasks of each of {len(calibration.shots)} sizes (split
 conformal prediction), and are interpolated in between."""
-    return f"""`probabilities` are calibrated on {calibration.tasks} validation tasks of each support size (temperature
-{calibration.temperature:.2f}). `unlike` marks a query that looks like no class of the support set. By design
-it also marks {FALSE_ALARM_RATE:.0%} of the queries of known classes."""
+    return f"""The response has `probabilities`, calibrated on {calibration.tasks} validation tasks of each support size
+(the outputs of the network are divided by {calibration.temperature:.2f} first). It also has `unlike`, which marks a
+query that looks like no class of the support set; such a query gets a label all the same. On the validation tasks
+{FALSE_ALARM_RATE:.0%} of the queries of known classes were marked. In the table less is better, but for the queries of
+other classes: they come from one more class, of which the support set has no example."""
 
 
 def _limits(manifest: Manifest) -> str:
@@ -220,8 +242,8 @@ def _limits(manifest: Manifest) -> str:
     rate = f"| learning rate | {two_digits(bounds.learning_rate)} | {two_digits(bounds.max_learning_rate)} |"
     takes_rate = not algorithm.learned_rate and not algorithm.closed_form
     rows = [steps, rate] if takes_rate else [steps]
-    reason = "it was learned in training" if algorithm.learned_rate else "the last layer is solved in closed form"
-    more = "" if takes_rate else f"\n\nA request cannot set the learning rate: {reason}."
+    reason = "it was learned in training" if algorithm.learned_rate else "adapting is one exact calculation"
+    more = "" if takes_rate else f"\n\nA request cannot set a learning rate: {reason}."
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}{more}"
 
@@ -254,7 +276,12 @@ def training_text(training: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
     # lists as in JSON, so that a card written again from the manifest is the same
     recipe = {key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()}
-    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value and key != "variants")
+    unused = {"variants"}
+    if ALGORITHMS[training["recipe"]["algorithm"]].closed_form:
+        unused |= {"inner_steps", "inner_rate", "adapt_steps"}
+    if not recipe.get("episodes"):
+        unused |= {"stages", "stage_steps", "decisions", "ratio", "divergence"}
+    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value and key not in unused)
     sentences = [
         f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "
         "kind of machine give the same weights.",
@@ -264,7 +291,7 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe</summary>
+<details><summary>The recipe (settings of `innerloop train`; a pair is the smallest and the largest value)</summary>
 
 | | |
 |---|---|
@@ -284,7 +311,7 @@ def _cost(training: Mapping[str, Any]) -> list[str]:
     if best is None:
         return [used]
     step = f"{best['outer_step']:,}"
-    return [used, f"The meta-parameters are those of outer step {step}, with the best score on validation tasks."]
+    return [used, f"The bundle has the parameters after outer step {step}, which scored best on validation tasks."]
 
 
 def _duration(seconds: float) -> str:

@@ -51,7 +51,8 @@ class Evaluation:
         score = KINDS[self.kind].score.name.capitalize()
         return (
             f"{score} on the query set: the mean over {self.tasks} tasks of the {self.split} split (seed {self.seed}, "
-            f"{each}), with the 95 % confidence interval of the mean. Each query is predicted on its own"
+            f"{each}), which were not used in training, ± the 95 % confidence interval of the mean. Each query is "
+            f"predicted on its own"
             f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 import app
 from app.cli.bundles import bundle, calibrate, models
+from app.cli.compare import compare
 from app.cli.console import console, print_error
 from app.cli.evaluate import evaluate, value
 from app.cli.serve import serve
-from app.cli.train import compare, train
 from app.cli.try_bundle import try_bundle
 from app.cli.worlds import collect, drive, navigate
 from app.errors import InnerloopError
+from app.train import train
 
 cli = typer.Typer(no_args_is_help=True)
 cli.command()(serve)

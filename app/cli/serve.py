@@ -2,8 +2,8 @@
 
 import gc
 import logging
-import os
 import signal
+from contextlib import suppress
 from typing import Annotated
 
 import torch
@@ -34,7 +34,10 @@ def serve(
     settings = Settings.model_validate({name: value for name, value in options.items() if value is not None})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # these belong to the process, so they are set here and not in create_app
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.compile_cache.absolute())
+    with suppress(ModuleNotFoundError):  # without that folder nothing is compiled
+        from app.service.compiled.cache import use_cache
+
+        use_cache(settings.compile_cache)
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
     # a request leaves no cycles: the default, a search at every seventh request, takes a tenth of its time in vain

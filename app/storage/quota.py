@@ -1,4 +1,4 @@
-"""Whether an owner may store more."""
+"""Whether an owner may store more: the rule of memory and sqlite. `redis_scripts` has the same rule in Lua."""
 
 from app.errors import QuotaExceeded
 from app.service.store import Quota, Usage

@@ -12,6 +12,7 @@ from app.training.evaluation_tables import Evaluation, as_text, calibration_as_t
 from app.training.example import Example
 from app.training.kinds import KINDS
 from app.training.returns import SCORE, Returns
+from app.training.tasks import Setting
 
 UNKNOWN = Description(
     purpose="Its author has not said what it is for.",
@@ -142,21 +143,22 @@ def _evaluation(manifest: Manifest) -> str:
 
 def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
     """What rows and columns of the scores mean, in a few sentences."""
-    algorithm, score = ALGORITHMS[manifest.algorithm], KINDS[manifest.kind].score
-    labels = manifest.kind == "classification"
-    row = next(iter(evaluation.curves))
-    shots = _count(row.shots, {"decision": "decision"}.get(manifest.kind, "support example"))
-    if labels:
-        shots = f"{row.ways} classes with {_count(row.shots, 'support example')} of each"
+    algorithm = ALGORITHMS[manifest.algorithm]
+    start = "is before adapting"
     if algorithm.prototype_head:
         start = "uses the mean embedding of each class, without gradient steps"
-    elif labels:
+    elif manifest.kind == "classification":
         start = "is a guess, before adapting"
-    else:
-        start = "is before adapting"
     step = '; "1 step" is the one exact calculation that this algorithm adapts with' if algorithm.closed_form else ""
-    better = "Higher" if score.more_is_better else "Lower"
-    return f'{better} is better. "{row}" means {shots}. "0 steps" {start}{step}.'
+    better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
+    rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
+    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.'])
+
+
+def _setting(setting: Setting, kind: str) -> str:
+    """A setting in words."""
+    shots = _count(setting.shots, "decision" if kind == "decision" else "support example")
+    return shots if setting.ways is None else f"{setting.ways} classes with {shots} of each"
 
 
 def _diverged(evaluation: Evaluation) -> str:

@@ -118,9 +118,9 @@ def drive(policy: Policy, adapt: Callable[[Episodes], str], world_index: int, sh
     shots: episodes that are demonstrated; episodes: that are driven before and after
     """
     # highway-env is an extra
+    from app.families.highway.environment import Drive
     from app.families.highway.episodes import WORLDS, drive_episode, make_driver, seed_of
     from app.families.highway.planner import style_at_home
-    from app.families.highway.road import Drive
     from app.families.highway.world import ACTIONS, worlds
 
     world = worlds("test", WORLDS["test"])[world_index]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.families.family import Split
+from app.families.highway.environment import Drive
 from app.families.highway.planner import Style, plan, style_at_home
-from app.families.highway.road import Drive
 from app.families.highway.world import ACTIONS, World, worlds
 
 Driver = Callable[[NDArray[np.float32]], int]

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._inductor.codecache import CppPythonBindingsCodeCache
-from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
+from torch._inductor.custom_graph_pass import CustomGraphPass
 from torch._inductor.ir import ExternKernel, FixedLayout
 from torch._inductor.lowering import register_lowering
 from torch._inductor.select_algorithm import ExternKernelChoice
 from torch.fx import Graph, Node
+
+from app.service.compiled.cache import source_key
 
 MAX_SIDE = 64
 """The rows, columns and terms of a product that the kernel takes; a multiple of every vector width."""
@@ -157,7 +159,7 @@ class SmallMatmul(CustomGraphPass):
 
     def uuid(self) -> bytes:
         """The key of this pass in the graph cache."""
-        return get_hash_for_files((__file__,))
+        return source_key(__file__)
 
 
 def _is_suitable(node: Node) -> bool:

@@ -15,8 +15,8 @@ from gymnasium.utils.env_checker import check_env
 from highway_env.road.road import Road, RoadNetwork
 from highway_env.vehicle.behavior import IDMVehicle
 
+from app.families.highway.environment import CRASH, DECISIONS, JAMS, STANDING, Drive
 from app.families.highway.episodes import Episode, drive_episode, make_driver, seed_of
-from app.families.highway.road import CRASH, DECISIONS, JAMS, STANDING, Drive
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)
 """A dry road in clear air."""

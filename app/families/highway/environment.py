@@ -10,7 +10,7 @@ from highway_env.envs.merge_env import MergeGenericEnv
 from highway_env.road.lane import StraightLane
 from numpy.typing import NDArray
 
-from app.families.highway.lanes import fast_road
+from app.families.highway.fast_road import fast_road
 from app.families.highway.observation import FASTEST, FEATURES, observe
 from app.families.highway.traffic import Driver
 from app.families.highway.vehicle import Car

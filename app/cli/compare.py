@@ -1,4 +1,4 @@
-"""`innerloop train` (`app.train`) and `innerloop compare`."""
+"""`innerloop compare`. The command `innerloop train` is in `app.train`, as it also runs without the server."""
 
 from typing import Annotated
 
@@ -6,12 +6,10 @@ import typer
 
 from app.cli.console import Data, console, show
 from app.device import choose_device
-from app.train import Overrides, choose_recipe, train
+from app.train import Overrides, choose_recipe
 from app.training.comparison import comparison_protocol, comparison_text, train_and_score
 from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.run import Run
-
-__all__ = ["compare", "train"]
 
 
 def compare(

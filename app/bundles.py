@@ -11,6 +11,7 @@ A bundle is a folder `models/<name>/`. The server reads two of its files, JSON a
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -26,7 +27,7 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.atomic_write import write_atomically
-from app.errors import BundleError
+from app.errors import BundleError, InnerloopError
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.calibration import Calibration
@@ -34,8 +35,8 @@ from app.learn.decision_weights import Weighing
 from app.learn.inner import InnerLoop, State
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
-from app.learn.ood import OODReference
 from app.learn.policies import Actions
+from app.learn.support_ood import OODReference
 from app.learn.update_rules import Params
 
 FORMAT = 2
@@ -121,7 +122,7 @@ class Manifest:
     weights_sha256: the sha256 of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how the bundle was made: recipe, seed, versions
-    ood_reference: what support sets of training tasks look like (`app.training.ood`)
+    ood_reference: what support sets of training tasks look like (`app.training.support_ood`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     """
 
@@ -201,6 +202,23 @@ class Bundle:
     def algorithm(self) -> Algorithm:
         """The algorithm that the bundle adapts with."""
         return ALGORITHMS[self.manifest.algorithm]
+
+
+def load_named(folder: Path, name: str) -> Bundle:
+    """The bundle of that name in a folder of bundles. Raises BundleError, and InnerloopError where there is none."""
+    if not (folder / name).is_dir():
+        names = sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+        choice = f"choose one of {', '.join(names)}" if names else "the folder has no bundles"
+        raise InnerloopError(f"there is no bundle {name!r} in {folder}: {choice}")
+    return load(folder / name)
+
+
+def check_name(name: str) -> None:
+    """Raise InnerloopError for a name that cannot be that of a bundle: it is a folder, and part of addresses."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InnerloopError(
+            f"the name of a bundle: expected letters, digits, -, _ and ., such as pump-2, got {name!r}"
+        )
 
 
 def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:

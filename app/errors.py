@@ -33,6 +33,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+MAX_NAME = 60
+"""Characters of an unknown name that a message repeats."""
+
 
 class InnerloopError(Exception):
     """The base class of all errors that Innerloop raises on purpose."""
@@ -75,7 +78,7 @@ class UnknownModel(RequestError):
 
     def __init__(self, name: str, models: Sequence[str]) -> None:
         choice = f"choose one of {', '.join(models)}" if models else "no model is loaded"
-        super().__init__(f"there is no model {name!r}; {choice}")
+        super().__init__(f"there is no model {name[:MAX_NAME]!r}; {choice}")
         self.models = models
 
 
@@ -83,7 +86,7 @@ class UnknownAdaptation(RequestError):
     """No adaptation has that id."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"there is no adaptation {id!r}; POST /adapt creates one and returns its id")
+        super().__init__(f"there is no adaptation {id[:MAX_NAME]!r}; POST /adapt creates one and returns its id")
 
 
 class ExpiredAdaptation(RequestError):

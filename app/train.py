@@ -18,8 +18,10 @@ import typer
 from rich.console import Console
 
 from app.atomic_write import write_atomically
+from app.bundles import check_name
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError
+from app.families.registry import families
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint
 from app.training.loop import make_run, train_to_end
@@ -35,7 +37,9 @@ AUTO = "auto"
 
 
 def train(
-    family: Annotated[str, typer.Argument(help="Family of tasks, such as sinusoid.")] = "sinusoid",
+    family: Annotated[
+        str, typer.Argument(help=f"Family of tasks: {', '.join(sorted(families()))}; or one of your own.")
+    ] = "sinusoid",
     name: Annotated[str | None, typer.Option(help="Name of the bundle; by default the family's.")] = None,
     algorithm: Annotated[
         str | None,
@@ -185,6 +189,7 @@ class Overrides:
 
 def choose_recipe(overrides: Overrides) -> Recipe:
     """The family's recipe with what the command line overrides. Raises TrainingError where that cannot be used."""
+    check_name(overrides.bundle)
     recipe, changes = recipe_for(overrides.family), recipe_changes(overrides)
     if overrides.options:
         changes["family_options"] = {**recipe.family_options, **dict(map(parse_option, overrides.options))}

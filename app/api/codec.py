@@ -19,6 +19,7 @@ T = TypeVar("T")
 MAX_SHOWN = 40
 """Characters of a value in an error."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+_LENGTH = r" (elements?|characters)$"
 
 
 def _json_array(value: Any) -> msgspec.Raw:
@@ -51,10 +52,11 @@ class Codec:
             decoded: T = self.decoder(body, type=form)
             return decoded
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$")
-            place = path.rstrip("`").lstrip(".")
+            message, place = _message_and_place(str(error))
             if missing := re.search(r"missing required field `(.*)`", message):
                 raise missing_field(missing[1], place) from error
+            if unknown := re.search(r"contains unknown field `(.*)`", message):
+                raise Invalid("unknown field: correct its name, or leave it out", _inside(place, unknown[1])) from error
             raise Invalid(self._with_actual(_in_words_of_json(message), body, place), place) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             note = " in UTF-8 (JSON has no NaN or Infinity)" if self is JSON else ""
@@ -77,7 +79,7 @@ class Codec:
             return message  # it goes on as something that cannot be read, or the place is no path
         if lists_choices:
             return f"expected one of {', '.join(CHOICES[key])}, got {_short(value)}"
-        return f"{message}, got {f'length {len(value)}' if ' length ' in message else _short(value)}"
+        return f"{message}, got {len(value) if re.search(_LENGTH, message) else _short(value)}"
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
@@ -111,6 +113,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+def _message_and_place(error: str) -> tuple[str, str]:
+    """Msgspec's error apart: the message, and the path, such as `support.inputs[4]`."""
+    message, _, path = error.partition(" - at `")
+    in_key = path.startswith("key` in `")
+    return f"{message} as a key" if in_key else message, path.removeprefix("key` in `").strip("$`").lstrip(".")
+
+
 def _in_words_of_json(message: str) -> str:
     """Msgspec's message in the words of JSON, with what to do."""
     # where it says object it means a raw array, and bytes are an image
@@ -120,12 +129,18 @@ def _in_words_of_json(message: str) -> str:
     if "got a string" in message and "number" in message:
         return message + " (numbers are written without quotes)"
     if message == "number out of range":
-        return "expected a number within float64, got a larger one: scale the data"
+        return "expected a number between -1.8e308 and 1.8e308, got one outside"
     if "base64" in message:
         return message + " (of the bytes alone, without a `data:` prefix)"
-    if "unknown field" in message:
-        return message.removeprefix("object contains ") + ": correct its name, or leave it out"
-    return message
+    message = re.sub(r"an array of length >= (\d+)", r"at least \1 elements", message).replace(
+        " 1 elements", " 1 element"
+    )
+    message = re.sub(r"an array of length <= (\d+)", r"at most \1 elements", message)
+    message = re.sub(r"a string of length <= (\d+)", r"at most \1 characters", message)
+    message = re.sub(r"(an integer|a number) >= (\d+)", r"\1 of at least \2", message)
+    message = re.sub(r"(an integer|a number) <= (\d+)", r"\1 of at most \2", message)
+    message = re.sub(r"a number > (\d+)(\.0)?\b", r"a number above \1", message)
+    return re.sub(r"a number < (\d+)(\.0)?\b", r"a number below \1", message)
 
 
 def _one_of(types: list[str]) -> str:
@@ -149,7 +164,11 @@ _JSON = {
 
 def missing_field(name: str, place: str) -> Invalid:
     """The error where a field is missing. place: that of the object that lacks it, "" for the body"""
-    return Invalid("the field is missing: add it", f"{place}.{name}" if place else name)
+    return Invalid("the field is missing: add it", _inside(place, name))
+
+
+def _inside(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
 
 
 def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:

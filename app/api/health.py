@@ -15,7 +15,7 @@ router = APIRouter(tags=[HEALTH])
     "/health/live", summary="Check that the server runs", responses=response_docs("The server runs.", examples.LIVE)
 )
 async def live() -> Response:
-    """Check that the server answers requests. A probe that gets no answer should restart the server."""
+    """Check that the server answers requests. Restart a server that does not answer."""
     return JSON.respond(schemas.Live(status="live"))
 
 

@@ -50,11 +50,15 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
 def check_predict_fields(body: schemas.PredictRequest) -> None:
     """The fields of POST /predict fit one of its three forms. Raises Invalid."""
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
-        raise Invalid("expected exactly one of adaptation_id and model")
-    if body.support is UNSET and not (body.steps is UNSET and body.learning_rate is UNSET):
-        raise Invalid("steps and learning_rate need a support set: send support, or leave them out")
+        came = "neither" if body.model is UNSET else "both"
+        raise Invalid(f"expected exactly one of adaptation_id and model, got {came}")
+    for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):
+        if body.support is UNSET and value is not UNSET:
+            raise Invalid(f"without a support set there is nothing to adapt: send support, or leave {name} out", name)
     if body.adaptation_id is not UNSET and body.support is not UNSET:
-        raise Invalid("expected adaptation_id or support, got both: an adaptation has its support set already")
+        raise Invalid(
+            "expected adaptation_id or support, got both: an adaptation has its support set already", "support"
+        )
     if body.model is not UNSET and body.pinned is not UNSET:
         raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
 

@@ -129,13 +129,13 @@ def _expected(error: Mapping[str, Any]) -> str:
     """What pydantic expects of a parameter."""
     match error["type"]:
         case "greater_than_equal":
-            return f"expected a number >= {error['ctx']['ge']}"
+            return f"expected at least {error['ctx']['ge']}"
         case "less_than_equal":
-            return f"expected a number <= {error['ctx']['le']}"
+            return f"expected at most {error['ctx']['le']}"
         case "int_parsing":
             return "expected an integer"
         case "string_pattern_mismatch":
-            return f"expected a string like {error['ctx']['pattern']}"
+            return "expected an id, 32 hexadecimal digits"
     return str(error["msg"])
 
 

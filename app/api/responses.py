@@ -98,6 +98,11 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
     )
 
 
+def round_loss(loss: float) -> float:
+    """A loss with no more digits than float32 has, as in `losses`."""
+    return float(str(np.float32(loss)))
+
+
 def losses_array(values: Sequence[float]) -> np.ndarray:
     """Losses as the wire has them: float32, null where not finite."""
     return np.array(values, np.float32)

@@ -8,7 +8,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from app.api import schemas
 from app.api.codec import JSON
 from app.api.problems import problem
-from app.api.responses import adapt_response
+from app.api.responses import adapt_response, round_loss
 from app.errors import InnerloopError
 from app.service.batcher import ClientDisconnected
 from app.service.record import Adaptation
@@ -29,7 +29,7 @@ async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adapt
     try:
         async with aclosing(later):
             while isinstance(event, float):
-                yield _event("step", schemas.Step(step=step, loss=event))
+                yield _event("step", schemas.Step(step=step, loss=round_loss(event)))
                 step, event = step + 1, await anext(later)
             yield _event("result", adapt_response(event))
     except ClientDisconnected:

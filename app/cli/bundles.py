@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, load, load_all, write
+from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, check_name, load, load_all, write
 from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError
 from app.learn.decision_weights import Weighing
@@ -130,9 +130,17 @@ def bundle(
             "loss, counts as diverged."
         ),
     ] = 1.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the bundle of that name, if there is one.")] = False,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
     """Make a bundle from weights that you trained elsewhere, such as with learn2learn, higher or plain PyTorch."""
+    check_name(name)
+    if (models_dir / name).exists() and not force:
+        raise InnerloopError(
+            f"there is a bundle {name!r} in {models_dir}: choose another name, or replace it by --force"
+        )
+    if rate <= 0:
+        raise InnerloopError(f"--rate: expected a number above 0, got {rate:g}")
     if kind not in KINDS:
         raise InnerloopError(f"--kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None

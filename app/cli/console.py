@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markdown import Markdown
 
@@ -32,6 +33,24 @@ def _settings_message(error: ValidationError) -> str:
     for part in error.errors(include_url=False):
         setting = "".join(f"INNERLOOP_{name}".upper() for name in part["loc"])
         reasons.append(
-            f"{setting}: {part['msg']}, got {part['input']!r}" if setting else part["msg"].removeprefix("Value error, ")
+            f"{setting}: {_expected(part)}, got {part['input']!r}"
+            if setting
+            else part["msg"].removeprefix("Value error, ")
         )
     return "; ".join(reasons)
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What pydantic expects of a setting."""
+    match error["type"]:
+        case "greater_than_equal":
+            return f"expected at least {error['ctx']['ge']}"
+        case "less_than_equal":
+            return f"expected at most {error['ctx']['le']}"
+        case "int_parsing" | "int_type":
+            return "expected a whole number"
+        case "bool_parsing" | "bool_type":
+            return "expected true or false"
+        case "literal_error":
+            return f"expected {error['ctx']['expected']}"
+    return error["msg"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from app.bundles import Bundle, load
+from app.bundles import Bundle, load_named
 from app.cli.console import Data, ModelsDir, show
 from app.cli.remote import over_http, returns_over_http
 from app.device import describe
@@ -70,7 +70,7 @@ def evaluate(
 
     A policy that was trained by acting is scored by its returns in held-out worlds.
     """
-    loaded, folder = load(models_dir / bundle), models_dir / bundle if save else None
+    loaded, folder = load_named(models_dir, bundle), models_dir / bundle if save else None
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
         returns = (
@@ -146,7 +146,7 @@ def value(
 
     The value of the initialization is estimated too, for comparison.
     """
-    loaded = load(models_dir / bundle)
+    loaded = load_named(models_dir, bundle)
     count = loaded.manifest.inner_loop.steps if steps is None else steps
     valuation = estimate_values(loaded, read_log(log, loaded), support, count, sample=drawn)
     tasks = "one task" if valuation.tasks == 1 else f"{valuation.tasks:,} tasks"

@@ -36,6 +36,8 @@ MSGPACK = "application/msgpack"
 async def connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the server at this URL, or, for None, of one that runs in this process."""
     if server is not None:
+        if not server.startswith(("http://", "https://")):
+            raise InnerloopError(f"--server: expected a URL such as http://127.0.0.1:8000, got {server!r}")
         async with httpx.AsyncClient(base_url=server, timeout=120) as client:
             yield client
         return

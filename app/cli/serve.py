@@ -16,7 +16,8 @@ from app.settings import Settings
 def serve(
     host: Annotated[str | None, typer.Option(help="Address that the server listens on; 127.0.0.1 by default.")] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port that the server listens on; 8000 by default, 0 for any free port.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port that the server listens on; 8000 by default, 0 for any free port."),
     ] = None,
 ) -> None:
     """Serve the bundles over HTTP. Open /docs on the server to try it.

@@ -14,7 +14,7 @@ from app.cli.remote import connect, from_raw, request, to_raw
 from app.errors import InnerloopError, NoFamily, TrainingError
 from app.families.family import Family
 from app.families.worlds import Worlds
-from app.training.problem import make_family
+from app.training.problem import make_family, reads_data
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
@@ -66,7 +66,8 @@ def _advice(model: dict[str, Any], family: Family) -> str:
         return f"`innerloop navigate {model['name']}` acts and learns with it"
     if model["family"] == "driving":
         return f"`innerloop drive {model['name']}` drives with it"
-    return f"`innerloop evaluate {model['name']} --no-write` scores it"
+    data = " --data FOLDER" if reads_data(family) else ""
+    return f"`innerloop evaluate {model['name']} --no-write{data}` scores it"
 
 
 async def _try_regression(

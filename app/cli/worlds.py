@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, TaskID
 
-from app.bundles import load
+from app.bundles import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.remote import RemoteLearner, connect, request, returns_over_http
@@ -47,7 +47,7 @@ def navigate(
 
     In `navigation` a world is a goal in the plane that the policy has to find.
     """
-    loaded = load(models_dir / bundle)
+    loaded = load_named(models_dir, bundle)
     returns = asyncio.run(returns_over_http(loaded, Trial(goals, episodes, steps, seed), server))
     show_returns(loaded, returns, models_dir / bundle if save else None)
 

@@ -1,4 +1,4 @@
-"""Off-policy evaluation: the value of a policy, estimated from the logged decisions of another policy.
+"""Off-policy estimators: the value of a policy, estimated from the logged decisions of another policy.
 
 Decision i has the reward r_i of the action taken, its propensity m_i (its probability under the logging policy), and
 p_i, its probability under the evaluated policy. The weight of the decision is w_i = p_i / m_i.

@@ -110,7 +110,7 @@ class CrossValidation:
             "initial_error": comparison.before,
             "errors": [float(error) if finite else None for error, finite in zip(after, known, strict=True)],
             "helped": comparison.helped,
-            "unlike_training": likeness.unlike,
+            "unlike_training": likeness.unlike_training,
             "worst_example": worst,
             "message": " ".join(filter(None, sentences)),
         }

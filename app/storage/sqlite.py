@@ -39,7 +39,7 @@ from app.storage.sqlite_queries import (
     Tables,
     page_query,
 )
-from app.storage.sweeping import sweep_in_batches
+from app.storage.sweep_batches import sweep_in_batches
 
 PAGES_PER_TRANSACTION = 8
 """Pages of 4 KiB that a transaction writes to the log besides the records: about."""

@@ -7,7 +7,7 @@ from app.bundles import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
+from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
 from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, steps_text, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
@@ -229,8 +229,8 @@ def _calibration(calibration: Calibration) -> str:
     if calibration.has_intervals:
         return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. Over many tasks like those of
 training, 90 % of the true values lie between them; in a single task it can be more or fewer. The widths depend on the
-support size. They come from {calibration.tasks:,} validation tasks of each of {len(calibration.shots)} sizes (split
-conformal prediction), and are interpolated in between."""
+support size: they were measured on {calibration.tasks:,} validation tasks with each of
+{", ".join(map(str, calibration.shots))} examples (split conformal prediction), and are interpolated in between."""
     return f"""The response has `probabilities`, calibrated on {calibration.tasks} validation tasks of each support size
 (the outputs of the network are divided by {calibration.temperature:.2f} first). It also has `unlike`, which marks a
 query that looks like no class of the support set; such a query gets a label all the same. On the validation tasks
@@ -264,7 +264,8 @@ With `"assess": "leave_one_out"` in `/adapt` the server predicts each support ex
 `unlike_training` if more than {MAX_FAR_SHARE:.0%} of the inputs lie outside the range of the training inputs, or if
 the mean squared error of these predictions is above the limit. Of {reference.tasks} training tasks of each size,
 {ERROR_QUANTILE:.0%} stayed below it, so about {1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too.
-Between two sizes the limit of the smaller one holds:
+A support set that is not reported may still be unlike training, above all if it is small. Between two sizes the limit
+of the smaller one holds, and above the largest size its own:
 
 | support examples | limit of the mean squared error |
 |---|---|
@@ -293,7 +294,7 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe (settings of `innerloop train`; a pair is the smallest and the largest value)</summary>
+<details><summary>The recipe (a training task draws from the ranges of shots, ways and inner_steps)</summary>
 
 | | |
 |---|---|

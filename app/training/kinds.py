@@ -10,12 +10,12 @@ from app.bundles import Bundle
 from app.families.family import Family
 from app.learn.calibration import Calibration
 from app.learn.losses import Error, squared_error
-from app.learn.ood import OODReference
 from app.learn.policies import weighted_nll
 from app.learn.shapes import Float
+from app.learn.support_ood import OODReference
 from app.training.calibration import calibrate_classes, calibrate_intervals
-from app.training.ood import make_ood_reference
 from app.training.recipes.recipe import Recipe
+from app.training.support_ood import make_ood_reference
 from app.training.tasks import IMAGE_FEATURES
 
 FEW_SHOTS = 3

@@ -7,7 +7,7 @@ TrainingError that names it (`app.plugins.user_code`).
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
 from app.plugins import user_code
+from app.training.recipes.recipe import TYPES
 
 
 def schema_of(family: Family) -> Schema:
@@ -63,6 +64,7 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
                 )
             if data is not None and "data" not in parameters:
                 raise TrainingError(f"the family {name!r} reads no data set: leave --data out")
+            _check_types(factory, options)
         try:
             family = make(name, options, data)
         except ValueError as error:
@@ -71,6 +73,21 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
             kinds = ", ".join(sorted(KINDS))
             raise TrainingError(f"the family {name!r}: kind: expected one of {kinds}, got {family.kind!r}")
     return family
+
+
+def reads_data(family: Family) -> bool:
+    """Whether a family reads a data set, so that its folder has to be named."""
+    return "data" in (option_names(type(family)) or ())
+
+
+def _check_types(factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """The options have the types that the factory declares, as far as these are simple. Raises TrainingError."""
+    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    for name, value in options.items():
+        if hints.get(name) in TYPES:
+            expected, types = TYPES[hints[name]]
+            if type(value) not in types:
+                raise TrainingError(f"--option {name}: expected {expected}, got {value!r}")
 
 
 def option_names(factory: Callable[..., Any]) -> list[str] | None:

@@ -368,7 +368,7 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
         ("names", [GOOD | {"propensities": [0.5, 1.5]}], "got 1.5", "support.episodes[0].propensities[1]"),
         ("box", [NUMBERS | {"propensities": [0.5, 0]}], "a density above 0, got 0", "episodes[0].propensities[1]"),
         ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "has them", "support.episodes[1]"),
-        ("names", [GOOD | {"done": True}], "unknown field `done`", "support.episodes[0]"),
+        ("names", [GOOD | {"done": True}], "unknown field", "support.episodes[0].done"),
         ("names", [{"actions": [0]}], "the field is missing", "support.episodes[0].observations"),
         ("names", [GOOD] * 101, "expected at most 100 episodes, got 101", "support.episodes"),
     ],

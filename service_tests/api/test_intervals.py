@@ -68,8 +68,8 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
     [
         ({"interval": 0.5}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.5"),
         ({"interval": 0.96}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.96"),
-        ({"interval": 0}, "expected a number > 0.0, got 0"),
-        ({"interval": 1}, "expected a number < 1.0, got 1"),
+        ({"interval": 0}, "expected a number above 0, got 0"),
+        ({"interval": 1}, "expected a number below 1, got 1"),
         ({"interval": "0.9"}, "expected a number, got a string"),
         ({"interval": 0.9, "steps": 4}, "sinusoid is calibrated for 5 steps and the rate 0.01"),
         (

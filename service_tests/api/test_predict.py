@@ -41,11 +41,14 @@ def test_a_prediction_does_not_depend_on_the_other_queries(client: TestClient) -
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({}, "expected exactly one of adaptation_id and model"),
-        ({"model": "sinusoid", "adaptation_id": "x"}, "expected exactly one of adaptation_id and model"),
+        ({}, "expected exactly one of adaptation_id and model, got neither"),
+        ({"model": "sinusoid", "adaptation_id": "x"}, "expected exactly one of adaptation_id and model, got both"),
         ({"adaptation_id": "x", "support": SUPPORT}, "expected adaptation_id or support, got both"),
-        ({"adaptation_id": "x", "steps": 1}, "steps and learning_rate need a support set"),
-        ({"model": "sinusoid", "learning_rate": 0.01}, "steps and learning_rate need a support set"),
+        ({"adaptation_id": "x", "steps": 1}, "steps: without a support set there is nothing to adapt"),
+        (
+            {"model": "sinusoid", "learning_rate": 0.01},
+            "learning_rate: without a support set there is nothing to adapt",
+        ),
     ],
 )
 def test_exactly_one_form_is_accepted(client: TestClient, body: dict[str, object], detail: str) -> None:

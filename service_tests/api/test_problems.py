@@ -22,8 +22,8 @@ WRONG = [
     (support([[1], [2, 3]], [1, 2]), "support.inputs[1]: expected 1 number, got 2"),
     (support([[1], []], [1, 2]), "support.inputs[1]: expected 1 number, got 0"),
     (support([[1], [2]], [1, [2, 3]]), "support.targets[1]: expected 1 number, got 2"),
-    (support([], []), "support.inputs: expected an array of length >= 1"),
-    (support([[1]], []), "support.targets: expected an array of length >= 1"),
+    (support([], []), "support.inputs: expected at least 1 element"),
+    (support([[1]], []), "support.targets: expected at least 1 element"),
     ({"model": "sinusoid", "support": {"inputs": [[1]]}}, "support.targets: the field is missing: add it"),
     (support([[1]], [None]), "support.targets[0]: expected a number or a string, got null"),
     (support([[1], [2]], [1]), "support: expected as many inputs as targets, got 2 and 1"),
@@ -42,16 +42,16 @@ WRONG = [
         "support.targets[0]: expected a finite float32 number, got -1e+39: scale the data",
     ),
     (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
-    (GOOD | {"steps": -1}, "steps: expected an integer >= 0, got -1"),
+    (GOOD | {"steps": -1}, "steps: expected an integer of at least 0, got -1"),
     (GOOD | {"steps": 1.5}, "steps: expected an integer, got a number"),
     (GOOD | {"steps": True}, "steps: expected an integer, got a boolean"),
     (GOOD | {"steps": None}, "steps: expected an integer, got null"),
     (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
-    (GOOD | {"learning_rate": 0}, "expected a number > 0"),
-    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer >= 1, got 0"),
+    (GOOD | {"learning_rate": 0}, "expected a number above 0"),
+    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer of at least 1, got 0"),
     (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
-    (GOOD | {"label": "x" * 201}, "label: expected a string of length <= 200, got length 201"),
-    (GOOD | {"stepz": 3}, "unknown field `stepz`"),
+    (GOOD | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
+    (GOOD | {"stepz": 3}, "stepz: unknown field: correct its name, or leave it out"),
     ({"model": "sinusoid"}, "support: the field is missing: add it"),
     ([], "expected an object, got an array"),
 ]
@@ -90,7 +90,7 @@ def test_a_wrong_value_is_refused_by_predict(client: TestClient, body: Any, deta
 @pytest.mark.parametrize(
     ("queries", "detail"),
     [
-        ([], "queries: expected an array of length >= 1, got length 0"),
+        ([], "queries: expected at least 1 element, got 0"),
         ([[1], [1, 2]], "queries[1]: expected 1 number, got 2"),
         ([["1"]], "expected a number, got a string"),
         ([[1], [1e39]], "queries[1][0]: expected a finite float32 number, got 1e+39: scale the data"),
@@ -203,9 +203,9 @@ def test_the_choices_of_a_field_are_listed(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "detail"),
     [
-        ("/adaptations?limit=0", "query.limit: expected a number >= 1, got '0'"),
+        ("/adaptations?limit=0", "query.limit: expected at least 1, got '0'"),
         ("/adaptations?limit=many", "query.limit: expected an integer, got 'many'"),
-        ("/adaptations?cursor=x", "query.cursor: expected a string like ^[0-9a-f]{32}$, got 'x'"),
+        ("/adaptations?cursor=x", "query.cursor: expected an id, 32 hexadecimal digits, got 'x'"),
     ],
 )
 def test_a_wrong_parameter_is_named(client: TestClient, path: str, detail: str) -> None:

@@ -276,7 +276,7 @@ def replace_by_three_features(folder: Path) -> None:
     """Replace a bundle of 1 feature by one of 3 features."""
     from app.bundles import FamilySpec, Schema
     from app.learn.networks import NetworkSpec, initialize
-    from app.learn.ood import OODReference
+    from app.learn.support_ood import OODReference
 
     old = load(folder).manifest
     manifest = dataclasses.replace(

@@ -37,7 +37,7 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("evaluate", "nothing"), "models/nothing/bundle.json: the file is missing"),
+        (("evaluate", "nothing"), "there is no bundle 'nothing' in models: choose one of choices, "),
         (("try", "nothing"), f"there is no model 'nothing'; choose one of {', '.join(SHIPPED)}"),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (
@@ -45,7 +45,19 @@ def test_the_version_is_printed() -> None:
             "--kind: expected one of classification, decision, regression, got 'magic'",
         ),
         (("compare", "linear", "--device", "abacus"), "there is no device 'abacus'"),
-        (("serve", "--port", "70000"), "INNERLOOP_PORT: Input should be less than or equal to 65535, got 70000"),
+        (("evaluate", "linear", "--server", "nonsense"), "--server: expected a URL such as http://127.0.0.1:8000"),
+        (
+            ("bundle", "../new", "--network", "mlp", "--weights", "none"),
+            "the name of a bundle: expected letters, digits, -, _ and ., such as pump-2, got '../new'",
+        ),
+        (
+            ("bundle", "linear", "--network", "mlp", "--weights", "none"),
+            "there is a bundle 'linear' in models: choose another name, or replace it by --force",
+        ),
+        (
+            ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),
+            "--rate: expected a number above 0",
+        ),
     ],
 )
 def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str) -> None:
@@ -56,6 +68,23 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
 
 
 @pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("PORT", "70000", "INNERLOOP_PORT: expected at most 65535, got '70000'"),
+        ("PORT", "http", "INNERLOOP_PORT: expected a whole number, got 'http'"),
+        ("WATCH", "perhaps", "INNERLOOP_WATCH: expected true or false, got 'perhaps'"),
+        ("STORE", "tape", "INNERLOOP_STORE: expected 'sqlite', 'redis' or 'memory', got 'tape'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(f"INNERLOOP_{setting}", value)
+    result = innerloop("serve")
+    assert (result.returncode, result.stderr) == (1, f"{message}\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("train", "cosinusoid"), "there is no family 'cosinusoid'; choose one of "),
@@ -63,6 +92,8 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
             ("train", "linear", "--option", "colour=3"),
             "the family 'linear' has no option colour; its options: features",
         ),
+        (("train", "linear", "--option", "features=abc"), "--option features: expected a whole number, got 'abc'"),
+        (("train", "linear", "--name", "a b"), "the name of a bundle: expected letters, digits, "),
         (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
         (("train", "linear", "--set", "decay=sudden"), "decay: expected one of constant, cosine, got 'sudden'"),
         (("train", "linear", "--set", "colour=3"), "the recipe has no setting colour; its settings: family, "),

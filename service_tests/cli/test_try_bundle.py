@@ -49,7 +49,7 @@ def test_try_names_characters() -> None:
         ("omniglot", "omniglot needs a data set: name its folder with --data"),
         ("navigation", "`innerloop navigate navigation` acts"),
         ("driving", "`innerloop drive driving` drives"),
-        ("choices", "`innerloop evaluate choices --no-write` scores"),
+        ("choices", "`innerloop evaluate choices --no-write --data FOLDER` scores"),
     ],
 )
 def test_try_names_what_it_takes(bundle: str, message: str) -> None:

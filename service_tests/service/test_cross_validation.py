@@ -10,7 +10,7 @@ import torch
 
 from app.bundles import load
 from app.errors import Invalid
-from app.learn.ood import OODReference
+from app.learn.support_ood import OODReference
 from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model

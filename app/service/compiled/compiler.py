@@ -139,7 +139,7 @@ def compile_unrolled(model: Model) -> Programs:
         inductor_options(model.device),
     )
     ratio = adapt_speedup(model, unrolled, by_steps(model.programs.inner, steps), steps)
-    return _faster(model, f"{steps} steps at once", started, ratio, steps=steps, unrolled=unrolled)
+    return _faster(model, f"{_count(steps, 'step')} at once", started, ratio, steps=steps, unrolled=unrolled)
 
 
 @torch.no_grad()
@@ -170,15 +170,19 @@ def compile_single(model: Model) -> Programs:
     max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
     max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
-        "%s: %d steps of a single task compiled in %.1f s, used for up to %d examples and %d tasks one after another",
+        "%s: %s of a single task compiled in %.1f s, used for up to %d examples and %s one after another",
         model.bundle.name,
-        steps,
+        _count(steps, "step"),
         seconds,
         max_shots,
-        max_singles,
+        _count(max_singles, "task"),
     )
     shots = range(2, max_shots + 1)
     return replace(model.programs, steps=steps, single=single, single_shots=shots, max_singles=max_singles)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _last_faster(sizes: Sequence[int], ratio: Callable[[int], float], default: int) -> int:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.learn.ood import MAX_ERROR, OODReference, OODStatus, task_error
+from app.learn.support_ood import MAX_ERROR, OODReference, OODStatus, task_error
 
 REFERENCE = OODReference(
     tasks=600,
@@ -53,14 +53,14 @@ def test_of_many_inputs_a_few_may_be_far() -> None:
 def test_an_empty_reference_gives_no_status() -> None:
     status = OODReference().compare(torch.zeros(3, 2), torch.zeros(3), 2)
     assert status is OODStatus.unknown
-    assert status.unlike is None
+    assert status.unlike_training is None
     assert status.value == ""
 
 
 @pytest.mark.parametrize("status", [each for each in OODStatus if each is not OODStatus.unknown])
 def test_each_status_has_its_sentence(status: OODStatus) -> None:
     assert status.value.startswith("The support set ")
-    assert status.unlike is (status is not OODStatus.like)
+    assert status.unlike_training is (status is not OODStatus.like)
 
 
 def test_fits() -> None:

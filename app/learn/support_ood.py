@@ -32,7 +32,7 @@ class OODStatus(Enum):
     )
 
     @property
-    def unlike(self) -> bool | None:
+    def unlike_training(self) -> bool | None:
         """Whether the support set is unlike those of training; None if that is unknown."""
         return None if self is OODStatus.unknown else self is not OODStatus.like
 

@@ -9,8 +9,8 @@ import torch
 from app.bundles import Bundle, load
 from app.families.family import Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
-from app.training.ood import left_out_errors, make_ood_reference, score_limit
 from app.training.problem import family_of
+from app.training.support_ood import left_out_errors, make_ood_reference, score_limit
 
 NAMES = ["sinusoid", "linear"]
 
@@ -24,7 +24,7 @@ def flagged(bundle: Bundle, tasks: Samples) -> float:
     """The share of support sets that are called unlike training."""
     errors, others = left_out_errors(bundle, tasks), tasks.inputs.shape[1] - 1
     reference = bundle.manifest.ood_reference
-    verdicts = [reference.compare(*each, others).unlike for each in zip(tasks.inputs, errors, strict=True)]
+    verdicts = [reference.compare(*each, others).unlike_training for each in zip(tasks.inputs, errors, strict=True)]
     assert None not in verdicts
     return sum(map(bool, verdicts)) / len(verdicts)
 

@@ -1,4 +1,4 @@
-"""The OOD reference of a bundle: what support sets of its training tasks look like (`app.learn.ood`)."""
+"""The OOD reference of a bundle: what support sets of its training tasks look like (`app.learn.support_ood`)."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from app.bundles import Bundle
 from app.families.family import Family, Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
-from app.learn.ood import ERROR_QUANTILE, OODReference, distance, task_error
 from app.learn.outcome import judge
 from app.learn.shapes import Float
+from app.learn.support_ood import ERROR_QUANTILE, OODReference, distance, task_error
 from app.training.problem import device_of
 
 TASKS = 600

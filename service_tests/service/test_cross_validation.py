@@ -199,6 +199,7 @@ def test_errors_whose_squares_overflow_float32_are_computed(model: Model) -> Non
 def test_one_example_alone_cannot_be_assessed(model: Model) -> None:
     with pytest.raises(Invalid, match="at least 2 examples to assess"):
         CrossValidation(model, wave(1), Method.leave_one_out)
+    assert assess(model, wave(2))["folds"] == 2
 
 
 def test_read_only_arrays_are_accepted(model: Model) -> None:

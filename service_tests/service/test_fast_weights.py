@@ -42,3 +42,11 @@ def test_a_key_put_again_is_replaced_and_a_dropped_slot_is_used_again() -> None:
 
 def test_its_size_is_in_bytes() -> None:
     assert FastWeights(torch.zeros(100), size_bytes=656_000, min_capacity=2).capacity == 1000
+
+
+def test_a_key_put_again_takes_no_second_slot() -> None:
+    fast = cache(3)
+    fast.put(["a", "b"], [0, 1], states(1, 2))
+    fast.put(["a"], [0], states(5))
+    fast.put(["c"], [0], states(6))
+    assert fast.gather(["a", "b", "c"])[:, 0].tolist() == [5, 2, 6]

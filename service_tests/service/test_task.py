@@ -57,3 +57,7 @@ def test_numbers_have_no_classes() -> None:
 
 def test_numbers_of_ways_are_powers_of_two() -> None:
     assert [padded_ways(classes) for classes in (1, 2, 3, 4, 5, 8, 9, 20, 423)] == [2, 2, 4, 4, 8, 8, 16, 32, 512]
+
+
+def test_the_size_of_a_task_is_that_of_its_arrays() -> None:
+    assert Task(np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32), 5, 0.01).bytes == 4 * (6 + 3)

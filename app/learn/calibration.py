@@ -1,4 +1,4 @@
-"""Calibration on validation tasks: intervals, probabilities, and a threshold for queries of unknown classes."""
+"""Calibration on validation tasks: the widths of intervals, and what probabilities and `query_ood` need."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Calibration:
 
     @property
     def has_familiarity(self) -> bool:
-        """Whether `familiarity_threshold` can be called."""
+        """Whether there is a threshold for queries (`app.learn.query_ood`)."""
         return len(self.familiarity) > 0
 
     def widths_for(self, level: float, shots: int | float) -> tuple[float, ...]:
@@ -69,23 +69,14 @@ class Calibration:
         """
         if not self.levels[0] <= level <= self.levels[-1]:
             raise ValueError(f"the level must be from {self.levels[0]:g} to {self.levels[-1]:g}, got {level:g}")
-        smaller, larger, fraction = self._neighbours(shots)
+        smaller, larger, fraction = self.neighbours(shots)
         widths = zip(self.half_widths[smaller], self.half_widths[larger], strict=True)
         return tuple(
             _interpolate(self._width_at(level, first), self._width_at(level, second), fraction)
             for first, second in widths
         )
 
-    def familiarity_threshold(self, shots: int | float) -> float:
-        """The largest logit below which a query counts as unlike every class of the support set.
-
-        shots: support examples per class; between two calibrated numbers the threshold is interpolated linearly in the
-            logarithm of the shots
-        """
-        smaller, larger, fraction = self._neighbours(shots)
-        return (1 - fraction) * self.familiarity[smaller] + fraction * self.familiarity[larger]
-
-    def _neighbours(self, shots: int | float) -> tuple[int, int, float]:
+    def neighbours(self, shots: int | float) -> tuple[int, int, float]:
         """The indices of the calibrated numbers around `shots`, and the fraction of the way from first to second."""
         at = bisect_left(self.shots, shots)
         nearest = min(at, len(self.shots) - 1)

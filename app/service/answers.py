@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from app.bundles import Schema
-from app.learn import policies
+from app.learn import policies, query_ood
 from app.learn.calibration import Calibration
 from app.learn.policies import Actions
 from app.service.task import Task
@@ -89,7 +89,7 @@ def _classification(
     unlike = None
     if calibration.has_familiarity:
         shots = len(task.inputs) / len(task.classes)
-        unlike = (outputs.max(1) < calibration.familiarity_threshold(shots)).tolist()
+        unlike = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
     labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
     return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 

@@ -22,8 +22,8 @@ from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
 from app.storage.encoding import check_new, decode, encode, id_bytes
+from app.storage.in_batches import sweep_in_batches
 from app.storage.redis_calls import Calls, Word
-from app.storage.sweep_batches import sweep_in_batches
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,10 @@ from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
+from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
 from app.storage.sqlite_file import FILE, WriteAheadLog, connect, failed, lock, migrate
-from app.storage.sqlite_queries import (
+from app.storage.sqlite_operations import (
     GET,
     MIGRATIONS,
     NAME_HOLDER,
@@ -39,7 +40,6 @@ from app.storage.sqlite_queries import (
     Tables,
     page_query,
 )
-from app.storage.sweep_batches import sweep_in_batches
 
 PAGES_PER_TRANSACTION = 8
 """Pages of 4 KiB that a transaction writes to the log besides the records: about."""

@@ -10,6 +10,7 @@ from app.bundles import Bundle
 from app.families.family import Family, Split
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.outer import Tasks
+from app.learn.query_ood import familiarity_threshold
 from app.learn.shapes import Bool, Float
 from app.training.predictor import offline, predict_in_portions, without_last_class
 from app.training.problem import device_of
@@ -135,7 +136,7 @@ def measure_calibration(
             "half_width_90": half_width.mean().item(),
         }
     if calibration.has_familiarity:
-        threshold = calibration.familiarity_threshold(setting.shots)
+        threshold = familiarity_threshold(calibration, setting.shots)
         logits, _, absent = predict_with_absent_class(bundle, family, setting, split="test")
         return {
             "nll": mean_surprise(calibration.temperature, outputs, tasks.query.targets),

@@ -21,7 +21,7 @@ from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, connect
-from app.storage.sqlite_queries import MAX_UNCOUNTED, MIGRATIONS
+from app.storage.sqlite_operations import MAX_UNCOUNTED, MIGRATIONS
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.families.highway.fast_road import fast_road
 from app.families.highway.observation import FASTEST, FEATURES, observe
-from app.families.highway.traffic import Driver
+from app.families.highway.other_drivers import Driver
 from app.families.highway.vehicle import Car
 from app.families.highway.world import ACTIONS, BRAKING, World
 
@@ -91,7 +91,7 @@ def settings(world: World) -> dict[str, Any]:
     return {
         "action": {"type": "DiscreteMetaAction", "target_speeds": SPEEDS},
         "observation": {"type": "AttributesObservation", "attributes": []},
-        "other_vehicles_type": "app.families.highway.traffic.Driver",
+        "other_vehicles_type": "app.families.highway.other_drivers.Driver",
         "lanes_count": world.lanes,
         "vehicles_density": world.density,
         "simulation_frequency": 5,

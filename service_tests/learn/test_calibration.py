@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from app.learn.calibration import Calibration
-from app.learn.query_ood import familiarity_threshold
 
 KNOWN = Calibration(
     tasks=100,
@@ -11,26 +10,22 @@ KNOWN = Calibration(
     shots=(1, 4),
     levels=(0.5, 0.9),
     half_widths=(((1.0, 4.0), (2.0, 8.0)), ((0.25, 1.0), (0.5, 0.0))),
-    familiarity=(-8.0, -4.0),
 )
 
 
 def test_what_is_known_is_given_as_it_is() -> None:
     assert KNOWN.widths_for(0.9, 1) == (4.0, 8.0)
     assert KNOWN.widths_for(0.5, 4) == (0.25, 0.5)
-    assert familiarity_threshold(KNOWN, 4) == -4
 
 
 def test_between_it_is_interpolated() -> None:
     assert KNOWN.widths_for(0.7, 1) == pytest.approx((2.5, 5.0))
     assert KNOWN.widths_for(0.5, 2) == pytest.approx((0.5, 1.0)), "halfway from 1 to 4 by the logarithm"
     assert KNOWN.widths_for(0.9, 2) == pytest.approx((2.0, 4.0)), "0 has no logarithm"
-    assert familiarity_threshold(KNOWN, 2) == pytest.approx(-6.0)
 
 
 def test_outside_it_is_the_nearest() -> None:
     assert KNOWN.widths_for(0.9, 100) == KNOWN.widths_for(0.9, 4)
-    assert familiarity_threshold(KNOWN, 0.5) == familiarity_threshold(KNOWN, 1)
 
 
 @pytest.mark.parametrize("level", [0.4, 0.95, float("nan")])

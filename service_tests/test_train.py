@@ -78,7 +78,7 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
     card = (folder / "models/plane/CARD.md").read_text()
     assert "`innerloop train linear --name plane" in card
     assert "(before-after.svg)" in card
-    assert "best score on validation tasks" in card
+    assert "scored best on validation tasks" in card
     assert "<svg" in (folder / "models/plane/before-after.svg").read_text()
 
 

@@ -132,15 +132,22 @@ def _in_words_of_json(message: str) -> str:
         return "expected a number between -1.8e308 and 1.8e308, got one outside"
     if "base64" in message:
         return message + " (of the bytes alone, without a `data:` prefix)"
-    message = re.sub(r"an array of length >= (\d+)", r"at least \1 elements", message).replace(
-        " 1 elements", " 1 element"
-    )
-    message = re.sub(r"an array of length <= (\d+)", r"at most \1 elements", message)
-    message = re.sub(r"a string of length <= (\d+)", r"at most \1 characters", message)
-    message = re.sub(r"(an integer|a number) >= (\d+)", r"\1 of at least \2", message)
-    message = re.sub(r"(an integer|a number) <= (\d+)", r"\1 of at most \2", message)
-    message = re.sub(r"a number > (\d+)(\.0)?\b", r"a number above \1", message)
-    return re.sub(r"a number < (\d+)(\.0)?\b", r"a number below \1", message)
+    for pattern, words in _PLAIN.items():
+        message = re.sub(pattern, words, message)
+    return message
+
+
+_PLAIN = {
+    r"an array of length >= 1\b": "at least 1 element",
+    r"an array of length >= (\d+)": r"at least \1 elements",
+    r"an array of length <= (\d+)": r"at most \1 elements",
+    r"a string of length <= (\d+)": r"at most \1 characters",
+    r"(an integer|a number) >= (\d+)": r"\1 of at least \2",
+    r"(an integer|a number) <= (\d+)": r"\1 of at most \2",
+    r"a number > (\d+)(\.0)?\b": r"a number above \1",
+    r"a number < (\d+)(\.0)?\b": r"a number below \1",
+}
+"""Msgspec's bounds, by pattern, in plain words."""
 
 
 def _one_of(types: list[str]) -> str:

@@ -137,7 +137,7 @@ def bundle(
     check_name(name)
     if (models_dir / name).exists() and not force:
         raise InnerloopError(
-            f"there is a bundle {name!r} in {models_dir}: choose another name, or replace it by --force"
+            f"there is a bundle {name!r} in {models_dir}: choose another name, or replace it with --force"
         )
     if rate <= 0:
         raise InnerloopError(f"--rate: expected a number above 0, got {rate:g}")

@@ -71,7 +71,8 @@ def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
             if first and (run.step % CHECKPOINT_EVERY == 0 or finished(run)):
                 save_checkpoint(run, checkpoint)
     if out_of_patience(run):
-        console.print(f"stopped at outer step {run.step}: no better validation score since step {run.best.step}")  # type: ignore[union-attr]
+        assert run.best is not None, "patience counts from the best score"
+        console.print(f"stopped at outer step {run.step}: no better validation score since step {run.best.step}")
 
 
 def next_stop(run: Run) -> int:

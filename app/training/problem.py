@@ -82,7 +82,10 @@ def reads_data(family: Family) -> bool:
 
 def _check_types(factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """The options have the types that the factory declares, as far as these are simple. Raises TrainingError."""
-    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    try:
+        hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    except (NameError, TypeError):  # a plug-in may import its types for type checkers only
+        return
     for name, value in options.items():
         if hints.get(name) in TYPES:
             expected, types = TYPES[hints[name]]

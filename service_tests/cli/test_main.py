@@ -52,7 +52,7 @@ def test_the_version_is_printed() -> None:
         ),
         (
             ("bundle", "linear", "--network", "mlp", "--weights", "none"),
-            "there is a bundle 'linear' in models: choose another name, or replace it by --force",
+            "there is a bundle 'linear' in models: choose another name, or replace it with --force",
         ),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),

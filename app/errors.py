@@ -24,6 +24,7 @@
     ├── NoFamily                the author of the bundle: it names no family to draw tasks from
     ├── DataError               the user of a command: the data set is missing, damaged or too small
     ├── DeviceError             the user of a command: the device does not exist
+    ├── StartError              the operator: the server cannot start
     └── TrainingError           the user of a command: training cannot run with these arguments
 
 Each message names the field, file or id, and the fix.
@@ -192,6 +193,10 @@ class DataError(InnerloopError):
 
 class DeviceError(InnerloopError):
     """The device does not exist on this machine."""
+
+
+class StartError(InnerloopError):
+    """The server cannot start with these settings on this machine."""
 
 
 class TrainingError(InnerloopError):

@@ -1,10 +1,15 @@
 """The settings of the server. Each is also an environment variable: INNERLOOP_ and its name in capitals."""
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+NEARLY = 0.85
+"""How like one of ours the name of a variable is that is taken for a slip (1: the same)."""
 
 
 class Settings(BaseSettings):
@@ -73,9 +78,35 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest size of the support sets and queries that wait, in bytes; further ones get a 503",
     )
+    shutdown_s: float = Field(
+        30,
+        ge=0,
+        description="Seconds that stopping takes at most: the server finishes accepted work and drops what is left",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that the server logs"
     )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _check_port(cls, value: object) -> object:
+        if isinstance(value, str) and value.startswith("tcp://"):
+            raise ValueError(
+                f"expected a port, got {value!r}: Kubernetes sets this variable for a service called innerloop: set "
+                "enableServiceLinks: false for the pod, or give the service another name"
+            )
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: object) -> object:
+        """Refuse a variable that is nearly one of ours; others may be a client's."""
+        ours = {f"INNERLOOP_{name.upper()}" for name in cls.model_fields}
+        for name in os.environ:
+            near = get_close_matches(name, ours, 1, NEARLY) if name.startswith("INNERLOOP_") else []
+            if near and name not in ours:
+                raise ValueError(f"{name}: there is no such setting: write {near[0]}, or remove it")
+        return values
 
     @property
     def compile_cache(self) -> Path:

@@ -10,6 +10,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+BODY_S = 1.0
+"""When the server stops, the rest of a body has so long to come."""
+
 
 class OneWrite(HttpToolsProtocol):
     """Serve with it by `uvicorn.run(..., http=OneWrite)`."""
@@ -18,6 +21,16 @@ class OneWrite(HttpToolsProtocol):
         """A client has connected."""
         self._joining = _JoiningTransport(transport, self.loop)
         super().connection_made(self._joining)  # type: ignore[arg-type]  # it behaves like one
+
+    def shutdown(self) -> None:
+        """The server stops: finish the request, unless its body does not come."""
+        super().shutdown()
+        if self.cycle is not None and self.cycle.more_body:
+            self.loop.call_later(BODY_S, self._close_if_unread)
+
+    def _close_if_unread(self) -> None:
+        if self.cycle.more_body and not self.transport.is_closing():
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """A response is complete."""

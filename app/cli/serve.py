@@ -1,16 +1,31 @@
 """`innerloop serve`: the server in a process of its own, with the settings that belong to a process."""
 
+import asyncio
+import errno
 import gc
 import logging
+import os
 import signal
+import socket
+import sys
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 import typer
 
 from app.device import keep_freed_memory
+from app.errors import StartError
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+CLOSING_SHARE = 0.2
+"""The part of INNERLOOP_SHUTDOWN_S that is kept for closing the store, after requests have had the rest."""
 
 
 def serve(
@@ -25,16 +40,51 @@ def serve(
     Settings are environment variables, such as INNERLOOP_MODELS_DIR; the README lists them.
     --host and --port override INNERLOOP_HOST and INNERLOOP_PORT.
     """
+    options = {"host": host, "port": port}
+    settings = Settings.model_validate({name: value for name, value in options.items() if value is not None})
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        code = _serve(settings)
+    except KeyboardInterrupt:
+        code = 0  # nothing was accepted yet
+    _leave(code)
+
+
+def _serve(settings: Settings) -> int:
+    """Serve until a signal comes, and return the exit code. Raises InnerloopError where the server cannot start."""
+    listener = bind(settings.host, settings.port)
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
-    options = {"host": host, "port": port}
-    settings = Settings.model_validate({name: value for name, value in options.items() if value is not None})
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # these belong to the process, so they are set here and not in create_app
+    _prepare_process(settings)
+    application = create_app(settings)
+    signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        # no response depends on the client of a proxy: 6 us of the 91 that a decision took
+        proxy_headers=False,
+        http=OneWrite,
+        lifespan="off",  # `_run` opens and closes the services: an error at start is then one line, and closing bounded
+        timeout_graceful_shutdown=round(settings.shutdown_s * (1 - CLOSING_SHARE)),
+    )
+    runner = asyncio.Runner(loop_factory=config.get_loop_factory())
+    try:
+        finished = runner.run(_run(application, uvicorn.Server(config), listener, settings.shutdown_s * CLOSING_SHARE))
+    except BaseException:
+        runner.close()
+        raise
+    return 0 if finished else 1  # the runner stays open: closing it waits for threads that compile
+
+
+def _prepare_process(settings: Settings) -> None:
+    """Set what belongs to the process, and so not into create_app."""
     with suppress(ModuleNotFoundError):  # without that folder nothing is compiled
         from app.service.compiled.cache import use_cache
 
@@ -44,15 +94,55 @@ def serve(
     # a request leaves no cycles: the default, a search at every seventh request, takes a tenth of its time in vain
     # (`collector` of the ablation benchmark: 1.08 times the predictions a second through 64 connections)
     gc.set_threshold(20_000, 50, 100)
-    application = create_app(settings)
-    signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
-    uvicorn.run(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        # no response depends on the client of a proxy: 6 us of the 91 that a decision took
-        proxy_headers=False,
-        http=OneWrite,
-    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with that address. Raises StartError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        fix = "stop the program that uses it, or set --port or INNERLOOP_PORT to another port, or to 0 for any free one"
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            fix = "set --host or INNERLOOP_HOST to an address of this machine"
+        elif error.errno == errno.EACCES:
+            fix = "ports below 1024 need privileges; set --port or INNERLOOP_PORT to a larger one"
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}: {fix}") from error
+    return listener
+
+
+async def _run(application: "FastAPI", server: "uvicorn.Server", listener: socket.socket, closing_s: float) -> bool:
+    """Serve until a signal. Returns whether all services were closed in time."""
+    services = application.router.lifespan_context(application)
+    await services.__aenter__()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn handles them while it serves, and raises them again when it has ended
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    host, port = listener.getsockname()[:2]
+    log.info("listening on http://%s:%d (Ctrl-C stops the server)", f"[{host}]" if ":" in host else host, port)
+    await server.serve(sockets=[listener])
+    try:
+        async with asyncio.timeout(closing_s):
+            await services.__aexit__(None, None, None)
+    except TimeoutError:
+        log.error("work that was accepted is not finished in time: raise INNERLOOP_SHUTDOWN_S to wait for it longer")
+        return False
+    log.info("stopped")
+    return True
+
+
+def _interrupt(*_: object) -> None:
+    """A signal while the server starts. It is no SystemExit, which counts as an error of a user's network."""
+    raise KeyboardInterrupt
+
+
+def _leave(code: int) -> None:
+    """End the process at once: torch aborts it where the interpreter ends while another thread compiles."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -14,6 +14,7 @@
     │   ├── LastExample         an adaptation keeps at least one example
     │   ├── NothingToUndo       no example was added after the adaptation was created
     │   ├── Outgrown            the bundle was replaced by one that takes other examples
+    │   ├── PinnedBundleGone    the bundle that the adaptation is pinned to is not there any more
     │   ├── KeyReused           the idempotency key was used for another request
     │   └── QuotaExceeded       the quota of adaptations or of bytes is used up
     ├── Unavailable             the client, later; the operator, if it lasts
@@ -107,6 +108,16 @@ class Outgrown(RequestError):
         super().__init__(
             f"the model {model!r} was replaced and no longer takes the examples of adaptation {id!r}; adapt again with "
             "examples for the new model"
+        )
+
+
+class PinnedBundleGone(RequestError):
+    """The bundle that the adaptation is pinned to is not there any more."""
+
+    def __init__(self, id: str, model: str, digest: str) -> None:
+        super().__init__(
+            f"adaptation {id!r} is pinned to the version {digest} of {model!r}, which is not there any more: put that "
+            'bundle into the models folder, or predict with `"pinned": false`, which adapts to the present version'
         )
 
 

@@ -70,7 +70,14 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
     watch = {"watch": reloader.watch} if settings.watch else {}
-    background = BackgroundTasks({"sweep": partial(sweep, store, clock), "reload": reloader.run, **watch})
+    background = BackgroundTasks(
+        {
+            "sweep": partial(sweep, store, clock),
+            "collect bundles": adaptations.collect_bundles,
+            "reload": reloader.run,
+            **watch,
+        }
+    )
 
     def compile_served() -> None:
         # a daemon: the process does not wait for it when it ends

@@ -1,17 +1,27 @@
-"""Servers that start and stop: bounded in time, with exit code 0 and without a traceback."""
+"""Servers that start and stop: bounded in time, with exit code 0 and without a traceback.
 
+`python -m service_tests.test_stopping 60` stops a server at 60 random moments: while it starts, compiles or serves,
+cold and warm, under load, with half a body, an unread answer or an open event stream.
+"""
+
+import json
 import os
+import random
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from service_tests.processes import ROOT, command, free_port, starting, wait_until
+from service_tests.processes import ROOT, command, free_port, ready, starting, wait_until
 
 SERVE = [command("innerloop"), "serve"]
 HALF = b"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -84,3 +94,71 @@ def test_what_is_in_the_way_of_a_start_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert start_in_vain(port=0, compile=False, state_dir=tmp_path / "file").startswith(f"{tmp_path / 'file'}: ")
     assert start_in_vain(host="192.0.2.1").startswith("cannot listen on 192.0.2.1:8000: Cannot assign")
+
+
+def load(url: str, kind: str) -> list[socket.socket]:
+    """Connections that are busy with the server in some way."""
+    host, port = "127.0.0.1", int(url.rpartition(":")[2])
+    connections = [socket.create_connection((host, port)) for _ in range(8)]
+    for connection in connections:
+        connection.settimeout(0.2)
+        with suppress(TimeoutError, ConnectionError):
+            match kind:
+                case "half bodies":
+                    connection.sendall(HALF)
+                case "unread answers":
+                    for _ in range(200):
+                        connection.sendall(LIST)
+                case "event streams":
+                    connection.sendall(adapt_bytes(steps=50, accept="text/event-stream"))
+                case "load":
+                    connection.sendall(adapt_bytes(steps=5) * 50)
+    return connections
+
+
+def adapt_bytes(steps: int, accept: str = "application/json") -> bytes:
+    """POST /adapt as it goes over the wire."""
+    inputs = [[index / 100] for index in range(500)]
+    support = {"inputs": inputs, "targets": [each[0] for each in inputs]}
+    body = json.dumps({"model": "sinusoid", "support": support, "steps": steps}).encode()
+    head = f"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: {accept}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def stop_at_random(generator: random.Random, folder: Path) -> tuple[str, int, float]:
+    """Start and stop a server once: what it was busy with, its exit code, and the seconds until it had ended."""
+    port, log = free_port(), folder / "log"
+    settings = {
+        "port": port,
+        "state_dir": folder / generator.choice(["warm", str(generator.random())]),
+        "shutdown_s": 10,
+    }
+    settings["compile"] = generator.random() < 0.7
+    environment = os.environ | {f"INNERLOOP_{name.upper()}": str(value) for name, value in settings.items()}
+    kind = generator.choice(["nothing", "starting", "half bodies", "unread answers", "event streams", "load"])
+    with log.open("w") as output, subprocess.Popen(SERVE, cwd=ROOT, env=environment, stderr=output) as process:
+        connections = []
+        if kind == "starting":
+            time.sleep(generator.uniform(0, 12))
+        else:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: process.poll() is not None or ready(url), "it does not start", 120)
+            connections = load(url, kind)
+            time.sleep(generator.uniform(0, 10))
+        started = time.monotonic()
+        process.send_signal(generator.choice([signal.SIGTERM, signal.SIGINT]))
+        code = process.wait(60)
+        seconds = time.monotonic() - started
+        for connection in connections:
+            connection.close()
+    trace = " with a traceback" if "Traceback" in log.read_text() else ""
+    return f"{kind}, {'compiling' if settings['compile'] else 'eager'}{trace}", code, seconds
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        outcomes = []
+        for number in range(int(sys.argv[1])):
+            outcomes.append(stop_at_random(random.Random(number), Path(name)))
+            print(number, *outcomes[-1], flush=True)  # noqa: T201
+        print(Counter(code for _, code, _ in outcomes), max(seconds for *_, seconds in outcomes))  # noqa: T201

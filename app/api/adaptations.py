@@ -115,7 +115,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     """
     incoming = await receive(request, server.limits.body)
     body, client = incoming.decode(schemas.Support), incoming.client
-    adaptation = await server.adaptations.get(client.owner, id)
+    adaptation = await server.adaptations.to_change(client.owner, id)
     support = read_support(body, server.adaptations.model_of(adaptation), server.limits.support, place="")
     extended = await server.adaptations.extend(adaptation, support, client, client.key)
     return incoming.media.answer_codec.respond(adapt_response(extended))
@@ -146,7 +146,7 @@ async def forget(
     client: RequestClient,
 ) -> Response:
     """Forget one example for good: erase it from every revision and from the store, and adapt again without it."""
-    adaptation = await server.adaptations.get(client.owner, id)
+    adaptation = await server.adaptations.to_change(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.forget(adaptation, example, client)))
 
 
@@ -166,7 +166,7 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
 
     Forgotten examples do not come back.
     """
-    adaptation = await server.adaptations.get(client.owner, id)
+    adaptation = await server.adaptations.to_change(client.owner, id)
     return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))
 
 

@@ -24,6 +24,7 @@ from app.errors import (
     Malformed,
     Outgrown,
     Overloaded,
+    PinnedBundleGone,
     QuotaExceeded,
     StoreFailed,
     UnknownAdaptation,
@@ -39,7 +40,7 @@ BODY = (
     Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded, StoreFailed, DeadlinePassed,
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
-DERIVED = (*BY_ID, UnknownModel, Outgrown, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
+DERIVED = (*BY_ID, UnknownModel, Outgrown, PinnedBundleGone, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
 
 
 async def adapt(request: Request) -> Response:

@@ -11,6 +11,7 @@ from app.errors import (
     Diverged,
     Invalid,
     Outgrown,
+    PinnedBundleGone,
     UnknownAdaptation,
     UnknownModel,
 )
@@ -24,6 +25,7 @@ from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.expiry import check_not_expired
 from app.service.idempotency import Idempotency
+from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
 from app.service.record import (
@@ -97,6 +99,7 @@ class Adaptations:
         self._engine = engine
         self._worker = worker
         self._store = store
+        self._kept = KeptBundles(store.bundles)
         self._policy = policy
         self._clock = clock
         self._ids = ids(clock)
@@ -159,6 +162,23 @@ class Adaptations:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
+    async def to_change(self, owner: str, id: str) -> Adaptation:
+        """The record of that id, with its bundle at hand if it is pinned. Raises as `get`, and PinnedBundleGone."""
+        adaptation = await self.get(owner, id)
+        if adaptation.pinned:
+            await self._restore(adaptation)
+        return adaptation
+
+    async def _restore(self, adaptation: Adaptation) -> None:
+        """Have the bundle that an adaptation is pinned to, from where it was kept. Raises PinnedBundleGone."""
+        model = self._catalogue.exact(adaptation.digest)
+        if model is None and (bundle := await self._kept.read(adaptation.digest)) is not None:
+            model = self._catalogue.restore(bundle)
+        if model is None:
+            raise PinnedBundleGone(adaptation.id, adaptation.model, adaptation.digest)
+        # that of a record that an older server wrote is not kept yet
+        await self._kept.keep(model.bundle, adaptation.expires_at)
+
     async def current(
         self, owner: str, id: str, pinned: bool | None = None, caller: Caller | None = None
     ) -> tuple[Adaptation, Model]:
@@ -168,6 +188,8 @@ class Adaptations:
             own choice
         """
         adaptation = await self.get(owner, id)
+        if adaptation.pinned and pinned is not False:
+            await self._restore(adaptation)
         while (model := self.model_of(adaptation, pinned)).digest != adaptation.digest:
             adaptation = await self._change(adaptation, Change.rederived, lambda old: old, caller=caller)
         return adaptation, model
@@ -233,6 +255,10 @@ class Adaptations:
         assert result.weights is not None, "an adaptation that has not diverged has weights"
         return adaptation, result.weights
 
+    async def collect_bundles(self) -> None:
+        """Remove bundles that no adaptation is pinned to any more, again and again."""
+        await self._kept.collect(self._clock)
+
     async def page(self, owner: str, filter: Filter, limit: int, before: str | None) -> Sequence[Adaptation]:
         """At most `limit` adaptations that have not expired, newest first, older than the one with the id `before`."""
         return await self._store.page(owner, filter, limit, before, self._clock())
@@ -287,6 +313,8 @@ class Adaptations:
             quality=quality,
             names=tuple(name.name for name in names),
         )
+        if adaptation.pinned:  # first, so that no acknowledged record lacks its bundle
+            await self._kept.keep(command.model.bundle, adaptation.expires_at)
         while (holder := await self._store.put(adaptation, names, self._clock())) is not None:
             if (earlier := await self._idempotency.held_by(holder, command, names)) is not None:
                 return earlier

@@ -57,6 +57,17 @@ class Catalogue:
             return exact
         return self.named(name)
 
+    def exact(self, digest: str) -> Model | None:
+        """The model of this digest; None where there is none."""
+        return self._by_digest.get(digest)
+
+    def restore(self, bundle: Bundle) -> Model | None:
+        """The model of an older bundle, for the adaptations that are pinned to it; None, and logged, where it fails."""
+        model = self._try(bundle, {})
+        if model is not None:
+            self._by_digest[model.digest] = model
+        return model
+
     def make_models(self, bundles: Mapping[str, Bundle], refused: dict[str, BundleError]) -> dict[str, Model]:
         """Models of the bundles that do not serve yet, by name. They serve after `exchange`.
 
@@ -66,17 +77,22 @@ class Catalogue:
         for name, bundle in bundles.items():
             if name in self._by_name and self._by_name[name].digest == bundle.manifest.digest:
                 continue
-            try:
-                model = self._make(bundle)
-                model.try_out()
-            except (Exception, SystemExit) as error:
-                network = bundle.manifest.network.name
-                reason = f"the network {network!r} fails: {type(error).__name__}: {' '.join(str(error).split())}"
-                log.warning("%s: %s", name, reason, exc_info=error)
-                refused[name] = BundleError(Path(name) / MANIFEST, reason)
-            else:
+            if (model := self._try(bundle, refused)) is not None:
                 new[name] = model
         return new
+
+    def _try(self, bundle: Bundle, refused: dict[str, BundleError]) -> Model | None:
+        """The model of a bundle, once it has answered; None, with the reason in `refused`, where that fails."""
+        try:
+            model = self._make(bundle)
+            model.try_out()
+        except (Exception, SystemExit) as error:
+            network = bundle.manifest.network.name
+            reason = f"the network {network!r} fails: {type(error).__name__}: {' '.join(str(error).split())}"
+            log.warning("%s: %s", bundle.name, reason, exc_info=error)
+            refused[bundle.name] = BundleError(Path(bundle.name) / MANIFEST, reason)
+            return None
+        return model
 
     def exchange(
         self, new: Mapping[str, Model], bundles: Mapping[str, Bundle], refused: Mapping[str, BundleError]

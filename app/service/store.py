@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
+from app.service.kept_bundles import BundleStore
 from app.service.record import Adaptation
 
 
@@ -58,6 +59,10 @@ class Store(Protocol):
     Use it as an async context manager: entering opens it and migrates an older schema, leaving finishes the operations
     that were accepted. When `put`, `replace` or `delete` returns, the change is as durable as the store makes it.
     """
+
+    @property
+    def bundles(self) -> BundleStore:
+        """Where the bundles are kept that adaptations are pinned to."""
 
     async def __aenter__(self) -> Self: ...
 

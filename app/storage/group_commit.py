@@ -40,8 +40,12 @@ class Operation(Generic[T]):
 class Transactions(Protocol):
     """Commits operations. One thread at a time calls it, and it never raises."""
 
-    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
-        """Do all in one transaction. Returns the value of each, or the exception that refuses it."""
+    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
+        """Do all in one transaction. Returns the value of each, or the exception that refuses it.
+
+        patient: it may wait for another program that uses the medium; otherwise None, with nothing done, where it
+            would have to
+        """
 
     def erase(self) -> Exception | None:
         """Erase what was deleted from the disk. Returns the error where that fails."""
@@ -80,7 +84,11 @@ class GroupCommit:
     async def submit(self, operation: Operation[T]) -> T:
         """Do an operation, and return its value once it is committed. Raises the exception that refuses it."""
         if self._quiet and not self._arrived and self._may_run_here([operation]):
-            return self._do_at_once(operation)
+            outcomes = self._do_at_once(operation)
+            if outcomes is not None:
+                if isinstance(outcomes[0], Exception):
+                    raise outcomes[0]
+                return cast("T", outcomes[0])
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._arrived:
             # at the end of this turn, so that the operations of all handlers that it resumes are in
@@ -98,29 +106,28 @@ class GroupCommit:
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
         self._quiet = len(arrived) == 1
-        if not self._may_run_here([each.operation for each in arrived]):
-            if arrived:
-                self._in_thread += len(arrived)
-                self._handed_over.put(arrived)
-            return
-        for start in range(0, len(arrived), MAX_OPERATIONS):
-            if batch := [each for each in arrived[start : start + MAX_OPERATIONS] if not each.future.cancelled()]:
-                _resolve(self._answers(batch))
-                self._transactions.tend(patient=False)
+        while arrived and self._may_run_here([each.operation for each in arrived]):
+            batch = [each for each in arrived[:MAX_OPERATIONS] if not each.future.cancelled()]
+            answers = self._answers(batch, patient=False)
+            if answers is None:
+                break
+            _resolve(answers)
+            arrived = arrived[MAX_OPERATIONS:]
+            self._transactions.tend(patient=False)
+        if arrived:
+            self._in_thread += len(arrived)
+            self._handed_over.put(arrived)
 
     def _may_run_here(self, operations: Sequence[Operation[Any]]) -> bool:
         """Whether they may be done on the event loop."""
         quick = not self._waits or self._disk_s < QUICK_S
         return quick and not self._in_thread and not any(operation.erases for operation in operations)
 
-    def _do_at_once(self, operation: Operation[T]) -> T:
-        """Do an operation that comes alone now, instead of two turns of the event loop later."""
+    def _do_at_once(self, operation: Operation[Any]) -> list[object] | None:
+        """Do an operation that comes alone now, instead of two turns of the event loop later; as `_outcomes`."""
         self._quiet = False  # those that come in the same turn share a transaction
         self._loop.call_soon(self._end_turn)
-        (outcome,) = self._outcomes([operation])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return cast("T", outcome)
+        return self._outcomes([operation], patient=False)
 
     def _end_turn(self) -> None:
         self._quiet = not self._arrived and not self._in_thread
@@ -154,7 +161,8 @@ class GroupCommit:
         return True
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
-        answers = self._answers(batch)
+        answers = self._answers(batch, patient=True)
+        assert answers is not None, "it is patient"
         erasing = [each.operation.erases and answer[1] is True for each, answer in zip(batch, answers, strict=True)]
         if any(erasing):
             self._answer([answer for answer, erases in zip(answers, erasing, strict=True) if not erases])
@@ -165,13 +173,18 @@ class GroupCommit:
         self._answer(answers)
         self._transactions.tend(patient=True)
 
-    def _answers(self, batch: Sequence[_Waiting]) -> list[tuple[asyncio.Future[Any], object]]:
-        outcomes = self._outcomes([each.operation for each in batch])
-        return list(zip((each.future for each in batch), outcomes, strict=True))
+    def _answers(self, batch: Sequence[_Waiting], *, patient: bool) -> list[tuple[asyncio.Future[Any], object]] | None:
+        if not batch:
+            return []
+        outcomes = self._outcomes([each.operation for each in batch], patient=patient)
+        return None if outcomes is None else list(zip((each.future for each in batch), outcomes, strict=True))
 
-    def _outcomes(self, operations: Sequence[Operation[Any]]) -> list[object]:
+    def _outcomes(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
+        """As `Transactions.commit`, with the time that it waited noted."""
         started, computed = perf_counter(), thread_time()
-        outcomes = self._transactions.commit(operations)
+        outcomes = self._transactions.commit(operations, patient=patient)
+        if outcomes is None:
+            return None
         waited = perf_counter() - started - (thread_time() - computed)
         # a few rather slow commits do not count, because other work on the machine only adds time
         smoothed = max(MIN_DISK_S, min(waited, 1.5 * self._disk_s))

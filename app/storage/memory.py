@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.storage.bundle_memory import BundleMemory
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
 from app.storage.record_cache import RecordCache
@@ -38,6 +39,7 @@ class MemoryStore:
         self._orders: dict[tuple[str, Filter], _Order] = {}
         self._by_expiry: list[tuple[float, str, str]] = []
         self._cache = RecordCache()
+        self.bundles = BundleMemory()
 
     async def __aenter__(self) -> Self:
         return self

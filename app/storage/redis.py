@@ -21,6 +21,7 @@ from app.errors import QuotaExceeded, StoreFailed
 from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
+from app.storage.bundle_redis import BundleRedis
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.in_batches import sweep_in_batches
 from app.storage.redis_calls import Calls, Word
@@ -55,6 +56,7 @@ class RedisStore:
         self._quota = quota
         self._prefix = prefix
         self._fsync = fsync
+        self.bundles = BundleRedis(self._run, prefix)
 
     async def __aenter__(self) -> Self:
         pool = BlockingConnectionPool.from_url(

@@ -16,17 +16,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
 from app.errors import StoreFailed
 from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.storage.bundle_folder import BundleFolder
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
-from app.storage.sqlite_file import FILE, WriteAheadLog, connect, failed, lock, migrate
+from app.storage.sqlite_file import FILE, TIMEOUT_S, WriteAheadLog, connect, failed, is_busy, lock, migrate
 from app.storage.sqlite_operations import (
     GET,
     MIGRATIONS,
@@ -43,6 +45,8 @@ from app.storage.sqlite_operations import (
 
 PAGES_PER_TRANSACTION = 8
 """Pages of 4 KiB that a transaction writes to the log besides the records: about."""
+BUSY_S = 0.01
+"""Between two attempts to begin a transaction while another program has one."""
 LAST_ID = b"\xff" * 17
 """Sorts behind every id."""
 
@@ -57,6 +61,7 @@ class SqliteStore:
         self._fsync = fsync
         self._cache = RecordCache()
         self._opened = AsyncExitStack()
+        self.bundles = BundleFolder(folder)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -71,6 +76,7 @@ class SqliteStore:
             self._pages = stack.enter_context(ThreadPoolExecutor(1, "pages"))
             log = WriteAheadLog(self._folder, writer, copier)
             stack.callback(log.close)
+            writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and on the event loop never
             transactions = _Transactions(self._folder, writer, log, self._quota, self._cache)
             if failure := transactions.erase():  # the process may have ended between deleting and erasing
                 raise failure
@@ -169,10 +175,11 @@ class _Transactions:
         self._tables: Tables | None = None
         self._written = 0
 
-    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
         """Do all operations in one transaction. Where it fails nothing is done, and each outcome is StoreFailed."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            if not self._begin(patient):
+                return None
             self._tables = self._tables or Tables(self._connection, self._quota)
             outcomes = self._tables.apply(operations)
             self._connection.execute("COMMIT")
@@ -185,6 +192,21 @@ class _Transactions:
         self._written += records + PAGES_PER_TRANSACTION * 4096
         self._drop_changed(operations, outcomes)
         return outcomes
+
+    def _begin(self, patient: bool) -> bool:
+        """Begin a transaction. Returns False where another program has one, unless it is patient and waits for it."""
+        deadline = monotonic() + TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or (patient and monotonic() > deadline):
+                    raise
+                if not patient:
+                    return False
+                sleep(BUSY_S)
+            else:
+                return True
 
     def _drop_changed(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
         """Drop changed and deleted records from the cache, before the changes are acknowledged."""

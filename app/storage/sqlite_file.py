@@ -80,6 +80,11 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
             raise
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection has the lock that was needed."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
     """The StoreFailed for an error of sqlite, with the place and the fix."""
     full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"

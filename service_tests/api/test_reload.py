@@ -149,27 +149,32 @@ def test_predict_can_pin_the_older_bundle(client: TestClient, retrain: Callable[
     assert (response.status_code, response.json()["place"]) == (422, "pinned")
 
 
-def test_a_pinned_adaptation_is_derived_again_when_its_bundle_is_gone(
+def test_a_pin_survives_a_restart(
     serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], tmp_path: Path
 ) -> None:
-    """A running process has the older bundle in memory; after a restart it has to be in a folder."""
+    """The older bundle is kept in the state folder; where it is gone from there too, the pin is not broken silently."""
     settings: dict[str, Any] = {"models_dir": own_models, "store": "sqlite", "state_dir": tmp_path / "state"}
     first = serve(**settings)
-    kept, gone = (adapt(first, examples(4, seed), pinned=True) for seed in (0, 1))
-    shutil.copytree(own_models / "sinusoid", own_models / "sinusoid-2026")
+    pinned = adapt(first, examples(4), pinned=True)
+    before, digest = predict(first, pinned["adaptation_id"]), pinned["model_digest"]
     new_digest = retrain(1.05)
     stop(first)
     second = serve(**settings)
-    answer = predict(second, kept["adaptation_id"])
-    assert (answer["model_digest"], answer["revision"]) == (kept["model_digest"], 1), (
-        "the older bundle is still in a folder"
-    )
+    answer = predict(second, pinned["adaptation_id"])
+    assert (answer["model_digest"], answer["revision"]) == (digest, 1)
+    assert_same(answer["predictions"], before["predictions"])
+    more = second.post(f"/adaptations/{pinned['adaptation_id']}/support", json=examples(2)).json()
+    assert (more["model_digest"], more["revision"]) == (digest, 2)
     stop(second)
-    shutil.rmtree(own_models / "sinusoid-2026")
+    shutil.rmtree(tmp_path / "state/bundles" / digest)
     third = serve(**settings)
-    answer = predict(third, gone["adaptation_id"])
-    assert (answer["model_digest"], answer["revision"]) == (new_digest, 2)
-    assert_same(answer["predictions"], fresh_predictions(third, examples(4, 1)))
+    body = {"adaptation_id": pinned["adaptation_id"], "queries": QUERIES}
+    refused = third.post("/predict", json=body)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:problem-type:innerloop:pinned-bundle-gone")
+    assert digest in refused.json()["detail"]
+    assert third.get(f"/adaptations/{pinned['adaptation_id']}").json() == more, "the record itself is there"
+    answer = third.post("/predict", json=body | {"pinned": False}).json()
+    assert (answer["model_digest"], answer["revision"]) == (new_digest, 3)
 
 
 def predict(client: TestClient, adaptation_id: str) -> dict[str, Any]:

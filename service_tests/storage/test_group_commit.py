@@ -24,7 +24,7 @@ class Recorded:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
         self.transactions.append([each.number for each in operations if isinstance(each, Double)])
         self.may_go_on.wait()
         return [self._outcome(each) for each in operations if isinstance(each, Double)]
@@ -50,10 +50,10 @@ class Disk(Recorded):
         self.seconds = 0.0
         self.on_the_loop: list[bool] = []
 
-    def commit(self, operations: Sequence[Operation[Any]]) -> list[object]:
+    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
         self.on_the_loop.append(threading.current_thread() is threading.main_thread())
         time.sleep(self.seconds)
-        return super().commit(operations)
+        return super().commit(operations, patient=patient)
 
 
 def run(scenario: Callable[[GroupCommit, Any], Awaitable[None]], recorded: Recorded | None = None) -> Recorded:
@@ -196,3 +196,25 @@ def test_one_commit_that_waits_long_hands_the_next_over_at_once() -> None:
         assert disk.on_the_loop[-2:] == [True, False]
 
     run(scenario, Disk())
+
+
+class Locked(Disk):
+    """Another program has the medium whenever it is `locked`."""
+
+    locked = False
+
+    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
+        return None if self.locked and not patient else super().commit(operations, patient=patient)
+
+
+def test_what_would_wait_for_another_program_is_handed_over() -> None:
+    async def scenario(commits: GroupCommit, disk: Locked) -> None:
+        await commit_until_on_the_loop(commits, disk)
+        disk.locked = True
+        assert await commits.submit(Double(3)) == 6, "alone"
+        assert await asyncio.gather(commits.submit(Double(4)), commits.submit(Double(5))) == [8, 10], "together"
+        assert disk.on_the_loop[-2:] == [False, False]
+        disk.locked = False
+        await commit_until_on_the_loop(commits, disk)
+
+    run(scenario, Locked())

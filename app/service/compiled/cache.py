@@ -5,12 +5,28 @@ changed pass thus finds nothing, and is compiled anew; a program that gives othe
 (`measure`).
 """
 
+import logging
 import os
+import tempfile
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def use_cache(folder: Path) -> None:
-    """Let this process keep its compiled code in a folder."""
+    """Let this process keep its compiled code in a folder; in a temporary one, with a warning, where it cannot write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        log.warning(
+            "%s: %s: compiled code cannot be kept there, so each start compiles anew: make it a folder that the server "
+            "may write to, or set INNERLOOP_CACHE_DIR to another one",
+            folder,
+            error.strerror,
+        )
+        folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
 
 

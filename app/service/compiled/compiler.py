@@ -61,7 +61,9 @@ def _run_stage(stage: Callable[[Model], Programs], model: Model) -> None:
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
         log.warning("%s: %s: %s", model.bundle.name, serving, reason)
-    except (Exception, SystemExit):  # a user's network, a full disk: the other models are compiled all the same
+    except OSError as error:
+        log.warning("%s: %s: %s", model.bundle.name, serving, error)
+    except (Exception, SystemExit):  # a user's network: the other models are compiled all the same
         log.exception("%s: %s: compiling failed", model.bundle.name, serving)
 
 

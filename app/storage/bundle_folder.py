@@ -1,0 +1,77 @@
+"""Bundles by digest in a folder. The time until which each is kept is that of the file `until` in it."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from app import bundles
+from app.atomic_write import write_atomically
+from app.bundles import Bundle
+from app.errors import StoreFailed
+
+FOLDER = "bundles"
+UNTIL = "until"
+REMOVED = ".removed-"
+
+
+class BundleFolder:
+    """Keeps bundles in `bundles/<digest>/<name>` in a folder (`app.service.kept_bundles.BundleStore`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+
+    async def write(self, bundle: Bundle, until: float) -> None:
+        """Keep a bundle at least until a time."""
+        await asyncio.to_thread(self._write, bundle, until)
+
+    async def read(self, digest: str) -> Bundle | None:
+        """The bundle with this digest; None where there is none."""
+        return await asyncio.to_thread(self._read, digest)
+
+    async def collect(self, now: float) -> list[str]:
+        """Remove the bundles that have to be kept no longer, and return their digests."""
+        return await asyncio.to_thread(self._collect, now)
+
+    def _write(self, bundle: Bundle, until: float) -> None:
+        kept = self._folder / bundle.manifest.digest
+        try:
+            kept.mkdir(parents=True, exist_ok=True)
+            # first how long: a bundle without it, after a crash, is removed
+            write_atomically(kept / UNTIL, f"{max(until, _until(kept))}\n".encode())
+            if not (kept / bundle.name / bundles.MANIFEST).exists():
+                bundles.write(kept / bundle.name, bundle.manifest, bundle.meta)
+        except OSError as error:
+            raise StoreFailed(
+                f"{kept}: {error.strerror}: the bundle has to be kept there for adaptations that are pinned to it: "
+                "make room on its disk and check its permissions, then try again"
+            ) from error
+
+    def _read(self, digest: str) -> Bundle | None:
+        kept = self._folder / digest
+        if not kept.is_dir():
+            return None
+        folders = [each for each in kept.iterdir() if each.is_dir()]
+        return bundles.load(folders[0]) if folders else None
+
+    def _collect(self, now: float) -> list[str]:
+        collected = []
+        try:
+            for kept in list(self._folder.iterdir()) if self._folder.is_dir() else []:
+                if kept.name.startswith(REMOVED):  # by a process that was killed meanwhile
+                    shutil.rmtree(kept)
+                elif _until(kept) < now:
+                    # at once: half of a bundle must never be found
+                    removed = kept.with_name(REMOVED + kept.name)
+                    kept.rename(removed)
+                    shutil.rmtree(removed)
+                    collected.append(kept.name)
+        except OSError as error:
+            raise StoreFailed(f"{self._folder}: {error.strerror}: check its permissions") from error
+        return collected
+
+
+def _until(kept: Path) -> float:
+    try:
+        return float((kept / UNTIL).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0.0

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     on_new_bundle: Literal["rederive", "pin"] = Field(
         "rederive",
         description="What happens to an adaptation when a newer bundle replaces its own: rederive adapts again on the "
-        "newer bundle, pin keeps the older one as long as the server has it; a request can choose with `pinned`",
+        "newer bundle, pin keeps the older one; a request can choose with `pinned`",
     )
     store: Literal["sqlite", "redis", "memory"] = Field(
         "sqlite",

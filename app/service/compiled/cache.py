@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def use_cache(folder: Path) -> None:
-    """Let this process keep its compiled code in a folder; in a temporary one, with a warning, where it cannot write."""
+    """Let this process keep its compiled code in a folder; in a temporary one where it cannot write there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:

@@ -219,8 +219,8 @@ class AdaptRequest(RequestBody):
         Annotated[
             bool,
             Meta(
-                description="`true` keeps the adaptation on this version of the model when a newer one replaces it, as "
-                "long as the server has this version; `false` derives it again on the newer one. Without it, the "
+                description="`true` keeps the adaptation on this version of the model when a newer one replaces it; "
+                "`false` derives it again on the newer one. Without it, the "
                 "server's default applies: `false`, unless configured otherwise"
             ),
         ]

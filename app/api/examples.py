@@ -24,6 +24,7 @@ from app.errors import (
     NothingToUndo,
     Outgrown,
     Overloaded,
+    PinnedBundleGone,
     QuotaExceeded,
     StoreFailed,
     UnknownAdaptation,
@@ -175,6 +176,11 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         (
             "A new version of the model takes other examples. Adapt again with examples for the new version.",
             Outgrown(_ID, MODEL),
+        ),
+        (
+            "The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` "
+            "as `false`.",
+            PinnedBundleGone(_ID, MODEL, 64 * "0"),
         ),
         (
             "The adaptation has expired. Adapt again, with a larger `ttl_s` to keep it longer.",

@@ -212,7 +212,7 @@ def test_what_would_wait_for_another_program_is_handed_over() -> None:
         await commit_until_on_the_loop(commits, disk)
         disk.locked = True
         assert await commits.submit(Double(3)) == 6, "alone"
-        assert await asyncio.gather(commits.submit(Double(4)), commits.submit(Double(5))) == [8, 10], "together"
+        assert list(await asyncio.gather(commits.submit(Double(4)), commits.submit(Double(5)))) == [8, 10], "together"
         assert disk.on_the_loop[-2:] == [False, False]
         disk.locked = False
         await commit_until_on_the_loop(commits, disk)

@@ -23,6 +23,7 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.expiry import sweep
+from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
@@ -65,10 +66,11 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     log.info("serving %s on %s", names, device)
 
     engine = Engine(settings.fast_weights_bytes)
-    batcher = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)
+    small, large = (Batcher(engine, settings.max_waiting, settings.max_waiting_bytes) for _ in range(2))
+    lanes = Lanes(engine, small, large, settings.max_multiply_adds, settings.max_work_bytes)
     store = make_store(settings)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
-    adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
+    adaptations = Adaptations(catalogue, lanes, store, policy, clock)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
@@ -90,7 +92,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         openapi_tags=openapi.TAGS,
         version=app.__version__,
         redoc_url=None,
-        lifespan=_lifespan((store, batcher, background), compile_served),
+        lifespan=_lifespan((store, lanes, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     max_ttl_s: int = Field(31 * 86_400, ge=1, description="Largest `ttl_s` of a request, in seconds")
     max_body_bytes: int = Field(32 * 2**20, ge=1024, description="Largest request body, in bytes")
     max_support_examples: int = Field(10_000, ge=1, description="Largest number of examples in a support set")
+    max_multiply_adds: int = Field(
+        500_000_000_000,
+        ge=1,
+        description="Largest work of one request, in multiply-adds (a core does about 20 billion a second); requests "
+        "that cost more get a 422",
+    )
+    max_work_bytes: int = Field(
+        2**30,
+        ge=2**20,
+        description="Largest memory that the work of one request takes, in bytes; requests that need more get a 422",
+    )
     max_waiting: int = Field(
         4096, ge=1, description="Largest number of requests that wait for the device; further ones get a 503"
     )

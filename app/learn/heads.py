@@ -120,8 +120,11 @@ def prototypes(ways: int, width: int) -> Head:
     def apply(
         meta: Params, solution: Params, embeddings: Float[Tensor, "query embedding"]
     ) -> Float[Tensor, "query way"]:
-        differences = embeddings.unsqueeze(1) - solution[name]
-        return -differences.square().sum(-1)
+        # -|x - c|^2 without its differences, which take `embedding` times the memory of the logits; in float64, where
+        # the difference of large terms keeps float32's digits
+        x, c = embeddings.double(), solution[name].double()
+        squares = x.square().sum(-1, keepdim=True) + c.square().sum(-1)
+        return (2 * x @ c.T - squares).clamp(max=0).to(embeddings.dtype)
 
     return Head(initial, solve, apply)
 

@@ -1,9 +1,10 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
-from app.service.engine import INITIAL, Engine, Job, Result
+from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
@@ -45,11 +46,9 @@ from app.service.request_checks import check_classes, check_extended_size
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
-T = TypeVar("T")
-
 
 class Worker(Protocol):
-    """What runs jobs: the batcher."""
+    """What runs jobs (`app.service.lanes`)."""
 
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job."""
@@ -57,11 +56,11 @@ class Worker(Protocol):
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs together."""
 
-    async def call(self, work: Callable[[], T], caller: Caller | None = None) -> T:
-        """Call a function where the jobs run."""
+    def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
+        """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
 
-    def accept(self, count: int, size: int) -> None:
-        """Raises Overloaded where there is no room for `count` jobs of `size` bytes together."""
+    async def drop(self, model: Model, key: Hashable) -> None:
+        """Free the fast weights under a key."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,6 @@ class Adaptations:
     def __init__(
         self,
         catalogue: Catalogue,
-        engine: Engine,
         worker: Worker,
         store: Store,
         policy: Policy,
@@ -96,7 +94,6 @@ class Adaptations:
     ) -> None:
         """clock: seconds since the epoch."""
         self._catalogue = catalogue
-        self._engine = engine
         self._worker = worker
         self._store = store
         self._kept = KeptBundles(store.bundles)
@@ -124,11 +121,15 @@ class Adaptations:
             new_id, task = next(self._ids), command.task
             validation = None if command.assess is None else CrossValidation(command.model, task, command.assess)
             job = Job(command.model, (new_id, 1), task)
-            self._worker.accept(1, job.bytes)
-            walk = self._engine.walk(job)
-            while isinstance(event := await self._worker.call(partial(next, walk), caller), float):
-                yield event
-            adapted, quality = _usable(event), None
+            adapted: Adapted | None = None
+            async with aclosing(self._worker.walk(job, caller)) as walk:
+                async for event in walk:
+                    if isinstance(event, float):
+                        yield event
+                    else:
+                        adapted = _usable(event)
+            assert adapted is not None, "a walk ends with the outcome"
+            quality = None
             if validation is not None:
                 quality = validation.quality(await self._worker.submit_all(validation.jobs, caller))
             yield await self._keep(command, new_id, task, adapted, quality, names)
@@ -361,7 +362,7 @@ class Adaptations:
             model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
         except UnknownModel:
             return
-        await self._worker.call(partial(self._engine.drop, model, (adaptation.id, adaptation.revision)))
+        await self._worker.drop(model, (adaptation.id, adaptation.revision))
 
 
 def _fits(model: Model, adaptation: Adaptation) -> bool:

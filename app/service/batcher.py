@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.engine import Job, Result
 from app.service.task import MAX_TASKS
+from app.service.work import LARGE
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -52,10 +53,11 @@ class _Item:
     """Queued work: a job, or a call that needs the device for itself.
 
     size: the bytes of the job's arrays
+    price: what the job costs
     since: the event loop's time when it was queued
     """
 
-    __slots__ = ("call", "caller", "future", "job", "since", "size")
+    __slots__ = ("call", "caller", "future", "job", "price", "since", "size")
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class _Item:
         self.caller = caller
         self.future = future
         self.size = size
+        self.price = 0 if job is None else job.price
         self.since = since
 
     def drop_if_disconnected(self) -> bool:
@@ -209,9 +212,12 @@ class Batcher:
         Items past their deadline, and items that waited long and whose client has disconnected, are dropped.
         """
         batch: list[_Item] = []
-        now = self._loop.time()
-        while self._waiting and len(batch) < MAX_TASKS and not (batch and self._waiting[0].call):
-            item = self._waiting.popleft()
+        price, now = 0, self._loop.time()
+        while self._waiting and len(batch) < MAX_TASKS:
+            item = self._waiting[0]
+            if batch and (item.call or price + item.price > LARGE):
+                break
+            self._waiting.popleft()
             self._waiting_bytes -= item.size
             if item.future.done():
                 continue
@@ -223,6 +229,7 @@ class Batcher:
                 if now - item.since > QUICK_S and item.drop_if_disconnected():
                     continue
             batch.append(item)
+            price += item.price
             if item.call is not None:
                 break
         return batch

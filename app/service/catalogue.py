@@ -82,17 +82,15 @@ class Catalogue:
         return new
 
     def _try(self, bundle: Bundle, refused: dict[str, BundleError]) -> Model | None:
-        """The model of a bundle, once it has answered; None, with the reason in `refused`, where that fails."""
+        """The model of a bundle, which has answered then; None, with the reason in `refused`, where that fails."""
         try:
-            model = self._make(bundle)
-            model.try_out()
+            return self._make(bundle)
         except (Exception, SystemExit) as error:
             network = bundle.manifest.network.name
             reason = f"the network {network!r} fails: {type(error).__name__}: {' '.join(str(error).split())}"
             log.warning("%s: %s", bundle.name, reason, exc_info=error)
             refused[bundle.name] = BundleError(Path(bundle.name) / MANIFEST, reason)
             return None
-        return model
 
     def exchange(
         self, new: Mapping[str, Model], bundles: Mapping[str, Bundle], refused: Mapping[str, BundleError]

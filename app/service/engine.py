@@ -10,15 +10,21 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 
 from app.learn.inner import repeat_state
 from app.learn.outcome import Adapted
 from app.service.fast_weights import FastWeights
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task, fused_batches
+from app.service.work import LARGE, PASSES
 
 INITIAL = None
 """The key of the initialization, whose fast weights are those before any step."""
+VARIANTS = 4
+"""Variants of a classifier whose fast weights are cached."""
+MIN_CACHED, MIN_CACHE_BYTES = 2 * MAX_TASKS, 64 * 2**20
+"""A cache holds so many fast weights at least, if they fit into so many bytes; else as many as fit, and two at least."""
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +49,26 @@ class Job:
     def variant(self) -> Model:
         """The variant of the model for the task's number of classes."""
         return self.model if self.model.ways is None else self.model.for_task(self.task)
+
+    @property
+    def price(self) -> int:
+        """What the work costs in multiply-adds, before it begins (`app.service.work`)."""
+        if self.task is None:
+            return self.answer_price
+        adapting = self.task.rows * (PASSES * self.task.steps + 1) * self.variant.row_price
+        return self.answer_price + adapting + self.task.padded_numbers
+
+    @property
+    def answer_price(self) -> int:
+        """What the answer costs once the fast weights are cached."""
+        if self.queries is None:
+            return 0
+        return len(self.queries) * self.variant.answer_price
+
+    @property
+    def queries_at_once(self) -> int:
+        """The number of queries whose answer costs no more than `LARGE`."""
+        return max(1, LARGE // self.variant.answer_price)
 
     @property
     def bytes(self) -> int:
@@ -88,11 +114,18 @@ class _Size(NamedTuple):
 
 
 class _ModelState:
-    """What the engine keeps for one model: its fast weights, and the measured time of each size of work."""
+    """What the engine keeps for one model: its fast weights, and the measured time of each size of work.
 
-    def __init__(self, model: Model, cache_bytes: int) -> None:
-        # twice the tasks of one fused call, so that nothing it has put there is evicted before it is gathered
-        self.fast = FastWeights(model.initial_state, cache_bytes, min_capacity=2 * MAX_TASKS)
+    tasks: in one fused call at most
+    used: the number of the last run of jobs of the model; a smaller one is longer ago
+    """
+
+    def __init__(self, model: Model, cache_bytes: int, used: int) -> None:
+        fitting = MIN_CACHE_BYTES // model.initial_state.nbytes
+        self.fast = FastWeights(model.initial_state, cache_bytes, min(MIN_CACHED, max(2, fitting)))
+        # half of the cache, so that nothing that a fused call has put there is evicted before it is gathered
+        self.tasks = min(MAX_TASKS, self.fast.capacity // 2)
+        self.used = used
         self._seconds: dict[_Size, float] = {}
 
     def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
@@ -113,17 +146,26 @@ class _ModelState:
 class Engine:
     """Runs jobs, and caches the fast weights of each model in about `cache_bytes` for as long as the model lives.
 
-    Each variant of a classifier (`Model.for_task`) has a cache of its own, as its fast weights have another size.
+    Fast weights of a classifier have another size for each variant (`Model.for_task`). So the `VARIANTS` variants that
+    were used last have a cache each, with an equal part of the bytes.
     """
 
     def __init__(self, cache_bytes: int) -> None:
         self._cache_bytes = cache_bytes
         self._models: WeakKeyDictionary[Model, _ModelState] = WeakKeyDictionary()
+        self._runs = 0
 
-    def _state(self, model: Model) -> _ModelState:
+    def _state(self, model: Model, job: Job) -> _ModelState:
+        """What is kept for `model`, the variant of a job."""
+        self._runs += 1
         state = self._models.get(model)
         if state is None:
-            state = self._models[model] = _ModelState(model, self._cache_bytes)
+            others = [each for each in job.model.variants if each in self._models]
+            if len(others) == VARIANTS:
+                del self._models[min(others, key=lambda each: self._models[each].used)]
+            share = VARIANTS if model.varies else 1
+            state = self._models[model] = _ModelState(model, self._cache_bytes // share, self._runs)
+        state.used = self._runs
         return state
 
     def seconds(self, jobs: Sequence[Job]) -> float:
@@ -154,13 +196,22 @@ class Engine:
 
     def _run_all(self, model: Model, jobs: Sequence[Job]) -> list[Result]:
         """Run jobs of one model, and record the time."""
-        state = self._state(model)
+        state = self._state(model, jobs[0])
         size, started = state.size(model, jobs), perf_counter()
         results: list[Result] = []
-        for start in range(0, len(jobs), MAX_TASKS):
-            results += self._run_fused(model, state.fast, jobs[start : start + MAX_TASKS])
+        for start in range(0, len(jobs), state.tasks):
+            results += self._run_fused(model, state.fast, jobs[start : start + state.tasks])
         state.record(size, perf_counter() - started)
         return results
+
+    def fast_weights(self, job: Job) -> torch.Tensor | None:
+        """A copy of the fast weights of a job, [1, number]; None where they are not cached."""
+        state = self._models.get(job.variant)
+        return state.fast.gather([job.key]) if state is not None and state.fast.touch(job.key) else None
+
+    def put(self, job: Job, states: torch.Tensor) -> None:
+        """Cache the fast weights of a job, [1, number]."""
+        self._state(job.variant, job).fast.put([job.key], [0], states)
 
     def walk(self, job: Job) -> Iterator[float | Adapted]:
         """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last.
@@ -171,7 +222,7 @@ class Engine:
         model = job.variant
         states, adapted = yield from model.walk(job.task)
         if adapted.status.usable:
-            self._state(model).fast.put([job.key], [0], states)
+            self._state(model, job).fast.put([job.key], [0], states)
         yield adapted
 
     def drop(self, model: Model, key: Hashable) -> None:

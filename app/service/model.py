@@ -10,7 +10,7 @@ from app.bundles import Bundle
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
 from app.learn.outcome import Adapted, judge
 from app.learn.update_rules import LEARNED_PREFIX
-from app.service import decisions
+from app.service import decisions, work
 from app.service.answers import KINDS
 from app.service.programs import Programs, eager
 from app.service.task import MIN_WAYS, Task, column, pad, padded_ways, row_mask
@@ -36,6 +36,8 @@ class Model:
         """The number of the network's outputs, where there is one for each class; None for any number of classes."""
         self.ways = (self.max_classes or ways) if labels else None
         """The width of the class axis; None where targets are numbers."""
+        self.varies = labels and self.max_classes is None
+        """Whether the number of classes has variants (`for_task`)."""
         self._variants: dict[int, Model] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self.programs: Programs = eager(bundle, self.meta, self.ways)
@@ -46,16 +48,22 @@ class Model:
         """Whether the algorithm gives a standard deviation with each prediction (`spread`)."""
         self.compiling = False
         """Whether something is being compiled for this model."""
+        self.row_price = work.multiply_adds(self._try_out) + manifest.schema.features
+        """What passing a row through the network costs, in multiply-adds."""
+        self.outputs = self.ways or manifest.schema.targets
+        """Numbers in the answer to one query, about."""
+        self.answer_price = self.row_price + work.NUMBER_PRICE * self.outputs
+        """What the answer to one query costs, in multiply-adds."""
 
     @torch.no_grad()
-    def try_out(self) -> None:
+    def _try_out(self) -> None:
         """Answer one query of zeros. Raises whatever the network raises, which may be a user's own code."""
         inputs = torch.zeros(1, 1, self.bundle.manifest.schema.features, device=self.device)
         self.programs.alone.apply(self.meta, self.initial_state.unsqueeze(0), inputs)
 
     def for_task(self, task: Task | None) -> "Model":
         """The model for as many classes as the task has. It is made at first use and kept as long as this one."""
-        if self.ways is None or self.max_classes is not None or task is None:
+        if not self.varies or task is None:
             return self
         ways = padded_ways(len(task.classes))
         if ways == self.ways:
@@ -79,6 +87,35 @@ class Model:
     def compiled(self) -> bool:
         """Whether the compiled inner loop serves."""
         return self.programs.compiled
+
+    def peak_bytes(self, task: Task | None, queries: int) -> int:
+        """The memory that adapting to a task takes at its peak, or answering so many queries at once, if that is more.
+
+        It is found by doing both with tensors that have shapes and no data; or, where a network cannot do that, with
+        two rows, as if each row took as much as these.
+        """
+        stages = [] if task is None else [len(stage.inputs) for stage in task.stages]
+        rows = max(stages, default=0)
+        try:
+            return self._peak_bytes(torch.device("meta"), rows, queries)
+        except (NotImplementedError, RuntimeError):
+            return self._peak_bytes(self.device, 2, 2) * max(rows, queries)
+
+    @torch.no_grad()
+    def _peak_bytes(self, device: torch.device, rows: int, queries: int) -> int:
+        """As `peak_bytes`, for a stage of `rows` examples."""
+        meta = {name: value.to(device) for name, value in self.meta.items()}
+        inner, schema = self.programs.alone, self.bundle.manifest.schema
+        start = inner.init(meta).unsqueeze(0)
+        width = self.ways or schema.targets + self.staged  # a decision has its weight behind the action
+        support = Examples(
+            start.new_zeros(1, rows, schema.features),
+            start.new_zeros(1, rows, width),
+            torch.ones(1, rows, dtype=torch.bool, device=device),
+        )
+        schedule = Schedule(start.new_zeros(1), torch.ones(1, dtype=torch.int64, device=device), 1)
+        answering = work.peak_bytes(inner.apply, meta, start, start.new_zeros(1, queries, schema.features))
+        return max(answering, work.peak_bytes(adapt, inner, meta, support, schedule, start) if rows else 0)
 
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding at the end; their outcomes.

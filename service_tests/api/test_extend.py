@@ -17,6 +17,7 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
+from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.record import InnerLoopSettings, SupportSet
 from app.service.store import Quota
@@ -159,11 +160,10 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
         for catalogue in catalogues:
             bundles = {"sinusoid": load(models_dir / "sinusoid")}
             catalogue.exchange(catalogue.make_models(bundles, {}), bundles, {})
-        engines = [Engine(0), Engine(0)]
-        async with store, Batcher(engines[0], 100, 1 << 20) as one, Batcher(engines[1], 100, 1 << 20) as two:
+        async with store, lanes() as one, lanes() as two:
             first, second = (
-                Adaptations(catalogue, engine, worker, store, policy, clock)
-                for catalogue, engine, worker in zip(catalogues, engines, (one, two), strict=True)
+                Adaptations(catalogue, worker, store, policy, clock)
+                for catalogue, worker in zip(catalogues, (one, two), strict=True)
             )
             generator = np.random.default_rng(0)
             sets = [(generator.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
@@ -180,6 +180,11 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
             assert last.revision == 11
             assert sorted(last.numbers.tolist()) == list(range(22))
             assert sorted(last.task.inputs[:, 0]) == sorted(np.concatenate([inputs for inputs, _ in sets])[:, 0])
+
+    def lanes() -> Lanes:
+        engine = Engine(0)
+        small, large = (Batcher(engine, 100, 1 << 20) for _ in range(2))
+        return Lanes(engine, small, large, max_price=10**12, max_bytes=1 << 30)
 
     def torch_cpu() -> Any:
         import torch

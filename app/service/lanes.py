@@ -1,0 +1,125 @@
+"""Two workers for one device: small jobs share fused calls, and large work has a thread of its own beside them.
+
+The operating system shares the processor between the threads. So a small request waits for a slice of time, and never
+for the end of large work.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from functools import partial
+from threading import Event
+
+from app.errors import Invalid, Overloaded
+from app.learn.outcome import Adapted
+from app.service.batcher import Batcher, Caller
+from app.service.engine import Engine, Job, Result
+from app.service.large_work import LargeJob, LargeResult, LargeWork
+from app.service.model import Model
+from app.service.work import LARGE
+
+MAX_WAITING = 4
+"""The large work that waits may cost so many times as much as one request may."""
+LOOK_S = 1.0
+"""How often the server looks whether the client of large work is still there."""
+
+
+class Lanes:
+    """Runs each job where it belongs. Use it as an async context manager: leaving it finishes what was accepted.
+
+    Methods raise what `Batcher.submit` raises, and Invalid where a request would cost too much.
+    """
+
+    def __init__(self, engine: Engine, small: Batcher, large: Batcher, max_price: int, max_bytes: int) -> None:
+        """small: runs the engine's jobs; large: for calls alone; max_price, max_bytes: of one request."""
+        self._engine = engine
+        self._small, self._large = small, large
+        self._large_work = LargeWork(max_bytes)
+        self._max_price = max_price
+        self._waiting = 0
+
+    async def __aenter__(self) -> "Lanes":
+        await self._small.__aenter__()
+        await self._large.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._large.__aexit__()
+        await self._small.__aexit__()
+
+    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
+        """Run a job."""
+        if job.price <= LARGE:
+            return await self._small.submit(job, caller)
+        (result,) = await self._submit_large([job], caller)
+        return result
+
+    async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
+        """Run jobs together."""
+        if sum(job.price for job in jobs) <= LARGE:
+            return await self._small.submit_all(jobs, caller)
+        return await self._submit_large(jobs, caller)
+
+    async def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
+        """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
+        if job.price <= LARGE:
+            self._small.accept(1, job.bytes)
+            walk = self._engine.walk(job)
+            while isinstance(event := await self._small.call(partial(next, walk), caller), float):
+                yield event
+        else:
+            self._check_price([job], job.price)
+            self._large.accept(1, job.bytes)
+            walk = await self._large.call(partial(self._large_work.walk, job), caller)
+            while isinstance(event := await self._large.call(partial(next, walk), caller), float):
+                yield event
+            if (state := await self._large.call(partial(self._large_work.take, job))) is not None:
+                await self._small.call(partial(self._engine.put, job, state))
+        yield event
+
+    async def drop(self, model: Model, key: Hashable) -> None:
+        """Free the fast weights under a key."""
+        await self._small.call(partial(self._engine.drop, model, key))
+
+    async def _submit_large(self, jobs: Sequence[Job], caller: Caller | None) -> list[Result]:
+        known = await self._small.call(lambda: [LargeJob(job, self._engine.fast_weights(job)) for job in jobs], caller)
+        price = sum(job.price if state is None else job.answer_price for job, state in known)
+        if price <= LARGE:
+            return await self._small.submit_all(jobs, caller)
+        self._check_price(jobs, price)
+        self._large.accept(1, sum(job.bytes for job in jobs))
+        if self._waiting and self._waiting + price > MAX_WAITING * self._max_price:
+            raise Overloaded("too much large work is waiting already; try again in a minute")
+        self._waiting += price
+        try:
+            results = await self._call_large(known, caller)
+        finally:
+            self._waiting -= price
+        for job, (_, state) in zip(jobs, results, strict=True):
+            if state is not None:
+                await self._small.call(partial(self._engine.put, job, state))
+        return [each.result for each in results]
+
+    async def _call_large(self, jobs: Sequence[LargeJob], caller: Caller | None) -> list[LargeResult]:
+        """Run large work, and abandon it where the client leaves or its deadline passes."""
+        abandoned = Event()
+        call = asyncio.ensure_future(self._large.call(partial(self._large_work.run, jobs, abandoned.is_set), caller))
+        try:
+            while not (await asyncio.wait({call}, timeout=LOOK_S))[0]:
+                if caller is not None and caller.disconnected():
+                    abandoned.set()
+            return call.result()
+        finally:
+            abandoned.set()
+            call.cancel()
+
+    def _check_price(self, jobs: Sequence[Job], price: int) -> None:
+        """Raises Invalid where the jobs of a request cost too much together."""
+        if price <= self._max_price:
+            return
+        adapts = 2 * sum(job.answer_price for job in jobs) < price
+        fix = "examples, or take fewer steps" if adapts else "queries"
+        raise Invalid(
+            f"expected work of at most {self._max_price:.2g} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS), got "
+            f"{price:.2g}: send fewer {fix}",
+            "support" if adapts else "queries",
+        )

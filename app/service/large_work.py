@@ -1,0 +1,148 @@
+"""Large work, divided where it can be: the queries of a job, and the jobs of a cross-validation."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from app.errors import Invalid
+from app.learn.outcome import Adapted
+from app.service.batcher import ClientDisconnected
+from app.service.engine import Engine, Job, Result
+from app.service.model import Model
+from app.service.task import MAX_TASKS, Task
+from app.service.work import KERNELS, LARGE, NUMBER_BYTES
+
+Abandoned = Callable[[], bool]
+"""Whether nobody waits for the result any more."""
+
+
+class LargeJob(NamedTuple):
+    """A job, and its fast weights, [1, number], where they are known."""
+
+    job: Job
+    state: torch.Tensor | None
+
+
+class LargeResult(NamedTuple):
+    """The result of a job; and its fast weights, [1, number], where it keeps them and they are usable."""
+
+    result: Result
+    state: torch.Tensor | None
+
+
+class LargeWork:
+    """Runs large work in pieces that cost about `LARGE` each. One thread at a time calls it.
+
+    It has models and fast weights of its own, because the engine uses its own at the same time.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        """max_bytes: the memory that one job may take, besides the request."""
+        self._max_bytes = max_bytes
+        self._engine = Engine(cache_bytes=0)
+        self._models: WeakKeyDictionary[Model, Model] = WeakKeyDictionary()
+
+    def run(self, jobs: Sequence[LargeJob], abandoned: Abandoned) -> list[LargeResult]:
+        """Run jobs. Those that are small share fused calls.
+
+        Raises Invalid, before any work, where a job would take too much memory; ClientDisconnected once abandoned.
+        """
+        ours = [LargeJob(self._own(job), state) for job, state in jobs]
+        for job, state in ours:
+            self._check_memory(job, None if state is not None else job.task)
+        results: list[LargeResult] = []
+        for group in _groups(ours):
+            for job, state in group:
+                if state is not None:
+                    self._engine.put(job, state)
+            results += self._run_group([job for job, _ in group], abandoned)
+        return results
+
+    def walk(self, job: Job) -> Iterator[float | Adapted]:
+        """As `Engine.walk`; afterwards `take` has the fast weights. Raises Invalid."""
+        ours = self._own(job)
+        self._check_memory(ours, ours.task)
+        return self._engine.walk(ours)
+
+    def take(self, job: Job) -> torch.Tensor | None:
+        """The fast weights of a job if it keeps them and they are usable, [1, number]. They are no longer kept here."""
+        return self._take(self._own(job))
+
+    def _run_group(self, jobs: Sequence[Job], abandoned: Abandoned) -> list[LargeResult]:
+        if len(jobs) == 1:
+            return [LargeResult(self._run_divided(jobs[0], abandoned), self._take(jobs[0]))]
+        if abandoned():
+            raise ClientDisconnected
+        return [LargeResult(each, self._take(job)) for job, each in zip(jobs, self._engine.run(jobs), strict=True)]
+
+    def _run_divided(self, job: Job, abandoned: Abandoned) -> Result:
+        """Run one job, some of its queries after others."""
+        results: list[Result] = []
+        for queries in _parts(job):
+            if abandoned():
+                raise ClientDisconnected
+            results += self._engine.run([replace(job, queries=queries, keep=True)])
+            if results[-1].predictions is None:  # the inner loop has diverged, or there are no queries
+                return results[0]
+        first = results[0]
+        return first._replace(
+            predictions=np.concatenate([each.predictions for each in results if each.predictions is not None]),
+            spread=None
+            if first.spread is None
+            else np.concatenate([each.spread for each in results if each.spread is not None]),
+        )
+
+    def _own(self, job: Job) -> Job:
+        """The job with a model of this thread."""
+        model = self._models.get(job.model)
+        if model is None:
+            model = self._models[job.model] = Model(job.model.bundle, job.model.device)
+        return replace(job, model=model)
+
+    def _take(self, job: Job) -> torch.Tensor | None:
+        state = self._engine.fast_weights(job) if job.keep else None
+        self._engine.drop(job.model, job.key)
+        return state
+
+    def _check_memory(self, job: Job, task: Task | None) -> None:
+        """Raises Invalid where a job needs too much memory. task: where its fast weights are not known"""
+        queries = 0 if job.queries is None else len(job.queries)
+        at_once = min(queries, job.queries_at_once)
+        numbers = queries * job.variant.outputs + (0 if task is None else task.padded_numbers)
+        needed = KERNELS * job.variant.peak_bytes(task, at_once) + NUMBER_BYTES * numbers
+        if needed <= self._max_bytes:
+            return
+        place, fix = ("queries", "queries") if task is None else ("support", "examples, or episodes of similar length")
+        raise Invalid(
+            f"expected work that takes at most {self._max_bytes} bytes of memory (INNERLOOP_MAX_WORK_BYTES), got "
+            f"{needed}: send fewer {fix}",
+            place,
+        )
+
+
+def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:
+    """Jobs in a row that cost no more than `LARGE` together, or one that costs more."""
+    group: list[LargeJob] = []
+    price = 0
+    for each in jobs:
+        own = each.job.answer_price if each.state is not None else each.job.price
+        if group and (price + own > LARGE or len(group) == MAX_TASKS):
+            yield group
+            group, price = [], 0
+        group.append(each)
+        price += own
+    if group:
+        yield group
+
+
+def _parts(job: Job) -> Iterator[np.ndarray | None]:
+    """The queries of a job, in parts that cost no more than `LARGE` each."""
+    if job.queries is None:
+        yield None
+        return
+    for start in range(0, len(job.queries), job.queries_at_once):
+        yield job.queries[start : start + job.queries_at_once]

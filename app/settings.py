@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     fast_weights_bytes: int = Field(
         256 * 2**20,
         ge=0,
-        description="Size in bytes of the cache of fast weights (adapted parameters) of each bundle; a classifier has "
-        "one cache for each number of classes, rounded up to a power of 2",
+        description="Size in bytes of the cache of fast weights (adapted parameters) of each bundle; a classifier "
+        "divides it among 2, 4, 8, ... classes, the four of these that were used last",
     )
     adaptation_ttl_s: int = Field(
         86_400, ge=1, description="Seconds until an adaptation expires, unless its request sets `ttl_s`"

@@ -24,7 +24,7 @@ INITIAL = None
 VARIANTS = 4
 """Variants of a classifier whose fast weights are cached."""
 MIN_CACHED, MIN_CACHE_BYTES = 2 * MAX_TASKS, 64 * 2**20
-"""A cache holds so many fast weights at least, if they fit into so many bytes; else as many as fit, and two at least."""
+"""A cache holds at least so many fast weights, or the fewer that fit into so many bytes; 2 at least."""
 
 
 @dataclass(eq=False, slots=True)

@@ -184,7 +184,7 @@ def test_what_is_held_of_a_model_goes_with_it(models_dir: Path) -> None:
     engine = Engine(cache_bytes=0)
     model = Model(load_all(models_dir)[0]["linear"], DEVICE)
     engine.run([Job(model, "id", task(2, 1))])
-    held = weakref.ref(engine._state(model).fast)
+    held = weakref.ref(engine._state(model, Job(model, INITIAL, None)).fast)
     del model
     gc.collect()
     assert held() is None

@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 import app
 from app.api import adaptations as adaptation_routes
 from app.api import fast_path, health, inference, models, openapi, problems
+from app.api.large_bodies import LargeBodies
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations, Policy
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     store = make_store(settings)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, lanes, store, policy, clock)
+    large_bodies = LargeBodies(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
@@ -92,7 +94,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         openapi_tags=openapi.TAGS,
         version=app.__version__,
         redoc_url=None,
-        lifespan=_lifespan((store, lanes, background), compile_served),
+        lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -103,7 +105,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         # as many as share a fused call, where that leaves room for others
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
-    application.state.server = ServerState(adaptations, catalogue, background, str(device), limits)
+    application.state.server = ServerState(adaptations, catalogue, background, str(device), limits, large_bodies)
     application.state.reloader = reloader
     _install_routes(application)
     return application

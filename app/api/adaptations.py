@@ -1,5 +1,6 @@
 """The routes of stored adaptations: list, show, extend, forget, undo, delete, download."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -93,7 +94,7 @@ async def get_history(id: Id, server: State) -> Response:
 )
 async def get_support(id: Id, server: State) -> Response:
     """List the examples of an adaptation with their numbers. You need the number of an example to forget it."""
-    return JSON.respond(show_support(await server.adaptations.get(ANYONE, id)))
+    return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), JSON.respond)
 
 
 @router.post(
@@ -113,10 +114,12 @@ async def extend(id: Id, request: Request, server: State) -> Response:
 
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
-    incoming = await receive(request, server.limits.body)
-    body, client = incoming.decode(schemas.Support), incoming.client
+    incoming = await receive(request, server.limits.body, server.large_bodies)
+    client, read = incoming.client, partial(server.large_bodies.read, incoming.body, client=incoming.client)
+    body = await read(partial(incoming.decode, schemas.Support))
     adaptation = await server.adaptations.to_change(client.owner, id)
-    support = read_support(body, server.adaptations.model_of(adaptation), server.limits.support, place="")
+    model = server.adaptations.model_of(adaptation)
+    support = await read(partial(read_support, body, model, server.limits.support, place=""))
     extended = await server.adaptations.extend(adaptation, support, client, client.key)
     return incoming.media.answer_codec.respond(adapt_response(extended))
 

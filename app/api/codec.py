@@ -16,6 +16,8 @@ from app.bundles import Schema
 from app.errors import Invalid, Malformed
 
 T = TypeVar("T")
+NUMBERS_AT_ONCE = 20_000
+"""Other threads run between so many numbers and the next ones of an answer."""
 MAX_SHOWN = 40
 """Characters of a value in an error."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -25,8 +27,17 @@ _LENGTH = r" (elements?|characters)$"
 def _json_array(value: Any) -> msgspec.Raw:
     """An array as JSON, with no more digits than float32 has, and null where a number is not finite."""
     if isinstance(value, np.ndarray):
-        return msgspec.Raw(orjson.dumps(np.ascontiguousarray(value), option=orjson.OPT_SERIALIZE_NUMPY))
+        array = np.ascontiguousarray(value)
+        if array.size <= NUMBERS_AT_ONCE:
+            return msgspec.Raw(_dumps(array))
+        rows = max(1, NUMBERS_AT_ONCE * len(array) // array.size)
+        parts = (_dumps(array[start : start + rows])[1:-1] for start in range(0, len(array), rows))
+        return msgspec.Raw(b"[" + b",".join(parts) + b"]")
     raise NotImplementedError(f"cannot write {type(value)}")
+
+
+def _dumps(array: np.ndarray) -> bytes:
+    return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _raw_array(value: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The routes of POST /adapt and POST /predict: decode, call the service, encode."""
 
+from functools import partial
+
 from fastapi import Request, Response
 from msgspec import UNSET
 
@@ -50,19 +52,22 @@ async def adapt(request: Request) -> Response:
     remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line.
     """
     server = server_state(request)
-    incoming = await receive(request, server.limits.body, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
-    def command(incoming: IncomingRequest) -> AdaptCommand:
+    def read(incoming: IncomingRequest) -> AdaptCommand:
         body = incoming.decode(schemas.AdaptRequest)
         return adapt_command(body, server.adaptations.model(body.model), incoming.client, server.limits)
 
+    async def command(incoming: IncomingRequest) -> AdaptCommand:
+        return await server.large_bodies.read(incoming.body, partial(read, incoming), incoming.client)
+
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
-        return adapt_response(await server.adaptations.adapt(command(incoming), incoming.client))
+        return adapt_response(await server.adaptations.adapt(await command(incoming), incoming.client))
 
     if incoming.media.ndjson:
-        return answer_lines(incoming, answer, server.limits.lines)
+        return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
     if incoming.media.events:
-        return await adapt_events(server.adaptations.stream(command(incoming), incoming.client))
+        return await adapt_events(server.adaptations.stream(await command(incoming), incoming.client))
     return incoming.media.answer_codec.respond(await answer(incoming), 201)
 
 
@@ -73,18 +78,19 @@ async def predict(request: Request) -> Response:
     each line.
     """
     server = server_state(request)
-    incoming = await receive(request, server.limits.body, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
-        body = incoming.decode(schemas.PredictRequest)
+        read = partial(server.large_bodies.read, incoming.body, client=incoming.client)
+        body = await read(partial(incoming.decode, schemas.PredictRequest))
         check_predict_fields(body)
         adaptation, model = await resolve(body, server.adaptations, incoming.client)
-        command = predict_command(body, model, adaptation, server.limits)
+        command = await read(partial(predict_command, body, model, adaptation, server.limits))
         return predict_response(await server.adaptations.predict(command, incoming.client))
 
     if incoming.media.ndjson:
-        return answer_lines(incoming, answer, server.limits.lines)
-    return incoming.media.answer_codec.respond(await answer(incoming))
+        return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
+    return await server.large_bodies.write(await answer(incoming), incoming.media.answer_codec.respond)
 
 
 async def resolve(

@@ -1,36 +1,60 @@
 """Many requests in one: application/x-ndjson, a body a line, an answer a line, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http import HTTPStatus
-from itertools import islice
 
 from fastapi.responses import StreamingResponse
 
 from app.api import schemas
 from app.api.codec import JSON, NDJSON
+from app.api.large_bodies import LargeBodies
 from app.api.problems import problem
 from app.api.requests import IncomingRequest
 
+MAX_BYTES = 64 * 2**10
+"""Of the lines that are under way at once, unless a single line has more."""
+LINE = re.compile(rb"\S[^\n]*")
+"""A line that is not empty."""
 AnswerLine = Callable[[IncomingRequest], Awaitable[schemas.ResponseBody]]
 """Answers one line, as a request of its own."""
 
 
-def answer_lines(request: IncomingRequest, answer: AnswerLine, at_once: int) -> StreamingResponse:
+def answer_lines(
+    request: IncomingRequest, answer: AnswerLine, at_once: int, large_bodies: LargeBodies
+) -> StreamingResponse:
     """Answer each line of a body as if it had come alone. The answer to a bad line is a problem document.
 
-    at_once: lines under way; the others wait here, where they take no room in the queue from other requests
+    at_once: lines under way; the others wait here, where they take no room in the queue from other requests. Lines that
+        are long together are not under way at once, as their answers may be long too
     """
-    return StreamingResponse(_answers(request, answer, at_once), HTTPStatus.OK, media_type=NDJSON)
+    return StreamingResponse(_answers(request, answer, at_once, large_bodies), HTTPStatus.OK, media_type=NDJSON)
 
 
-async def _answers(request: IncomingRequest, answer: AnswerLine, at_once: int) -> AsyncIterator[bytes]:
-    lines = enumerate(line for line in request.body.split(b"\n") if line.strip())
-    while batch := list(islice(lines, at_once)):
+async def _answers(
+    request: IncomingRequest, answer: AnswerLine, at_once: int, large_bodies: LargeBodies
+) -> AsyncIterator[bytes]:
+    for batch in _batches(request.body, at_once):
         answers = await asyncio.gather(
             *(answer(_line_request(request, *line)) for line in batch), return_exceptions=True
         )
-        yield b"".join(JSON.encoder.encode(_response_body(each)) + b"\n" for each in answers)
+        lines = [await large_bodies.write(_response_body(each), JSON.encoder.encode) for each in answers]
+        yield b"\n".join([*lines, b""])
+
+
+def _batches(body: bytes, at_once: int) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines that are not empty with their numbers, several at a time."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for numbered in enumerate(match[0] for match in LINE.finditer(body)):
+        if batch and (len(batch) == at_once or size + len(numbered[1]) > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(numbered)
+        size += len(numbered[1])
+    if batch:
+        yield batch
 
 
 def _line_request(request: IncomingRequest, index: int, line: bytes) -> IncomingRequest:

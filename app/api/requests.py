@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.api.client import Client
+from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
 
@@ -24,21 +25,24 @@ class IncomingRequest(NamedTuple):
         return self.media.codec.decode(self.body, form)
 
 
-async def receive(request: Request, limit: int, ndjson: bool = False) -> IncomingRequest:
-    """Read a request. Raises UnsupportedMedia, and BodyTooLarge as soon as the body is over `limit` bytes.
+async def receive(request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False) -> IncomingRequest:
+    """Read a request.
 
+    limit: the bytes that its body may have
     ndjson: whether application/x-ndjson is taken
+
+    Raises UnsupportedMedia; BodyTooLarge as soon as the body is over the limit; Overloaded.
     """
     headers = dict(request.scope["headers"])
     media = media_types(headers.get(b"content-type", b"none"), headers.get(b"accept", b""), ndjson)
-    body = await _read_body(request, headers.get(b"content-length", b""), limit)
+    body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
     return IncomingRequest(body, Client.from_headers(headers, request.receive), media)
 
 
-async def _read_body(request: Request, content_length: bytes, limit: int) -> bytes:
+async def _read_body(request: Request, content_length: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
     if content_length.isdigit() and int(content_length) > limit:
         raise _too_large(limit)
-    parts, size, more = [], 0, True
+    parts, size, reserved, more = [], 0, SMALL, True
     while more:
         # what `request.stream` does, in a third of its 25 us
         message = await request.receive()
@@ -49,6 +53,9 @@ async def _read_body(request: Request, content_length: bytes, limit: int) -> byt
         more = message.get("more_body", False)
         if size > limit:
             raise _too_large(limit)
+        if size > reserved:
+            large_bodies.reserve(request, size - reserved)
+            reserved = size
     return b"".join(parts)
 
 

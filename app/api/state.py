@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.client import Client
+from app.api.large_bodies import LargeBodies
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
@@ -30,6 +31,7 @@ class ServerState:
     background: BackgroundTasks
     device: str
     limits: Limits
+    large_bodies: LargeBodies
 
 
 def server_state(request: Request) -> ServerState:

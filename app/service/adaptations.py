@@ -1,5 +1,6 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from app.errors import (
 )
 from app.learn.outcome import Adapted
 from app.service import decisions
-from app.service.answers import KINDS
+from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
@@ -154,7 +155,8 @@ class Adaptations:
             raise Invalid("the prediction is not finite in float32: send a smaller input", f"queries[{bad}]")
         manifest = command.model.bundle.manifest
         kind = KINDS[manifest.kind]
-        answer = kind.answer(predictions, task, manifest.schema, manifest.calibration, command.options)
+        answer = partial(kind.answer, predictions, task, manifest.schema, manifest.calibration, command.options)
+        answer = answer() if predictions.size <= QUICK_NUMBERS else await asyncio.to_thread(answer)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
         return PredictResult(command, answer, result.adapted)

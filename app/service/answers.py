@@ -14,6 +14,9 @@ from app.learn.calibration import Calibration
 from app.learn.policies import Actions
 from app.service.task import Task
 
+QUICK_NUMBERS = 20_000
+"""An answer of so many numbers is computed and written on the event loop, which takes a few milliseconds."""
+
 
 class Answer(NamedTuple):
     """The answer to queries. What does not apply is None.

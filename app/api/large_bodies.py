@@ -1,0 +1,77 @@
+"""Bodies that are large or hold images: a thread reads and writes them, and they take so many bytes at most."""
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from fastapi import Request
+from msgspec import UNSET
+
+from app.api.client import Client
+from app.api.schemas import PredictResponse, ResponseBody, SupportView
+from app.errors import DeadlinePassed, Overloaded
+from app.service.answers import QUICK_NUMBERS
+
+T = TypeVar("T")
+SMALL = 64 * 2**10
+"""The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
+IMAGES = b"\x89PNG", b"iVBORw0KGgo"
+"""How a PNG begins, as bytes and in base64. Few bytes may be an image that takes long to decode."""
+
+
+class LargeBodies:
+    """Reads and writes them one after another. An async context manager: leaving it ends the thread."""
+
+    def __init__(self, capacity: int) -> None:
+        """capacity: bytes."""
+        self._capacity = capacity
+        self._used = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+
+    async def __aenter__(self) -> "LargeBodies":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def reserve(self, request: Request, size: int) -> None:
+        """Reserve bytes for the body of a request, for as long as the request lives. Raises Overloaded."""
+        if self._used and self._used + size > self._capacity:
+            raise Overloaded(f"large bodies of {self._capacity} bytes are being read already; try again in a second")
+        self._used += size
+        weakref.finalize(request, self._release, size)
+
+    def _release(self, size: int) -> None:
+        self._used -= size
+
+    async def read(self, body: bytes, function: Callable[[], T], client: Client) -> T:
+        """Call a function that reads the body: at once, or on the thread if it may take long. Raises DeadlinePassed."""
+        if len(body) <= SMALL and not any(mark in body for mark in IMAGES):
+            return function()
+        try:
+            async with asyncio.timeout_at(client.deadline):
+                return await self._call(function)
+        except TimeoutError:
+            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the body was read") from None
+
+    async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:
+        """Call a function that writes an answer: at once, or on the thread if it may take long."""
+        return function(answer) if _is_short(answer) else await self._call(partial(function, answer))
+
+    def _call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _is_short(answer: ResponseBody) -> bool:
+    match answer:
+        case PredictResponse(predictions=predictions, probabilities=numbers):
+            return len(predictions) <= QUICK_NUMBERS and (numbers is UNSET or numbers.size <= QUICK_NUMBERS)
+        case SupportView(inputs=np.ndarray(size=size)):
+            return size <= QUICK_NUMBERS
+        case SupportView(episodes=list()):
+            return False
+    return True

@@ -9,12 +9,21 @@ from app.api import examples, schemas
 from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
 from app.api.inference import BODY, BY_ID, DERIVED
+from app.api.model_errors import for_adaptation
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
 from app.api.responses import adapt_response, history_response, page_response
 from app.api.state import RequestClient, State
 from app.api.support import read_support, show_support
-from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
+from app.errors import (
+    Invalid,
+    KeyReused,
+    LastExample,
+    NothingToUndo,
+    StoreFailed,
+    UnknownExample,
+    UnknownModel,
+)
 from app.service.store import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])
@@ -43,7 +52,9 @@ Labelled = Annotated[
 @router.get(
     "/adaptations",
     summary="List adaptations",
-    responses=response_docs("A page of adaptations, newest first.", examples.PAGE, 200, (Invalid, StoreFailed)),
+    responses=response_docs(
+        "A page of adaptations, newest first.", examples.PAGE, 200, (UnknownModel, Invalid, StoreFailed)
+    ),
 )
 async def list_adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
@@ -114,7 +125,11 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body)
-    body, client = incoming.decode(schemas.Support), incoming.client
+    client = incoming.client
+    try:
+        body = incoming.decode(schemas.Support)
+    except Invalid as error:
+        raise await for_adaptation(error, incoming, server, id) from error
     adaptation = await server.adaptations.to_change(client.owner, id)
     support = read_support(body, server.adaptations.model_of(adaptation), server.limits.support, place="")
     extended = await server.adaptations.extend(adaptation, support, client, client.key)

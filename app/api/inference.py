@@ -7,6 +7,7 @@ from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.fast_path import FastRoute
+from app.api.model_errors import for_named_adaptation, for_named_model
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
 from app.api.parse import adapt_command, check_predict_fields, predict_command
@@ -53,7 +54,10 @@ async def adapt(request: Request) -> Response:
     incoming = await receive(request, server.limits.body, ndjson=True)
 
     def command(incoming: IncomingRequest) -> AdaptCommand:
-        body = incoming.decode(schemas.AdaptRequest)
+        try:
+            body = incoming.decode(schemas.AdaptRequest)
+        except Invalid as error:
+            raise for_named_model(error, incoming, server) from error
         return adapt_command(body, server.adaptations.model(body.model), incoming.client, server.limits)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
@@ -76,7 +80,10 @@ async def predict(request: Request) -> Response:
     incoming = await receive(request, server.limits.body, ndjson=True)
 
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
-        body = incoming.decode(schemas.PredictRequest)
+        try:
+            body = incoming.decode(schemas.PredictRequest)
+        except Invalid as error:
+            raise await for_named_adaptation(error, incoming, server) from error
         check_predict_fields(body)
         adaptation, model = await resolve(body, server.adaptations, incoming.client)
         command = predict_command(body, model, adaptation, server.limits)

@@ -28,15 +28,31 @@
     ├── StartError              the operator: the server cannot start
     └── TrainingError           the user of a command: training cannot run with these arguments
 
-Each message names the field, file or id, and the fix.
+Each message names the field, file or id, what was expected, what came, and the fix (`expectation`).
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-MAX_NAME = 60
-"""Characters of an unknown name that a message repeats."""
+MAX_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
+def expectation(place: str, expected: str, actual: object, fix: str = "") -> str:
+    """The form of every error about a value: `support.inputs[4]: expected 3 numbers, got 2`.
+
+    place: the path of the field in the body, or the name of the parameter or header
+    fix: what to do, where that is not obvious
+    """
+    text = f"{place}: expected {expected}, got {actual}"
+    return f"{text}: {fix}" if fix else text
+
+
+def shown(text: str) -> str:
+    """A text of the client in quotes, cut if it is long."""
+    return json.dumps(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...", ensure_ascii=False)
 
 
 class InnerloopError(Exception):
@@ -44,26 +60,44 @@ class InnerloopError(Exception):
 
 
 class RequestError(InnerloopError):
-    """The client has to change the request."""
+    """The client has to change the request. `place` is what is wrong: see `expectation`; "" for the whole body."""
+
+    place = ""
 
 
 class Malformed(RequestError):
     """The body cannot be parsed."""
 
+    def __init__(self, expected: str, actual: str, fix: str = "") -> None:
+        super().__init__(expectation("body", expected, actual, fix))
+
 
 class UnsupportedMedia(RequestError):
-    """The body has a media type that is not supported."""
+    """The body has a media type that is not supported. `declared` is the header, "" where there is none."""
+
+    place = "Content-Type"
+
+    def __init__(self, supported: Sequence[str], declared: str) -> None:
+        super().__init__(expectation(self.place, one_of(supported), shown(declared) if declared else "none"))
 
 
 class BodyTooLarge(RequestError):
     """The body is larger than the limit."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            expectation("body", f"at most {limit} bytes", "more", "send fewer examples or queries at a time")
+        )
+
 
 class Invalid(RequestError):
-    """A field of the body has a value that cannot be used. `place` is its path, such as `support.inputs[4]`."""
+    """A field of the body, a parameter or a header has a value that cannot be used. The arguments are `expectation`'s.
 
-    def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(f"{place}: {message}" if place else message)
+    place: "" for the body itself
+    """
+
+    def __init__(self, place: str, expected: str, actual: object, fix: str = "") -> None:
+        super().__init__(expectation(place or "body", expected, actual, fix))
         self.place = place
 
 
@@ -76,92 +110,124 @@ class Diverged(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No bundle has that name. `models` are the names of the bundles that are loaded."""
+    """No bundle has that name. `models` are the names of the bundles that are loaded.
 
-    def __init__(self, name: str, models: Sequence[str]) -> None:
-        choice = f"choose one of {', '.join(models)}" if models else "no model is loaded"
-        super().__init__(f"there is no model {name[:MAX_NAME]!r}; {choice}")
+    id: of the adaptation of that model, where the request names the adaptation instead
+    """
+
+    def __init__(self, name: str, models: Sequence[str], place: str = "model", id: str | None = None) -> None:
+        served = one_of(models) if models else "a model that is loaded, and none is"
+        if id is not None:
+            place, served = "adaptation_id", f"an adaptation of {served}"
+            actual, fix = f"one of {shown(name)}", "put that bundle back into the models folder, or adapt another model"
+        else:
+            actual, fix = shown(name), ""
+        super().__init__(expectation(place, served, actual, fix))
         self.models = models
+        self.place = place
 
 
 class UnknownAdaptation(RequestError):
     """No adaptation has that id."""
 
+    place = "adaptation_id"
+
     def __init__(self, id: str) -> None:
-        super().__init__(f"there is no adaptation {id[:MAX_NAME]!r}; POST /adapt creates one and returns its id")
+        fix = "POST /adapt creates an adaptation and returns its id"
+        super().__init__(expectation(self.place, "the id of a stored adaptation", shown(id), fix))
 
 
 class ExpiredAdaptation(RequestError):
     """The adaptation has expired."""
 
-    def __init__(self, id: str, expired_at: datetime) -> None:
-        super().__init__(
-            f"adaptation {id!r} expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}; adapt again, and set a larger ttl_s "
-            "to keep it longer"
-        )
+    place = "adaptation_id"
+
+    def __init__(self, expired_at: datetime) -> None:
+        actual = f"one that expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}"
+        fix = "adapt again, with a larger ttl_s to keep the adaptation longer"
+        super().__init__(expectation(self.place, "an adaptation that has not expired", actual, fix))
 
 
 class Outgrown(RequestError):
     """The bundle was replaced by one that takes other examples, and the old one is gone."""
 
-    def __init__(self, id: str, model: str) -> None:
-        super().__init__(
-            f"the model {model!r} was replaced and no longer takes the examples of adaptation {id!r}; adapt again with "
-            "examples for the new model"
-        )
+    place = "adaptation_id"
+
+    def __init__(self, model: str) -> None:
+        expected = f"an adaptation to examples that the present version of {shown(model)} takes"
+        actual = "one to examples that only an earlier version takes"
+        super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the present version"))
 
 
 class PinnedBundleGone(RequestError):
     """The bundle that the adaptation is pinned to is not there any more."""
 
-    def __init__(self, id: str, model: str, digest: str) -> None:
-        super().__init__(
-            f"adaptation {id!r} is pinned to the version {digest} of {model!r}, which is not there any more: put that "
-            'bundle into the models folder, or predict with `"pinned": false`, which adapts to the present version'
+    place = "adaptation_id"
+
+    def __init__(self, model: str, digest: str) -> None:
+        expected = f"an adaptation whose version of {shown(model)} is still there"
+        actual = f"one that is pinned to the version {digest}, which is gone"
+        fix = (
+            'put that bundle into the models folder, or predict with `"pinned": false`, which adapts to the present '
+            "version"
         )
+        super().__init__(expectation(self.place, expected, actual, fix))
 
 
 class UnknownExample(RequestError):
     """The adaptation has no example with that number."""
 
+    place = "path.example"
+
     def __init__(self, id: str, number: int) -> None:
-        super().__init__(
-            f"adaptation {id!r} has no example {number}: it was forgotten, undone or never added; "
-            f"GET /adaptations/{id}/support lists the examples"
-        )
+        actual = f"{number}, which was forgotten, undone or never added"
+        fix = f"GET /adaptations/{id}/support lists the examples"
+        super().__init__(expectation(self.place, "the number of an example of this adaptation", actual, fix))
 
 
 class LastExample(RequestError):
     """An adaptation keeps at least one example."""
 
-    def __init__(self, id: str) -> None:
-        super().__init__(
-            f"the last example of adaptation {id!r} cannot be forgotten; add another first, or delete the adaptation"
-        )
+    place = "path.example"
+
+    def __init__(self, number: int) -> None:
+        actual = f"{number}, the only one that is left"
+        fix = "add another example first, or delete the adaptation"
+        super().__init__(expectation(self.place, "an example beside which another is left", actual, fix))
 
 
 class NothingToUndo(RequestError):
     """No example was added after the adaptation was created."""
 
-    def __init__(self, id: str) -> None:
-        super().__init__(
-            f"adaptation {id!r} has only the examples that it was created with, so there is nothing to undo; "
-            "forgotten examples cannot be restored"
-        )
+    place = "adaptation_id"
+
+    def __init__(self) -> None:
+        expected = "an adaptation with examples that were added after it was created"
+        fix = "nothing can be undone, and forgotten examples cannot be restored"
+        super().__init__(expectation(self.place, expected, "one without any", fix))
 
 
 class KeyReused(RequestError):
     """The idempotency key was used for another request."""
 
+    place = "Idempotency-Key"
+
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another request; use a new key for each new request")
+        fix = "choose a new key for each new request"
+        super().__init__(expectation(self.place, "a key that no other request has used", "a used one", fix))
 
 
 class QuotaExceeded(RequestError):
     """The quota of adaptations or of bytes is used up."""
 
     def __init__(self, limit: int, unit: str) -> None:
-        super().__init__(f"at most {limit} {unit} can be stored; delete adaptations, or wait until some of them expire")
+        fix = "delete adaptations, or wait until some of them expire"
+        super().__init__(expectation("quota", f"at most {limit} stored {unit}", "more with this request", fix))
+
+
+def one_of(choices: Sequence[str]) -> str:
+    """What a value may be: `a`, or `one of a, b`."""
+    return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
 
 
 class Unavailable(InnerloopError):

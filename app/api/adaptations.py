@@ -10,12 +10,21 @@ from app.api import examples, schemas
 from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
 from app.api.inference import BODY, BY_ID, DERIVED
+from app.api.model_errors import decode
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
 from app.api.responses import adapt_response, history_response, page_response
 from app.api.state import RequestClient, State
 from app.api.support import read_support, show_support
-from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
+from app.errors import (
+    Invalid,
+    KeyReused,
+    LastExample,
+    NothingToUndo,
+    StoreFailed,
+    UnknownExample,
+    UnknownModel,
+)
 from app.service.store import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])
@@ -44,7 +53,9 @@ Labelled = Annotated[
 @router.get(
     "/adaptations",
     summary="List adaptations",
-    responses=response_docs("A page of adaptations, newest first.", examples.PAGE, 200, (Invalid, StoreFailed)),
+    responses=response_docs(
+        "A page of adaptations, newest first.", examples.PAGE, 200, (UnknownModel, Invalid, StoreFailed)
+    ),
 )
 async def list_adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
@@ -115,11 +126,11 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body, server.large_bodies)
-    client, read = incoming.client, partial(server.large_bodies.read, incoming.body, client=incoming.client)
-    body = await read(partial(incoming.decode, schemas.Support))
+    client, body = incoming.client, await decode(incoming, schemas.Support, server, id)
     adaptation = await server.adaptations.to_change(client.owner, id)
     model = server.adaptations.model_of(adaptation)
-    support = await read(partial(read_support, body, model, server.limits.support, place=""))
+    read = partial(read_support, body, model, server.limits.support, place="")
+    support = await server.large_bodies.read(incoming, read)
     extended = await server.adaptations.extend(adaptation, support, client, client.key)
     return incoming.media.answer_codec.respond(adapt_response(extended))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Receive
 
-from app.errors import Invalid
+from app.errors import Invalid, shown
 
 ANYONE = ""
 """The owner of every adaptation, as long as there are no keys to tell owners apart."""
@@ -63,15 +63,15 @@ class Client:
 def _deadline(header: bytes) -> float:
     # the length comes first: a very long number takes long to read, or cannot be read
     if not header.isdigit() or len(header) > 20 or not 1 <= int(header) <= MAX_WAIT_MS:
-        value = header[:40].decode("latin-1")
-        raise Invalid(f"expected a whole number from 1 to {MAX_WAIT_MS}, got {value!r}", "X-Timeout-Ms")
+        expected = f"a whole number from 1 to {MAX_WAIT_MS}"
+        raise Invalid("X-Timeout-Ms", expected, shown(header.decode("latin-1")))
     return asyncio.get_running_loop().time() + int(header) / 1000
 
 
 def _key(header: bytes) -> str:
     key = header.decode("latin-1")
     if len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_PATTERN, key):
-        raise Invalid(
-            f"expected 1 to {MAX_KEY_LENGTH} ASCII characters without spaces, got {key!r:.60}", "Idempotency-Key"
-        )
+        expected = f"1 to {MAX_KEY_LENGTH} ASCII characters without spaces"
+        actual = f"{len(key)} characters" if len(key) > MAX_KEY_LENGTH else shown(key)
+        raise Invalid("Idempotency-Key", expected, actual)
     return key

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.codec import read_inputs, read_numbers
+from app.api.arrays import read_inputs, read_numbers
 from app.bundles import Schema
 from app.errors import Invalid
 from app.service.decisions import action_columns
@@ -22,9 +22,10 @@ def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str)
     for name, column in (("rewards", -2), ("propensities", -1)):
         _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in episodes], place)
     lengths = [len(observations) for observations, _ in episodes]
-    if len(episodes) * max(lengths) * schema.features > MAX_NUMBERS:
-        size = f"{len(episodes)} episodes, the longest with {max(lengths)} decisions"
-        raise Invalid(f"{size}, are too many for one request: send the longest ones in separate requests", place)
+    if (numbers := len(episodes) * max(lengths) * schema.features) > MAX_NUMBERS:
+        expected = f"at most {MAX_NUMBERS} numbers in the observations, with each episode padded to the longest"
+        size = f"{numbers} in {len(episodes)} episodes, the longest with {max(lengths)} decisions"
+        raise Invalid(place, expected, size, "send the longest episodes in separate requests")
     observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
     return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
@@ -38,7 +39,7 @@ def _read_episode(episode: schemas.Episode, schema: Schema, place: str) -> tuple
     columns = {"actions": actions, "rewards": rewards, "propensities": propensities}
     for name, column in columns.items():
         if len(column) != len(observations):
-            raise Invalid(f"expected as many {name} as observations, got {len(column)} and {len(observations)}", place)
+            raise Invalid(place, f"as many {name} as observations", f"{len(column)} and {len(observations)}")
     _check_propensities(propensities, schema, f"{place}.propensities")
     return observations, np.concatenate(list(columns.values()), axis=1)
 
@@ -50,10 +51,8 @@ def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> n
         known = (actions >= 0) & (actions < schema.targets) & (actions == np.floor(actions))
         if not known.all():
             index = int(np.argmin(known[:, 0]))
-            raise Invalid(
-                f"expected a whole number from 0 to {schema.targets - 1}, got {actions[index, 0]:g}",
-                f"{place}[{index}]",
-            )
+            expected = f"a whole number from 0 to {schema.targets - 1}"
+            raise Invalid(f"{place}[{index}]", expected, f"{actions[index, 0]:g}")
     return actions
 
 
@@ -69,16 +68,15 @@ def _check_propensities(column: np.ndarray, schema: Schema, place: str) -> None:
     if not good.all():
         index = int(np.argmin(good[:, 0]))
         expected = "a density above 0" if is_box else "a probability above 0 and at most 1"
-        raise Invalid(f"expected {expected}, got {column[index, 0]:g}", f"{place}[{index}]")
+        raise Invalid(f"{place}[{index}]", expected, f"{column[index, 0]:g}")
 
 
 def _check_all_or_none(name: str, present: Sequence[bool], place: str) -> None:
     """Raises Invalid where some episodes have what others lack."""
     if any(present) and not all(present):
-        raise Invalid(
-            f"expected {name} in all episodes of a request or in none, but episode {present.index(True)} has them",
-            f"{place}[{present.index(False)}]",
-        )
+        expected = f"{name}, as in episode {present.index(True)} of this request"
+        fix = f"send {name} in all episodes of a request, or in none"
+        raise Invalid(f"{place}[{present.index(False)}].{name}", expected, "none", fix)
 
 
 def show_episodes(stages: Iterable[Stage]) -> list[schemas.EpisodeView]:

@@ -160,7 +160,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
     for meaning, error in (
         (
             "The body is not valid JSON or msgpack.",
-            Malformed("the body is not JSON in UTF-8 (JSON has no NaN or Infinity): Input data was truncated"),
+            Malformed("complete JSON", "the first 41 bytes of it"),
         ),
         (
             "There is no model with this name; `models` lists the models that the server serves.",
@@ -170,33 +170,33 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         ("The adaptation has no example with this number.", UnknownExample(_ID, 7)),
         (
             "The example is the only one of the adaptation. Add another one first, or delete the adaptation.",
-            LastExample(_ID),
+            LastExample(3),
         ),
-        ("The adaptation has only the examples that it was created with.", NothingToUndo(_ID)),
+        ("The adaptation has only the examples that it was created with.", NothingToUndo()),
         (
             "A new version of the model takes other examples. Adapt again with examples for the new version.",
-            Outgrown(_ID, MODEL),
+            Outgrown(MODEL),
         ),
         (
             "The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` "
             "as `false`.",
-            PinnedBundleGone(_ID, MODEL, 64 * "0"),
+            PinnedBundleGone(MODEL, 64 * "0"),
         ),
         (
             "The adaptation has expired. Adapt again, with a larger `ttl_s` to keep it longer.",
-            ExpiredAdaptation(_ID, datetime(2026, 11, 27, 9, 30, tzinfo=UTC)),
+            ExpiredAdaptation(datetime(2026, 11, 27, 9, 30, tzinfo=UTC)),
         ),
         (
             "The body is larger than the server's limit, 32 MiB unless configured otherwise.",
-            BodyTooLarge("the body is over 33554432 bytes; send fewer examples or queries at a time"),
+            BodyTooLarge(33_554_432),
         ),
         (
             "The `Content-Type` is not supported.",
-            UnsupportedMedia("the content type is text/plain; send one of application/json, application/msgpack"),
+            UnsupportedMedia(["application/json", "application/msgpack"], "text/plain"),
         ),
         (
             "A field, a parameter or a header has a value that cannot be used; `place` is its path.",
-            Invalid("expected 1 number, got 2", "support.inputs[4]"),
+            Invalid("support.inputs[4]", "1 number", 2),
         ),
         (
             "The inner loop diverged, and nothing is stored; `losses` has the support losses by step. Take fewer steps "

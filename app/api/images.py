@@ -14,6 +14,8 @@ MAX_SIDE = 4096
 MAX_PIXELS = 2**24
 """In the images of one array (1,500 of 105 x 105): they are decoded on the event loop, which takes half a second."""
 PNG = b"\x89PNG\r\n\x1a\n"
+OTHER_FORMATS = {PNG: "the beginning of one", b"\xff\xd8\xff": "a JPEG", b"GIF8": "a GIF", b"RIFF": "a WebP"}
+"""What bytes are that are no complete PNG, by their first ones."""
 HEADER = 24
 """Bytes of a PNG up to the end of its height."""
 
@@ -21,12 +23,14 @@ HEADER = 24
 def size(data: bytes, place: str) -> tuple[int, int]:
     """Rows and columns of a PNG, from its header alone. Raises Invalid where it is no PNG or too large."""
     if len(data) < HEADER or not data.startswith(PNG) or data[12:16] != b"IHDR":
-        raise Invalid("expected a complete PNG: convert other formats to PNG", place)
+        known = (name for start, name in OTHER_FORMATS.items() if data.startswith(start))
+        actual = next(known, f"{len(data)} other bytes" if data else "no bytes")
+        raise Invalid(place, "a complete PNG", actual, "convert other formats to PNG")
     width, height = struct.unpack(">II", data[16:HEADER])
     if width == 0 or height == 0:
-        raise Invalid(f"expected an image with pixels, got {width} x {height}", place)
+        raise Invalid(place, "an image with pixels", f"{width} x {height}")
     if not (width <= MAX_SIDE and height <= MAX_SIDE):
-        raise Invalid(f"expected at most {MAX_SIDE} pixels a side, got {width} x {height}: scale the image down", place)
+        raise Invalid(place, f"at most {MAX_SIDE} pixels a side", f"{width} x {height}", "scale the image down")
     return height, width
 
 
@@ -41,7 +45,7 @@ def ink(data: bytes, shape: tuple[int, int], place: str) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             dark = _ink(image)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # pillow raises these for damaged PNGs
-        raise Invalid(f"the PNG is damaged: {error}", place) from error
+        raise Invalid(place, "a complete PNG", "one that is cut off or damaged", "save the image again") from error
     pixel = max(rows / shape[0], columns / shape[1])
     shrunk: np.ndarray = _shares(shape[0], rows, pixel) @ dark @ _shares(shape[1], columns, pixel).T
     return shrunk.reshape(-1)

@@ -9,6 +9,7 @@ from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.fast_path import FastRoute
+from app.api.model_errors import decode
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
 from app.api.parse import adapt_command, check_predict_fields, predict_command
@@ -54,12 +55,11 @@ async def adapt(request: Request) -> Response:
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
-    def read(incoming: IncomingRequest) -> AdaptCommand:
-        body = incoming.decode(schemas.AdaptRequest)
-        return adapt_command(body, server.adaptations.model(body.model), incoming.client, server.limits)
-
     async def command(incoming: IncomingRequest) -> AdaptCommand:
-        return await server.large_bodies.read(incoming.body, partial(read, incoming), incoming.client)
+        body = await decode(incoming, schemas.AdaptRequest, server)
+        model = server.adaptations.model(body.model)
+        read = partial(adapt_command, body, model, incoming.client, server.limits)
+        return await server.large_bodies.read(incoming, read)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
         return adapt_response(await server.adaptations.adapt(await command(incoming), incoming.client))
@@ -81,11 +81,11 @@ async def predict(request: Request) -> Response:
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
-        read = partial(server.large_bodies.read, incoming.body, client=incoming.client)
-        body = await read(partial(incoming.decode, schemas.PredictRequest))
+        body = await decode(incoming, schemas.PredictRequest, server)
         check_predict_fields(body)
         adaptation, model = await resolve(body, server.adaptations, incoming.client)
-        command = await read(partial(predict_command, body, model, adaptation, server.limits))
+        read = partial(predict_command, body, model, adaptation, server.limits)
+        command = await server.large_bodies.read(incoming, read)
         return predict_response(await server.adaptations.predict(command, incoming.client))
 
     if incoming.media.ndjson:

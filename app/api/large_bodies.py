@@ -5,16 +5,18 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from fastapi import Request
 from msgspec import UNSET
 
-from app.api.client import Client
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import DeadlinePassed, Overloaded
 from app.service.answers import QUICK_NUMBERS
+
+if TYPE_CHECKING:
+    from app.api.requests import IncomingRequest
 
 T = TypeVar("T")
 SMALL = 64 * 2**10
@@ -48,19 +50,29 @@ class LargeBodies:
     def _release(self, size: int) -> None:
         self._used -= size
 
-    async def read(self, body: bytes, function: Callable[[], T], client: Client) -> T:
-        """Call a function that reads the body: at once, or on the thread if it may take long. Raises DeadlinePassed."""
-        if len(body) <= SMALL and not any(mark in body for mark in IMAGES):
+    async def decode(self, request: "IncomingRequest", form: type[T]) -> T:
+        """The body of a request as `form`. Raises Malformed, Invalid and DeadlinePassed."""
+        if len(request.body) <= SMALL:
+            return request.decode(form)
+        return await self._in_time(request, partial(request.decode, form))
+
+    async def read(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
+        """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises."""
+        if len(request.body) <= SMALL and not any(mark in request.body for mark in IMAGES):
             return function()
-        try:
-            async with asyncio.timeout_at(client.deadline):
-                return await self._call(function)
-        except TimeoutError:
-            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the body was read") from None
+        return await self._in_time(request, function)
 
     async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:
         """Call a function that writes an answer: at once, or on the thread if it may take long."""
         return function(answer) if _is_short(answer) else await self._call(partial(function, answer))
+
+    async def _in_time(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
+        """Call a function on the thread, as long as the client waits."""
+        try:
+            async with asyncio.timeout_at(request.client.deadline):
+                return await self._call(function)
+        except TimeoutError:
+            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the body was read") from None
 
     def _call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, function)

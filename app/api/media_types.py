@@ -35,8 +35,7 @@ def media_types(content_type: bytes, accept: bytes, ndjson: bool) -> MediaTypes:
     media = declared.partition(";")[0].strip().lower()
     codec = JSON if ndjson and media == NDJSON else CODECS.get(media)
     if codec is None:
-        known = ", ".join([*CODECS, *([NDJSON] if ndjson else [])])
-        raise UnsupportedMedia(f"the content type is {declared}; send one of {known}")
+        raise UnsupportedMedia([*CODECS, *([NDJSON] if ndjson else [])], declared)
     wanted = [each for each in CODECS.values() if each.media in accepted]
     answer_codec = min(wanted, key=lambda each: accepted.index(each.media)) if wanted else codec
     return MediaTypes(codec, answer_codec, media == NDJSON, "text/event-stream" in accepted)

@@ -7,8 +7,8 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 from msgspec import UNSET
 
 from app.api import schemas
+from app.api.arrays import read_inputs
 from app.api.client import Client
-from app.api.codec import read_inputs
 from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
@@ -50,17 +50,19 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
 def check_predict_fields(body: schemas.PredictRequest) -> None:
     """The fields of POST /predict fit one of its three forms. Raises Invalid."""
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
-        came = "neither" if body.model is UNSET else "both"
-        raise Invalid(f"expected exactly one of adaptation_id and model, got {came}")
+        raise Invalid("", "exactly one of adaptation_id and model", "neither" if body.model is UNSET else "both")
+    if body.adaptation_id is not UNSET and body.support is not UNSET:
+        fix = "the adaptation has its support set already, so leave support out"
+        raise Invalid("support", "adaptation_id or support", "both", fix)
     for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):
         if body.support is UNSET and value is not UNSET:
-            raise Invalid(f"without a support set there is nothing to adapt: send support, or leave {name} out", name)
-    if body.adaptation_id is not UNSET and body.support is not UNSET:
-        raise Invalid(
-            "expected adaptation_id or support, got both: an adaptation has its support set already", "support"
-        )
+            fix = f"there is nothing to adapt to, so send support, or leave {name} out"
+            if body.adaptation_id is not UNSET:
+                fix = f"the adaptation has its own, so leave {name} out"
+            raise Invalid(name, f"no {name} without support", f"{value:g}", fix)
     if body.model is not UNSET and body.pinned is not UNSET:
-        raise Invalid("only an adaptation can be pinned: send adaptation_id, or leave pinned out", "pinned")
+        fix = "only an adaptation can be pinned, so send adaptation_id, or leave pinned out"
+        raise Invalid("pinned", "no pinned without adaptation_id", "true" if body.pinned else "false", fix)
 
 
 def predict_command(

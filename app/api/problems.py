@@ -31,12 +31,15 @@ from app.errors import (
     Overloaded,
     PinnedBundleGone,
     QuotaExceeded,
+    RequestError,
     StoreFailed,
     Unavailable,
     UnknownAdaptation,
     UnknownExample,
     UnknownModel,
     UnsupportedMedia,
+    expectation,
+    shown,
 )
 from app.service.batcher import ClientDisconnected
 
@@ -104,7 +107,7 @@ def _document(error: Exception) -> Problem:
         title=title,
         status=status,
         detail=str(error),
-        place=error.place if isinstance(error, Invalid) and error.place else UNSET,
+        place=(error.place if isinstance(error, RequestError) else "") or UNSET,
         losses=losses_array(error.losses) if isinstance(error, Diverged) else UNSET,
         models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
     )
@@ -122,32 +125,34 @@ async def _parameter_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    status, title = STATUS[Invalid]
-    detail = f"{place}: {_expected(first)}, got {first['input']!r}"
-    return _answer(Problem(type=problem_type(Invalid), title=title, status=status, detail=detail, place=place))
+    actual = shown(str(first["input"])) if first["type"] != "missing" else "none"
+    return _answer(_document(Invalid(place, _expected(first), actual)))
 
 
 def _expected(error: Mapping[str, Any]) -> str:
     """What pydantic expects of a parameter."""
     match error["type"]:
         case "greater_than_equal":
-            return f"expected at least {error['ctx']['ge']}"
+            return f"a whole number of at least {error['ctx']['ge']}"
         case "less_than_equal":
-            return f"expected at most {error['ctx']['le']}"
-        case "int_parsing":
-            return "expected an integer"
+            return f"a whole number of at most {error['ctx']['le']}"
+        case "int_parsing" | "int_parsing_size":
+            return "a whole number"
         case "string_pattern_mismatch":
-            return "expected an id, 32 hexadecimal digits"
+            return "`next` of the previous page, 32 hexadecimal digits"
     return str(error["msg"])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = f"{request.method} {request.url.path}: {error.detail}. See /docs for all endpoints"
-    title = HTTPStatus(error.status_code).phrase
-    response = _answer(Problem(type="about:blank", title=title, status=error.status_code, detail=detail))
+    status, methods = HTTPStatus(error.status_code), _methods(request)
+    expected, actual = "a path that exists", "an unknown one"
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        expected, actual = " or ".join(methods), request.method
+    detail = expectation(f"{request.method} {request.url.path}", expected, actual, "/docs lists all endpoints")
+    response = _answer(Problem(type="about:blank", title=status.phrase, status=status, detail=detail))
     response.headers.update(error.headers or {})
-    if methods := _methods(request):
+    if methods:
         response.headers["Allow"] = ", ".join(methods)
     return response
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.codec import missing_field, read_inputs, read_labels, read_numbers
+from app.api.arrays import read_inputs, read_labels, read_numbers
+from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
 from app.bundles import Schema
 from app.errors import Invalid
@@ -45,7 +46,7 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     prefix = f"{place}." if place else ""
     sizes = {field: len(getattr(support, field)) for field in kind.fields}
     if len(set(sizes.values())) > 1:
-        raise Invalid(f"expected as many {' as '.join(sizes)}, got {' and '.join(map(str, sizes.values()))}", place)
+        raise Invalid(place, f"as many {' as '.join(sizes)}", " and ".join(map(str, sizes.values())))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
     arrays = kind.read(support, schema, prefix)
@@ -64,7 +65,10 @@ def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -
     if tuple(present) == kind.fields:
         return
     if extra := [field for field in present if field not in kind.fields]:
-        raise Invalid(f"{name} takes {' and '.join(kind.fields)}: leave {' and '.join(extra)} out", place)
+        fix = f"leave {' and '.join(extra)} out"
+        *others, last = present
+        came = f"{', '.join(others)} and {last}" if others else last
+        raise Invalid(place, f"{' and '.join(kind.fields)} for {name}", came, fix)
     missing = next(field for field in kind.fields if field not in present)
     raise missing_field(missing, place)
 

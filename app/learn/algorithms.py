@@ -59,6 +59,11 @@ class Algorithm:
         return self.rule.learned_rate
 
     @property
+    def takes_rate(self) -> bool:
+        """Whether a request can set the inner learning rate."""
+        return not (self.closed_form or self.learned_rate)
+
+    @property
     def embeds(self) -> bool:
         """Whether the network returns embeddings, for any number of classes, instead of predictions."""
         return self.closed_form or self.prototype_head

@@ -152,7 +152,12 @@ class Adaptations:
         # the sum of squares first: it takes a third of the time of looking at each number
         if not np.vdot(predictions, predictions) < np.inf and not np.isfinite(predictions).all():
             bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
-            raise Invalid("the prediction is not finite in float32: send a smaller input", f"queries[{bad}]")
+            raise Invalid(
+                f"queries[{bad}]",
+                "an input with a finite prediction in float32",
+                "one whose prediction is not finite",
+                "send a smaller input",
+            )
         manifest = command.model.bundle.manifest
         kind = KINDS[manifest.kind]
         answer = partial(kind.answer, predictions, task, manifest.schema, manifest.calibration, command.options)
@@ -178,7 +183,7 @@ class Adaptations:
         if model is None and (bundle := await self._kept.read(adaptation.digest)) is not None:
             model = self._catalogue.restore(bundle)
         if model is None:
-            raise PinnedBundleGone(adaptation.id, adaptation.model, adaptation.digest)
+            raise PinnedBundleGone(adaptation.model, adaptation.digest)
         # that of a record that an older server wrote is not kept yet
         await self._kept.keep(model.bundle, adaptation.expires_at)
 
@@ -204,11 +209,11 @@ class Adaptations:
     def model_of(self, adaptation: Adaptation, pinned: bool | None = None) -> Model:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
-        model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned)
+        model = self._catalogue.serving(adaptation, pinned)
         if model.digest != adaptation.digest and not _fits(model, adaptation):
-            model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
+            model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
-                raise Outgrown(adaptation.id, adaptation.model)
+                raise Outgrown(adaptation.model)
         return model
 
     async def extend(
@@ -263,8 +268,16 @@ class Adaptations:
         await self._kept.collect(self._clock)
 
     async def page(self, owner: str, filter: Filter, limit: int, before: str | None) -> Sequence[Adaptation]:
-        """At most `limit` adaptations that have not expired, newest first, older than the one with the id `before`."""
-        return await self._store.page(owner, filter, limit, before, self._clock())
+        """At most `limit` adaptations that have not expired, newest first, older than the one with the id `before`.
+
+        Raises UnknownModel where neither a bundle nor an adaptation has the model that is filtered by.
+        """
+        adaptations, model = await self._store.page(owner, filter, limit, before, self._clock()), filter.model
+        if adaptations or model is None or model in self._catalogue.models:
+            return adaptations
+        if not await self._store.page(owner, Filter(model), 1, None, self._clock()):
+            self._catalogue.named(model, "query.model")
+        return adaptations
 
     async def delete(self, owner: str, id: str) -> None:
         """Remove an adaptation. Raises UnknownAdaptation and ExpiredAdaptation."""
@@ -361,7 +374,7 @@ class Adaptations:
     async def _drop(self, adaptation: Adaptation) -> None:
         """Free the slot of fast weights that are not needed any more."""
         try:
-            model = self._catalogue.serving(adaptation.model, adaptation.digest, pinned=True)
+            model = self._catalogue.serving(adaptation, pinned=True)
         except UnknownModel:
             return
         await self._worker.drop(model, (adaptation.id, adaptation.revision))

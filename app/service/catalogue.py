@@ -8,6 +8,7 @@ from types import MappingProxyType
 from app.bundles import MANIFEST, Bundle
 from app.errors import BundleError, UnknownModel
 from app.service.model import Model
+from app.service.record import Adaptation
 
 log = logging.getLogger(__name__)
 
@@ -35,27 +36,29 @@ class Catalogue:
         """Why each of the other bundles does not serve, or not in its present form."""
         return MappingProxyType(self._refused)
 
-    def named(self, name: str) -> Model:
-        """The model of that name. Raises UnknownModel."""
+    def named(self, name: str, place: str = "model") -> Model:
+        """The model of that name. Raises UnknownModel. place: where the request names it"""
         model = self._by_name.get(name)
         if model is None:
-            raise UnknownModel(name, sorted(self._by_name))
+            raise UnknownModel(name, sorted(self._by_name), place)
         return model
 
-    def serving(self, name: str, digest: str, pinned: bool) -> Model:
-        """The model for an adaptation that was derived with `digest`: the present one of its name, or that very one.
+    def serving(self, adaptation: Adaptation, pinned: bool) -> Model:
+        """The model for an adaptation: the present one of its model's name, or the one that it was derived with.
 
-        pinned: whether that very one is preferred, if it is still there
+        pinned: whether the one that it was derived with is preferred, if it is still there
 
         Raises UnknownModel where neither is there.
         """
-        present = self._by_name.get(name)
-        if present is not None and present.digest == digest:
+        present = self._by_name.get(adaptation.model)
+        if present is not None and present.digest == adaptation.digest:
             return present
-        exact = self._by_digest.get(digest)
+        exact = self._by_digest.get(adaptation.digest)
         if exact is not None and (pinned or present is None):
             return exact
-        return self.named(name)
+        if present is None:
+            raise UnknownModel(adaptation.model, sorted(self._by_name), id=adaptation.id)
+        return present
 
     def exact(self, digest: str) -> Model | None:
         """The model of this digest; None where there is none."""

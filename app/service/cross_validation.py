@@ -47,11 +47,13 @@ class CrossValidation:
         """
         size = len(task.inputs)
         if size < 2:
-            raise Invalid("expected at least 2 examples to assess: one to leave out, one to adapt to", "support")
+            raise Invalid("support", "at least 2 examples to assess", size, "each is predicted from the others")
         classes = task.indices if task.classes else np.zeros(size, np.int64)
         self._single = np.bincount(classes)[classes] < 2
         if self._single.all():
-            raise Invalid("expected at least 2 examples of one class to assess, so that one can be left out", "support")
+            raise Invalid(
+                "support", "at least 2 examples of one class to assess", "1 of each class", "one of them is left out"
+            )
         several = np.flatnonzero(~self._single)
         many = method is Method.k_fold or size > MAX_LEFT_OUT_ALONE
         self._folds = min(FOLDS, len(several)) if many else len(several)

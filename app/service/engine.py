@@ -55,8 +55,7 @@ class Job:
         """What the work costs in multiply-adds, before it begins (`app.service.work`)."""
         if self.task is None:
             return self.answer_price
-        adapting = self.task.rows * (PASSES * self.task.steps + 1) * self.variant.row_price
-        return self.answer_price + adapting + self.task.padded_numbers
+        return self.answer_price + self.task.rows * (PASSES * self.task.steps + 1) * self.variant.row_price
 
     @property
     def answer_price(self) -> int:

@@ -25,7 +25,7 @@ def check_not_expired(adaptation: Adaptation | None, id: str, now: float) -> Ada
     if adaptation is None or adaptation.expires_at + REMEMBERED_S <= now:
         raise UnknownAdaptation(id)
     if adaptation.expires_at <= now:
-        raise ExpiredAdaptation(id, datetime.fromtimestamp(adaptation.expires_at, UTC))
+        raise ExpiredAdaptation(datetime.fromtimestamp(adaptation.expires_at, UTC))
     return adaptation
 
 

@@ -117,9 +117,6 @@ class Lanes:
         if price <= self._max_price:
             return
         adapts = 2 * sum(job.answer_price for job in jobs) < price
-        fix = "examples, or take fewer steps" if adapts else "queries"
-        raise Invalid(
-            f"expected work of at most {self._max_price:.2g} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS), got "
-            f"{price:.2g}: send fewer {fix}",
-            "support" if adapts else "queries",
-        )
+        place, fix = ("support", "examples, or take fewer steps") if adapts else ("queries", "queries")
+        expected = f"work of at most {self._max_price:.2g} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
+        raise Invalid(place, expected, f"{price:.2g}", f"send fewer {fix}")

@@ -111,17 +111,12 @@ class LargeWork:
     def _check_memory(self, job: Job, task: Task | None) -> None:
         """Raises Invalid where a job needs too much memory. task: where its fast weights are not known"""
         queries = 0 if job.queries is None else len(job.queries)
-        at_once = min(queries, job.queries_at_once)
-        numbers = queries * job.variant.outputs + (0 if task is None else task.padded_numbers)
-        needed = KERNELS * job.variant.peak_bytes(task, at_once) + NUMBER_BYTES * numbers
-        if needed <= self._max_bytes:
-            return
-        place, fix = ("queries", "queries") if task is None else ("support", "examples, or episodes of similar length")
-        raise Invalid(
-            f"expected work that takes at most {self._max_bytes} bytes of memory (INNERLOOP_MAX_WORK_BYTES), got "
-            f"{needed}: send fewer {fix}",
-            place,
-        )
+        working = KERNELS * job.variant.peak_bytes(task, min(queries, job.queries_at_once))
+        needed = working + NUMBER_BYTES * queries * job.variant.outputs
+        if needed > self._max_bytes:
+            place, rows = ("queries", "queries") if task is None else ("support", "examples")
+            expected = f"work that takes at most {self._max_bytes} bytes of memory (INNERLOOP_MAX_WORK_BYTES)"
+            raise Invalid(place, expected, needed, f"send fewer {rows}")
 
 
 def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:

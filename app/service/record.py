@@ -214,7 +214,7 @@ def without_example(adaptation: Adaptation, number: int) -> Adaptation:
     if number not in numbers:
         raise UnknownExample(adaptation.id, number)
     if len(numbers) == 1:
-        raise LastExample(adaptation.id)
+        raise LastExample(number)
     stages = []
     for stage in adaptation.stages:
         kept = stage.numbers != number
@@ -227,7 +227,7 @@ def without_example(adaptation: Adaptation, number: int) -> Adaptation:
 def without_last_stage(adaptation: Adaptation) -> Adaptation:
     """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
     if len(adaptation.stages) == 1:
-        raise NothingToUndo(adaptation.id)
+        raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
 
 

@@ -1,6 +1,6 @@
 """What a request may ask of a model: every rule that the form of a body alone does not express, in one place.
 
-Each function raises Invalid with the field and the fix.
+Each function raises Invalid, which names the field, what was expected, what came and the fix.
 """
 
 import numpy as np
@@ -12,88 +12,113 @@ from app.service.model import Model
 from app.service.record import InnerLoopSettings
 from app.service.task import Task, distinct_labels
 
+MAX_DIGITS = 20
+"""Digits of a number that a message repeats."""
+
 
 def check_ttl(ttl_s: int | None, max_ttl_s: int) -> None:
     """An adaptation may live as long as the server allows."""
     if ttl_s is not None and ttl_s > max_ttl_s:
-        raise Invalid(f"expected at most {max_ttl_s} seconds, got {ttl_s}", "ttl_s")
+        raise Invalid("ttl_s", f"at most {max_ttl_s} seconds", ttl_s)
 
 
 def check_support_size(size: int, limit: int, unit: str, place: str) -> None:
     """A posted support set may have so many examples or episodes (`unit`)."""
     if size > limit:
-        raise Invalid(f"expected at most {limit} {unit}, got {size}", place)
+        raise Invalid(place, f"at most {limit} {unit}", size)
 
 
 def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
     """An extended support set may have as many examples as one that is posted at once."""
     if before + size > limit:
-        raise Invalid(f"expected at most {limit} examples in all, got {size} in addition to {before}", place)
+        raise Invalid(place, f"at most {limit} examples in all", f"{size} in addition to {before}")
 
 
 def check_classes(targets: np.ndarray, model: Model, place: str) -> None:
     """A network with an output for each class takes no more classes than it has outputs."""
     if model.max_classes is not None and (classes := len(distinct_labels(targets))) > model.max_classes:
-        limit = f"expected at most {model.max_classes} classes for {model.bundle.name}"
-        raise Invalid(f"{limit}, got {classes}: leave some out", place)
+        expected = f"at most {model.max_classes} classes for {model.bundle.name}"
+        raise Invalid(place, expected, classes, "leave some classes out")
 
 
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     """Steps and learning rate lie within the bundle's bounds; a solved or a learned rate cannot be chosen."""
     bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
     steps, rate = settings
-    if algorithm.closed_form and steps not in (None, bounds.steps):
-        raise Invalid(f"expected {bounds.steps}, got {steps}: {name} adapts in closed form", "steps")
-    if rate is not None and (algorithm.closed_form or algorithm.learned_rate):
+    if algorithm.closed_form and steps is not None and steps != bounds.steps:
+        fix = f"{name} adapts in closed form, so leave steps out"
+        raise Invalid("steps", str(bounds.steps), _shown(steps), fix)
+    if rate is not None and not algorithm.takes_rate:
         reason = "adapts in closed form" if algorithm.closed_form else "has learned rates"
-        raise Invalid(f"{name} {reason}: leave learning_rate out", "learning_rate")
+        fix = f"{name} {reason}, so leave learning_rate out"
+        raise Invalid("learning_rate", f"no learning rate for {name}", f"{rate:g}", fix)
     if steps is not None and steps > bounds.max_steps:
-        raise Invalid(f"expected 0 to {bounds.max_steps} for {name}, got {steps}", "steps")
+        raise Invalid("steps", f"0 to {bounds.max_steps} for {name}", _shown(steps))
     if rate is not None and rate > bounds.max_learning_rate:
         limit = f"{bounds.max_learning_rate:g}"
-        raise Invalid(f"expected a number above 0 and at most {limit} for {name}, got {rate:g}", "learning_rate")
+        raise Invalid("learning_rate", f"a number above 0 and at most {limit} for {name}", f"{rate:g}")
 
 
 def check_assessment(model: Model, method: Method | None) -> None:
     """Only labelled examples can be left out one by one; episodes cannot."""
     if method is not None and KINDS[model.bundle.manifest.kind].staged:
-        raise Invalid("episodes cannot be assessed: leave assess out", "assess")
+        fix = "episodes cannot be assessed, so leave assess out"
+        raise Invalid("assess", f"no assessment for {model.bundle.name}", method.name, fix)
 
 
 def check_initialization(model: Model, options: PredictOptions) -> None:
     """The initialization alone has no classes, and its errors were never measured."""
-    if KINDS[model.bundle.manifest.kind].labels:
+    kind, name = KINDS[model.bundle.manifest.kind], model.bundle.name
+    if kind.labels:
         raise Invalid(
-            f"the initialization of {model.bundle.name} has no classes: send a support set that names them", "model"
+            "support",
+            f"a support set that names the classes for {name}",
+            "none",
+            "send support with examples of each class",
         )
-    if options.interval is not None:
-        raise Invalid("the initialization has no intervals: send a support set, or leave interval out", "interval")
+    if options.interval is not None and kind.intervals:
+        fix = "send support, or leave interval out"
+        raise Invalid("interval", "no interval without a support set", f"{options.interval:g}", fix)
 
 
 def check_options(model: Model, options: PredictOptions, task: Task | None) -> None:
     """Sampling is for policies; an interval needs a calibration that covers the task."""
-    if options.seed is not None and not options.sample:
-        raise Invalid('a seed is for drawing actions: send `"sample": true` too, or leave seed out', "seed")
+    name = model.bundle.name
     if options.sample and model.bundle.manifest.schema.actions is None:
-        raise Invalid(f"{model.bundle.name} is not a policy: leave sample out", "sample")
-    if options.interval is not None and task is not None:
+        raise Invalid("sample", f"false for {name}", "true", "it is not a policy, so leave sample out")
+    if options.seed is not None and not options.sample:
+        is_policy = model.bundle.manifest.schema.actions is not None
+        fix = 'send `"sample": true` too, or leave seed out' if is_policy else "it is not a policy, so leave seed out"
+        raise Invalid("seed", "no seed without sampling" if is_policy else f"no seed for {name}", options.seed, fix)
+    if options.interval is not None:
         _check_interval(model, options.interval, task)
 
 
-def _check_interval(model: Model, level: float, task: Task) -> None:
+def _check_interval(model: Model, level: float, task: Task | None) -> None:
+    """task: None for the initialization of a model that predicts no numbers, which `check_initialization` lets pass"""
     calibration, bounds, name = model.bundle.manifest.calibration, model.bundle.manifest.inner_loop, model.bundle.name
-    if not KINDS[model.bundle.manifest.kind].intervals:
-        raise Invalid(f"{name} does not predict numbers: leave interval out", "interval")
+    if task is None or not KINDS[model.bundle.manifest.kind].intervals:
+        fix = "it does not predict numbers, so leave interval out"
+        raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
     if not calibration.has_intervals:
-        raise Invalid(
-            f'bundle "{name}" has no calibration: run `innerloop calibrate {name}`, or leave interval out', "interval"
-        )
+        fix = f"the bundle has no calibration; run `innerloop calibrate {name}`, or leave interval out"
+        raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
     if not calibration.levels[0] <= level <= calibration.levels[-1]:
         levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
-        raise Invalid(f"expected {levels} for {name}, got {level:g}", "interval")
-    if len(task.inputs) < calibration.shots[0]:
-        needs = f"{name} needs at least {calibration.shots[0]} support examples for an interval"
-        raise Invalid(f"{needs}, got {len(task.inputs)}: send more", "interval")
-    if (task.steps, task.learning_rate) != (bounds.steps, bounds.learning_rate):
-        default = f"{bounds.steps} steps and the rate {bounds.learning_rate:g}"
-        raise Invalid(f"{name} is calibrated for {default}: adapt with these, or leave interval out", "interval")
+        raise Invalid("interval", f"{levels} for {name}", f"{level:g}")
+    if (size := len(task.inputs)) < calibration.shots[0]:
+        expected = f"at least {calibration.shots[0]} support examples for an interval of {name}"
+        raise Invalid("interval", expected, size, "send more examples, or leave interval out")
+    for what, value, default in (
+        ("inner steps", task.steps, bounds.steps),
+        ("as the learning rate", task.learning_rate, bounds.learning_rate),
+    ):
+        if value != default:
+            fix = "adapt as it is calibrated, or leave interval out"
+            raise Invalid("interval", f"{default:g} {what}, for which {name} is calibrated", f"{value:g}", fix)
+
+
+def _shown(number: int) -> str:
+    """A number of a client, cut if it is long."""
+    digits = str(number)
+    return digits if len(digits) <= MAX_DIGITS else f"{digits[:MAX_DIGITS]}..."

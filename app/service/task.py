@@ -54,18 +54,6 @@ class Task:
         """The number of rows in all stages."""
         return len(self.inputs) if self.previous is None else sum(len(stage.inputs) for stage in self.stages)
 
-    @property
-    def padded_numbers(self) -> int:
-        """The numbers of the rows of all episodes, each padded to the longest; 0 where there are no episodes."""
-        if self.episodes is None:
-            return 0
-        padded = 0
-        for stage in self.stages:
-            if stage.episodes is not None:
-                _, lengths = np.unique(stage.episodes, return_counts=True)
-                padded += len(lengths) * int(lengths.max()) * stage.inputs.shape[1]
-        return padded
-
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The labels in the order of their first example; none where targets are numbers."""

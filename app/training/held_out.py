@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from app.bundles import Bundle
+from app.errors import TrainingError, expectation
 from app.families.family import Family, HasCaveat
 from app.training.calibration import measure_calibration
 from app.training.evaluation import Curve, curve, score_tasks, seconds_per_task
@@ -21,12 +22,16 @@ OFFLINE = "offline"
 def steps_to_evaluate(bundle: Bundle, max_steps: int | None = None) -> list[int]:
     """The numbers of steps that a bundle is evaluated after, which include its default.
 
-    max_steps: the largest besides the default, within the bundle's bound; SHOWN_STEPS or 0 if None
+    max_steps: the largest besides the default; SHOWN_STEPS or 0, within the bundle's bound, if None
+
+    Raises TrainingError where the bundle does not allow so many.
     """
     bounds = bundle.manifest.inner_loop
     if max_steps is None:
-        max_steps = SHOWN_STEPS if bundle.manifest.schema.features < IMAGE_FEATURES else 0
-    return sorted({*range(min(max_steps, bounds.max_steps) + 1), bounds.steps})
+        max_steps = min(SHOWN_STEPS, bounds.max_steps) if bundle.manifest.schema.features < IMAGE_FEATURES else 0
+    if max_steps > bounds.max_steps:
+        raise TrainingError(expectation("--steps", f"0 to {bounds.max_steps} for {bundle.name}", max_steps))
+    return sorted({*range(max_steps + 1), bounds.steps})
 
 
 def evaluate_bundle(

@@ -86,12 +86,12 @@ def test_any_string_can_be_a_label(client: TestClient, labels: list[str]) -> Non
 @pytest.mark.parametrize(
     ("targets", "detail", "place"),
     [
-        ([0, 1, 0, 1, 2, 2], "expected a label, got a number (labels are strings, in quotes)", "support.targets[0]"),
+        ([0, 1, 0, 1, 2, 2], "expected a label, got a number: labels are strings, in quotes", "support.targets[0]"),
         (["a", "b", "c", "a", "b", 3], "expected a label, got a number", "support.targets[5]"),
-        ([["a"]] * 6, "expected a number, got a string", "support.targets[0][0]"),
+        ([["a"]] * 6, "expected a label, got an array", "support.targets[0]"),
         ([[1.0]] * 6, "expected a label, got an array", "support.targets[0]"),
-        (["a", "b", None, "a", "b", "c"], "expected a number or a string, got null", "support.targets[2]"),
-        (["a", "b", True, "a", "b", "c"], "expected a number or a string, got a boolean", "support.targets[2]"),
+        (["a", "b", None, "a", "b", "c"], "expected a label, got null", "support.targets[2]"),
+        (["a", "b", True, "a", "b", "c"], "expected a label, got true", "support.targets[2]"),
         (["a"], "expected as many inputs as targets, got 6 and 1", "support"),
         ({"shape": [6, 1], "data": "AAAA" * 8}, "expected labels, got numbers", "support.targets"),
         (None, "expected an array, got null", "support.targets"),
@@ -113,7 +113,7 @@ def test_a_regression_model_refuses_labels(serve: Callable[..., TestClient], tar
         problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
         place = f"support.targets[{targets.index(target)}]"
         assert problem["place"] == place
-        assert problem["detail"] == f"{place}: expected a number, got a string (numbers are written without quotes)"
+        assert problem["detail"] == f"{place}: expected a number, got a string: write numbers without quotes"
 
 
 def test_an_initialization_has_no_classes(client: TestClient) -> None:
@@ -121,7 +121,8 @@ def test_an_initialization_has_no_classes(client: TestClient) -> None:
     assert response.status_code == 422
     assert (
         response.json()["detail"]
-        == "model: the initialization of blobs has no classes: send a support set that names them"
+        == "support: expected a support set that names the classes for blobs, got none: send support with examples of "
+        "each class"
     )
 
 
@@ -203,7 +204,7 @@ def test_more_classes_than_outputs_are_refused(client: TestClient) -> None:
     support = task(ways=6, shots=1)
     response = client.post("/adapt", json={"model": "fixed", "support": support})
     assert response.status_code == 422
-    detail = "support.targets: expected at most 5 classes for fixed, got 6: leave some out"
+    detail = "support.targets: expected at most 5 classes for fixed, got 6: leave some classes out"
     assert response.json()["detail"] == detail
     adaptation = adapt(client, {key: support[key][:5] for key in support}, model="fixed")
     last = {key: support[key][5:] for key in support}
@@ -230,7 +231,11 @@ def test_settings_that_an_algorithm_does_not_use_are_refused(client: TestClient)
     for field, value, detail in (
         ("steps", 0, "steps: expected 1, got 0: blobs adapts in closed form"),
         ("steps", 2, "steps: expected 1, got 2: blobs adapts in closed form"),
-        ("learning_rate", 0.1, "blobs adapts in closed form: leave learning_rate out"),
+        (
+            "learning_rate",
+            0.1,
+            "expected no learning rate for blobs, got 0.1: blobs adapts in closed form, so leave learning_rate out",
+        ),
     ):
         for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):
             response = client.post(path, json={"model": "blobs", "support": SUPPORT, field: value} | body)
@@ -278,7 +283,9 @@ def test_the_only_example_of_a_class_is_not_assessed(client: TestClient) -> None
     one_each = {"inputs": [[0, 0], [5, 5]], "targets": ["a", "b"]}
     response = client.post("/adapt", json={"model": "blobs", "support": one_each, "assess": "leave_one_out"})
     assert response.status_code == 422
-    detail = "support: expected at least 2 examples of one class to assess, so that one can be left out"
+    detail = (
+        "support: expected at least 2 examples of one class to assess, got 1 of each class: one of them is left out"
+    )
     assert response.json()["detail"] == detail
 
 

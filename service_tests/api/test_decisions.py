@@ -367,9 +367,9 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
         ("names", [GOOD | {"propensities": [-0.5, 1]}], "got -0.5", "support.episodes[0].propensities[0]"),
         ("names", [GOOD | {"propensities": [0.5, 1.5]}], "got 1.5", "support.episodes[0].propensities[1]"),
         ("box", [NUMBERS | {"propensities": [0.5, 0]}], "a density above 0, got 0", "episodes[0].propensities[1]"),
-        ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "has them", "support.episodes[1]"),
-        ("names", [GOOD | {"done": True}], "unknown field", "support.episodes[0].done"),
-        ("names", [{"actions": [0]}], "the field is missing", "support.episodes[0].observations"),
+        ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "as in episode 0", "episodes[1].rewards"),
+        ("names", [GOOD | {"done": True}], "an unknown field", "support.episodes[0].done"),
+        ("names", [{"actions": [0]}], "add the field", "support.episodes[0].observations"),
         ("names", [GOOD] * 101, "expected at most 100 episodes, got 101", "support.episodes"),
     ],
 )
@@ -388,9 +388,9 @@ def test_a_wrong_episode_gets_a_problem_with_its_place(
     ("path", "body", "detail", "place"),
     [
         ("/adapt", {"support": {"inputs": [[0, 1]], "targets": [1]}}, "leave inputs and targets out", "support"),
-        ("/adapt", {"support": {}}, "the field is missing", "support.episodes"),
+        ("/adapt", {"support": {}}, "add the field", "support.episodes"),
         ("/adapt", {"support": {"episodes": [GOOD, GOOD]}, "assess": "leave_one_out"}, "leave assess out", "assess"),
-        ("/predict", {"queries": [[0, 1]], "seed": 1}, "a seed is for drawing actions", "seed"),
+        ("/predict", {"queries": [[0, 1]], "seed": 1}, "expected no seed without sampling, got 1", "seed"),
         ("/predict", {"queries": [[0, 1]], "sample": True, "seed": -1}, "", "seed"),
         (
             "/predict",
@@ -414,7 +414,7 @@ def test_the_padding_of_episodes_is_bounded(client: TestClient) -> None:
     short = {"observations": [[0, 0]], "actions": [0]}
     response = client.post("/adapt", json={"model": "names", "support": {"episodes": [long, *[short] * 999]}})
     assert response.status_code == 422
-    assert "send the longest ones in separate requests" in response.json()["detail"]
+    assert "send the longest episodes in separate requests" in response.json()["detail"]
 
 
 def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient]) -> None:
@@ -422,4 +422,4 @@ def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient])
     response = client.post("/adapt", json={"model": "sinusoid", "support": {"episodes": [GOOD]}})
     assert "leave episodes out" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
-    assert "is not a policy: leave sample out" in response.json()["detail"]
+    assert "it is not a policy, so leave sample out" in response.json()["detail"]

@@ -92,8 +92,8 @@ def test_msgpack_is_accepted_and_returned(client: TestClient) -> None:
             "inputs",
         ),
         ({"inputs": [[1]] * 101, "targets": [1] * 101}, "expected at most 100 examples, got 101", None),
-        ({"inputs": [[1]]}, "the field is missing", "targets"),
-        ({"support": MORE}, "unknown field", "support"),
+        ({"inputs": [[1]]}, "expected a value, got none: add the field", "targets"),
+        ({"support": MORE}, "an unknown field", "support"),
     ],
 )
 def test_wrong_examples_get_a_problem_with_their_place(

@@ -131,24 +131,24 @@ GOOD = to_base64(png(black_on_white(drawing(28))))
 @pytest.mark.parametrize(
     ("bad", "detail"),
     [
-        (to_base64(b""), "expected a complete PNG: convert other formats"),
-        (to_base64(b"GIF89a" + b"\0" * 99), "expected a complete PNG: convert other formats"),
-        (to_base64(base64.b64decode(GOOD)[:60]), "the PNG is damaged"),
-        (to_base64(base64.b64decode(GOOD)[:-40]), "the PNG is damaged"),
-        (to_base64(png_header(28, 28)), "the PNG is damaged"),
+        (to_base64(b""), "expected a complete PNG, got no bytes: convert other formats"),
+        (to_base64(b"GIF89a" + b"\0" * 99), "expected a complete PNG, got a GIF: convert other formats"),
+        (to_base64(base64.b64decode(GOOD)[:60]), "expected a complete PNG, got one that is cut off or damaged"),
+        (to_base64(base64.b64decode(GOOD)[:-40]), "expected a complete PNG, got one that is cut off or damaged"),
+        (to_base64(png_header(28, 28)), "expected a complete PNG, got one that is cut off or damaged"),
         (to_base64(png_header(0, 28)), "expected an image with pixels, got 0 x 28"),
         (to_base64(png_header(4097, 1)), "expected at most 4096 pixels a side, got 4097 x 1"),
         (
             to_base64(png_header(2**31 - 1, 2**31 - 1)),
             "expected at most 4096 pixels a side, got 2147483647 x 2147483647",
         ),
-        (f"data:image/png;base64,{GOOD}", "invalid base64 encoded string (of the bytes alone, without a `data:` "),
-        ("?", "invalid base64 encoded string"),
-        ([[0.0] * 28] * 27, "expected 28 x 28 numbers, or 784 numbers in one row"),
-        ([0.0] * 783, "expected 28 x 28 numbers, or 784 numbers in one row"),
-        ([[[0.0]] * 28] * 28, "expected 28 x 28 numbers, or 784 numbers in one row"),
-        ([[0.0] * 28] * 27 + [[0.0] * 27], "expected 28 x 28 numbers, or 784 numbers in one row"),
-        (None, "expected an array, got null"),
+        (f"data:image/png;base64,{GOOD}", 'or a PNG in base64, got "data:image/png;'),
+        ("?", 'or a PNG in base64, got "?"'),
+        ([[0.0] * 28] * 27, "expected 28 x 28 numbers, 784 numbers in one row or a PNG, got "),
+        ([0.0] * 783, "expected 28 x 28 numbers, 784 numbers in one row or a PNG, got "),
+        ([[[0.0]] * 28] * 28, "expected 28 x 28 numbers, 784 numbers in one row or a PNG, got "),
+        ([[0.0] * 28] * 27 + [[0.0] * 27], "expected 28 x 28 numbers, 784 numbers in one row or a PNG, got "),
+        (None, "expected 28 x 28 numbers, 784 numbers in one row or a PNG, got null"),
     ],
 )
 def test_an_invalid_image_is_refused(client: TestClient, bad: Any, detail: str) -> None:
@@ -176,7 +176,7 @@ def test_a_decompression_bomb_in_a_text_chunk_is_refused() -> None:
     data = png(black_on_white(drawing(28)))
     note = b"zTXt" + b"note\0\0" + zlib.compress(b"\0" * 2**26)
     chunk = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
-    with pytest.raises(Invalid, match="the PNG is damaged"):
+    with pytest.raises(Invalid, match="expected a complete PNG, got one that is cut off or damaged"):
         ink(data[:33] + chunk + data[33:], (28, 28), "queries[0]")
 
 
@@ -186,5 +186,5 @@ def test_a_model_that_takes_no_images_refuses_them(client: TestClient) -> None:
         response = client.post("/adapt", json={"model": "blobs", "support": support})
         assert response.status_code == 422
         assert response.json()["detail"] == (
-            "support.inputs[0]: expected 2 numbers, got a string: this model takes no images"
+            "support.inputs[0]: expected 2 numbers, got a string or bytes: this model takes no images"
         )

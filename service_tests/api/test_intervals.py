@@ -71,18 +71,19 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ({"interval": 0}, "expected a number above 0, got 0"),
         ({"interval": 1}, "expected a number below 1, got 1"),
         ({"interval": "0.9"}, "expected a number, got a string"),
-        ({"interval": 0.9, "steps": 4}, "sinusoid is calibrated for 5 steps and the rate 0.01"),
+        ({"interval": 0.9, "steps": 4}, "expected 5 inner steps, for which sinusoid is calibrated, got 4"),
         (
             {"interval": 0.9, "learning_rate": 0.001},
-            "sinusoid is calibrated for 5 steps and the rate 0.01",
+            "expected 0.01 as the learning rate, for which sinusoid is calibrated, got 0.001",
         ),
         (
             {"interval": 0.9, "support": examples(4)},
-            "sinusoid needs at least 5 support examples for an interval, got 4: send more",
+            "expected at least 5 support examples for an interval of sinusoid, got 4: send more",
         ),
         (
             {"interval": 0.9, "model": "linear"},
-            'bundle "linear" has no calibration: run `innerloop calibrate linear`, or leave interval out',
+            "expected no interval for linear, got 0.9: the bundle has no calibration; run `innerloop calibrate linear`, "
+            "or leave interval out",
         ),
     ],
 )
@@ -97,7 +98,7 @@ def test_the_initialization_has_no_intervals(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "interval: the initialization has no intervals: send a support set, or leave interval out"
+        "interval: expected no interval without a support set, got 0.9: send support, or leave interval out"
     )
 
 

@@ -1,5 +1,6 @@
 """GET /adaptations in pages and by model and label; and the answers of every route for an id that is gone."""
 
+import shutil
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service_tests.api.requests import adapt, examples
+from service_tests.api.requests import adapt, examples, reload
 from service_tests.conftest import Clock
 
 DAY = 86_400
@@ -62,8 +63,25 @@ def test_the_list_is_filtered_by_model_and_label(client: TestClient) -> None:
         [ids["sinusoid", ""], ids["sinusoid", "pump"]],
         [ids["sinusoid", "pump 17"]],
     ]
-    assert ids_by_page(client, 10, model="nothing") == [[]]
+    assert ids_by_page(client, 10, model="linear", label="nothing") == [[]]
     assert ids_by_page(client, 10, label="pum") == [[]]
+
+
+def test_a_filter_by_a_model_that_nothing_has_is_refused(client: TestClient) -> None:
+    response = client.get("/adaptations", params={"model": "nothing"})
+    assert (response.status_code, response.json()["place"]) == (404, "query.model")
+    assert response.json()["detail"].startswith("query.model: expected one of ")
+
+
+def test_a_model_that_is_gone_can_be_filtered_by(serve: Callable[..., TestClient], own_models: Path) -> None:
+    client = serve(models_dir=own_models)
+    adaptation = adapt(client)
+    shutil.rmtree(own_models / "sinusoid")
+    reload(client)
+    assert ids_by_page(client, 10, model="sinusoid") == [[adaptation["adaptation_id"]]]
+    assert ids_by_page(client, 10, model="sinusoid", label="nothing") == [[]]
+    response = client.get(f"/adaptations/{adaptation['adaptation_id']}/weights")
+    assert response.status_code == 200, "the server has the model until it stops"
 
 
 def test_expired_adaptations_are_not_listed(client: TestClient, clock: Clock) -> None:

@@ -24,14 +24,14 @@ WRONG = [
     (support([[1], [2]], [1, [2, 3]]), "support.targets[1]: expected 1 number, got 2"),
     (support([], []), "support.inputs: expected at least 1 element"),
     (support([[1]], []), "support.targets: expected at least 1 element"),
-    ({"model": "sinusoid", "support": {"inputs": [[1]]}}, "support.targets: the field is missing: add it"),
-    (support([[1]], [None]), "support.targets[0]: expected a number or a string, got null"),
+    ({"model": "sinusoid", "support": {"inputs": [[1]]}}, "support.targets: expected a value, got none: add the field"),
+    (support([[1]], [None]), "support.targets[0]: expected a number, got null"),
     (support([[1], [2]], [1]), "support: expected as many inputs as targets, got 2 and 1"),
-    (support([[1], ["2"]], [1, 2]), "expected a number, got a string (numbers are written without quotes)"),
+    (support([[1], ["2"]], [1, 2]), "expected a number, got a string: write numbers without quotes"),
     (support([[1], [2]], [1, "2"]), "expected a number"),
-    (support([[1], [True]], [1, 2]), "support.inputs[1][0]: expected a number, got a boolean"),
+    (support([[1], [True]], [1, 2]), "support.inputs[1][0]: expected a number, got true"),
     (support([[1], [None]], [1, 2]), "support.inputs[1][0]: expected a number, got null"),
-    (support([1, 2], [1, 2]), "expected an array, got a"),
+    (support([1, 2], [1, 2]), "support.inputs[0]: expected an array of 1 number, got a number"),
     (support([[[1]]], [1]), "support.inputs[0][0]: expected a number, got an array"),
     (
         support([[1], [1e39]], [1, 2]),
@@ -43,16 +43,16 @@ WRONG = [
     ),
     (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
     (GOOD | {"steps": -1}, "steps: expected an integer of at least 0, got -1"),
-    (GOOD | {"steps": 1.5}, "steps: expected an integer, got a number"),
-    (GOOD | {"steps": True}, "steps: expected an integer, got a boolean"),
+    (GOOD | {"steps": 1.5}, "steps: expected an integer, got 1.5"),
+    (GOOD | {"steps": True}, "steps: expected an integer, got true"),
     (GOOD | {"steps": None}, "steps: expected an integer, got null"),
     (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
     (GOOD | {"learning_rate": 0}, "expected a number above 0"),
     (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer of at least 1, got 0"),
     (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
     (GOOD | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
-    (GOOD | {"stepz": 3}, "stepz: unknown field: correct its name, or leave it out"),
-    ({"model": "sinusoid"}, "support: the field is missing: add it"),
+    (GOOD | {"stepz": 3}, "stepz: expected one of the fields "),
+    ({"model": "sinusoid"}, "support: expected a value, got none: add the field"),
     ([], "expected an object, got an array"),
 ]
 
@@ -83,7 +83,7 @@ def test_a_wrong_value_is_refused(client: TestClient, body: Any, detail: str) ->
 @pytest.mark.parametrize(("body", "detail"), [item for item in WRONG if "support" in item[0]])
 def test_a_wrong_value_is_refused_by_predict(client: TestClient, body: Any, detail: str) -> None:
     if "ttl_s" in body or "label" in body:
-        detail = "unknown field"
+        detail = "an unknown field"
     assert detail in problem(client.post("/predict", json=body | {"queries": [[1]]}), 422)["detail"]
 
 
@@ -103,14 +103,16 @@ def test_wrong_queries_are_refused(client: TestClient, queries: Any, detail: str
 
 
 def test_an_unknown_model_gets_the_list_of_models(client: TestClient) -> None:
-    for response in (
-        client.post("/adapt", json=GOOD | {"model": "cosinusoid"}),
-        client.post("/predict", json={"model": "cosinusoid", "queries": [[1]]}),
-        client.get("/models/cosinusoid"),
+    for place, response in (
+        ("model", client.post("/adapt", json=GOOD | {"model": "cosinusoid"})),
+        ("model", client.post("/predict", json={"model": "cosinusoid", "queries": [[1]]})),
+        ("model", client.get("/models/cosinusoid")),
+        ("query.model", client.get("/adaptations?model=cosinusoid")),
     ):
         document = problem(response, 404)
         assert document["models"] == SHIPPED
-        assert document["detail"] == f"there is no model 'cosinusoid'; choose one of {', '.join(SHIPPED)}"
+        assert document["detail"] == f'{place}: expected one of {", ".join(SHIPPED)}, got "cosinusoid"'
+        assert document["place"] == place
 
 
 def test_an_unknown_id_gets_404(client: TestClient) -> None:
@@ -158,7 +160,10 @@ def test_huge_numbers_are_refused(client: TestClient, number: str) -> None:
 def test_another_media_type_gets_415(client: TestClient, media: str | None) -> None:
     headers = {"content-type": media} if media else {}
     document = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
-    assert "send one of application/json, application/msgpack, application/x-ndjson" in document["detail"]
+    assert (
+        "Content-Type: expected one of application/json, application/msgpack, application/x-ndjson, got "
+        in document["detail"]
+    )
 
 
 def test_parameters_of_the_media_type_do_not_matter(client: TestClient) -> None:
@@ -176,7 +181,7 @@ def in_parts(size: int) -> Iterator[bytes]:
 def test_a_body_over_the_limit_gets_413(client: TestClient, declared: bool) -> None:
     content = b" " * 200_000 if declared else in_parts(200_000)
     document = problem(client.post("/adapt", content=content, headers=JSON), 413)
-    assert "over 100000 bytes" in document["detail"]
+    assert "body: expected at most 100000 bytes, got more" in document["detail"]
 
 
 def test_too_many_examples_are_refused(client: TestClient) -> None:
@@ -203,9 +208,9 @@ def test_the_choices_of_a_field_are_listed(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "detail"),
     [
-        ("/adaptations?limit=0", "query.limit: expected at least 1, got '0'"),
-        ("/adaptations?limit=many", "query.limit: expected an integer, got 'many'"),
-        ("/adaptations?cursor=x", "query.cursor: expected an id, 32 hexadecimal digits, got 'x'"),
+        ("/adaptations?limit=0", 'query.limit: expected a whole number of at least 1, got "0"'),
+        ("/adaptations?limit=many", 'query.limit: expected a whole number, got "many"'),
+        ("/adaptations?cursor=x", 'query.cursor: expected `next` of the previous page, 32 hexadecimal digits, got "x"'),
     ],
 )
 def test_a_wrong_parameter_is_named(client: TestClient, path: str, detail: str) -> None:
@@ -213,9 +218,11 @@ def test_a_wrong_parameter_is_named(client: TestClient, path: str, detail: str) 
 
 
 def test_unknown_paths_and_methods_get_a_problem(client: TestClient) -> None:
-    assert "See /docs for all endpoints" in problem(client.get("/nowhere"), 404)["detail"]
+    detail = "GET /nowhere: expected a path that exists, got an unknown one: /docs lists all endpoints"
+    assert problem(client.get("/nowhere"), 404)["detail"] == detail
     response = client.put("/adapt", json=GOOD)
     assert problem(response, 405)["title"] == "Method Not Allowed"
+    assert response.json()["detail"] == "PUT /adapt: expected POST, got PUT: /docs lists all endpoints"
     assert response.headers["allow"] == "POST"
 
 

@@ -54,7 +54,7 @@ def test_one_example_cannot_be_assessed(client: TestClient) -> None:
     response = client.post("/adapt", json=ADAPT | {"support": {"inputs": [[1.0]], "targets": [1.0]}})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "support: expected at least 2 examples to assess: one to leave out, one to adapt to"
+        "support: expected at least 2 examples to assess, got 1: each is predicted from the others"
     )
 
 

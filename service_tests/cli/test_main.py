@@ -38,7 +38,7 @@ def test_the_version_is_printed() -> None:
     ("arguments", "message"),
     [
         (("evaluate", "nothing"), "there is no bundle 'nothing' in models: choose one of choices, "),
-        (("try", "nothing"), f"there is no model 'nothing'; choose one of {', '.join(SHIPPED)}"),
+        (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),

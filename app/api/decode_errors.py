@@ -1,0 +1,234 @@
+"""Why a body cannot be decoded: msgspec's errors in plain words, with the field, what was expected and what came.
+
+Only bodies that are refused come here, so nothing in this module has to be fast.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from app.api import schemas
+from app.errors import Invalid, Malformed, one_of, shown
+
+Decoder = Callable[..., Any]
+"""Decodes a body of one format."""
+UNQUOTED, QUOTED = "write numbers without quotes", "labels are strings, in quotes"
+MISSING = object()
+"""The value at a place that a body does not have."""
+
+
+def invalid(error: msgspec.ValidationError, body: bytes, form: type, decoder: Decoder) -> Invalid:
+    """The error of a body that does not fit `form`."""
+    message, place = _message_and_place(str(error))
+    if message == "Number out of range":
+        message, place = _beyond_float64(body, form, place)
+    if missing := re.search(r"missing required field `(.*)`", message):
+        return missing_field(missing[1], place)
+    if unknown := re.search(r"contains unknown field `(.*)`", message, re.DOTALL):
+        expected = f"one of the fields {', '.join(_fields(form, place))}"
+        where = inside(place, unknown[1] if len(unknown[1]) <= MAX_NAME else f"{unknown[1][:MAX_NAME]}...")
+        return Invalid(where, expected, "an unknown field", "correct its name, or leave it out")
+    value = value_at(body, place, decoder)
+    name = re.findall(r"\w+", place)[-1:]
+    if name and name[0] in CHOICES:
+        return Invalid(place, one_of(CHOICES[name[0]]), described(value))
+    if "base64" in message:
+        return Invalid(place, "base64", described(value), "send the base64 alone, without `data:` before it")
+    if parts := re.fullmatch(r"Expected (.*), got (.*)", message):
+        return Invalid(place, *_type_mismatch(parts[1], parts[2], value))
+    if bound := re.fullmatch(r"Expected (.*)", message):
+        expected = _bound(bound[1])
+        is_length = "element" in expected or "character" in expected
+        return Invalid(place, expected, len(value) if is_length and value is not MISSING else described(value))
+    return Invalid(place, "a value of another form", described(value))
+
+
+MAX_NAME = 60
+"""Characters of an unknown field that a message repeats."""
+
+
+def malformed(error: Exception, body: bytes, name: str) -> Malformed:
+    """The error of a body that is not in the format of that name: JSON or msgpack."""
+    text = re.sub(r"opcode '\\x(..)'", r"byte 0x\1", str(error))
+    if isinstance(error, RecursionError):
+        return Malformed(f"{name} that nests arrays only like the model's shape", "deeper nesting")
+    if not body.strip():
+        return Malformed(name, "an empty body")
+    if name == "JSON" and ("surrogate" in text or _HALF_A_PAIR.search(body)):
+        fix = "escape both halves, or write the character itself"
+        return Malformed("JSON in UTF-8", r"half of a surrogate pair, such as \ud800 alone", fix)
+    if isinstance(error, UnicodeDecodeError):
+        return Malformed(f"{name} with text in UTF-8", f"the byte 0x{error.object[error.start]:02x} in a text")
+    if "truncated" in text:
+        return Malformed(f"complete {name}", f"the first {len(body)} bytes of it" if len(body) > 1 else "1 byte of it")
+    place = re.fullmatch(r".* malformed: (.*) \(byte (\d+)\)", text)
+    actual = f"{_SYNTAX.get(place[1], 'an ' + place[1])} at byte {place[2]}" if place else text
+    fix = "JSON has no NaN or Infinity" if "invalid character" in actual and _NOT_FINITE.search(body) else ""
+    return Malformed(name, actual, fix)
+
+
+_HALF_A_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_NOT_FINITE = re.compile(rb"\b(NaN|Infinity)\b")
+_SYNTAX = {
+    "object keys must be strings": "a key that is not in double quotes",
+    "trailing comma in object": "a comma after the last field",
+    "trailing comma in array": "a comma after the last element",
+    "trailing characters": "something after the end",
+    "expected ':'": "a key without a colon",
+    "expected ',' or '}'": "a field without a comma or } after it",
+    "expected ',' or ']'": "an element without a comma or ] after it",
+}
+"""What msgspec finds where JSON goes wrong, in plain words."""
+
+
+def missing_field(name: str, place: str) -> Invalid:
+    """The error where a field is missing. place: that of the object that lacks it, "" for the body"""
+    return Invalid(inside(place, name), "a value", "none", "add the field")
+
+
+def inside(place: str, name: str) -> str:
+    """The place of a field of the object at `place`."""
+    return f"{place}.{name}" if place else name
+
+
+def value_at(body: bytes, place: str, decoder: Decoder) -> Any:
+    """What a body has at a place; MISSING where it cannot be read or has nothing there."""
+    try:
+        value = _decoded(body, decoder)
+        for key, index in re.findall(r"(\w+)|\[(\d+)\]", place.replace("[", " [")):
+            value = value[int(index)] if index else value[key]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return MISSING
+    return value
+
+
+def _decoded(body: bytes, decoder: Decoder) -> Any:
+    """The values of a body, with infinity for a number like 1e400 in JSON. Raises ValueError and RecursionError."""
+    try:
+        return decoder(body)
+    except msgspec.DecodeError as error:
+        if "out of range" not in str(error):
+            raise
+        return json.loads(body)
+
+
+def described(value: Any) -> str:
+    """A value as the words after "got"."""
+    match value:
+        case None | bool():
+            return json.dumps(value)
+        case str():
+            return shown(value)
+        case int():
+            return shown(str(value)).strip('"')
+        case float():
+            return "a number that is too large" if value == math.inf else f"{value:g}"
+        case list():
+            return "an array"
+        case bytes():
+            return "bytes"
+        case datetime():
+            return "a timestamp"
+        case msgspec.msgpack.Ext():
+            return "an extension type of msgpack"
+    return "a value that cannot be read" if value is MISSING else "an object"
+
+
+def _message_and_place(error: str) -> tuple[str, str]:
+    """Msgspec's error apart: the message, and the path, such as `support.inputs[4]`."""
+    message, _, path = error.partition(" - at `")
+    if path.startswith("key` in `"):
+        message = re.sub("^Expected `str`", "Expected `key`", message)
+    return message, path.removeprefix("key` in `").strip("$`").lstrip(".")
+
+
+def _beyond_float64(body: bytes, form: type, place: str) -> tuple[str, str]:
+    """The message and the place of the first error in JSON that has a number like 1e400, which msgspec cannot read."""
+    try:
+        msgspec.convert(json.loads(body), form)
+    except msgspec.ValidationError as error:
+        return _message_and_place(str(error))
+    except (ValueError, RecursionError):
+        pass
+    return "Expected `finite`, got `infinite`", place
+
+
+def _type_mismatch(expected: str, actual: str, value: Any) -> tuple[str, str, str]:
+    """What was expected, what came and the fix, where msgspec names two types, or a bound and what is over it."""
+    if not expected.startswith("`") or "` " in expected:
+        bound = _bound(expected)
+        return bound, described(value) if actual.startswith("`") else actual, ""
+    types = [_WORDS[each] for each in expected.strip("`").split(" | ") if each in _WORDS]
+    # the rarer forms are left out: a raw array is an object, an image is bytes, and an array may replace a number
+    usual = [each for each in types if each not in ("null", "an object", "bytes", "an array")]
+    words = " or ".join(usual) or ("an array" if "an array" in types else types[0])
+    came = _WORDS.get(actual.strip("`"), described(value))
+    if value is not MISSING and (came == "a boolean" or (came, words) == ("a number", "an integer")):
+        came = described(value)
+    fix = UNQUOTED if came == "a string" and words in ("a number", "an integer") else ""
+    return words.replace("a boolean", "true or false"), came, fix
+
+
+_WORDS = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "bool": "a boolean",
+    "null": "null",
+    "bytes": "bytes",
+    "object": "an object",
+    "array": "an array",
+    "key": "names of fields that are strings",
+    "finite": "a finite number",
+    "infinite": "a number that is too large",
+}
+"""Msgspec's types in the words of JSON. What is missing here, such as `ext`, is described by its value."""
+
+
+def _bound(message: str) -> str:
+    """Msgspec's bound in plain words."""
+    message = re.sub(r"`(\w+)`", lambda match: _WORDS[match[1]], message)
+    for pattern, words in _BOUNDS.items():
+        message = re.sub(pattern, words, message)
+    return message
+
+
+_BOUNDS = {
+    r"an array of (?:at least )?length >= 1\b|an array of at least length 1\b": "at least 1 element",
+    r"an array of length >= (\d+)": r"at least \1 elements",
+    r"an array of length <= (\d+)": r"at most \1 elements",
+    r"a string of length <= (\d+)": r"at most \1 characters",
+    r"(an integer|a number) >= (\d+)": r"\1 of at least \2",
+    r"(an integer|a number) <= (\d+)": r"\1 of at most \2",
+    r"a number > (\d+)(\.0)?\b": r"a number above \1",
+    r"a number < (\d+)(\.0)?\b": r"a number below \1",
+}
+"""Msgspec's bounds, by pattern, in plain words."""
+
+
+def _fields(form: type, place: str) -> tuple[str, ...]:
+    """The fields of the object at a place in a body."""
+    name = (re.findall(r"[a-z]+", place) or [""])[-1]
+    forms: dict[str, Any] = {"": form, "support": schemas.Support, "episodes": schemas.Episode}
+    return tuple(each.name for each in msgspec.structs.fields(forms.get(name, schemas.RawArray)))
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    """The strings of the Literal in a type hint, if there is one."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return next(filter(None, map(_literals, get_args(hint))), ())
+
+
+CHOICES = {
+    name: choices
+    for form in (schemas.AdaptRequest, schemas.RawArray)
+    for name, hint in get_type_hints(form).items()
+    if (choices := _literals(hint))
+}
+"""The values of the fields of requests that have a few only."""

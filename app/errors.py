@@ -66,10 +66,11 @@ class RequestError(InnerloopError):
 
 
 class Malformed(RequestError):
-    """The body cannot be parsed."""
+    """The body cannot be parsed. `reason` is what was expected, what came and the fix."""
 
     def __init__(self, expected: str, actual: str, fix: str = "") -> None:
         super().__init__(expectation("body", expected, actual, fix))
+        self.reason = expected, actual, fix
 
 
 class UnsupportedMedia(RequestError):
@@ -94,11 +95,13 @@ class Invalid(RequestError):
     """A field of the body, a parameter or a header has a value that cannot be used. The arguments are `expectation`'s.
 
     place: "" for the body itself
+    `reason` is what was expected, what came and the fix.
     """
 
     def __init__(self, place: str, expected: str, actual: object, fix: str = "") -> None:
         super().__init__(expectation(place or "body", expected, actual, fix))
         self.place = place
+        self.reason = expected, str(actual), fix
 
 
 class Diverged(RequestError):

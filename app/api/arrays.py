@@ -126,9 +126,9 @@ def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: 
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if raw.shape[0] == 0:
-        raise Invalid(f"{place}.shape", "at least 1 row", f"the shape {raw.shape}")
+        raise Invalid(place, "at least 1 row", f"the shape {raw.shape}")
     if tuple(raw.shape[1:]) not in forms:
-        raise Invalid(f"{place}.shape", f"rows of {many(width)}", f"the shape {raw.shape}")
+        raise Invalid(place, f"rows of {many(width)}", f"the shape {raw.shape}")
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
         raise Invalid(f"{place}.data", f"{size} bytes for {raw.shape} of {raw.dtype}", len(raw.data))
     rows = np.frombuffer(raw.data, dtype).reshape(raw.shape)

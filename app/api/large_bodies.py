@@ -1,8 +1,11 @@
-"""Bodies that are large or hold images: a thread reads and writes them, and they take so many bytes at most."""
+"""Bodies that are large or hold images: a process decodes them, a thread reads and writes them, in bounded memory."""
 
 import asyncio
+import logging
+import sys
 import weakref
-from collections.abc import Callable
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +14,8 @@ import numpy as np
 from fastapi import Request
 from msgspec import UNSET
 
+from app.api import body_process
+from app.api.codec import MSGPACK
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import DeadlinePassed, Overloaded
 from app.service.answers import QUICK_NUMBERS
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from app.api.requests import IncomingRequest
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+PROCESS_BYTES = 3 * 2**30
+"""The memory that the process may take. 32 MiB of JSON with a number a row take it 2 GiB."""
 SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
 IMAGES = b"\x89PNG", b"iVBORw0KGgo"
@@ -33,12 +41,17 @@ class LargeBodies:
         self._capacity = capacity
         self._used = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> "LargeBodies":
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     def reserve(self, request: Request, size: int) -> None:
         """Reserve bytes for the body of a request, for as long as the request lives. Raises Overloaded."""
@@ -54,25 +67,45 @@ class LargeBodies:
         """The body of a request as `form`. Raises Malformed, Invalid and DeadlinePassed."""
         if len(request.body) <= SMALL:
             return request.decode(form)
-        return await self._in_time(request, partial(request.decode, form))
+        job = body_process.Job(request.media.codec.media, form.__name__, request.body)
+        body = await self._in_time(request, asyncio.shield(self._decode(job)))
+        return await self._in_time(request, self._call(partial(MSGPACK.decode, body, form)))
 
     async def read(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
         """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises."""
         if len(request.body) <= SMALL and not any(mark in request.body for mark in IMAGES):
             return function()
-        return await self._in_time(request, function)
+        return await self._in_time(request, self._call(function))
 
     async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:
         """Call a function that writes an answer: at once, or on the thread if it may take long."""
         return function(answer) if _is_short(answer) else await self._call(partial(function, answer))
 
-    async def _in_time(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
-        """Call a function on the thread, as long as the client waits."""
+    async def _in_time(self, request: "IncomingRequest", work: Awaitable[T]) -> T:
+        """Wait as long as the client does."""
         try:
             async with asyncio.timeout_at(request.client.deadline):
-                return await self._call(function)
+                return await work
         except TimeoutError:
             raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the body was read") from None
+
+    async def _decode(self, job: body_process.Job) -> bytes:
+        """The body of a job in msgpack, decoded by the process. Raises Malformed, Invalid and Overloaded.
+
+        It is never cancelled, because the outcome that comes next would be that of another job.
+        """
+        async with self._turn:
+            if self._process is None or self._process.returncode is not None:
+                words = [sys.executable, "-m", body_process.__name__, str(PROCESS_BYTES)]
+                # a session of its own, so that Ctrl-C reaches the server alone
+                self._process = await asyncio.create_subprocess_exec(
+                    *words, stdin=PIPE, stdout=PIPE, start_new_session=True
+                )
+            try:
+                return (await body_process.exchange(self._process, job)).check()
+            except (asyncio.IncompleteReadError, OSError) as error:
+                log.error("the process that decodes large bodies has ended; the next large body starts it again")
+                raise Overloaded("the process that decodes large bodies has ended; try again in a second") from error
 
     def _call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -52,10 +52,10 @@ async def decode(request: IncomingRequest, form: type[T], server: ServerState, a
 async def _model(request: IncomingRequest, server: ServerState, adaptation_id: str) -> Model | None:
     """The model that a body names, itself or by an adaptation; None where there is none."""
     names = _names(request)
-    if not (id := adaptation_id or names.adaptation_id):
+    if not (owned := adaptation_id or names.adaptation_id):
         return server.catalogue.models.get(names.model)
     try:
-        return server.adaptations.model_of(await server.adaptations.get(request.client.owner, id))
+        return server.adaptations.model_of(await server.adaptations.get(request.client.owner, owned))
     except RequestError:
         return None
 

@@ -160,8 +160,8 @@ class Adaptations:
             )
         manifest = command.model.bundle.manifest
         kind = KINDS[manifest.kind]
-        answer = partial(kind.answer, predictions, task, manifest.schema, manifest.calibration, command.options)
-        answer = answer() if predictions.size <= QUICK_NUMBERS else await asyncio.to_thread(answer)
+        compute = partial(kind.answer, predictions, task, manifest.schema, manifest.calibration, command.options)
+        answer = compute() if predictions.size <= QUICK_NUMBERS else await asyncio.to_thread(compute)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
         return PredictResult(command, answer, result.adapted)

@@ -1,0 +1,118 @@
+"""A process that decodes large bodies, because decoding holds the interpreter's lock for seconds.
+
+It answers each body with the same body in msgpack, where numbers are raw arrays, which are quick to decode; or it says
+what is wrong with the body. A frame on its input or output is msgpack behind its length in 4 bytes.
+
+    python -m app.api.body_process MEMORY_BYTES
+"""
+
+import resource
+import struct
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from app.api import schemas
+from app.api.codec import JSON, MSGPACK, Codec
+from app.errors import Invalid, Malformed
+
+LENGTH = struct.Struct("<I")
+CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
+FORMS: Mapping[str, type[schemas.RequestBody]] = {
+    form.__name__: form for form in (schemas.AdaptRequest, schemas.PredictRequest, schemas.Support)
+}
+
+
+class Job(msgspec.Struct, array_like=True):
+    """A body to decode. media, form: keys of `CODECS` and `FORMS`."""
+
+    media: str
+    form: str
+    body: bytes
+
+
+class Outcome(msgspec.Struct, array_like=True):
+    """The body in msgpack. Or the arguments of the error: of `Invalid`, or of `Malformed` where there is no place."""
+
+    body: bytes = b""
+    place: str | None = None
+    reason: tuple[str, str, str] | None = None
+
+    def check(self) -> bytes:
+        """The body. Raises Malformed and Invalid."""
+        if self.reason is None:
+            return self.body
+        raise Malformed(*self.reason) if self.place is None else Invalid(self.place, *self.reason)
+
+
+def main() -> None:
+    """Decode bodies until the input ends."""
+    limit = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    while head := sys.stdin.buffer.read(LENGTH.size):
+        job = msgspec.msgpack.decode(sys.stdin.buffer.read(LENGTH.unpack(head)[0]), type=Job)
+        sys.stdout.buffer.write(_frame(decode(job)))
+        sys.stdout.buffer.flush()
+
+
+def decode(job: Job) -> Outcome:
+    """The outcome of a job."""
+    try:
+        body = CODECS[job.media].decode(job.body, FORMS[job.form])
+        return Outcome(MSGPACK.encoder.encode(_with_raw_arrays(body)))
+    except Invalid as error:
+        return Outcome(place=error.place, reason=error.reason)
+    except Malformed as error:
+        return Outcome(reason=error.reason)
+    except MemoryError:
+        fix = "send numbers as raw arrays in msgpack, or fewer of them"
+        return Outcome(reason=("a body whose values fit into memory", "more", fix))
+
+
+async def exchange(process: Process, job: Job) -> Outcome:
+    """Have a job done by a process that runs `main`. Raises IncompleteReadError and OSError where it ends instead."""
+    assert process.stdin is not None, "it is a pipe"
+    assert process.stdout is not None, "it is a pipe"
+    process.stdin.write(_frame(job))
+    await process.stdin.drain()
+    (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+    return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Outcome)
+
+
+def _frame(message: msgspec.Struct) -> bytes:
+    frame = msgspec.msgpack.encode(message)
+    return LENGTH.pack(len(frame)) + frame
+
+
+def _with_raw_arrays(value: Any) -> Any:
+    """The same value, with raw arrays in the place of lists of numbers."""
+    match value:
+        case schemas.RawArray():
+            return value
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                setattr(value, name, _with_raw_arrays(getattr(value, name)))
+        case [schemas.Episode(), *_]:
+            return [_with_raw_arrays(each) for each in value]
+        case [float() | int() | list(), *_]:
+            return _raw_array(value)
+    return value
+
+
+def _raw_array(rows: list[Any]) -> Any:
+    """Nested lists of numbers as a raw array; the same where they are uneven, or some are labels or images."""
+    if str in (types := set(map(type, rows))) or bytes in types:
+        return rows
+    try:
+        array = np.array(rows, np.float64)
+    except ValueError:
+        return rows
+    return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype="float64")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from app import bundles
 from app.atomic_write import write_atomically
 from app.bundles import Bundle
 from app.errors import StoreFailed
+from app.storage.disk_reserve import DiskReserve
 
 FOLDER = "bundles"
 UNTIL = "until"
@@ -17,8 +18,9 @@ REMOVED = ".removed-"
 class BundleFolder:
     """Keeps bundles in `bundles/<digest>/<name>` in a folder (`app.service.kept_bundles.BundleStore`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: DiskReserve) -> None:
         self._folder = folder / FOLDER
+        self._disk = disk
 
     async def write(self, bundle: Bundle, until: float) -> None:
         """Keep a bundle at least until a time."""
@@ -33,6 +35,8 @@ class BundleFolder:
         return await asyncio.to_thread(self._collect, now)
 
     def _write(self, bundle: Bundle, until: float) -> None:
+        if self._disk.full:
+            raise self._disk.refusal()
         kept = self._folder / bundle.manifest.digest
         try:
             kept.mkdir(parents=True, exist_ok=True)

@@ -9,18 +9,24 @@ import pytest
 
 from app.bundles import load
 from app.errors import BundleError
+from app.service.health import Health
 from app.service.kept_bundles import MARGIN_S, BundleStore, KeptBundles
 from app.storage.bundle_folder import REMOVED, BundleFolder
 from app.storage.bundle_memory import BundleMemory
+from app.storage.disk_reserve import DiskReserve
 from service_tests.processes import ROOT
 
 BUNDLE = load(ROOT / "models/linear")
 DIGEST = BUNDLE.manifest.digest
 
 
+def folder_store(folder: Path) -> BundleFolder:
+    return BundleFolder(folder, DiskReserve(folder, Health()))
+
+
 @pytest.fixture(params=["folder", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BundleStore:
-    return BundleFolder(tmp_path) if request.param == "folder" else BundleMemory()
+    return folder_store(tmp_path) if request.param == "folder" else BundleMemory()
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -46,7 +52,7 @@ def test_what_is_written_is_read_until_its_time_has_come(store: BundleStore) -> 
 
 def test_the_time_is_written_once_for_many_adaptations(tmp_path: Path) -> None:
     async def scenario() -> None:
-        kept, until = KeptBundles(BundleFolder(tmp_path)), tmp_path / "bundles" / DIGEST / "until"
+        kept, until = KeptBundles(folder_store(tmp_path)), tmp_path / "bundles" / DIGEST / "until"
         await kept.keep(BUNDLE, 1000.0)
         assert float(until.read_text()) == 1000 + MARGIN_S
         until.write_text("untouched")
@@ -60,7 +66,7 @@ def test_the_time_is_written_once_for_many_adaptations(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed_and_never_read(tmp_path: Path) -> None:
     async def scenario() -> None:
-        store = BundleFolder(tmp_path)
+        store = folder_store(tmp_path)
         await store.write(BUNDLE, until=100)
         kept = tmp_path / "bundles" / DIGEST
         shutil.copytree(kept, kept.with_name(REMOVED + "half"))
@@ -73,7 +79,7 @@ def test_what_a_killed_process_left_is_removed_and_never_read(tmp_path: Path) ->
 
 def test_a_damaged_bundle_is_not_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        store = BundleFolder(tmp_path)
+        store = folder_store(tmp_path)
         await store.write(BUNDLE, until=100)
         (tmp_path / "bundles" / DIGEST / "linear/weights.safetensors").write_bytes(b"rubbish")
         with pytest.raises(BundleError, match="sha256"):

@@ -23,6 +23,7 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.expiry import sweep
+from app.service.health import Health, check
 from app.service.model import Model
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
@@ -45,7 +46,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     """
     settings = settings or Settings()
     device = choose_device(settings.device)
-    catalogue = Catalogue(lambda bundle: Model(bundle, device))
+    catalogue, health = Catalogue(lambda bundle: Model(bundle, device)), Health()
 
     compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
 
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         if not settings.compile:
             return
         with compiling:
-            compile_models(models, device)
+            compile_models(models, device, health)
         # what is here now stays: otherwise the collector walks through all of torch's objects now and then, and all
         # requests wait 0.4 s for it
         gc.collect()
@@ -65,8 +66,8 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     log.info("serving %s on %s", names, device)
 
     engine = Engine(settings.fast_weights_bytes)
-    batcher = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)
-    store = make_store(settings)
+    batcher = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes, health)
+    store = make_store(settings, health)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, engine, batcher, store, policy, clock)
     watch = {"watch": reloader.watch} if settings.watch else {}
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             "sweep": partial(sweep, store, clock),
             "collect bundles": adaptations.collect_bundles,
             "reload": reloader.run,
+            "check": partial(check, store.check, batcher.check),
             **watch,
         }
     )
@@ -101,7 +103,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         # as many as share a fused call, where that leaves room for others
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
-    application.state.server = ServerState(adaptations, catalogue, background, str(device), limits)
+    application.state.server = ServerState(adaptations, catalogue, background, health, str(device), limits)
     application.state.reloader = reloader
     _install_routes(application)
     return application
@@ -131,23 +133,23 @@ def _install_routes(application: FastAPI) -> None:
     fast_path.install(application, inference.FAST_ROUTES)
 
 
-def make_store(settings: Settings) -> Store:
+def make_store(settings: Settings, health: Health) -> Store:
     """The store that the settings name."""
     quota = Quota(settings.max_adaptations, settings.max_stored_bytes)
     match settings.store:
         case "memory":
             return MemoryStore(quota)
         case "sqlite":
-            return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync")
+            return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync", health=health)
         case "redis":
-            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
+            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync", health=health)
 
 
-def compile_models(models: Iterable[Model], device: torch.device) -> None:
+def compile_models(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile models one after another. Without `app.service.compiled` they stay eager."""
     try:
         from app.service.compiled.compiler import compile_all
     except ModuleNotFoundError as error:
         log.warning("the inner loop stays eager, which is slower: %s", error)
         return
-    compile_all(models, device)
+    compile_all(models, device, health)

@@ -15,6 +15,7 @@ from app.api.responses import adapt_response, history_response, page_response
 from app.api.state import RequestClient, State
 from app.api.support import read_support, show_support
 from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, StoreFailed, UnknownExample
+from app.service.batcher import in_time
 from app.service.store import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])
@@ -115,9 +116,9 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     """
     incoming = await receive(request, server.limits.body)
     body, client = incoming.decode(schemas.Support), incoming.client
-    adaptation = await server.adaptations.to_change(client.owner, id)
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     support = read_support(body, server.adaptations.model_of(adaptation), server.limits.support, place="")
-    extended = await server.adaptations.extend(adaptation, support, client, client.key)
+    extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))
 
 
@@ -146,8 +147,8 @@ async def forget(
     client: RequestClient,
 ) -> Response:
     """Forget one example for good: erase it from every revision and from the store, and adapt again without it."""
-    adaptation = await server.adaptations.to_change(client.owner, id)
-    return JSON.respond(adapt_response(await server.adaptations.forget(adaptation, example, client)))
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
+    return JSON.respond(adapt_response(await in_time(client, server.adaptations.forget(adaptation, example, client))))
 
 
 @router.post(
@@ -166,8 +167,9 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
 
     Forgotten examples do not come back.
     """
-    adaptation = await server.adaptations.to_change(client.owner, id)
-    return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
+    undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))
+    return JSON.respond(adapt_response(undone))
 
 
 @router.get(
@@ -185,7 +187,7 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
 )
 async def weights(id: Id, server: State, client: RequestClient) -> Response:
     """Download the parameters of the adapted network as a safetensors file, to use them without this server."""
-    adaptation, parameters = await server.adaptations.weights(client.owner, id, client)
+    adaptation, parameters = await in_time(client, server.adaptations.weights(client.owner, id, client))
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
     name = f'attachment; filename="{id}.safetensors"'
     return Response(

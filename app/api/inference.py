@@ -32,6 +32,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.adaptations import Adaptations
+from app.service.batcher import in_time
 from app.service.commands import AdaptCommand
 from app.service.model import Model
 from app.service.record import Adaptation
@@ -57,12 +58,13 @@ async def adapt(request: Request) -> Response:
         return adapt_command(body, server.adaptations.model(body.model), incoming.client, server.limits)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
-        return adapt_response(await server.adaptations.adapt(command(incoming), incoming.client))
+        client = incoming.client
+        return adapt_response(await in_time(client, server.adaptations.adapt(command(incoming), client)))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines)
     if incoming.media.events:
-        return await adapt_events(server.adaptations.stream(command(incoming), incoming.client))
+        return await adapt_events(server.adaptations.stream(command(incoming), incoming.client), incoming.client)
     return incoming.media.answer_codec.respond(await answer(incoming), 201)
 
 
@@ -78,7 +80,7 @@ async def predict(request: Request) -> Response:
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
         body = incoming.decode(schemas.PredictRequest)
         check_predict_fields(body)
-        adaptation, model = await resolve(body, server.adaptations, incoming.client)
+        adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         command = predict_command(body, model, adaptation, server.limits)
         return predict_response(await server.adaptations.predict(command, incoming.client))
 

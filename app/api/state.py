@@ -9,6 +9,7 @@ from app.api.client import Client
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
+from app.service.health import Health
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ServerState:
     adaptations: Adaptations
     catalogue: Catalogue
     background: BackgroundTasks
+    health: Health
     device: str
     limits: Limits
 

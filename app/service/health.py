@@ -1,8 +1,13 @@
 """What is wrong with the server at present: conditions by name, each with its reason and what to do about it."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from threading import Lock
 from typing import NamedTuple
+
+CHECK_S = 2.0
+"""Between two checks of a part of the server."""
 
 log = logging.getLogger(__name__)
 
@@ -52,3 +57,11 @@ class Health:
         """Why the server cannot answer requests at all, in a few words; None where it can answer some."""
         with self._lock:
             return next((each.status for each in self._conditions.values() if each.status is not None), None)
+
+
+async def check(*parts: Callable[[], Awaitable[None]]) -> None:
+    """Check parts of the server, which report to their Health, again and again."""
+    while True:
+        await asyncio.sleep(CHECK_S)
+        for part in parts:
+            await part()

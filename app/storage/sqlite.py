@@ -128,9 +128,7 @@ class SqliteStore:
             if (descriptor := lock_to_read(self._folder)) is not None:
                 stack.callback(os.close, descriptor)
             try:
-                reader, pager = (
-                    stack.enter_context(closing(connect_to_read(self._folder / FILE))) for _ in range(2)
-                )
+                reader, pager = (stack.enter_context(closing(connect_to_read(self._folder / FILE))) for _ in range(2))
                 if check_schema(reader, MIGRATIONS) < len(MIGRATIONS):
                     raise StoreFailed(str(failure)) from failure
             except sqlite3.Error:

@@ -74,8 +74,9 @@ def _fix(folder: Path, error: OSError) -> str:
         return "make room on its disk"
     if error.errno in (errno.EACCES, errno.EPERM):
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        owner, user = _name_of(there.stat().st_uid), _name_of(os.geteuid())
         return (
-            f"{there} belongs to {_name_of(there.stat().st_uid)}, and the server runs as {_name_of(os.geteuid())}: give "
+            f"{there} belongs to {owner}, and the server runs as {user}: give "
             "the folder to that user with chown, or set INNERLOOP_STATE_DIR to one that the server may write to"
         )
     return "make it a folder that the server may write to"

@@ -58,8 +58,8 @@ class DiskReserve:
     def refusal(self) -> StoreFailed:
         """The error for what is not written because the disk is full."""
         return StoreFailed(
-            f"{self._folder}: its disk is full ({self._free_bytes() / 1e6:.1f} MB free): make room on it, then try "
-            "again; stored adaptations still predict and can be deleted"
+            f"{self._folder}: its disk is full: make room on it, then try again. Until then stored adaptations "
+            f"predict, and can be deleted as long as there is any room ({self._free_bytes() / 1e6:.1f} MB)"
         )
 
     def _give_up(self) -> bool:

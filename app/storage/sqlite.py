@@ -58,6 +58,7 @@ from app.storage.sqlite_operations import (
 )
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 
+UNREADABLE = "the store cannot be read"
 LAST_ID = b"\xff" * 17
 """Sorts behind every id."""
 
@@ -151,21 +152,27 @@ class SqliteStore:
         if self._disk.full:
             return
         if self._opened.transactions is None:
-            await self._reopen()
+            self._reopen()
         elif self._opened.transactions.failing:
             with suppress(StoreFailed):  # it has reported itself
                 await self._writer.submit(Probe())
 
-    async def _reopen(self) -> None:
+    def _reopen(self) -> None:
         """Open a file for writing that could be read only, if that is possible now."""
-        try:
-            opened = await asyncio.to_thread(self._open)
-        except StoreFailed:
+        if not all(os.access(each, os.W_OK) for each in (self._folder, self._folder / FILE)):
             return
-        read_only = self._opened
-        self._use(opened)
-        await asyncio.get_running_loop().run_in_executor(self._pages, read_only.resources.close)
-        self._health.end(CONDITION)
+        # nothing reads meanwhile: not the event loop, which runs this, and not the thread, which has nothing to do
+        self._pages.submit(int).result()
+        self._opened.resources.close()  # sqlite opens a file once in a process: for reading or for writing
+        try:
+            self._use(self._open())
+        except StoreFailed as error:
+            try:
+                self._use(self._open_to_read(CannotWrite(str(error))))
+            except StoreFailed as unreadable:
+                self._health.begin(CONDITION, str(unreadable), UNREADABLE)
+        else:
+            self._health.end(CONDITION)
 
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
@@ -235,7 +242,7 @@ class SqliteStore:
         try:
             return connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise self._reports.failure(error, "the store cannot be read") from error
+            raise self._reports.failure(error, UNREADABLE) from error
 
 
 @dataclass

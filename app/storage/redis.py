@@ -330,7 +330,7 @@ def _text(word: bytes | str) -> str:
 
 
 def _message(error: Exception) -> str:
-    return str(error) or "it does not answer"
+    return str(error).rstrip(".") or "it does not answer"
 
 
 def _word(error: Exception) -> str:

@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         gc.collect()
         gc.freeze()
 
-    reloader = Reloader(catalogue, settings.models_dir, compile_in_place)
+    reloader = Reloader(catalogue, settings.models_dir, compile_in_place, health)
     reloader.load()
     names = ", ".join(catalogue.models) or f"no models (there is no valid bundle in {settings.models_dir})"
     log.info("serving %s on %s", names, device)

@@ -790,8 +790,8 @@ class Ready(ResponseBody):
             dict[str, str],
             Meta(
                 description="What does not work at present, by its name (`store`, `disk`, `database`, `cache`, "
-                "`compiler`, `worker`, `models`): the reason of each, and what to do about it. Left out if there is "
-                "nothing"
+                "`compiler`, `worker`, `models`, `reload`, `watch`): the reason of each, and what to do about it. "
+                "Left out if there is nothing"
             ),
         ]
         | UnsetType

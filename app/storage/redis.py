@@ -96,7 +96,7 @@ class RedisStore:
         self._ready = False  # whether the layout is known to be the present one
         self._failing = False
         self._silent = False  # whether it did not answer in time, and has not answered since
-        self.bundles = BundleRedis(self._run, prefix)
+        self.bundles = BundleRedis(self._run)
 
     async def __aenter__(self) -> Self:
         try:

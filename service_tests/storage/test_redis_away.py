@@ -206,8 +206,8 @@ def test_a_wrong_password(tmp_path: Path, url: str) -> None:
 
 def test_a_redis_that_loads_its_data(tmp_path: Path) -> None:
     port = free_port()
-    with redis_server(tmp_path, port):
-        command(port, "EVAL", "for key = 1, 100000 do redis.call('SET', key, key) end", "0")
+    with redis_server(tmp_path, port, "--rdbcompression", "no"):
+        command(port, "EVAL", "for key = 1, 2000 do redis.call('SET', key, string.rep('x', 5000)) end", "0")
         command(port, "SAVE")
 
     async def scenario(store: RedisStore, health: Health) -> None:
@@ -220,9 +220,7 @@ def test_a_redis_that_loads_its_data(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         await store.put(record(1), [], now=0)
 
-    with redis_server(
-        tmp_path, port, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", ready=False
-    ):
+    with redis_server(tmp_path, port, "--key-load-delay", "1000", ready=False):
         run(f"redis://127.0.0.1:{port}", scenario)
 
 

@@ -24,6 +24,7 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.expiry import sweep
+from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.reloader import Reloader
@@ -47,7 +48,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     """
     settings = settings or Settings()
     device = choose_device(settings.device)
-    catalogue = Catalogue(lambda bundle: Model(bundle, device))
+    catalogue, health = Catalogue(lambda bundle: Model(bundle, device)), Health()
 
     compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
 
@@ -55,21 +56,22 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         if not settings.compile:
             return
         with compiling:
-            compile_models(models, device)
+            compile_models(models, device, health)
         # what is here now stays: otherwise the collector walks through all of torch's objects now and then, and all
         # requests wait 0.4 s for it
         gc.collect()
         gc.freeze()
 
-    reloader = Reloader(catalogue, settings.models_dir, compile_in_place)
+    reloader = Reloader(catalogue, settings.models_dir, compile_in_place, health)
     reloader.load()
     names = ", ".join(catalogue.models) or f"no models (there is no valid bundle in {settings.models_dir})"
     log.info("serving %s on %s", names, device)
 
     engine = Engine(settings.fast_weights_bytes)
-    small, large = (Batcher(engine, settings.max_waiting, settings.max_waiting_bytes) for _ in range(2))
+    small = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes, health)
+    large = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)
     lanes = Lanes(engine, small, large, settings.max_multiply_adds, settings.max_work_bytes)
-    store = make_store(settings)
+    store = make_store(settings, health)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, lanes, store, policy, clock)
     large_bodies = LargeBodies(settings.max_waiting_bytes)
@@ -79,6 +81,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             "sweep": partial(sweep, store, clock),
             "collect bundles": adaptations.collect_bundles,
             "reload": reloader.run,
+            "check": partial(check, store.check, small.check),
             **watch,
         }
     )
@@ -105,7 +108,9 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         # as many as share a fused call, where that leaves room for others
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
-    application.state.server = ServerState(adaptations, catalogue, background, str(device), limits, large_bodies)
+    application.state.server = ServerState(
+        adaptations, catalogue, background, health, str(device), limits, large_bodies
+    )
     application.state.reloader = reloader
     _install_routes(application)
     return application
@@ -135,23 +140,23 @@ def _install_routes(application: FastAPI) -> None:
     fast_path.install(application, inference.FAST_ROUTES)
 
 
-def make_store(settings: Settings) -> Store:
+def make_store(settings: Settings, health: Health) -> Store:
     """The store that the settings name."""
     quota = Quota(settings.max_adaptations, settings.max_stored_bytes)
     match settings.store:
         case "memory":
             return MemoryStore(quota)
         case "sqlite":
-            return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync")
+            return SqliteStore(settings.state_dir, quota, fsync=settings.durability == "fsync", health=health)
         case "redis":
-            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync")
+            return RedisStore(settings.redis_url, quota, fsync=settings.durability == "fsync", health=health)
 
 
-def compile_models(models: Iterable[Model], device: torch.device) -> None:
+def compile_models(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile models one after another. Without `app.service.compiled` they stay eager."""
     try:
         from app.service.compiled.compiler import compile_all
     except ModuleNotFoundError as error:
         log.warning("the inner loop stays eager, which is slower: %s", error)
         return
-    compile_all(models, device)
+    compile_all(models, device, health)

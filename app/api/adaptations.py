@@ -25,6 +25,7 @@ from app.errors import (
     UnknownExample,
     UnknownModel,
 )
+from app.service.batcher import in_time
 from app.service.store import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])
@@ -127,11 +128,11 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     """
     incoming = await receive(request, server.limits.body, server.large_bodies)
     client, body = incoming.client, await decode(incoming, schemas.Support, server, id)
-    adaptation = await server.adaptations.to_change(client.owner, id)
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
     read = partial(read_support, body, model, server.limits.support, place="")
     support = await server.large_bodies.read(incoming, read)
-    extended = await server.adaptations.extend(adaptation, support, client, client.key)
+    extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))
 
 
@@ -160,8 +161,8 @@ async def forget(
     client: RequestClient,
 ) -> Response:
     """Forget one example for good: erase it from every revision and from the store, and adapt again without it."""
-    adaptation = await server.adaptations.to_change(client.owner, id)
-    return JSON.respond(adapt_response(await server.adaptations.forget(adaptation, example, client)))
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
+    return JSON.respond(adapt_response(await in_time(client, server.adaptations.forget(adaptation, example, client))))
 
 
 @router.post(
@@ -180,8 +181,9 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
 
     Forgotten examples do not come back.
     """
-    adaptation = await server.adaptations.to_change(client.owner, id)
-    return JSON.respond(adapt_response(await server.adaptations.undo(adaptation, client, client.key)))
+    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
+    undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))
+    return JSON.respond(adapt_response(undone))
 
 
 @router.get(
@@ -199,7 +201,7 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
 )
 async def weights(id: Id, server: State, client: RequestClient) -> Response:
     """Download the parameters of the adapted network as a safetensors file, to use them without this server."""
-    adaptation, parameters = await server.adaptations.weights(client.owner, id, client)
+    adaptation, parameters = await in_time(client, server.adaptations.weights(client.owner, id, client))
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
     name = f'attachment; filename="{id}.safetensors"'
     return Response(

@@ -22,18 +22,29 @@ async def live() -> Response:
 @router.get(
     "/health/ready",
     summary="Check that the server can adapt",
-    responses=response_docs("There is a model to adapt.", examples.READY)
-    | response_docs("There is no model to adapt. `GET /models` has the reasons.", examples.NOT_READY, 503),
+    responses=response_docs("The server answers requests, or some of them: see `degraded`.", examples.READY)
+    | response_docs(
+        "The server cannot answer requests: there is no model, the store cannot be read, or the worker does not "
+        "answer. `degraded` has the reasons.",
+        examples.NOT_READY,
+        503,
+    ),
 )
 async def ready(server: State) -> Response:
-    """Check that the server has a model to adapt, and see whether the compiled inner loop serves yet."""
+    """Check that the server can answer requests, and see what of it does not work at present and why."""
     serving = server.catalogue.models
+    degraded = server.health.degraded
+    if refused := server.catalogue.refused:
+        degraded["models"] = "; ".join(f"{name}: {error.reason}" for name, error in refused.items())
+    failing = server.background.failing
+    unavailable = server.health.unavailable if serving else "no bundle serves"
     answer = schemas.Ready(
-        status="ready" if serving else "no bundle serves",
+        status=unavailable or ("degraded" if degraded or failing else "ready"),
         device=server.device,
         models=list(serving),
         compiled=bool(serving) and all(model.compiled for model in serving.values() if model.compilable),
         compiling=any(model.compiling for model in serving.values()),
-        failing=server.background.failing or UNSET,
+        failing=failing or UNSET,
+        degraded=degraded or UNSET,
     )
-    return JSON.respond(answer, 200 if serving else 503)
+    return JSON.respond(answer, 503 if unavailable else 200)

@@ -35,6 +35,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.adaptations import Adaptations
+from app.service.batcher import in_time
 from app.service.commands import AdaptCommand
 from app.service.model import Model
 from app.service.record import Adaptation
@@ -62,12 +63,14 @@ async def adapt(request: Request) -> Response:
         return await server.large_bodies.read(incoming, read)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
-        return adapt_response(await server.adaptations.adapt(await command(incoming), incoming.client))
+        client, ready = incoming.client, await command(incoming)
+        return adapt_response(await in_time(client, server.adaptations.adapt(ready, client)))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
     if incoming.media.events:
-        return await adapt_events(server.adaptations.stream(await command(incoming), incoming.client))
+        steps = server.adaptations.stream(await command(incoming), incoming.client)
+        return await adapt_events(steps, incoming.client)
     return incoming.media.answer_codec.respond(await answer(incoming), 201)
 
 
@@ -83,7 +86,7 @@ async def predict(request: Request) -> Response:
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
         body = await decode(incoming, schemas.PredictRequest, server)
         check_predict_fields(body)
-        adaptation, model = await resolve(body, server.adaptations, incoming.client)
+        adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)
         command = await server.large_bodies.read(incoming, read)
         return predict_response(await server.adaptations.predict(command, incoming.client))

@@ -5,7 +5,7 @@ import logging
 import sys
 import weakref
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,8 +17,9 @@ from msgspec import UNSET
 from app.api import body_process
 from app.api.codec import MSGPACK
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
-from app.errors import DeadlinePassed, Overloaded
+from app.errors import Overloaded
 from app.service.answers import QUICK_NUMBERS
+from app.service.batcher import in_time
 
 if TYPE_CHECKING:
     from app.api.requests import IncomingRequest
@@ -68,26 +69,18 @@ class LargeBodies:
         if len(request.body) <= SMALL:
             return request.decode(form)
         job = body_process.Job(request.media.codec.media, form.__name__, request.body)
-        body = await self._in_time(request, asyncio.shield(self._decode(job)))
-        return await self._in_time(request, self._call(partial(MSGPACK.decode, body, form)))
+        body = await in_time(request.client, asyncio.shield(self._decode(job)))
+        return await in_time(request.client, self._call(partial(MSGPACK.decode, body, form)))
 
     async def read(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
         """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises."""
         if len(request.body) <= SMALL and not any(mark in request.body for mark in IMAGES):
             return function()
-        return await self._in_time(request, self._call(function))
+        return await in_time(request.client, self._call(function))
 
     async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:
         """Call a function that writes an answer: at once, or on the thread if it may take long."""
         return function(answer) if _is_short(answer) else await self._call(partial(function, answer))
-
-    async def _in_time(self, request: "IncomingRequest", work: Awaitable[T]) -> T:
-        """Wait as long as the client does."""
-        try:
-            async with asyncio.timeout_at(request.client.deadline):
-                return await work
-        except TimeoutError:
-            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the body was read") from None
 
     async def _decode(self, job: body_process.Job) -> bytes:
         """The body of a job in msgpack, decoded by the process. Raises Malformed, Invalid and Overloaded.

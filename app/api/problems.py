@@ -1,8 +1,10 @@
 """Errors as problem documents (RFC 9457), by one table."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +14,7 @@ from msgspec import UNSET
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codec import JSON
 from app.api.responses import losses_array
@@ -115,10 +118,31 @@ def _document(error: Exception) -> Problem:
 
 async def _innerloop_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, InnerloopError)
+    return _response(error)
+
+
+def _response(error: InnerloopError) -> Response:
     response = _answer(problem(error))
     if isinstance(error, Unavailable) and not isinstance(error, DeadlinePassed):
         response.headers["Retry-After"] = "1"
     return response
+
+
+def answer_cancelled(app: ASGIApp) -> ASGIApp:
+    """The same application, where a request that is cancelled because the server stops gets a 503.
+
+    Otherwise uvicorn would log a traceback for each.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            response = _response(Overloaded("the server is shutting down; try again on another one"))
+            with suppress(RuntimeError):  # a response has begun already, and is cut off
+                await response(scope, receive, send)
+
+    return serve
 
 
 async def _parameter_error(request: Request, error: Exception) -> Response:

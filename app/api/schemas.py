@@ -759,7 +759,11 @@ class Ready(ResponseBody):
     """Whether the server can adapt."""
 
     status: Annotated[
-        str, Meta(description="`ready`, or `no bundle serves` with status code 503 if there is no model to adapt")
+        str,
+        Meta(
+            description="`ready`, or `degraded` if some of the server does not work. With status code 503: `no bundle "
+            "serves`, `the store cannot be read` or `the worker does not answer`"
+        ),
     ]
     device: Annotated[str, Meta(description="Device that computes: `cpu` or `cuda`")]
     models: Annotated[list[str], Meta(description="Names of the models that the server serves")]
@@ -777,6 +781,17 @@ class Ready(ResponseBody):
             Meta(
                 description="Background tasks that failed within the last minute and were started again: the reason of "
                 "each, by its name. Left out if there are none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    degraded: (
+        Annotated[
+            dict[str, str],
+            Meta(
+                description="What does not work at present, by its name (`store`, `disk`, `database`, `cache`, "
+                "`compiler`, `worker`, `models`, `reload`, `watch`): the reason of each, and what to do about it. "
+                "Left out if there is nothing"
             ),
         ]
         | UnsetType

@@ -10,17 +10,17 @@ from app.api.codec import JSON
 from app.api.problems import problem
 from app.api.responses import adapt_response, round_loss
 from app.errors import InnerloopError
-from app.service.batcher import ClientDisconnected
+from app.service.batcher import Caller, ClientDisconnected, in_time
 from app.service.record import Adaptation
 
 
-async def adapt_events(steps: AsyncGenerator[float | Adaptation]) -> EventSourceResponse:
+async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller) -> EventSourceResponse:
     """Events `step` (`schemas.Step`), and last `result` (`schemas.AdaptResponse`) or `problem`.
 
     steps: as from `Adaptations.stream`. What it raises before the first step is raised here, and so answered as it
         would be without events.
     """
-    first = await anext(steps)
+    first = await in_time(client, anext(steps))
     return EventSourceResponse(_events(first, steps), headers={"Cache-Control": "no-cache"})
 
 

@@ -10,6 +10,7 @@ from app.api.large_bodies import LargeBodies
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
+from app.service.health import Health
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ServerState:
     adaptations: Adaptations
     catalogue: Catalogue
     background: BackgroundTasks
+    health: Health
     device: str
     limits: Limits
     large_bodies: LargeBodies

@@ -58,14 +58,17 @@ def _serve(settings: Settings) -> int:
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
+    from app.api.problems import answer_cancelled
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
-    _prepare_process(settings)
+    cache_problem = _prepare_process(settings)
     application = create_app(settings)
+    if cache_problem is not None:
+        application.state.server.health.begin("cache", cache_problem)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
     config = uvicorn.Config(
-        application,
+        answer_cancelled(application),
         log_config=None,
         access_log=False,
         # no response depends on the client of a proxy: 6 us of the 91 that a decision took
@@ -83,17 +86,19 @@ def _serve(settings: Settings) -> int:
     return 0 if finished else 1  # the runner stays open: closing it waits for threads that compile
 
 
-def _prepare_process(settings: Settings) -> None:
-    """Set what belongs to the process, and so not into create_app."""
+def _prepare_process(settings: Settings) -> str | None:
+    """Set what belongs to the process, and so not into create_app. Returns why compiled code cannot be kept."""
+    cache_problem = None
     with suppress(ModuleNotFoundError):  # without that folder nothing is compiled
         from app.service.compiled.cache import use_cache
 
-        use_cache(settings.compile_cache)
+        cache_problem = use_cache(settings.compile_cache) if settings.compile else None
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
     # a request leaves no cycles: the default, a search at every seventh request, takes a tenth of its time in vain
     # (`collector` of the ablation benchmark: 1.08 times the predictions a second through 64 connections)
     gc.set_threshold(20_000, 50, 100)
+    return cache_problem
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -14,13 +14,14 @@ from app.errors import (
     Invalid,
     Outgrown,
     PinnedBundleGone,
+    StoreFailed,
     UnknownAdaptation,
     UnknownModel,
 )
 from app.learn.outcome import Adapted
 from app.service import decisions
 from app.service.answers import KINDS, QUICK_NUMBERS
-from app.service.batcher import Caller
+from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
@@ -133,7 +134,7 @@ class Adaptations:
             quality = None
             if validation is not None:
                 quality = validation.quality(await self._worker.submit_all(validation.jobs, caller))
-            yield await self._keep(command, new_id, task, adapted, quality, names)
+            yield await in_time(caller, self._keep(command, new_id, task, adapted, quality, names))
 
     async def predict(self, command: PredictCommand, caller: Caller | None = None) -> PredictResult:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
@@ -199,7 +200,10 @@ class Adaptations:
         if adaptation.pinned and pinned is not False:
             await self._restore(adaptation)
         while (model := self.model_of(adaptation, pinned)).digest != adaptation.digest:
-            adaptation = await self._change(adaptation, Change.rederived, lambda old: old, caller=caller)
+            try:
+                adaptation = await self._change(adaptation, Change.rederived, lambda old: old, caller=caller)
+            except StoreFailed:  # it cannot be written, but it can be answered: derived again at each request
+                return _on_model(adaptation, model), model
         return adaptation, model
 
     def model(self, name: str) -> Model:
@@ -356,8 +360,7 @@ class Adaptations:
             model = self.model_of(old, False if change is Change.rederived else None)
             new = changed(old)
             if model.digest != old.digest:
-                steps, rate = bounded(old.settings, model)
-                new = replace(new, steps=steps, learning_rate=rate)
+                new = _on_model(new, model)
             elif change is Change.rederived:
                 return old
             # not cached: until it is stored, its revision may become another's
@@ -378,6 +381,12 @@ class Adaptations:
         except UnknownModel:
             return
         await self._worker.drop(model, (adaptation.id, adaptation.revision))
+
+
+def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:
+    """An adaptation with the steps and the rate that it has on another model."""
+    steps, rate = bounded(adaptation.settings, model)
+    return replace(adaptation, steps=steps, learning_rate=rate)
 
 
 def _fits(model: Model, adaptation: Adaptation) -> bool:

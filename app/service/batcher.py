@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.engine import Job, Result
+from app.service.health import Health
 from app.service.task import MAX_TASKS
 from app.service.work import LARGE
 
@@ -19,6 +20,11 @@ QUICK_S = 0.005
 """Work that takes less runs on the event loop itself. Handing it to a thread and back costs more, as the two threads
 compete for the interpreter's lock (`quick-on-the-loop` of the ablation benchmark: 1.31 times the predictions a second
 through one connection)."""
+
+
+CONDITION = "worker"
+STUCK_S = 60.0
+"""A batch that takes longer counts as one that does not end."""
 
 
 class Runner(Protocol):
@@ -47,6 +53,17 @@ class ClientDisconnected(InnerloopError):
 
     def __init__(self) -> None:
         super().__init__("the client has disconnected")
+
+
+async def in_time(caller: Caller | None, work: Awaitable[T]) -> T:
+    """The result of the work. Raises DeadlinePassed, and cancels the work, once the caller's deadline has passed."""
+    if caller is None or caller.deadline is None:
+        return await work
+    try:
+        async with asyncio.timeout_at(caller.deadline):
+            return await work
+    except TimeoutError:
+        raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was ready") from None
 
 
 class _Item:
@@ -90,9 +107,16 @@ class Batcher:
     Use it as an async context manager: leaving it finishes what was accepted.
     """
 
-    def __init__(self, runner: Runner, capacity: int, capacity_bytes: int) -> None:
-        """capacity, capacity_bytes: the jobs that may wait, and the bytes of their arrays; more raise Overloaded."""
+    def __init__(self, runner: Runner, capacity: int, capacity_bytes: int, health: Health | None = None) -> None:
+        """Nothing runs yet.
+
+        capacity, capacity_bytes: the jobs that may wait, and the bytes of their arrays; more raise Overloaded
+        health: is told when work fails or does not end
+        """
         self._runner = runner
+        self._health = health or Health()
+        self._handed_over_at: float | None = None  # when the thread got its present work
+        self._failure = ""  # why the last work failed, unless that was to be expected
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
         self._waiting: deque[_Item] = deque()
@@ -132,11 +156,23 @@ class Batcher:
         result: Result = await self._wait(self._queue(job, None, caller, size), caller)
         return result
 
+    async def check(self) -> None:
+        """Report work that does not end, or that fails in a way that nobody expected."""
+        if self._handed_over_at is not None and (seconds := self._loop.time() - self._handed_over_at) > STUCK_S:
+            reason = f"the device has computed one batch for {seconds:.0f} s: restart the server if it does not end"
+            self._health.begin(CONDITION, reason, "the worker does not answer")
+        elif self._failure:
+            reason = f"the last batch failed: {self._failure}: the log has the cause; restart the server if all fail"
+            self._health.begin(CONDITION, reason)
+        else:
+            self._health.end(CONDITION)
+
     def _run_at_once(self, job: Job) -> Result:
         """Run a quick job that comes alone now, instead of two turns of the event loop later: 50 us sooner, of 600."""
         self._quiet = False  # what comes in the same turn is queued
         self._loop.call_soon(self._end_turn)
         (result,) = self._runner.run([job])
+        self._failure = ""
         return result
 
     def _end_turn(self) -> None:
@@ -200,11 +236,9 @@ class Batcher:
         if caller is None or caller.deadline is None:
             return await future
         try:
-            async with asyncio.timeout_at(caller.deadline):
-                return await future
-        except TimeoutError:
-            self._any_late = True
-            raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was ready") from None
+            return await in_time(caller, future)
+        finally:
+            self._any_late = self._any_late or future.cancelled()
 
     def _take(self) -> list[_Item]:
         """Take the next work from the queue: jobs for one batch, or one call.
@@ -251,22 +285,27 @@ class Batcher:
         elif not (batch := [item for item in batch if not item.drop_if_disconnected()]):
             self._settle([], [])
         else:
+            self._handed_over_at = self._loop.time()
             attempt = self._loop.run_in_executor(self._thread, self._attempt, batch)
             attempt.add_done_callback(lambda done: self._settle(batch, done.result()))
 
     def _attempt(self, batch: list[_Item]) -> list[Any]:
         """The outcome of each item: its result, or the exception to raise."""
         try:
-            if batch[0].call is not None:
-                return [batch[0].call()]
-            return list(self._runner.run([item.job for item in batch if item.job is not None]))
+            call = batch[0].call
+            outcomes = [call()] if call else self._runner.run([item.job for item in batch if item.job is not None])
         except Exception as error:  # raised again where the caller waits
             if len(batch) == 1:
+                if not isinstance(error, InnerloopError):
+                    self._failure = f"{type(error).__name__}: {error}"
                 return [error]
             log.exception("a batch of %d jobs failed; each of them runs again alone", len(batch))
             return [outcome for item in batch for outcome in self._attempt([item])]
+        self._failure = ""
+        return outcomes
 
     def _settle(self, batch: list[_Item], outcomes: list[Any]) -> None:
+        self._handed_over_at = None
         for item, outcome in zip(batch, outcomes, strict=True):
             if item.future.done():
                 continue

@@ -1,15 +1,12 @@
 """When adaptations expire: what an expired id is answered, and when its record is removed."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from app.errors import ExpiredAdaptation, StoreFailed, UnknownAdaptation
 from app.service.record import Adaptation
 from app.service.store import Store
-
-log = logging.getLogger(__name__)
 
 REMEMBERED_S = 86_400
 """For so long an expired id is answered "expired", and after that "unknown"."""
@@ -36,5 +33,5 @@ async def sweep(store: Store, clock: Callable[[], float]) -> None:
         try:
             while await store.sweep(clock() - REMEMBERED_S, SWEEP_RECORDS) == SWEEP_RECORDS:
                 pass
-        except StoreFailed as error:
-            log.error("expired adaptations cannot be removed; trying again in %g s: %s", SWEEP_S, error)
+        except StoreFailed:  # the store has reported it; the next time may succeed
+            continue

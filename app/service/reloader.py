@@ -1,7 +1,6 @@
 """Hot reload: the models folder is read again when it changes or when somebody asks, while requests go on."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,17 +8,27 @@ from watchfiles import awatch
 
 from app.bundles import load_all
 from app.service.catalogue import Catalogue
+from app.service.health import Health
 from app.service.model import Model
-
-log = logging.getLogger(__name__)
 
 
 class Reloader:
     """Keeps a catalogue in step with the models folder."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path, compile_all: Callable[[Iterable[Model]], None]) -> None:
-        """compile_all: compiles models, one after another; it may take long, and runs on a thread."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        folder: Path,
+        compile_all: Callable[[Iterable[Model]], None],
+        health: Health | None = None,
+    ) -> None:
+        """Nothing is loaded yet.
+
+        compile_all: compiles models, one after another; it may take long, and runs on a thread
+        health: is told when the folder cannot be read or watched
+        """
         self._catalogue = catalogue
+        self._health = health or Health()
         self._folder = folder
         self._compile_all = compile_all
         self._requested = asyncio.Event()
@@ -44,20 +53,23 @@ class Reloader:
             try:
                 await self.reload()
             except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
-                log.error("loading the models folder failed, so the present models keep serving: %s", error)
+                reason = f"{self._folder} cannot be loaded: {error}: the present models serve; send SIGHUP to try again"
+                self._health.begin("reload", reason)
+            else:
+                self._health.end("reload")
 
     async def watch(self) -> None:
         """Request a reload whenever a file in the folder changes."""
         if not self._folder.is_dir():
-            log.warning(
-                "%s does not exist and is not watched: create it, then restart the server or send SIGHUP", self._folder
-            )
+            reason = f"{self._folder} does not exist and is not watched: create it, then restart the server"
+            self._health.begin("watch", reason)
             return
         try:
             async for _ in awatch(self._folder):
                 self._requested.set()
         except (OSError, RuntimeError) as error:  # the system may have no more watches to give
-            log.error("%s is no longer watched; send SIGHUP to load bundles: %s", self._folder, error)
+            reason = f"{self._folder} is no longer watched; send SIGHUP to load bundles: {error}"
+            self._health.begin("watch", reason)
 
     async def reload(self) -> None:
         """Read the folder again. A new name serves at once; a bundle that replaces another, once it is compiled."""

@@ -70,6 +70,12 @@ class Store(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    async def check(self) -> None:
+        """Find out whether the store still works, and whether what failed works again. Called every few seconds.
+
+        The store reports to `app.service.health`; it raises nothing.
+        """
+
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Store a new record under its id and these names.
 

@@ -2,12 +2,18 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 from app import bundles
 from app.atomic_write import write_atomically
 from app.bundles import Bundle
 from app.errors import StoreFailed
+from app.storage.disk_reserve import DiskReserve
+
+T = TypeVar("T")
 
 FOLDER = "bundles"
 UNTIL = "until"
@@ -17,12 +23,14 @@ REMOVED = ".removed-"
 class BundleFolder:
     """Keeps bundles in `bundles/<digest>/<name>` in a folder (`app.service.kept_bundles.BundleStore`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: DiskReserve) -> None:
         self._folder = folder / FOLDER
+        self._disk = disk
+        self._lock = Lock()  # a bundle is not removed while it is written, which may keep it for longer
 
     async def write(self, bundle: Bundle, until: float) -> None:
         """Keep a bundle at least until a time."""
-        await asyncio.to_thread(self._write, bundle, until)
+        await asyncio.to_thread(self._locked, self._write, bundle, until)
 
     async def read(self, digest: str) -> Bundle | None:
         """The bundle with this digest; None where there is none."""
@@ -30,9 +38,15 @@ class BundleFolder:
 
     async def collect(self, now: float) -> list[str]:
         """Remove the bundles that have to be kept no longer, and return their digests."""
-        return await asyncio.to_thread(self._collect, now)
+        return await asyncio.to_thread(self._locked, self._collect, now)
+
+    def _locked(self, work: Callable[..., T], *arguments: object) -> T:
+        with self._lock:
+            return work(*arguments)
 
     def _write(self, bundle: Bundle, until: float) -> None:
+        if self._disk.full:
+            raise self._disk.refusal()
         kept = self._folder / bundle.manifest.digest
         try:
             kept.mkdir(parents=True, exist_ok=True)
@@ -56,7 +70,8 @@ class BundleFolder:
     def _collect(self, now: float) -> list[str]:
         collected = []
         try:
-            for kept in list(self._folder.iterdir()) if self._folder.is_dir() else []:
+            # what is removed already comes first: its name has to be free
+            for kept in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
                 if kept.name.startswith(REMOVED):  # by a process that was killed meanwhile
                     shutil.rmtree(kept)
                 elif _until(kept) < now:

@@ -10,39 +10,35 @@ from app import bundles
 from app.bundles import Bundle
 
 WRITE = """
--- ARGV: key, until, name, bundle.json, weights
-local before = tonumber(redis.call('HGET', ARGV[1], 'until') or '0')
-local latest = math.max(before, tonumber(ARGV[2]))
-redis.call('HSET', ARGV[1], 'until', latest, 'name', ARGV[3], 'manifest', ARGV[4], 'weights', ARGV[5])
-redis.call('EXPIREAT', ARGV[1], math.ceil(latest))
+-- ARGV: prefix, digest, until, name, bundle.json, weights
+local key = ARGV[1] .. ':bundle:' .. ARGV[2]
+local latest = math.max(tonumber(redis.call('HGET', key, 'until') or 0), tonumber(ARGV[3]))
+redis.call('HSET', key, 'until', latest, 'name', ARGV[4], 'manifest', ARGV[5], 'weights', ARGV[6])
+redis.call('EXPIREAT', key, math.ceil(latest))
 """
-READ = "return redis.call('HMGET', ARGV[1], 'name', 'manifest', 'weights')"
+READ = "return redis.call('HMGET', ARGV[1] .. ':bundle:' .. ARGV[2], 'name', 'manifest', 'weights')"
 
 
 class BundleRedis:
     """Keeps bundles beside the records (`app.service.kept_bundles.BundleStore`)."""
 
-    def __init__(self, run: Callable[..., Awaitable[Any]], prefix: str) -> None:
-        """run: runs a script with arguments, and raises StoreFailed; prefix: of the keys"""
+    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+        """run: runs a script with the prefix of the keys and these arguments, and raises StoreFailed."""
         self._run = run
-        self._prefix = prefix
 
     async def write(self, bundle: Bundle, until: float) -> None:
         """Keep a bundle at least until a time."""
         files = await asyncio.to_thread(_files, bundle)
-        await self._run(WRITE, self._key(bundle.manifest.digest), until, bundle.name, *files)
+        await self._run(WRITE, bundle.manifest.digest, until, bundle.name, *files)
 
     async def read(self, digest: str) -> Bundle | None:
         """The bundle with this digest; None where there is none."""
-        name, manifest, weights = await self._run(READ, self._key(digest))
+        name, manifest, weights = await self._run(READ, digest)
         return None if name is None else await asyncio.to_thread(_load, name.decode(), manifest, weights)
 
     async def collect(self, now: float) -> list[str]:
         """Nothing: redis removes what has expired."""
         return []
-
-    def _key(self, digest: str) -> str:
-        return f"{self._prefix}:bundle:{digest}"
 
 
 def _files(bundle: Bundle) -> tuple[bytes, bytes]:

@@ -12,6 +12,10 @@ from threading import Thread
 from time import perf_counter, thread_time
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
+from app.errors import Overloaded, StoreFailed
+
+MAX_WAITING = 8192
+"""Operations that may wait for the thread: where the disk is very slow, what comes then is refused at once."""
 MAX_OPERATIONS = 512
 """Operations in one transaction: bounds what fails together, and how long the first one waits for the last."""
 
@@ -71,6 +75,7 @@ class GroupCommit:
         self._transactions = transactions
         self._waits = waits
         self._in_thread = 0
+        self._closing = False
         self._disk_s = float("inf")  # that a commit waits for the disk
         self._quiet = True  # operations come one at a time, and none was done in this turn of the event loop
         self._loop = asyncio.get_running_loop()
@@ -82,7 +87,14 @@ class GroupCommit:
         self._thread.start()
 
     async def submit(self, operation: Operation[T]) -> T:
-        """Do an operation, and return its value once it is committed. Raises the exception that refuses it."""
+        """Do an operation, and return its value once it is committed.
+
+        Raises the exception that refuses it, Overloaded where too many wait, and StoreFailed after `close`.
+        """
+        if self._closing:
+            raise StoreFailed("the store is closed, because the server is shutting down: try again on another one")
+        if self._in_thread > MAX_WAITING:
+            raise Overloaded(f"{MAX_WAITING} changes wait for the store already; try again in a second")
         if self._quiet and not self._arrived and self._may_run_here([operation]):
             outcomes = self._do_at_once(operation)
             if outcomes is not None:
@@ -98,6 +110,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Finish what was submitted, and end the thread."""
+        self._closing = True
         self._hand_over()
         self._handed_over.put(None)
         await self._stopped

@@ -49,6 +49,9 @@ class MemoryStore:
     ) -> None:
         pass
 
+    async def check(self) -> None:
+        """Nothing: memory does not go away."""
+
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
         check_new(adaptation, names)

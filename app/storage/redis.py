@@ -5,7 +5,8 @@ Deleted records stay in its append-only file until it rewrites that, and in its 
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -15,9 +16,19 @@ import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import QuotaExceeded, StoreFailed
+from app.service.health import Health
 from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
@@ -38,6 +49,28 @@ PAGE_ROWS = 256
 HEAD_SIZE = 4
 """Bytes of the number before the head of a record, which is its length (`redis_scripts`)."""
 
+CONDITION = "store"
+AWAY = "the store cannot be read"
+FIXES = {
+    "LOADING": "wait until it has loaded its data",
+    "READONLY": "set INNERLOOP_REDIS_URL to the server that takes writes, of which this one is a replica",
+    "OOM": "raise its maxmemory, or delete adaptations",
+    "MISCONF": "make room on its disk, so that it can save",
+    "NOREPLICAS": "start its replicas",
+    "WRONGPASS": "set the user and the password in INNERLOOP_REDIS_URL",
+    "NOAUTH": "set the user and the password in INNERLOOP_REDIS_URL",
+    "NOPERM": "allow its user the commands and the keys of the server",
+}
+"""What to do about an error of redis, by the word that it begins with."""
+WORDS: Mapping[type[Exception], str] = {
+    BusyLoadingError: "LOADING",
+    ReadOnlyError: "READONLY",
+    OutOfMemoryError: "OOM",
+    AuthenticationError: "WRONGPASS",
+    NoPermissionError: "NOPERM",
+}
+"""That word of errors whose text is without it."""
+
 UNLIMITED = 2**53
 """The largest number that a script compares exactly."""
 
@@ -45,34 +78,43 @@ UNLIMITED = 2**53
 class RedisStore:
     """Keeps records in redis. Methods raise StoreFailed where it does not answer; the next call tries again."""
 
-    def __init__(self, url: str, quota: Quota, *, prefix: str = "innerloop", fsync: bool = True) -> None:
+    def __init__(
+        self, url: str, quota: Quota, *, prefix: str = "innerloop", fsync: bool = True, health: Health | None = None
+    ) -> None:
         """Nothing is opened yet.
 
         url: redis://, rediss:// or unix://
         prefix: of all keys
         fsync: warn about a server that does not wait for its disk
+        health: is told when redis fails, and when it works again
         """
         self._url = url
         self._quota = quota
         self._prefix = prefix
         self._fsync = fsync
-        self.bundles = BundleRedis(self._run, prefix)
+        self._health = health or Health()
+        self._ready = False  # whether the layout is known to be the present one
+        self._failing = False
+        self._silent = False  # whether it did not answer in time, and has not answered since
+        self.bundles = BundleRedis(self._run)
 
     async def __aenter__(self) -> Self:
-        pool = BlockingConnectionPool.from_url(
-            self._url,
-            protocol=2,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # what was sent may have been executed
-        )
+        try:
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                protocol=2,
+                max_connections=CONNECTIONS,
+                timeout=TIMEOUT_S,
+                socket_timeout=TIMEOUT_S,
+                socket_connect_timeout=TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),  # what was sent may have been executed
+            )
+        except ValueError as error:
+            raise StoreFailed(f"INNERLOOP_REDIS_URL: {error}") from error
         self._client = Redis.from_pool(pool)
         self._calls = Calls(self._client)
         try:
-            await self._migrate()
-            await self._check_durability()
+            await self._prepare()
         except BaseException:
             await self._client.aclose()
             raise
@@ -83,6 +125,30 @@ class RedisStore:
     ) -> None:
         await self._calls.close()
         await self._client.aclose()
+
+    async def _prepare(self) -> None:
+        """Migrate; where redis does not answer, `check` tries again. Raises StoreFailed for a newer layout."""
+        try:
+            await self._migrate()
+            await self._check_durability()
+        except StoreFailed as error:
+            if not isinstance(error.__cause__, RedisError | OSError):
+                raise
+        else:
+            self._ready = True
+
+    async def check(self) -> None:
+        """Find out whether redis answers and can write, and migrate where it has not answered before."""
+        try:
+            # it changes nothing, and is refused where a record would be
+            await self._call("SETRANGE", f"{self._prefix}:probe", 0, "", probing=True)
+            if not self._ready:
+                await self._prepare()
+        except StoreFailed:  # it has been reported
+            return
+        if self._failing and self._ready:
+            self._failing = False
+            self._health.end(CONDITION)
 
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
@@ -154,23 +220,24 @@ class RedisStore:
 
     async def _migrate(self) -> None:
         """Migrate an older layout. Raises StoreFailed for a newer one."""
-        version = int(await self._call("GET", f"{self._prefix}:schema") or 0)
+        version = int(await self._call("GET", f"{self._prefix}:schema", probing=True) or 0)
         if version > len(MIGRATIONS):
-            raise StoreFailed(
+            failure = (
                 f"{self._place}: expected a schema up to {len(MIGRATIONS)}, got {version}: start the newer version of "
                 "the server that wrote it, or set INNERLOOP_REDIS_URL to another database"
             )
+            self._health.begin(CONDITION, failure, AWAY)
+            raise StoreFailed(failure)
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            await self._run(scripts.MIGRATE.format(script=script), number)
+            await self._run(scripts.MIGRATE.format(script=script), number, probing=True)
 
     async def _check_durability(self) -> None:
         """Warn about a server that may lose what it acknowledged."""
-        try:
-            answer = await self._call("CONFIG", "GET", "append*")
-        except StoreFailed as error:
-            if isinstance(error.__cause__, ResponseError):  # a managed server may refuse to show its settings
+        async with self._store_errors(probing=True):
+            try:
+                answer = await self._calls.call("CONFIG", "GET", "append*")
+            except ResponseError:  # a managed server may refuse to show its settings
                 return
-            raise
         words = [_text(word) for word in answer]
         settings = dict(zip(words[::2], words[1::2], strict=True))
         if settings.get("appendonly") != "yes":
@@ -183,21 +250,31 @@ class RedisStore:
                 "%s loses up to a second of changes in a power failure: set `appendfsync always` there", self._place
             )
 
-    async def _call(self, *words: Word) -> Any:
-        async with self._store_errors():
+    async def _call(self, *words: Word, probing: bool = False) -> Any:
+        """Run a command. probing: also where redis did not answer the last time, or may have another layout."""
+        async with self._store_errors(probing):
             return await self._calls.call(*words)
 
-    async def _run(self, script: str, *arguments: Word) -> Any:
-        async with self._store_errors():
+    async def _run(self, script: str, *arguments: Word, probing: bool = False) -> Any:
+        async with self._store_errors(probing):
             return await self._calls.run(script, self._prefix, *arguments)
 
     @asynccontextmanager
-    async def _store_errors(self) -> AsyncIterator[None]:
+    async def _store_errors(self, probing: bool) -> AsyncIterator[None]:
         """Raise StoreFailed for the errors of redis."""
+        if not probing and (self._silent or not self._ready):
+            raise StoreFailed(self._health.degraded.get(CONDITION, f"{self._place}: it is being opened: try again"))
         try:
             yield
         except (RedisError, OSError) as error:
-            raise StoreFailed(f"{self._place}: {error}: check that it runs and can write, then try again") from error
+            # a server that hangs is asked again by `check` alone, so that requests do not wait for it in vain
+            self._silent = isinstance(error, TimeoutError | RedisTimeoutError)
+            self._failing = True
+            failure = f"{self._place}: {_message(error)}: {_fix(error)}, then try again"
+            self._health.begin(CONDITION, failure, _status(error))
+            raise StoreFailed(failure) from error
+        if self._silent:
+            self._silent = False
 
     @property
     def _place(self) -> str:
@@ -250,3 +327,23 @@ def _name_holder(name: str, holder: bytes) -> NameHolder:
 
 def _text(word: bytes | str) -> str:
     return word if isinstance(word, str) else word.decode()
+
+
+def _message(error: Exception) -> str:
+    return str(error).rstrip(".") or "it does not answer"
+
+
+def _word(error: Exception) -> str:
+    """The word by which redis says why it refuses a command; in the error of a script it is anywhere."""
+    named = next((word for kind, word in WORDS.items() if isinstance(error, kind)), None)
+    return named or next((word for word in FIXES if re.search(rf"\b{word}\b", str(error))), "")
+
+
+def _fix(error: Exception) -> str:
+    """What to do about an error of redis."""
+    return FIXES.get(_word(error), "check that it runs, and that INNERLOOP_REDIS_URL is its address")
+
+
+def _status(error: Exception) -> str | None:
+    """Why no record can be read, in a few words; None where only writing fails."""
+    return None if _word(error) in ("OOM", "MISCONF", "READONLY", "NOREPLICAS") else AWAY

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from app.errors import Overloaded
+
+MAX_WAITING = 8192
+"""Calls without an answer: where redis is slow, what comes then is refused at once."""
 Word = str | bytes | int | float
 
 
@@ -27,14 +31,21 @@ class Calls:
         self._waiting: list[_Call] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._scripts: dict[str, str] = {}
+        self._unanswered = 0
 
     async def call(self, *words: Word) -> Any:
-        """Run a command and return its answer. Raises RedisError and OSError."""
+        """Run a command and return its answer. Raises RedisError and OSError, and Overloaded where too many wait."""
+        if self._unanswered > MAX_WAITING:
+            raise Overloaded(f"{MAX_WAITING} requests wait for the store already; try again in a second")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._send)
         self._waiting.append(_Call(words, loop.create_future()))
-        return await self._waiting[-1].future
+        self._unanswered += 1
+        try:
+            return await self._waiting[-1].future
+        finally:
+            self._unanswered -= 1
 
     async def run(self, script: str, *arguments: Word) -> Any:
         """Run a script and return its result. Raises RedisError and OSError."""

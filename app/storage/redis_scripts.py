@@ -8,6 +8,7 @@ Keys, all under a prefix; `owner`, `model` and `label` are percent-encoded, so t
     <prefix>:page:<owner>...               sorted sets of ids, all scores 0: all, by model, by label, by both
     <prefix>:names:<owner>                 a hash: name -> its holder, which is the id and then the fingerprint
     <prefix>:usage:<owner>                 a hash: records, bytes
+    <prefix>:bundle:<digest>               a hash (`bundle_redis`): until, name, manifest, weights
     <prefix>:expiry                        a sorted set of <owner>:<id>, whose score is expires_at
 
 Each script's first argument is the prefix.

@@ -14,39 +14,51 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
 from app.errors import StoreFailed
+from app.service.health import Health
 from app.service.record import Adaptation
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
+from app.storage.disk_reserve import DiskReserve
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
-from app.storage.sqlite_file import FILE, TIMEOUT_S, WriteAheadLog, connect, failed, is_busy, lock, migrate
+from app.storage.sqlite_file import (
+    FILE,
+    CannotWrite,
+    WriteAheadLog,
+    cannot_write,
+    check_schema,
+    connect,
+    connect_to_read,
+    failed,
+    lock,
+    lock_to_read,
+    migrate,
+)
 from app.storage.sqlite_operations import (
     GET,
     MIGRATIONS,
     NAME_HOLDER,
     USAGE,
     Delete,
+    Probe,
     Put,
     Replace,
     Row,
     Sweep,
-    Tables,
     page_query,
 )
+from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 
-PAGES_PER_TRANSACTION = 8
-"""Pages of 4 KiB that a transaction writes to the log besides the records: about."""
-BUSY_S = 0.01
-"""Between two attempts to begin a transaction while another program has one."""
+UNREADABLE = "the store cannot be read"
 LAST_ID = b"\xff" * 17
 """Sorts behind every id."""
 
@@ -54,41 +66,113 @@ LAST_ID = b"\xff" * 17
 class SqliteStore:
     """Keeps records in `adaptations.sqlite` in a folder. Methods raise StoreFailed for sqlite's errors."""
 
-    def __init__(self, folder: Path, quota: Quota, *, fsync: bool = True) -> None:
-        """fsync: acknowledged changes survive a power failure; without, they survive the end of the process."""
+    def __init__(self, folder: Path, quota: Quota, *, fsync: bool = True, health: Health | None = None) -> None:
+        """Nothing is opened yet.
+
+        fsync: acknowledged changes survive a power failure; without, they survive the end of the process
+        health: is told of a full disk, of a file that cannot be read or written, and of the end of that
+        """
         self._folder = folder
         self._quota = quota
         self._fsync = fsync
+        self._health = health or Health()
         self._cache = RecordCache()
-        self._opened = AsyncExitStack()
-        self.bundles = BundleFolder(folder)
+        self._disk = DiskReserve(folder, self._health)
+        self._reports = Reports(folder, self._disk, self._health)
+        self.bundles = BundleFolder(folder, self._disk)
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            stack.callback(os.close, lock(self._folder))
-            try:
-                writer, copier, self._reader, self._pager = (
-                    stack.enter_context(closing(connect(self._folder / FILE, self._fsync))) for _ in range(4)
-                )
-                migrate(writer, MIGRATIONS)
-            except sqlite3.Error as error:
-                raise failed(self._folder, error) from error
-            self._pages = stack.enter_context(ThreadPoolExecutor(1, "pages"))
-            log = WriteAheadLog(self._folder, writer, copier)
-            stack.callback(log.close)
-            writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and on the event loop never
-            transactions = _Transactions(self._folder, writer, log, self._quota, self._cache)
-            if failure := transactions.erase():  # the process may have ended between deleting and erasing
-                raise failure
-            self._writer = GroupCommit(transactions, "commits", waits=self._fsync)
-            stack.push_async_callback(self._writer.close)
-            self._opened = stack.pop_all()
+        self._pages = ThreadPoolExecutor(1, "pages")
+        try:
+            self._use(self._open())
+        except CannotWrite as error:
+            self._use(self._open_to_read(error))
+            self._health.begin(CONDITION, f"{error}; until then nothing is stored")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._opened.aclose()
+        await self._writer.close()
+        self._pages.shutdown()
+        self._opened.resources.close()
+
+    def _open(self) -> "_Opened":
+        """Open the file for writing. Raises CannotWrite and StoreFailed."""
+        with ExitStack() as stack:
+            stack.callback(os.close, lock(self._folder))
+            self._disk.check()
+            try:
+                writer, copier, reader, pager = (
+                    stack.enter_context(closing(connect(self._folder / FILE, self._fsync))) for _ in range(4)
+                )
+                migrate(writer, MIGRATIONS)
+                writer.execute("BEGIN IMMEDIATE")  # fails where sqlite has opened the file to read it only
+                writer.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                failure = failed(self._folder, error)
+                raise CannotWrite(str(failure)) if cannot_write(error) else failure from error
+            for connection in (reader, pager):
+                connection.execute("PRAGMA busy_timeout = 100")  # the event loop waits for it
+            writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and on the event loop never
+            log = WriteAheadLog(self._folder, writer, copier, self._reports.failure)
+            stack.callback(log.close)
+            transactions = SqliteTransactions(writer, log, self._quota, self._cache, self._disk, self._reports)
+            # the process may have ended between deleting and erasing
+            if (unerased := transactions.erase()) and not self._disk.full:
+                raise unerased
+            return _Opened(stack.pop_all(), reader, pager, transactions)
+
+    def _open_to_read(self, failure: CannotWrite) -> "_Opened":
+        """Open the file to read it only. Raises `failure` where it cannot be read either."""
+        with ExitStack() as stack:
+            if (descriptor := lock_to_read(self._folder)) is not None:
+                stack.callback(os.close, descriptor)
+            try:
+                reader, pager = (stack.enter_context(closing(connect_to_read(self._folder / FILE))) for _ in range(2))
+                if check_schema(reader, MIGRATIONS) < len(MIGRATIONS):
+                    raise StoreFailed(str(failure)) from failure
+            except sqlite3.Error:
+                raise StoreFailed(str(failure)) from failure
+            return _Opened(stack.pop_all(), reader, pager, None)
+
+    def _use(self, opened: "_Opened") -> None:
+        """Serve from connections, on the event loop."""
+        self._opened = opened
+        self._reader = opened.reader
+        self._pager = opened.pager
+        if opened.transactions is None:
+            self._writer: GroupCommit | _Refusing = _Refusing(self._health)
+        else:
+            self._writer = GroupCommit(opened.transactions, "commits", waits=self._fsync)
+
+    async def check(self) -> None:
+        """Notice a full disk, and find out whether what has failed works again."""
+        await asyncio.to_thread(self._disk.check)
+        if self._disk.full:
+            return
+        if self._opened.transactions is None:
+            self._reopen()
+        elif self._opened.transactions.failing:
+            with suppress(StoreFailed):  # it has reported itself
+                await self._writer.submit(Probe())
+
+    def _reopen(self) -> None:
+        """Open a file for writing that could be read only, if that is possible now."""
+        if not all(os.access(each, os.W_OK) for each in (self._folder, self._folder / FILE)):
+            return
+        # nothing reads meanwhile: not the event loop, which runs this, and not the thread, which has nothing to do
+        self._pages.submit(int).result()
+        self._opened.resources.close()  # sqlite opens a file once in a process: for reading or for writing
+        try:
+            self._use(self._open())
+        except StoreFailed as error:
+            try:
+                self._use(self._open_to_read(CannotWrite(str(error))))
+            except StoreFailed as unreadable:
+                self._health.begin(CONDITION, str(unreadable), UNREADABLE)
+        else:
+            self._health.end(CONDITION)
 
     async def put(self, adaptation: Adaptation, names: Sequence[Name], now: float) -> NameHolder | None:
         """Store a new record, or return the holder of one of its names. Raises QuotaExceeded and ValueError."""
@@ -158,91 +242,31 @@ class SqliteStore:
         try:
             return connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise failed(self._folder, error) from error
+            raise self._reports.failure(error, UNREADABLE) from error
 
 
-class _Transactions:
-    """Runs the transactions of the writing thread."""
+@dataclass
+class _Opened:
+    """An open file: what has to be closed, connections that read, and what writes, unless it can only be read."""
 
-    def __init__(
-        self, folder: Path, connection: sqlite3.Connection, log: WriteAheadLog, quota: Quota, cache: RecordCache
-    ) -> None:
-        self._folder = folder
-        self._connection = connection
-        self._log = log
-        self._quota = quota
-        self._cache = cache
-        self._tables: Tables | None = None
-        self._written = 0
+    resources: ExitStack
+    reader: sqlite3.Connection
+    pager: sqlite3.Connection
+    transactions: SqliteTransactions | None
 
-    def commit(self, operations: Sequence[Operation[Any]], *, patient: bool) -> list[object] | None:
-        """Do all operations in one transaction. Where it fails nothing is done, and each outcome is StoreFailed."""
-        try:
-            if not self._begin(patient):
-                return None
-            self._tables = self._tables or Tables(self._connection, self._quota)
-            outcomes = self._tables.apply(operations)
-            self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  whatever it is, it is raised where the callers wait
-            self._roll_back()
-            self._cache.clear()  # it may have been written all the same
-            failure = failed(self._folder, error) if isinstance(error, sqlite3.Error) else error
-            return [failure] * len(operations)
-        records = sum(len(each.row.record) for each in operations if isinstance(each, Put | Replace))
-        self._written += records + PAGES_PER_TRANSACTION * 4096
-        self._drop_changed(operations, outcomes)
-        return outcomes
 
-    def _begin(self, patient: bool) -> bool:
-        """Begin a transaction. Returns False where another program has one, unless it is patient and waits for it."""
-        deadline = monotonic() + TIMEOUT_S
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or (patient and monotonic() > deadline):
-                    raise
-                if not patient:
-                    return False
-                sleep(BUSY_S)
-            else:
-                return True
+class _Refusing:
+    """In place of what writes, as long as the file can only be read."""
 
-    def _drop_changed(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
-        """Drop changed and deleted records from the cache, before the changes are acknowledged."""
-        for operation, outcome in zip(operations, outcomes, strict=True):
-            match operation:
-                case Replace(row=row) if outcome is True:
-                    self._cache.drop((row.owner, row.id))
-                case Delete(owner=owner, id=id) if outcome is True:
-                    self._cache.drop((owner, id))
-                case Sweep() if outcome:
-                    self._cache.clear()
+    def __init__(self, health: Health) -> None:
+        self._health = health
 
-    def erase(self) -> Exception | None:
-        """Erase deleted records from the log."""
-        try:
-            self._log.erase()
-        except sqlite3.Error as error:
-            return failed(self._folder, error)
-        except OSError as error:
-            return StoreFailed(f"{error.filename}: {error.strerror}: deleted records may still be in it")
-        except StoreFailed as error:
-            return error
-        return None
+    async def submit(self, operation: Operation[Any]) -> Any:
+        """Raises StoreFailed."""
+        raise StoreFailed(self._health.degraded.get(CONDITION, "the file is being opened: try again"))
 
-    def tend(self, *, patient: bool) -> None:
-        """Keep the log short."""
-        written, self._written = self._written, 0
-        try:
-            self._log.note_written(written, patient=patient)
-        except sqlite3.Error:  # the log has all records; the thread that copies it logs the error
-            return
-
-    def _roll_back(self) -> None:
-        self._tables = None  # it has counted what is not stored now
-        with suppress(sqlite3.Error):  # sqlite has rolled back by itself after some errors
-            self._connection.execute("ROLLBACK")
+    async def close(self) -> None:
+        """Nothing."""
 
 
 def _row(adaptation: Adaptation) -> Row:

@@ -1,11 +1,13 @@
 """The file of the sqlite store: its lock, its migrations, and its write-ahead log, kept short and free of old data."""
 
+import errno
 import fcntl
 import logging
 import os
+import pwd
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 
@@ -25,16 +27,34 @@ TIMEOUT_S = 10
 """For other users of the file."""
 
 
+class CannotWrite(StoreFailed):
+    """The file cannot be opened for writing; it may still be readable. It never reaches a client."""
+
+
 def lock(folder: Path) -> int:
     """Lock the folder for this server. Returns the file descriptor that holds the lock until it is closed.
 
-    The system releases it when the process ends, in whatever way. Raises StoreFailed.
+    The system releases it when the process ends, in whatever way. Raises CannotWrite, and StoreFailed where another
+    server has the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreFailed(f"{folder}: {error.strerror}: make it a folder that the server may write to") from error
+        raise CannotWrite(f"{folder}: {error.strerror}: {_fix(folder, error)}") from error
+    return _locked(folder, descriptor)
+
+
+def lock_to_read(folder: Path) -> int | None:
+    """Lock a folder that cannot be written, as `lock` does; None where it has no lock that can be opened."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    return _locked(folder, descriptor)
+
+
+def _locked(folder: Path, descriptor: int) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -44,6 +64,29 @@ def lock(folder: Path) -> int:
             "to redis, which several can share"
         ) from error
     return descriptor
+
+
+def _fix(folder: Path, error: OSError) -> str:
+    """What to do where a folder cannot be written."""
+    if error.errno == errno.EROFS:
+        return "mount its file system writable, or set INNERLOOP_STATE_DIR to a folder that the server may write to"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on its disk"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        owner, user = _name_of(there.stat().st_uid), _name_of(os.geteuid())
+        return (
+            f"{there} belongs to {owner}, and the server runs as {user}: give "
+            "the folder to that user with chown, or set INNERLOOP_STATE_DIR to one that the server may write to"
+        )
+    return "make it a folder that the server may write to"
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:  # as in many containers
+        return f"user {uid}"
 
 
 def connect(file: Path, fsync: bool) -> sqlite3.Connection:
@@ -63,14 +106,21 @@ def connect(file: Path, fsync: bool) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_read(file: Path) -> sqlite3.Connection:
+    """Open a file that cannot be written, with what a server that was killed has left in its log."""
+    logged = file.with_name(f"{file.name}-wal").exists()
+    # with a log, the index of the log is made in memory; without, sqlite would still want to make the log
+    options = "readonly_shm=1" if logged else "immutable=1"
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro&{options}", uri=True, isolation_level=None, check_same_thread=False
+    )
+    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+    return connection
+
+
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     """Migrate an older schema, each step in a transaction of its own. Raises StoreFailed for a newer schema."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(migrations):
-        raise StoreFailed(
-            f"{FILE}: expected a schema up to {len(migrations)}, got {version}: start the newer version of the server "
-            "that wrote it, or set INNERLOOP_STATE_DIR to another folder"
-        )
+    version = check_schema(connection, migrations)
     for number, script in enumerate(migrations[version:], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
@@ -80,16 +130,50 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
             raise
 
 
+def check_schema(connection: sqlite3.Connection, migrations: Sequence[str]) -> int:
+    """The version of the schema. Raises StoreFailed for a newer one than there are migrations."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise StoreFailed(
+            f"{FILE}: expected a schema up to {len(migrations)}, got {version}: start the newer version of the server "
+            "that wrote it, or set INNERLOOP_STATE_DIR to another folder"
+        )
+    return int(version)
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection has the lock that was needed."""
-    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room to write."""
+    return _name(error) == "SQLITE_FULL"
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is not what sqlite has written."""
+    return _name(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def cannot_write(error: sqlite3.Error) -> bool:
+    """Whether opening the file may succeed where nothing is written."""
+    return is_full(error) or _name(error).startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR"))
 
 
 def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
     """The StoreFailed for an error of sqlite, with the place and the fix."""
-    full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
-    fix = "make room on its disk" if full else "check its disk and its permissions"
-    return StoreFailed(f"{folder / FILE}: {error}: {fix}, then try again")
+    if is_damaged(error):
+        fix = "restore it from a backup, or move it away and lose its adaptations"
+    elif is_busy(error):
+        fix = "close the other program that uses it, then try again"
+    else:
+        fix = f"{'make room on its disk' if is_full(error) else 'check its disk and its permissions'}, then try again"
+    return StoreFailed(f"{folder / FILE}: {error}: {fix}")
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "")
 
 
 class WriteAheadLog:
@@ -98,8 +182,16 @@ class WriteAheadLog:
     The writing thread calls `note_written` and `erase`, both between its transactions.
     """
 
-    def __init__(self, folder: Path, writer: sqlite3.Connection, copier: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        writer: sqlite3.Connection,
+        copier: sqlite3.Connection,
+        report: Callable[[sqlite3.Error], object],
+    ) -> None:
+        """report: is told when the thread cannot copy the log."""
         self._file = folder / f"{FILE}-wal"
+        self._report = report
         self._writer = writer
         self._copier = copier
         self._bytes = 0
@@ -134,9 +226,12 @@ class WriteAheadLog:
                 return False
             time.sleep(0.001)
 
-    def erase(self) -> None:
-        """Empty the log, and overwrite its place on the disk. Raises StoreFailed, OSError and sqlite3.Error."""
-        deadline = time.monotonic() + TIMEOUT_S
+    def erase(self, patience_s: float | None = None) -> None:
+        """Empty the log, and overwrite its place on the disk. Raises StoreFailed, OSError and sqlite3.Error.
+
+        patience_s: how long to wait for other programs that read; by default TIMEOUT_S
+        """
+        deadline = time.monotonic() + (TIMEOUT_S if patience_s is None else patience_s)
         # it waits for readers, but not for the thread that copies
         while _checkpoint(self._writer, "RESTART")[0]:
             if time.monotonic() > deadline:
@@ -169,7 +264,7 @@ class WriteAheadLog:
             try:
                 _checkpoint(self._copier, "PASSIVE")
             except sqlite3.Error as error:  # it is tried again; until then the log has all records
-                log.warning("%s", failed(self._file.parent, error))
+                self._report(error)
 
 
 def _checkpoint(connection: sqlite3.Connection, mode: str) -> tuple[int, int, int]:

@@ -141,6 +141,18 @@ class Sweep(Operation[int]):
 
 
 @dataclass(slots=True)
+class Probe(Operation[bool]):
+    """Write something that changes nothing, to find out whether writing and erasing succeed."""
+
+    erases: bool = True
+
+
+def makes_room(operation: Operation[Any]) -> bool:
+    """Whether an operation is done on a full disk too, because it deletes something."""
+    return operation.erases or isinstance(operation, Sweep)
+
+
+@dataclass(slots=True)
 class _Owner:
     """A row of `owners`. Only the one connection writes, so it is read once.
 
@@ -197,6 +209,10 @@ class Tables:
                 return self._delete(operation)
             case Sweep():
                 return self._sweep(operation)
+            case Probe():
+                (version,) = self._one("PRAGMA user_version")
+                self._connection.execute(f"PRAGMA user_version = {version}")
+                return True
         raise TypeError(f"{operation} is not an operation of these tables")
 
     def _put(self, puts: Sequence[Any]) -> list[object]:

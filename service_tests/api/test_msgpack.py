@@ -90,11 +90,11 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
         (raw(WAVE["inputs"], data=b"\0" * 19), "expected 20 bytes for [5, 1] of float32, got 19", "inputs.data"),
         (raw(WAVE["inputs"], data=b""), "expected 20 bytes", "inputs.data"),
         (raw(WAVE["inputs"], dtype="float64") | {"dtype": "float32"}, "expected 20 bytes", "inputs.data"),
-        (raw(WAVE["inputs"], shape=[5, 2]), "expected rows of 1 number, got the shape [5, 2]", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 2]), "expected rows of 1 number, got the shape [5, 2]", "inputs"),
         (raw(WAVE["inputs"], shape=[-5, 1]), "expected an integer of at least 0, got -5", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[-5, -1]), "expected an integer of at least 0", "inputs.shape[0]"),
         (raw(WAVE["inputs"], shape=[]), "expected at least 1 element", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected rows of 1 number, got the shape [5, 1, 1]", "inputs.shape"),
+        (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected rows of 1 number, got the shape [5, 1, 1]", "inputs"),
         (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected at most 4 elements, got", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5.0, 1]), "expected an integer, got 5", "inputs.shape[0]"),
         (

@@ -30,6 +30,7 @@ from app.device import choose_device, describe, keep_freed_memory
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched, repeat_state
 from app.learn.networks import mlp
 from app.service.compiled.compiler import by_steps, compile_all, compile_steps, compile_unrolled
+from app.service.health import Health
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
 from service_tests.benchmarks.ratios import with_interval
@@ -126,7 +127,7 @@ def measure_cpu(bundle: Bundle, rounds: int) -> list[dict[str, Any]]:
         for size in (2, 8, 32, 64, 128, 256)
     }
     served = Model(bundle, model.device)
-    compile_all([served], model.device)
+    compile_all([served], model.device, Health())
     ours |= {
         (f"the engine's whole work, {size} task{'s' * (size > 1)}", size): partial(run_engine, served, tasks, size)
         for size in (1, 2, 8, 64, 256)

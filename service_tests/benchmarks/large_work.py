@@ -208,7 +208,7 @@ def corners() -> Iterator[Corner]:
         ],
     )
     episode = {"observations": [[0.0, 0.0]] * 4000, "actions": [[0.1, 0.1]] * 4000, "rewards": [1.0] * 4000}
-    step = {key: value[:1] for key, value in episode.items()}
+    step = {"observations": [[0.0, 0.0]], "actions": [[0.1, 0.1]], "rewards": [1.0]}
     yield Corner(
         "an episode of 4,000 steps and 4,000 of one",
         [posted("/adapt", {"model": "navigation", "support": {"episodes": [episode, *[step] * 4000]}})],

@@ -27,7 +27,7 @@ class SweepingStore:
 
 
 def test_sweeping_goes_on_after_a_failure_and_removes_everything_expired(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(expiry, "SWEEP_S", 0.001)
     store = SweepingStore()
@@ -39,7 +39,6 @@ def test_sweeping_goes_on_after_a_failure_and_removes_everything_expired(
         sweeping.cancel()
 
     asyncio.run(scenario())
-    assert "the disk is full" in caplog.text
     assert set(store.calls) == {(1_000_000.0 - REMEMBERED_S, SWEEP_RECORDS)}
     assert store.removals == []
 

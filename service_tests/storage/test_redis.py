@@ -114,8 +114,12 @@ def test_after_redis_was_away_it_goes_on(tmp_path: Path) -> None:
 
 def test_nothing_there_is_an_error_without_the_password() -> None:
     port = free_port()
+
+    async def read(store: RedisStore) -> None:
+        await store.get("ann", id_of(1))
+
     with pytest.raises(StoreFailed, match=f"redis at 127.0.0.1:{port}: .*check that it runs") as caught:
-        run(nothing, f"redis://ann:secret@127.0.0.1:{port}/0")
+        run(read, f"redis://ann:secret@127.0.0.1:{port}/0")
     assert "secret" not in str(caught.value)
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from redis import Redis
+
+from service_tests.api.requests import reload
 
 SUPPORT = {"inputs": [[-4.0], [-2.0], [0.5], [2.0], [4.0]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 QUERIES = [[-3.0], [1.0], [3.0]]
@@ -54,3 +58,31 @@ def test_two_replicas_that_extend_at_once_both_keep_theirs(replicas: tuple[TestC
 def test_a_repeat_at_another_replica_is_recognised(replicas: tuple[TestClient, TestClient]) -> None:
     one, two = (adapt(client, reuse=True)["adaptation_id"] for client in replicas)
     assert one == two
+
+
+def test_a_pinned_adaptation_keeps_its_bundle_at_every_replica_and_after_a_restart(
+    serve: Callable[..., TestClient], redis_url: str, own_models: Path, retrain: Callable[..., str]
+) -> None:
+    def start() -> TestClient:
+        return serve(store="redis", redis_url=redis_url, models_dir=own_models)
+
+    one, two = start(), start()
+    made = adapt(one, pinned=True)
+    asked = {"adaptation_id": made["adaptation_id"]}
+    before = predict(one, asked)
+    retrain(1.05)
+    reload(one)
+    three = start()  # it has never had the older bundle, and neither has it been told of the newer one
+    for client in (one, two, three):
+        assert predict(client, asked) == pytest.approx(before, abs=1e-4)
+    assert predict(three, {"model": "sinusoid", "support": SUPPORT}) != pytest.approx(before, abs=1e-3)
+    for client in (one, two, three):
+        client.__exit__(None, None, None)
+    with Redis.from_url(redis_url) as redis:
+        (key,) = redis.keys(f"*:bundle:{made['model_digest']}")
+        assert redis.ttl(key) > 86_400
+        assert predict(start(), asked) == pytest.approx(before, abs=1e-4)
+        redis.delete(key)
+    answer = start().post("/predict", json=asked | {"queries": QUERIES})
+    assert answer.status_code == 409
+    assert made["model_digest"] in answer.json()["detail"]

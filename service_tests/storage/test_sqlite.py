@@ -149,7 +149,7 @@ def test_nothing_is_left_of_what_was_deleted(tmp_path: Path, rows: int) -> None:
         assert len(await store.page("ann", Filter(), 100, None, now=0)) == 10
 
     run(tmp_path, scenario)
-    assert {file.name for file in tmp_path.iterdir()} == {FILE, "adaptations.lock"}
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, "adaptations.lock", "reserve"}
 
 
 @pytest.mark.parametrize("rows", [5, 100, 5000])
@@ -305,7 +305,7 @@ def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreFailed, match=f"{FILE}: file is not a database: check"):
+    with pytest.raises(StoreFailed, match=f"{FILE}: file is not a database: restore"):
         run(tmp_path, nothing)
     with pytest.raises(StoreFailed, match="make it a folder"):
         run(tmp_path / FILE, nothing)

@@ -5,29 +5,39 @@ changed pass thus finds nothing, and is compiled anew; a program that gives othe
 (`measure`).
 """
 
-import logging
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+MIN_FREE_BYTES = 100 * 2**20
+"""Of the disk: the code of a few bundles takes 10 MB, and the adaptations come first."""
 
 
-def use_cache(folder: Path) -> None:
-    """Let this process keep its compiled code in a folder; in a temporary one where it cannot write there."""
+def use_cache(folder: Path) -> str | None:
+    """Let this process keep its compiled code in a folder; in a temporary one where it cannot write there.
+
+    Returns why it cannot, and what to do about it; None where it can.
+    """
+    problem = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
+        if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        log.warning(
-            "%s: %s: compiled code cannot be kept there, so each start compiles anew: make it a folder that the server "
-            "may write to, or set INNERLOOP_CACHE_DIR to another one",
-            folder,
-            error.strerror,
+        problem = (
+            f"{folder}: {error.strerror}: compiled code cannot be kept there, so each start compiles anew: make it a "
+            "folder that the server may write to, with room on its disk, or set INNERLOOP_CACHE_DIR to another one"
         )
-        folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
+        except OSError:  # what is compiled fails then, and the inner loop stays eager
+            return problem
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
+    return problem
 
 
 def source_key(file: str) -> bytes:

@@ -20,11 +20,15 @@ from app.service.compiled.measure import (
     predict_speedup,
     single_speedup,
 )
+from app.service.health import Health
 from app.service.model import Model
 from app.service.programs import Programs, Unrolled, eager
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+CONDITION = "compiler"
+FIX = "check g++ and Python's headers, or set INNERLOOP_COMPILE to false"
 
 INTERFACE_ERRORS = (ImportError, AttributeError, TypeError, LookupError)
 """What torch's private interfaces raise where another torch lacks them, or fails on a program."""
@@ -37,34 +41,46 @@ SINGLE_TASKS = (2, 3, 4, 6, 8, 12, 16)
 SINGLES_SHOTS = 10
 
 
-def compile_all(models: Iterable[Model], device: torch.device) -> None:
+def compile_all(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile the programs of the models in turn. Where that fails, what serves until then goes on."""
     if device.type == "cpu" and shutil.which("g++") is None:
-        log.warning("the inner loop stays eager, which is slower: compiling needs g++ and Python's headers")
+        health.begin(CONDITION, f"the inner loop stays eager, which is slower: g++ is not there: {FIX}")
         return
-    models = list(models)
+    models, failed = list(models), False
     for model in models:
         model.compiling = True
     try:
         for stage in STAGES:
             for model in models:
-                _run_stage(stage, model)
+                if (failure := _run_stage(stage, model)) is None:
+                    continue
+                if failed:  # a broken compiler fails for each model
+                    log.info("%s", failure)
+                else:
+                    health.begin(CONDITION, f"{failure}: {FIX}")
+                failed = True
     finally:
         for model in models:
             model.compiling = False
+    if not failed:
+        health.end(CONDITION)
 
 
-def _run_stage(stage: Callable[[Model], Programs], model: Model) -> None:
-    serving = "the compiled steps keep serving" if model.compiled else "the inner loop stays eager"
+def _run_stage(stage: Callable[[Model], Programs], model: Model) -> str | None:
+    """Run a stage for a model. Returns why it failed, and what serves; None where it succeeded."""
+    serving = "the compiled steps keep serving" if model.compiled else "the inner loop stays eager, which is slower"
     try:
         model.programs = stage(model)
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
-        log.warning("%s: %s: %s", model.bundle.name, serving, reason)
     except OSError as error:
-        log.warning("%s: %s: %s", model.bundle.name, serving, error)
-    except (Exception, SystemExit):  # a user's network: the other models are compiled all the same
-        log.exception("%s: %s: compiling failed", model.bundle.name, serving)
+        reason = str(error)
+    except (Exception, SystemExit) as error:  # a user's network: the other models are compiled all the same
+        log.exception("%s: compiling failed", model.bundle.name)
+        reason = f"{type(error).__name__}: {error}"
+    else:
+        return None
+    return f"{model.bundle.name}: {serving}: {reason}"
 
 
 @torch.no_grad()

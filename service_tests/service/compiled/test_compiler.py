@@ -20,6 +20,7 @@ from app.service.compiled.compiler import (
     compile_steps,
     compile_unrolled,
 )
+from app.service.health import Health
 from app.service.model import Model
 from app.service.programs import Programs
 from app.service.task import Task
@@ -217,8 +218,8 @@ def test_a_model_that_does_not_compile_stays_eager(
         raise RuntimeError("other numbers")
 
     monkeypatch.setattr("app.service.compiled.measure.speedup", differ)
-    compile_all([model], DEVICE)
-    assert "linear: the inner loop stays eager: other numbers" in caplog.text
+    compile_all([model], DEVICE, Health())
+    assert "linear: the inner loop stays eager, which is slower: other numbers" in caplog.text
     assert not model.compiled
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
 
@@ -227,8 +228,8 @@ def test_without_a_compiler_the_server_says_so_once(
     eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    compile_all([eager, eager], torch.device("cpu"))
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    compile_all([eager, eager], torch.device("cpu"), Health())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "g++" in caplog.text
     assert not eager.compiled
 

@@ -1,0 +1,112 @@
+"""A file that keeps room on the disk. It is given up when the disk is full, so that deleting can still be written."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from app.errors import StoreFailed
+from app.service.health import Health
+
+FILE = "reserve"
+MAX_BYTES = 16 * 2**20
+"""More than the log of the sqlite store usually takes, which has to be copied before what is deleted is erased."""
+DISK_SHARE = 8
+"""The reserve is at most this fraction of the disk: 1/8."""
+CONDITION = "disk"
+
+
+class DiskReserve:
+    """The reserve in a folder. The disk is `full` from when the reserve is given up until it can be taken again."""
+
+    def __init__(self, folder: Path, health: Health) -> None:
+        """Nothing is taken yet."""
+        self._folder = folder
+        self._health = health
+        self._lock = Lock()
+        self.full = False
+        """Whether only what makes room may be written."""
+
+    def check(self) -> None:
+        """Take the reserve where there is room for it; notice a disk that other programs have filled."""
+        with self._lock:
+            try:
+                if self.full:
+                    if self._free_bytes() < 2 * self._size or not self._allocate():
+                        return
+                    self.full = False
+                elif self._is_low():
+                    self._give_up()
+                    return
+                else:
+                    self._allocate()
+            except OSError as error:
+                self._health.begin(CONDITION, f"{self._folder}: {error.strerror}: check the folder and its disk")
+            else:
+                self._health.end(CONDITION)
+
+    def fill(self) -> bool:
+        """Note that a write failed for lack of room. Returns whether there was a reserve to give up."""
+        with self._lock:
+            return self._give_up()
+
+    def is_low(self) -> bool:
+        """Whether there is hardly any room, so that an error of the disk is likely to come from that."""
+        with self._lock:
+            return self._is_low()
+
+    def refusal(self) -> StoreFailed:
+        """The error for what is not written because the disk is full."""
+        return StoreFailed(
+            f"{self._folder}: its disk is full: make room on it, then try again. Until then stored adaptations "
+            f"predict, and can be deleted as long as there is any room ({self._free_bytes() / 1e6:.1f} MB)"
+        )
+
+    def _give_up(self) -> bool:
+        if not self.full:
+            self.full = True
+            # before there is more room, so that it says how little there was
+            self._health.begin(CONDITION, str(self.refusal()))
+        with suppress(OSError):
+            (self._folder / FILE).unlink()
+            return True
+        return False
+
+    def _allocate(self) -> bool:
+        """Take the reserve, unless it leaves hardly any room. Returns whether it is taken."""
+        file = self._folder / FILE
+        if not file.exists() and self._free_bytes() < 1.5 * self._size:
+            return False
+        try:
+            with file.open("ab") as reserve:
+                if (missing := self._size - reserve.tell()) > 0:
+                    _allocate(reserve.fileno(), missing)
+        except OSError:
+            with suppress(OSError):
+                file.unlink()
+            return False
+        return True
+
+    def _is_low(self) -> bool:
+        return not self._status.f_flag & os.ST_RDONLY and self._free_bytes() < self._size / 4
+
+    @property
+    def _size(self) -> int:
+        disk = self._status
+        return max(1, min(MAX_BYTES, disk.f_blocks * disk.f_frsize // DISK_SHARE))
+
+    def _free_bytes(self) -> int:
+        disk = self._status
+        return disk.f_bavail * disk.f_frsize
+
+    @property
+    def _status(self) -> os.statvfs_result:
+        return os.statvfs(self._folder)
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Add this many bytes to a file that is open for appending. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, size)
+    else:  # macOS
+        os.write(descriptor, bytes(size))

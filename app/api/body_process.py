@@ -21,6 +21,8 @@ from app.api.codec import JSON, MSGPACK, Codec
 from app.errors import Invalid, Malformed
 
 LENGTH = struct.Struct("<I")
+KEPT_KIB = 2**19
+"""A process that has taken more memory ends, because it would not give all of it back."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 FORMS: Mapping[str, type[schemas.RequestBody]] = {
     form.__name__: form for form in (schemas.AdaptRequest, schemas.PredictRequest, schemas.Support)
@@ -36,11 +38,15 @@ class Job(msgspec.Struct, array_like=True):
 
 
 class Outcome(msgspec.Struct, array_like=True):
-    """The body in msgpack. Or the arguments of the error: of `Invalid`, or of `Malformed` where there is no place."""
+    """The body in msgpack. Or the arguments of the error: of `Invalid`, or of `Malformed` where there is no place.
+
+    last: whether the process ends now, to give back its memory
+    """
 
     body: bytes = b""
     place: str | None = None
     reason: tuple[str, str, str] | None = None
+    last: bool = False
 
     def check(self) -> bytes:
         """The body. Raises Malformed and Invalid."""
@@ -50,13 +56,18 @@ class Outcome(msgspec.Struct, array_like=True):
 
 
 def main() -> None:
-    """Decode bodies until the input ends."""
+    """Decode bodies until the input ends, or until one has taken much memory."""
     limit = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    kept = max(KEPT_KIB, _peak_kib())  # at first it is that of the server, whose child this is
     while head := sys.stdin.buffer.read(LENGTH.size):
         job = msgspec.msgpack.decode(sys.stdin.buffer.read(LENGTH.unpack(head)[0]), type=Job)
-        sys.stdout.buffer.write(_frame(decode(job)))
+        outcome = decode(job)
+        outcome.last = _peak_kib() > kept
+        sys.stdout.buffer.write(_frame(outcome))
         sys.stdout.buffer.flush()
+        if outcome.last:
+            return
 
 
 def decode(job: Job) -> Outcome:
@@ -80,7 +91,14 @@ async def exchange(process: Process, job: Job) -> Outcome:
     process.stdin.write(_frame(job))
     await process.stdin.drain()
     (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-    return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Outcome)
+    outcome = msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Outcome)
+    if outcome.last:
+        await process.wait()
+    return outcome
+
+
+def _peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _frame(message: msgspec.Struct) -> bytes:

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import torch
@@ -64,8 +65,6 @@ def _serve(settings: Settings) -> int:
 
     cache_problem = _prepare_process(settings)
     application = create_app(settings)
-    if cache_problem is not None:
-        application.state.server.health.begin("cache", cache_problem)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
     config = uvicorn.Config(
         answer_cancelled(application),
@@ -79,7 +78,8 @@ def _serve(settings: Settings) -> int:
     )
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
     try:
-        finished = runner.run(_run(application, uvicorn.Server(config), listener, settings.shutdown_s * CLOSING_SHARE))
+        services = _services(application, cache_problem)
+        finished = runner.run(_run(services, uvicorn.Server(config), listener, settings.shutdown_s * CLOSING_SHARE))
     except BaseException:
         runner.close()
         raise
@@ -120,9 +120,19 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _run(application: "FastAPI", server: "uvicorn.Server", listener: socket.socket, closing_s: float) -> bool:
+@asynccontextmanager
+async def _services(application: "FastAPI", cache_problem: str | None) -> AsyncIterator[None]:
+    """What the application needs to serve. A cache that cannot be written is reported once the store is open."""
+    async with application.router.lifespan_context(application):
+        if cache_problem is not None:
+            application.state.server.health.begin("cache", cache_problem)
+        yield
+
+
+async def _run(
+    services: AbstractAsyncContextManager[None], server: "uvicorn.Server", listener: socket.socket, closing_s: float
+) -> bool:
     """Serve until a signal. Returns whether all services were closed in time."""
-    services = application.router.lifespan_context(application)
     await services.__aenter__()
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn handles them while it serves, and raises them again when it has ended

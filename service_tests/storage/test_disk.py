@@ -1,6 +1,7 @@
 """The sqlite store on a full disk and on a read-only one, and how it goes on once there is room again."""
 
 import asyncio
+import errno
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,7 +15,7 @@ from app.service.health import Health
 from app.service.store import Filter
 from app.storage.disk_reserve import FILE as RESERVE
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE
+from app.storage.sqlite_file import FILE, lock
 from service_tests.disks import Disk, small_disk
 from service_tests.storage.records import PLENTY, id_of, record, revised
 
@@ -177,6 +178,19 @@ def test_a_read_only_disk_without_a_database(disk: Disk) -> None:
     for folder in (disk.folder, disk.folder / "new"):
         with pytest.raises(StoreFailed, match=f"{folder}: Read-only file system: mount its file system writable"):
             run(folder, nothing)
+
+
+def test_a_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("app.storage.sqlite_file.os.open", refuse)
+    monkeypatch.setattr("app.storage.sqlite_file.os.geteuid", lambda: 54321)
+    with pytest.raises(
+        StoreFailed,
+        match=rf"^{tmp_path}/new: Permission denied: .* belongs to user .*\(\d+\), and the server runs as user 54321: ",
+    ):
+        lock(tmp_path / "new")
 
 
 def test_another_program_that_locks_the_file_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

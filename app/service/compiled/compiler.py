@@ -72,7 +72,7 @@ def _run_stage(stage: Callable[[Model], Programs], model: Model) -> str | None:
     try:
         model.programs = stage(model)
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0]  # torch adds pages of advice to its own developers
+        reason = _first_line(error)
     except OSError as error:
         reason = str(error)
     except (Exception, SystemExit) as error:  # a user's network: the other models are compiled all the same
@@ -81,6 +81,11 @@ def _run_stage(stage: Callable[[Model], Programs], model: Model) -> str | None:
     else:
         return None
     return f"{model.bundle.name}: {serving}: {reason}"
+
+
+def _first_line(error: Exception) -> str:
+    """The message without torch's pages of advice to its own developers."""
+    return str(error).partition("\n")[0]
 
 
 @torch.no_grad()
@@ -285,5 +290,5 @@ def inductor_options(device: torch.device) -> dict[str, Any]:
 
             return {"post_grad_custom_post_pass": SmallMatmul()}
         except (*INTERFACE_ERRORS, RuntimeError) as error:
-            log.warning("compiling without the kernel for small matrices: %s", error)
+            log.warning("compiling without the kernel for small matrices: %s", _first_line(error))
     return {}

@@ -224,6 +224,29 @@ def test_a_model_that_does_not_compile_stays_eager(
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
 
 
+@pytest.mark.compiled
+def test_a_compiler_that_is_broken_leaves_all_models_eager(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is killed, or its disk is full."""
+    import torch._inductor.config
+
+    compiler, health = tmp_path / "g++", Health()
+    compiler.write_text("#!/bin/sh\nkill -9 $$\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(compiler)))
+    cpu = torch.device("cpu")
+    models = [Model(load(models_dir / "linear"), cpu) for _ in range(2)]
+    compile_all(models, cpu, health)
+    assert health.degraded["compiler"].startswith("linear: the inner loop stays eager, which is slower: ")
+    assert [each.levelno for each in caplog.records if "stays eager" in each.getMessage()] == [logging.ERROR]
+    for model in models:
+        assert not model.compiling
+        assert not model.compiled
+        assert model.adapt([task(5, 5, 0)])[1][0].status.usable
+
+
 def test_without_a_compiler_the_server_says_so_once(
     eager: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -61,10 +61,11 @@ Labelled = Annotated[
 async def list_adaptations(
     server: State, limit: Limit = 100, cursor: Cursor = None, model: OfModel = None, label: Labelled = None
 ) -> Response:
-    """List the adaptations that have not expired, newest first. You can filter them by model and by label."""
-    # one more than is shown, to know whether there is another page
-    adaptations = await server.adaptations.page(ANYONE, Filter(model, label), limit + 1, cursor)
-    return JSON.respond(page_response(adaptations, limit))
+    """List the adaptations that have not expired, newest first. You can filter them by model and by label.
+
+    A page ends early where support sets are large. `next` tells whether there are more.
+    """
+    return JSON.respond(page_response(*await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor)))
 
 
 @router.get(

@@ -69,11 +69,10 @@ def history_response(adaptation: Adaptation) -> schemas.History:
     return schemas.History(adaptation_id=adaptation.id, revisions=revisions)
 
 
-def page_response(adaptations: Sequence[Adaptation], limit: int) -> schemas.AdaptationList:
-    """A page of records. Those beyond `limit` are cut off, and the page has a cursor to go on from."""
-    shown = [adapt_response(each) for each in adaptations[:limit]]
-    more = adaptations[limit - 1].id if len(adaptations) > limit else UNSET
-    return schemas.AdaptationList(adaptations=shown, next=more)
+def page_response(adaptations: Sequence[Adaptation], more: bool) -> schemas.AdaptationList:
+    """A page of records; where there are more, it has a cursor to go on from."""
+    shown = [adapt_response(each) for each in adaptations]
+    return schemas.AdaptationList(adaptations=shown, next=adaptations[-1].id if more else UNSET)
 
 
 def predict_response(result: PredictResult) -> schemas.PredictResponse:

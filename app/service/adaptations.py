@@ -271,17 +271,24 @@ class Adaptations:
         """Remove bundles that no adaptation is pinned to any more, again and again."""
         await self._kept.collect(self._clock)
 
-    async def page(self, owner: str, filter: Filter, limit: int, before: str | None) -> Sequence[Adaptation]:
-        """At most `limit` adaptations that have not expired, newest first, older than the one with the id `before`.
+    async def page(
+        self, owner: str, filter: Filter, limit: int, before: str | None
+    ) -> tuple[Sequence[Adaptation], bool]:
+        """At most `limit` adaptations that have not expired, newest first, and whether there are more.
+
+        before: they are older than the one with this id
 
         Raises UnknownModel where neither a bundle nor an adaptation has the model that is filtered by.
         """
-        adaptations, model = await self._store.page(owner, filter, limit, before, self._clock()), filter.model
-        if adaptations or model is None or model in self._catalogue.models:
-            return adaptations
-        if not await self._store.page(owner, Filter(model), 1, None, self._clock()):
+        now, model = self._clock(), filter.model
+        page = await self._store.page(owner, filter, limit + 1, before, now)
+        if len(page) > limit:
+            return page[:limit], True
+        if page:  # it is the last, or has ended early
+            return page, bool(await self._store.page(owner, filter, 1, page[-1].id, now))
+        if not (model is None or await self._store.page(owner, Filter(model), 1, None, now)):
             self._catalogue.named(model, "query.model")
-        return adaptations
+        return page, False
 
     async def delete(self, owner: str, id: str) -> None:
         """Remove an adaptation. Raises UnknownAdaptation and ExpiredAdaptation."""

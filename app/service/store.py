@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol, Self
 from app.service.kept_bundles import BundleStore
 from app.service.record import Adaptation
 
+PAGE_BYTES = 16 * 2**20
+"""Of encoded records; a page that has more ends with the record that exceeds it."""
+
 
 class Name(NamedTuple):
     """What identifies a repeated request: an idempotency key, or the content itself.
@@ -106,6 +109,8 @@ class Store(Protocol):
         self, owner: str, filter: Filter, limit: int, before: str | None, now: float
     ) -> Sequence[Adaptation]:
         """At most `limit` records that have not expired by `now`, the newest first.
+
+        A page of more than `PAGE_BYTES` ends early, with one record at least: only an empty page is the last.
 
         before: only records with a smaller id than this, the last id of the page before
         """

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_memory import BundleMemory
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
@@ -116,8 +116,12 @@ class MemoryStore:
         if order is None or (before is not None and id_bytes(before) is None):
             return []
         records = ((key, self._records[owner, key]) for key in order.descending(before))
-        valid = (decode(owner, key, stored.data) for key, stored in records if stored.expires_at > now)
-        return list(islice(valid, limit))
+        page, size = [], 0
+        for key, stored in islice(((key, each) for key, each in records if each.expires_at > now), limit):
+            page.append(decode(owner, key, stored.data))
+            if (size := size + len(stored.data)) > PAGE_BYTES:
+                break
+        return page
 
     async def sweep(self, before: float, limit: int) -> int:
         """Delete at most `limit` records that expired before a time. Returns their number."""

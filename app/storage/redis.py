@@ -30,7 +30,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.errors import QuotaExceeded, StoreFailed
 from app.service.health import Health
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
 from app.storage.bundle_redis import BundleRedis
 from app.storage.encoding import check_new, decode, encode, id_bytes
@@ -191,10 +191,11 @@ class RedisStore:
         if before is not None and id_bytes(before) is None:
             return []
         page: list[Adaptation] = []
+        size = 0
         begin, key = "+" if before is None else f"({before}", self._page_key(owner, filter)
         while len(page) < limit:
             last, records = await self._run(
-                scripts.PAGE, quote(owner, safe=""), key, begin, now, limit - len(page), PAGE_ROWS
+                scripts.PAGE, quote(owner, safe=""), key, begin, now, limit - len(page), PAGE_ROWS, PAGE_BYTES
             )
             if not last:
                 break
@@ -203,6 +204,9 @@ class RedisStore:
                 for record_id, packed in zip(records[::2], records[1::2], strict=True)
             ]
             begin = f"({last.decode()}"
+            size += sum(map(len, records[1::2]))
+            if size > PAGE_BYTES:
+                break
         return page
 
     async def sweep(self, before: float, limit: int) -> int:

@@ -171,20 +171,21 @@ PAGE = (
     _COMMON
     + """
 local owner, now, limit = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
-local records, last = {}, false
+local records, last, size = {}, false, 0
 for _, id in ipairs(redis.call('ZREVRANGEBYLEX', ARGV[3], ARGV[4], '-', 'LIMIT', 0, ARGV[7])) do
-    if #records == 2 * limit then return {last, records} end
+    if #records == 2 * limit or size > tonumber(ARGV[8]) then return {last, records} end
     local packed = redis.call('GET', record_key(owner, id))
     if unpack_head(packed)[2] > now then
         table.insert(records, id)
         table.insert(records, packed)
+        size = size + #packed
     end
     last = id
 end
 return {last, records}
 """
 )
-"""owner, key of the page, first id, now, limit, ids to read -> the last id read, then ids and packed records."""
+"""owner, key of the page, first id, now, limit, ids to read, bytes -> the last id read, then ids and packed records."""
 
 MIGRATE = """
 local key, number = ARGV[1] .. ':schema', tonumber(ARGV[2])

@@ -23,7 +23,7 @@ from typing import Any, Self
 from app.errors import StoreFailed
 from app.service.health import Health
 from app.service.record import Adaptation
-from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
 from app.storage.disk_reserve import DiskReserve
 from app.storage.encoding import check_new, decode, encode, id_bytes
@@ -232,9 +232,15 @@ class SqliteStore:
         return Usage(*rows[0]) if rows else Usage(0, 0)
 
     def _page(self, query: str, criteria: Mapping[str, object]) -> Sequence[Adaptation]:
-        rows = self._read(self._pager, query, criteria)
-        owner = str(criteria["owner"])
-        return [decode(owner, key.hex(), record) for key, record in rows]
+        owner, page, size = str(criteria["owner"]), [], 0
+        try:
+            for key, record in self._pager.execute(query, criteria):
+                page.append(decode(owner, key.hex(), record))
+                if (size := size + len(record)) > PAGE_BYTES:
+                    break
+        except sqlite3.Error as error:
+            raise failed(self._folder, error) from error
+        return page
 
     def _read(
         self, connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] | Mapping[str, object]

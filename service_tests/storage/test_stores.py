@@ -11,7 +11,7 @@ import pytest
 from app.errors import QuotaExceeded
 from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
-from app.service.store import Filter, Name, NameHolder, Quota, Store, Usage
+from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -249,6 +249,23 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
         assert await store.page("ann", Filter(label="x"), 9, None, now=0) == []
         assert await store.usage("ann") == Usage(0, 0)
         assert await store.sweep(before=1e9, limit=9) == 0
+
+    run(scenario)
+
+
+def test_a_page_of_large_records_ends_early(run: Run) -> None:
+    async def scenario(store: Store) -> None:
+        rows = np.zeros((PAGE_BYTES // 4 // 2, 1), np.float32)
+        stages = (Stage(1, np.arange(len(rows), dtype=np.int32), rows, rows[:, :0]),)
+        for number in range(5):
+            await store.put(replace(record(number), stages=stages), [], now=0)
+        seen: list[str] = []
+        sizes = []
+        while page := await store.page("ann", Filter(), 10, seen[-1] if seen else None, now=0):
+            seen += [each.id for each in page]
+            sizes.append(len(page))
+        assert seen == [id_of(number) for number in reversed(range(5))]
+        assert max(sizes) <= 3
 
     run(scenario)
 

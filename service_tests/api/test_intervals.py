@@ -82,8 +82,8 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ),
         (
             {"interval": 0.9, "model": "linear"},
-            "expected no interval for linear, got 0.9: the bundle has no calibration; run `innerloop calibrate linear`, "
-            "or leave interval out",
+            "expected no interval for linear, got 0.9: the bundle has no calibration; run `innerloop calibrate "
+            "linear`, or leave interval out",
         ),
     ],
 )

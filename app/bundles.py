@@ -27,7 +27,7 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.atomic_write import write_atomically
-from app.errors import BundleError, InnerloopError
+from app.errors import BundleError, InnerloopError, expectation, one_of
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.calibration import Calibration
@@ -208,8 +208,8 @@ def load_named(folder: Path, name: str) -> Bundle:
     """The bundle of that name in a folder of bundles. Raises BundleError, and InnerloopError where there is none."""
     if not (folder / name).is_dir():
         names = sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
-        choice = f"choose one of {', '.join(names)}" if names else "the folder has no bundles"
-        raise InnerloopError(f"there is no bundle {name!r} in {folder}: {choice}")
+        expected = f"{one_of(names)} in {folder}" if names else f"the name of a bundle in {folder}, which has none"
+        raise InnerloopError(expectation("bundle", expected, repr(name)))
     return load(folder / name)
 
 

@@ -259,12 +259,11 @@ class BundleError(InnerloopError):
 
 
 class NoFamily(InnerloopError):
-    """The bundle names no family, as imported weights may, so there are no tasks to draw."""
+    """The bundle names no family, as imported weights may, so there are no tasks to draw. bundle: its name"""
 
     def __init__(self, bundle: str) -> None:
-        super().__init__(
-            f"{bundle} names no family, so there are no tasks to draw; import it again with `innerloop bundle --family`"
-        )
+        fix = "import it again with `innerloop bundle --family`, or send examples of your own to POST /adapt"
+        super().__init__(expectation(bundle, "a bundle that names a family of tasks", "one that names none", fix))
 
 
 class DataError(InnerloopError):

@@ -20,7 +20,7 @@ from rich.console import Console
 from app.atomic_write import write_atomically
 from app.bundles import check_name
 from app.device import choose_device, describe
-from app.errors import InnerloopError, TrainingError
+from app.errors import InnerloopError, TrainingError, expectation, one_of
 from app.families.registry import families
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint
@@ -208,19 +208,22 @@ def choose_recipe(overrides: Overrides) -> Recipe:
 
 def recipe_changes(overrides: Overrides) -> dict[str, Any]:
     """The fields of the recipe that the command line sets, but for the options of the family."""
-    changes = dict(map(parse_option, overrides.settings))
+    changes = dict(parse_option(text, "--set") for text in overrides.settings)
     fields = [field.name for field in dataclasses.fields(Recipe)]
     if unknown := sorted(changes.keys() - set(fields)):
-        raise TrainingError(f"--set: the recipe has no setting {', '.join(unknown)}; its settings: {', '.join(fields)}")
+        raise TrainingError(expectation("--set", one_of(list(fields)), ", ".join(unknown)))
     named = {"outer_steps": overrides.outer_steps, "seed": overrides.seed}
     return changes | {key: value for key, value in named.items() if value is not None}
 
 
-def parse_option(text: str) -> tuple[str, Any]:
-    """`features=3` as ("features", 3). The value is JSON, with lists as tuples, or else a string."""
+def parse_option(text: str, flag: str = "--option") -> tuple[str, Any]:
+    """`features=3` as ("features", 3). The value is JSON, with lists as tuples, or else a string.
+
+    flag: where the text comes from, for the error
+    """
     key, equals, value = text.partition("=")
-    if not equals:
-        raise TrainingError(f"expected KEY=VALUE, such as features=3, got {text!r}")
+    if not (key and equals):
+        raise TrainingError(expectation(flag, "KEY=VALUE, such as features=3", repr(text)))
     try:
         parsed = json.loads(value)
     except ValueError:

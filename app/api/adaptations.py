@@ -13,7 +13,7 @@ from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.model_errors import decode
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
-from app.api.responses import adapt_response, history_response, page_response
+from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.state import RequestClient, State
 from app.api.support import read_support, show_support
 from app.errors import (
@@ -161,9 +161,13 @@ async def forget(
     server: State,
     client: RequestClient,
 ) -> Response:
-    """Forget one example for good: erase it from every revision and from the store, and adapt again without it."""
+    """Forget one example for good: erase it from every revision and from the store, and adapt again without it.
+
+    `POST /adaptations/{id}/undo` does not bring it back.
+    """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
-    return JSON.respond(adapt_response(await in_time(client, server.adaptations.forget(adaptation, example, client))))
+    forgotten = await in_time(client, server.adaptations.forget(adaptation, example, client))
+    return JSON.respond(change_response(forgotten))
 
 
 @router.post(
@@ -180,11 +184,12 @@ async def forget(
 async def undo(id: Id, server: State, client: RequestClient) -> Response:
     """Remove the examples that were added last, and adapt again. Repeat it to remove earlier additions.
 
-    Forgotten examples do not come back.
+    Forgotten examples do not come back: after one was forgotten, undo removes the last addition that is left. `change`
+    in the answer says what was removed.
     """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))
-    return JSON.respond(adapt_response(undone))
+    return JSON.respond(change_response(undone))
 
 
 @router.get(

@@ -79,9 +79,10 @@ FORGOTTEN = replace(
     revision=2,
     support_size=4,
     examples=[1, 2, 3, 4],
+    change="Forgot example 0 for good: undo does not bring it back.",
     losses=[14.1351, 0.5665, 0.0317, 0.0773, 0.0318, 0.0013],
 )
-UNDONE = replace(ADAPTED, revision=3)
+UNDONE = replace(ADAPTED, revision=3, change="Removed the example that was added last.")
 PAGE = schemas.AdaptationList(adaptations=[ADAPTED])
 HISTORY = schemas.History(
     adaptation_id=_ID,
@@ -115,7 +116,7 @@ _SUMMARY: Mapping[str, Any] = {
     "algorithm": "mamlpp",
     "features": 1,
     "targets": 1,
-    "inner_loop": schemas.InnerLoopBounds(steps=5, max_steps=50, learning_rate=0.01, max_learning_rate=0.01),
+    "inner_loop": schemas.InnerLoopBounds(steps=5, max_steps=50),
     "compiled": True,
     "family": MODEL,
     "intervals": [0.5, 0.99],

@@ -1,9 +1,9 @@
 """Responses: records, results and bundles as a client sees them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from app.errors import BundleError
 from app.learn.policies import Actions
 from app.service.commands import PredictResult
 from app.service.model import Model
-from app.service.record import Adaptation
+from app.service.record import Adaptation, Change
 
 
 def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
@@ -41,6 +41,29 @@ def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
         quality=UNSET if adaptation.quality is None else schemas.Quality(**adaptation.quality),
         lineage=lineage or UNSET,
     )
+
+
+def change_response(adaptation: Adaptation) -> schemas.AdaptResponse:
+    """A record after `forget` or `undo`, with what that changed."""
+    response = adapt_response(adaptation)
+    response.change = _change_in_words(adaptation)
+    return response
+
+
+def _change_in_words(adaptation: Adaptation) -> str:
+    """What the last `forget` or `undo` changed."""
+    before, last = next(
+        pair for pair in pairwise(reversed(adaptation.history)) if pair[0].change in (Change.forgot, Change.undone)
+    )[::-1]
+    what = "episode" if adaptation.staged else "example"
+    if last.change is Change.forgot:
+        return f"Forgot {what} {last.forgotten} for good: undo does not bring it back."
+    count = before.support_size - last.support_size
+    removed = f"the {what} that was" if count == 1 else f"the {count} {what}s that were"
+    text = f"Removed {removed} added last."
+    if any(each.change is Change.forgot for each in adaptation.history):
+        text += f" Forgotten {what}s stay forgotten: undo removes the last addition that is left."
+    return text
 
 
 def _lineage(adaptation: Adaptation) -> list[str]:
@@ -137,9 +160,20 @@ def _common(model: Model) -> dict[str, Any]:
         if manifest.schema.actions is None
         else _space(manifest.schema.actions, manifest.schema.targets),
         "intervals": [calibration.levels[0], calibration.levels[-1]] if calibration.has_intervals else UNSET,
-        "inner_loop": schemas.InnerLoopBounds(**asdict(manifest.inner_loop)),
+        "inner_loop": _bounds(model),
         "compiled": model.compiled,
     }
+
+
+def _bounds(model: Model) -> schemas.InnerLoopBounds:
+    """The steps and, if a request can set it, the learning rate."""
+    bounds, takes_rate = model.bundle.manifest.inner_loop, model.bundle.algorithm.takes_rate
+    return schemas.InnerLoopBounds(
+        steps=bounds.steps,
+        max_steps=bounds.max_steps,
+        learning_rate=bounds.learning_rate if takes_rate else UNSET,
+        max_learning_rate=bounds.max_learning_rate if takes_rate else UNSET,
+    )
 
 
 def _space(actions: Actions, targets: int) -> schemas.ActionSpace:

@@ -419,6 +419,16 @@ class AdaptResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    change: (
+        Annotated[
+            str,
+            Meta(
+                description="What the request changed, in words; only in the answers to forgetting an example and to "
+                "undo"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class AdaptationList(ResponseBody):
@@ -609,8 +619,23 @@ class InnerLoopBounds(ResponseBody):
 
     steps: Annotated[int, Meta(description="Number of inner steps if a request does not set `steps`")]
     max_steps: Annotated[int, Meta(description="Largest `steps` of a request")]
-    learning_rate: Annotated[float, Meta(description="Learning rate if a request does not set `learning_rate`")]
-    max_learning_rate: Annotated[float, Meta(description="Largest `learning_rate` of a request")]
+    learning_rate: (
+        Annotated[
+            float,
+            Meta(
+                description="Learning rate if a request does not set `learning_rate`; left out if the model refuses "
+                "`learning_rate`, because it has learned rates or adapts in closed form"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_learning_rate: (
+        Annotated[
+            float,
+            Meta(description="Largest `learning_rate` of a request; left out if the model refuses `learning_rate`"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ActionSpace(ResponseBody):

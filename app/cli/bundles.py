@@ -8,7 +8,7 @@ from rich.table import Table
 
 from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, check_name, load, load_all, write
 from app.cli.console import Data, ModelsDir, console
-from app.errors import InnerloopError
+from app.errors import InnerloopError, expectation
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
@@ -137,7 +137,9 @@ def bundle(
     check_name(name)
     if (models_dir / name).exists() and not force:
         raise InnerloopError(
-            f"there is a bundle {name!r} in {models_dir}: choose another name, or replace it with --force"
+            expectation(
+                "name", f"a name that no bundle in {models_dir} has", repr(name), "replace that bundle with --force"
+            )
         )
     if rate <= 0:
         raise InnerloopError(f"--rate: expected a number above 0, got {rate:g}")
@@ -154,7 +156,9 @@ def bundle(
         Schema(features, targets, tuple(shape or ()), image, actions, weighing),
         Bounds(steps, max(steps, max_steps), rate, max_rate or rate),
         initial_loss,
-        None if family is None else FamilySpec(family, dict(map(parse_option, family_option or []))),
+        None
+        if family is None
+        else FamilySpec(family, dict(parse_option(text, "--family-option") for text in family_option or [])),
     )
     console.print(
         f"wrote the bundle {models_dir / name} with the digest {imported.manifest.digest}", markup=False, soft_wrap=True

@@ -24,7 +24,9 @@ def show(markdown: str) -> None:
 def print_error(error: Exception) -> None:
     """Print an error as one line on stderr, with its brackets: `[train]` is no markup."""
     message = _settings_message(error) if isinstance(error, ValidationError) else str(error)
-    Console(stderr=True).print(" ".join(message.split()), style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(
+        " ".join(message.split()), style="red", markup=False, highlight=False, emoji=False, soft_wrap=True
+    )
 
 
 def _settings_message(error: ValidationError) -> str:

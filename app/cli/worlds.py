@@ -15,7 +15,7 @@ from app.bundles import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.remote import RemoteLearner, connect, request, returns_over_http
-from app.errors import InnerloopError
+from app.errors import InnerloopError, expectation
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
@@ -95,7 +95,8 @@ async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
         if model.get("actions", {}).get("form") != "discrete":
-            raise InnerloopError(f"{bundle} cannot drive: expected a bundle with discrete actions, such as driving")
+            expected = "a bundle with discrete actions, such as driving"
+            raise InnerloopError(expectation("bundle", expected, f"{bundle}, which has none"))
         learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
 
         def adapt(demonstrations: Episodes) -> str:
@@ -121,12 +122,15 @@ def collect(
 ) -> None:
     """Let an expert drive in worlds of highway-env, and write the log that `innerloop train driving --data` reads."""
     with _needs_highway():
-        from app.families.highway.episodes import WORLDS, write_log
+        from app.families.highway.episodes import EPISODES, WORLDS, write_log
     out.mkdir(parents=True, exist_ok=True)
-    with Progress(console=console) as progress:
+    # a file or a pipe shows no bar before it is full, so there is a line for each split
+    console.print(f"driving {EPISODES} episodes in each of {sum(WORLDS.values())} worlds, which takes some minutes")
+    with Progress(console=console, disable=not console.is_terminal) as progress:
         for split, count in WORLDS.items():
             bar = progress.add_task(f"{split} worlds", total=count)
-            write_log(split, out, partial(_update, progress, bar))
+            file = write_log(split, out, partial(_update, progress, bar))
+            console.print(f"wrote {count} {split} worlds to {file}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _update(progress: Progress, bar: TaskID, done: int) -> None:

@@ -262,7 +262,8 @@ def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
         signature.bind(**options)
     except TypeError as error:
         raise ValueError(
-            f"the network {name!r} does not take these options: {error}; its options: {', '.join(signature.parameters)}"
+            f"--option: expected the options {', '.join(signature.parameters)} of the network {name!r}, got "
+            f"{', '.join(options) or 'none'}: {error}"
         ) from error
     try:
         return factory(**options)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from app.bundles import Bundle, Schema
-from app.errors import NoFamily, TrainingError
+from app.errors import NoFamily, TrainingError, expectation, one_of
 from app.families.family import Family, HasActions, HasImages, HasShape, HasWeighing
 from app.families.registry import families, make
 from app.families.worlds import Worlds
@@ -52,16 +52,17 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
     else a plug-in raises when it is imported or called.
     """
     if name not in families():
-        raise TrainingError(f"there is no family {name!r}; choose one of {', '.join(sorted(families()))}")
+        raise TrainingError(expectation("family", one_of(sorted(families())), repr(name)))
     with user_code(f"the family {name!r}"):
         factory = families()[name]()
         parameters = option_names(factory)
         if parameters is not None:
             known = sorted(set(parameters) - {"data"})
             if unknown := sorted(options.keys() - set(known)):
-                raise TrainingError(
-                    f"the family {name!r} has no option {', '.join(unknown)}; its options: {', '.join(known) or 'none'}"
+                expected = (
+                    f"{one_of(known)} for the family {name!r}" if known else f"no options for the family {name!r}"
                 )
+                raise TrainingError(expectation("--option", expected, ", ".join(unknown)))
             if data is not None and "data" not in parameters:
                 raise TrainingError(f"the family {name!r} reads no data set: leave --data out")
             _check_types(factory, options)
@@ -127,7 +128,9 @@ def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:
     """The worlds that a bundle acts in. Raises TrainingError where its family has none."""
     family = family_of(bundle)
     if not isinstance(family, Worlds):
-        raise TrainingError(f"{bundle.name}: its family has no worlds to act in")
+        raise TrainingError(
+            expectation(bundle.name, "a bundle whose family has worlds to act in", "one without worlds")
+        )
     return family
 
 

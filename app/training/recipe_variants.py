@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation, one_of
 from app.families.family import Family
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NetworkSpec
@@ -18,7 +18,7 @@ def with_algorithm(recipe: Recipe, algorithm: str) -> Recipe:
     Raises TrainingError where there is no such algorithm, or where it cannot adapt the recipe's network.
     """
     if algorithm not in ALGORITHMS:
-        raise TrainingError(f"there is no algorithm {algorithm!r}; choose one of {', '.join(sorted(ALGORITHMS))}")
+        raise TrainingError(expectation("algorithm", one_of(sorted(ALGORITHMS)), repr(algorithm)))
     if algorithm == recipe.algorithm:
         # the recipe's network fits its algorithm; the family's may not, because a family has no algorithm
         return recipe if recipe.network or _fits(recipe, algorithm) else _with_network(recipe, algorithm)

@@ -37,7 +37,7 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("evaluate", "nothing"), "there is no bundle 'nothing' in models: choose one of choices, "),
+        (("evaluate", "nothing"), "bundle: expected one of choices, "),
         (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
         (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
         (
@@ -52,7 +52,7 @@ def test_the_version_is_printed() -> None:
         ),
         (
             ("bundle", "linear", "--network", "mlp", "--weights", "none"),
-            "there is a bundle 'linear' in models: choose another name, or replace it with --force",
+            "name: expected a name that no bundle in models has, got 'linear': replace that bundle with --force",
         ),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),
@@ -87,16 +87,16 @@ def test_a_wrong_setting_is_one_line_on_stderr(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "cosinusoid"), "there is no family 'cosinusoid'; choose one of "),
+        (("train", "cosinusoid"), "family: expected one of bandit, "),
         (
             ("train", "linear", "--option", "colour=3"),
-            "the family 'linear' has no option colour; its options: features",
+            "--option: expected one of features",
         ),
         (("train", "linear", "--option", "features=abc"), "--option features: expected a whole number, got 'abc'"),
         (("train", "linear", "--name", "a b"), "the name of a bundle: expected letters, digits, "),
-        (("train", "linear", "--algorithm", "magic"), "there is no algorithm 'magic'"),
+        (("train", "linear", "--algorithm", "magic"), "algorithm: expected one of alpaca, "),
         (("train", "linear", "--set", "decay=sudden"), "decay: expected one of constant, cosine, got 'sudden'"),
-        (("train", "linear", "--set", "colour=3"), "the recipe has no setting colour; its settings: family, "),
+        (("train", "linear", "--set", "colour=3"), "--set: expected one of family, "),
     ],
 )
 def test_an_error_of_training_is_printed(arguments: tuple[str, ...], message: str) -> None:

@@ -89,18 +89,22 @@ def test_a_family_of_an_unknown_kind_is_refused(install: PluginInstaller) -> Non
 
 
 def test_unknown_options_are_refused_with_those_that_exist() -> None:
-    with pytest.raises(TrainingError, match=r"'linear' has no option colour, foo; its options: features, targets$"):
+    with pytest.raises(
+        TrainingError, match=r"--option: expected one of features, targets for the family 'linear', got colour, foo$"
+    ):
         make_family("linear", {"foo": 1, "colour": "red", "features": 2})
-    with pytest.raises(TrainingError, match=r"'sinusoid' has no option foo; its options: none$"):
+    with pytest.raises(TrainingError, match=r"--option: expected no options for the family 'sinusoid', got foo$"):
         make_family("sinusoid", {"foo": 1})
-    with pytest.raises(TrainingError, match=r"'omniglot' has no option data; its options: cut, distortion$"):
+    with pytest.raises(
+        TrainingError, match=r"--option: expected one of cut, distortion for the family 'omniglot', got data$"
+    ):
         make_family("omniglot", {"data": "here"})
-    with pytest.raises(TrainingError, match=r"the recipe has no setting foo; its settings: family, .*patience$"):
+    with pytest.raises(TrainingError, match=r"--set: expected one of family, .*patience, got foo$"):
         choose_recipe(Overrides("linear", None, None, None, None, [], ["foo=1"]))
     spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
     with pytest.raises(
         TrainingError,
-        match=r"'mlp' does not take these options: .*'depth'; its options: inputs, outputs, hidden, activation",
+        match=r"expected the options inputs, outputs, hidden, activation of the network 'mlp', got .*depth.*: ",
     ):
         fit_network(spec, ALGORITHMS["maml"], schema, "regression")
 
@@ -116,7 +120,7 @@ def test_a_folder_is_for_families_that_read_one() -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(TrainingError, match="there is no family 'cosinusoid'; choose one of bandit, blobs, "):
+    with pytest.raises(TrainingError, match=r"family: expected one of bandit, blobs, .*, got 'cosinusoid'"):
         make_family("cosinusoid", {})
 
 
@@ -136,8 +140,8 @@ def test_a_bundle_without_a_family(models_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("unheard-of", {}, "sinusoid: there is no family 'unheard-of'; choose one of "),
-        ("sinusoid", {"x": 2}, "sinusoid: the family 'sinusoid' has no option x; its options: none"),
+        ("unheard-of", {}, "sinusoid: family: expected one of "),
+        ("sinusoid", {"x": 2}, "sinusoid: --option: expected no options for the family 'sinusoid', got x"),
         ("blobs", {}, "sinusoid: kind and schema do not fit the family 'blobs'"),
         ("linear", {"features": 2}, "sinusoid: kind and schema do not fit the family 'linear'"),
     ],

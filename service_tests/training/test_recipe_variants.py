@@ -54,7 +54,10 @@ def test_a_head_is_put_on_the_last_hidden_layer() -> None:
 
 @pytest.mark.parametrize(
     ("algorithm", "reason"),
-    [("magic", "there is no algorithm 'magic'"), ("protonet", "protonet is for classification, not for regression")],
+    [
+        ("magic", "algorithm: expected one of .*, got 'magic'"),
+        ("protonet", "protonet is for classification, not for regression"),
+    ],
 )
 def test_what_does_not_fit_is_refused(algorithm: str, reason: str) -> None:
     with pytest.raises(TrainingError, match=reason):

@@ -1,0 +1,286 @@
+"""The exact text of each kind of error: `place: expected X, got Y: fix`, in the words of the model."""
+
+import datetime
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from fastapi.testclient import TestClient
+
+from service_tests.api.requests import adapt
+
+ROW = [0.0] * 784
+WAVE = {"inputs": [[1], [2]], "targets": [1, 2]}
+ADAPT = {"model": "sinusoid", "support": WAVE}
+PREDICT = {"model": "sinusoid", "queries": [[1]]}
+LETTERS = {"inputs": [ROW], "targets": ["a"]}
+IMAGE = "expected 28 x 28 numbers, 784 numbers in one row or a PNG"
+FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
+QUOTED, UNQUOTED = "labels are strings, in quotes", "write numbers without quotes"
+
+
+def support(model: str, **fields: Any) -> dict[str, Any]:
+    return {"model": model, "support": fields}
+
+
+def wave(inputs: Any, targets: Any) -> dict[str, Any]:
+    return support("sinusoid", inputs=inputs, targets=targets)
+
+
+def letters(inputs: Any, targets: Any) -> dict[str, Any]:
+    return support("omniglot", inputs=inputs, targets=targets)
+
+
+def episode(model: str = "navigation", **fields: Any) -> dict[str, Any]:
+    return support(model, episodes=[{"observations": [[0, 0]], "actions": [[0, 0]]} | fields])
+
+
+ADAPT_TEXTS = [
+    # a model that takes numbers
+    (wave([[None]], [1]), "support.inputs[0][0]: expected a number, got null"),
+    (wave([["a"]], [1]), f"support.inputs[0][0]: expected a number, got a string: {UNQUOTED}"),
+    (wave([["a", 1]], [1]), f"support.inputs[0][0]: expected a number, got a string: {UNQUOTED}"),
+    (wave(["a"], [1]), "support.inputs[0]: expected an array of 1 number, got a string"),
+    (wave([5], [1]), "support.inputs[0]: expected an array of 1 number, got a number"),
+    (wave([None], [1]), "support.inputs[0]: expected an array of 1 number, got null"),
+    (wave([[[[[1]]]]], [1]), "support.inputs[0][0]: expected a number, got an array"),
+    (wave(None, [1]), "support.inputs: expected an array, got null"),
+    (wave([[1]], [None]), "support.targets[0]: expected a number, got null"),
+    (wave([[1]], ["a"]), f"support.targets[0]: expected a number, got a string: {UNQUOTED}"),
+    (wave([[1]], [True]), "support.targets[0]: expected a number, got true"),
+    (wave([[1], [2]], [1e39, [1]]), "support.targets[0]: expected a finite float32 number, got 1e+39: scale the data"),
+    (
+        wave([[1], [2]], [1, [1e39]]),
+        "support.targets[1]: expected a finite float32 number, got 1e+39: scale the data",
+    ),
+    (support("sinusoid", inputs=[[1]]), "support.targets: expected a value, got none: add the field"),
+    (
+        support("sinusoid", episodes=[{"observations": [[1]], "actions": [0]}], **WAVE),
+        "support: expected inputs and targets for sinusoid, got inputs, targets and episodes: leave episodes out",
+    ),
+    # a classifier of images
+    (letters([["a"]], ["a"]), f"support.inputs[0]: {IMAGE}, got an array with a string"),
+    (letters([[[True]]], ["a"]), f"support.inputs[0]: {IMAGE}, got an array with true"),
+    (letters([None], ["a"]), f"support.inputs[0]: {IMAGE}, got null"),
+    (letters([5], ["a"]), f"support.inputs[0]: {IMAGE}, got a number"),
+    (letters([ROW[:10]], ["a"]), f"support.inputs[0]: {IMAGE}, got 10"),
+    (
+        letters(["data:image/png;base64,AAAA"], ["a"]),
+        f'support.inputs[0]: {IMAGE} in base64, got "data:image/png;base64,AAAA": send the base64 alone, without '
+        "`data:` before it",
+    ),
+    (letters(["aGVsbG8="], ["a"]), "support.inputs[0]: expected a complete PNG, got 5 other bytes: convert other "
+     "formats to PNG"),
+    (letters(["/9j/4EpGSUY="], ["a"]), "support.inputs[0]: expected a complete PNG, got a JPEG: convert other formats "
+     "to PNG"),
+    (letters([ROW], [None]), f"support.targets[0]: expected a label, got null: {QUOTED}"),
+    (letters([ROW], [1]), f"support.targets[0]: expected a label, got a number: {QUOTED}"),
+    (letters([ROW], [["a"]]), f"support.targets[0]: expected a label, got an array: {QUOTED}"),
+    (
+        support("omniglot", **LETTERS) | {"steps": 3},
+        "steps: expected 1, got 3: omniglot adapts in closed form, so leave steps out",
+    ),
+    (
+        support("omniglot", **LETTERS) | {"learning_rate": 0.3},
+        "learning_rate: expected no learning rate for omniglot, got 0.3: omniglot adapts in closed form, so leave "
+        "learning_rate out",
+    ),
+    # policies
+    (episode(rewards=[[1]]), "support.episodes[0].rewards[0]: expected a number, got an array"),
+    (episode(actions=["a"]), f"support.episodes[0].actions[0]: expected 2 numbers, got a string: {UNQUOTED}"),
+    (
+        episode(rewards={"shape": [1, 1, 1], "data": "AAAAAA=="}),
+        "support.episodes[0].rewards.shape: expected rows of 1 number, got the shape [1, 1, 1]",
+    ),
+    (
+        episode() | {"assess": "k_fold"},
+        "assess: expected no assessment for navigation, got k_fold: episodes cannot be assessed, so leave assess out",
+    ),
+    (
+        support(
+            "navigation",
+            episodes=[
+                {"observations": [[0, 0]], "actions": [[0, 0]], "rewards": [1]},
+                {"observations": [[0, 0]], "actions": [[0, 0]]},
+            ],
+        ),
+        "support.episodes[1].rewards: expected rewards, as in episode 0 of this request, got none: send rewards in all "
+        "episodes of a request, or in none",
+    ),
+    (
+        support("navigation", **WAVE),
+        "support: expected episodes for navigation, got inputs and targets: leave inputs and targets out",
+    ),
+    # the other fields
+    (ADAPT | {"steps": "5"}, f"steps: expected an integer, got a string: {UNQUOTED}"),
+    (ADAPT | {"steps": 1.5}, "steps: expected an integer, got 1.5"),
+    (ADAPT | {"steps": 10**40}, "steps: expected 0 to 100 for sinusoid, got 10000000000000000000..."),
+    (ADAPT | {"reuse": "yes"}, "reuse: expected true or false, got a string"),
+    (ADAPT | {"assess": None}, "assess: expected one of leave_one_out, k_fold, got null"),
+    (ADAPT | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
+    (ADAPT | {"model": "nope"}, "model: expected one of choices, driving, linear, navigation, omniglot, omniglot-maml, "
+     'sinusoid, sinusoid-bayes, got "nope"'),
+    (ADAPT | {"stepz": 5}, f"stepz: expected one of the fields {FIELDS}, got an unknown field: correct its name, or "
+     "leave it out"),
+    (ADAPT | {"": 5}, f"body: expected one of the fields {FIELDS}, got an unknown field: correct its name, or leave it "
+     "out"),
+    ([], "body: expected an object, got an array"),
+]  # fmt: skip
+PREDICT_TEXTS = [
+    ({"queries": [[1]]}, "body: expected exactly one of adaptation_id and model, got neither"),
+    (PREDICT | {"queries": [[1, 2]]}, "queries[0]: expected 1 number, got 2"),
+    (PREDICT | {"steps": 5}, "steps: expected no steps without support, got 5: there is nothing to adapt to, so send "
+     "support, or leave steps out"),
+    (PREDICT | {"pinned": True}, "pinned: expected no pinned without adaptation_id, got true: only an adaptation can "
+     "be pinned, so send adaptation_id, or leave pinned out"),
+    (PREDICT | {"interval": 0.9}, "interval: expected no interval without a support set, got 0.9: send support, or "
+     "leave interval out"),
+    (PREDICT | {"sample": True}, "sample: expected false for sinusoid, got true: it is not a policy, so leave sample "
+     "out"),
+    (PREDICT | {"seed": 5}, "seed: expected no seed for sinusoid, got 5: it is not a policy, so leave seed out"),
+    ({"model": "navigation", "queries": [[0, 0]], "seed": 5}, "seed: expected no seed without sampling, got 5: send "
+     '`"sample": true` too, or leave seed out'),
+    ({"model": "navigation", "queries": [[0, 0]], "interval": 0.5}, "interval: expected no interval for navigation, "
+     "got 0.5: it does not predict numbers, so leave interval out"),
+    ({"model": "omniglot", "queries": [ROW]}, "support: expected a support set that names the classes for omniglot, "
+     "got none: send support with examples of each class"),
+    ({"model": "omniglot", "support": LETTERS, "queries": [["a"]]}, f"queries[0]: {IMAGE}, got an array with a string"),
+    ({"adaptation_id": "x", "queries": [[1]]}, 'adaptation_id: expected the id of a stored adaptation, got "x": '
+     "POST /adapt creates an adaptation and returns its id"),
+]  # fmt: skip
+RAW_TEXTS = [
+    ('{"model": 1e400}', "model: expected a string, got a number"),
+    ('{"model": "sinusoid", "steps": 1e400}', "steps: expected an integer, got a number that is too large"),
+    (
+        '{"model": "sinusoid", "learning_rate": 1e400, "support": {}}',
+        "learning_rate: expected a finite number, got a number that is too large",
+    ),
+    (
+        '{"model": "sinusoid", "support": {"inputs": [[1e400]], "targets": [1]}}',
+        "support.inputs[0][0]: expected a finite number, got a number that is too large",
+    ),
+    (
+        '{"model": "omniglot", "support": {"inputs": [[1]], "targets": ["\\ud800"]}}',
+        r"body: expected JSON in UTF-8, got half of a surrogate pair, such as \ud800 alone: escape both halves, or "
+        "write the character itself",
+    ),
+    (b'{"model": "\xff"}', "body: expected JSON with text in UTF-8, got the byte 0xff in a text"),
+    ('{"model": NaN}', "body: expected JSON, got an invalid character at byte 10: JSON has no NaN or Infinity"),
+    ('{"model": "a",}', "body: expected JSON, got a comma after the last field at byte 14"),
+    ("{'model': 1}", "body: expected JSON, got a key that is not in double quotes at byte 1"),
+    ('{"mod', "body: expected complete JSON, got the first 5 bytes of it"),
+    ("", "body: expected JSON, got an empty body"),
+]
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+MSGPACK_TEXTS = [
+    ({1: 2}, "body: expected names of fields that are strings, got an integer"),
+    ({b"model": "x"}, "body: expected names of fields that are strings, got bytes"),
+    (ADAPT | {"label": b"abc"}, "label: expected a string, got bytes"),
+    (ADAPT | {"label": msgspec.msgpack.Ext(5, b"a")}, "label: expected a string, got an extension type of msgpack"),
+    (ADAPT | {"steps": NOW}, "steps: expected an integer, got a timestamp"),
+    (ADAPT | {"learning_rate": float("nan")}, "learning_rate: expected a number above 0, got nan"),
+    (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a timestamp"),
+    (wave([b"abc"], [1]), "support.inputs[0]: expected 1 number, got a string or bytes: this model takes no images"),
+    (letters(["abc"], ["a"]), f'support.inputs[0]: {IMAGE} as bytes, got "abc"'),
+    (letters([ROW], [b"a"]), f"support.targets[0]: expected a label, got bytes: {QUOTED}"),
+]
+MEDIA = "application/json, application/msgpack, application/x-ndjson"
+HEADER_TEXTS = [
+    ({"content-type": "text/plain"}, f'Content-Type: expected one of {MEDIA}, got "text/plain"'),
+    ({"content-type": ""}, f"Content-Type: expected one of {MEDIA}, got none"),
+    ({"x-timeout-ms": "1.5"}, 'X-Timeout-Ms: expected a whole number from 1 to 86400000, got "1.5"'),
+    ({"idempotency-key": "a b"}, 'Idempotency-Key: expected 1 to 255 ASCII characters without spaces, got "a b"'),
+    ({"idempotency-key": "x" * 256}, "Idempotency-Key: expected 1 to 255 ASCII characters without spaces, got 256 "
+     "characters"),
+]  # fmt: skip
+
+
+def texts(client: TestClient, path: str, bodies: list[Any], **headers: str) -> list[str]:
+    """The detail of the answer to each body. Its place, if it has one, is that of the problem."""
+    details = []
+    for content in bodies:
+        response = client.post(path, content=content, headers={"content-type": "application/json"} | headers)
+        assert response.is_client_error, response.text
+        problem = response.json()
+        assert problem["detail"].startswith(f"{problem.get('place', 'body')}: expected "), problem
+        details.append(problem["detail"])
+    return details
+
+
+@pytest.mark.parametrize(
+    ("path", "table"), [("/adapt", ADAPT_TEXTS), ("/predict", PREDICT_TEXTS)], ids=["adapt", "predict"]
+)
+def test_a_wrong_field(client: TestClient, path: str, table: list[tuple[Any, str]]) -> None:
+    assert texts(client, path, [json.dumps(body) for body, _ in table]) == [text for _, text in table]
+
+
+def test_a_wrong_number_or_character(client: TestClient) -> None:
+    assert texts(client, "/adapt", [body for body, _ in RAW_TEXTS]) == [text for _, text in RAW_TEXTS]
+
+
+def test_a_wrong_type_in_msgpack(client: TestClient) -> None:
+    bodies = [msgspec.msgpack.encode(body) for body, _ in MSGPACK_TEXTS]
+    headers = {"content-type": "application/msgpack"}
+    assert texts(client, "/adapt", bodies, **headers) == [text for _, text in MSGPACK_TEXTS]
+
+
+def test_a_wrong_header(client: TestClient) -> None:
+    for headers, text in HEADER_TEXTS:
+        assert texts(client, "/adapt", [json.dumps(ADAPT)], **headers) == [text]
+
+
+def test_the_words_fit_the_model_of_an_adaptation(client: TestClient) -> None:
+    adaptation_id = adapt(client, LETTERS, model="omniglot")["adaptation_id"]
+    body = {"adaptation_id": adaptation_id, "queries": [["a"]]}
+    assert texts(client, "/predict", [json.dumps(body)]) == [f"queries[0]: {IMAGE}, got an array with a string"]
+    body = {"inputs": [[None]], "targets": ["a"]}
+    path = f"/adaptations/{adaptation_id}/support"
+    assert texts(client, path, [json.dumps(body)]) == [f"inputs[0]: {IMAGE}, got an array with null"]
+    body = {"inputs": [ROW], "targets": [None]}
+    assert texts(client, path, [json.dumps(body)]) == [f"targets[0]: expected a label, got null: {QUOTED}"]
+
+
+def test_a_wrong_change(client: TestClient) -> None:
+    adaptation_id = adapt(client, {"inputs": [[1]], "targets": [1]})["adaptation_id"]
+    path = f"/adaptations/{adaptation_id}"
+    for method, address, text in (
+        ("DELETE", f"{path}/support/0", "path.example: expected an example beside which another is left, got 0, the "
+         "only one that is left: add another example first, or delete the adaptation"),
+        ("DELETE", f"{path}/support/7", "path.example: expected the number of an example of this adaptation, got 7, "
+         f"which was forgotten, undone or never added: GET {path}/support lists the examples"),
+        ("DELETE", f"{path}/support/-1", 'path.example: expected a whole number of at least 0, got "-1"'),
+        ("DELETE", f"{path}/support/one", 'path.example: expected a whole number, got "one"'),
+        ("POST", f"{path}/undo", "adaptation_id: expected an adaptation with examples that were added after it was "
+         "created, got one without any: nothing can be undone, and forgotten examples cannot be restored"),
+        ("GET", "/adaptations/x", 'adaptation_id: expected the id of a stored adaptation, got "x": POST /adapt creates '
+         "an adaptation and returns its id"),
+    ):  # fmt: skip
+        problem = client.request(method, address).json()
+        assert problem["detail"] == text
+        assert text.startswith(f"{problem['place']}: ")
+
+
+def test_a_used_key(client: TestClient) -> None:
+    for steps, details in ((1, []), (2, ["Idempotency-Key: expected a key that no other request has used, got a used "
+                                         "one: choose a new key for each new request"])):  # fmt: skip
+        response = client.post("/adapt", json=ADAPT | {"steps": steps}, headers={"Idempotency-Key": "k"})
+        assert [response.json()["detail"]] == details if details else response.status_code == 201
+
+
+def test_forget_and_undo_say_what_they_did(client: TestClient) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
+    path = f"/adaptations/{adaptation_id}"
+    for inputs in ([[3]], [[1], [2]], [[4]]):
+        client.post(f"{path}/support", json={"inputs": inputs, "targets": [1] * len(inputs)})
+    changes = [client.post(f"{path}/undo").json()["change"]]
+    changes += [client.delete(f"{path}/support/{example}").json()["change"] for example in (6, 7)]
+    changes += [client.post(f"{path}/undo").json()["change"]]
+    assert changes == [
+        "Removed the example that was added last.",
+        "Forgot example 6 for good: undo does not bring it back.",
+        "Forgot example 7 for good: undo does not bring it back.",
+        "Removed the example that was added last. Forgotten examples stay forgotten: undo removes the last addition "
+        "that is left.",
+    ]
+    assert client.get(path).json()["examples"] == [0, 1, 2, 3, 4]

@@ -334,7 +334,8 @@ def _text(word: bytes | str) -> str:
 
 
 def _message(error: Exception) -> str:
-    return str(error).rstrip(".") or "it does not answer"
+    """The message, without the line of the script that met the error."""
+    return str(error).partition(" script: ")[0].rstrip(".") or "it does not answer"
 
 
 def _word(error: Exception) -> str:

@@ -97,6 +97,20 @@ SECTIONS = (
         },
     ),
     Section(
+        "large_work",
+        "Large requests",
+        "The largest requests that a server with all bundles takes or refuses, on one core, and the latency of a small "
+        "`/predict` that adapts to two examples meanwhile. Memory is the peak of the server over what it held before.",
+        {
+            "request": _value("corner", "{}"),
+            "status": _value("statuses", "{}"),
+            "seconds": _value("seconds", "{:.1f}"),
+            "memory, MiB": _value("memory_mib"),
+            "small, 99 %, ms": _value("small_p99_ms", "{:.0f}"),
+            "small alone, 99 %, ms": _value("small_alone_p99_ms", "{:.0f}"),
+        },
+    ),
+    Section(
         "training_step",
         "A training step",
         "Second-order MAML on 25 sinusoids of 10 support and 10 query examples, and the usual loop over tasks.",

@@ -50,18 +50,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     device = choose_device(settings.device)
     catalogue, health = Catalogue(lambda bundle: Model(bundle, device)), Health()
 
-    compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
-
-    def compile_in_place(models: Iterable[Model]) -> None:
-        if not settings.compile:
-            return
-        with compiling:
-            compile_models(models, device, health)
-        # what is here now stays: otherwise the collector walks through all of torch's objects now and then, and all
-        # requests wait 0.4 s for it
-        gc.collect()
-        gc.freeze()
-
+    compile_in_place = _make_compile(settings.compile, device, health)
     reloader = Reloader(catalogue, settings.models_dir, compile_in_place, health)
     reloader.load()
     names = ", ".join(catalogue.models) or f"no models (there is no valid bundle in {settings.models_dir})"
@@ -114,6 +103,23 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     application.state.reloader = reloader
     _install_routes(application)
     return application
+
+
+def _make_compile(enabled: bool, device: torch.device, health: Health) -> Callable[[Iterable[Model]], None]:
+    """A function that compiles models while they serve. It does nothing unless it is enabled."""
+    compiling = Lock()  # torch compiles on one thread at a time: that of the start, or that of a reload
+
+    def compile_in_place(models: Iterable[Model]) -> None:
+        if not enabled:
+            return
+        with compiling:
+            compile_models(models, device, health)
+        # what is here now stays: otherwise the collector walks through all of torch's objects now and then, and all
+        # requests wait 0.4 s for it
+        gc.collect()
+        gc.freeze()
+
+    return compile_in_place
 
 
 def _lifespan(

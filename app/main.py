@@ -56,10 +56,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     names = ", ".join(catalogue.models) or f"no models (there is no valid bundle in {settings.models_dir})"
     log.info("serving %s on %s", names, device)
 
-    engine = Engine(settings.fast_weights_bytes)
-    small = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes, health)
-    large = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)
-    lanes = Lanes(engine, small, large, settings.max_multiply_adds, settings.max_work_bytes)
+    lanes = make_lanes(settings, health)
     store = make_store(settings, health)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, lanes, store, policy, clock)
@@ -70,7 +67,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             "sweep": partial(sweep, store, clock),
             "collect bundles": adaptations.collect_bundles,
             "reload": reloader.run,
-            "check": partial(check, store.check, small.check),
+            "check": partial(check, store.check, lanes.check),
             **watch,
         }
     )
@@ -144,6 +141,14 @@ def _install_routes(application: FastAPI) -> None:
     problems.install(application)
     openapi.install(application)
     fast_path.install(application, inference.FAST_ROUTES)
+
+
+def make_lanes(settings: Settings, health: Health) -> Lanes:
+    """The workers of the device."""
+    engine = Engine(settings.fast_weights_bytes)
+    small = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes, health)
+    large = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)  # its work may rightly take long
+    return Lanes(engine, small, large, settings.max_multiply_adds, settings.max_work_bytes)
 
 
 def make_store(settings: Settings, health: Health) -> Store:

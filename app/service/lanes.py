@@ -46,6 +46,10 @@ class Lanes:
         await self._large.__aexit__()
         await self._small.__aexit__()
 
+    async def check(self) -> None:
+        """Report small work that does not end or fails."""
+        await self._small.check()
+
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job."""
         if job.price <= LARGE:

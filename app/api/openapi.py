@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app.api import examples, schemas
 from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.field_examples import field_examples
 from app.api.problems import STATUS, problem, problem_type
 from app.errors import InnerloopError
 
@@ -65,10 +66,10 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
 
     ndjson: whether it takes many bodies, one a line
     """
-    content = {JSON.media: _reference(form) | {"example": example}, MSGPACK.media: _reference(form)}
+    content = {media: _reference(form) | {"example": example} for media in (JSON.media, MSGPACK.media)}
     if ndjson:
-        # without an example: schemathesis cannot send one (service_tests/api/test_openapi.py)
-        content[NDJSON] = _text(f"Many requests in one: one `{form.__name__}` as JSON on each line")
+        text = f"Many requests in one: one `{form.__name__}` as JSON on each line"
+        content[NDJSON] = _text(text) | {"example": 2 * f"{json.dumps(example)}\n"}
     body: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     return body | header_docs(key=form is not schemas.PredictRequest)
 
@@ -122,7 +123,7 @@ def _content(media: str, example: schemas.ResponseBody) -> dict[str, Any]:
     form, encoded = type(example), JSON.encoder.encode(example)
     if media == NDJSON:
         text = f"One `{form.__name__}` or `Problem` as JSON on each line, in the order of the requests"
-        return _text(text)
+        return _text(text) | {"example": encoded.decode() + "\n"}
     if media == EVENTS:
         text = (
             f"An event `step` (`{schemas.Step.__name__}`) for each loss as soon as it is known, then `result` "
@@ -166,7 +167,16 @@ def install(app: FastAPI) -> None:
 
 def _wire_schemas() -> dict[str, Any]:
     _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
-    for schema in wire.values():
+    values = field_examples()
+    for name, schema in wire.items():
         # msgspec leaves the indentation of a docstring, which Markdown shows as code
         schema["description"] = inspect.cleandoc(schema["description"])
+        for field, described in schema["properties"].items():
+            if not holds_bodies(described):
+                described["examples"] = [values[name][field]]
     return wire
+
+
+def holds_bodies(schema: Mapping[str, Any]) -> bool:
+    """Whether a field is a body of its own, or a list of bodies: their fields have the examples."""
+    return "$ref" in schema.get("items", schema)

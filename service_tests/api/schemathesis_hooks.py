@@ -1,4 +1,4 @@
-"""Lets schemathesis send msgpack (test_openapi.py)."""
+"""Lets schemathesis send msgpack, and no NDJSON (test_openapi.py)."""
 
 from typing import Any
 
@@ -10,6 +10,13 @@ import schemathesis
 def msgpack(context: Any, value: Any) -> bytes:
     """Encode a body; write what msgpack lacks as a string."""
     return msgspec.msgpack.encode(in_bounds(value), enc_hook=str)
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Leave NDJSON out: its answer is always 200, with the problem of each wrong line, so no wrong body is refused."""
+    for path in ("/adapt", "/predict"):
+        del raw_schema["paths"][path]["post"]["requestBody"]["content"]["application/x-ndjson"]
 
 
 def in_bounds(value: Any) -> Any:

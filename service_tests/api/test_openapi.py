@@ -1,5 +1,6 @@
 """The OpenAPI document is complete, correct, and browsable without a network."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
+from jsonschema_rs import Draft202012Validator
 
+from app.api.openapi import holds_bodies
 from app.main import create_app
 from app.settings import Settings
 from service_tests.api.requests import adapt, body, examples
@@ -123,6 +127,36 @@ def test_two_applications_have_the_same_document() -> None:
         create_app(Settings(models_dir=ROOT / "models", compile=False, store="memory")).openapi() for _ in range(2)
     )
     assert one == two
+
+
+def test_every_field_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    fields = [
+        (f"{name}.{field}", value)
+        for name, schema in schemas.items()
+        for field, value in schema["properties"].items()
+        if not holds_bodies(value)
+    ]
+    assert len(fields) > 100
+    for place, value in fields:
+        assert len(value["examples"]) == 1, place
+        schema = {"components": document["components"], **value}
+        errors = [error.message for error in Draft202012Validator(schema).iter_errors(value["examples"][0])]
+        assert errors == [], place
+
+
+def test_every_body_has_an_example(client: TestClient, document: dict[str, Any]) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
+    for path in ("/adapt", "/predict", "/adaptations/{id}/support"):
+        for media, content in document["paths"][path]["post"]["requestBody"]["content"].items():
+            example = content["example"]
+            encode = {"application/json": msgspec.json.encode, "application/msgpack": msgspec.msgpack.encode}
+            sent = encode.get(media, str.encode)(example)
+            response = client.post(path.format(id=adaptation_id), content=sent, headers={"content-type": media})
+            assert response.is_success, (path, media)
+            if media == "application/x-ndjson":
+                answers = [json.loads(line) for line in response.text.splitlines()]
+                assert [answer["model"] for answer in answers] == ["sinusoid"] * 2
 
 
 def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> None:

@@ -262,7 +262,7 @@ def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
         signature.bind(**options)
     except TypeError as error:
         raise ValueError(
-            f"--option: expected the options {', '.join(signature.parameters)} of the network {name!r}, got "
+            f"the network {name!r}: expected the options {', '.join(signature.parameters)}, got "
             f"{', '.join(options) or 'none'}: {error}"
         ) from error
     try:

@@ -91,7 +91,7 @@ ADAPT_TEXTS = [
     (episode(actions=["a"]), f"support.episodes[0].actions[0]: expected 2 numbers, got a string: {UNQUOTED}"),
     (
         episode(rewards={"shape": [1, 1, 1], "data": "AAAAAA=="}),
-        "support.episodes[0].rewards.shape: expected rows of 1 number, got the shape [1, 1, 1]",
+        "support.episodes[0].rewards: expected rows of 1 number, got the shape [1, 1, 1]",
     ),
     (
         episode() | {"assess": "k_fold"},

@@ -43,7 +43,10 @@ async def put(store: SqliteStore, *numbers: int) -> None:
 
 
 async def ids(store: SqliteStore) -> list[int]:
-    return sorted(int(each.id[:12], 16) for each in await store.page("ann", Filter(), 10**6, None, now=0))
+    seen: list[str] = []
+    while page := await store.page("ann", Filter(), 10**6, seen[-1] if seen else None, now=0):
+        seen += [each.id for each in page]
+    return sorted(int(each[:12], 16) for each in seen)
 
 
 async def put_until_full(store: SqliteStore) -> int:

@@ -104,7 +104,7 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
     spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
     with pytest.raises(
         TrainingError,
-        match=r"expected the options inputs, outputs, hidden, activation of the network 'mlp', got .*depth.*: ",
+        match=r"the network 'mlp': expected the options inputs, outputs, hidden, activation, got .*depth.*: ",
     ):
         fit_network(spec, ALGORITHMS["maml"], schema, "regression")
 

@@ -207,7 +207,10 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
             lambda c: c["network"]["options"].update(outputs=2),
             "the network returns 2 numbers for an input, and a target has 1",
         ),
-        (lambda c: c["network"]["options"].update(depth=2), "'depth'; its options: inputs, outputs, hidden"),
+        (
+            lambda c: c["network"]["options"].update(depth=2),
+            "expected inputs, outputs, hidden, activation, got inputs, outputs, hidden, depth",
+        ),
         (lambda c: c["network"]["options"].update(hidden=None), "the network 'mlp' cannot be built: Type"),
         (lambda c: c["inner_loop"].update(steps=101), "inner_loop: expected steps from 0 to max_steps (100)"),
         (lambda c: c["inner_loop"].update(learning_rate=-1.0), "got 5 and -1"),

@@ -209,7 +209,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         ),
         (
             lambda c: c["network"]["options"].update(depth=2),
-            "expected the options inputs, outputs, hidden, activation, got",
+            "expected inputs, outputs, hidden, activation, got inputs, outputs, hidden, depth",
         ),
         (lambda c: c["network"]["options"].update(hidden=None), "the network 'mlp' cannot be built: Type"),
         (lambda c: c["inner_loop"].update(steps=101), "inner_loop: expected steps from 0 to max_steps (100)"),

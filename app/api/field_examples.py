@@ -95,6 +95,7 @@ _OTHERS: list[msgspec.Struct] = [
         models=["linear", "sinusoid"],
         compiled=True,
         compiling=False,
+        degraded={"disk": "state: its disk is full: make room on it, then try again"},
         failing={"sweep": "StoreFailed: the disk is full"},
     ),
     schemas.Problem(

@@ -262,8 +262,8 @@ def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
         signature.bind(**options)
     except TypeError as error:
         raise ValueError(
-            f"the network {name!r}: expected the options {', '.join(signature.parameters)}, got "
-            f"{', '.join(options) or 'none'}: {error}"
+            f"options of the network {name!r}: expected {', '.join(signature.parameters)}, got "
+            f"{', '.join(options) or 'none'}: {str(error).removeprefix('got an ')}"
         ) from error
     try:
         return factory(**options)

@@ -62,7 +62,7 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
                 expected = (
                     f"{one_of(known)} for the family {name!r}" if known else f"no options for the family {name!r}"
                 )
-                raise TrainingError(expectation("--option", expected, ", ".join(unknown)))
+                raise TrainingError(expectation("family options", expected, ", ".join(unknown)))
             if data is not None and "data" not in parameters:
                 raise TrainingError(f"the family {name!r} reads no data set: leave --data out")
             _check_types(factory, options)

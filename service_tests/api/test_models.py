@@ -19,6 +19,13 @@ def test_the_list_has_a_summary_of_each_model(client: TestClient) -> None:
     assert "evaluation" not in sinusoid
 
 
+def test_a_model_shows_only_the_settings_that_a_request_can_choose(client: TestClient) -> None:
+    bounds = {model["name"]: model["inner_loop"] for model in client.get("/models").json()["models"]}
+    assert bounds["linear"].keys() == {"steps", "max_steps", "learning_rate", "max_learning_rate"}
+    for learned_or_closed in ("sinusoid-bayes", "omniglot"):
+        assert bounds[learned_or_closed] == {"steps": 1, "max_steps": 1}
+
+
 def test_a_model_is_shown_as_in_its_manifest(client: TestClient, models_dir: Path) -> None:
     manifest = json.loads((models_dir / "sinusoid/bundle.json").read_text())
     answer = client.get("/models/sinusoid").json()

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import app
+from app.cli.console import print_error
+from app.errors import InnerloopError
 from service_tests.cli.commands import innerloop, installed
 from service_tests.processes import ROOT, SHIPPED
 
@@ -58,6 +60,18 @@ def test_the_version_is_printed() -> None:
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),
             "--rate: expected a number above 0",
         ),
+        (
+            ("evaluate", "linear", "--steps", "100000", "--no-write"),
+            "--steps: expected 0 to 100 for linear, got 100000",
+        ),
+        (
+            ("bundle", "new", "--network", "a:b", "--weights", "w", "--option", "hidden"),
+            "--option: expected KEY=VALUE, such as features=3, got 'hidden'",
+        ),
+        (
+            ("bundle", "new", "--network", "a:b", "--weights", "w", "--family", "linear", "--family-option", "=3"),
+            "--family-option: expected KEY=VALUE, such as features=3, got '=3'",
+        ),
     ],
 )
 def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str) -> None:
@@ -65,6 +79,11 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert message in line
+
+
+def test_an_error_has_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(InnerloopError("the network a:b:c cannot be imported"))
+    assert capsys.readouterr().err == "the network a:b:c cannot be imported\n"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +109,7 @@ def test_a_wrong_setting_is_one_line_on_stderr(
         (("train", "cosinusoid"), "family: expected one of bandit, "),
         (
             ("train", "linear", "--option", "colour=3"),
-            "--option: expected one of features",
+            "family options: expected one of features",
         ),
         (("train", "linear", "--option", "features=abc"), "--option features: expected a whole number, got 'abc'"),
         (("train", "linear", "--name", "a b"), "the name of a bundle: expected letters, digits, "),

@@ -1,4 +1,4 @@
-"""`innerloop navigate`."""
+"""`innerloop navigate` and `innerloop collect`."""
 
 import shutil
 from dataclasses import replace
@@ -75,3 +75,23 @@ def test_navigate_refuses_a_server_with_another_bundle(
     result = run_navigate("--models-dir", str(tmp_path / "others"))
     assert isinstance(result.exception, InnerloopError)
     assert "point: expected the digest " in str(result.exception)
+
+
+def test_collect_says_what_it_does_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("highway_env")
+    written = []
+
+    def write_log(split: str, folder: Path, on_world: object) -> Path:
+        written.append(split)
+        return folder / f"driving-{split}.npz"
+
+    monkeypatch.setattr("app.families.highway.episodes.write_log", write_log)
+    result = CliRunner().invoke(cli, ["collect", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert written == ["training", "validation", "test"]
+    assert result.output.splitlines() == [
+        "driving 10 episodes in each of 210 worlds, which takes some minutes",
+        f"wrote 160 training worlds to {tmp_path}/driving-training.npz",
+        f"wrote 10 validation worlds to {tmp_path}/driving-validation.npz",
+        f"wrote 40 test worlds to {tmp_path}/driving-test.npz",
+    ]

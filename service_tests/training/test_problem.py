@@ -90,13 +90,14 @@ def test_a_family_of_an_unknown_kind_is_refused(install: PluginInstaller) -> Non
 
 def test_unknown_options_are_refused_with_those_that_exist() -> None:
     with pytest.raises(
-        TrainingError, match=r"--option: expected one of features, targets for the family 'linear', got colour, foo$"
+        TrainingError,
+        match=r"family options: expected one of features, targets for the family 'linear', got colour, foo$",
     ):
         make_family("linear", {"foo": 1, "colour": "red", "features": 2})
-    with pytest.raises(TrainingError, match=r"--option: expected no options for the family 'sinusoid', got foo$"):
+    with pytest.raises(TrainingError, match=r"family options: expected no options for the family 'sinusoid', got foo$"):
         make_family("sinusoid", {"foo": 1})
     with pytest.raises(
-        TrainingError, match=r"--option: expected one of cut, distortion for the family 'omniglot', got data$"
+        TrainingError, match=r"family options: expected one of cut, distortion for the family 'omniglot', got data$"
     ):
         make_family("omniglot", {"data": "here"})
     with pytest.raises(TrainingError, match=r"--set: expected one of family, .*patience, got foo$"):
@@ -104,7 +105,7 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
     spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
     with pytest.raises(
         TrainingError,
-        match=r"the network 'mlp': expected the options inputs, outputs, hidden, activation, got .*depth.*: ",
+        match=r"options of the network 'mlp': expected inputs, outputs, hidden, activation, got .*depth.*: ",
     ):
         fit_network(spec, ALGORITHMS["maml"], schema, "regression")
 
@@ -141,7 +142,7 @@ def test_a_bundle_without_a_family(models_dir: Path) -> None:
     ("name", "options", "reason"),
     [
         ("unheard-of", {}, "sinusoid: family: expected one of "),
-        ("sinusoid", {"x": 2}, "sinusoid: --option: expected no options for the family 'sinusoid', got x"),
+        ("sinusoid", {"x": 2}, "sinusoid: family options: expected no options for the family 'sinusoid', got x"),
         ("blobs", {}, "sinusoid: kind and schema do not fit the family 'blobs'"),
         ("linear", {"features": 2}, "sinusoid: kind and schema do not fit the family 'linear'"),
     ],

@@ -225,7 +225,7 @@ class QuotaExceeded(RequestError):
 
     def __init__(self, limit: int, unit: str) -> None:
         fix = "delete adaptations, or wait until some of them expire"
-        super().__init__(expectation("quota", f"at most {limit} stored {unit}", "more with this request", fix))
+        super().__init__(expectation("quota", f"at most {limit} {unit} in the store", "more with this request", fix))
 
 
 def one_of(choices: Sequence[str]) -> str:

@@ -316,5 +316,5 @@ def test_every_fold_keeps_all_classes(classifier: Model, sizes: tuple[int, ...])
 
 
 def test_classes_of_one_example_each_cannot_be_assessed(classifier: Model) -> None:
-    with pytest.raises(Invalid, match="support: expected at least 2 examples of one class to assess, got 1"):
+    with pytest.raises(Invalid, match="support: expected at least 2 examples of one class to assess, got 1 of"):
         CrossValidation(classifier, clusters(1, 1, 1), Method.leave_one_out)

@@ -374,7 +374,7 @@ def test_an_owner_keeps_so_many(run: Run) -> None:
         )
         (refused,) = [answer for answer in answers if answer is not None]
         assert isinstance(refused, QuotaExceeded)
-        assert "at most 3" in str(refused)
+        assert "3 adaptations" in str(refused)
         assert (await store.usage("ann")).records == 3
         # who repeats a request is told what came of it
         assert await store.put(record(5, names=names), names, now=0) == NameHolder(id_of(1), names[0])
@@ -395,9 +395,9 @@ def test_an_owner_keeps_so_many_bytes(run: Run) -> None:
         await store.put(small, [], now=0)
         await store.put(record(2), [], now=0)
         assert await store.usage("ann") == Usage(2, 2 * len(encode(small)))
-        with pytest.raises(QuotaExceeded, match=f"{room} stored bytes"):
+        with pytest.raises(QuotaExceeded, match=f"{room} bytes"):
             await store.put(record(3), [], now=0)
-        with pytest.raises(QuotaExceeded, match=f"{room} stored bytes"):
+        with pytest.raises(QuotaExceeded, match=f"{room} bytes"):
             await store.replace(large, expected=1, erase=False)
         assert comparable(await store.get("ann", small.id)) == comparable(small)
         labelled = revised(small, label="a little more")

@@ -265,7 +265,7 @@ With `"assess": "leave_one_out"` in `/adapt` the server predicts each support ex
 the mean squared error of these predictions is above the limit. Of {reference.tasks} training tasks of each size,
 {ERROR_QUANTILE:.0%} stayed below it, so about {1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too.
 A support set that is not reported may still be unlike training, above all if it is small. Between two sizes the limit
-of the smaller one holds, and above the largest size its own:
+of the smaller one applies, and above the largest size the limit of the largest:
 
 | support examples | limit of the mean squared error |
 |---|---|
@@ -294,7 +294,7 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe (a training task draws from the ranges of shots, ways and inner_steps)</summary>
+<details><summary>The recipe (each training task draws its shots, ways and inner_steps between the two numbers)</summary>
 
 | | |
 |---|---|

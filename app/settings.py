@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         256 * 2**20,
         ge=0,
         description="Size in bytes of the cache of fast weights (adapted parameters) of each bundle; a classifier "
-        "divides it among 2, 4, 8, ... classes, the four of these that were used last",
+        "keeps one for each of the four numbers of classes (2, 4, 8, ...) that were used last, each with a quarter",
     )
     adaptation_ttl_s: int = Field(
         86_400, ge=1, description="Seconds until an adaptation expires, unless its request sets `ttl_s`"

@@ -63,7 +63,7 @@ async def list_adaptations(
 ) -> Response:
     """List the adaptations that have not expired, newest first. You can filter them by model and by label.
 
-    A page ends early where support sets are large. `next` tells whether there are more.
+    A page can have fewer than `limit` adaptations if support sets are large. If the answer has `next`, there are more.
     """
     return JSON.respond(page_response(*await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor)))
 

@@ -35,7 +35,7 @@ IMAGES = b"\x89PNG", b"iVBORw0KGgo"
 
 
 class LargeBodies:
-    """Reads and writes them one after another. An async context manager: leaving it ends the thread."""
+    """Reads and writes large bodies, one after another. An async context manager: leaving it ends the thread."""
 
     def __init__(self, capacity: int) -> None:
         """capacity: bytes."""

@@ -24,7 +24,9 @@ LOOK_S = 1.0
 
 
 class Lanes:
-    """Runs each job where it belongs. Use it as an async context manager: leaving it finishes what was accepted.
+    """Sends each job to the worker for small or for large work.
+
+    Use it as an async context manager: leaving it finishes what was accepted.
 
     Methods raise what `Batcher.submit` raises, and Invalid where a request would cost too much.
     """
@@ -92,7 +94,7 @@ class Lanes:
         self._check_price(jobs, price)
         self._large.accept(1, sum(job.bytes for job in jobs))
         if self._waiting and self._waiting + price > MAX_WAITING * self._max_price:
-            raise Overloaded("too much large work is waiting already; try again in a minute")
+            raise Overloaded("too much large work is waiting already; try again in a second")
         self._waiting += price
         try:
             results = await self._call_large(known, caller)
@@ -122,5 +124,6 @@ class Lanes:
             return
         adapts = 2 * sum(job.answer_price for job in jobs) < price
         place, fix = ("support", "examples, or take fewer steps") if adapts else ("queries", "queries")
-        expected = f"work of at most {self._max_price:.2g} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
-        raise Invalid(place, expected, f"{price:.2g}", f"send fewer {fix}")
+        limit, cost = (f"{each / 1e9:,.6g} billion" for each in (self._max_price, price))
+        expected = f"work of at most {limit} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
+        raise Invalid(place, expected, cost, f"send fewer {fix}")

@@ -115,8 +115,9 @@ class LargeWork:
         needed = working + NUMBER_BYTES * queries * job.variant.outputs
         if needed > self._max_bytes:
             place, rows = ("queries", "queries") if task is None else ("support", "examples")
-            expected = f"work that takes at most {self._max_bytes} bytes of memory (INNERLOOP_MAX_WORK_BYTES)"
-            raise Invalid(place, expected, needed, f"send fewer {rows}")
+            limit, amount = (f"{each / 2**20:,.1f} MiB" for each in (self._max_bytes, needed))
+            expected = f"work within {limit} of memory (INNERLOOP_MAX_WORK_BYTES)"
+            raise Invalid(place, expected, amount, f"send fewer {rows}")
 
 
 def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:

@@ -294,7 +294,7 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe (each training task draws its shots, ways and inner_steps between the two numbers)</summary>
+<details><summary>The recipe (each training task draws shots, ways and inner_steps between the two numbers)</summary>
 
 | | |
 |---|---|

@@ -51,8 +51,8 @@ class Evaluation:
         score = KINDS[self.kind].score.name.capitalize()
         return (
             f"{score} on the query set: the mean over {self.tasks} tasks of the {self.split} split (seed {self.seed}, "
-            f"{each}), which were not used in training, ± half the 95 % confidence interval of the mean; a single task may "
-            f"be far from it"
+            f"{each}), which were not used in training, ± half the 95 % confidence interval of the mean; a single task "
+            f"may be far from it"
             f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 

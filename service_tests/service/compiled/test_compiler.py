@@ -235,10 +235,10 @@ def test_a_compiler_that_is_broken_leaves_all_models_eager(
     compiler.write_text("#!/bin/sh\nkill -9 $$\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, str(compiler)))
     cpu = torch.device("cpu")
     models = [Model(load(models_dir / "linear"), cpu) for _ in range(2)]
-    compile_all(models, cpu, health)
+    with torch._inductor.config.patch({"cpp.cxx": (None, str(compiler))}):
+        compile_all(models, cpu, health)
     assert health.degraded["compiler"].startswith("linear: the inner loop stays eager, which is slower: ")
     assert [each.levelno for each in caplog.records if "stays eager" in each.getMessage()] == [logging.ERROR]
     for model in models:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 PROCESS_BYTES = 3 * 2**30
-"""The memory that the process may take. 32 MiB of JSON with a number a row take it 2 GiB."""
+"""The memory that the process may take. It needs 2 GiB for 32 MiB of JSON with one number in each row."""
 SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
 IMAGES = b"\x89PNG", b"iVBORw0KGgo"

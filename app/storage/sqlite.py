@@ -114,7 +114,7 @@ class SqliteStore:
                 raise CannotWrite(str(failure)) if cannot_write(error) else failure from error
             for connection in (reader, pager):
                 connection.execute("PRAGMA busy_timeout = 100")  # the event loop waits for it
-            writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits, and on the event loop never
+            writer.execute("PRAGMA busy_timeout = 0")  # `SqliteTransactions` waits, and on the event loop never
             log = WriteAheadLog(self._folder, writer, copier, self._reports.failure)
             stack.callback(log.close)
             transactions = SqliteTransactions(writer, log, self._quota, self._cache, self._disk, self._reports)
@@ -181,7 +181,7 @@ class SqliteStore:
 
     async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
         """The record that a name belongs to; None where there is none, or it has expired by `now`."""
-        rows = self._read(self._reader, NAME_HOLDER, (owner, name, now))
+        rows = self._read(NAME_HOLDER, (owner, name, now))
         return NameHolder(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
@@ -192,7 +192,7 @@ class SqliteStore:
         if (cached := self._cache.get((owner, key))) is not None:
             return cached
         drops = self._cache.drops
-        rows = self._read(self._reader, GET, (owner, key))
+        rows = self._read(GET, (owner, key))
         if not rows:
             return None
         adaptation = decode(owner, id, rows[0][0])
@@ -228,7 +228,7 @@ class SqliteStore:
 
     async def usage(self, owner: str) -> Usage:
         """What the owner stores."""
-        rows = self._read(self._reader, USAGE, (owner,))
+        rows = self._read(USAGE, (owner,))
         return Usage(*rows[0]) if rows else Usage(0, 0)
 
     def _page(self, query: str, criteria: Mapping[str, object]) -> Sequence[Adaptation]:
@@ -239,14 +239,12 @@ class SqliteStore:
                 if (size := size + len(record)) > PAGE_BYTES:
                     break
         except sqlite3.Error as error:
-            raise failed(self._folder, error) from error
+            raise self._reports.failure(error, UNREADABLE) from error
         return page
 
-    def _read(
-        self, connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] | Mapping[str, object]
-    ) -> list[Any]:
+    def _read(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:
-            return connection.execute(query, parameters).fetchall()
+            return self._reader.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._reports.failure(error, UNREADABLE) from error
 

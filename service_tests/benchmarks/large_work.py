@@ -79,6 +79,12 @@ def posted(path: str, body: object, media: str = JSON) -> tuple[str, str, str, b
     return "POST", path, media, data
 
 
+def adapting(model: str, count: int, **fields: object) -> tuple[str, str, str, bytes]:
+    """A request that adapts a model to so many images of 5 classes."""
+    support = {"inputs": images(count), "targets": labels(count, 5)}
+    return posted("/adapt", {"model": model, "support": support} | fields, MSGPACK)
+
+
 def numbers(text: str, size: int = 2**25 - 1000) -> bytes:
     """So many bytes of JSON: an array of this text again and again."""
     return b"[" + b",".join([text.encode()] * (size // (len(text) + 1))) + b"]"
@@ -103,33 +109,15 @@ def corners() -> Iterator[Corner]:
     )
     yield Corner(
         "10,000 images of 5 classes",
-        [
-            posted(
-                "/adapt",
-                {"model": "omniglot", "support": {"inputs": images(10_000), "targets": labels(10_000, 5)}},
-                MSGPACK,
-            )
-        ],
+        [adapting("omniglot", 10_000)],
     )
     yield Corner(
         "400 images, 3 gradient steps",
-        [
-            posted(
-                "/adapt",
-                {"model": "omniglot-maml", "support": {"inputs": images(400), "targets": labels(400, 5)}},
-                MSGPACK,
-            )
-        ],
+        [adapting("omniglot-maml", 400)],
     )
     yield Corner(
         "5,000 images, gradient steps",
-        [
-            posted(
-                "/adapt",
-                {"model": "omniglot-maml", "support": {"inputs": images(5000), "targets": labels(5000, 5)}},
-                MSGPACK,
-            )
-        ],
+        [adapting("omniglot-maml", 5000)],
     )
     one = {"inputs": images(5), "targets": labels(5, 5)}
     yield Corner(
@@ -153,17 +141,7 @@ def corners() -> Iterator[Corner]:
     yield Corner("100,000 short lines", [("POST", "/predict", NDJSON, "\n".join([short] * 100_000).encode())])
     yield Corner(
         "assess: 64 images left out one by one",
-        [
-            posted(
-                "/adapt",
-                {
-                    "model": "omniglot",
-                    "support": {"inputs": images(64), "targets": labels(64, 5)},
-                    "assess": "leave_one_out",
-                },
-                MSGPACK,
-            )
-        ],
+        [adapting("omniglot", 64, assess="leave_one_out")],
     )
     wave = np.linspace(-5, 5, 10_000, dtype=np.float32)[:, None]
     yield Corner(

@@ -54,3 +54,14 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, 1 << 30)
         mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+
+
+def return_freed_memory() -> None:
+    """Return memory that was freed to the system, in spite of `keep_freed_memory`.
+
+    Call it after large work: what comes next may be of other sizes, which do not fit where its tensors were. Does
+    nothing if the C library has no `malloc_trim`.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -96,3 +96,9 @@ def wait_until(condition: Callable[[], bool], message: str, seconds: float = 240
     while not condition():
         assert time.monotonic() < deadline, message
         time.sleep(0.02)
+
+
+def memory_mib(pid: int, name: str) -> float:
+    """A line of the process's status, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024

@@ -7,6 +7,7 @@ import weakref
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,9 +51,7 @@ class LargeBodies:
 
     async def __aexit__(self, *exception: object) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await self._end_process()
 
     def reserve(self, request: Request, size: int) -> None:
         """Reserve bytes for the body of a request, for as long as the request lives. Raises Overloaded."""
@@ -97,8 +96,15 @@ class LargeBodies:
             try:
                 return (await body_process.exchange(self._process, job)).check()
             except (asyncio.IncompleteReadError, OSError) as error:
+                await self._end_process()
                 log.error("the process that decodes large bodies has ended; the next large body starts it again")
                 raise Overloaded("the process that decodes large bodies has ended; try again in a second") from error
+
+    async def _end_process(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):  # it has ended already
+                self._process.kill()
+            await self._process.wait()
 
     def _call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -187,13 +187,15 @@ class Batcher:
         )
         return results
 
-    async def call(self, work: Callable[[], T], caller: Caller | None = None) -> T:
+    async def call(self, work: Callable[[], T], caller: Caller | None = None, size: int = 0) -> T:
         """Call a function while nothing else runs on the device.
+
+        size: the bytes of its arrays, which count while it waits
 
         It belongs to a request that was accepted, and so it is never refused. Raises DeadlinePassed and
         ClientDisconnected as `submit` does.
         """
-        result: T = await self._wait(self._queue(None, work, caller, 0), caller)
+        result: T = await self._wait(self._queue(None, work, caller, size), caller)
         return result
 
     def accept(self, count: int, size: int) -> None:

@@ -23,6 +23,8 @@ INITIAL = None
 """The key of the initialization, whose fast weights are those before any step."""
 VARIANTS = 4
 """Variants of a classifier whose fast weights are cached."""
+PARTS = 4
+"""The queries of large work are divided into so many parts for each `LARGE`: with fewer parts it takes more memory."""
 MIN_CACHED, MIN_CACHE_BYTES = 2 * MAX_TASKS, 64 * 2**20
 """A cache holds at least so many fast weights, or the fewer that fit into so many bytes; 2 at least."""
 
@@ -66,8 +68,8 @@ class Job:
 
     @property
     def queries_at_once(self) -> int:
-        """The number of queries whose answer costs no more than `LARGE`."""
-        return max(1, LARGE // self.variant.answer_price)
+        """The number of queries whose answer costs no more than `LARGE / PARTS`."""
+        return max(1, LARGE // PARTS // self.variant.answer_price)
 
     @property
     def bytes(self) -> int:

@@ -70,13 +70,13 @@ class Lanes:
         if job.price <= LARGE:
             self._small.accept(1, job.bytes)
             walk = self._engine.walk(job)
-            while isinstance(event := await self._small.call(partial(next, walk), caller), float):
+            while isinstance(event := await self._small.call(partial(next, walk), caller, job.bytes), float):
                 yield event
         else:
             self._check_price([job], job.price)
             self._large.accept(1, job.bytes)
-            walk = await self._large.call(partial(self._large_work.walk, job), caller)
-            while isinstance(event := await self._large.call(partial(next, walk), caller), float):
+            walk = await self._large.call(partial(self._large_work.walk, job), caller, job.bytes)
+            while isinstance(event := await self._large.call(partial(next, walk), caller, job.bytes), float):
                 yield event
             if (state := await self._large.call(partial(self._large_work.take, job))) is not None:
                 await self._small.call(partial(self._engine.put, job, state))
@@ -87,17 +87,20 @@ class Lanes:
         await self._small.call(partial(self._engine.drop, model, key))
 
     async def _submit_large(self, jobs: Sequence[Job], caller: Caller | None) -> list[Result]:
-        known = await self._small.call(lambda: [LargeJob(job, self._engine.fast_weights(job)) for job in jobs], caller)
+        size = sum(job.bytes for job in jobs)
+        known = await self._small.call(
+            lambda: [LargeJob(job, self._engine.fast_weights(job)) for job in jobs], caller, size
+        )
         price = sum(job.price if state is None else job.answer_price for job, state in known)
         if price <= LARGE:
             return await self._small.submit_all(jobs, caller)
         self._check_price(jobs, price)
-        self._large.accept(1, sum(job.bytes for job in jobs))
+        self._large.accept(1, size)
         if self._waiting and self._waiting + price > MAX_WAITING * self._max_price:
             raise Overloaded("too much large work is waiting already; try again in a second")
         self._waiting += price
         try:
-            results = await self._call_large(known, caller)
+            results = await self._call_large(known, caller, size)
         finally:
             self._waiting -= price
         for job, (_, state) in zip(jobs, results, strict=True):
@@ -105,10 +108,11 @@ class Lanes:
                 await self._small.call(partial(self._engine.put, job, state))
         return [each.result for each in results]
 
-    async def _call_large(self, jobs: Sequence[LargeJob], caller: Caller | None) -> list[LargeResult]:
-        """Run large work, and abandon it where the client leaves or its deadline passes."""
+    async def _call_large(self, jobs: Sequence[LargeJob], caller: Caller | None, size: int) -> list[LargeResult]:
+        """Run large work, and abandon it where the client leaves or its deadline passes. size: bytes of its arrays"""
         abandoned = Event()
-        call = asyncio.ensure_future(self._large.call(partial(self._large_work.run, jobs, abandoned.is_set), caller))
+        run = partial(self._large_work.run, jobs, abandoned.is_set)
+        call = asyncio.ensure_future(self._large.call(run, caller, size))
         try:
             while not (await asyncio.wait({call}, timeout=LOOK_S))[0]:
                 if caller is not None and caller.disconnected():

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from app.device import return_freed_memory
 from app.errors import Invalid
 from app.learn.outcome import Adapted
 from app.service.batcher import ClientDisconnected
@@ -35,7 +36,7 @@ class LargeResult(NamedTuple):
 
 
 class LargeWork:
-    """Runs large work in pieces that cost about `LARGE` each. One thread at a time calls it.
+    """Runs large work in pieces that cost `LARGE` at most, if it can be divided. One thread at a time calls it.
 
     It has models and fast weights of its own, because the engine uses its own at the same time.
     """
@@ -55,11 +56,14 @@ class LargeWork:
         for job, state in ours:
             self._check_memory(job, None if state is not None else job.task)
         results: list[LargeResult] = []
-        for group in _groups(ours):
-            for job, state in group:
-                if state is not None:
-                    self._engine.put(job, state)
-            results += self._run_group([job for job, _ in group], abandoned)
+        try:
+            for group in _groups(ours):
+                for job, state in group:
+                    if state is not None:
+                        self._engine.put(job, state)
+                results += self._run_group([job for job, _ in group], abandoned)
+        finally:
+            return_freed_memory()
         return results
 
     def walk(self, job: Job) -> Iterator[float | Adapted]:
@@ -81,20 +85,22 @@ class LargeWork:
 
     def _run_divided(self, job: Job, abandoned: Abandoned) -> Result:
         """Run one job, some of its queries after others."""
-        results: list[Result] = []
+        whole: Result | None = None
+        done = 0
         for queries in _parts(job):
             if abandoned():
                 raise ClientDisconnected
-            results += self._engine.run([replace(job, queries=queries, keep=True)])
-            if results[-1].predictions is None:  # the inner loop has diverged, or there are no queries
-                return results[0]
-        first = results[0]
-        return first._replace(
-            predictions=np.concatenate([each.predictions for each in results if each.predictions is not None]),
-            spread=None
-            if first.spread is None
-            else np.concatenate([each.spread for each in results if each.spread is not None]),
-        )
+            (part,) = self._engine.run([replace(job, queries=queries, keep=True)])
+            if part.predictions is None:  # the inner loop has diverged, or there are no queries
+                return part
+            if whole is None:
+                whole = part._replace(predictions=_room(job, part.predictions), spread=_room(job, part.spread))
+            for all_rows, rows in ((whole.predictions, part.predictions), (whole.spread, part.spread)):
+                if all_rows is not None and rows is not None:
+                    all_rows[done : done + len(rows)] = rows
+            done += len(part.predictions)
+        assert whole is not None, "there is at least one part"
+        return whole
 
     def _own(self, job: Job) -> Job:
         """The job with a model of this thread."""
@@ -136,9 +142,18 @@ def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:
 
 
 def _parts(job: Job) -> Iterator[np.ndarray | None]:
-    """The queries of a job, in parts that cost no more than `LARGE` each."""
+    """The queries of a job, `queries_at_once` in each part."""
     if job.queries is None:
         yield None
         return
     for start in range(0, len(job.queries), job.queries_at_once):
         yield job.queries[start : start + job.queries_at_once]
+
+
+def _room(job: Job, part: np.ndarray | None) -> np.ndarray | None:
+    """An array for the answers to all queries, as those of a part are.
+
+    Parts that were kept until the end would lie in memory between the large arrays that come and go, which then find
+    no room there again: 2 GiB for 8 million queries.
+    """
+    return None if part is None or job.queries is None else np.empty((len(job.queries), *part.shape[1:]), part.dtype)

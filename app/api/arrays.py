@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 
 from app.api import images, schemas
-from app.api.decode_errors import QUOTED, UNQUOTED
+from app.api.decode_errors import LABEL, UNQUOTED, described
 from app.bundles import Schema
 from app.errors import Invalid
+from app.service.task import Label
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+INT64 = np.iinfo(np.int64)
+Targets = Sequence[float | list[float] | Label] | schemas.RawArray
+"""Targets as they are posted."""
 
 
 def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
@@ -27,42 +31,68 @@ def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place
     return _finite(np.stack(rows), place)
 
 
-def read_numbers(values: Sequence[float | list[float] | str] | schemas.RawArray, width: int, place: str) -> np.ndarray:
+def read_numbers(values: Targets, width: int, place: str) -> np.ndarray:
     """Targets of regression as float32 [example, width]. Raises Invalid at the first that is not `width` numbers."""
     if isinstance(values, schemas.RawArray):
         return _finite(_from_raw(values, width, (), place), place).reshape(-1, width)
     types = set(map(type, values))
-    # `_array` alone would read a number out of a string
+    # `_array` alone would read a number out of a string or a boolean
     uneven = len(types) > 1 and list in types
-    exact = None if str in types else _array([_row(each) for each in values] if uneven else values)
+    exact = None if types & {str, bool} else _array([_row(each) for each in values] if uneven else values)
     if exact is None or (exact.shape[1] if exact.ndim > 1 else 1) != width:
         raise next(filter(None, (_mistake(each, width, f"{place}[{index}]") for index, each in enumerate(values))))
     flat = exact[:, 0] if uneven and width == 1 else exact
     return _finite(flat, place).reshape(-1, width)
 
 
-def _row(target: float | list[float] | str) -> list[Any]:
+def _row(target: float | list[float] | Label) -> list[Any]:
     return target if isinstance(target, list) else [target]
 
 
-def _mistake(target: float | list[float] | str, width: int, place: str) -> Invalid | None:
+def _mistake(target: float | list[float] | Label, width: int, place: str) -> Invalid | None:
     """What is wrong with a target of regression, if anything."""
     if isinstance(target, str):
         return Invalid(place, many(width) if width > 1 else "a number", "a string", UNQUOTED)
+    if isinstance(target, bool):
+        return Invalid(place, many(width) if width > 1 else "a number", described(target))
     if len(_row(target)) != width:
         return Invalid(place, many(width), len(_row(target)))
     return None
 
 
-def read_labels(values: Sequence[float | list[float] | str] | schemas.RawArray, place: str) -> np.ndarray:
-    """Targets of classification as strings, [example] of objects. Raises Invalid at the first that is no string."""
-    if isinstance(values, schemas.RawArray):
-        raise Invalid(place, "labels", "numbers", "send a list of strings, one for each example")
-    for index, each in enumerate(values):
-        if not isinstance(each, str):
-            actual = "an array" if isinstance(each, list) else "a number"
-            raise Invalid(f"{place}[{index}]", "a label", actual, QUOTED)
-    return np.array(values, object)
+def read_labels(values: Targets, place: str) -> np.ndarray:
+    """Targets of classification, [example] of objects. Raises Invalid at the first that is no label."""
+    labels = _raw_labels(values, place) if isinstance(values, schemas.RawArray) else values
+    if not set(map(type, labels)) <= {str, bool}:
+        for index, each in enumerate(labels):
+            if (mistake := _not_a_label(each, f"{place}[{index}]")) is not None:
+                raise mistake
+    return np.array(labels, object)
+
+
+def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:
+    values = _from_raw(raw, 1, (), place, exact=True)
+    if values.dtype.kind == "f":
+        fix = f"send integers, booleans or a list of labels: {LABEL}"
+        raise Invalid(f"{place}.dtype", "a type of labels", raw.dtype, fix)
+    labels: list[Any] = values.reshape(-1).tolist()
+    return labels
+
+
+def _not_a_label(value: Any, place: str) -> Invalid | None:
+    """What is wrong with a label, if anything."""
+    match value:
+        case str() | bool():
+            return None
+        case int() if INT64.min <= value <= INT64.max:
+            return None
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return Invalid(place, f"a label: {LABEL}", f"{value}", f"write it as an integer: {value:.0f}")
+        case int():
+            return Invalid(place, f"an integer from {INT64.min} to {INT64.max}", "another one", "send it as a string")
+        case float():
+            return Invalid(place, f"a label: {LABEL}", described(value), "send it as a string")
+    return Invalid(place, f"a label: {LABEL}", "an array")
 
 
 def _array(rows: Sequence[Any]) -> np.ndarray | None:
@@ -121,8 +151,11 @@ def _finite(exact: np.ndarray, place: str) -> np.ndarray:
     return exact.astype(np.float32)
 
 
-def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: str) -> np.ndarray:
-    """A raw array in its own shape. Its rows are of `width` numbers, of the shape `shape`, or bare numbers for 1."""
+def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: str, exact: bool = False) -> np.ndarray:
+    """A raw array in its own shape. Its rows are of `width` numbers, of the shape `shape`, or bare numbers for 1.
+
+    exact: whether integers and booleans stay what they are; otherwise they become floats
+    """
     dtype = np.dtype(raw.dtype).newbyteorder("<")
     forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if raw.shape[0] == 0:
@@ -132,7 +165,7 @@ def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: 
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
         raise Invalid(f"{place}.data", f"{size} bytes for {raw.shape} of {raw.dtype}", len(raw.data))
     rows = np.frombuffer(raw.data, dtype).reshape(raw.shape)
-    return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    return rows if exact or rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
 
 
 def many(count: int) -> str:

@@ -11,7 +11,7 @@ import struct
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -123,13 +123,14 @@ def _with_raw_arrays(value: Any) -> Any:
 
 def _raw_array(rows: list[Any]) -> Any:
     """Nested lists of numbers as a raw array; the same where they are uneven, or some are labels or images."""
-    if str in (types := set(map(type, rows))) or bytes in types:
+    if (types := set(map(type, rows))) & {str, bytes, bool}:
         return rows
     try:
-        array = np.array(rows, np.float64)
-    except ValueError:
+        dtype: Literal["int64", "float64"] = "int64" if types == {int} else "float64"  # integers may be labels
+        array = np.array(rows, dtype)
+    except (ValueError, OverflowError):
         return rows
-    return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype="float64")
+    return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype=dtype)
 
 
 if __name__ == "__main__":

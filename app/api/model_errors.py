@@ -12,7 +12,7 @@ import msgspec
 
 from app.api.arrays import expected_row, many
 from app.api.codec import MSGPACK
-from app.api.decode_errors import MISSING, QUOTED, UNQUOTED, described, value_at
+from app.api.decode_errors import LABEL, MISSING, UNQUOTED, described, value_at
 from app.api.large_bodies import SMALL
 from app.api.requests import IncomingRequest
 from app.api.state import ServerState
@@ -83,7 +83,7 @@ def _for_model(error: Invalid, request: IncomingRequest, model: Model | None) ->
         if value is MISSING:
             return error
         if KINDS[manifest.kind].labels:
-            return Invalid(target[1], "a label", _kind_of(value), QUOTED)
+            return Invalid(target[1], f"a label: {LABEL}", described(value))
         width = manifest.schema.targets if manifest.schema.actions is None else action_columns(manifest.schema)
         if not isinstance(value, list):
             fix = UNQUOTED if isinstance(value, str) else ""

@@ -26,7 +26,7 @@ Inputs = Annotated[
     Meta(min_length=1),
 ]
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
-Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["string", "integer", "boolean"]}})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
@@ -80,10 +80,23 @@ class RawArray(RequestBody):
     ]
     data: Annotated[bytes, Meta(description="The numbers as little-endian bytes: binary in msgpack, base64 in JSON")]
     dtype: Annotated[
-        Literal["float32", "float64", "int32", "int64"],
+        Literal[
+            "float32",
+            "float64",
+            "float16",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "uint16",
+            "uint32",
+            "uint64",
+            "bool",
+        ],
         Meta(
-            description="Type of each number in `data`: `float32` and `int32` have 4 bytes, `float64` and `int64` have "
-            "8. The default is `float32`"
+            description="Type of each number in `data`, as numpy names it: `float32` has 4 bytes, `int64` 8 and `bool` "
+            "1. The default is `float32`"
         ),
     ] = "float32"
 
@@ -147,10 +160,11 @@ class Support(RequestBody):
     ) = UNSET
     targets: (
         Annotated[
-            Annotated[list[float | list[float] | str], Meta(min_length=1)] | RawArray,
+            Annotated[list[int | float | list[float] | str | bool], Meta(min_length=1)] | RawArray,
             Meta(
                 description="One target for each input. Regression: [example][number], or [example] if a target is a "
-                "single number. Classification: [example] with labels, which are any strings"
+                "single number. Classification: [example] with labels: strings, integers or "
+                'booleans. `1`, `true` and `"1"` are three labels'
             ),
         ]
         | UnsetType

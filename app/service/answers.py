@@ -12,7 +12,7 @@ from app.bundles import Schema
 from app.learn import policies, query_ood
 from app.learn.calibration import Calibration
 from app.learn.policies import Actions
-from app.service.task import Task
+from app.service.task import Label, Task
 
 QUICK_NUMBERS = 20_000
 """An answer of so many numbers is computed and written on the event loop, which takes a few milliseconds."""
@@ -31,8 +31,8 @@ class Answer(NamedTuple):
     mean: float32 [query, target], the mean of the numbers of an action
     """
 
-    predictions: np.ndarray | Sequence[str]
-    labels: Sequence[str] | None = None
+    predictions: np.ndarray | Sequence[Label]
+    labels: Sequence[Label] | None = None
     probabilities: np.ndarray | None = None
     unlike: Sequence[bool] | None = None
     lower: np.ndarray | None = None

@@ -13,7 +13,7 @@ from app.learn.losses import KINDS
 from app.learn.significance import sign_test
 from app.service.engine import INITIAL, Job, Result
 from app.service.model import Model
-from app.service.task import Task
+from app.service.task import Task, class_indices
 
 FOLDS, MAX_LEFT_OUT_ALONE = 10, 64
 """Up to MAX_LEFT_OUT_ALONE examples are left out one by one, more in FOLDS folds."""
@@ -138,7 +138,7 @@ class CrossValidation:
         if not self._task.classes:
             return outputs
         ordered = np.full((len(outputs), len(self._task.classes)), np.finfo(np.float32).min, np.float32)
-        ordered[:, [self._task.classes.index(label) for label in rest.classes]] = outputs
+        ordered[:, class_indices(rest.classes, self._task.classes)] = outputs
         return ordered
 
     def _errors(self, predictions: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS
-from app.service.task import Task, distinct_labels
+from app.service.task import Label, Task, distinct_labels
 
 KEY, CONTENT = "key:", "content:"
 """Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""
@@ -146,7 +146,7 @@ class Adaptation:
         return _concatenate([stage.targets for stage in self.stages])
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[Label, ...]:
         """The classes in the order of their first example; none where targets are numbers."""
         return distinct_labels(self.targets) if KINDS[self.kind].labels else ()
 

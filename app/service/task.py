@@ -13,6 +13,8 @@ MAX_ROWS = 65_536
 """Rows in one fused call, padding included: bounds its memory."""
 MIN_USED = 0.75
 """The share of the rows in a fused call that are not padding."""
+Label = str | int | bool
+"""The name of a class. `1`, `true` and `"1"` are three labels, though `1 == True` in Python."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Task:
     """A support set with its inner-loop settings.
 
     inputs: float32 [shot, feature]
-    targets: float32 [shot, target]; or labels, strings in an object array [shot]; or decisions, float32
+    targets: float32 [shot, target]; or labels in an object array [shot]; or decisions, float32
         (`app.service.decisions`)
     episodes: for decisions, the number of each row's episode, int32 [shot], ascending
     previous: for decisions, the stage before, whose fast weights this one begins with
@@ -55,15 +57,14 @@ class Task:
         return len(self.inputs) if self.previous is None else sum(len(stage.inputs) for stage in self.stages)
 
     @cached_property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[Label, ...]:
         """The labels in the order of their first example; none where targets are numbers."""
         return distinct_labels(self.targets)
 
     @property
     def indices(self) -> np.ndarray:
         """The class of each example as an index into `classes`, int64 [shot]."""
-        index_of = {label: index for index, label in enumerate(self.classes)}
-        return np.array([index_of[label] for label in self.targets.tolist()], np.int64)
+        return np.array(class_indices(self.targets.tolist(), self.classes), np.int64)
 
     def one_hot(self, ways: int) -> np.ndarray:
         """The classes of the examples, one-hot, float32 [shot, way]."""
@@ -72,9 +73,18 @@ class Task:
         return hot
 
 
-def distinct_labels(targets: np.ndarray) -> tuple[str, ...]:
+def distinct_labels(targets: np.ndarray) -> tuple[Label, ...]:
     """The labels among targets in the order of their first example; none where targets are numbers."""
-    return tuple(dict.fromkeys(targets.tolist())) if targets.dtype.kind == "O" else ()
+    if targets.dtype.kind != "O":
+        return ()
+    labels = targets.tolist()
+    return tuple(dict(zip(zip(map(type, labels), labels, strict=True), labels, strict=True)).values())
+
+
+def class_indices(labels: Sequence[Label], classes: Sequence[Label]) -> list[int]:
+    """The index of each label in `classes`."""
+    index_of = {(type(label), label): index for index, label in enumerate(classes)}
+    return [index_of[type(label), label] for label in labels]
 
 
 MIN_WAYS = 2

@@ -1,8 +1,8 @@
 """Records as bytes: the version of the format in one byte, then msgpack; arrays are raw little-endian numbers.
 
-Format 2 adds labels, each once. It is written only for records with labels, so that an older server can read all
-others. The id and the owner are not encoded: they are the key of a record. A record of 10 examples with one feature and
-one target takes about 280 bytes.
+Format 2 adds labels, each once, and format 3 labels that are integers or booleans. Each is written only for records
+that need it, so that an older server can read all others. The id and the owner are not encoded: they are the key of a
+record. A record of 10 examples with one feature and one target takes about 280 bytes.
 """
 
 import struct
@@ -17,9 +17,13 @@ from app.errors import StoreFailed
 from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name
+from app.service.task import Label, class_indices
 
-VERSIONS = NUMBERS, LABELS = 1, 2
-"""Of the format: with numbers as targets, and with labels. A new version needs code here that still reads these."""
+VERSIONS = NUMBERS, LABELS, TYPED_LABELS = 1, 2, 3
+"""Of the format: with numbers as targets, with labels that are strings, and with any labels.
+
+A new version needs code here that still reads these.
+"""
 
 
 class _Stage(Struct, array_like=True, gc=False):
@@ -73,7 +77,7 @@ class _Record(Struct, array_like=True, gc=False):
     pinned: bool
     quality: Mapping[str, Any] | None
     names: tuple[str, ...]
-    labels: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -107,7 +111,13 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    return bytes([LABELS if labels else NUMBERS]) + _encoder.encode(record)
+    return bytes([_version(labels)]) + _encoder.encode(record)
+
+
+def _version(labels: Sequence[Label]) -> int:
+    if not labels:
+        return NUMBERS
+    return LABELS if all(isinstance(label, str) for label in labels) else TYPED_LABELS
 
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
@@ -186,21 +196,20 @@ def _parse(data: bytes) -> _Record:
         raise StoreFailed(f"a record is damaged ({error}): restore the store from a backup") from error
 
 
-def _pack_stage(stage: Stage, labels: Sequence[str], staged: bool) -> _Stage:
+def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool) -> _Stage:
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
     consecutive = not staged and int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     if labels:
-        index_of = {label: index for index, label in enumerate(labels)}
-        targets = np.array([index_of[label] for label in stage.targets.tolist()], "<u4").tobytes()
+        targets = np.array(class_indices(stage.targets.tolist(), labels), "<u4").tobytes()
     else:
         targets = _float_bytes(stage.targets)
     return _Stage(stage.revision, rows, packed, _float_bytes(stage.inputs), targets)
 
 
-def _unpack_stage(stage: _Stage, labels: Sequence[str]) -> Stage:
+def _unpack_stage(stage: _Stage, labels: Sequence[Label]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:

@@ -21,6 +21,7 @@ SUPPORT: dict[str, list[Any]] = {
 }
 QUERIES = [[0.1, 0.1], [4, 4], [-4, 4], [1, 2]]
 MODELS = ["blobs", "fixed"]
+LABEL = "expected a label: a string, an integer or true or false"
 
 
 @pytest.fixture
@@ -73,27 +74,62 @@ def test_labels_come_back_as_they_were_sent(client: TestClient, model: str) -> N
     assert client.get("/adaptations").json()["adaptations"] == [adaptation]
 
 
-@pytest.mark.parametrize("labels", [["", " "], ["a", "a\0"], ["é", "e\u0301"], ["0", "0.0"], ["true", "null"]])
-def test_any_string_can_be_a_label(client: TestClient, labels: list[str]) -> None:
-    support = {"inputs": [[0, 0], [5, 5]], "targets": labels}
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["", " "], ["a", "a\0"], ["é", "e\u0301"], ["0", "0.0"], ["true", "null"],
+        [0, 1], [True, False], [1, True], [True, 1], [0, False], ["1", 1], [-(2**63), 2**63 - 1], ["a", 1, True, "1"],
+    ],
+)  # fmt: skip
+def test_any_string_integer_or_boolean_can_be_a_label(client: TestClient, labels: list[Any]) -> None:
+    support = {"inputs": [[5 * index, 5 * index] for index in range(len(labels))], "targets": labels}
     adaptation = adapt(client, support, model="blobs")
-    assert adaptation["labels"] == labels
+    assert typed(adaptation["labels"]) == typed(labels)
     answer = predict(client, adaptation_id=adaptation["adaptation_id"], queries=support["inputs"])
-    assert answer["predictions"] == labels
+    assert typed(answer["predictions"]) == typed(labels)
+    stored = client.get(f"/adaptations/{adaptation['adaptation_id']}/support").json()
+    assert typed(stored["targets"]) == typed(labels)
+    left_out = adapt(client, {key: [*each, *each] for key, each in support.items()}, model="blobs", assess="k_fold")
+    assert left_out["quality"]["accuracy"] == 1
+
+
+def typed(labels: list[Any]) -> list[tuple[type, Any]]:
+    """Labels told apart by type, though `1 == True`."""
+    return [(type(label), label) for label in labels]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "uint64"])
+def test_labels_in_raw_arrays_are_the_same_as_in_json(client: TestClient, dtype: str) -> None:
+    targets = np.array([0, 1, 0, 1], dtype)
+    support = {"inputs": SUPPORT["inputs"][:4], "targets": targets.tolist()}
+    raw = {"shape": [4], "data": targets.tobytes(), "dtype": dtype}
+    body = msgspec.msgpack.encode({"model": "blobs", "support": support | {"targets": raw}, "queries": QUERIES})
+    answer = client.post("/predict", content=body, headers={"Content-Type": "application/msgpack"})
+    labels = msgspec.msgpack.decode(answer.content)["labels"]
+    assert typed(labels) == typed(predict(client, model="blobs", support=support)["labels"])
+
+
+def test_a_large_body_keeps_the_types_of_labels(client: TestClient) -> None:
+    for labels in ([0, 1], [True, False], [1, "1"], [True, 1]):
+        support = {"inputs": [[0, 0], [5, 5]] * 3000, "targets": labels * 3000}
+        body = json.dumps({"model": "blobs", "support": support, "queries": QUERIES})
+        assert len(body) > 2**16
+        answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"}).json()
+        assert typed(answer["labels"]) == typed(labels)
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     ("targets", "detail", "place"),
     [
-        ([0, 1, 0, 1, 2, 2], "expected a label, got a number: labels are strings, in quotes", "support.targets[0]"),
-        (["a", "b", "c", "a", "b", 3], "expected a label, got a number", "support.targets[5]"),
-        ([["a"]] * 6, "expected a label, got an array", "support.targets[0]"),
-        ([[1.0]] * 6, "expected a label, got an array", "support.targets[0]"),
-        (["a", "b", None, "a", "b", "c"], "expected a label, got null", "support.targets[2]"),
-        (["a", "b", True, "a", "b", "c"], "expected a label, got true", "support.targets[2]"),
+        (["a", "b", "c", "a", "b", 3.0], f"{LABEL}, got 3.0: write it as an integer: 3", "support.targets[5]"),
+        (["a", "b", "c", "a", "b", 3.5], f"{LABEL}, got 3.5: send it as a string", "support.targets[5]"),
+        (["a", "b", "c", "a", "b", 2**63], "got another one: send it as a string", "support.targets[5]"),
+        ([["a"]] * 6, f"{LABEL}, got an array", "support.targets[0]"),
+        ([[1.0]] * 6, f"{LABEL}, got an array", "support.targets[0]"),
+        (["a", "b", None, "a", "b", "c"], f"{LABEL}, got null", "support.targets[2]"),
         (["a"], "expected as many inputs as targets, got 6 and 1", "support"),
-        ({"shape": [6, 1], "data": "AAAA" * 8}, "expected labels, got numbers", "support.targets"),
+        ({"shape": [6, 1], "data": "AAAA" * 8}, "expected a type of labels, got float32", "support.targets.dtype"),
         (None, "expected an array, got null", "support.targets"),
     ],
 )
@@ -104,6 +140,14 @@ def test_wrong_labels_are_refused(client: TestClient, model: str, targets: Any, 
         assert response.status_code == 422
         assert detail in response.json()["detail"]
         assert response.json()["place"] == place
+
+
+def test_a_regression_model_refuses_booleans(serve: Callable[..., TestClient]) -> None:
+    for targets in ([0.1, True], [True, False], [[0.1], True]):
+        support = {"inputs": [[1], [2]], "targets": targets}
+        problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
+        index = targets.index(True)
+        assert problem["detail"] == f"support.targets[{index}]: expected a number, got true"
 
 
 @pytest.mark.parametrize("target", ["0.3", "nan", "three"])

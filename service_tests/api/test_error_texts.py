@@ -17,7 +17,7 @@ PREDICT = {"model": "sinusoid", "queries": [[1]]}
 LETTERS = {"inputs": [ROW], "targets": ["a"]}
 IMAGE = "expected 28 x 28 numbers, 784 numbers in one row or a PNG"
 FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
-QUOTED, UNQUOTED = "labels are strings, in quotes", "write numbers without quotes"
+LABEL, UNQUOTED = "a label: a string, an integer or true or false", "write numbers without quotes"
 
 
 def support(model: str, **fields: Any) -> dict[str, Any]:
@@ -74,9 +74,9 @@ ADAPT_TEXTS = [
      "formats to PNG"),
     (letters(["/9j/4EpGSUY="], ["a"]), "support.inputs[0]: expected a complete PNG, got a JPEG: convert other formats "
      "to PNG"),
-    (letters([ROW], [None]), f"support.targets[0]: expected a label, got null: {QUOTED}"),
-    (letters([ROW], [1]), f"support.targets[0]: expected a label, got a number: {QUOTED}"),
-    (letters([ROW], [["a"]]), f"support.targets[0]: expected a label, got an array: {QUOTED}"),
+    (letters([ROW], [None]), f"support.targets[0]: expected {LABEL}, got null"),
+    (letters([ROW], [1.5]), f"support.targets[0]: expected {LABEL}, got 1.5: send it as a string"),
+    (letters([ROW], [["a"]]), f"support.targets[0]: expected {LABEL}, got an array"),
     (
         support("omniglot", **LETTERS) | {"steps": 3},
         "steps: expected 1, got 3: omniglot adapts in closed form, so leave steps out",
@@ -183,7 +183,7 @@ MSGPACK_TEXTS = [
     (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a timestamp"),
     (wave([b"abc"], [1]), "support.inputs[0]: expected 1 number, got a string or bytes: this model takes no images"),
     (letters(["abc"], ["a"]), f'support.inputs[0]: {IMAGE} as bytes, got "abc"'),
-    (letters([ROW], [b"a"]), f"support.targets[0]: expected a label, got bytes: {QUOTED}"),
+    (letters([ROW], [b"a"]), f"support.targets[0]: expected {LABEL}, got bytes"),
 ]
 MEDIA = "application/json, application/msgpack, application/x-ndjson"
 HEADER_TEXTS = [
@@ -238,7 +238,7 @@ def test_the_words_fit_the_model_of_an_adaptation(client: TestClient) -> None:
     path = f"/adaptations/{adaptation_id}/support"
     assert texts(client, path, [json.dumps(body)]) == [f"inputs[0]: {IMAGE}, got an array with null"]
     body = {"inputs": [ROW], "targets": [None]}
-    assert texts(client, path, [json.dumps(body)]) == [f"targets[0]: expected a label, got null: {QUOTED}"]
+    assert texts(client, path, [json.dumps(body)]) == [f"targets[0]: expected {LABEL}, got null"]
 
 
 def test_a_wrong_change(client: TestClient) -> None:

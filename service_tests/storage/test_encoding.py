@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreFailed
 from app.service.record import Stage, without_example
-from app.storage.encoding import LABELS, NUMBERS, VERSIONS, decode, encode
+from app.storage.encoding import LABELS, NUMBERS, TYPED_LABELS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 
 OLD = bytes.fromhex(
@@ -39,6 +39,16 @@ def test_labels_are_written_once_and_go_with_their_last_example() -> None:
         labelled = revised(without_example(labelled, number))
     assert b"a long label" in encode(labelled)
     assert b"a long label" not in encode(revised(without_example(labelled, 98)))
+
+
+def test_labels_of_all_types_are_told_apart() -> None:
+    labels = np.array([1, True, "1", False, 0, -(2**63)], object)
+    stage = Stage(1, np.arange(6, dtype=np.int32), np.zeros((6, 1), np.float32), labels)
+    labelled = replace(record(1), kind="classification", stages=(stage,), next_example=6)
+    data = encode(labelled)
+    assert data[0] == TYPED_LABELS
+    decoded = decode("ann", id_of(1), data).targets.tolist()
+    assert [(type(each), each) for each in decoded] == [(type(each), each) for each in labels.tolist()]
 
 
 @pytest.mark.parametrize("head", [b"", b"\0", bytes([max(VERSIONS) + 1])])

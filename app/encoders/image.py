@@ -22,7 +22,7 @@ MAX_PIXELS = 2**24
 """In the picture files of one request (1,500 of 105 x 105): what decoding them may cost in time and memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageEncoder:
     """An image is a PNG or JPEG (bytes, base64 or a `data:` URL) or an array of pixels, of any size.
 

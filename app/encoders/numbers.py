@@ -15,7 +15,7 @@ from app.encoders.state import check_arrays, check_fields, check_items, check_sh
 from app.errors import Invalid, TrainingError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NumbersEncoder:
     """Numbers in the bundle's units, each row of the same shape.
 

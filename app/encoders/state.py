@@ -1,11 +1,15 @@
 """Reading the state of an encoder, which may come from a stranger: every field is there and has its type."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from app.encoders.encoder import StateError
+
+MAX_FEATURES = 2**24
+"""Numbers in a row."""
 
 _NAMES = {bool: "true or false", int: "an integer", str: "a string", list: "a list", dict: "an object"}
 
@@ -31,10 +35,11 @@ def check_items(json: Mapping[str, Any], name: str, kind: type, place: str = "st
 
 
 def check_shape(json: Mapping[str, Any]) -> tuple[int, ...]:
-    """The list `shape` as a shape. Raises StateError unless it has 1 to 4 axes with at least one number."""
+    """The list `shape` as a shape. Raises StateError unless it has 1 to 4 axes, and 1 to MAX_FEATURES numbers."""
     check_items(json, "shape", int)
-    if not 1 <= len(json["shape"]) <= 4 or min(json["shape"]) < 1:
-        raise StateError(f"state.shape: expected 1 to 4 lengths of at least 1, got {json['shape']!r:.60}")
+    if not 1 <= len(json["shape"]) <= 4 or min(json["shape"]) < 1 or math.prod(json["shape"]) > MAX_FEATURES:
+        expected = f"1 to 4 lengths of at least 1, and at most {MAX_FEATURES} numbers"
+        raise StateError(f"state.shape: expected {expected}, got {json['shape']!r:.60}")
     return tuple(json["shape"])
 
 

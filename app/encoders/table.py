@@ -15,7 +15,7 @@ from app.encoders.state import check_arrays, check_fields, check_items
 from app.errors import TrainingError, one_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableEncoder:
     """Columns of numbers, categories, booleans and dates, each with features of its own, side by side.
 

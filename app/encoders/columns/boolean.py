@@ -13,7 +13,7 @@ from app.encoders.values import place, show
 from app.errors import Invalid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BooleanColumn:
     """Features: 1 for true, 0 for false, the share of true in training for missing; then 1 where it is missing, if so.
 

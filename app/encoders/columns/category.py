@@ -22,7 +22,7 @@ INT64 = 2**63
 EXPECTED = {str: "a string", bool: "true or false", int: "a number"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CategoryColumn:
     """Features: one for each category, one for those unseen in training, and one for missing ones, if any may be.
 

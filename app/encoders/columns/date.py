@@ -35,7 +35,7 @@ def _circle(count: int) -> np.ndarray:
 MONTHS, WEEKDAYS = _circle(12), _circle(7)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DateColumn:
     """Features: days since the mean of training, scaled; sine and cosine of month and of weekday; the flag of missing.
 

@@ -18,7 +18,7 @@ IMPUTE = ("mean", "median")
 NUMBERS = {float, int, type(None)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NumberColumn:
     """Features: the number, scaled; then 1 where it is missing and 0 elsewhere, if it may be missing.
 

@@ -1,0 +1,1 @@
+"""Encoders turn what people post into what a network sees: numbers, tables and images, one file each."""

@@ -1,0 +1,1 @@
+"""The types of the columns of a table, one file each."""

@@ -1,0 +1,143 @@
+"""Images as ink on the raster of a network: picture files or arrays of pixels."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from app.encoders.encoder import Rows, StateError
+from app.encoders.float_rows import NUMBERS, as_numbers
+from app.encoders.ink import picture_ink
+from app.encoders.pictures import FORMATS, read_picture, size, to_keep
+from app.encoders.pixels import expected_pixels, read_pixels
+from app.encoders.state import check_arrays, check_fields, check_shape
+from app.encoders.values import place, show
+from app.errors import Invalid, TrainingError
+
+MAX_PIXELS = 2**24
+"""In the picture files of one request (1,500 of 105 x 105): what decoding them may cost in time and memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEncoder:
+    """An image is a PNG or JPEG (bytes, base64 or a `data:` URL) or an array of pixels, of any size.
+
+    A picture file is dark ink on light paper. In an array 0 is paper, and 1, true or 255 in uint8 is ink.
+    shape: rows and columns of the network's raster
+    """
+
+    shape: tuple[int, int]
+
+    name: ClassVar[str] = "image"
+
+    @classmethod
+    def fit(cls, rows: Rows, shape: Sequence[int] = ()) -> Self:
+        """The encoder for a raster of `shape`; by default that of the first row, which is an array [H, W] then."""
+        if not shape:
+            first = as_numbers(rows[0]) if len(rows) else None
+            shape = () if first is None else first.shape
+        if len(shape) != 2 or not all(type(side) is int and side > 0 for side in shape):
+            raise TrainingError(f"the encoder image: shape: expected rows and columns, got {list(shape)}")
+        fitted = cls((shape[0], shape[1]))
+        fitted.canonical(rows)
+        return fitted
+
+    @classmethod
+    def from_state(cls, json: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Read back `to_json`."""
+        check_fields(json, {"shape": list})
+        check_arrays(arrays, {})
+        shape = check_shape(json)
+        if len(shape) != 2:
+            raise StateError(f"state.shape: expected rows and columns, got {list(shape)}")
+        return cls(shape)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.shape
+
+    def encode(self, rows: Rows) -> np.ndarray:
+        """Ink, float32 [row, feature]: see `ink.picture_ink` and `pixels.read_pixels`."""
+        kept = self.canonical(rows)
+        if isinstance(kept, np.ndarray):
+            return kept.reshape(-1, math.prod(self.shape))
+        ink = np.empty((len(kept), *self.shape), np.float32)
+        for index, image in enumerate(kept):
+            ink[index] = picture_ink(image, self.shape, place(index)) if isinstance(image, bytes) else image
+        return ink.reshape(-1, math.prod(self.shape))
+
+    def canonical(self, rows: Rows) -> Rows:
+        """Arrays as float32 [row, *shape]; where there are picture files too, a list of bytes and float32 [*shape].
+
+        Of a picture file its pixels are kept: no EXIF or other metadata, upright, at most 512 pixels a side.
+        """
+        if len(rows) == 0:
+            return np.zeros((0, *self.shape), np.float32)
+        array = rows if isinstance(rows, np.ndarray) else None
+        if set(map(type, rows)) <= {list, tuple}:  # usually all of one form
+            array = as_numbers(rows)
+        if array is not None and array.dtype.kind in NUMBERS:
+            return read_pixels(array, self.shape)
+        files = _read_files(rows)
+        kept = [to_keep(files[i], place(i)) if i in files else self._pixels(row, i) for i, row in enumerate(rows)]
+        return kept if files else np.stack(kept)
+
+    def _pixels(self, row: Any, index: int) -> np.ndarray:
+        """One array of pixels, float32 [*shape]."""
+        array = as_numbers(row) if isinstance(row, list | tuple | np.ndarray) else None
+        if array is None or array.ndim == 0:
+            uneven = isinstance(row, list | tuple) and bool(row)
+            actual = "rows of unequal length or without numbers" if uneven else show(row)
+            raise Invalid(place(index), expected_pixels(self.shape), actual, "send a picture file or its pixels")
+        pixels: np.ndarray = read_pixels(array[None], self.shape, index)[0]
+        return pixels
+
+    def describe(self) -> dict[str, Any]:
+        """See `Encoder.describe`. An image has no columns; the example is a `data:` URL."""
+        return {
+            "encoder": self.name,
+            "shape": list(self.shape),
+            "columns": [],
+            "formats": [form.name for form in FORMATS],
+            "example": _example(self.shape),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape."""
+        return {"shape": list(self.shape)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """None."""
+        return {}
+
+
+def _read_files(rows: Rows) -> dict[int, bytes]:
+    """The picture files among the rows, by row. Raises Invalid for one too large, or too large with those before it."""
+    files, pixels = {}, 0
+    for index, row in enumerate(rows):
+        if isinstance(row, str | bytes | bytearray | memoryview):
+            where = place(index)
+            files[index] = read_picture(row, where)
+            pixels += math.prod(size(files[index], where))
+            if pixels > MAX_PIXELS:
+                raise Invalid(where, f"at most {MAX_PIXELS} pixels in all images", pixels, "scale the images down")
+    return files
+
+
+def _example(shape: tuple[int, int]) -> str:
+    """A drawing of one stroke, as a `data:` URL of a PNG."""
+    from PIL import Image  # training on numbers or tables does without it
+
+    paper = np.full(shape, 255, np.uint8)
+    paper[shape[0] // 4 : shape[0] - shape[0] // 4, shape[1] // 2] = 0
+    file = io.BytesIO()
+    Image.fromarray(paper).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+encoder = ImageEncoder

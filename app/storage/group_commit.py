@@ -92,9 +92,9 @@ class GroupCommit:
         Raises the exception that refuses it, Overloaded where too many wait, and StoreFailed after `close`.
         """
         if self._closing:
-            raise StoreFailed("the store is closed, because the server is shutting down: try again on another one")
+            raise StoreFailed(str(Overloaded.stopping()))
         if self._in_thread > MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} changes wait for the store already; try again in a second")
+            raise Overloaded(f"store: expected at most {MAX_WAITING} waiting changes, got more: try again in a second")
         if self._quiet and not self._arrived and self._may_run_here([operation]):
             outcomes = self._do_at_once(operation)
             if outcomes is not None:

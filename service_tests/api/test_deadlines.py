@@ -55,6 +55,9 @@ def test_a_request_whose_deadline_passes_while_it_waits_gets_504(slow: tuple[str
         response = post_with_deadline(httpx, url + path.format(adaptation_id=adaptation_id), 50, payload)
         assert time.monotonic() - started < 2
         assert response.status_code == 504
+        assert response.json()["detail"].startswith(
+            "X-Timeout-Ms: expected an answer within this time, got none: send "
+        )
         assert response.json()["type"] == "urn:problem-type:innerloop:deadline-passed"
         assert "retry-after" not in response.headers
         work.release()
@@ -104,7 +107,9 @@ def test_a_full_queue_gets_503_at_once(slow: tuple[str, Work]) -> None:
             response = httpx.post(f"{url}/{path}", json=payload)
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
-            assert response.json()["detail"].startswith("3 requests are waiting already")
+            assert response.json()["detail"] == (
+                "queue: expected at most 3 waiting requests (INNERLOOP_MAX_WAITING), got more: try again in a second"
+            )
         assert time.monotonic() - started < 2
         assert httpx.get(f"{url}/health/live").status_code == 200
         work.release()
@@ -119,7 +124,10 @@ def test_a_queue_can_be_full_by_bytes(slow: tuple[str, Work]) -> None:
         work.until_submitted(2)
         response = httpx.post(f"{url}/adapt", json=body(examples(300)))
         assert response.status_code == 503
-        assert response.json()["detail"].startswith("4000 bytes are waiting already")
+        assert response.json()["detail"] == (
+            "queue: expected at most 4000 bytes of waiting requests (INNERLOOP_MAX_WAITING_BYTES), got more: try again "
+            "in a second"
+        )
         assert response.headers["retry-after"] == "1"
         work.release()
         assert waiting.result().status_code == 201

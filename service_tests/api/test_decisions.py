@@ -422,4 +422,4 @@ def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient])
     response = client.post("/adapt", json={"model": "sinusoid", "support": {"episodes": [GOOD]}})
     assert "leave episodes out" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
-    assert "it is not a policy, so leave sample out" in response.json()["detail"]
+    assert "only policies draw actions, so leave sample out" in response.json()["detail"]

@@ -2,12 +2,16 @@
 
 import datetime
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from app.api.decode_errors import malformed
+from app.api.examples import ERRORS
+from app.errors import Diverged, Malformed, RequestError
 from service_tests.api.requests import adapt
 
 ROW = [0.0] * 784
@@ -173,12 +177,8 @@ RAW_TEXTS = [
     ('{"mod', "body: expected complete JSON, got a body that breaks off after 5 bytes: send the whole body"),
     ("{", "body: expected complete JSON, got a body that breaks off after 1 byte: send the whole body"),
     (f"{json.dumps(ADAPT)} {{}}", f"body: expected JSON, got a second value at byte {len(json.dumps(ADAPT)) + 2}"),
-    (
-        "[" * 5000,
-        "body: expected JSON, got arrays or objects that are nested too deeply: nest arrays no deeper than `shape` "
-        "of the model",
-    ),
     ("", "body: expected JSON, got an empty body"),
+    ('{"model": "sinusoid", "support": {"inputs"', str(ERRORS[Malformed][1])),
 ]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MSGPACK_TEXTS = [
@@ -268,6 +268,24 @@ def test_a_wrong_change(client: TestClient) -> None:
         problem = client.request(method, address).json()
         assert problem["detail"] == text
         assert text.startswith(f"{problem['place']}: ")
+
+
+def test_the_examples_in_the_docs_have_the_form() -> None:
+    """All errors but a diverged inner loop, whose sentence is also the `message` of an adaptation."""
+    for error, (_, example) in ERRORS.items():
+        if error is not Diverged:
+            place, expected, actual = re.fullmatch(r"(.+?): expected (.+?), got (.+)", str(example)).groups()  # type: ignore[union-attr]
+            assert all((place, expected, actual))
+            if isinstance(example, RequestError) and example.place:
+                assert place == example.place
+
+
+def test_nesting_that_the_decoder_does_not_take() -> None:
+    error = malformed(RecursionError(), b"[[", "JSON")
+    assert str(error) == (
+        "body: expected JSON, got arrays or objects that are nested too deeply: nest arrays no deeper than `shape` of the "
+        "model"
+    )
 
 
 def test_a_used_key(client: TestClient) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
+from app.api.examples import ERRORS
 from app.errors import Overloaded, StoreFailed
 from app.service.health import Health
 from app.storage.redis import RedisStore
@@ -48,8 +49,9 @@ def test_it_opens_without_redis_and_goes_on_once_redis_is_there(
             with pytest.raises(
                 StoreFailed,
                 match=rf"redis at 127.0.0.1:{port}: expected an answer, got .*check that Redis runs.*REDIS_URL",
-            ):
+            ) as refused:
                 await store.put(record(1), [], now=0)
+            assert str(refused.value).replace(str(port), "6379") == str(ERRORS[StoreFailed][1])
             await store.check()
         with redis_server(tmp_path, port, "--appendonly", "yes"):
             await store.check()

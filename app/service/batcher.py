@@ -116,7 +116,7 @@ class Batcher:
         """Nothing runs yet.
 
         capacity, capacity_bytes: the jobs that may wait, and the bytes of their arrays; more raise Overloaded
-        health: is told when work fails or does not end
+        health: receives a report when work fails or does not end
         """
         self._runner = runner
         self._health = health or Health()

@@ -1,4 +1,4 @@
-"""Hot reload: the models folder is read again when it changes or when somebody asks, while requests go on."""
+"""Hot reload: read the models folder again when it changes or on request, while the server answers requests."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ class Reloader:
         """Nothing is loaded yet.
 
         compile_all: compiles models, one after another; it may take long, and runs on a thread
-        health: is told when the folder cannot be read or watched
+        health: receives a report when the folder cannot be read or watched
         """
         self._catalogue = catalogue
         self._health = health or Health()

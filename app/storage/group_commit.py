@@ -15,9 +15,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from app.errors import Overloaded, StoreFailed
 
 MAX_WAITING = 8192
-"""Operations that may wait for the thread: where the disk is very slow, what comes then is refused at once."""
+"""Largest number of operations that wait for the thread. The store refuses further ones at once."""
 MAX_OPERATIONS = 512
-"""Operations in one transaction: bounds what fails together, and how long the first one waits for the last."""
+"""Largest number of operations in one transaction: limits how many fail together, and how long the first one waits."""
 
 QUICK_S = 0.001
 """Commits are done on the event loop while they wait for the disk for less. Handing them to the thread and back costs

@@ -85,8 +85,8 @@ class RedisStore:
 
         url: redis://, rediss:// or unix://
         prefix: of all keys
-        fsync: warn about a server that does not wait for its disk
-        health: is told when redis fails, and when it works again
+        fsync: log a warning if redis does not wait for its disk
+        health: receives a report when redis fails, and when it works again
         """
         self._url = url
         self._quota = quota

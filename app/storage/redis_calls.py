@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 from app.errors import Overloaded
 
 MAX_WAITING = 8192
-"""Calls without an answer: where redis is slow, what comes then is refused at once."""
+"""Largest number of calls without an answer. The store refuses further ones at once."""
 Word = str | bytes | int | float
 
 

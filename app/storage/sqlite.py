@@ -71,7 +71,7 @@ class SqliteStore:
         """Nothing is opened yet.
 
         fsync: acknowledged changes survive a power failure; without, they survive the end of the process
-        health: is told of a full disk, of a file that cannot be read or written, and of the end of that
+        health: receives a report when the disk is full or the file cannot be read or written, and when that ends
         """
         self._folder = folder
         self._quota = quota

@@ -190,7 +190,7 @@ class WriteAheadLog:
         copier: sqlite3.Connection,
         report: Callable[[sqlite3.Error], object],
     ) -> None:
-        """report: is told when the thread cannot copy the log."""
+        """report: called with the error when the thread cannot copy the log."""
         self._file = folder / f"{FILE}-wal"
         self._report = report
         self._writer = writer

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api.examples import ERRORS
-from app.errors import Overloaded
+from app.errors import DeadlinePassed, Overloaded
 from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work
 from service_tests.processes import command, disconnect, starting, wait_until

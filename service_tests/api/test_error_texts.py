@@ -178,7 +178,7 @@ RAW_TEXTS = [
     ("{", "body: expected complete JSON, got a body that breaks off after 1 byte: send the whole body"),
     (f"{json.dumps(ADAPT)} {{}}", f"body: expected JSON, got a second value at byte {len(json.dumps(ADAPT)) + 2}"),
     ("", "body: expected JSON, got an empty body"),
-    ('{"model": "sinusoid", "support": {"inputs"', str(ERRORS[Malformed][1])),
+    ('{"model": "sinusoid", "support": {"inputs', str(ERRORS[Malformed][1])),
 ]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MSGPACK_TEXTS = [
@@ -283,8 +283,8 @@ def test_the_examples_in_the_docs_have_the_form() -> None:
 def test_nesting_that_the_decoder_does_not_take() -> None:
     error = malformed(RecursionError(), b"[[", "JSON")
     assert str(error) == (
-        "body: expected JSON, got arrays or objects that are nested too deeply: nest arrays no deeper than `shape` of the "
-        "model"
+        "body: expected JSON, got arrays or objects that are nested too deeply: nest arrays no deeper than `shape` of "
+        "the model"
     )
 
 

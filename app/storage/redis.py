@@ -93,7 +93,7 @@ class RedisStore:
         self._prefix = prefix
         self._fsync = fsync
         self._health = health or Health()
-        self._ready = False  # whether the layout is known to be the present one
+        self._ready = False  # whether the layout is known to be the current one
         self._failing = False
         self._silent = False  # whether it did not answer in time, and has not answered since
         self.bundles = BundleRedis(self._run)

@@ -43,7 +43,7 @@ def test_labels_are_written_once_and_go_with_their_last_example() -> None:
 
 @pytest.mark.parametrize("head", [b"", b"\0", bytes([max(VERSIONS) + 1])])
 def test_another_format_is_refused(head: bytes) -> None:
-    with pytest.raises(StoreFailed, match="start the version of the server that wrote it"):
+    with pytest.raises(StoreFailed, match="start the version of Innerloop that wrote it"):
         decode("ann", id_of(1), head + OLD[1:] if head else b"")
 
 

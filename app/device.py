@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from app.errors import DeviceError
+from app.errors import DeviceError, expectation
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -21,11 +21,12 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA device here: set --device or INNERLOOP_DEVICE to auto or cpu")
+        expected = "auto or cpu on a machine without a CUDA device"
+        raise DeviceError(expectation("device", expected, name, "set --device or INNERLOOP_DEVICE to one of them"))
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"there is no device {name!r}: set --device to auto, cpu or cuda") from error
+        raise DeviceError(expectation("--device", "auto, cpu or cuda", repr(name))) from error
     if device.type == "cuda":
         # cuDNN's default for convolutions is TF32, which is 1e-3 away from what the CPU computes
         torch.backends.cudnn.allow_tf32 = False

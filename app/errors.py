@@ -12,14 +12,14 @@
     │   ├── ExpiredAdaptation   the adaptation has expired
     │   ├── UnknownExample      the adaptation has no example with that number
     │   ├── LastExample         an adaptation keeps at least one example
-    │   ├── NothingToUndo       no example was added after the adaptation was created
+    │   ├── NothingToUndo       all examples come from one request, and undo would remove them all
     │   ├── Outgrown            the bundle was replaced by one that takes other examples
-    │   ├── PinnedBundleGone    the bundle that the adaptation is pinned to is not there any more
+    │   ├── PinnedBundleGone    the server no longer has the bundle that the adaptation is pinned to
     │   ├── KeyReused           the idempotency key was used for another request
     │   └── QuotaExceeded       the quota of adaptations or of bytes is used up
     ├── Unavailable             the client, later; the operator, if it lasts
-    │   ├── Overloaded          the server's queue is full
-    │   ├── DeadlinePassed      the answer would come after the client's deadline
+    │   ├── Overloaded          the server has no room for the request now, or is shutting down
+    │   ├── DeadlinePassed      the client's deadline passed before the answer was ready
     │   └── StoreFailed         the store cannot be reached or cannot write
     ├── BundleError             the author of the bundle: it cannot be loaded
     ├── NoFamily                the author of the bundle: it names no family to draw tasks from
@@ -60,7 +60,7 @@ class InnerloopError(Exception):
 
 
 class RequestError(InnerloopError):
-    """The client has to change the request. `place` is what is wrong: see `expectation`; "" for the whole body."""
+    """The client has to change the request. `place` is the wrong field (`expectation`), "" for the whole body."""
 
     place = ""
 
@@ -87,7 +87,12 @@ class BodyTooLarge(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            expectation("body", f"at most {limit} bytes", "more", "send fewer examples or queries at a time")
+            expectation(
+                "body",
+                f"at most {limit} bytes (INNERLOOP_MAX_BODY_BYTES)",
+                "more",
+                "send fewer examples or queries at a time",
+            )
         )
 
 
@@ -119,13 +124,13 @@ class UnknownModel(RequestError):
     """
 
     def __init__(self, name: str, models: Sequence[str], place: str = "model", id: str | None = None) -> None:
-        served = one_of(models) if models else "a model that is loaded, and none is"
+        expected = one_of(models) if models else "the name of a loaded model"
+        actual, fix = shown(name), "" if models else "no model is loaded, so put a bundle into the models folder"
         if id is not None:
-            place, served = "adaptation_id", f"an adaptation of {served}"
-            actual, fix = f"one of {shown(name)}", "put that bundle back into the models folder, or adapt another model"
-        else:
-            actual, fix = shown(name), ""
-        super().__init__(expectation(place, served, actual, fix))
+            place, expected = "adaptation_id", "an adaptation of a loaded model"
+            actual = f"one of {actual}, which is not loaded"
+            fix = "put that bundle back into the models folder, or adapt another model"
+        super().__init__(expectation(place, expected, actual, fix))
         self.models = models
         self.place = place
 
@@ -157,21 +162,21 @@ class Outgrown(RequestError):
     place = "adaptation_id"
 
     def __init__(self, model: str) -> None:
-        expected = f"an adaptation to examples that the present version of {shown(model)} takes"
+        expected = f"an adaptation to examples that the current version of {shown(model)} takes"
         actual = "one to examples that only an earlier version takes"
-        super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the present version"))
+        super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the current version"))
 
 
 class PinnedBundleGone(RequestError):
-    """The bundle that the adaptation is pinned to is not there any more."""
+    """The server no longer has the bundle that the adaptation is pinned to."""
 
     place = "adaptation_id"
 
     def __init__(self, model: str, digest: str) -> None:
-        expected = f"an adaptation whose version of {shown(model)} is still there"
-        actual = f"one that is pinned to the version {digest}, which is gone"
+        expected = f"an adaptation to a version of {shown(model)} that the server has"
+        actual = f"one that is pinned to the version {digest}, which the server no longer has"
         fix = (
-            'put that bundle into the models folder, or predict with `"pinned": false`, which adapts to the present '
+            'put that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
             "version"
         )
         super().__init__(expectation(self.place, expected, actual, fix))
@@ -194,20 +199,25 @@ class LastExample(RequestError):
     place = "path.example"
 
     def __init__(self, number: int) -> None:
-        actual = f"{number}, the only one that is left"
+        actual = f"{number}, the only example"
         fix = "add another example first, or delete the adaptation"
-        super().__init__(expectation(self.place, "an example beside which another is left", actual, fix))
+        super().__init__(expectation(self.place, "one of at least 2 examples", actual, fix))
 
 
 class NothingToUndo(RequestError):
-    """No example was added after the adaptation was created."""
+    """All examples come from one request, and undo would remove them all."""
 
     place = "adaptation_id"
 
     def __init__(self) -> None:
-        expected = "an adaptation with examples that were added after it was created"
-        fix = "nothing can be undone, and forgotten examples cannot be restored"
-        super().__init__(expectation(self.place, expected, "one without any", fix))
+        fix = (
+            "undo removes the examples of the latest request, and others have to be left; delete the adaptation instead"
+        )
+        super().__init__(
+            expectation(
+                self.place, "an adaptation with examples from at least 2 requests", "one with examples from 1", fix
+            )
+        )
 
 
 class KeyReused(RequestError):
@@ -224,8 +234,10 @@ class QuotaExceeded(RequestError):
     """The quota of adaptations or of bytes is used up."""
 
     def __init__(self, limit: int, unit: str) -> None:
+        setting = "INNERLOOP_MAX_STORED_BYTES" if unit == "bytes" else "INNERLOOP_MAX_ADAPTATIONS"
         fix = "delete adaptations, or wait until some of them expire"
-        super().__init__(expectation("quota", f"at most {limit} {unit} in the store", "more with this request", fix))
+        expected = f"at most {limit} {unit} in the store ({setting})"
+        super().__init__(expectation("store", expected, "more with this request", fix))
 
 
 def one_of(choices: Sequence[str]) -> str:
@@ -238,15 +250,21 @@ class Unavailable(InnerloopError):
 
 
 class Overloaded(Unavailable):
-    """The server's queue is full."""
+    """The server has no room for the request now, or is shutting down. message: made by `expectation`"""
+
+    @classmethod
+    def stopping(cls) -> "Overloaded":
+        """The error of a server that is shutting down."""
+        actual = "one that is shutting down"
+        return cls(expectation("server", "one that takes requests", actual, "send the request to another server"))
 
 
 class DeadlinePassed(Unavailable):
-    """The answer would come after the client's deadline."""
+    """The client's deadline passed before the answer was ready. message: made by `expectation`"""
 
 
 class StoreFailed(Unavailable):
-    """The store cannot be reached or cannot write."""
+    """The store cannot be reached or cannot write. message: made by `expectation`"""
 
 
 class BundleError(InnerloopError):

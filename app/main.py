@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     settings: read from the environment where none are given
     clock: seconds since the epoch
 
-    Raises DeviceError for a device that is not there.
+    Raises DeviceError if the machine does not have the device.
     """
     settings = settings or Settings()
     device = choose_device(settings.device)
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     compile_in_place = _make_compile(settings.compile, device, health)
     reloader = Reloader(catalogue, settings.models_dir, compile_in_place, health)
     reloader.load()
-    names = ", ".join(catalogue.models) or f"no models (there is no valid bundle in {settings.models_dir})"
+    names = ", ".join(catalogue.models) or f"no models ({settings.models_dir} has no valid bundle)"
     log.info("serving %s on %s", names, device)
 
     lanes = make_lanes(settings, health)
@@ -164,10 +164,10 @@ def make_store(settings: Settings, health: Health) -> Store:
 
 
 def compile_models(models: Iterable[Model], device: torch.device, health: Health) -> None:
-    """Compile models one after another. Without `app.service.compiled` they stay eager."""
+    """Compile models one after another. Without `app.service.compiled` they run uncompiled."""
     try:
         from app.service.compiled.compiler import compile_all
     except ModuleNotFoundError as error:
-        log.warning("the inner loop stays eager, which is slower: %s", error)
+        log.warning("the inner loop runs uncompiled, which is slower: %s", error)
         return
     compile_all(models, device, health)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 NEARLY = 0.85
-"""How like one of ours the name of a variable is that is taken for a slip (1: the same)."""
+"""Similarity to the name of a setting, from 0 to 1, above which another name counts as misspelt."""
 
 
 class Settings(BaseSettings):
@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     )
     durability: Literal["fsync", "process"] = Field(
         "fsync",
-        description="What an acknowledged adaptation survives: fsync, a power failure; process, the end of the process",
+        description="When the server answers that an adaptation is stored. fsync: once it is on the disk, where it "
+        "survives a power failure. process: sooner; it survives a crash of the server, but may be lost in a power "
+        "failure",
     )
     max_adaptations: int = Field(
         10_000_000, ge=1, description="Largest number of stored adaptations; further ones get a 507"
@@ -61,8 +63,8 @@ class Settings(BaseSettings):
     fast_weights_bytes: int = Field(
         256 * 2**20,
         ge=0,
-        description="Size in bytes of the cache of fast weights (adapted parameters) of each bundle; a classifier "
-        "keeps one for each of the four numbers of classes (2, 4, 8, ...) that were used last, each with a quarter",
+        description="Largest size, in bytes, of the cache of fast weights (adapted parameters) of each bundle. A "
+        "classifier divides it into four caches, for the four numbers of classes (2, 4, 8, ...) that were used last",
     )
     adaptation_ttl_s: int = Field(
         86_400, ge=1, description="Seconds until an adaptation expires, unless its request sets `ttl_s`"
@@ -79,20 +81,19 @@ class Settings(BaseSettings):
     max_work_bytes: int = Field(
         2**30,
         ge=2**20,
-        description="Largest memory that the work of one request takes, in bytes; requests that need more get a 422",
+        description="Largest memory for the work of one request, in bytes; requests that need more get a 422",
     )
-    max_waiting: int = Field(
-        4096, ge=1, description="Largest number of requests that wait for the device; further ones get a 503"
-    )
+    max_waiting: int = Field(4096, ge=1, description="Largest number of waiting requests; further ones get a 503")
     max_waiting_bytes: int = Field(
         512 * 2**20,
         ge=1,
-        description="Largest size of the support sets and queries that wait, in bytes; further ones get a 503",
+        description="Largest size of all waiting requests together, in bytes; further ones get a 503",
     )
     shutdown_s: float = Field(
         30,
         ge=0,
-        description="Seconds that stopping takes at most: the server finishes accepted work and drops what is left",
+        description="Largest time that stopping takes, in seconds: the server answers the requests that it has "
+        "received, and drops those that take longer",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that the server logs"
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
     def _check_port(cls, value: object) -> object:
         if isinstance(value, str) and value.startswith("tcp://"):
             raise ValueError(
-                f"expected a port, got {value!r}: Kubernetes sets this variable for a service called innerloop: set "
+                f"expected a port, got {value!r}: Kubernetes sets this variable for a service called innerloop, so set "
                 "enableServiceLinks: false for the pod, or give the service another name"
             )
         return value
@@ -111,12 +112,12 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: object) -> object:
-        """Refuse a variable that is nearly one of ours; others may be a client's."""
+        """Refuse a variable whose name is close to that of a setting. Other names may belong to other programs."""
         ours = {f"INNERLOOP_{name.upper()}" for name in cls.model_fields}
         for name in os.environ:
             near = get_close_matches(name, ours, 1, NEARLY) if name.startswith("INNERLOOP_") else []
             if near and name not in ours:
-                raise ValueError(f"{name}: there is no such setting: write {near[0]}, or remove it")
+                raise ValueError(f"{name}: expected {near[0]}, got a misspelt name: correct it, or unset the variable")
         return values
 
     @property

@@ -89,11 +89,17 @@ def start_in_vain(**settings: object) -> str:
 def test_what_is_in_the_way_of_a_start_is_one_line(tmp_path: Path) -> None:
     with starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path) as (url, _):
         port = url.rpartition(":")[2]
-        assert start_in_vain(port=port).startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use: ")
-        assert "another server uses it" in start_in_vain(port=0, state_dir=tmp_path, compile=False)
+        assert start_in_vain(port=port).startswith(
+            f'127.0.0.1:{port}: expected an address to listen on, got "Address already in use": stop '
+        )
+        assert "expected a folder that no other server uses, got one in use" in start_in_vain(
+            port=0, state_dir=tmp_path, compile=False
+        )
     (tmp_path / "file").touch()
     assert start_in_vain(port=0, compile=False, state_dir=tmp_path / "file").startswith(f"{tmp_path / 'file'}: ")
-    assert start_in_vain(host="192.0.2.1").startswith("cannot listen on 192.0.2.1:8000: Cannot assign")
+    assert start_in_vain(host="192.0.2.1").startswith(
+        '192.0.2.1:8000: expected an address to listen on, got "Cannot assign'
+    )
 
 
 def load(url: str, kind: str) -> list[socket.socket]:

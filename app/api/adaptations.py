@@ -9,8 +9,8 @@ from safetensors.numpy import save
 from app.api import examples, schemas
 from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
+from app.api.decoding import decode
 from app.api.inference import BODY, BY_ID, DERIVED
-from app.api.model_errors import decode
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
 from app.api.responses import adapt_response, change_response, history_response, page_response

@@ -22,7 +22,7 @@ from app.errors import Invalid, Malformed
 
 LENGTH = struct.Struct("<I")
 KEPT_KIB = 2**19
-"""A process that has taken more memory ends, because it would not give all of it back."""
+"""A process whose peak memory is above this ends after its job, because it would not return all of the memory."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 FORMS: Mapping[str, type[schemas.RequestBody]] = {
     form.__name__: form for form in (schemas.AdaptRequest, schemas.PredictRequest, schemas.Support)
@@ -40,7 +40,7 @@ class Job(msgspec.Struct, array_like=True):
 class Outcome(msgspec.Struct, array_like=True):
     """The body in msgpack. Or the arguments of the error: of `Invalid`, or of `Malformed` where there is no place.
 
-    last: whether the process ends now, to give back its memory
+    last: whether the process ends after this job, to free its memory
     """
 
     body: bytes = b""
@@ -85,7 +85,7 @@ def decode(job: Job) -> Outcome:
 
 
 async def exchange(process: Process, job: Job) -> Outcome:
-    """Have a job done by a process that runs `main`. Raises IncompleteReadError and OSError where it ends instead."""
+    """Send a job to a process that runs `main`. Raises IncompleteReadError or OSError if the process ends instead."""
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
     process.stdin.write(_frame(job))

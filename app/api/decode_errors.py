@@ -47,7 +47,7 @@ def invalid(error: msgspec.ValidationError, body: bytes, form: type, decoder: De
         expected = _bound(bound[1])
         is_length = "element" in expected or "character" in expected
         return Invalid(place, expected, len(value) if is_length and value is not MISSING else described(value))
-    return Invalid(place, "a value of another form", described(value))
+    return Invalid(place, "a value that fits the field", described(value), "/docs describes each field")
 
 
 MAX_NAME = 60
@@ -58,16 +58,18 @@ def malformed(error: Exception, body: bytes, name: str) -> Malformed:
     """The error of a body that is not in the format of that name: JSON or msgpack."""
     text = re.sub(r"opcode '\\x(..)'", r"byte 0x\1", str(error))
     if isinstance(error, RecursionError):
-        return Malformed(f"{name} that nests arrays only like the model's shape", "deeper nesting")
+        fix = "nest arrays no deeper than `shape` of the model"
+        return Malformed(name, "arrays or objects that are nested too deeply", fix)
     if not body.strip():
         return Malformed(name, "an empty body")
     if name == "JSON" and ("surrogate" in text or _HALF_A_PAIR.search(body)):
         fix = "escape both halves, or write the character itself"
         return Malformed("JSON in UTF-8", r"half of a surrogate pair, such as \ud800 alone", fix)
     if isinstance(error, UnicodeDecodeError):
-        return Malformed(f"{name} with text in UTF-8", f"the byte 0x{error.object[error.start]:02x} in a text")
+        return Malformed(f"{name} with strings in UTF-8", f"the byte 0x{error.object[error.start]:02x} in a string")
     if "truncated" in text:
-        return Malformed(f"complete {name}", f"the first {len(body)} bytes of it" if len(body) > 1 else "1 byte of it")
+        size = f"{len(body)} byte{'' if len(body) == 1 else 's'}"
+        return Malformed(f"complete {name}", f"a body that breaks off after {size}", "send the whole body")
     place = re.fullmatch(r".* malformed: (.*) \(byte (\d+)\)", text)
     actual = f"{_SYNTAX.get(place[1], 'an ' + place[1])} at byte {place[2]}" if place else text
     fix = "JSON has no NaN or Infinity" if "invalid character" in actual and _NOT_FINITE.search(body) else ""
@@ -80,12 +82,12 @@ _SYNTAX = {
     "object keys must be strings": "a key that is not in double quotes",
     "trailing comma in object": "a comma after the last field",
     "trailing comma in array": "a comma after the last element",
-    "trailing characters": "something after the end",
+    "trailing characters": "a second value",
     "expected ':'": "a key without a colon",
     "expected ',' or '}'": "a field without a comma or } after it",
     "expected ',' or ']'": "an element without a comma or ] after it",
 }
-"""What msgspec finds where JSON goes wrong, in plain words."""
+"""Msgspec's syntax errors in plain words."""
 
 
 def missing_field(name: str, place: str) -> Invalid:
@@ -185,7 +187,7 @@ _WORDS = {
     "bytes": "bytes",
     "object": "an object",
     "array": "an array",
-    "key": "names of fields that are strings",
+    "key": "strings as names of fields",
     "finite": "a finite number",
     "infinite": "a number that is too large",
 }

@@ -32,6 +32,8 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
+from app.learn.outcome import Status
+from app.service.batcher import LATE
 
 # requests
 
@@ -139,7 +141,7 @@ ONE_MODEL = schemas.ModelDetail(
 )
 LIVE = schemas.Live(status="live")
 READY = schemas.Ready(status="ready", device="cpu", models=["linear", MODEL], compiled=True, compiling=False)
-NOT_READY = schemas.Ready(status="no bundle serves", device="cpu", models=[], compiled=False, compiling=False)
+NOT_READY = schemas.Ready(status="no bundle is loaded", device="cpu", models=[], compiled=False, compiling=False)
 
 
 def _event(name: str, data: schemas.ResponseBody) -> str:
@@ -161,10 +163,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
     for meaning, error in (
         (
             "The body is not valid JSON or msgpack.",
-            Malformed("complete JSON", "the first 41 bytes of it"),
+            Malformed("complete JSON", "a body that breaks off after 41 bytes", "send the whole body"),
         ),
         (
-            "There is no model with this name; `models` lists the models that the server serves.",
+            "There is no model with this name. `models` lists the loaded models.",
             UnknownModel("cosinusoid", ["linear", "sinusoid"]),
         ),
         ("There is no adaptation with this id, or it expired more than a day ago.", UnknownAdaptation(_ID)),
@@ -173,7 +175,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             "The example is the only one of the adaptation. Add another one first, or delete the adaptation.",
             LastExample(3),
         ),
-        ("The adaptation has only the examples that it was created with.", NothingToUndo()),
+        (
+            "All examples come from one request, and undo would remove them all. Delete the adaptation instead.",
+            NothingToUndo(),
+        ),
         (
             "A new version of the model takes other examples. Adapt again with examples for the new version.",
             Outgrown(MODEL),
@@ -202,11 +207,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         (
             "The inner loop diverged, and nothing is stored; `losses` has the support losses by step. Take fewer steps "
             "or a smaller learning rate.",
-            Diverged(
-                "The inner loop diverged: the support loss grew a hundredfold. Take fewer steps or a smaller learning "
-                "rate, or check the units of the support set.",
-                [0.5, 12.4, 980.1],
-            ),
+            Diverged(Status.diverged.value, [0.5, 12.4, 980.1]),
         ),
         (
             "The `Idempotency-Key` was used for another request. Use a new key for each new request.",
@@ -214,17 +215,21 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         ),
         (
             "Too many requests are waiting, or the server is shutting down. Try again after `Retry-After` seconds.",
-            Overloaded("4096 requests are waiting already; try again in a second"),
+            Overloaded(
+                "queue: expected at most 4096 waiting requests (INNERLOOP_MAX_WAITING), got more: try again in a second"
+            ),
         ),
         (
             "The store cannot be reached or cannot write. Try again after `Retry-After` seconds.",
             StoreFailed(
-                "redis at 127.0.0.1:6379: connection refused: check that it runs and can write, then try again"
+                'redis at 127.0.0.1:6379: expected an answer, got the error "Error 111 connecting to 127.0.0.1:6379. '
+                "Connect call failed ('127.0.0.1', 6379)\": check that Redis runs, and that INNERLOOP_REDIS_URL is its "
+                "address, then try again"
             ),
         ),
         (
             "The time in `X-Timeout-Ms` passed before the answer was ready.",
-            DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"),
+            DeadlinePassed(LATE),
         ),
         (
             "The quota of adaptations or of bytes is used up. Delete adaptations, or wait until some expire.",

@@ -95,8 +95,8 @@ _OTHERS: list[msgspec.Struct] = [
         models=["linear", "sinusoid"],
         compiled=True,
         compiling=False,
-        degraded={"disk": "state: its disk is full: make room on it, then try again"},
-        failing={"sweep": "StoreFailed: the disk is full"},
+        degraded={"disk": "state: expected room on the disk, got 0.0 MB: make room, then try again"},
+        failing={"sweep": "StoreFailed: state: expected room on the disk, got 0.0 MB: make room, then try again"},
     ),
     schemas.Problem(
         type="urn:problem-type:innerloop:invalid",

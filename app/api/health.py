@@ -22,22 +22,22 @@ async def live() -> Response:
 @router.get(
     "/health/ready",
     summary="Check that the server can adapt",
-    responses=response_docs("The server answers requests, or some of them: see `degraded`.", examples.READY)
+    responses=response_docs("The server answers all requests, or some of them: see `degraded`.", examples.READY)
     | response_docs(
-        "The server cannot answer requests: there is no model, the store cannot be read, or the worker does not "
+        "The server cannot answer requests: no bundle is loaded, the store cannot be read, or the worker does not "
         "answer. `degraded` has the reasons.",
         examples.NOT_READY,
         503,
     ),
 )
 async def ready(server: State) -> Response:
-    """Check that the server can answer requests, and see what of it does not work at present and why."""
+    """Check that the server can answer requests. `degraded` lists the parts that do not work, with the reasons."""
     serving = server.catalogue.models
     degraded = server.health.degraded
     if refused := server.catalogue.refused:
         degraded["models"] = "; ".join(f"{name}: {error.reason}" for name, error in refused.items())
     failing = server.background.failing
-    unavailable = server.health.unavailable if serving else "no bundle serves"
+    unavailable = server.health.unavailable if serving else "no bundle is loaded"
     answer = schemas.Ready(
         status=unavailable or ("degraded" if degraded or failing else "ready"),
         device=server.device,

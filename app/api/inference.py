@@ -8,8 +8,8 @@ from msgspec import UNSET
 from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.decoding import decode
 from app.api.fast_path import FastRoute
-from app.api.model_errors import decode
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
 from app.api.parse import adapt_command, check_predict_fields, predict_command

@@ -29,6 +29,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 PROCESS_BYTES = 3 * 2**30
 """The memory that the process may take. It needs 2 GiB for 32 MiB of JSON with one number in each row."""
+ENDED = "body: expected the process that decodes large bodies to finish, got its end: try again in a second"
+"""The error of a body whose process was killed, or took more than `PROCESS_BYTES`."""
 SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
 IMAGES = b"\x89PNG", b"iVBORw0KGgo"
@@ -56,7 +58,8 @@ class LargeBodies:
     def reserve(self, request: Request, size: int) -> None:
         """Reserve bytes for the body of a request, for as long as the request lives. Raises Overloaded."""
         if self._used and self._used + size > self._capacity:
-            raise Overloaded(f"large bodies of {self._capacity} bytes are being read already; try again in a second")
+            expected = f"at most {self._capacity} bytes of large bodies at a time (INNERLOOP_MAX_WAITING_BYTES)"
+            raise Overloaded(f"body: expected {expected}, got more: try again in a second")
         self._used += size
         weakref.finalize(request, self._release, size)
 
@@ -98,7 +101,7 @@ class LargeBodies:
             except (asyncio.IncompleteReadError, OSError) as error:
                 await self._end_process()
                 log.error("the process that decodes large bodies has ended; the next large body starts it again")
-                raise Overloaded("the process that decodes large bodies has ended; try again in a second") from error
+                raise Overloaded(ENDED) from error
 
     async def _end_process(self) -> None:
         if self._process is not None:

@@ -102,7 +102,7 @@ def problem(error: Exception) -> Problem:
 
 def _document(error: Exception) -> Problem:
     if type(error) not in STATUS:
-        detail = "the server failed; its log has the cause"
+        detail = expectation("server", "an answer", "an unexpected error", "the log of the server has the cause")
         return Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     status, title = STATUS[type(error)]
     return Problem(
@@ -138,7 +138,7 @@ def answer_cancelled(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:
-            response = _response(Overloaded("the server is shutting down; try again on another one"))
+            response = _response(Overloaded.stopping())
             with suppress(RuntimeError):  # a response has begun already, and is cut off
                 await response(scope, receive, send)
 

@@ -67,7 +67,7 @@ def _change_in_words(adaptation: Adaptation) -> str:
 
 
 def _lineage(adaptation: Adaptation) -> list[str]:
-    """The digests of the bundles before the present one, the first one first."""
+    """The digests of the bundles before the current one, oldest first."""
     if len(adaptation.history) == 1:
         return []
     digests = dict.fromkeys(revision.digest for revision in adaptation.history)

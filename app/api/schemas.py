@@ -1,4 +1,4 @@
-"""The wire: every body that a client sends or receives, as msgspec types. The OpenAPI document is made from them.
+"""The wire: every body that a client sends or receives, as msgspec types. They also make the OpenAPI document.
 
 msgspec decodes a small body five times as fast as pydantic (1.2 against 5.6 us for 10 examples), refuses booleans,
 strings and nulls where numbers belong, and names the place. Descriptions do not slow it down: they are only read for
@@ -43,8 +43,9 @@ Steps = Annotated[
 Rate = Annotated[
     float,
     Meta(
-        description="Inner learning rate, above 0 and at most the model's `max_learning_rate`. Without it, the model's "
-        "default applies. Models that have learned rates, or that adapt in closed form, refuse it",
+        description="Step size of the inner loop, above 0 and at most the model's `max_learning_rate`. Without it, the "
+        "model's default applies. Leave it out for models that have learned rates or adapt in closed form: these have "
+        "no `max_learning_rate`",
         gt=0,
     ),
 ]
@@ -59,7 +60,7 @@ AdaptationId = Annotated[str, Meta(description="Id of the adaptation, 32 hexadec
 
 
 class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a client sends. Unknown fields are refused. So is `null`: leave the field out instead."""
+    """What a client sends. The server refuses unknown fields and `null`: leave such a field out."""
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):
@@ -217,7 +218,7 @@ class AdaptRequest(RequestBody):
             Meta(
                 description="Measure whether adapting helps, by predicting examples that are left out. `leave_one_out` "
                 "leaves out one example at a time, `k_fold` a tenth of them; above 64 examples both leave out a tenth. "
-                "Without it, nothing is measured. Decisions refuse it"
+                "Without it, nothing is measured. Not for decisions"
             ),
         ]
         | UnsetType
@@ -234,8 +235,8 @@ class AdaptRequest(RequestBody):
             bool,
             Meta(
                 description="`true` keeps the adaptation on this version of the model when a newer one replaces it; "
-                "`false` derives it again on the newer one. Without it, the "
-                "server's default applies: `false`, unless configured otherwise"
+                "`false` adapts the newer one. Without it, the server's default applies: `false`, unless configured "
+                "otherwise"
             ),
         ]
         | UnsetType
@@ -278,9 +279,9 @@ class PredictRequest(RequestBody):
         Annotated[
             bool,
             Meta(
-                description="Only with `adaptation_id`: `true` answers with the version of the model that the "
-                "adaptation was derived with, if the server still has it; `false` with the newest. Without it, "
-                "`pinned` of the adaptation applies"
+                description="Only with `adaptation_id`: `true` predicts with the version of the model that the "
+                "adaptation was made with, if the server still has it; `false` predicts with the newest version. "
+                "Without it, `pinned` of the adaptation applies"
             ),
         ]
         | UnsetType
@@ -350,7 +351,7 @@ class Quality(ResponseBody):
         bool | None,
         Meta(
             description="Whether the support set is unlike those that the model was trained on; null if the bundle has "
-            "no OOD reference"
+            "no statistics of these (`innerloop calibrate` adds them)"
         ),
     ]
     worst_example: Annotated[
@@ -397,8 +398,9 @@ class AdaptResponse(ResponseBody):
     status: Annotated[
         str,
         Meta(
-            description="`improved`: the support loss fell. `no_progress`: it did not. After an example was "
-            "forgotten also `diverged` and `not_finite`: predictions are refused until the examples change again"
+            description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. `diverged` "
+            "and `not_finite`: the inner loop diverged after an example was forgotten; predictions get a 422 until you "
+            "change the examples again"
         ),
     ]
     message: Annotated[str, Meta(description="The status in words")]
@@ -427,7 +429,7 @@ class AdaptResponse(ResponseBody):
         Annotated[
             list[str],
             Meta(
-                description="Digests of the earlier versions of the model that the adaptation was derived with, the "
+                description="Digests of the earlier versions of the model that the adaptation was made with, the "
                 "oldest first"
             ),
         ]
@@ -620,8 +622,8 @@ class PredictResponse(ResponseBody):
         Annotated[
             str,
             Meta(
-                description="`improved`: the support loss fell. `no_progress`: it did not. Left out unless the request "
-                "had `support`"
+                description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. Left out "
+                "unless the request had `support`"
             ),
         ]
         | UnsetType
@@ -637,8 +639,8 @@ class InnerLoopBounds(ResponseBody):
         Annotated[
             float,
             Meta(
-                description="Learning rate if a request does not set `learning_rate`; left out if the model refuses "
-                "`learning_rate`, because it has learned rates or adapts in closed form"
+                description="Learning rate if a request does not set `learning_rate`; left out if the model has "
+                "learned rates or adapts in closed form, so that a request cannot set it"
             ),
         ]
         | UnsetType
@@ -646,7 +648,7 @@ class InnerLoopBounds(ResponseBody):
     max_learning_rate: (
         Annotated[
             float,
-            Meta(description="Largest `learning_rate` of a request; left out if the model refuses `learning_rate`"),
+            Meta(description="Largest `learning_rate` of a request; left out if a request cannot set it"),
         ]
         | UnsetType
     ) = UNSET
@@ -708,9 +710,7 @@ class ModelSummary(ResponseBody, kw_only=True):
         ),
     ]
     inner_loop: Annotated[InnerLoopBounds, Meta(description="Defaults and limits of `steps` and `learning_rate`")]
-    compiled: Annotated[
-        bool, Meta(description="Whether the compiled inner loop serves; otherwise the eager one does, which is slower")
-    ]
+    compiled: Annotated[bool, Meta(description="Whether the inner loop runs compiled; uncompiled it is slower")]
     family: (
         Annotated[
             str,
@@ -771,7 +771,7 @@ class ModelDetail(ModelSummary, kw_only=True):
 
 
 class RefusedBundle(ResponseBody):
-    """A bundle that the server cannot serve, and the reason."""
+    """A bundle that the server cannot load, and the reason."""
 
     name: Annotated[str, Meta(description="Name of the bundle")]
     file: Annotated[str, Meta(description="File that is wrong, as a path in the models folder")]
@@ -779,12 +779,12 @@ class RefusedBundle(ResponseBody):
 
 
 class ModelList(ResponseBody):
-    """The models that the server serves, and the bundles that it cannot serve."""
+    """The models that the server serves, and the bundles that it cannot load."""
 
     models: Annotated[list[ModelSummary], Meta(description="The models that the server serves")]
     refused: Annotated[
         list[RefusedBundle],
-        Meta(description="Bundles that the server cannot serve; an older version of one may still be among `models`"),
+        Meta(description="Bundles that the server cannot load; an older version of one may still be among `models`"),
     ]
 
 
@@ -795,13 +795,13 @@ class Live(ResponseBody):
 
 
 class Ready(ResponseBody):
-    """Whether the server can adapt."""
+    """Whether the server can answer requests."""
 
     status: Annotated[
         str,
         Meta(
-            description="`ready`, or `degraded` if some of the server does not work. With status code 503: `no bundle "
-            "serves`, `the store cannot be read` or `the worker does not answer`"
+            description="`ready`, or `degraded` if some parts do not work. With status code 503: `no bundle is "
+            "loaded`, `the store cannot be read` or `the worker does not answer`"
         ),
     ]
     device: Annotated[str, Meta(description="Device that computes: `cpu` or `cuda`")]
@@ -809,8 +809,8 @@ class Ready(ResponseBody):
     compiled: Annotated[
         bool,
         Meta(
-            description="Whether the compiled inner loop of every model serves; until then the eager one does, which "
-            "is slower. Classifiers are not compiled and do not count"
+            description="Whether the inner loop of every model runs compiled; uncompiled it is slower. Classifiers are "
+            "never compiled and do not count"
         ),
     ]
     compiling: Annotated[bool, Meta(description="Whether a model is being compiled now, which slows requests down")]
@@ -828,9 +828,8 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="What does not work at present, by its name (`store`, `disk`, `database`, `cache`, "
-                "`compiler`, `worker`, `models`, `reload`, `watch`): the reason of each, and what to do about it. "
-                "Left out if there is nothing"
+                description="The parts that do not work, by name (`store`, `disk`, `database`, `cache`, `compiler`, "
+                "`worker`, `models`, `reload`, `watch`): the reason of each, and what to do. Left out if all parts work"
             ),
         ]
         | UnsetType

@@ -16,7 +16,7 @@ import torch
 import typer
 
 from app.device import keep_freed_memory
-from app.errors import StartError
+from app.errors import StartError, expectation
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,13 +116,14 @@ def bind(host: str, port: int) -> socket.socket:
             fix = "set --host or INNERLOOP_HOST to an address of this machine"
         elif error.errno == errno.EACCES:
             fix = "ports below 1024 need privileges; set --port or INNERLOOP_PORT to a larger one"
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}: {fix}") from error
+        expected = "an address to listen on"
+        raise StartError(expectation(f"{host}:{port}", expected, f'"{error.strerror}"', fix)) from error
     return listener
 
 
 @asynccontextmanager
 async def _services(application: "FastAPI", cache_problem: str | None) -> AsyncIterator[None]:
-    """What the application needs to serve. A cache that cannot be written is reported once the store is open."""
+    """Open the services of the application. Report a cache that cannot be written once the store is open."""
     async with application.router.lifespan_context(application):
         if cache_problem is not None:
             application.state.server.health.begin("cache", cache_problem)
@@ -144,7 +145,7 @@ async def _run(
         async with asyncio.timeout(closing_s):
             await services.__aexit__(None, None, None)
     except TimeoutError:
-        log.error("work that was accepted is not finished in time: raise INNERLOOP_SHUTDOWN_S to wait for it longer")
+        log.error("dropped requests that took longer than INNERLOOP_SHUTDOWN_S: raise it to wait for them")
         return False
     log.info("stopped")
     return True

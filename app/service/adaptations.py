@@ -172,14 +172,14 @@ class Adaptations:
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
     async def to_change(self, owner: str, id: str) -> Adaptation:
-        """The record of that id, with its bundle at hand if it is pinned. Raises as `get`, and PinnedBundleGone."""
+        """The record of that id. If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone."""
         adaptation = await self.get(owner, id)
         if adaptation.pinned:
             await self._restore(adaptation)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
-        """Have the bundle that an adaptation is pinned to, from where it was kept. Raises PinnedBundleGone."""
+        """Load the bundle that an adaptation is pinned to, from the store if necessary. Raises PinnedBundleGone."""
         model = self._catalogue.exact(adaptation.digest)
         if model is None and (bundle := await self._kept.read(adaptation.digest)) is not None:
             model = self._catalogue.restore(bundle)
@@ -409,7 +409,7 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
 
 
 def _usable(adapted: Adapted) -> Adapted:
-    """The same. Raises Diverged where the fast weights are of no use."""
+    """Return `adapted`. Raises Diverged if the fast weights cannot be used."""
     if not adapted.status.usable:
         raise Diverged(adapted.status.value, adapted.losses)
     return adapted

@@ -22,6 +22,11 @@ compete for the interpreter's lock (`quick-on-the-loop` of the ablation benchmar
 through one connection)."""
 
 
+LATE = (
+    "X-Timeout-Ms: expected an answer within this time, got none: send a larger X-Timeout-Ms, or fewer examples, steps "
+    "or queries; or try again when the server has less to do"
+)
+"""The text of DeadlinePassed."""
 CONDITION = "worker"
 STUCK_S = 60.0
 """A batch that takes longer counts as one that does not end."""
@@ -63,7 +68,7 @@ async def in_time(caller: Caller | None, work: Awaitable[T]) -> T:
         async with asyncio.timeout_at(caller.deadline):
             return await work
     except TimeoutError:
-        raise DeadlinePassed("the deadline of X-Timeout-Ms passed before the answer was ready") from None
+        raise DeadlinePassed(LATE) from None
 
 
 class _Item:
@@ -111,7 +116,7 @@ class Batcher:
         """Nothing runs yet.
 
         capacity, capacity_bytes: the jobs that may wait, and the bytes of their arrays; more raise Overloaded
-        health: is told when work fails or does not end
+        health: receives a report when work fails or does not end
         """
         self._runner = runner
         self._health = health or Health()
@@ -201,19 +206,19 @@ class Batcher:
     def accept(self, count: int, size: int) -> None:
         """Check that there is room for `count` jobs of `size` bytes together. Raises Overloaded."""
         if self._closing:
-            raise Overloaded("the server is shutting down; try again on another one")
+            raise Overloaded.stopping()
         if (excess := self._excess(count, size)) and self._any_late:
             self._drop_late()
             excess = self._excess(count, size)
         if excess:
-            raise Overloaded(f"{excess} are waiting already; try again in a second")
+            raise Overloaded(f"queue: expected {excess}, got more: try again in a second")
 
     def _excess(self, count: int, size: int) -> str:
         """The limit that `count` jobs of `size` bytes would exceed, or an empty string."""
         if len(self._waiting) + count > max(self._capacity, count):
-            return f"{self._capacity} requests"
+            return f"at most {self._capacity} waiting requests (INNERLOOP_MAX_WAITING)"
         if self._waiting and self._waiting_bytes + size > self._capacity_bytes:
-            return f"{self._capacity_bytes} bytes"
+            return f"at most {self._capacity_bytes} bytes of waiting requests (INNERLOOP_MAX_WAITING_BYTES)"
         return ""
 
     def _drop_late(self) -> None:
@@ -259,7 +264,7 @@ class Batcher:
                 continue
             if item.caller is not None:
                 if item.caller.deadline is not None and item.caller.deadline <= now:
-                    item.future.set_exception(DeadlinePassed("the deadline of X-Timeout-Ms passed before work began"))
+                    item.future.set_exception(DeadlinePassed(LATE))
                     continue
                 # the check takes 2 us of the 14 of a job in a batch: not worth it within a few milliseconds
                 if now - item.since > QUICK_S and item.drop_if_disconnected():

@@ -33,7 +33,7 @@ class Catalogue:
 
     @property
     def refused(self) -> Mapping[str, BundleError]:
-        """Why each of the other bundles does not serve, or not in its present form."""
+        """The reason for each bundle whose current files cannot be loaded, by name."""
         return MappingProxyType(self._refused)
 
     def named(self, name: str, place: str = "model") -> Model:
@@ -44,9 +44,9 @@ class Catalogue:
         return model
 
     def serving(self, adaptation: Adaptation, pinned: bool) -> Model:
-        """The model for an adaptation: the present one of its model's name, or the one that it was derived with.
+        """The model for an adaptation: the current one of its model's name, or the one that it was derived with.
 
-        pinned: whether the one that it was derived with is preferred, if it is still there
+        pinned: whether to prefer the one that it was derived with, if the server has it
 
         Raises UnknownModel where neither is there.
         """

@@ -1,6 +1,6 @@
-"""The engine runs any mix of adapting and predicting on one device, in fused calls for each model.
+"""The engine adapts and predicts on one device, in fused calls for each model.
 
-One thread at a time runs it. It has no part in HTTP, storage or the time of day.
+Call it from one thread at a time. It does no HTTP and no storage, and reads no clock but that of its measurements.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ VARIANTS = 4
 PARTS = 4
 """The queries of large work are divided into so many parts for each `LARGE`: with fewer parts it takes more memory."""
 MIN_CACHED, MIN_CACHE_BYTES = 2 * MAX_TASKS, 64 * 2**20
-"""A cache holds at least so many fast weights, or the fewer that fit into so many bytes; 2 at least."""
+"""A cache holds at least `MIN_CACHED` fast weights, or as many as fit into `MIN_CACHE_BYTES`, at least 2."""
 
 
 @dataclass(eq=False, slots=True)
@@ -103,7 +103,7 @@ class Result(NamedTuple):
 
 
 class _Size(NamedTuple):
-    """A class of work that takes about the same time.
+    """A key under which the engine stores measured times: jobs with the same key take about the same time.
 
     adapted: whether all fast weights are cached
     log_rows: the number of bits of the number of rows
@@ -136,7 +136,7 @@ class _ModelState:
         return _Size(model.programs.compiled, all(adapted), rows.bit_length())
 
     def seconds(self, size: _Size) -> float:
-        """The time that work of this size took before; infinity where there was none."""
+        """The measured time of work of this size; infinity before the first measurement."""
         return self._seconds.get(size, float("inf"))
 
     def record(self, size: _Size, seconds: float) -> None:
@@ -170,7 +170,7 @@ class Engine:
         return state
 
     def seconds(self, jobs: Sequence[Job]) -> float:
-        """The time that the jobs may take, measured on work of the same size; infinity where there was none."""
+        """The expected time of the jobs, measured on work of the same size; infinity before the first measurement."""
         total = 0.0
         for model, indices in _by_model(jobs).items():
             state = self._models.get(model)

@@ -18,9 +18,9 @@ from app.service.model import Model
 from app.service.work import LARGE
 
 MAX_WAITING = 4
-"""The large work that waits may cost so many times as much as one request may."""
+"""All waiting large work together may cost at most this many times what one request may cost."""
 LOOK_S = 1.0
-"""How often the server looks whether the client of large work is still there."""
+"""Seconds between two checks whether the client of large work is still connected."""
 
 
 class Lanes:
@@ -97,7 +97,8 @@ class Lanes:
         self._check_price(jobs, price)
         self._large.accept(1, size)
         if self._waiting and self._waiting + price > MAX_WAITING * self._max_price:
-            raise Overloaded("too much large work is waiting already; try again in a second")
+            expected = f"waiting work of at most {MAX_WAITING} times INNERLOOP_MAX_MULTIPLY_ADDS"
+            raise Overloaded(f"queue: expected {expected}, got more: try again in a few seconds")
         self._waiting += price
         try:
             results = await self._call_large(known, caller, size)

@@ -1,4 +1,4 @@
-"""Hot reload: the models folder is read again when it changes or when somebody asks, while requests go on."""
+"""Hot reload: read the models folder again when it changes or on request, while the server answers requests."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ class Reloader:
         """Nothing is loaded yet.
 
         compile_all: compiles models, one after another; it may take long, and runs on a thread
-        health: is told when the folder cannot be read or watched
+        health: receives a report when the folder cannot be read or watched
         """
         self._catalogue = catalogue
         self._health = health or Health()
@@ -53,7 +53,10 @@ class Reloader:
             try:
                 await self.reload()
             except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
-                reason = f"{self._folder} cannot be loaded: {error}: the present models serve; send SIGHUP to try again"
+                reason = (
+                    f'{self._folder}: expected a folder of bundles, got "{error}": the server keeps the models that it '
+                    "has; send SIGHUP to try again"
+                )
                 self._health.begin("reload", reason)
             else:
                 self._health.end("reload")
@@ -61,14 +64,14 @@ class Reloader:
     async def watch(self) -> None:
         """Request a reload whenever a file in the folder changes."""
         if not self._folder.is_dir():
-            reason = f"{self._folder} does not exist and is not watched: create it, then restart the server"
+            reason = f"{self._folder}: expected a folder to watch, got none: create it, then restart the server"
             self._health.begin("watch", reason)
             return
         try:
             async for _ in awatch(self._folder):
                 self._requested.set()
         except (OSError, RuntimeError) as error:  # the system may have no more watches to give
-            reason = f"{self._folder} is no longer watched; send SIGHUP to load bundles: {error}"
+            reason = f'{self._folder}: expected to watch the folder, got "{error}": send SIGHUP to load new bundles'
             self._health.begin("watch", reason)
 
     async def reload(self) -> None:

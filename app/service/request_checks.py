@@ -17,21 +17,23 @@ MAX_DIGITS = 20
 
 
 def check_ttl(ttl_s: int | None, max_ttl_s: int) -> None:
-    """An adaptation may live as long as the server allows."""
+    """Check the lifetime of an adaptation against the limit of the server."""
     if ttl_s is not None and ttl_s > max_ttl_s:
-        raise Invalid("ttl_s", f"at most {max_ttl_s} seconds", ttl_s)
+        raise Invalid("ttl_s", f"at most {max_ttl_s} seconds (INNERLOOP_MAX_TTL_S)", ttl_s)
 
 
 def check_support_size(size: int, limit: int, unit: str, place: str) -> None:
-    """A posted support set may have so many examples or episodes (`unit`)."""
+    """Check the size of a posted support set. unit: `examples` or `episodes`"""
     if size > limit:
-        raise Invalid(place, f"at most {limit} {unit}", size)
+        raise Invalid(place, f"at most {limit} {unit} (INNERLOOP_MAX_SUPPORT_EXAMPLES)", size, f"send fewer {unit}")
 
 
 def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
-    """An extended support set may have as many examples as one that is posted at once."""
+    """Check the size of a support set that a request extends. The limit is that of a support set posted at once."""
     if before + size > limit:
-        raise Invalid(place, f"at most {limit} examples in all", f"{size} in addition to {before}")
+        expected = f"at most {limit} examples in all (INNERLOOP_MAX_SUPPORT_EXAMPLES)"
+        fix = "send fewer examples, or forget some first"
+        raise Invalid(place, expected, f"{size} in addition to {before}", fix)
 
 
 def check_classes(targets: np.ndarray, model: Model, place: str) -> None:
@@ -85,10 +87,12 @@ def check_options(model: Model, options: PredictOptions, task: Task | None) -> N
     """Sampling is for policies; an interval needs a calibration that covers the task."""
     name = model.bundle.name
     if options.sample and model.bundle.manifest.schema.actions is None:
-        raise Invalid("sample", f"false for {name}", "true", "it is not a policy, so leave sample out")
+        raise Invalid("sample", f"false for {name}", "true", "only policies draw actions, so leave sample out")
     if options.seed is not None and not options.sample:
         is_policy = model.bundle.manifest.schema.actions is not None
-        fix = 'send `"sample": true` too, or leave seed out' if is_policy else "it is not a policy, so leave seed out"
+        fix = "only policies draw actions, so leave seed out"
+        if is_policy:
+            fix = 'send `"sample": true` too, or leave seed out'
         raise Invalid("seed", "no seed without sampling" if is_policy else f"no seed for {name}", options.seed, fix)
     if options.interval is not None:
         _check_interval(model, options.interval, task)
@@ -98,24 +102,25 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
     """task: None for the initialization of a model that predicts no numbers, which `check_initialization` lets pass"""
     calibration, bounds, name = model.bundle.manifest.calibration, model.bundle.manifest.inner_loop, model.bundle.name
     if task is None or not KINDS[model.bundle.manifest.kind].intervals:
-        fix = "it does not predict numbers, so leave interval out"
+        fix = "only regression has intervals, so leave interval out"
         raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
     if not calibration.has_intervals:
-        fix = f"the bundle has no calibration; run `innerloop calibrate {name}`, or leave interval out"
-        raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
+        fix = f"run `innerloop calibrate {name}`, or leave interval out"
+        raise Invalid("interval", "a bundle with calibration", f"{name}, which has none", fix)
     if not calibration.levels[0] <= level <= calibration.levels[-1]:
         levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
         raise Invalid("interval", f"{levels} for {name}", f"{level:g}")
     if (size := len(task.inputs)) < calibration.shots[0]:
         expected = f"at least {calibration.shots[0]} support examples for an interval of {name}"
         raise Invalid("interval", expected, size, "send more examples, or leave interval out")
-    for what, value, default in (
-        ("inner steps", task.steps, bounds.steps),
-        ("as the learning rate", task.learning_rate, bounds.learning_rate),
+    for name_of_value, value, default in (
+        ("steps", task.steps, bounds.steps),
+        ("learning_rate", task.learning_rate, bounds.learning_rate),
     ):
         if value != default:
-            fix = "adapt as it is calibrated, or leave interval out"
-            raise Invalid("interval", f"{default:g} {what}, for which {name} is calibrated", f"{value:g}", fix)
+            expected = f"an adaptation with {name_of_value} {default:g}, for which {name} is calibrated"
+            fix = f"adapt with {name_of_value} {default:g}, or leave interval out"
+            raise Invalid("interval", expected, f"one with {value:g}", fix)
 
 
 def _shown(number: int) -> str:

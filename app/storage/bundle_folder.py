@@ -56,8 +56,8 @@ class BundleFolder:
                 bundles.write(kept / bundle.name, bundle.manifest, bundle.meta)
         except OSError as error:
             raise StoreFailed(
-                f"{kept}: {error.strerror}: the bundle has to be kept there for adaptations that are pinned to it: "
-                "make room on its disk and check its permissions, then try again"
+                f'{kept}: expected to store the bundle of a pinned adaptation, got "{error.strerror}": make room on '
+                "the disk and check the permissions of the folder, then try again"
             ) from error
 
     def _read(self, digest: str) -> Bundle | None:
@@ -81,7 +81,10 @@ class BundleFolder:
                     shutil.rmtree(removed)
                     collected.append(kept.name)
         except OSError as error:
-            raise StoreFailed(f"{self._folder}: {error.strerror}: check its permissions") from error
+            raise StoreFailed(
+                f'{self._folder}: expected to remove bundles that no adaptation is pinned to, got "{error.strerror}": '
+                "check the permissions of the folder"
+            ) from error
         return collected
 
 

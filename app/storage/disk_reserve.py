@@ -41,7 +41,10 @@ class DiskReserve:
                 else:
                     self._allocate()
             except OSError as error:
-                self._health.begin(CONDITION, f"{self._folder}: {error.strerror}: check the folder and its disk")
+                reason = (
+                    f'{self._folder}: expected a usable disk, got "{error.strerror}": check the folder and its disk'
+                )
+                self._health.begin(CONDITION, reason)
             else:
                 self._health.end(CONDITION)
 
@@ -58,8 +61,8 @@ class DiskReserve:
     def refusal(self) -> StoreFailed:
         """The error for what is not written because the disk is full."""
         return StoreFailed(
-            f"{self._folder}: its disk is full: make room on it, then try again. Until then stored adaptations "
-            f"predict, and can be deleted as long as there is any room ({self._free_bytes() / 1e6:.1f} MB)"
+            f"{self._folder}: expected room on the disk, got {self._free_bytes() / 1e6:.1f} MB: make room, then try "
+            "again. Until then you can predict with stored adaptations, and delete them as long as any room is left"
         )
 
     def _give_up(self) -> bool:

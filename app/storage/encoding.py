@@ -121,8 +121,8 @@ def _version(labels: Sequence[Label]) -> int:
 
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
-    """Decode a record. Raises StoreFailed where the bytes are no record in a known format."""
-    record = _parse(data)
+    """Decode a record. Raises StoreFailed if the format is unknown or the bytes are damaged."""
+    record = _parse(data, f"adaptation {id}")
     digests = [digest if isinstance(digest, str) else digest.hex() for digest in record.digests]
     return Adaptation(
         id=id,
@@ -164,7 +164,7 @@ def _renamed_key(quality: Mapping[str, Any] | None, old: str, new: str) -> Mappi
 
 def names_in(data: bytes) -> tuple[str, ...]:
     """The names of an encoded record. Raises StoreFailed as `decode` does."""
-    return _parse(data).names
+    return _parse(data, "adaptation").names
 
 
 def id_bytes(id: str) -> bytes | None:
@@ -184,16 +184,18 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes) -> _Record:
+def _parse(data: bytes, place: str) -> _Record:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
-            f"a record: expected a format up to {max(VERSIONS)}, got {data[0] if data else None}: start the version of "
-            "the server that wrote it"
+            f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "
+            f"{f'format {data[0]}' if data else 'an empty one'}: start the version of Innerloop that wrote it"
         )
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
-        raise StoreFailed(f"a record is damaged ({error}): restore the store from a backup") from error
+        raise StoreFailed(
+            f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
+        ) from error
 
 
 def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool) -> _Stage:

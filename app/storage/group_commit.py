@@ -15,9 +15,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from app.errors import Overloaded, StoreFailed
 
 MAX_WAITING = 8192
-"""Operations that may wait for the thread: where the disk is very slow, what comes then is refused at once."""
+"""Largest number of operations that wait for the thread. The store refuses further ones at once."""
 MAX_OPERATIONS = 512
-"""Operations in one transaction: bounds what fails together, and how long the first one waits for the last."""
+"""Largest number of operations in one transaction: limits how many fail together, and how long the first one waits."""
 
 QUICK_S = 0.001
 """Commits are done on the event loop while they wait for the disk for less. Handing them to the thread and back costs
@@ -92,9 +92,9 @@ class GroupCommit:
         Raises the exception that refuses it, Overloaded where too many wait, and StoreFailed after `close`.
         """
         if self._closing:
-            raise StoreFailed("the store is closed, because the server is shutting down: try again on another one")
+            raise StoreFailed(str(Overloaded.stopping()))
         if self._in_thread > MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} changes wait for the store already; try again in a second")
+            raise Overloaded(f"store: expected at most {MAX_WAITING} waiting changes, got more: try again in a second")
         if self._quiet and not self._arrived and self._may_run_here([operation]):
             outcomes = self._do_at_once(operation)
             if outcomes is not None:

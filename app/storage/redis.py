@@ -27,7 +27,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.errors import QuotaExceeded, StoreFailed
+from app.errors import QuotaExceeded, StoreFailed, expectation
 from app.service.health import Health
 from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
@@ -52,16 +52,16 @@ HEAD_SIZE = 4
 CONDITION = "store"
 AWAY = "the store cannot be read"
 FIXES = {
-    "LOADING": "wait until it has loaded its data",
-    "READONLY": "set INNERLOOP_REDIS_URL to the server that takes writes, of which this one is a replica",
-    "OOM": "raise its maxmemory, or delete adaptations",
-    "MISCONF": "make room on its disk, so that it can save",
-    "NOREPLICAS": "start its replicas",
+    "LOADING": "wait until Redis has loaded its data",
+    "READONLY": "set INNERLOOP_REDIS_URL to the primary, because this Redis is a replica",
+    "OOM": "raise maxmemory of Redis, or delete adaptations",
+    "MISCONF": "make room on the disk of Redis, so that it can save",
+    "NOREPLICAS": "start the replicas of Redis",
     "WRONGPASS": "set the user and the password in INNERLOOP_REDIS_URL",
     "NOAUTH": "set the user and the password in INNERLOOP_REDIS_URL",
-    "NOPERM": "allow its user the commands and the keys of the server",
+    "NOPERM": "give the user in INNERLOOP_REDIS_URL permission for this command and for the keys innerloop:*",
 }
-"""What to do about an error of redis, by the word that it begins with."""
+"""What to do about an error of Redis, by the first word of its message."""
 WORDS: Mapping[type[Exception], str] = {
     BusyLoadingError: "LOADING",
     ReadOnlyError: "READONLY",
@@ -69,7 +69,7 @@ WORDS: Mapping[type[Exception], str] = {
     AuthenticationError: "WRONGPASS",
     NoPermissionError: "NOPERM",
 }
-"""That word of errors whose text is without it."""
+"""The first word of the message, for the errors of which redis-py removes it."""
 
 UNLIMITED = 2**53
 """The largest number that a script compares exactly."""
@@ -85,15 +85,15 @@ class RedisStore:
 
         url: redis://, rediss:// or unix://
         prefix: of all keys
-        fsync: warn about a server that does not wait for its disk
-        health: is told when redis fails, and when it works again
+        fsync: log a warning if redis does not wait for its disk
+        health: receives a report when redis fails, and when it works again
         """
         self._url = url
         self._quota = quota
         self._prefix = prefix
         self._fsync = fsync
         self._health = health or Health()
-        self._ready = False  # whether the layout is known to be the present one
+        self._ready = False  # whether the layout is known to be the current one
         self._failing = False
         self._silent = False  # whether it did not answer in time, and has not answered since
         self.bundles = BundleRedis(self._run)
@@ -110,7 +110,8 @@ class RedisStore:
                 retry=Retry(NoBackoff(), 0),  # what was sent may have been executed
             )
         except ValueError as error:
-            raise StoreFailed(f"INNERLOOP_REDIS_URL: {error}") from error
+            expected = "a URL such as redis://127.0.0.1:6379/0"
+            raise StoreFailed(expectation("INNERLOOP_REDIS_URL", expected, f'an invalid one ("{error}")')) from error
         self._client = Redis.from_pool(pool)
         self._calls = Calls(self._client)
         try:
@@ -228,7 +229,7 @@ class RedisStore:
         if version > len(MIGRATIONS):
             failure = (
                 f"{self._place}: expected a schema up to {len(MIGRATIONS)}, got {version}: start the newer version of "
-                "the server that wrote it, or set INNERLOOP_REDIS_URL to another database"
+                "Innerloop that wrote it, or set INNERLOOP_REDIS_URL to another database"
             )
             self._health.begin(CONDITION, failure, AWAY)
             raise StoreFailed(failure)
@@ -246,12 +247,14 @@ class RedisStore:
         settings = dict(zip(words[::2], words[1::2], strict=True))
         if settings.get("appendonly") != "yes":
             log.warning(
-                "%s keeps adaptations in memory only and loses them when it stops: set `appendonly yes` there",
+                "%s keeps adaptations in memory only and loses them when it stops: set `appendonly yes` in its "
+                "configuration",
                 self._place,
             )
         elif self._fsync and settings.get("appendfsync") != "always":
             log.warning(
-                "%s loses up to a second of changes in a power failure: set `appendfsync always` there", self._place
+                "%s loses up to a second of changes in a power failure: set `appendfsync always` in its configuration",
+                self._place,
             )
 
     async def _call(self, *words: Word, probing: bool = False) -> Any:
@@ -267,14 +270,14 @@ class RedisStore:
     async def _store_errors(self, probing: bool) -> AsyncIterator[None]:
         """Raise StoreFailed for the errors of redis."""
         if not probing and (self._silent or not self._ready):
-            raise StoreFailed(self._health.degraded.get(CONDITION, f"{self._place}: it is being opened: try again"))
+            raise StoreFailed(self._health.degraded.get(CONDITION, self._not_open))
         try:
             yield
         except (RedisError, OSError) as error:
             # a server that hangs is asked again by `check` alone, so that requests do not wait for it in vain
             self._silent = isinstance(error, TimeoutError | RedisTimeoutError)
             self._failing = True
-            failure = f"{self._place}: {_message(error)}: {_fix(error)}, then try again"
+            failure = expectation(self._place, "an answer", _message(error), f"{_fix(error)}, then try again")
             self._health.begin(CONDITION, failure, _status(error))
             raise StoreFailed(failure) from error
         if self._silent:
@@ -285,6 +288,10 @@ class RedisStore:
         """The address of the server, without its password."""
         parts = urlsplit(self._url)
         return f"redis at {parts.hostname}:{parts.port or 6379}" if parts.hostname else f"redis at {parts.path}"
+
+    @property
+    def _not_open(self) -> str:
+        return expectation(self._place, "an open connection", "one that is still being opened", "try again")
 
     @property
     def _quota_words(self) -> tuple[int, int]:
@@ -335,7 +342,8 @@ def _text(word: bytes | str) -> str:
 
 def _message(error: Exception) -> str:
     """The message, without the line of the script that met the error."""
-    return str(error).partition(" script: ")[0].rstrip(".") or "it does not answer"
+    message = str(error).partition(" script: ")[0].rstrip(".")
+    return f'the error "{message}"' if message else "none"
 
 
 def _word(error: Exception) -> str:
@@ -346,7 +354,7 @@ def _word(error: Exception) -> str:
 
 def _fix(error: Exception) -> str:
     """What to do about an error of redis."""
-    return FIXES.get(_word(error), "check that it runs, and that INNERLOOP_REDIS_URL is its address")
+    return FIXES.get(_word(error), "check that Redis runs, and that INNERLOOP_REDIS_URL is its address")
 
 
 def _status(error: Exception) -> str | None:

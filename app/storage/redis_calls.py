@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 from app.errors import Overloaded
 
 MAX_WAITING = 8192
-"""Calls without an answer: where redis is slow, what comes then is refused at once."""
+"""Largest number of calls without an answer. The store refuses further ones at once."""
 Word = str | bytes | int | float
 
 
@@ -36,7 +36,7 @@ class Calls:
     async def call(self, *words: Word) -> Any:
         """Run a command and return its answer. Raises RedisError and OSError, and Overloaded where too many wait."""
         if self._unanswered > MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} requests wait for the store already; try again in a second")
+            raise Overloaded(f"store: expected at most {MAX_WAITING} waiting calls, got more: try again in a second")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._send)

@@ -59,6 +59,7 @@ from app.storage.sqlite_operations import (
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 
 UNREADABLE = "the store cannot be read"
+NOT_OPEN = f"{FILE}: expected an open database, got one that is still being opened: try again"
 LAST_ID = b"\xff" * 17
 """Sorts behind every id."""
 
@@ -70,7 +71,7 @@ class SqliteStore:
         """Nothing is opened yet.
 
         fsync: acknowledged changes survive a power failure; without, they survive the end of the process
-        health: is told of a full disk, of a file that cannot be read or written, and of the end of that
+        health: receives a report when the disk is full or the file cannot be read or written, and when that ends
         """
         self._folder = folder
         self._quota = quota
@@ -87,7 +88,7 @@ class SqliteStore:
             self._use(self._open())
         except CannotWrite as error:
             self._use(self._open_to_read(error))
-            self._health.begin(CONDITION, f"{error}; until then nothing is stored")
+            self._health.begin(CONDITION, f"{error}. Until then the server stores nothing")
         return self
 
     async def __aexit__(
@@ -267,7 +268,7 @@ class _Refusing:
 
     async def submit(self, operation: Operation[Any]) -> Any:
         """Raises StoreFailed."""
-        raise StoreFailed(self._health.degraded.get(CONDITION, "the file is being opened: try again"))
+        raise StoreFailed(self._health.degraded.get(CONDITION, NOT_OPEN))
 
     async def close(self) -> None:
         """Nothing."""

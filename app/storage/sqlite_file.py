@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 
-from app.errors import StoreFailed
+from app.errors import StoreFailed, expectation
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ TIMEOUT_S = 10
 
 
 class CannotWrite(StoreFailed):
-    """The file cannot be opened for writing; it may still be readable. It never reaches a client."""
+    """The file cannot be opened for writing; it may still be readable. No client receives this error."""
 
 
 def lock(folder: Path) -> int:
@@ -41,7 +41,8 @@ def lock(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise CannotWrite(f"{folder}: {error.strerror}: {_fix(folder, error)}") from error
+        expected = "a folder that the server may write to"
+        raise CannotWrite(expectation(str(folder), expected, f'"{error.strerror}"', _fix(folder, error))) from error
     return _locked(folder, descriptor)
 
 
@@ -60,8 +61,8 @@ def _locked(folder: Path, descriptor: int) -> int:
     except OSError as error:
         os.close(descriptor)
         raise StoreFailed(
-            f"{folder}: another server uses it: give each server its own INNERLOOP_STATE_DIR, or set INNERLOOP_STORE "
-            "to redis, which several can share"
+            f"{folder}: expected a folder that no other server uses, got one in use: give each server its own "
+            "INNERLOOP_STATE_DIR, or set INNERLOOP_STORE to redis, which several servers can share"
         ) from error
     return descriptor
 
@@ -76,10 +77,10 @@ def _fix(folder: Path, error: OSError) -> str:
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         owner, user = _name_of(there.stat().st_uid), _name_of(os.geteuid())
         return (
-            f"{there} belongs to {owner}, and the server runs as {user}: give "
-            "the folder to that user with chown, or set INNERLOOP_STATE_DIR to one that the server may write to"
+            f"{there} belongs to {owner}, and the server runs as {user}, so give the folder to the user of the server "
+            "with chown, or set INNERLOOP_STATE_DIR to a folder that the server may write to"
         )
-    return "make it a folder that the server may write to"
+    return "set INNERLOOP_STATE_DIR to a folder"
 
 
 def _name_of(uid: int) -> str:
@@ -135,7 +136,7 @@ def check_schema(connection: sqlite3.Connection, migrations: Sequence[str]) -> i
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise StoreFailed(
-            f"{FILE}: expected a schema up to {len(migrations)}, got {version}: start the newer version of the server "
+            f"{FILE}: expected a schema up to {len(migrations)}, got {version}: start the newer version of Innerloop "
             "that wrote it, or set INNERLOOP_STATE_DIR to another folder"
         )
     return int(version)
@@ -164,12 +165,12 @@ def cannot_write(error: sqlite3.Error) -> bool:
 def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
     """The StoreFailed for an error of sqlite, with the place and the fix."""
     if is_damaged(error):
-        fix = "restore it from a backup, or move it away and lose its adaptations"
+        fix = "restore the file from a backup, or move it away and lose its adaptations"
     elif is_busy(error):
-        fix = "close the other program that uses it, then try again"
+        fix = "close the other program that uses the file, then try again"
     else:
         fix = f"{'make room on its disk' if is_full(error) else 'check its disk and its permissions'}, then try again"
-    return StoreFailed(f"{folder / FILE}: {error}: {fix}")
+    return StoreFailed(expectation(str(folder / FILE), "a database that can be read and written", f'"{error}"', fix))
 
 
 def _name(error: sqlite3.Error) -> str:
@@ -189,7 +190,7 @@ class WriteAheadLog:
         copier: sqlite3.Connection,
         report: Callable[[sqlite3.Error], object],
     ) -> None:
-        """report: is told when the thread cannot copy the log."""
+        """report: called with the error when the thread cannot copy the log."""
         self._file = folder / f"{FILE}-wal"
         self._report = report
         self._writer = writer
@@ -236,7 +237,8 @@ class WriteAheadLog:
         while _checkpoint(self._writer, "RESTART")[0]:
             if time.monotonic() > deadline:
                 raise StoreFailed(
-                    f"{self._file}: deleted records are still in it: close the other program that reads the database"
+                    f"{self._file}: expected to erase deleted adaptations, got another program that reads the "
+                    "database: close the other program"
                 )
             time.sleep(0.001)
         # all of it is in the database now, and no reader uses the log
@@ -256,7 +258,7 @@ class WriteAheadLog:
         try:
             self.erase()
         except (sqlite3.Error, OSError, StoreFailed) as error:
-            log.warning("%s: deleted records may still be in it: %s", self._file, error)
+            log.warning("%s: deleted adaptations stay in this file until the next start: %s", self._file, error)
 
     def _copy(self) -> None:
         while self._due.wait() and self._open:

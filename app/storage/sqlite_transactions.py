@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from app.errors import StoreFailed
+from app.errors import StoreFailed, expectation
 from app.service.health import Health
 from app.service.store import Quota
 from app.storage.disk_reserve import DiskReserve
@@ -166,7 +166,10 @@ class SqliteTransactions:
         except sqlite3.Error as error:
             failure = self.reports.failure(error)
         except OSError as error:
-            failure = StoreFailed(f"{error.filename}: {error.strerror}: deleted records may still be in it")
+            fix = "check its disk and its permissions; until then deleted adaptations can be recovered from the file"
+            failure = StoreFailed(
+                expectation(str(error.filename), "to erase deleted adaptations", f'"{error.strerror}"', fix)
+            )
             self.reports.report(failure)
         except StoreFailed as error:
             failure = error

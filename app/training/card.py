@@ -145,6 +145,9 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
     """What rows and columns of the scores mean, in a few sentences."""
     algorithm = ALGORITHMS[manifest.algorithm]
     start = "is before adapting"
+    spread = ""
+    if manifest.kind == "regression":
+        spread = " The error of a single task before adapting depends on how large its targets are."
     if algorithm.prototype_head:
         start = "uses the mean embedding of each class, without gradient steps"
     elif manifest.kind == "classification":
@@ -152,7 +155,7 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
     step = '; "1 step" is the one exact calculation that this algorithm adapts with' if algorithm.closed_form else ""
     better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
     rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
-    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.'])
+    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.']) + spread
 
 
 def _setting(setting: Setting, kind: str) -> str:
@@ -246,8 +249,21 @@ def _limits(manifest: Manifest) -> str:
     rows = [steps, rate] if takes_rate else [steps]
     reason = "it was learned in training" if algorithm.learned_rate else "adapting is one exact calculation"
     more = "" if takes_rate else f"\n\nA request cannot set a learning rate: {reason}."
+    trained = manifest.training.get("recipe", {}).get("inner_steps")
+    if not algorithm.closed_form and trained and bounds.max_steps > trained[-1]:
+        more += ("" if more else "\n") + _beyond(trained[-1], algorithm.learned_rate)
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}{more}"
+
+
+def _beyond(trained: int, learned_rate: bool) -> str:
+    """What happens with more steps than in training."""
+    rates = ", which use the learned rates of the last step," if learned_rate else ""
+    lead = " " if learned_rate else "\n"
+    return (
+        f"{lead}The model was trained with at most {steps_text(trained)}. More steps{rates} can lower the error or "
+        "raise it: compare the scores above."
+    )
 
 
 def _ood(reference: OODReference) -> str:
@@ -284,6 +300,8 @@ def training_text(training: Mapping[str, Any]) -> str:
         unused |= {"inner_steps", "inner_rate", "adapt_steps"}
     if not recipe.get("episodes"):
         unused |= {"stages", "stage_steps", "decisions", "ratio", "divergence"}
+    if ALGORITHMS[training["recipe"]["algorithm"]].learned_rate:
+        recipe["inner_rate"] = f"{recipe['inner_rate']} (the start value; training learns the rates)"
     rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value and key not in unused)
     sentences = [
         f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "

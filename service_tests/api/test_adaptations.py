@@ -65,7 +65,7 @@ def test_the_default_ttl_is_a_setting(serve: Callable[..., TestClient], clock: C
     assert client.get(f"/adaptations/{adaptation_id}").status_code == 410
     assert (
         client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"]
-        == "ttl_s: expected at most 100 seconds, got 101"
+        == "ttl_s: expected at most 100 seconds (INNERLOOP_MAX_TTL_S), got 101"
     )
 
 

@@ -16,6 +16,8 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from app.api.examples import ERRORS
+from app.errors import DeadlinePassed, Overloaded
 from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work
 from service_tests.processes import command, disconnect, starting, wait_until
@@ -55,6 +57,7 @@ def test_a_request_whose_deadline_passes_while_it_waits_gets_504(slow: tuple[str
         response = post_with_deadline(httpx, url + path.format(adaptation_id=adaptation_id), 50, payload)
         assert time.monotonic() - started < 2
         assert response.status_code == 504
+        assert response.json()["detail"] == str(ERRORS[DeadlinePassed][1])
         assert response.json()["type"] == "urn:problem-type:innerloop:deadline-passed"
         assert "retry-after" not in response.headers
         work.release()
@@ -104,7 +107,7 @@ def test_a_full_queue_gets_503_at_once(slow: tuple[str, Work]) -> None:
             response = httpx.post(f"{url}/{path}", json=payload)
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
-            assert response.json()["detail"].startswith("3 requests are waiting already")
+            assert response.json()["detail"] == str(ERRORS[Overloaded][1]).replace("4096", "3")
         assert time.monotonic() - started < 2
         assert httpx.get(f"{url}/health/live").status_code == 200
         work.release()
@@ -119,7 +122,10 @@ def test_a_queue_can_be_full_by_bytes(slow: tuple[str, Work]) -> None:
         work.until_submitted(2)
         response = httpx.post(f"{url}/adapt", json=body(examples(300)))
         assert response.status_code == 503
-        assert response.json()["detail"].startswith("4000 bytes are waiting already")
+        assert response.json()["detail"] == (
+            "queue: expected at most 4000 bytes of waiting requests (INNERLOOP_MAX_WAITING_BYTES), got more: try again "
+            "in a second"
+        )
         assert response.headers["retry-after"] == "1"
         work.release()
         assert waiting.result().status_code == 201

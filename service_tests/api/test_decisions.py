@@ -370,7 +370,12 @@ NUMBERS = GOOD | {"actions": [[0, 1], [1, 0]]}
         ("names", [GOOD, {k: GOOD[k] for k in ("observations", "actions")}], "as in episode 0", "episodes[1].rewards"),
         ("names", [GOOD | {"done": True}], "an unknown field", "support.episodes[0].done"),
         ("names", [{"actions": [0]}], "add the field", "support.episodes[0].observations"),
-        ("names", [GOOD] * 101, "expected at most 100 episodes, got 101", "support.episodes"),
+        (
+            "names",
+            [GOOD] * 101,
+            "expected at most 100 episodes (INNERLOOP_MAX_SUPPORT_EXAMPLES), got 101",
+            "support.episodes",
+        ),
     ],
 )
 def test_a_wrong_episode_gets_a_problem_with_its_place(
@@ -395,7 +400,7 @@ def test_a_wrong_episode_gets_a_problem_with_its_place(
         (
             "/predict",
             {"support": {"episodes": [GOOD]}, "queries": [[0, 1]], "interval": 0.9},
-            "does not predict numbers",
+            "only regression has intervals",
             "interval",
         ),
     ],
@@ -422,4 +427,4 @@ def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient])
     response = client.post("/adapt", json={"model": "sinusoid", "support": {"episodes": [GOOD]}})
     assert "leave episodes out" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
-    assert "it is not a policy, so leave sample out" in response.json()["detail"]
+    assert "only policies draw actions, so leave sample out" in response.json()["detail"]

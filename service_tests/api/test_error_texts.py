@@ -2,12 +2,16 @@
 
 import datetime
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from app.api.decode_errors import malformed
+from app.api.examples import ERRORS
+from app.errors import Diverged, Malformed, RequestError
 from service_tests.api.requests import adapt
 
 ROW = [0.0] * 784
@@ -136,13 +140,14 @@ PREDICT_TEXTS = [
      "be pinned, so send adaptation_id, or leave pinned out"),
     (PREDICT | {"interval": 0.9}, "interval: expected no interval without a support set, got 0.9: send support, or "
      "leave interval out"),
-    (PREDICT | {"sample": True}, "sample: expected false for sinusoid, got true: it is not a policy, so leave sample "
+    (PREDICT | {"sample": True}, "sample: expected false for sinusoid, got true: only policies draw actions, so leave "
+     "sample out"),
+    (PREDICT | {"seed": 5}, "seed: expected no seed for sinusoid, got 5: only policies draw actions, so leave seed "
      "out"),
-    (PREDICT | {"seed": 5}, "seed: expected no seed for sinusoid, got 5: it is not a policy, so leave seed out"),
     ({"model": "navigation", "queries": [[0, 0]], "seed": 5}, "seed: expected no seed without sampling, got 5: send "
      '`"sample": true` too, or leave seed out'),
     ({"model": "navigation", "queries": [[0, 0]], "interval": 0.5}, "interval: expected no interval for navigation, "
-     "got 0.5: it does not predict numbers, so leave interval out"),
+     "got 0.5: only regression has intervals, so leave interval out"),
     ({"model": "omniglot", "queries": [ROW]}, "support: expected a support set that names the classes for omniglot, "
      "got none: send support with examples of each class"),
     ({"model": "omniglot", "support": LETTERS, "queries": [["a"]]}, f"queries[0]: {IMAGE}, got an array with a string"),
@@ -165,17 +170,20 @@ RAW_TEXTS = [
         r"body: expected JSON in UTF-8, got half of a surrogate pair, such as \ud800 alone: escape both halves, or "
         "write the character itself",
     ),
-    (b'{"model": "\xff"}', "body: expected JSON with text in UTF-8, got the byte 0xff in a text"),
+    (b'{"model": "\xff"}', "body: expected JSON with strings in UTF-8, got the byte 0xff in a string"),
     ('{"model": NaN}', "body: expected JSON, got an invalid character at byte 10: JSON has no NaN or Infinity"),
     ('{"model": "a",}', "body: expected JSON, got a comma after the last field at byte 14"),
     ("{'model': 1}", "body: expected JSON, got a key that is not in double quotes at byte 1"),
-    ('{"mod', "body: expected complete JSON, got the first 5 bytes of it"),
+    ('{"mod', "body: expected complete JSON, got a body that breaks off after 5 bytes: send the whole body"),
+    ("{", "body: expected complete JSON, got a body that breaks off after 1 byte: send the whole body"),
+    (f"{json.dumps(ADAPT)} {{}}", f"body: expected JSON, got a second value at byte {len(json.dumps(ADAPT)) + 2}"),
     ("", "body: expected JSON, got an empty body"),
+    ('{"model": "sinusoid", "support": {"inputs', str(ERRORS[Malformed][1])),
 ]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MSGPACK_TEXTS = [
-    ({1: 2}, "body: expected names of fields that are strings, got an integer"),
-    ({b"model": "x"}, "body: expected names of fields that are strings, got bytes"),
+    ({1: 2}, "body: expected strings as names of fields, got an integer"),
+    ({b"model": "x"}, "body: expected strings as names of fields, got bytes"),
     (ADAPT | {"label": b"abc"}, "label: expected a string, got bytes"),
     (ADAPT | {"label": msgspec.msgpack.Ext(5, b"a")}, "label: expected a string, got an extension type of msgpack"),
     (ADAPT | {"steps": NOW}, "steps: expected an integer, got a timestamp"),
@@ -245,20 +253,39 @@ def test_a_wrong_change(client: TestClient) -> None:
     adaptation_id = adapt(client, {"inputs": [[1]], "targets": [1]})["adaptation_id"]
     path = f"/adaptations/{adaptation_id}"
     for method, address, text in (
-        ("DELETE", f"{path}/support/0", "path.example: expected an example beside which another is left, got 0, the "
-         "only one that is left: add another example first, or delete the adaptation"),
+        ("DELETE", f"{path}/support/0", "path.example: expected one of at least 2 examples, got 0, the only example: "
+         "add another example first, or delete the adaptation"),
         ("DELETE", f"{path}/support/7", "path.example: expected the number of an example of this adaptation, got 7, "
          f"which was forgotten, undone or never added: GET {path}/support lists the examples"),
         ("DELETE", f"{path}/support/-1", 'path.example: expected a whole number of at least 0, got "-1"'),
         ("DELETE", f"{path}/support/one", 'path.example: expected a whole number, got "one"'),
-        ("POST", f"{path}/undo", "adaptation_id: expected an adaptation with examples that were added after it was "
-         "created, got one without any: nothing can be undone, and forgotten examples cannot be restored"),
+        ("POST", f"{path}/undo", "adaptation_id: expected an adaptation with examples from at least 2 requests, got "
+         "one with examples from 1: undo removes the examples of the latest request, and others have to be left; "
+         "delete the adaptation instead"),
         ("GET", "/adaptations/x", 'adaptation_id: expected the id of a stored adaptation, got "x": POST /adapt creates '
          "an adaptation and returns its id"),
     ):  # fmt: skip
         problem = client.request(method, address).json()
         assert problem["detail"] == text
         assert text.startswith(f"{problem['place']}: ")
+
+
+def test_the_examples_in_the_docs_have_the_form() -> None:
+    """All errors but a diverged inner loop, whose sentence is also the `message` of an adaptation."""
+    for error, (_, example) in ERRORS.items():
+        if error is not Diverged:
+            place, expected, actual = re.fullmatch(r"(.+?): expected (.+?), got (.+)", str(example)).groups()  # type: ignore[union-attr]
+            assert all((place, expected, actual))
+            if isinstance(example, RequestError) and example.place:
+                assert place == example.place
+
+
+def test_nesting_that_the_decoder_does_not_take() -> None:
+    error = malformed(RecursionError(), b"[[", "JSON")
+    assert str(error) == (
+        "body: expected JSON, got arrays or objects that are nested too deeply: nest arrays no deeper than `shape` of "
+        "the model"
+    )
 
 
 def test_a_used_key(client: TestClient) -> None:

@@ -88,10 +88,14 @@ def test_msgpack_is_accepted_and_returned(client: TestClient) -> None:
         ),
         (
             {"inputs": [[1]] * 96, "targets": [1] * 96},
-            "expected at most 100 examples in all, got 96 in addition to 5",
+            "expected at most 100 examples in all (INNERLOOP_MAX_SUPPORT_EXAMPLES), got 96 in addition to 5",
             "inputs",
         ),
-        ({"inputs": [[1]] * 101, "targets": [1] * 101}, "expected at most 100 examples, got 101", None),
+        (
+            {"inputs": [[1]] * 101, "targets": [1] * 101},
+            "expected at most 100 examples (INNERLOOP_MAX_SUPPORT_EXAMPLES), got 101",
+            None,
+        ),
         ({"inputs": [[1]]}, "expected a value, got none: add the field", "targets"),
         ({"support": MORE}, "an unknown field", "support"),
     ],

@@ -25,7 +25,7 @@ def test_ready(client: TestClient) -> None:
 def test_without_a_bundle_the_server_is_not_ready(serve: Callable[..., TestClient], tmp_path: Path) -> None:
     response = serve(models_dir=tmp_path).get("/health/ready")
     assert response.status_code == 503
-    assert response.json()["status"] == "no bundle serves"
+    assert response.json()["status"] == "no bundle is loaded"
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,13 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ({"interval": 0}, "expected a number above 0, got 0"),
         ({"interval": 1}, "expected a number below 1, got 1"),
         ({"interval": "0.9"}, "expected a number, got a string"),
-        ({"interval": 0.9, "steps": 4}, "expected 5 inner steps, for which sinusoid is calibrated, got 4"),
+        (
+            {"interval": 0.9, "steps": 4},
+            "expected an adaptation with steps 5, for which sinusoid is calibrated, got one with 4: adapt with",
+        ),
         (
             {"interval": 0.9, "learning_rate": 0.001},
-            "expected 0.01 as the learning rate, for which sinusoid is calibrated, got 0.001",
+            "expected an adaptation with learning_rate 0.01, for which sinusoid is calibrated, got one with 0.001",
         ),
         (
             {"interval": 0.9, "support": examples(4)},
@@ -82,8 +85,8 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ),
         (
             {"interval": 0.9, "model": "linear"},
-            "expected no interval for linear, got 0.9: the bundle has no calibration; run `innerloop calibrate "
-            "linear`, or leave interval out",
+            "expected a bundle with calibration, got linear, which has none: run `innerloop calibrate linear`, or "
+            "leave interval out",
         ),
     ],
 )

@@ -161,7 +161,8 @@ def test_a_failure_of_the_server_is_answered_in_the_place_of_its_line(
     monkeypatch.setattr(Model, "adapt", fails_on_13_steps)
     answers = post_lines(serve(), "/adapt", [body(), body(steps=13), body()])
     assert [each["status"] for each in answers] == ["improved", 500, "improved"]
-    assert answers[1]["detail"] == "the server failed; its log has the cause"
+    expected = "server: expected an answer, got an unexpected error: the log of the server has the cause"
+    assert answers[1]["detail"] == expected
 
 
 def test_other_routes_refuse_ndjson(client: TestClient) -> None:

@@ -49,7 +49,7 @@ WRONG = [
     (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
     (GOOD | {"learning_rate": 0}, "expected a number above 0"),
     (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer of at least 1, got 0"),
-    (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds, got 1000000000"),
+    (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds (INNERLOOP_MAX_TTL_S), got 1000000000"),
     (GOOD | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
     (GOOD | {"stepz": 3}, "stepz: expected one of the fields "),
     ({"model": "sinusoid"}, "support: expected a value, got none: add the field"),
@@ -181,12 +181,13 @@ def in_parts(size: int) -> Iterator[bytes]:
 def test_a_body_over_the_limit_gets_413(client: TestClient, declared: bool) -> None:
     content = b" " * 200_000 if declared else in_parts(200_000)
     document = problem(client.post("/adapt", content=content, headers=JSON), 413)
-    assert "body: expected at most 100000 bytes, got more" in document["detail"]
+    assert "body: expected at most 100000 bytes (INNERLOOP_MAX_BODY_BYTES), got more: " in document["detail"]
 
 
 def test_too_many_examples_are_refused(client: TestClient) -> None:
     document = problem(client.post("/adapt", json=support([[1]] * 1001, [1] * 1001)), 422)
-    assert document["detail"] == "support: expected at most 1000 examples, got 1001"
+    expected = "support: expected at most 1000 examples (INNERLOOP_MAX_SUPPORT_EXAMPLES), got 1001: send fewer examples"
+    assert document["detail"] == expected
 
 
 @pytest.mark.parametrize("route", ["/adapt", "/predict"])
@@ -236,14 +237,15 @@ def test_a_failure_of_the_server_gets_a_problem(
     monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
     client = serve(raise_server_exceptions=False)
     document = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
-    assert document["detail"] == "the server failed; its log has the cause"
+    expected = "server: expected an answer, got an unexpected error: the log of the server has the cause"
+    assert document["detail"] == expected
 
 
 def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
     from app.errors import Overloaded
 
     async def full(*_: object) -> None:
-        raise Overloaded("7 requests are waiting already; try again in a second")
+        raise Overloaded("queue: expected at most 7 waiting requests, got more: try again in a second")
 
     monkeypatch.setattr("app.service.batcher.Batcher.submit", full)
     response = serve().post("/adapt", json=GOOD)

@@ -46,7 +46,7 @@ def test_the_version_is_printed() -> None:
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),
             "--kind: expected one of classification, decision, regression, got 'magic'",
         ),
-        (("compare", "linear", "--device", "abacus"), "there is no device 'abacus'"),
+        (("compare", "linear", "--device", "abacus"), "--device: expected auto, cpu or cuda, got 'abacus'"),
         (("evaluate", "linear", "--server", "nonsense"), "--server: expected a URL such as http://127.0.0.1:8000"),
         (
             ("bundle", "../new", "--network", "mlp", "--weights", "none"),

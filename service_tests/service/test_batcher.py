@@ -92,7 +92,7 @@ def test_a_full_queue_refuses_at_once() -> None:
             await until(gate.busy)
             rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, 2)]
             await asyncio.sleep(0)
-            with pytest.raises(Overloaded, match="2 requests are waiting"):
+            with pytest.raises(Overloaded, match="at most 2 waiting requests"):
                 await batcher.submit(job(3))
             gate.open.set()
             await asyncio.gather(first, *rest)
@@ -175,7 +175,7 @@ def test_too_many_bytes_are_refused_at_once() -> None:
             await until(gate.busy)
             rest = [asyncio.create_task(batcher.submit(job(1, size=60)))]
             await asyncio.sleep(0)
-            with pytest.raises(Overloaded, match="100 bytes are waiting"):
+            with pytest.raises(Overloaded, match="at most 100 bytes of waiting requests"):
                 await batcher.submit(job(2, size=60))
             rest.append(asyncio.create_task(batcher.submit(job(3, size=40))))
             gate.open.set()

@@ -53,7 +53,7 @@ def test_labels_of_all_types_are_told_apart() -> None:
 
 @pytest.mark.parametrize("head", [b"", b"\0", bytes([max(VERSIONS) + 1])])
 def test_another_format_is_refused(head: bytes) -> None:
-    with pytest.raises(StoreFailed, match="start the version of the server that wrote it"):
+    with pytest.raises(StoreFailed, match="start the version of Innerloop that wrote it"):
         decode("ann", id_of(1), head + OLD[1:] if head else b"")
 
 

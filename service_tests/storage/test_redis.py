@@ -118,7 +118,7 @@ def test_nothing_there_is_an_error_without_the_password() -> None:
     async def read(store: RedisStore) -> None:
         await store.get("ann", id_of(1))
 
-    with pytest.raises(StoreFailed, match=f"redis at 127.0.0.1:{port}: .*check that it runs") as caught:
+    with pytest.raises(StoreFailed, match=f"redis at 127.0.0.1:{port}: .*check that Redis runs") as caught:
         run(read, f"redis://ann:secret@127.0.0.1:{port}/0")
     assert "secret" not in str(caught.value)
 

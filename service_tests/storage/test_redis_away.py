@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
+from app.api.examples import ERRORS
 from app.errors import Overloaded, StoreFailed
 from app.service.health import Health
 from app.storage.redis import RedisStore
@@ -45,8 +46,12 @@ def test_it_opens_without_redis_and_goes_on_once_redis_is_there(
     async def scenario(store: RedisStore, health: Health) -> None:
         assert health.unavailable == "the store cannot be read"
         for _ in range(2):
-            with pytest.raises(StoreFailed, match=rf"redis at 127.0.0.1:{port}.*check that it runs.*REDIS_URL"):
+            with pytest.raises(
+                StoreFailed,
+                match=rf"redis at 127.0.0.1:{port}: expected an answer, got .*check that Redis runs.*REDIS_URL",
+            ) as refused:
                 await store.put(record(1), [], now=0)
+            assert str(refused.value).replace(str(port), "6379") == str(ERRORS[StoreFailed][1])
             await store.check()
         with redis_server(tmp_path, port, "--appendonly", "yes"):
             await store.check()
@@ -135,8 +140,8 @@ def accepting(port: int) -> None:
 @pytest.mark.parametrize(
     ("refuse", "fix"),
     [
-        (refusing_replica, "INNERLOOP_REDIS_URL to the server that takes writes"),
-        (refusing_memory, "raise its maxmemory"),
+        (refusing_replica, "INNERLOOP_REDIS_URL to the primary"),
+        (refusing_memory, "raise maxmemory of Redis"),
     ],
 )
 def test_a_redis_that_refuses_to_write_still_reads(tmp_path: Path, refuse: Callable[[int], None], fix: str) -> None:
@@ -171,8 +176,8 @@ def test_a_redis_whose_disk_is_full(tmp_path: Path) -> None:
         # redis notices when it has answered
         puts = [store.put(record(number, inputs=large), [], now=0) for number in range(2, 6)]
         answers = [await asyncio.gather(put, return_exceptions=True) for put in puts]
-        assert "make room on its disk" in str(answers[-1])
-        assert "make room on its disk" in health.degraded["store"]
+        assert "make room on the disk of Redis" in str(answers[-1])
+        assert "make room on the disk of Redis" in health.degraded["store"]
         assert health.unavailable is None
         assert await store.get("ann", id_of(1)) is not None
         disk.empty()
@@ -211,8 +216,8 @@ def test_a_redis_that_loads_its_data(tmp_path: Path) -> None:
         command(port, "SAVE")
 
     async def scenario(store: RedisStore, health: Health) -> None:
-        assert "wait until it has loaded its data" in health.degraded["store"]
-        with pytest.raises(StoreFailed, match="wait until it has loaded"):
+        assert "wait until Redis has loaded its data" in health.degraded["store"]
+        with pytest.raises(StoreFailed, match="wait until Redis has loaded"):
             await store.get("ann", id_of(1))
         command(port, "CONFIG", "SET", "key-load-delay", "0")
         while health.degraded:
@@ -228,5 +233,5 @@ def test_an_address_that_is_none() -> None:
     async def nothing(store: RedisStore, health: Health) -> None:
         pass
 
-    with pytest.raises(StoreFailed, match="INNERLOOP_REDIS_URL: Redis URL must specify"):
+    with pytest.raises(StoreFailed, match=r"^INNERLOOP_REDIS_URL: expected a URL such as .*Redis URL must specify"):
         run("localhost:6379", nothing)

@@ -29,8 +29,9 @@ def use_cache(folder: Path) -> str | None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         problem = (
-            f"{folder}: {error.strerror}: compiled code cannot be kept there, so each start compiles anew: make it a "
-            "folder that the server may write to, with room on its disk, or set INNERLOOP_CACHE_DIR to another one"
+            f'{folder}: expected a folder that compiled code can be written to, got "{error.strerror}": make room '
+            "on its disk, or set INNERLOOP_CACHE_DIR to a folder that the server may write to. Until then the server "
+            "compiles again at each start"
         )
         try:
             folder = Path(tempfile.mkdtemp(prefix="innerloop-"))

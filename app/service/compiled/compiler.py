@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONDITION = "compiler"
+UNCOMPILED = "the inner loop runs uncompiled, which is slower"
 FIX = "check g++ and Python's headers, or set INNERLOOP_COMPILE to false"
 
 INTERFACE_ERRORS = (ImportError, AttributeError, TypeError, LookupError)
@@ -44,7 +45,7 @@ SINGLES_SHOTS = 10
 def compile_all(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile the programs of the models in turn. Where that fails, what serves until then goes on."""
     if device.type == "cpu" and shutil.which("g++") is None:
-        health.begin(CONDITION, f"the inner loop stays eager, which is slower: g++ is not there: {FIX}")
+        health.begin(CONDITION, f"{UNCOMPILED}: expected g++, got none: {FIX}")
         return
     models, failed = list(models), False
     for model in models:
@@ -68,7 +69,7 @@ def compile_all(models: Iterable[Model], device: torch.device, health: Health) -
 
 def _run_stage(stage: Callable[[Model], Programs], model: Model) -> str | None:
     """Run a stage for a model. Returns why it failed, and what serves; None where it succeeded."""
-    serving = "the compiled steps keep serving" if model.compiled else "the inner loop stays eager, which is slower"
+    serving = "the server uses the compiled steps only" if model.compiled else UNCOMPILED
     try:
         model.programs = stage(model)
     except RuntimeError as error:

@@ -219,7 +219,7 @@ def test_a_model_that_does_not_compile_stays_eager(
 
     monkeypatch.setattr("app.service.compiled.measure.speedup", differ)
     compile_all([model], DEVICE, Health())
-    assert "linear: the inner loop stays eager, which is slower: other numbers" in caplog.text
+    assert "linear: the inner loop runs uncompiled, which is slower: other numbers" in caplog.text
     assert not model.compiled
     assert model.adapt([task(5, 5, 0)])[1][0].status.usable
 
@@ -239,8 +239,8 @@ def test_a_compiler_that_is_broken_leaves_all_models_eager(
     models = [Model(load(models_dir / "linear"), cpu) for _ in range(2)]
     with torch._inductor.config.patch({"cpp.cxx": (None, str(compiler))}):
         compile_all(models, cpu, health)
-    assert health.degraded["compiler"].startswith("linear: the inner loop stays eager, which is slower: ")
-    assert [each.levelno for each in caplog.records if "stays eager" in each.getMessage()] == [logging.ERROR]
+    assert health.degraded["compiler"].startswith("linear: the inner loop runs uncompiled, which is slower: ")
+    assert [each.levelno for each in caplog.records if "runs uncompiled" in each.getMessage()] == [logging.ERROR]
     for model in models:
         assert not model.compiling
         assert not model.compiled

@@ -27,6 +27,9 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.atomic_write import write_atomically
+from app.encoders.encoder import Encoder
+from app.encoders.image import ImageEncoder
+from app.encoders.numbers import NumbersEncoder
 from app.errors import BundleError, InnerloopError, expectation, one_of
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
@@ -197,6 +200,14 @@ class Bundle:
             targets=schema.targets,
             width=self.width,
         )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """What turns posted inputs into features."""
+        schema = self.manifest.schema
+        if schema.image:
+            return ImageEncoder((schema.shape[0], schema.shape[1]))
+        return NumbersEncoder(schema.shape or (schema.features,))
 
     @property
     def algorithm(self) -> Algorithm:

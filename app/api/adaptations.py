@@ -9,7 +9,6 @@ from safetensors.numpy import save
 from app.api import examples, schemas
 from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK
-from app.api.decoding import decode
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
@@ -128,7 +127,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body, server.large_bodies)
-    client, body = incoming.client, await decode(incoming, schemas.Support, server, id)
+    client, body = incoming.client, await server.large_bodies.decode(incoming, schemas.Support)
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
     read = partial(read_support, body, model, server.limits.support, place="")

@@ -1,4 +1,4 @@
-"""Values of bodies as arrays, for the schema of a bundle: inputs, numbers and labels."""
+"""Values of bodies as arrays, for a bundle: inputs, numbers and labels."""
 
 import math
 from collections.abc import Sequence
@@ -6,61 +6,59 @@ from typing import Any
 
 import numpy as np
 
-from app.api import images, schemas
-from app.api.decode_errors import LABEL, UNQUOTED, described
-from app.bundles import Schema
+from app.api import schemas
+from app.api.decode_errors import UNQUOTED
+from app.encoders.encoder import Encoder
+from app.encoders.float_rows import as_numbers, check_finite, many, to_float32
+from app.encoders.values import show
 from app.errors import Invalid
-from app.service.task import Label
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 INT64 = np.iinfo(np.int64)
-Targets = Sequence[float | list[float] | Label] | schemas.RawArray
-"""Targets as they are posted."""
+LABEL = "a label: a string, an integer or true or false"
+"""What a target of classification is."""
+Values = Sequence[Any] | schemas.RawArray
+"""Inputs or targets as they are posted."""
 
 
-def read_inputs(values: schemas.Inputs | schemas.RawArray, schema: Schema, place: str) -> np.ndarray:
-    """Inputs as float32 [row, feature]. Raises Invalid at the first that the model does not take."""
-    if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, schema.features, schema.shape, place), place).reshape(-1, schema.features)
-    exact = _array(values)  # all rows usually have the same form
-    if exact is not None and exact.ndim > 1 and exact.shape[1:] in ((schema.features,), schema.shape):
-        return _finite(exact, place).reshape(len(exact), -1)
-    if schema.image:
-        _check_pixels(values, place)
-    rows = [_input(each, schema, f"{place}[{index}]") for index, each in enumerate(values)]
-    return _finite(np.stack(rows), place)
+def read_inputs(values: Values, encoder: Encoder, place: str) -> np.ndarray:
+    """Inputs as float32 [row, feature]. Raises Invalid at the first that the encoder does not take."""
+    rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
+    try:
+        return encoder.encode(rows)
+    except Invalid as error:
+        raise Invalid(f"{place}{error.place}", *error.reason) from error
 
 
-def read_numbers(values: Targets, width: int, place: str) -> np.ndarray:
+def read_numbers(values: Values, width: int, place: str) -> np.ndarray:
     """Targets of regression as float32 [example, width]. Raises Invalid at the first that is not `width` numbers."""
-    if isinstance(values, schemas.RawArray):
-        return _finite(_from_raw(values, width, (), place), place).reshape(-1, width)
-    types = set(map(type, values))
-    # `_array` alone would read a number out of a string or a boolean
+    rows: Any = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
+    types = set(map(type, rows)) if isinstance(rows, list) else set()
     uneven = len(types) > 1 and list in types
-    exact = None if types & {str, bool} else _array([_row(each) for each in values] if uneven else values)
-    if exact is None or (exact.shape[1] if exact.ndim > 1 else 1) != width:
-        raise next(filter(None, (_mistake(each, width, f"{place}[{index}]") for index, each in enumerate(values))))
-    flat = exact[:, 0] if uneven and width == 1 else exact
-    return _finite(flat, place).reshape(-1, width)
+    array = None if bool in types else as_numbers([_row(each) for each in rows] if uneven else rows)
+    if array is None or array.dtype.kind == "b" or array.shape[1:] not in ((width,), () if width == 1 else (width,)):
+        raise next(filter(None, (_not_numbers(each, width, f"{place}[{index}]") for index, each in enumerate(rows))))
+    try:
+        check_finite(array)
+    except Invalid as error:
+        raise Invalid(f"{place}{error.place}", *error.reason) from error
+    return to_float32(array).reshape(-1, width)
 
 
-def _row(target: float | list[float] | Label) -> list[Any]:
+def _row(target: Any) -> list[Any]:
     return target if isinstance(target, list) else [target]
 
 
-def _mistake(target: float | list[float] | Label, width: int, place: str) -> Invalid | None:
+def _not_numbers(target: Any, width: int, place: str) -> Invalid | None:
     """What is wrong with a target of regression, if anything."""
-    if isinstance(target, str):
-        return Invalid(place, many(width) if width > 1 else "a number", "a string", UNQUOTED)
-    if isinstance(target, bool):
-        return Invalid(place, many(width) if width > 1 else "a number", described(target))
-    if len(_row(target)) != width:
-        return Invalid(place, many(width), len(_row(target)))
-    return None
+    row, nested = _row(target), isinstance(target, list)
+    for index, value in enumerate(row):
+        if isinstance(value, bool | None) or not isinstance(value, int | float):
+            where, expected = (f"{place}[{index}]", (1,)) if nested else (place, (width,))
+            return Invalid(where, many(expected), show(value), UNQUOTED if isinstance(value, str) else "")
+    return Invalid(place, many((width,)), len(row)) if len(row) != width else None
 
 
-def read_labels(values: Targets, place: str) -> np.ndarray:
+def read_labels(values: Values, place: str) -> np.ndarray:
     """Targets of classification, [example] of objects. Raises Invalid at the first that is no label."""
     labels = _raw_labels(values, place) if isinstance(values, schemas.RawArray) else values
     if not set(map(type, labels)) <= {str, bool}:
@@ -71,10 +69,9 @@ def read_labels(values: Targets, place: str) -> np.ndarray:
 
 
 def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:
-    values = _from_raw(raw, 1, (), place, exact=True)
-    if values.dtype.kind == "f":
-        fix = f"send integers, booleans or a list of labels: {LABEL}"
-        raise Invalid(f"{place}.dtype", "a type of labels", raw.dtype, fix)
+    values = _from_raw(raw, place)
+    if values.dtype.kind == "f" or values.size != len(values):
+        raise Invalid(place, f"labels: {LABEL} each", f"an array of {raw.dtype} of the shape {raw.shape}")
     labels: list[Any] = values.reshape(-1).tolist()
     return labels
 
@@ -86,88 +83,20 @@ def _not_a_label(value: Any, place: str) -> Invalid | None:
             return None
         case int() if INT64.min <= value <= INT64.max:
             return None
-        case float() if value.is_integer() and abs(value) < 2**53:
-            return Invalid(place, f"a label: {LABEL}", f"{value}", f"write it as an integer: {value:.0f}")
         case int():
             return Invalid(place, f"an integer from {INT64.min} to {INT64.max}", "another one", "send it as a string")
         case float():
-            return Invalid(place, f"a label: {LABEL}", described(value), "send it as a string")
-    return Invalid(place, f"a label: {LABEL}", "an array")
+            whole = value.is_integer() and abs(value) < 2**53
+            fix = f"write it as an integer: {value:.0f}" if whole else "send it as a string"
+            return Invalid(place, LABEL, str(value), fix)
+    return Invalid(place, LABEL, show(value))
 
 
-def _array(rows: Sequence[Any]) -> np.ndarray | None:
-    """Nested lists as float64, or None where they are uneven or hold something else than numbers."""
-    try:
-        return np.array(rows, np.float64)
-    except ValueError:
-        return None
-
-
-def _check_pixels(rows: Sequence[Any], place: str) -> None:
-    """Raises Invalid where the images among the rows are too large together."""
-    pixels = 0
-    for index, each in enumerate(rows):
-        if isinstance(each, bytes):
-            pixels += math.prod(images.size(each, f"{place}[{index}]"))
-    if pixels > images.MAX_PIXELS:
-        raise Invalid(place, f"at most {images.MAX_PIXELS} pixels in all images", pixels, "scale the images down")
-
-
-def _input(row: list[Any] | bytes, schema: Schema, place: str) -> np.ndarray:
-    """One input, float [feature]."""
-    if isinstance(row, bytes):
-        if not schema.image:
-            raise Invalid(place, expected_row(schema), "a string or bytes", "this model takes no images")
-        return images.IMAGES[schema.image](row, (schema.shape[0], schema.shape[1]), place)
-    exact = _array(row)
-    if exact is not None and exact.shape in ((schema.features,), schema.shape):
-        return exact.reshape(-1)
-    if not schema.shape:
-        nested = next((index for index, each in enumerate(row) if isinstance(each, list)), None)
-        if nested is not None:
-            raise Invalid(f"{place}[{nested}]", "a number", "an array")
-        raise Invalid(place, many(schema.features), len(row))
-    actual = "rows of unequal length" if exact is None else " x ".join(map(str, exact.shape))
-    raise Invalid(place, expected_row(schema), actual)
-
-
-def expected_row(schema: Schema) -> str:
-    """What an input of a model is."""
-    if not schema.shape:
-        return many(schema.features)
-    shape = " x ".join(map(str, schema.shape))
-    forms = [f"{shape} numbers", f"{many(schema.features)} in one row", *(["a PNG"] if schema.image else [])]
-    return f"{', '.join(forms[:-1])} or {forms[-1]}"
-
-
-def _finite(exact: np.ndarray, place: str) -> np.ndarray:
-    """Numbers as float32. Raises Invalid at the first that is out of its range."""
-    # the sum of squares bounds every number, in a fifth of the time of looking at each; NaN is not below anything
-    if not float(np.vdot(exact, exact)) <= FLOAT32_MAX**2 and not (inside := np.abs(exact) <= FLOAT32_MAX).all():
-        index = tuple(np.argwhere(~inside)[0])
-        fix = "leave the row out" if math.isnan(exact[index]) else "scale the data"
-        where = place + "".join(f"[{each}]" for each in index)
-        raise Invalid(where, "a finite float32 number", f"{exact[index]:g}", fix)
-    return exact.astype(np.float32)
-
-
-def _from_raw(raw: schemas.RawArray, width: int, shape: tuple[int, ...], place: str, exact: bool = False) -> np.ndarray:
-    """A raw array in its own shape. Its rows are of `width` numbers, of the shape `shape`, or bare numbers for 1.
-
-    exact: whether integers and booleans stay what they are; otherwise they become floats
-    """
+def _from_raw(raw: schemas.RawArray, place: str) -> np.ndarray:
+    """A raw array in its own shape and type."""
     dtype = np.dtype(raw.dtype).newbyteorder("<")
-    forms = [(width,), *([shape] if shape else []), *([()] if width == 1 else [])]
     if raw.shape[0] == 0:
         raise Invalid(place, "at least 1 row", f"the shape {raw.shape}")
-    if tuple(raw.shape[1:]) not in forms:
-        raise Invalid(place, f"rows of {many(width)}", f"the shape {raw.shape}")
     if len(raw.data) != (size := math.prod(raw.shape) * dtype.itemsize):
         raise Invalid(f"{place}.data", f"{size} bytes for {raw.shape} of {raw.dtype}", len(raw.data))
-    rows = np.frombuffer(raw.data, dtype).reshape(raw.shape)
-    return rows if exact or rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
-
-
-def many(count: int) -> str:
-    """How many numbers, in words."""
-    return f"{count} number{'' if count == 1 else 's'}"
+    return np.frombuffer(raw.data, dtype).reshape(raw.shape)

@@ -11,13 +11,13 @@ import struct
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import numpy as np
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, Codec
+from app.encoders.float_rows import as_numbers
 from app.errors import Invalid, Malformed
 
 LENGTH = struct.Struct("<I")
@@ -116,21 +116,19 @@ def _with_raw_arrays(value: Any) -> Any:
                 setattr(value, name, _with_raw_arrays(getattr(value, name)))
         case [schemas.Episode(), *_]:
             return [_with_raw_arrays(each) for each in value]
-        case [float() | int() | list(), *_]:
+        case [bool() | int() | float() | list(), *_]:
             return _raw_array(value)
     return value
 
 
 def _raw_array(rows: list[Any]) -> Any:
     """Nested lists of numbers as a raw array; the same where they are uneven, or some are labels or images."""
-    if (types := set(map(type, rows))) & {str, bytes, bool}:
+    if bool in (types := set(map(type, rows))) and len(types) > 1:
+        return rows  # labels that are told apart by type
+    array = as_numbers(rows)
+    if array is None:
         return rows
-    try:
-        dtype: Literal["int64", "float64"] = "int64" if types == {int} else "float64"  # integers may be labels
-        array = np.array(rows, dtype)
-    except (ValueError, OverflowError):
-        return rows
-    return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype=dtype)
+    return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype=array.dtype.name)  # type: ignore[arg-type]  # int64, uint64, float64 or bool
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from app.errors import Invalid, Malformed, one_of, shown
 Decoder = Callable[..., Any]
 """Decodes a body of one format."""
 UNQUOTED = "write numbers without quotes"
-LABEL = "a string, an integer or true or false"
-"""What a label may be."""
 MISSING = object()
 """The value at a place that a body does not have."""
 

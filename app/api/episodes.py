@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from app.api import schemas
 from app.api.arrays import read_inputs, read_numbers
-from app.bundles import Schema
+from app.bundles import Bundle, Schema
 from app.errors import Invalid
 from app.service.decisions import action_columns
 from app.service.record import Stage, SupportSet
@@ -16,13 +16,13 @@ MAX_NUMBERS = 2**24
 """In the observations of a stage, each episode padded to the longest: 64 MiB, which weighing holds several times."""
 
 
-def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str) -> SupportSet:
+def read_episodes(values: Sequence[schemas.Episode], bundle: Bundle, place: str) -> SupportSet:
     """Posted episodes as arrays. Raises Invalid at the first thing that the model does not take."""
-    episodes = [_read_episode(each, schema, f"{place}[{index}]") for index, each in enumerate(values)]
+    episodes = [_read_episode(each, bundle, f"{place}[{index}]") for index, each in enumerate(values)]
     for name, column in (("rewards", -2), ("propensities", -1)):
         _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in episodes], place)
     lengths = [len(observations) for observations, _ in episodes]
-    if (numbers := len(episodes) * max(lengths) * schema.features) > MAX_NUMBERS:
+    if (numbers := len(episodes) * max(lengths) * bundle.manifest.schema.features) > MAX_NUMBERS:
         expected = f"at most {MAX_NUMBERS} numbers in the observations, with each episode padded to the longest"
         size = f"{numbers} in {len(episodes)} episodes, the longest with {max(lengths)} decisions"
         raise Invalid(place, expected, size, "send the longest episodes in separate requests")
@@ -30,9 +30,10 @@ def read_episodes(values: Sequence[schemas.Episode], schema: Schema, place: str)
     return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
 
-def _read_episode(episode: schemas.Episode, schema: Schema, place: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_episode(episode: schemas.Episode, bundle: Bundle, place: str) -> tuple[np.ndarray, np.ndarray]:
     """One episode: its observations, float32 [row, feature], and the targets of its rows."""
-    observations = read_inputs(episode.observations, schema, f"{place}.observations")
+    schema = bundle.manifest.schema
+    observations = read_inputs(episode.observations, bundle.encoder, f"{place}.observations")
     actions = _read_actions(episode.actions, schema, f"{place}.actions")
     rewards = _read_per_step(episode.rewards, len(actions), f"{place}.rewards")
     propensities = _read_per_step(episode.propensities, len(actions), f"{place}.propensities")

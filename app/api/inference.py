@@ -8,7 +8,6 @@ from msgspec import UNSET
 from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
-from app.api.decoding import decode
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
@@ -57,7 +56,7 @@ async def adapt(request: Request) -> Response:
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
     async def command(incoming: IncomingRequest) -> AdaptCommand:
-        body = await decode(incoming, schemas.AdaptRequest, server)
+        body = await server.large_bodies.decode(incoming, schemas.AdaptRequest)
         model = server.adaptations.model(body.model)
         read = partial(adapt_command, body, model, incoming.client, server.limits)
         return await server.large_bodies.read(incoming, read)
@@ -84,7 +83,7 @@ async def predict(request: Request) -> Response:
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
     async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
-        body = await decode(incoming, schemas.PredictRequest, server)
+        body = await server.large_bodies.decode(incoming, schemas.PredictRequest)
         check_predict_fields(body)
         adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)

@@ -33,8 +33,8 @@ ENDED = "body: expected the process that decodes large bodies to finish, got its
 """The error of a body whose process was killed, or took more than `PROCESS_BYTES`."""
 SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
-IMAGES = b"\x89PNG", b"iVBORw0KGgo"
-"""How a PNG begins, as bytes and in base64. Few bytes may be an image that takes long to decode."""
+IMAGES = b"\x89PNG", b"iVBORw0KGgo", b"\xff\xd8\xff", b"/9j"
+"""How a PNG and a JPEG begin, as bytes and in base64. Few bytes may be an image that takes long to decode."""
 
 
 class LargeBodies:

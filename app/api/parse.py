@@ -79,7 +79,7 @@ def predict_command(
         check_inner_loop(model, settings)
         task = task_of(model, read_support(body.support, model, limits.support), settings)
     check_options(model, options, task)
-    queries = read_inputs(body.queries, model.bundle.manifest.schema, "queries")
+    queries = read_inputs(body.queries, model.bundle.encoder, "queries")
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
 
 

@@ -10,22 +10,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Inputs = Annotated[
-    list[
-        Annotated[
-            list[float | list[float | list[float]]],
-            Meta(description="Numbers: a flat row, or nested like the model's `shape`"),
-        ]
-        | Annotated[
-            bytes,
-            Meta(
-                description="A PNG, if the model's `image` is set: base64 without a `data:` prefix; binary in msgpack"
-            ),
-        ]
-    ],
-    Meta(min_length=1),
-]
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
+_IMAGE = "A PNG or JPEG, if the model's `image` is set: base64, alone or in a `data:` URL; binary in msgpack"
+_INPUT = {
+    "anyOf": [
+        {
+            "type": "array",
+            "items": {},
+            "description": "Numbers: a flat row, or nested like the model's `shape`",
+        },
+        {"type": "string", "description": _IMAGE},
+    ]
+}
+_TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, _NUMBERS]}
+Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
+Targets = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _TARGET})]
 Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["string", "integer", "boolean"]}})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
@@ -106,7 +105,10 @@ class RawArray(RequestBody):
         return self.shape[0]
 
 
-ActionValues = Annotated[list[float | list[float]], Meta(min_length=1)] | RawArray
+ActionValues = (
+    Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": {"anyOf": [{"type": "number"}, _NUMBERS]}})]
+    | RawArray
+)
 PerStep = Annotated[list[float], Meta(min_length=1)] | RawArray
 
 
@@ -153,7 +155,7 @@ class Support(RequestBody):
         Annotated[
             Inputs | RawArray,
             Meta(
-                description="[example][number], or a PNG for each example: the inputs. Required for regression and "
+                description="[example][number], or an image for each example: the inputs. Required for regression and "
                 "classification"
             ),
         ]
@@ -161,7 +163,7 @@ class Support(RequestBody):
     ) = UNSET
     targets: (
         Annotated[
-            Annotated[list[int | float | list[float] | str | bool], Meta(min_length=1)] | RawArray,
+            Targets | RawArray,
             Meta(
                 description="One target for each input. Regression: [example][number], or [example] if a target is a "
                 "single number. Classification: [example] with labels: strings, integers or "
@@ -251,7 +253,7 @@ class PredictRequest(RequestBody):
     """
 
     queries: Annotated[
-        Inputs | RawArray, Meta(description="[query][number], or a PNG for each query: the inputs to predict")
+        Inputs | RawArray, Meta(description="[query][number], or an image for each query: the inputs to predict")
     ]
     adaptation_id: (
         Annotated[str, Meta(description="Id of the adaptation that answers. Send either this or `model`")] | UnsetType

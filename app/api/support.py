@@ -9,7 +9,7 @@ from app.api import schemas
 from app.api.arrays import read_inputs, read_labels, read_numbers
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
-from app.bundles import Schema
+from app.bundles import Bundle
 from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet
@@ -17,8 +17,8 @@ from app.service.request_checks import check_classes, check_support_size
 
 FIELDS = ("inputs", "targets", "episodes")
 """The fields of a posted support set, in the order of `Kind.fields`."""
-Read = Callable[[schemas.Support, Schema, str], SupportSet]
-"""(posted support set, the bundle's schema, its place in the body) -> arrays. Raises Invalid."""
+Read = Callable[[schemas.Support, Bundle, str], SupportSet]
+"""(posted support set, the bundle, its place in the body) -> arrays. Raises Invalid."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
 
     limit: examples or episodes that it may have; place: its path in the body, "" where it is the body
     """
-    schema, kind = model.bundle.manifest.schema, KINDS[model.bundle.manifest.kind]
+    kind = KINDS[model.bundle.manifest.kind]
     _check_fields(support, kind, model.bundle.name, place)
     prefix = f"{place}." if place else ""
     sizes = {field: len(getattr(support, field)) for field in kind.fields}
@@ -49,7 +49,7 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
         raise Invalid(place, f"as many {' as '.join(sizes)}", " and ".join(map(str, sizes.values())))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
-    arrays = kind.read(support, schema, prefix)
+    arrays = kind.read(support, model.bundle, prefix)
     check_classes(arrays.targets, model, f"{prefix}targets")
     return arrays
 
@@ -73,23 +73,23 @@ def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -
     raise missing_field(missing, place)
 
 
-def _read_regression(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+def _read_regression(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
-    inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
-    return SupportSet(inputs, read_numbers(support.targets, schema.targets, f"{prefix}targets"))
+    inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
+    return SupportSet(inputs, read_numbers(support.targets, bundle.manifest.schema.targets, f"{prefix}targets"))
 
 
-def _read_classification(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+def _read_classification(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
-    inputs = read_inputs(support.inputs, schema, f"{prefix}inputs")
+    inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
     return SupportSet(inputs, read_labels(support.targets, f"{prefix}targets"))
 
 
-def _read_decision(support: schemas.Support, schema: Schema, prefix: str) -> SupportSet:
+def _read_decision(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.episodes is not UNSET, "its presence was checked"
-    return read_episodes(support.episodes, schema, f"{prefix}episodes")
+    return read_episodes(support.episodes, bundle, f"{prefix}episodes")
 
 
 def _view(adaptation: Adaptation) -> schemas.SupportView:

@@ -1,7 +1,7 @@
 """The interface of an encoder: from what people post to features."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,19 +23,6 @@ class Encoder(Protocol):
     Whatever is wrong with a row raises `app.errors.Invalid`. Its place is relative to the rows, such as `[4].age`, so
     that the caller can put the path of the rows before it, and its fix says what to send instead.
     """
-
-    @classmethod
-    def fit(cls, rows: Rows, **options: Any) -> Self:
-        """The encoder for rows like these. Nothing but the rows and the options decides what it is.
-
-        options: plain JSON values, all with defaults
-
-        Raises Invalid for a row that cannot be used, and TrainingError for options that do not fit.
-        """
-
-    @classmethod
-    def from_state(cls, json: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
-        """The encoder that `to_json` and `arrays` describe. Raises StateError where they are malformed."""
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -71,3 +58,17 @@ class Encoder(Protocol):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Numbers learned from the training rows, by name."""
+
+
+class EncoderType(Protocol):
+    """The class of an encoder: what its module defines as `encoder`."""
+
+    fit: Callable[..., Encoder]
+    """`fit(rows, **options)`: the encoder for rows like these. Nothing but the rows and the options decides what it is.
+
+    options: plain JSON values, all with defaults
+
+    Raises Invalid for a row that cannot be used, and TrainingError for options that do not fit.
+    """
+    from_state: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Encoder]
+    """The encoder that `to_json` and `arrays` describe. Raises StateError where they are malformed."""

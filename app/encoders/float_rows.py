@@ -82,7 +82,7 @@ def _read_row(
     except ValueError:
         values = None
     if values is None or values.shape not in forms:
-        raise Invalid(place(index), many(shape), _form(row, values), f"send each row as {many(shape)}")
+        raise Invalid(place(index), many(shape), _form(row, values), f"send {many(shape)} in each row")
     numbers = np.empty(values.shape)
     for path, value in np.ndenumerate(values):
         numbers[path] = _number(value, _place(index, path, names))
@@ -111,7 +111,7 @@ def _form(row: Any, values: np.ndarray | None) -> str:
         return show(row)
     if values is None or any(isinstance(value, list | tuple) for value in values.flat):
         return "rows of unequal length"
-    return many(values.shape)
+    return str(len(values)) if values.ndim == 1 else many(values.shape)
 
 
 def many(shape: Sequence[int]) -> str:

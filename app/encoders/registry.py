@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 import app.encoders
-from app.encoders.encoder import Encoder, Rows, StateError
+from app.encoders.encoder import Encoder, EncoderType, Rows, StateError
 from app.errors import InnerloopError, TrainingError, one_of
 from app.plugins import discover, user_code
 
 
-def encoders() -> dict[str, Callable[[], type[Encoder]]]:
+def encoders() -> dict[str, Callable[[], EncoderType]]:
     """The encoders that are installed, by name, each as a function that imports its class."""
     return discover(app.encoders, attribute="encoder", group="innerloop.encoders")
 

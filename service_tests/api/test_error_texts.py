@@ -19,7 +19,8 @@ WAVE = {"inputs": [[1], [2]], "targets": [1, 2]}
 ADAPT = {"model": "sinusoid", "support": WAVE}
 PREDICT = {"model": "sinusoid", "queries": [[1]]}
 LETTERS = {"inputs": [ROW], "targets": ["a"]}
-IMAGE = "expected 28 x 28 numbers, 784 numbers in one row or a PNG"
+IMAGE, PIXELS = "expected a PNG, a JPEG or 28 x 28 numbers", "send a picture file or its pixels"
+MISSING = "a missing value: this bundle takes none, so fill it in or leave the row out"
 FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
 LABEL, UNQUOTED = "a label: a string, an integer or true or false", "write numbers without quotes"
 
@@ -42,21 +43,24 @@ def episode(model: str = "navigation", **fields: Any) -> dict[str, Any]:
 
 ADAPT_TEXTS = [
     # a model that takes numbers
-    (wave([[None]], [1]), "support.inputs[0][0]: expected a number, got null"),
-    (wave([["a"]], [1]), f"support.inputs[0][0]: expected a number, got a string: {UNQUOTED}"),
-    (wave([["a", 1]], [1]), f"support.inputs[0][0]: expected a number, got a string: {UNQUOTED}"),
-    (wave(["a"], [1]), "support.inputs[0]: expected an array of 1 number, got a string"),
-    (wave([5], [1]), "support.inputs[0]: expected an array of 1 number, got a number"),
-    (wave([None], [1]), "support.inputs[0]: expected an array of 1 number, got null"),
-    (wave([[[[[1]]]]], [1]), "support.inputs[0][0]: expected a number, got an array"),
+    (wave([[None]], [1]), f"support.inputs[0][0]: expected a number, got {MISSING}"),
+    (wave([["a"]], [1]), 'support.inputs[0][0]: expected a number, got "a": send it without quotes'),
+    (wave([["a", 1]], [1]), "support.inputs[0]: expected 1 number, got 2: send 1 number in each row"),
+    (wave(["a"], [1]), 'support.inputs[0]: expected a number, got "a": send it without quotes'),
+    (wave([{"x": 5}], [1]), "support.inputs[0]: expected a number, got an object: send a number"),
+    (wave([None], [1]), f"support.inputs[0][0]: expected a number, got {MISSING}"),
+    (wave([[[1]]], [1]), "support.inputs[0]: expected 1 number, got 1 x 1 numbers: send 1 number in each row"),
     (wave(None, [1]), "support.inputs: expected an array, got null"),
-    (wave([[1]], [None]), "support.targets[0]: expected a number, got null"),
-    (wave([[1]], ["a"]), f"support.targets[0]: expected a number, got a string: {UNQUOTED}"),
-    (wave([[1]], [True]), "support.targets[0]: expected a number, got true"),
-    (wave([[1], [2]], [1e39, [1]]), "support.targets[0]: expected a finite float32 number, got 1e+39: scale the data"),
+    (wave([[1]], [None]), "support.targets[0]: expected 1 number, got null"),
+    (wave([[1]], ["a"]), f'support.targets[0]: expected 1 number, got "a": {UNQUOTED}'),
+    (wave([[1]], [True]), "support.targets[0]: expected 1 number, got true"),
+    (
+        wave([[1], [2]], [1e39, [1]]),
+        "support.targets[0][0]: expected a finite float32 number, got 1e+39: scale the data",
+    ),
     (
         wave([[1], [2]], [1, [1e39]]),
-        "support.targets[1]: expected a finite float32 number, got 1e+39: scale the data",
+        "support.targets[1][0]: expected a finite float32 number, got 1e+39: scale the data",
     ),
     (support("sinusoid", inputs=[[1]]), "support.targets: expected a value, got none: add the field"),
     (
@@ -64,20 +68,16 @@ ADAPT_TEXTS = [
         "support: expected inputs and targets for sinusoid, got inputs, targets and episodes: leave episodes out",
     ),
     # a classifier of images
-    (letters([["a"]], ["a"]), f"support.inputs[0]: {IMAGE}, got an array with a string"),
-    (letters([[[True]]], ["a"]), f"support.inputs[0]: {IMAGE}, got an array with true"),
-    (letters([None], ["a"]), f"support.inputs[0]: {IMAGE}, got null"),
-    (letters([5], ["a"]), f"support.inputs[0]: {IMAGE}, got a number"),
-    (letters([ROW[:10]], ["a"]), f"support.inputs[0]: {IMAGE}, got 10"),
-    (
-        letters(["data:image/png;base64,AAAA"], ["a"]),
-        f'support.inputs[0]: {IMAGE} in base64, got "data:image/png;base64,AAAA": send the base64 alone, without '
-        "`data:` before it",
-    ),
-    (letters(["aGVsbG8="], ["a"]), "support.inputs[0]: expected a complete PNG, got 5 other bytes: convert other "
+    (letters([["a"]], ["a"]), f"support.inputs[0]: {IMAGE}, got rows of unequal length or without numbers: {PIXELS}"),
+    (letters([None], ["a"]), f"support.inputs[0]: {IMAGE}, got null: {PIXELS}"),
+    (letters([5], ["a"]), f"support.inputs[0]: {IMAGE}, got 5: {PIXELS}"),
+    (letters([ROW[:10]], ["a"]), f"support.inputs[0]: {IMAGE}, got 10 numbers: send [H, W], with 3 channels at most"),
+    (letters(["aGVsbG8="], ["a"]), "support.inputs[0]: expected a PNG or JPEG, got 5 other bytes: convert other "
      "formats to PNG"),
-    (letters(["/9j/4EpGSUY="], ["a"]), "support.inputs[0]: expected a complete PNG, got a JPEG: convert other formats "
-     "to PNG"),
+    (letters(["data:image/gif;base64,R0lGODlh"], ["a"]), "support.inputs[0]: expected a PNG or JPEG, got a GIF: "
+     "convert other formats to PNG"),
+    (letters(["/9j/4EpGSUY="], ["a"]), "support.inputs[0]: expected a complete JPEG, got one that is cut off or "
+     "damaged: save the image again"),
     (letters([ROW], [None]), f"support.targets[0]: expected {LABEL}, got null"),
     (letters([ROW], [1.5]), f"support.targets[0]: expected {LABEL}, got 1.5: send it as a string"),
     (letters([ROW], [["a"]]), f"support.targets[0]: expected {LABEL}, got an array"),
@@ -92,10 +92,10 @@ ADAPT_TEXTS = [
     ),
     # policies
     (episode(rewards=[[1]]), "support.episodes[0].rewards[0]: expected a number, got an array"),
-    (episode(actions=["a"]), f"support.episodes[0].actions[0]: expected 2 numbers, got a string: {UNQUOTED}"),
+    (episode(actions=["a"]), f'support.episodes[0].actions[0]: expected 2 numbers, got "a": {UNQUOTED}'),
     (
         episode(rewards={"shape": [1, 1, 1], "data": "AAAAAA=="}),
-        "support.episodes[0].rewards: expected rows of 1 number, got the shape [1, 1, 1]",
+        "support.episodes[0].rewards[0]: expected 1 number, got an array",
     ),
     (
         episode() | {"assess": "k_fold"},
@@ -133,7 +133,7 @@ ADAPT_TEXTS = [
 ]  # fmt: skip
 PREDICT_TEXTS = [
     ({"queries": [[1]]}, "body: expected exactly one of adaptation_id and model, got neither"),
-    (PREDICT | {"queries": [[1, 2]]}, "queries[0]: expected 1 number, got 2"),
+    (PREDICT | {"queries": [[1, 2]]}, "queries[0]: expected 1 number, got 2: send 1 number in each row"),
     (PREDICT | {"steps": 5}, "steps: expected no steps without support, got 5: there is nothing to adapt to, so send "
      "support, or leave steps out"),
     (PREDICT | {"pinned": True}, "pinned: expected no pinned without adaptation_id, got true: only an adaptation can "
@@ -150,7 +150,8 @@ PREDICT_TEXTS = [
      "got 0.5: only regression has intervals, so leave interval out"),
     ({"model": "omniglot", "queries": [ROW]}, "support: expected a support set that names the classes for omniglot, "
      "got none: send support with examples of each class"),
-    ({"model": "omniglot", "support": LETTERS, "queries": [["a"]]}, f"queries[0]: {IMAGE}, got an array with a string"),
+    ({"model": "omniglot", "support": LETTERS, "queries": [["a"]]}, f"queries[0]: {IMAGE}, got rows of "
+     f"unequal length or without numbers: {PIXELS}"),
     ({"adaptation_id": "x", "queries": [[1]]}, 'adaptation_id: expected the id of a stored adaptation, got "x": '
      "POST /adapt creates an adaptation and returns its id"),
 ]  # fmt: skip
@@ -188,9 +189,13 @@ MSGPACK_TEXTS = [
     (ADAPT | {"label": msgspec.msgpack.Ext(5, b"a")}, "label: expected a string, got an extension type of msgpack"),
     (ADAPT | {"steps": NOW}, "steps: expected an integer, got a timestamp"),
     (ADAPT | {"learning_rate": float("nan")}, "learning_rate: expected a number above 0, got nan"),
-    (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a timestamp"),
-    (wave([b"abc"], [1]), "support.inputs[0]: expected 1 number, got a string or bytes: this model takes no images"),
-    (letters(["abc"], ["a"]), f'support.inputs[0]: {IMAGE} as bytes, got "abc"'),
+    (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a datetime: send a number"),
+    (wave([b"abc"], [1]), "support.inputs[0]: expected a number, got bytes: send a number"),
+    (
+        letters(["abc"], ["a"]),
+        'support.inputs[0]: expected a PNG or JPEG in base64, got "abc": encode the bytes of the file as '
+        "base64, alone or in a data: URL",
+    ),
     (letters([ROW], [b"a"]), f"support.targets[0]: expected {LABEL}, got bytes"),
 ]
 MEDIA = "application/json, application/msgpack, application/x-ndjson"
@@ -241,10 +246,14 @@ def test_a_wrong_header(client: TestClient) -> None:
 def test_the_words_fit_the_model_of_an_adaptation(client: TestClient) -> None:
     adaptation_id = adapt(client, LETTERS, model="omniglot")["adaptation_id"]
     body = {"adaptation_id": adaptation_id, "queries": [["a"]]}
-    assert texts(client, "/predict", [json.dumps(body)]) == [f"queries[0]: {IMAGE}, got an array with a string"]
+    assert texts(client, "/predict", [json.dumps(body)]) == [
+        f"queries[0]: {IMAGE}, got rows of unequal length or without numbers: {PIXELS}"
+    ]
     body = {"inputs": [[None]], "targets": ["a"]}
     path = f"/adaptations/{adaptation_id}/support"
-    assert texts(client, path, [json.dumps(body)]) == [f"inputs[0]: {IMAGE}, got an array with null"]
+    assert texts(client, path, [json.dumps(body)]) == [
+        f"inputs[0]: {IMAGE}, got rows of unequal length or without numbers: {PIXELS}"
+    ]
     body = {"inputs": [ROW], "targets": [None]}
     assert texts(client, path, [json.dumps(body)]) == [f"targets[0]: expected {LABEL}, got null"]
 

@@ -54,7 +54,7 @@ def test_a_large_body_is_answered_as_a_small_one(client: TestClient, fields: dic
 def test_a_large_body_with_rows_of_another_width_is_refused_at_the_rows(client: TestClient) -> None:
     answer = post(client, "/predict", large({"model": "sinusoid", "queries": [[0.1, 0.2]] * 3}))
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "queries: expected rows of 1 number, got the shape [3, 2]"
+    assert answer.json()["detail"] == "queries[0]: expected 1 number, got 2: send 1 number in each row"
 
 
 def test_a_large_body_that_is_cut_off_says_so(client: TestClient) -> None:

@@ -34,7 +34,7 @@ class Broken:
 
 
 def test_encoders_are_found_by_their_modules_alone() -> None:
-    found = {name: load() for name, load in registry.encoders().items()}
+    found: dict[str, object] = {name: load() for name, load in registry.encoders().items()}
     assert found == {"image": ImageEncoder, "numbers": NumbersEncoder, "table": TableEncoder}
 
 

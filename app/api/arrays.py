@@ -53,8 +53,9 @@ def _not_numbers(target: Any, width: int, place: str) -> Invalid | None:
     row, nested = _row(target), isinstance(target, list)
     for index, value in enumerate(row):
         if isinstance(value, bool | None) or not isinstance(value, int | float):
-            where, expected = (f"{place}[{index}]", (1,)) if nested else (place, (width,))
-            return Invalid(where, many(expected), show(value), UNQUOTED if isinstance(value, str) else "")
+            where = f"{place}[{index}]" if nested else place
+            expected = "a number" if nested or width == 1 else many((width,))
+            return Invalid(where, expected, show(value), UNQUOTED if isinstance(value, str) else "")
     return Invalid(place, many((width,)), len(row)) if len(row) != width else None
 
 

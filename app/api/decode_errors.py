@@ -17,7 +17,7 @@ from app.errors import Invalid, Malformed, one_of, shown
 
 Decoder = Callable[..., Any]
 """Decodes a body of one format."""
-UNQUOTED = "write numbers without quotes"
+UNQUOTED = "send it without quotes"
 MISSING = object()
 """The value at a place that a body does not have."""
 

@@ -151,7 +151,7 @@ def test_a_regression_model_refuses_booleans(serve: Callable[..., TestClient]) -
         support = {"inputs": [[1], [2]], "targets": targets}
         problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
         index = targets.index(True)
-        assert problem["detail"] == f"support.targets[{index}]: expected 1 number, got true"
+        assert problem["detail"] == f"support.targets[{index}]: expected a number, got true"
 
 
 @pytest.mark.parametrize("target", ["0.3", "nan", "three"])
@@ -161,7 +161,7 @@ def test_a_regression_model_refuses_labels(serve: Callable[..., TestClient], tar
         problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
         place = f"support.targets[{targets.index(target)}]"
         assert problem["place"] == place
-        assert problem["detail"] == f'{place}: expected 1 number, got "{target}": write numbers without quotes'
+        assert problem["detail"] == f'{place}: expected a number, got "{target}": send it without quotes'
 
 
 def test_an_initialization_has_no_classes(client: TestClient) -> None:

@@ -22,7 +22,7 @@ LETTERS = {"inputs": [ROW], "targets": ["a"]}
 IMAGE, PIXELS = "expected a PNG, a JPEG or 28 x 28 numbers", "send a picture file or its pixels"
 MISSING = "a missing value: this bundle takes none, so fill it in or leave the row out"
 FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
-LABEL, UNQUOTED = "a label: a string, an integer or true or false", "write numbers without quotes"
+LABEL, UNQUOTED = "a label: a string, an integer or true or false", "send it without quotes"
 
 
 def support(model: str, **fields: Any) -> dict[str, Any]:
@@ -51,9 +51,9 @@ ADAPT_TEXTS = [
     (wave([None], [1]), f"support.inputs[0][0]: expected a number, got {MISSING}"),
     (wave([[[1]]], [1]), "support.inputs[0]: expected 1 number, got 1 x 1 numbers: send 1 number in each row"),
     (wave(None, [1]), "support.inputs: expected an array, got null"),
-    (wave([[1]], [None]), "support.targets[0]: expected 1 number, got null"),
-    (wave([[1]], ["a"]), f'support.targets[0]: expected 1 number, got "a": {UNQUOTED}'),
-    (wave([[1]], [True]), "support.targets[0]: expected 1 number, got true"),
+    (wave([[1]], [None]), "support.targets[0]: expected a number, got null"),
+    (wave([[1]], ["a"]), f'support.targets[0]: expected a number, got "a": {UNQUOTED}'),
+    (wave([[1]], [True]), "support.targets[0]: expected a number, got true"),
     (
         wave([[1], [2]], [1e39, [1]]),
         "support.targets[0][0]: expected a finite float32 number, got 1e+39: scale the data",
@@ -95,7 +95,7 @@ ADAPT_TEXTS = [
     (episode(actions=["a"]), f'support.episodes[0].actions[0]: expected 2 numbers, got "a": {UNQUOTED}'),
     (
         episode(rewards={"shape": [1, 1, 1], "data": "AAAAAA=="}),
-        "support.episodes[0].rewards[0]: expected 1 number, got an array",
+        "support.episodes[0].rewards[0]: expected a number, got an array",
     ),
     (
         episode() | {"assess": "k_fold"},

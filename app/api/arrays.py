@@ -11,6 +11,8 @@ from app.api.decode_errors import QUOTED, UNQUOTED
 from app.bundles import Schema
 from app.errors import Invalid
 
+MAX_LABEL = 200
+"""Characters of a label."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -62,6 +64,9 @@ def read_labels(values: Sequence[float | list[float] | str] | schemas.RawArray, 
         if not isinstance(each, str):
             actual = "an array" if isinstance(each, list) else "a number"
             raise Invalid(f"{place}[{index}]", "a label", actual, QUOTED)
+        if len(each) > MAX_LABEL:
+            fix = "answers repeat labels, so send shorter ones"
+            raise Invalid(f"{place}[{index}]", f"a label of at most {MAX_LABEL} characters", len(each), fix)
     return np.array(values, object)
 
 
@@ -74,7 +79,10 @@ def _array(rows: Sequence[Any]) -> np.ndarray | None:
 
 
 def _check_pixels(rows: Sequence[Any], place: str) -> None:
-    """Raises Invalid where the images among the rows are too large together."""
+    """Raises Invalid where the images among the rows are too many, or too large together."""
+    if (files := sum(isinstance(each, bytes) for each in rows)) > images.MAX_FILES:
+        fix = "send fewer at a time, or their pixels as a raw array in msgpack"
+        raise Invalid(place, f"at most {images.MAX_FILES} PNGs", files, fix)
     pixels = 0
     for index, each in enumerate(rows):
         if isinstance(each, bytes):

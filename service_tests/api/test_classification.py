@@ -92,6 +92,7 @@ def test_any_string_can_be_a_label(client: TestClient, labels: list[str]) -> Non
         ([[1.0]] * 6, "expected a label, got an array", "support.targets[0]"),
         (["a", "b", None, "a", "b", "c"], "expected a label, got null", "support.targets[2]"),
         (["a", "b", True, "a", "b", "c"], "expected a label, got true", "support.targets[2]"),
+        (["a"] * 5 + ["b" * 201], "expected a label of at most 200 characters, got 201", "support.targets[5]"),
         (["a"], "expected as many inputs as targets, got 6 and 1", "support"),
         ({"shape": [6, 1], "data": "AAAA" * 8}, "expected labels, got numbers", "support.targets"),
         (None, "expected an array, got null", "support.targets"),

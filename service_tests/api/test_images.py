@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.api.images import MAX_PIXELS, ink
+from app.api.images import MAX_FILES, MAX_PIXELS, ink
 from app.errors import Invalid
 
 
@@ -169,6 +169,26 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(client: TestClient
     assert response.json()["detail"] == (
         f"support.inputs: expected at most {MAX_PIXELS} pixels in all images, got {count * 4096**2}: scale the images "
         "down"
+    )
+
+
+def test_a_second_header_of_another_size_is_refused() -> None:
+    data = png(black_on_white(drawing(28)))
+    for side in (4000, 30_000):
+        header = png_header(side, side)[8:]
+        with pytest.raises(Invalid, match="expected a complete PNG, got one that is cut off or damaged"):
+            ink(data[:33] + header + data[33:], (28, 28), "queries[0]")
+
+
+def test_too_many_images_are_refused_before_they_are_decoded(client: TestClient) -> None:
+    dot = png(np.zeros((1, 1), np.uint8))
+    body = {"model": "letters", "support": {"inputs": [dot], "targets": ["a"]}, "queries": [dot] * (MAX_FILES + 1)}
+    headers = {"content-type": "application/msgpack", "accept": "application/json"}
+    answer = client.post("/predict", content=msgspec.msgpack.encode(body), headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        f"queries: expected at most {MAX_FILES} PNGs, got {MAX_FILES + 1}: send fewer at a time, or their pixels as a "
+        "raw array in msgpack"
     )
 
 

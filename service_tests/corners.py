@@ -49,6 +49,11 @@ def labels(count: int, classes: int) -> list[str]:
     return [f"id {index % classes}" for index in range(count)]
 
 
+def own_of(drawings: list[str]) -> dict[str, Any]:
+    """A support set in which each drawing has its own label."""
+    return {"inputs": drawings, "targets": labels(len(drawings), len(drawings))}
+
+
 def images(count: int) -> dict[str, Any]:
     """Random images as a raw array."""
     return raw(np.random.default_rng(0).random((count, 784), np.float32))
@@ -91,9 +96,11 @@ def corners(share: float = 1.0) -> Iterator[Corner]:
 
     many, few, body = part(2000), part(400), part(2**25 - 1000)
     drawings = [png(index) for index in range(many)]
-    own = {"inputs": drawings, "targets": labels(many, many)}
+    own = own_of(drawings)
     yield Corner(f"{many} PNGs, each its own label", [predicting(own, drawings[:1])])
     yield Corner(f"{many} PNGs and {many} queries of {many} classes", [predicting(own, drawings)])
+    dot, count = encoded(Image.new("L", (1, 1))), part(20_000)
+    yield Corner(f"{count} queries that are PNGs of 1 pixel", [predicting(own_of(drawings[:5]), [dot] * count)])
     five = {"inputs": images(part(5000)), "targets": labels(part(5000), 5)}
     yield Corner(f"{part(5000)} images of 5 classes", [predicting(five, images(1), MSGPACK)])
     yield Corner(f"{part(10_000)} images of 5 classes", [adapting("omniglot", part(10_000))])

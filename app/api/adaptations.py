@@ -8,7 +8,7 @@ from safetensors.numpy import save
 
 from app.api import examples, schemas
 from app.api.client import ANYONE
-from app.api.codec import JSON, MSGPACK
+from app.api.codec import JSON, MSGPACK, respond
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.requests import receive
@@ -64,7 +64,8 @@ async def list_adaptations(
 
     A page can have fewer than `limit` adaptations if support sets are large. If the answer has `next`, there are more.
     """
-    return JSON.respond(page_response(*await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor)))
+    page = page_response(*await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor))
+    return server.large_bodies.hold(JSON.respond(page))
 
 
 @router.get(
@@ -96,7 +97,7 @@ async def delete_adaptation(id: Id, server: State) -> Response:
 )
 async def get_history(id: Id, server: State) -> Response:
     """List the revisions of an adaptation, each with the change that made it."""
-    return JSON.respond(history_response(await server.adaptations.get(ANYONE, id)))
+    return server.large_bodies.hold(JSON.respond(history_response(await server.adaptations.get(ANYONE, id))))
 
 
 @router.get(
@@ -208,7 +209,5 @@ async def weights(id: Id, server: State, client: RequestClient) -> Response:
     """Download the parameters of the adapted network as a safetensors file, to use them without this server."""
     adaptation, parameters = await in_time(client, server.adaptations.weights(client.owner, id, client))
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
-    name = f'attachment; filename="{id}.safetensors"'
-    return Response(
-        save(parameters, about), media_type="application/octet-stream", headers={"Content-Disposition": name}
-    )
+    headers = {"Content-Disposition": f'attachment; filename="{id}.safetensors"'}
+    return server.large_bodies.hold(respond(save(parameters, about), 200, "application/octet-stream", headers))

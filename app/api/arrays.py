@@ -14,6 +14,8 @@ from app.encoders.values import show
 from app.errors import Invalid
 
 INT64 = np.iinfo(np.int64)
+MAX_LABEL = 200
+"""Characters of a label."""
 LABEL = "a label: a string, an integer or true or false"
 """What a target of classification is."""
 Values = Sequence[Any] | schemas.RawArray
@@ -62,10 +64,9 @@ def _not_numbers(target: Any, width: int, place: str) -> Invalid | None:
 def read_labels(values: Values, place: str) -> np.ndarray:
     """Targets of classification, [example] of objects. Raises Invalid at the first that is no label."""
     labels = _raw_labels(values, place) if isinstance(values, schemas.RawArray) else values
-    if not set(map(type, labels)) <= {str, bool}:
-        for index, each in enumerate(labels):
-            if (mistake := _not_a_label(each, f"{place}[{index}]")) is not None:
-                raise mistake
+    for index, each in enumerate(labels):
+        if (mistake := _not_a_label(each, f"{place}[{index}]")) is not None:
+            raise mistake
     return np.array(labels, object)
 
 
@@ -80,6 +81,9 @@ def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:
 def _not_a_label(value: Any, place: str) -> Invalid | None:
     """What is wrong with a label, if anything."""
     match value:
+        case str() if len(value) > MAX_LABEL:
+            fix = "answers repeat labels, so send shorter ones"
+            return Invalid(place, f"a label of at most {MAX_LABEL} characters", len(value), fix)
         case str() | bool():
             return None
         case int() if INT64.min <= value <= INT64.max:

@@ -1,6 +1,6 @@
 """Bodies to values and arrays, and back; nowhere else. JSON is for people, msgpack for volume."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.api import schemas
 from app.api.decode_errors import invalid, malformed
@@ -15,6 +16,8 @@ from app.api.decode_errors import invalid, malformed
 T = TypeVar("T")
 NUMBERS_AT_ONCE = 20_000
 """Other threads run between so many numbers and the next ones of an answer."""
+PART_BYTES = 256 * 2**10
+"""Of a response that is sent in parts."""
 
 
 def _json_array(value: Any) -> msgspec.Raw:
@@ -41,6 +44,24 @@ def _raw_array(value: Any) -> dict[str, Any]:
     raise NotImplementedError(f"cannot write {type(value)}")
 
 
+class LongResponse(Response):
+    """A response that is sent in parts, each once the client has read those before."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body), PART_BYTES):
+            part = self.body[start : start + PART_BYTES]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def respond(body: bytes, status: int, media: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response, which is sent in parts if it is long."""
+    kind = Response if len(body) <= PART_BYTES else LongResponse
+    return kind(body, status, headers, media)
+
+
 @dataclass(frozen=True)
 class Codec:
     """One format of bodies."""
@@ -62,7 +83,7 @@ class Codec:
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
-        return Response(self.encoder.encode(answer), status, media_type=self.media)
+        return respond(self.encoder.encode(answer), status, self.media)
 
 
 JSON = Codec("application/json", "JSON", msgspec.json.decode, msgspec.json.Encoder(enc_hook=_json_array))

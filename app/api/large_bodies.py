@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from fastapi import Request
+from fastapi import Request, Response
 from msgspec import UNSET
 
 from app.api import body_process
-from app.api.codec import MSGPACK
+from app.api.codec import MSGPACK, LongResponse
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import Overloaded
 from app.service.answers import QUICK_NUMBERS
@@ -47,21 +47,25 @@ class LargeBodies:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
         self._process: Process | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
 
     async def __aenter__(self) -> "LargeBodies":
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         await self._end_process()
 
-    def reserve(self, request: Request, size: int) -> None:
-        """Reserve bytes for the body of a request, for as long as the request lives. Raises Overloaded."""
+    def reserve(self, owner: Request | Response, size: int) -> None:
+        """Reserve bytes for a body, for as long as its request or response lives. Raises Overloaded."""
         if self._used and self._used + size > self._capacity:
-            expected = f"at most {self._capacity} bytes of large bodies at a time (INNERLOOP_MAX_WAITING_BYTES)"
+            expected = (
+                f"at most {self._capacity} bytes of large bodies and answers at a time (INNERLOOP_MAX_WAITING_BYTES)"
+            )
             raise Overloaded(f"body: expected {expected}, got more: try again in a second")
         self._used += size
-        weakref.finalize(request, self._release, size)
+        weakref.finalize(owner, self._release, size)
 
     def _release(self, size: int) -> None:
         self._used -= size
@@ -81,8 +85,18 @@ class LargeBodies:
         return await in_time(request.client, self._call(function))
 
     async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:
-        """Call a function that writes an answer: at once, or on the thread if it may take long."""
-        return function(answer) if _is_short(answer) else await self._call(partial(function, answer))
+        """Call a function that writes an answer: at once, or on the thread if it may take long.
+
+        Raises Overloaded.
+        """
+        written = function(answer) if _is_short(answer) else await self._call(partial(function, answer))
+        return self.hold(written)
+
+    def hold(self, answer: T) -> T:
+        """The same answer. A long response takes its room until the client has read it. Raises Overloaded."""
+        if isinstance(answer, LongResponse):
+            self.reserve(answer, len(answer.body))
+        return answer
 
     async def _decode(self, job: body_process.Job) -> bytes:
         """The body of a job in msgpack, decoded by the process. Raises Malformed, Invalid and Overloaded.
@@ -109,8 +123,10 @@ class LargeBodies:
                 self._process.kill()
             await self._process.wait()
 
-    def _call(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, function)
+    async def _call(self, function: Callable[[], T]) -> T:
+        if self._closed:
+            raise Overloaded.stopping()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
 def _is_short(answer: ResponseBody) -> bool:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with one write for each response.
+"""uvicorn's HTTP protocol with bounds on the head of a request and on unread answers, and one write for a response.
 
 uvicorn writes the head and the body of a response one after the other, and uvloop makes a system call of each at once.
 Each takes 20 to 40 us, and the first wakes the client up for nothing. `one-write` of the ablation benchmark: 0.93 to
@@ -12,6 +12,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BODY_S = 1.0
 """When the server stops, the rest of a body has so long to come."""
+MAX_HEAD_BYTES = 64 * 2**10
+"""Of what comes between two parts of bodies: the address, headers and trailers of a request. uvicorn has no limit."""
+UNREAD_S = 60.0
+"""A client that reads none of its answer for so long is disconnected; until then the answer takes memory."""
+TOO_LARGE = (
+    b'{"type":"urn:problem-type:innerloop:head_too_large","title":"Head too large","status":431,"detail":"headers: '
+    b'expected at most %d bytes of address and headers, got more: send shorter ones","place":"headers"}'
+    % MAX_HEAD_BYTES
+)
+REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n" % len(TOO_LARGE)
+)
 
 
 class OneWrite(HttpToolsProtocol):
@@ -20,7 +33,64 @@ class OneWrite(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is narrower
         """A client has connected."""
         self._joining = _JoiningTransport(transport, self.loop)
+        self._head_bytes = 0
+        self._unread: asyncio.TimerHandle | None = None
         super().connection_made(self._joining)  # type: ignore[arg-type]  # it behaves like one
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """A client has disconnected."""
+        self._stop_watching()
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come. Those that complete a head or bring a part of a body do not count."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is complete."""
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body has come."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def _refuse_head(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(REFUSAL)
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as the server writes."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch(self, unread: int) -> None:
+        self._unread = self.loop.call_later(UNREAD_S, self._check_read, unread)
+
+    def _check_read(self, before: int) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= before:
+            self.transport.abort()
+        else:
+            self._watch(unread)
+
+    def _stop_watching(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def shutdown(self) -> None:
         """The server stops: finish the request, unless its body does not come."""

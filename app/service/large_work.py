@@ -15,7 +15,7 @@ from app.service.batcher import ClientDisconnected
 from app.service.engine import Engine, Job, Result
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
-from app.service.work import KERNELS, LARGE, NUMBER_BYTES
+from app.service.work import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
 Abandoned = Callable[[], bool]
 """Whether nobody waits for the result any more."""
@@ -118,12 +118,17 @@ class LargeWork:
         """Raises Invalid where a job needs too much memory. task: where its fast weights are not known"""
         queries = 0 if job.queries is None else len(job.queries)
         working = KERNELS * job.variant.peak_bytes(task, min(queries, job.queries_at_once))
-        needed = working + NUMBER_BYTES * queries * job.variant.outputs
+        needed = working + queries * (NUMBER_BYTES * job.variant.outputs + LABEL_COPIES * _longest_label(job.task))
         if needed > self._max_bytes:
             place, rows = ("queries", "queries") if task is None else ("support", "examples")
             limit, amount = (f"{each / 2**20:,.1f} MiB" for each in (self._max_bytes, needed))
             expected = f"work within {limit} of memory (INNERLOOP_MAX_WORK_BYTES)"
             raise Invalid(place, expected, amount, f"send fewer {rows}")
+
+
+def _longest_label(task: Task | None) -> int:
+    """The bytes of the longest label; 0 where there is none."""
+    return 0 if task is None else max((len(label.encode()) for label in task.classes), default=0)
 
 
 def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:

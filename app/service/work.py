@@ -17,6 +17,8 @@ NUMBER_PRICE = 2000
 """The price of a number in an answer: writing it as JSON takes as long as so many multiply-adds."""
 NUMBER_BYTES = 64
 """The memory of a number in an answer, in float32 and float64 and as text."""
+LABEL_COPIES = 4
+"""An answer repeats a label for each query: once as text, and again while the text grows and is sent."""
 KERNELS = 2
 """The kernels of convolutions take memory of their own, up to as much as the tensors that are measured."""
 

@@ -109,6 +109,9 @@ def _example(manifest: Manifest) -> str:
     example = Example.from_json(manifest.evaluation)
     if example is None:
         return ""
+    rounded = (
+        " All numbers are rounded, so the errors may differ from those below." if manifest.kind == "regression" else ""
+    )
     return f"""## Example
 
 This task was not used in training. `POST /predict` with a support set adapts and predicts in one call, and stores
@@ -124,7 +127,7 @@ From the response, rounded:
 {example.answer}
 ```
 
-{example.truth}""".rstrip()
+{example.truth}{rounded}""".rstrip()
 
 
 def _evaluation(manifest: Manifest) -> str:
@@ -132,7 +135,9 @@ def _evaluation(manifest: Manifest) -> str:
     if manifest.evaluation.get("score") == SCORE:
         return _returns(manifest)
     evaluation = from_json(manifest.kind, manifest.evaluation)
-    text = f"""{evaluation.protocol}. {_legend(manifest, evaluation)}{_diverged(evaluation)}
+    text = f"""{evaluation.protocol}.
+
+{_legend(manifest, evaluation)}{_diverged(evaluation)}
 
 {as_text(evaluation)}"""
     if "over_http" in manifest.evaluation:
@@ -145,9 +150,6 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
     """What rows and columns of the scores mean, in a few sentences."""
     algorithm = ALGORITHMS[manifest.algorithm]
     start = "is before adapting"
-    spread = ""
-    if manifest.kind == "regression":
-        spread = " The error of a single task before adapting depends on how large its targets are."
     if algorithm.prototype_head:
         start = "uses the mean embedding of each class, without gradient steps"
     elif manifest.kind == "classification":
@@ -155,7 +157,7 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
     step = '; "1 step" is the one exact calculation that this algorithm adapts with' if algorithm.closed_form else ""
     better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
     rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
-    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.']) + spread
+    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.'])
 
 
 def _setting(setting: Setting, kind: str) -> str:
@@ -232,8 +234,9 @@ def _calibration(calibration: Calibration) -> str:
     if calibration.has_intervals:
         return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. Over many tasks like those of
 training, 90 % of the true values lie between them; in a single task it can be more or fewer. The widths depend on the
-support size: they were measured on {calibration.tasks:,} validation tasks with each of
-{", ".join(map(str, calibration.shots))} examples (split conformal prediction), and are interpolated in between."""
+number of support examples alone: they were measured on {calibration.tasks:,} tasks of the validation split with each of
+{", ".join(map(str, calibration.shots))} examples (by split conformal prediction). Between two sizes they are
+interpolated, and above {calibration.shots[-1]} examples the width for {calibration.shots[-1]} applies."""
     return f"""The response has `probabilities`, calibrated on {calibration.tasks} validation tasks of each support size
 (the outputs of the network are divided by {calibration.temperature:.2f} first). It also has `unlike`, which marks a
 query that looks like no class of the support set; such a query gets a label all the same. On the validation tasks
@@ -277,11 +280,12 @@ def _ood(reference: OODReference) -> str:
     return f"""## When a support set is unlike training
 
 With `"assess": "leave_one_out"` in `/adapt` the server predicts each support example from the others. It reports
-`unlike_training` if more than {MAX_FAR_SHARE:.0%} of the inputs lie outside the range of the training inputs, or if
-the mean squared error of these predictions is above the limit. Of {reference.tasks} training tasks of each size,
-{ERROR_QUANTILE:.0%} stayed below it, so about {1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too.
-A support set that is not reported may still be unlike training, above all if it is small. Between two sizes the limit
-of the smaller one applies, and above the largest size the limit of the largest:
+`unlike_training` if more than {MAX_FAR_SHARE:.0%} of the support inputs lie outside the range of the training inputs,
+or if the mean squared error of these predictions is above the limit. Queries are not checked. Of {reference.tasks}
+tasks like those of training, for each number of support examples, {ERROR_QUANTILE:.0%} stayed below the limit, so about
+{1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too. A support set that is not reported may still be
+unlike training, above all if it is small: the first limits are high. For a number of examples between two rows, the
+limit of the row above applies; for more than the last, that of the last row:
 
 | support examples | limit of the mean squared error |
 |---|---|
@@ -302,7 +306,8 @@ def training_text(training: Mapping[str, Any]) -> str:
         unused |= {"stages", "stage_steps", "decisions", "ratio", "divergence"}
     if ALGORITHMS[training["recipe"]["algorithm"]].learned_rate:
         recipe["inner_rate"] = f"{recipe['inner_rate']} (the start value; training learns the rates)"
-    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value and key not in unused)
+    recipe = {key: value for key, value in recipe.items() if value and key not in unused}
+    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
     sentences = [
         f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "
         "kind of machine give the same weights.",
@@ -312,13 +317,19 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe (each training task draws shots, ways and inner_steps between the two numbers)</summary>
+<details><summary>The recipe{_drawn(recipe)}</summary>
 
 | | |
 |---|---|
 {rows}
 
 </details>"""
+
+
+def _drawn(recipe: Mapping[str, Any]) -> str:
+    """Which settings each training task draws between two numbers."""
+    drawn = [name for name in ("shots", "ways", "inner_steps") if isinstance(recipe.get(name), list | tuple)]
+    return f" (each training task draws {' and '.join(drawn)} between the two numbers)" if drawn else ""
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

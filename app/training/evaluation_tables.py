@@ -50,9 +50,9 @@ class Evaluation:
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
         score = KINDS[self.kind].score.name.capitalize()
         return (
-            f"{score} on the query set: the mean over {self.tasks} tasks of the {self.split} split (seed {self.seed}, "
-            f"{each}), which were not used in training, ± half the 95 % confidence interval of the mean; a single task "
-            f"may be far from it"
+            f"{score} of the predictions: the mean over {self.tasks} tasks of the {self.split} split, which were not "
+            f"used in training (seed {self.seed}, {each}). The 95 % confidence interval of the mean "
+            f"is given after ±; a single task may be far from the mean"
             f"{'. ' if self.caveat else ''}{self.caveat}"
         )
 

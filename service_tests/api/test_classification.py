@@ -128,6 +128,7 @@ def test_a_large_body_keeps_the_types_of_labels(client: TestClient) -> None:
         ([["a"]] * 6, f"{LABEL}, got an array", "support.targets[0]"),
         ([[1.0]] * 6, f"{LABEL}, got an array", "support.targets[0]"),
         (["a", "b", None, "a", "b", "c"], f"{LABEL}, got null", "support.targets[2]"),
+        (["a"] * 5 + ["b" * 201], "expected a label of at most 200 characters, got 201", "support.targets[5]"),
         (["a"], "expected as many inputs as targets, got 6 and 1", "support"),
         (
             {"shape": [6, 1], "data": "AAAA" * 8},

@@ -14,8 +14,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.encoders.image import MAX_PIXELS
+from app.encoders.image import MAX_FILES, MAX_PIXELS
 from app.encoders.ink import picture_ink
+from app.errors import Invalid
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,26 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(client: TestClient
     assert response.json()["detail"] == (
         f"support.inputs[{count - 1}]: expected at most {MAX_PIXELS} pixels in all images, got {count * 4096**2}: "
         "scale the images down"
+    )
+
+
+def test_a_second_header_of_another_size_is_refused() -> None:
+    data = png(black_on_white(drawing(28)))
+    for side in (4000, 30_000):
+        header = png_header(side, side)[8:]
+        with pytest.raises(Invalid, match="expected a complete PNG, got one that is cut off or damaged"):
+            picture_ink(data[:33] + header + data[33:], (28, 28), "queries[0]")
+
+
+def test_too_many_images_are_refused_before_they_are_decoded(client: TestClient) -> None:
+    dot = png(np.zeros((1, 1), np.uint8))
+    body = {"model": "letters", "support": {"inputs": [dot], "targets": ["a"]}, "queries": [dot] * (MAX_FILES + 1)}
+    headers = {"content-type": "application/msgpack", "accept": "application/json"}
+    answer = client.post("/predict", content=msgspec.msgpack.encode(body), headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        f"queries: expected at most {MAX_FILES} PNGs and JPEGs, got {MAX_FILES + 1}: send fewer at a time, or their pixels as a "
+        "raw array in msgpack"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api import body_process
-from app.api.codec import JSON, MSGPACK
+from app.api.codec import JSON, MSGPACK, respond
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.schemas import AdaptRequest, PredictRequest
 from app.errors import Overloaded
@@ -126,3 +126,13 @@ def test_bodies_that_are_read_take_so_many_bytes_together() -> None:
         bodies.reserve(second, 60)  # type: ignore[arg-type]
     del first
     bodies.reserve(second, 60)  # type: ignore[arg-type]
+
+
+def test_answers_that_are_not_read_yet_take_room() -> None:
+    bodies = LargeBodies(1_000_000)
+    first = bodies.hold(respond(b"a" * 600_000, 200, "text/plain"))
+    bodies.hold(respond(b"a" * 600, 200, "text/plain"))
+    with pytest.raises(Overloaded, match="INNERLOOP_MAX_WAITING_BYTES"):
+        bodies.hold(respond(b"a" * 600_000, 200, "text/plain"))
+    del first
+    bodies.hold(respond(b"a" * 600_000, 200, "text/plain"))

@@ -1,14 +1,19 @@
 """A response is one write, but the head of a stream is sent before its body is ready."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from app.api import uvicorn_protocol
+from app.api.codec import LongResponse
 from app.api.uvicorn_protocol import OneWrite
 from service_tests.processes import free_port
 
@@ -47,6 +52,40 @@ class RecordingProtocol(OneWrite):
                 write(data)
 
         super().connection_made(Watched())  # type: ignore[arg-type]
+
+
+LONG = 20_000_000
+
+
+async def long(request: Request) -> Response:
+    return LongResponse(b"a" * LONG)
+
+
+def read_all(client: socket.socket) -> bytes:
+    read = b""
+    with suppress(ConnectionError):
+        while part := client.recv(1_000_000):
+            read += part
+    return read
+
+
+def serving(scenario: Callable[[int], Awaitable[bytes]]) -> bytes:
+    """What a client gets from a server on a port of its own."""
+    application = Starlette(routes=[Route("/plain", plain, methods=["GET", "POST"]), Route("/long", long)])
+
+    async def run() -> bytes:
+        config = uvicorn.Config(application, port=free_port(), http=OneWrite, log_config=None, lifespan="off")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            return await scenario(config.port)
+        finally:
+            server.should_exit = server.force_exit = True
+            await task
+
+    return asyncio.run(run())
 
 
 def exchange(*requests: bytes) -> tuple[list[bytes], Sequence[bytes]]:
@@ -95,3 +134,56 @@ def test_the_last_response_of_a_connection_arrives_before_it_closes() -> None:
     answers, writes = exchange(b"GET /plain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answers[0].endswith(b"hello")
     assert len(writes) == 1
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET /plain HTTP/1.1\r\nHost: x\r\n", *[b"x: " + b"a" * 1000 + b"\r\n"] * 100],
+        [b"GET /plain HTTP/1.1\r\nHost: ", *[b"a" * 1000] * 100],
+        [b"GET /", *[b"a" * 1000] * 100],
+        [b"POST /plain HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", *[b"x: " + b"a" * 1000] * 100],
+    ],
+)
+def test_a_head_without_end_is_refused(parts: list[bytes]) -> None:
+    async def scenario(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0)
+        with suppress(ConnectionError):
+            return await asyncio.wait_for(reader.read(), 10)
+        return b"reset"
+
+    answer = serving(scenario)
+    assert answer == b"reset" or b" 431 " in answer, answer
+
+
+def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_protocol, "UNREAD_S", 0.2)
+
+    async def scenario(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(1)
+            return await asyncio.to_thread(read_all, client)
+
+    assert len(serving(scenario)) < LONG
+
+
+def test_a_client_that_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_protocol, "UNREAD_S", 1.0)
+
+    async def scenario(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=100_000)
+        writer.write(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        read = b""
+        while part := await asyncio.wait_for(reader.read(LONG // 20), 10):
+            read += part
+            await asyncio.sleep(0.01)
+        writer.close()
+        return read
+
+    assert len(serving(scenario)) > LONG

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from app.service.lanes import Lanes
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.task import Task
-from app.service.work import multiply_adds, peak_bytes
+from app.service.work import KERNELS, NUMBER_BYTES, multiply_adds, peak_bytes
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30
@@ -131,6 +132,20 @@ def test_work_over_a_limit_is_refused_by_the_name_of_the_limit(model: Model) -> 
     assert "INNERLOOP_MAX_WORK_BYTES" in str(tight)
     many = asyncio.run(refused(lanes_of(Engine(0), max_price=10**6), job(model, 2, 500_000)))
     assert many.place == "queries"
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1, True), (200, False)])
+def test_the_labels_of_an_answer_count_in_its_memory(classifier: Model, length: int, fits: bool) -> None:
+    task = replace(images(2), targets=np.array(["a" * length, "b" * length], object))
+    big = Job(classifier, "id", task, np.zeros((200, 784), np.float32))
+    queries = 200 * (NUMBER_BYTES * big.variant.outputs + 10)
+    limit = KERNELS * big.variant.peak_bytes(task, big.queries_at_once) + queries
+    known = LargeJob(big, classifier.for_task(task).adapt([task])[0])
+    if fits:
+        assert LargeWork(limit).run([known], lambda: False)
+    else:
+        with pytest.raises(Invalid, match="INNERLOOP_MAX_WORK_BYTES"):
+            LargeWork(limit).run([known], lambda: False)
 
 
 def test_small_requests_are_answered_while_large_work_runs(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

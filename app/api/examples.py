@@ -131,6 +131,12 @@ MODELS = schemas.ModelList(
 )
 ONE_MODEL = schemas.ModelDetail(
     **_SUMMARY,
+    inputs={
+        "encoder": "numbers",
+        "shape": [1],
+        "columns": [{"name": None, "type": "number", "unit": None, "may_be_missing": False}],
+        "example": [0.0],
+    },
     family_options={},
     evaluation={
         "score": "mean squared error on the query set",

@@ -193,6 +193,7 @@ def model_detail(model: Model) -> schemas.ModelDetail:
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
         **_common(model),
+        inputs=model.bundle.encoder.describe(),
         family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),

@@ -757,8 +757,15 @@ class ModelSummary(ResponseBody, kw_only=True):
 
 
 class ModelDetail(ModelSummary, kw_only=True):
-    """A model that the server serves, with its scores and how it was trained."""
+    """A model that the server serves: what an input is, its scores and how it was trained."""
 
+    inputs: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What an input is: `encoder`, the `shape` of its features, `columns` with name, type, unit and "
+            "the range of training where they are known, and an `example` that the model takes"
+        ),
+    ]
     family_options: (
         Annotated[dict[str, Any], Meta(description="Options of the family, by name; left out without a family")]
         | UnsetType

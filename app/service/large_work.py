@@ -128,7 +128,7 @@ class LargeWork:
 
 def _longest_label(task: Task | None) -> int:
     """The bytes of the longest label; 0 where there is none."""
-    return 0 if task is None else max((len(label.encode()) for label in task.classes), default=0)
+    return 0 if task is None else max((len(str(label).encode()) for label in task.classes), default=0)
 
 
 def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:

@@ -194,8 +194,8 @@ def test_too_many_images_are_refused_before_they_are_decoded(client: TestClient)
     answer = client.post("/predict", content=msgspec.msgpack.encode(body), headers=headers)
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
-        f"queries: expected at most {MAX_FILES} PNGs and JPEGs, got {MAX_FILES + 1}: send fewer at a time, or their pixels as a "
-        "raw array in msgpack"
+        f"queries: expected at most {MAX_FILES} PNGs and JPEGs, got {MAX_FILES + 1}: send fewer at a time, or their "
+        "pixels as a raw array in msgpack"
     )
 
 

@@ -47,3 +47,12 @@ def test_a_bad_bundle_is_listed_with_its_reason_and_the_others_serve(
     assert "linear/weights.safetensors: the file is missing" in caplog.text  # type: ignore[attr-defined]
     assert client.get("/health/ready").status_code == 200
     assert client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}).status_code == 200
+
+
+def test_a_model_describes_its_inputs_with_an_example_that_it_takes(client: TestClient) -> None:
+    for name in [model["name"] for model in client.get("/models").json()["models"]]:
+        inputs = client.get(f"/models/{name}").json()["inputs"]
+        if client.get(f"/models/{name}").json()["kind"] == "regression":
+            answer = client.post("/predict", json={"model": name, "queries": [inputs["example"]]})
+            assert answer.status_code == 200, (name, answer.text)
+        assert inputs["encoder"] in ("numbers", "image")

@@ -7,6 +7,7 @@ cold and warm, under load, with half a body, an unread answer or an open event s
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -75,11 +76,15 @@ def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def start_in_vain(**settings: object) -> str:
-    """Start a server that cannot start; what it prints."""
+WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+"""Before a command: root may then no more than what the modes of files allow."""
+
+
+def start_in_vain(*before: str, **settings: object) -> str:
+    """Start a server that cannot start; what it prints. before: words before the command"""
     variables = {f"INNERLOOP_{name.upper()}": str(value) for name, value in settings.items()}
     ended = subprocess.run(
-        SERVE, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
+        [*before, *SERVE], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -100,6 +105,23 @@ def test_what_is_in_the_way_of_a_start_is_one_line(tmp_path: Path) -> None:
     assert start_in_vain(host="192.0.2.1").startswith(
         '192.0.2.1:8000: expected an address to listen on, got "Cannot assign'
     )
+
+
+def test_a_state_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("making a folder of another user needs root, and setpriv")
+    (tmp_path / "models").mkdir()
+    for folder in (tmp_path / "state", tmp_path / "state/inner"):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 54321, 54321)
+    (tmp_path / "state/adaptations.sqlite").touch()
+    for state in (tmp_path / "state", tmp_path / "state/inner"):
+        line = start_in_vain(*WITHOUT_OVERRIDE, port=0, compile=False, models_dir=tmp_path / "models", state_dir=state)
+        assert line == (
+            f'{state}: expected a folder that the server may write to, got "Permission denied": {tmp_path / "state"} '
+            "belongs to user 54321, and the server runs as user root (0), so give the folder to the user of the server "
+            "with chown, or set INNERLOOP_STATE_DIR to a folder that the server may write to"
+        )
 
 
 def load(url: str, kind: str) -> list[socket.socket]:

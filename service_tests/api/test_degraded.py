@@ -135,6 +135,22 @@ def test_a_read_only_folder_is_served_and_written_once_that_is_possible(
     assert client.delete(f"/adaptations/{adaptation_id}").status_code == 204
 
 
+def test_a_read_only_folder_without_a_database_is_served_too(serve: Callable[..., TestClient], disk: Disk) -> None:
+    disk.set_writable(False)
+    client = serve(store="sqlite", state_dir=disk.folder)
+    health = client.get("/health/ready")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    fix = "mount its file system writable"
+    assert fix in health.json()["degraded"]["store"]
+    assert client.post("/predict", json=body(queries=QUERIES)).status_code == 200
+    assert_503(client.post("/adapt", json=body()), fix)
+    assert_503(client.post("/adapt", json=body(pinned=True)), "check the permissions of the folder")
+    assert client.get("/adaptations").json()["adaptations"] == []
+    disk.set_writable(True)
+    wait_until_ready(client)
+    predictions(client, adapt(client)["adaptation_id"])
+
+
 def test_without_redis_the_server_starts_and_goes_on_when_redis_comes_and_goes(
     serve: Callable[..., TestClient], tmp_path: Path
 ) -> None:

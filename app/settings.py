@@ -92,8 +92,11 @@ class Settings(BaseSettings):
     shutdown_s: float = Field(
         30,
         ge=0,
-        description="Largest time that stopping takes, in seconds: the server answers the requests that it has "
-        "received, and drops those that take longer",
+        le=3600,
+        allow_inf_nan=False,
+        description="Largest time that stopping takes, in seconds, at most 3600: the server answers the requests that "
+        "it has received, and drops those that take longer. 0 drops them at once; closing the store then takes up to "
+        "a second",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that the server logs"

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service_tests.processes import ROOT, command, free_port, ready, starting, wait_until
+from service_tests.processes import MAML, ROOT, command, free_port, ready, starting, wait_until
 
 SERVE = [command("innerloop"), "serve"]
 HALF = b"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -62,6 +62,23 @@ def test_half_a_body_and_an_unread_answer_do_not_hold_it_up(tmp_path: Path) -> N
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(8) in (0, 1)
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("sent", [b"", LIST, HALF])
+def test_without_time_to_stop_only_a_request_that_is_dropped_is_an_error(tmp_path: Path, sent: bytes) -> None:
+    settings = {"compile": False, "state_dir": tmp_path, "models_dir": tmp_path / "models", "shutdown_s": 0}
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/sinusoid").symlink_to(MAML)  # alone: the server starts in half the time
+    with starting(SERVE, tmp_path / "log", **settings) as (url, process), connected(url) as connection:
+        connection.sendall(sent)
+        if sent == LIST:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        httpx.get(f"{url}/health/live").raise_for_status()
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(5) == (1 if sent == HALF else 0)
+    log = (tmp_path / "log").read_text()
+    assert ("ERROR" in log) == ("dropped requests" in log) == (sent == HALF)
+    assert "Traceback" not in log
 
 
 def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:

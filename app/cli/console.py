@@ -46,9 +46,11 @@ def _expected(error: ErrorDetails) -> str:
     """What pydantic expects of a setting."""
     match error["type"]:
         case "greater_than_equal":
-            return f"expected at least {error['ctx']['ge']}"
+            return f"expected at least {error['ctx']['ge']:.12g}"
         case "less_than_equal":
-            return f"expected at most {error['ctx']['le']}"
+            return f"expected at most {error['ctx']['le']:.12g}"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "expected a number"
         case "int_parsing" | "int_type":
             return "expected a whole number"
         case "bool_parsing" | "bool_type":

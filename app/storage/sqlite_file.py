@@ -193,7 +193,8 @@ def failed(folder: Path, error: sqlite3.Error, *, full: bool = False) -> StoreFa
     elif is_busy(error):
         fix = "close the other program that uses the file, then try again"
     else:
-        fix = f"{'make room on its disk' if full or is_full(error) else 'check its disk and its permissions'}, then try again"
+        cure = "make room on its disk" if full or is_full(error) else "check its disk and its permissions"
+        fix = f"{cure}, then try again"
     return StoreFailed(expectation(str(folder / FILE), "a database that can be read and written", f'"{error}"', fix))
 
 

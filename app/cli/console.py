@@ -34,11 +34,11 @@ def _settings_message(error: ValidationError) -> str:
     reasons = []
     for part in error.errors(include_url=False):
         setting = "".join(f"INNERLOOP_{name}".upper() for name in part["loc"])
-        reasons.append(
-            f"{setting}: {_expected(part)}, got {part['input']!r}"
-            if setting
-            else part["msg"].removeprefix("Value error, ")
-        )
+        if part["type"] == "value_error":  # a check of our own, whose text is whole
+            text = part["msg"].removeprefix("Value error, ")
+        else:
+            text = f"{_expected(part)}, got {part['input']!r}"
+        reasons.append(f"{setting}: {text}" if setting else text)
     return "; ".join(reasons)
 
 

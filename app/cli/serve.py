@@ -10,6 +10,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import torch
@@ -17,6 +19,8 @@ import typer
 
 from app.device import keep_freed_memory
 from app.errors import StartError, expectation
+from app.service import health
+from app.service.background import BackgroundTasks
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,7 +87,7 @@ def _serve(settings: Settings) -> int:
     )
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
     try:
-        services = _services(application, cache_problem)
+        services = _services(application, settings.compile_cache, cache_problem)
         finished = runner.run(_run(services, uvicorn.Server(config), listener, closing_s))
     except BaseException:
         runner.close()
@@ -127,12 +131,26 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def _services(application: "FastAPI", cache_problem: str | None) -> AsyncIterator[None]:
-    """Open the services of the application. Report a cache that cannot be written once the store is open."""
+async def _services(application: "FastAPI", folder: Path, cache_problem: str | None) -> AsyncIterator[None]:
+    """Open the services of the application. Report a cache that cannot be written, once the store is open."""
     async with application.router.lifespan_context(application):
-        if cache_problem is not None:
-            application.state.server.health.begin("cache", cache_problem)
-        yield
+        if cache_problem is None:
+            yield
+            return
+        conditions: health.Health = application.state.server.health
+        conditions.begin("cache", cache_problem)
+        async with BackgroundTasks({"check the cache": partial(_check_cache, folder, conditions)}):
+            yield
+
+
+async def _check_cache(folder: Path, conditions: health.Health) -> None:
+    """Report when a cache that could not be written can be; it is used from the next start on."""
+    from app.service.compiled.cache import cache_problem
+
+    while (problem := await asyncio.to_thread(cache_problem, folder)) is not None:
+        conditions.begin("cache", problem)
+        await asyncio.sleep(health.CHECK_S)
+    conditions.end("cache")
 
 
 async def _run(

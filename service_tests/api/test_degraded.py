@@ -229,6 +229,29 @@ def test_a_bundle_that_is_refused_degrades(
     assert "linear: the file is not JSON" in answer.json()["degraded"]["models"]
 
 
+def test_a_damaged_bundle_of_pinned_adaptations_degrades_until_it_is_restored(
+    serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"store": "sqlite", "state_dir": tmp_path / "state", "models_dir": own_models}
+    client = serve(**settings)
+    adaptation = adapt(client, pinned=True)
+    asked = {"adaptation_id": adaptation["adaptation_id"], "queries": QUERIES}
+    client.__exit__(None, None, None)
+    retrain(1.05)
+    weights = tmp_path / "state/bundles" / adaptation["model_digest"] / "sinusoid/weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole + b"rubbish")
+    client = serve(**settings)
+    for _ in range(2):
+        assert client.post("/predict", json=asked).status_code == 409
+    health = client.get("/health/ready")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert "restore the bundle in the store from a backup" in health.json()["degraded"]["pinned"]
+    weights.write_bytes(whole)
+    wait_until_ready(client)
+    assert client.post("/predict", json=asked).json()["model_digest"] == adaptation["model_digest"]
+
+
 def test_a_background_task_that_fails_degrades(
     serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:

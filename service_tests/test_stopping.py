@@ -93,6 +93,26 @@ def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "number", "code"),
+    [
+        (["serve"], signal.SIGINT, 0),
+        (["serve"], signal.SIGTERM, 0),
+        (["models"], signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_while_torch_is_imported_ends_the_command(words: list[str], number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        wait_until(lambda: "libtorch" in maps.read_text() or process.poll() is not None, "it does not import", 60)
+        process.send_signal(number)
+        assert process.wait(15) == code
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+
+
 WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 """Before a command: root may then no more than what the modes of files allow."""
 

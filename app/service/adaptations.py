@@ -27,6 +27,7 @@ from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bo
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
+from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
@@ -93,12 +94,13 @@ class Adaptations:
         store: Store,
         policy: Policy,
         clock: Callable[[], float],
+        health: Health | None = None,
     ) -> None:
-        """clock: seconds since the epoch."""
+        """clock: seconds since the epoch; health: receives a report when the bundle of a pinned one is damaged."""
         self._catalogue = catalogue
         self._worker = worker
         self._store = store
-        self._kept = KeptBundles(store.bundles)
+        self._kept = KeptBundles(store.bundles, health)
         self._policy = policy
         self._clock = clock
         self._ids = ids(clock)
@@ -270,6 +272,10 @@ class Adaptations:
     async def collect_bundles(self) -> None:
         """Remove bundles that no adaptation is pinned to any more, again and again."""
         await self._kept.collect(self._clock)
+
+    async def check_bundles(self) -> None:
+        """Find out whether damaged bundles that adaptations are pinned to can be loaded again."""
+        await self._kept.check()
 
     async def page(
         self, owner: str, filter: Filter, limit: int, before: str | None

@@ -110,7 +110,10 @@ class Invalid(RequestError):
 
 
 class Diverged(RequestError):
-    """The inner loop diverged. `losses` are the support losses before the first step and after each."""
+    """The inner loop diverged. message: made by `expectation`
+
+    losses: the support losses before the first step and after each
+    """
 
     def __init__(self, message: str, losses: Sequence[float]) -> None:
         super().__init__(message)

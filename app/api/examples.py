@@ -32,8 +32,10 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
+from app.learn.algorithms import ALGORITHMS
 from app.learn.outcome import Status
 from app.service.batcher import LATE
+from app.service.request_checks import diverged_detail
 
 # requests
 
@@ -205,9 +207,8 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             Invalid("support.inputs[4]", "1 number", 2),
         ),
         (
-            "The inner loop diverged, and nothing is stored; `losses` has the support losses by step. Take fewer steps "
-            "or a smaller learning rate.",
-            Diverged(Status.diverged.value, [0.5, 12.4, 980.1]),
+            "The inner loop diverged, and nothing is stored; `losses` has the support losses by step.",
+            Diverged(diverged_detail(Status.diverged, ALGORITHMS["mamlpp"]), [0.5, 12.4, 980.1]),
         ),
         (
             "The `Idempotency-Key` was used for another request. Use a new key for each new request.",

@@ -336,8 +336,8 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those that the model was trained on; null if the bundle has "
-            "no statistics of these (`innerloop calibrate` adds them)"
+            description="Regression only: whether the support set is unlike those of training; null if unknown. "
+            "`innerloop calibrate` adds the statistics that this needs"
         ),
     ]
     worst_example: Annotated[
@@ -373,7 +373,10 @@ class AdaptResponse(ResponseBody):
         ),
     ]
     steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
-    learning_rate: Annotated[float, Meta(description="Inner learning rate")]
+    learning_rate: Annotated[
+        float,
+        Meta(description="Inner learning rate; not used by models that have learned rates or adapt in closed form"),
+    ]
     losses: Annotated[
         Losses,
         Meta(
@@ -696,7 +699,13 @@ class ModelSummary(ResponseBody, kw_only=True):
         ),
     ]
     inner_loop: Annotated[InnerLoopBounds, Meta(description="Defaults and limits of `steps` and `learning_rate`")]
-    compiled: Annotated[bool, Meta(description="Whether the inner loop runs compiled; uncompiled it is slower")]
+    compiled: Annotated[
+        bool,
+        Meta(
+            description="Whether the model runs compiled, which is faster (for policies, only the prediction). "
+            "Classifiers are never compiled"
+        ),
+    ]
     family: (
         Annotated[
             str,
@@ -795,8 +804,8 @@ class Ready(ResponseBody):
     compiled: Annotated[
         bool,
         Meta(
-            description="Whether the inner loop of every model runs compiled; uncompiled it is slower. Classifiers are "
-            "never compiled and do not count"
+            description="Whether every model runs compiled (for policies, only the prediction). Classifiers are never "
+            "compiled and are left out"
         ),
     ]
     compiling: Annotated[bool, Meta(description="Whether a model is being compiled now, which slows requests down")]

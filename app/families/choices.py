@@ -77,9 +77,9 @@ class Choices:
         purpose="It predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
         "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "
         "amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
-        not_for="Judging people, or decisions with other stakes. It was trained on 30 people in one laboratory.",
+        not_for="Judging people, or decisions with other stakes. It was trained on 20 people in one laboratory.",
         data="Decisions of 30 people, each on about 140 gambles under each of two instructions (Sokol-Hessner et al. "
-        "2009), from the package hBayesDM.",
+        "2009), from the package hBayesDM: 20 people for training, 5 for validation, 5 for testing.",
         licence="gpl-3.0",
     )
 

@@ -46,8 +46,9 @@ class Omniglot:
         "images of dark ink on light paper.",
         not_for="Photographs, or light ink on dark paper. It returns labels there too, often with high "
         "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
-        data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. In training, "
-        "rotated characters count as separate classes.",
+        data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
+        "are for training, 100 for validation and 423 for testing; the others are left out. In training, rotated "
+        "characters count as separate classes.",
     )
 
     def __post_init__(self) -> None:

@@ -141,7 +141,7 @@ def _evaluation(manifest: Manifest) -> str:
 
 {as_text(evaluation)}"""
     if "over_http" in manifest.evaluation:
-        server = "The same tasks, predicted by a server, which has to give the same scores"
+        server = "Scores of the same tasks over HTTP"
         text += f"\n\n{server}:\n\n{as_text(_over_http(manifest))}"
     return text
 
@@ -190,7 +190,8 @@ after the previous stage.
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
         over_http = Returns.from_json(manifest.evaluation["over_http"])
-        server = "The same worlds, where a server decides, which has to give the same returns"
+        server = "Returns in the same worlds over HTTP. The policy draws its actions, so the returns vary within their "
+        server += "intervals"
         text += f"\n\n{server}:\n\n{over_http.as_text()}"
     return text
 
@@ -254,19 +255,22 @@ def _limits(manifest: Manifest) -> str:
     more = "" if takes_rate else f"\n\nA request cannot set a learning rate: {reason}."
     trained = manifest.training.get("recipe", {}).get("inner_steps")
     if not algorithm.closed_form and trained and bounds.max_steps > trained[-1]:
-        more += ("" if more else "\n") + _beyond(trained[-1], algorithm.learned_rate)
+        more += ("" if more else "\n") + _beyond(manifest, trained[-1])
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}{more}"
 
 
-def _beyond(trained: int, learned_rate: bool) -> str:
+def _beyond(manifest: Manifest, trained: int) -> str:
     """What happens with more steps than in training."""
-    rates = ", which use the learned rates of the last step," if learned_rate else ""
+    learned_rate = ALGORITHMS[manifest.algorithm].learned_rate
+    by_returns = manifest.evaluation.get("score") == SCORE
+    scored = 0 if by_returns else max(from_json(manifest.kind, manifest.evaluation).steps)
     lead = " " if learned_rate else "\n"
-    return (
-        f"{lead}The model was trained with at most {steps_text(trained)}. More steps{rates} can lower the error or "
-        "raise it: compare the scores above."
-    )
+    lead += f"The model was trained with at most {steps_text(trained)}. "
+    if scored <= trained:
+        return f"{lead}Results with more steps were not measured."
+    rates = ", which use the learned rates of the last step," if learned_rate else ""
+    return f"{lead}More steps{rates} can make the score better or worse: compare the scores above."
 
 
 def _ood(reference: OODReference) -> str:

@@ -182,7 +182,8 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             NothingToUndo(),
         ),
         (
-            "A new version of the model takes other examples. Adapt again with examples for the new version.",
+            "The current version of the model does not accept the stored examples. Adapt again with examples for the "
+            "current version.",
             Outgrown(MODEL),
         ),
         (

@@ -172,7 +172,7 @@ class Support(RequestBody):
 class AdaptRequest(RequestBody):
     """A model, and the support set to adapt it to."""
 
-    model: Annotated[str, Meta(description="Name of the model; `GET /models` lists them")]
+    model: Annotated[str, Meta(description="Name of the model; `GET /models` lists the models")]
     support: Annotated[Support, Meta(description="The examples to adapt to")]
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
@@ -202,9 +202,9 @@ class AdaptRequest(RequestBody):
         Annotated[
             Literal["leave_one_out", "k_fold"],
             Meta(
-                description="Measure whether adapting helps, by predicting examples that are left out. `leave_one_out` "
-                "leaves out one example at a time, `k_fold` a tenth of them; above 64 examples both leave out a tenth. "
-                "Without it, nothing is measured. Not for decisions"
+                description="Measure whether adapting helps, by predicting examples that are left out. "
+                "`leave_one_out` leaves out one example at a time, `k_fold` a tenth of the examples; above 64 "
+                "examples both leave out a tenth. Without it, nothing is measured. Not for decisions"
             ),
         ]
         | UnsetType
@@ -314,7 +314,10 @@ class Quality(ResponseBody):
 
     method: Annotated[
         str,
-        Meta(description="`leave_one_out`: each example was left out alone. `k_fold`: a tenth of them at a time"),
+        Meta(
+            description="`leave_one_out`: each example was left out alone. `k_fold`: a tenth of the examples was left "
+            "out at a time"
+        ),
     ]
     folds: Annotated[int, Meta(description="Number of adaptations that were made, each without some of the examples")]
     error: Annotated[float | None, Meta(description="Mean of `errors`; null if none is known")]
@@ -582,7 +585,7 @@ class PredictResponse(ResponseBody):
             Array,
             Meta(
                 description="[query][number]: standard deviation of each prediction, if the model's algorithm "
-                "estimates it; for actions that are a `box`, that of the policy"
+                "estimates it; for actions that are a `box`, the standard deviation of the policy"
             ),
         ]
         | UnsetType
@@ -813,8 +816,8 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="Background tasks that failed within the last minute and were started again: the reason of "
-                "each, by its name. Left out if there are none"
+                description="Background tasks that failed within the last minute and were started again: maps the "
+                "name of each task to the reason. Left out if there are none"
             ),
         ]
         | UnsetType
@@ -823,8 +826,9 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="The parts that do not work, by name (`store`, `disk`, `database`, `cache`, `compiler`, "
-                "`worker`, `models`, `reload`, `watch`): the reason of each, and what to do. Left out if all parts work"
+                description="The parts that do not work: maps the name of each part (`store`, `disk`, `database`, "
+                "`cache`, `compiler`, `worker`, `models`, `reload`, `watch`) to the reason and what to do. Left out "
+                "if all parts work"
             ),
         ]
         | UnsetType

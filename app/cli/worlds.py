@@ -70,7 +70,9 @@ def drive(
     save: Annotated[
         bool,
         typer.Option(
-            "--write/--no-write", help="Write the film and the returns into the bundle and its card, or only to --film."
+            "--write/--no-write",
+            help="Write the film and the returns into the bundle and its card; otherwise print the returns and write "
+            "the film to --film.",
         ),
     ] = False,
     server: Server = None,

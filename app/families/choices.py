@@ -74,7 +74,7 @@ class Choices:
     targets = 2
     actions = Actions()
     description = Description(
-        purpose="It predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
+        purpose="predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
         "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "
         "amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
         not_for="Judging people, or decisions with other stakes. It was trained on 20 people in one laboratory.",

@@ -49,7 +49,7 @@ class Driving:
     targets = len(ACTIONS)
     actions = Actions()
     description = Description(
-        purpose="It drives in simulated traffic. It imitates a driver who knows the road, after a few episodes of "
+        purpose="drives in simulated traffic. The policy imitates a driver who knows the road, after a few episodes of "
         "that driver. Worlds differ in grip, sight and the behaviour of other drivers.",
         not_for="Real vehicles, or any simulator other than highway-env as `innerloop collect driving` sets it up.",
         data="Episodes of a rule-based driver who knows the world, in highway-env (Leurent 2018).",

@@ -42,9 +42,9 @@ class Omniglot:
     image = "ink"
     targets = 5
     description = Description(
-        purpose="It tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
+        purpose="tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
         "images of dark ink on light paper.",
-        not_for="Photographs, or light ink on dark paper. It returns labels there too, often with high "
+        not_for="Photographs, or light ink on dark paper. The model returns labels there too, often with high "
         "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
         "are for training, 100 for validation and 423 for testing; the others are left out. In training, rotated "

@@ -93,10 +93,11 @@ def paired_difference(best: Tensor, other: Tensor) -> Interval:
 def comparison_protocol(recipe: Recipe) -> str:
     """How algorithms are compared, in words."""
     return (
-        f"Each algorithm has {recipe.outer_steps:,} outer steps of {recipe.tasks} tasks. If its recipe validates, it "
-        f"keeps the meta-parameters with the best score on validation tasks. The scores are on the same {TASKS} test "
-        f"tasks (seed {SEED}) after the default steps, with 95 % intervals. In brackets: the difference to the first "
-        "algorithm, paired by task. The training time leaves out compiling and validating"
+        f"Each algorithm has {recipe.outer_steps:,} outer steps of {recipe.tasks} tasks. If the recipe sets "
+        "`validate_every`, training keeps the parameters with the best validation score, otherwise the last "
+        f"parameters. The scores are on the same {TASKS} test tasks (seed {SEED}) after the default steps, with 95 % "
+        "intervals. In brackets: the difference to the first algorithm, paired by task. The training time leaves out "
+        "compiling and validating"
     )
 
 

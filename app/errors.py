@@ -249,6 +249,12 @@ def one_of(choices: Sequence[str]) -> str:
     return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
 
 
+def missing_package(package: str, extra: str) -> str:
+    """The text of an error about a package that an extra of Innerloop installs."""
+    fix = f"pip install 'innerloop-server[{extra}]', or '.[{extra}]' in a checkout"
+    return expectation(package, "an installed package", "none", fix)
+
+
 class Unavailable(InnerloopError):
     """The request may succeed later, or on another server."""
 

@@ -128,7 +128,11 @@ _SUMMARY: Mapping[str, Any] = {
 MODELS = schemas.ModelList(
     models=[schemas.ModelSummary(**_SUMMARY)],
     refused=[
-        schemas.RefusedBundle(name="pumps", file="pumps/weights.safetensors", reason="the file is missing"),
+        schemas.RefusedBundle(
+            name="pumps",
+            file="pumps/weights.safetensors",
+            reason="expected a file, got none: copy the whole bundle again",
+        ),
     ],
 )
 ONE_MODEL = schemas.ModelDetail(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, uniform
 from app.families.risky_choices import Sitting, read
 from app.learn.networks import NetworkSpec
@@ -162,7 +162,11 @@ def _draw_places(sitting: Sitting, count: int, generator: torch.Generator, *, in
     total = len(sitting.accepted)
     if count > total:
         raise DataError(
-            f"expected at most {total} decisions of person {sitting.person} ({sitting.condition}), got {count}"
+            expectation(
+                "shots and queries",
+                f"at most {total} decisions of person {sitting.person} ({sitting.condition})",
+                count,
+            )
         )
     if not in_order:
         return torch.randperm(total, generator=generator, device=generator.device)[:count].tolist()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.networks import NetworkSpec
@@ -73,8 +73,11 @@ class Omniglot:
         turns = TURNS if split == "training" else 1
         if ways > turns * len(images) or examples > PEOPLE:
             raise DataError(
-                f"omniglot: expected at most {turns * len(images)} classes in the {split} split and {PEOPLE} examples "
-                f"of each, got {ways} and {examples}"
+                expectation(
+                    "ways, shots and queries",
+                    f"at most {turns * len(images)} classes in the {split} split and {PEOPLE} examples of each",
+                    f"{ways} and {examples}",
+                )
             )
 
         def choose(count: int, below: int, *shape: int) -> Tensor:

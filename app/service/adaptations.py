@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from app.errors import (
-    Diverged,
     Invalid,
     Outgrown,
     PinnedBundleGone,
@@ -45,7 +44,7 @@ from app.service.record import (
     without_example,
     without_last_stage,
 )
-from app.service.request_checks import check_classes, check_extended_size
+from app.service.request_checks import check_classes, check_extended_size, check_usable
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
@@ -131,7 +130,7 @@ class Adaptations:
                     if isinstance(event, float):
                         yield event
                     else:
-                        adapted = _usable(event)
+                        adapted = check_usable(event, command.model)
             assert adapted is not None, "a walk ends with the outcome"
             quality = None
             if validation is not None:
@@ -149,7 +148,7 @@ class Adaptations:
         job = Job(command.model, key, task, command.queries, keep=adaptation is not None)
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:
-            _usable(result.adapted)
+            check_usable(result.adapted, command.model, stored=adaptation is not None)
         predictions = result.predictions
         assert predictions is not None, "a job with queries that has not diverged has predictions"
         # the sum of squares first: it takes a third of the time of looking at each number
@@ -265,7 +264,7 @@ class Adaptations:
         key = (adaptation.id, adaptation.revision)
         result = await self._worker.submit(Job(model, key, adaptation.task, weights=True), caller)
         if result.adapted is not None:
-            _usable(result.adapted)
+            check_usable(result.adapted, model, stored=True)
         assert result.weights is not None, "an adaptation that has not diverged has weights"
         return adaptation, result.weights
 
@@ -313,7 +312,8 @@ class Adaptations:
             result, *others = await self._worker.submit_all([job, *validation.jobs], caller)
             quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
-        return await self._keep(command, new_id, task, _usable(result.adapted), quality, names)
+        adapted = check_usable(result.adapted, command.model)
+        return await self._keep(command, new_id, task, adapted, quality, names)
 
     async def _keep(
         self,
@@ -380,7 +380,7 @@ class Adaptations:
             result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
-                _usable(result.adapted)
+                check_usable(result.adapted, model, stored=True)
             new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
@@ -412,10 +412,3 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if manifest.schema.actions is not None:
         return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
-
-
-def _usable(adapted: Adapted) -> Adapted:
-    """Return `adapted`. Raises Diverged if the fast weights cannot be used."""
-    if not adapted.status.usable:
-        raise Diverged(adapted.status.value, adapted.losses)
-    return adapted

@@ -226,7 +226,7 @@ def test_a_bundle_that_is_refused_degrades(
     (own_models / "linear/bundle.json").write_text("{")
     answer = serve(models_dir=own_models).get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert "linear: the file is not JSON" in answer.json()["degraded"]["models"]
+    assert "linear: expected JSON, got " in answer.json()["degraded"]["models"]
 
 
 def test_a_damaged_bundle_of_pinned_adaptations_degrades_until_it_is_restored(

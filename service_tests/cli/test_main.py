@@ -41,7 +41,7 @@ def test_the_version_is_printed() -> None:
     [
         (("evaluate", "nothing"), "bundle: expected one of choices, "),
         (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
-        (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
+        (("try", "--server", "http://127.0.0.1:9"), "--server: expected an answer from http://127.0.0.1:9"),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),
             "--kind: expected one of classification, decision, regression, got 'magic'",

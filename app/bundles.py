@@ -453,7 +453,7 @@ def _network_errors_as_bundle_errors(file: Path, network: str) -> Iterator[None]
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split())
         actual = f"{network!r}, which fails: {type(error).__name__}: {message}"
-        raise BundleError(file, expectation("network", "a network that can be built", actual)) from error
+        raise BundleError(file, expectation("network", "a network that runs", actual)) from error
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:

@@ -125,10 +125,7 @@ def read_weights(weights: Path) -> Params:
 def complete_meta(manifest: Manifest, params: Params) -> Params:
     """The meta-parameters: those of the file, and fresh ones for what else the algorithm learns."""
     algorithm, schema, bounds = ALGORITHMS[manifest.algorithm], manifest.schema, manifest.inner_loop
-    try:
-        form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
-    except TrainingError as error:
-        raise TrainingError(f"network {manifest.network.name}: {error}") from error
+    form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):
         raise TrainingError(

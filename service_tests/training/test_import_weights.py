@@ -147,7 +147,7 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
     ("changes", "reason"),
     [
         ({"schema": Schema(3, 3)}, "expected one that accepts 3 features"),
-        ({"schema": Schema(2, 1)}, r"as many outputs as a target has numbers \(1\), got 2"),
+        ({"schema": Schema(2, 1)}, r"as many outputs as a target has numbers \(1\), got 3"),
         ({"kind": "divination"}, "kind: expected one of .*, got 'divination'"),
         ({"algorithm": "magic"}, "algorithm: expected one of .*, got 'magic'"),
         ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),

@@ -46,6 +46,7 @@ FORMAT = 2
 """The format of the bundle.json that `write` writes. Format 1 is read too; it has other names for the same fields."""
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
+COPY_AGAIN = "copy the whole bundle again"
 
 
 @dataclass(frozen=True)
@@ -85,19 +86,35 @@ class Schema:
     actions: Actions | None = None
     weighing: Weighing | None = None
 
-    @property
-    def is_consistent(self) -> bool:
-        """Whether features, targets, shape and image fit each other."""
-        if self.features < 1 or self.targets < 0:
-            return False
-        shape_fits = not self.shape or (min(self.shape) > 0 and math.prod(self.shape) == self.features)
-        return shape_fits and (not self.image or (self.image in IMAGES and len(self.shape) == 2))
-
-    def fits_kind(self, kind: str) -> bool:
-        """Whether actions and weighing are present and valid for decisions, and absent for all other kinds."""
-        if self.actions is None or self.weighing is None:
-            return not KINDS[kind].weighted and self.actions is None and self.weighing is None
-        return KINDS[kind].weighted and self.actions.fits(self.targets) and self.weighing.is_valid
+    def errors(self, kind: str) -> Iterator[str]:
+        """What is wrong in the schema of a bundle of that kind (`expectation`)."""
+        shape = list(self.shape)
+        if self.features < 1:
+            yield expectation("schema.features", "at least 1", self.features)
+        if self.targets < 0:
+            yield expectation("schema.targets", "at least 0", self.targets)
+        if shape and (min(shape) < 1 or math.prod(shape) != self.features):
+            yield expectation("schema.shape", f"lengths whose product is features ({self.features})", shape)
+        if self.image and self.image not in IMAGES:
+            yield expectation("schema.image", f"{one_of(IMAGES)}, or an empty string", repr(self.image))
+        if self.image and len(shape) != 2:
+            yield expectation("schema.shape", "[rows, columns], because image is set", shape)
+        if not KINDS[kind].weighted:
+            for name, part in (("actions", self.actions), ("weighing", self.weighing)):
+                if part is not None:
+                    yield expectation(f"schema.{name}", f"null, because kind is {kind}", "an object")
+            return
+        if self.actions is None:
+            yield expectation("schema.actions", f"an object, because kind is {kind}", "null")
+        elif not self.actions.fits(self.targets):
+            bounds = f"{list(self.actions.low)} and {list(self.actions.high)}"
+            expected = f"{self.targets} numbers in low, each below its number in high, or none in both"
+            yield expectation("schema.actions", expected, bounds)
+        if self.weighing is None:
+            yield expectation("schema.weighing", f"an object, because kind is {kind}", "null")
+        elif not self.weighing.is_valid:
+            expected = "discount and smoothing from 0 to 1, max_weight of at least 1, and ridge above 0"
+            yield expectation("schema.weighing", expected, asdict(self.weighing))
 
 
 @dataclass(frozen=True)
@@ -275,28 +292,30 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        raise BundleError(file, "the file is missing") from None
+        raise BundleError(file, f"expected a file, got none: {COPY_AGAIN}") from None
     except OSError as error:
-        raise BundleError(file, f"the file cannot be read: {error.strerror}") from error
+        raise BundleError(file, f'expected a file that can be read, got "{error.strerror}"') from error
 
 
 def _read_manifest(file: Path) -> Manifest:
     try:
         contents = json.loads(_read(file))
     except (ValueError, RecursionError) as error:
-        raise BundleError(file, f"the file is not JSON: {error}") from error
+        raise BundleError(file, f'expected JSON, got "{error}": {COPY_AGAIN}') from error
     if isinstance(contents, dict):
         number = contents.get("format")
         if type(number) is int and number == 1:
             try:
                 contents = _from_format_1(contents)
             except RecursionError as error:
-                raise BundleError(file, "the contents are nested too deeply") from error
+                reason = f"expected JSON, got objects that are nested too deeply: {COPY_AGAIN}"
+                raise BundleError(file, reason) from error
         elif type(number) is int and number != FORMAT:
             raise BundleError(
                 file,
-                f"format: expected 1 to {FORMAT}, got {number}: upgrade Innerloop, or train the bundle again with this "
-                "version",
+                expectation(
+                    "format", f"1 to {FORMAT}", number, "upgrade Innerloop, or train the bundle again with this version"
+                ),
             )
     manifest: Manifest = _parse(file, "", Manifest, contents)
     return manifest
@@ -336,6 +355,11 @@ def _rename_keys(tree: Any, names: Mapping[str, str]) -> Any:
 _JSON_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string", dict: "an object"}
 
 
+def _json_name(value: Any) -> str:
+    """A value of the wrong type, in the words of JSON."""
+    return {list: "a list", type(None): "null"}.get(type(value)) or _JSON_NAMES[type(value)]
+
+
 def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
     """A value of `json.loads` as an instance of the dataclass or plain type `kind`.
 
@@ -355,7 +379,8 @@ def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
         try:
             value = float(value)
         except OverflowError as error:
-            raise BundleError(file, f"{place}: the number is too large") from error
+            reason = expectation(place, "a number in the range of float64", "a larger one")
+            raise BundleError(file, reason) from error
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise BundleError(file, f"{place}: expected {_JSON_NAMES[kind]}, got {value!r}")
     return value
@@ -363,12 +388,14 @@ def _parse(file: Path, place: str, kind: Any, value: Any) -> Any:
 
 def _parse_object(file: Path, place: str, kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise BundleError(file, f"{place or 'top level'}: expected an object")
+        raise BundleError(file, expectation(place or "top level", "an object", _json_name(value)))
     names = {item.name for item in fields(kind)}
     missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
-    if missing or unknown:
-        problems = (f"{sort} {', '.join(keys)}" for sort, keys in (("missing", missing), ("unknown", unknown)) if keys)
-        raise BundleError(file, f"{place or 'top level'}: {'; '.join(problems)}")
+    if missing:
+        raise BundleError(file, expectation(f"{place}.{missing[0]}".lstrip("."), "a value", "none"))
+    if unknown:
+        expected = f"only the fields {', '.join(sorted(names))}"
+        raise BundleError(file, expectation(place or "top level", expected, f"also {', '.join(unknown)}"))
     hints = get_type_hints(kind)
     return kind(**{name: _parse(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
 
@@ -381,10 +408,6 @@ def _check(file: Path, manifest: Manifest) -> None:
             raise BundleError(file, f"{part}: expected one of {', '.join(sorted(table))}, got {name!r}")
     algorithm = ALGORITHMS[manifest.algorithm]
     requirements = {
-        f"schema: shape and image do not fit features ({schema.features}) or each other": schema.is_consistent,
-        f"schema: actions and weighing do not fit the kind {manifest.kind} or targets ({schema.targets})": (
-            schema.fits_kind(manifest.kind)
-        ),
         f"inner_loop: expected steps from 0 to max_steps ({bounds.max_steps}) and learning_rate above 0 and at most "
         f"max_learning_rate ({bounds.max_learning_rate:g}), got {bounds.steps} and {bounds.learning_rate:g}": (
             0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
@@ -393,16 +416,24 @@ def _check(file: Path, manifest: Manifest) -> None:
         f"{bounds.max_steps}": not algorithm.closed_form or (bounds.steps, bounds.max_steps) == (1, 1),
         f"algorithm: expected one for {manifest.kind}, got {manifest.algorithm}, which is for "
         f"{' and '.join(sorted(algorithm.kinds))}": manifest.kind in algorithm.kinds,
-        f"ood_reference: the lists do not fit features ({schema.features}) or each other": (
+        _lists("ood_reference", manifest.ood_reference, f"features ({schema.features})"): (
             manifest.ood_reference.fits(schema.features)
         ),
-        f"calibration: the lists do not fit targets ({schema.targets}) or each other": (
+        _lists("calibration", manifest.calibration, f"targets ({schema.targets})"): (
             manifest.calibration.fits(schema.targets)
         ),
     }
+    for reason in schema.errors(manifest.kind):
+        raise BundleError(file, reason)
     for reason, holds in requirements.items():
         if not holds:
             raise BundleError(file, reason)
+
+
+def _lists(place: str, part: OODReference | Calibration, size: str) -> str:
+    """The error where the lists of a part of the manifest do not fit."""
+    lengths = (f"{len(value)} in {name}" for name, value in asdict(part).items() if isinstance(value, tuple))
+    return expectation(place, f"lists that fit {size} and each other", ", ".join(lengths), COPY_AGAIN)
 
 
 def _expected_network(file: Path, manifest: Manifest) -> tuple[dict[str, torch.Size], int]:
@@ -432,7 +463,8 @@ def _network_errors_as_bundle_errors(file: Path, network: str) -> Iterator[None]
         raise BundleError(file, " ".join(str(error).split())) from error
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split())
-        raise BundleError(file, f"the network {network!r} fails: {type(error).__name__}: {message}") from error
+        actual = f"{network!r}, which fails: {type(error).__name__}: {message}"
+        raise BundleError(file, expectation("network", "a network that runs", actual)) from error
 
 
 def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:
@@ -448,9 +480,10 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
         # always in one order: it is part of a compiled graph, and so of the key of its cache
         meta: Params = dict(sorted(load_tensors(content).items()))
     except SafetensorError as error:
-        raise BundleError(file, f"the file is not safetensors: {error}") from error
+        raise BundleError(file, f'expected safetensors, got "{error}": {COPY_AGAIN}') from error
     if meta.keys() != expected.keys():
-        raise BundleError(file, f"expected the parameters {sorted(expected)}, got {sorted(meta)}")
+        reason = f"expected the parameters {sorted(expected)}, got {sorted(meta)}: save those of this network"
+        raise BundleError(file, reason)
     for name, value in meta.items():
         if value.dtype != torch.float32 or value.shape != expected[name]:
             shape, needed = list(value.shape), list(expected[name])

@@ -13,7 +13,7 @@
     │   ├── UnknownExample      the adaptation has no example with that number
     │   ├── LastExample         an adaptation keeps at least one example
     │   ├── NothingToUndo       all examples come from one request, and undo would remove them all
-    │   ├── Outgrown            the bundle was replaced by one that takes other examples
+    │   ├── Outgrown            the bundle was replaced by one that does not accept the examples
     │   ├── PinnedBundleGone    the server no longer has the bundle that the adaptation is pinned to
     │   ├── KeyReused           the idempotency key was used for another request
     │   └── QuotaExceeded       the quota of adaptations or of bytes is used up
@@ -110,7 +110,10 @@ class Invalid(RequestError):
 
 
 class Diverged(RequestError):
-    """The inner loop diverged. `losses` are the support losses before the first step and after each."""
+    """The inner loop diverged. message: made by `expectation`
+
+    losses: the support losses before the first step and after each
+    """
 
     def __init__(self, message: str, losses: Sequence[float]) -> None:
         super().__init__(message)
@@ -157,13 +160,13 @@ class ExpiredAdaptation(RequestError):
 
 
 class Outgrown(RequestError):
-    """The bundle was replaced by one that takes other examples, and the old one is gone."""
+    """The bundle was replaced by one that does not accept the stored examples, and the old one is gone."""
 
     place = "adaptation_id"
 
     def __init__(self, model: str) -> None:
-        expected = f"an adaptation to examples that the current version of {shown(model)} takes"
-        actual = "one to examples that only an earlier version takes"
+        expected = f"an adaptation whose examples the current version of {shown(model)} accepts"
+        actual = "one with examples of an earlier form"
         super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the current version"))
 
 
@@ -211,7 +214,8 @@ class NothingToUndo(RequestError):
 
     def __init__(self) -> None:
         fix = (
-            "undo removes the examples of the latest request, and others have to be left; delete the adaptation instead"
+            "undo removes the examples of the latest request, and at least 1 other must remain; delete the adaptation "
+            "instead"
         )
         super().__init__(
             expectation(
@@ -243,6 +247,12 @@ class QuotaExceeded(RequestError):
 def one_of(choices: Sequence[str]) -> str:
     """What a value may be: `a`, or `one of a, b`."""
     return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+
+
+def missing_package(package: str, extra: str) -> str:
+    """The text of an error about a package that an extra of Innerloop installs."""
+    fix = f"pip install 'innerloop-server[{extra}]', or '.[{extra}]' in a checkout"
+    return expectation(package, "an installed package", "none", fix)
 
 
 class Unavailable(InnerloopError):

@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
     lanes = make_lanes(settings, health)
     store = make_store(settings, health)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
-    adaptations = Adaptations(catalogue, lanes, store, policy, clock)
+    adaptations = Adaptations(catalogue, lanes, store, policy, clock, health)
     large_bodies = LargeBodies(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
             "sweep": partial(sweep, store, clock),
             "collect bundles": adaptations.collect_bundles,
             "reload": reloader.run,
-            "check": partial(check, store.check, lanes.check),
+            "check": partial(check, store.check, lanes.check, adaptations.check_bundles),
             **watch,
         }
     )

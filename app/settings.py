@@ -92,8 +92,11 @@ class Settings(BaseSettings):
     shutdown_s: float = Field(
         30,
         ge=0,
-        description="Largest time that stopping takes, in seconds: the server answers the requests that it has "
-        "received, and drops those that take longer",
+        le=3600,
+        allow_inf_nan=False,
+        description="Largest time that stopping takes, in seconds, at most 3600: the server answers the requests that "
+        "it has received, and drops those that take longer. 0 drops them at once; closing the store then takes up to "
+        "a second",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of messages that the server logs"
@@ -115,8 +118,9 @@ class Settings(BaseSettings):
         """Refuse a variable whose name is close to that of a setting. Other names may belong to other programs."""
         ours = {f"INNERLOOP_{name.upper()}" for name in cls.model_fields}
         for name in os.environ:
-            near = get_close_matches(name, ours, 1, NEARLY) if name.startswith("INNERLOOP_") else []
-            if near and name not in ours:
+            capitals = name.upper()  # a setting is found whatever its case
+            near = get_close_matches(capitals, ours, 1, NEARLY) if capitals.startswith("INNERLOOP_") else []
+            if near and capitals not in ours:
                 raise ValueError(f"{name}: expected {near[0]}, got a misspelt name: correct it, or unset the variable")
         return values
 

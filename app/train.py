@@ -49,14 +49,16 @@ def train(
         int | None, typer.Option(min=1, help="Number of outer steps; by default the recipe's.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the first parameters and the training tasks; by default the recipe's.")
+        int | None, typer.Option(help="Seed of the initial parameters and the training tasks; by default the recipe's.")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
     ] = None,
     env: Annotated[
         str | None,
-        typer.Option(help="Your own gymnasium environments instead of a family: MODULE:FUNCTION of a task number."),
+        typer.Option(
+            help="MODULE:FUNCTION that takes a task number and returns a gymnasium environment; replaces the family."
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,

@@ -19,6 +19,16 @@ def test_every_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatc
     assert Settings.model_validate({"port": 99}).port == 99
 
 
+def test_the_case_of_a_variable_does_not_matter_and_a_misspelt_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("innerloop_durability", "process")
+    assert Settings().durability == "process"
+    for misspelt in ("innerloop_durabilty", "INNERLOOP_DURABILTY", "Innerloop_Durabilty"):
+        with monkeypatch.context() as environment:
+            environment.setenv(misspelt, "process")
+            with pytest.raises(ValidationError, match=f"{misspelt}: expected INNERLOOP_DURABILITY, got a misspelt"):
+                Settings()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -7,6 +7,7 @@ cold and warm, under load, with half a body, an unread answer or an open event s
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service_tests.processes import ROOT, command, free_port, ready, starting, wait_until
+from service_tests.processes import MAML, ROOT, command, free_port, ready, starting, wait_until
 
 SERVE = [command("innerloop"), "serve"]
 HALF = b"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -63,6 +64,23 @@ def test_half_a_body_and_an_unread_answer_do_not_hold_it_up(tmp_path: Path) -> N
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("sent", [b"", LIST, HALF])
+def test_without_time_to_stop_only_a_request_that_is_dropped_is_an_error(tmp_path: Path, sent: bytes) -> None:
+    settings = {"compile": False, "state_dir": tmp_path, "models_dir": tmp_path / "models", "shutdown_s": 0}
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/sinusoid").symlink_to(MAML)  # alone: the server starts in half the time
+    with starting(SERVE, tmp_path / "log", **settings) as (url, process), connected(url) as connection:
+        connection.sendall(sent)
+        if sent == LIST:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        httpx.get(f"{url}/health/live").raise_for_status()
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(5) == (1 if sent == HALF else 0)
+    log = (tmp_path / "log").read_text()
+    assert ("ERROR" in log) == ("dropped requests" in log) == (sent == HALF)
+    assert "Traceback" not in log
+
+
 def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     log, settings = tmp_path / "log", {"INNERLOOP_STATE_DIR": str(tmp_path), "INNERLOOP_PORT": str(free_port())}
     with (
@@ -75,11 +93,35 @@ def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def start_in_vain(**settings: object) -> str:
-    """Start a server that cannot start; what it prints."""
+@pytest.mark.parametrize(
+    ("words", "number", "code"),
+    [
+        (["serve"], signal.SIGINT, 0),
+        (["serve"], signal.SIGTERM, 0),
+        (["models"], signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_while_torch_is_imported_ends_the_command(words: list[str], number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        wait_until(lambda: "libtorch" in maps.read_text() or process.poll() is not None, "it does not import", 60)
+        process.send_signal(number)
+        assert process.wait(15) == code
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+
+
+WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+"""Before a command: root may then no more than what the modes of files allow."""
+
+
+def start_in_vain(*before: str, **settings: object) -> str:
+    """Start a server that cannot start; what it prints. before: words before the command"""
     variables = {f"INNERLOOP_{name.upper()}": str(value) for name, value in settings.items()}
     ended = subprocess.run(
-        SERVE, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
+        [*before, *SERVE], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -100,6 +142,23 @@ def test_what_is_in_the_way_of_a_start_is_one_line(tmp_path: Path) -> None:
     assert start_in_vain(host="192.0.2.1").startswith(
         '192.0.2.1:8000: expected an address to listen on, got "Cannot assign'
     )
+
+
+def test_a_state_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("making a folder of another user needs root, and setpriv")
+    (tmp_path / "models").mkdir()
+    for folder in (tmp_path / "state", tmp_path / "state/inner"):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 54321, 54321)
+    (tmp_path / "state/adaptations.sqlite").touch()
+    for state in (tmp_path / "state", tmp_path / "state/inner"):
+        line = start_in_vain(*WITHOUT_OVERRIDE, port=0, compile=False, models_dir=tmp_path / "models", state_dir=state)
+        assert line == (
+            f'{state}: expected a folder that the server may write to, got "Permission denied": {tmp_path / "state"} '
+            "belongs to user 54321, and the server runs as user root (0), so give the folder to the user of the server "
+            "with chown, or set INNERLOOP_STATE_DIR to a folder that the server may write to"
+        )
 
 
 def load(url: str, kind: str) -> list[socket.socket]:

@@ -123,7 +123,7 @@ async def get_support(id: Id, server: State) -> Response:
     ),
 )
 async def extend(id: Id, request: Request, server: State) -> Response:
-    """Add examples to an adaptation and adapt again, which equals adapting to all of them at once.
+    """Add examples and adapt again. This gives the same result as adapting to all examples at once.
 
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """

@@ -32,8 +32,10 @@ from app.errors import (
     UnknownModel,
     UnsupportedMedia,
 )
+from app.learn.algorithms import ALGORITHMS
 from app.learn.outcome import Status
 from app.service.batcher import LATE
+from app.service.request_checks import diverged_detail
 
 # requests
 
@@ -126,7 +128,11 @@ _SUMMARY: Mapping[str, Any] = {
 MODELS = schemas.ModelList(
     models=[schemas.ModelSummary(**_SUMMARY)],
     refused=[
-        schemas.RefusedBundle(name="pumps", file="pumps/weights.safetensors", reason="the file is missing"),
+        schemas.RefusedBundle(
+            name="pumps",
+            file="pumps/weights.safetensors",
+            reason="expected a file, got none: copy the whole bundle again",
+        ),
     ],
 )
 ONE_MODEL = schemas.ModelDetail(
@@ -186,7 +192,8 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             NothingToUndo(),
         ),
         (
-            "A new version of the model takes other examples. Adapt again with examples for the new version.",
+            "The current version of the model does not accept the stored examples. Adapt again with examples for the "
+            "current version.",
             Outgrown(MODEL),
         ),
         (
@@ -211,9 +218,8 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             Invalid("support.inputs[4]", "1 number", 2),
         ),
         (
-            "The inner loop diverged, and nothing is stored; `losses` has the support losses by step. Take fewer steps "
-            "or a smaller learning rate.",
-            Diverged(Status.diverged.value, [0.5, 12.4, 980.1]),
+            "The inner loop diverged, and nothing is stored; `losses` has the support losses by step.",
+            Diverged(diverged_detail(Status.diverged, ALGORITHMS["mamlpp"]), [0.5, 12.4, 980.1]),
         ),
         (
             "The `Idempotency-Key` was used for another request. Use a new key for each new request.",

@@ -50,7 +50,8 @@ _OTHERS: list[msgspec.Struct] = [
         helped=True,
         unlike_training=False,
         worst_example=1,
-        message="Adapting helped: it lowered the error of 5 of 5 examples that were left out.",
+        message="Adapting helps: the error on examples left out falls from 9.31 to 0.0142. Example 1 fits worst (error "
+        "0.0384). The support set looks like what the model was trained on.",
         accuracy=0.8,
     ),
     msgspec.structs.replace(

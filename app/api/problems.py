@@ -55,7 +55,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
     UnknownExample: (404, "Unknown example"),
     LastExample: (409, "The last example cannot be forgotten"),
     NothingToUndo: (409, "Nothing to undo"),
-    Outgrown: (409, "The bundle takes other examples"),
+    Outgrown: (409, "The new bundle does not accept the stored examples"),
     PinnedBundleGone: (409, "The pinned bundle is gone"),
     ExpiredAdaptation: (410, "Expired adaptation"),
     BodyTooLarge: (413, "Body too large"),

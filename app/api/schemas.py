@@ -188,7 +188,7 @@ class Support(RequestBody):
 class AdaptRequest(RequestBody):
     """A model, and the support set to adapt it to."""
 
-    model: Annotated[str, Meta(description="Name of the model; `GET /models` lists them")]
+    model: Annotated[str, Meta(description="Name of the model; `GET /models` lists the models")]
     support: Annotated[Support, Meta(description="The examples to adapt to")]
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
@@ -218,9 +218,9 @@ class AdaptRequest(RequestBody):
         Annotated[
             Literal["leave_one_out", "k_fold"],
             Meta(
-                description="Measure whether adapting helps, by predicting examples that are left out. `leave_one_out` "
-                "leaves out one example at a time, `k_fold` a tenth of them; above 64 examples both leave out a tenth. "
-                "Without it, nothing is measured. Not for decisions"
+                description="Measure whether adapting helps, by predicting examples that are left out. "
+                "`leave_one_out` leaves out one example at a time, `k_fold` a tenth of the examples; above 64 "
+                "examples both leave out a tenth. Without it, nothing is measured. Not for decisions"
             ),
         ]
         | UnsetType
@@ -330,7 +330,10 @@ class Quality(ResponseBody):
 
     method: Annotated[
         str,
-        Meta(description="`leave_one_out`: each example was left out alone. `k_fold`: a tenth of them at a time"),
+        Meta(
+            description="`leave_one_out`: each example was left out alone. `k_fold`: a tenth of the examples was left "
+            "out at a time"
+        ),
     ]
     folds: Annotated[int, Meta(description="Number of adaptations that were made, each without some of the examples")]
     error: Annotated[float | None, Meta(description="Mean of `errors`; null if none is known")]
@@ -352,8 +355,8 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those that the model was trained on; null if the bundle has "
-            "no statistics of these (`innerloop calibrate` adds them)"
+            description="Regression only: whether the support set is unlike those of training; null if unknown. "
+            "`innerloop calibrate` adds the statistics that this needs"
         ),
     ]
     worst_example: Annotated[
@@ -389,7 +392,10 @@ class AdaptResponse(ResponseBody):
         ),
     ]
     steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
-    learning_rate: Annotated[float, Meta(description="Inner learning rate")]
+    learning_rate: Annotated[
+        float,
+        Meta(description="Inner learning rate; not used by models that have learned rates or adapt in closed form"),
+    ]
     losses: Annotated[
         Losses,
         Meta(
@@ -595,7 +601,7 @@ class PredictResponse(ResponseBody):
             Array,
             Meta(
                 description="[query][number]: standard deviation of each prediction, if the model's algorithm "
-                "estimates it; for actions that are a `box`, that of the policy"
+                "estimates it; for actions that are a `box`, the standard deviation of the policy"
             ),
         ]
         | UnsetType
@@ -712,7 +718,13 @@ class ModelSummary(ResponseBody, kw_only=True):
         ),
     ]
     inner_loop: Annotated[InnerLoopBounds, Meta(description="Defaults and limits of `steps` and `learning_rate`")]
-    compiled: Annotated[bool, Meta(description="Whether the inner loop runs compiled; uncompiled it is slower")]
+    compiled: Annotated[
+        bool,
+        Meta(
+            description="Whether the model runs compiled, which is faster (for policies, only the prediction). "
+            "Classifiers are never compiled"
+        ),
+    ]
     family: (
         Annotated[
             str,
@@ -818,8 +830,8 @@ class Ready(ResponseBody):
     compiled: Annotated[
         bool,
         Meta(
-            description="Whether the inner loop of every model runs compiled; uncompiled it is slower. Classifiers are "
-            "never compiled and do not count"
+            description="Whether every model runs compiled (for policies, only the prediction). Classifiers are never "
+            "compiled and are left out"
         ),
     ]
     compiling: Annotated[bool, Meta(description="Whether a model is being compiled now, which slows requests down")]
@@ -827,8 +839,8 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="Background tasks that failed within the last minute and were started again: the reason of "
-                "each, by its name. Left out if there are none"
+                description="Background tasks that failed within the last minute and were started again: maps the "
+                "name of each task to the reason. Left out if there are none"
             ),
         ]
         | UnsetType
@@ -837,8 +849,9 @@ class Ready(ResponseBody):
         Annotated[
             dict[str, str],
             Meta(
-                description="The parts that do not work, by name (`store`, `disk`, `database`, `cache`, `compiler`, "
-                "`worker`, `models`, `reload`, `watch`): the reason of each, and what to do. Left out if all parts work"
+                description="The parts that do not work: maps the name of each part (`store`, `disk`, `database`, "
+                "`cache`, `compiler`, `worker`, `models`, `reload`, `watch`) to the reason and what to do. Left out "
+                "if all parts work"
             ),
         ]
         | UnsetType

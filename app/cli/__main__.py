@@ -1,5 +1,5 @@
 """`python -m app.cli` is the command `innerloop`."""
 
-from app.cli.main import main
+from app.cli.start import main
 
 main()

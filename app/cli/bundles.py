@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, check_name, load, load_all, write
+from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, check_name, load_all, load_named, write
 from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError, expectation
 from app.learn.decision_weights import Weighing
@@ -52,7 +52,7 @@ def calibrate(
     The weights and the digest do not change.
     """
     folder = models_dir / bundle
-    loaded = load(folder)
+    loaded = load_named(models_dir, bundle)
     family = family_of(loaded, data)
     manifest = with_calibration(with_ood_reference(loaded, family), family).manifest
     write(folder, manifest, loaded.meta)

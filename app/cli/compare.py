@@ -13,9 +13,7 @@ from app.training.run import Run
 
 
 def compare(
-    recipe: Annotated[
-        str, typer.Argument(help="Family whose recipe is trained with each algorithm, such as sinusoid.")
-    ],
+    recipe: Annotated[str, typer.Argument(help="Family to train each algorithm on, such as sinusoid.")],
     algorithms: Annotated[
         str, typer.Option(help="Names of algorithms, separated by commas, or all for every algorithm that fits.")
     ] = "all",

@@ -34,11 +34,11 @@ def _settings_message(error: ValidationError) -> str:
     reasons = []
     for part in error.errors(include_url=False):
         setting = "".join(f"INNERLOOP_{name}".upper() for name in part["loc"])
-        reasons.append(
-            f"{setting}: {_expected(part)}, got {part['input']!r}"
-            if setting
-            else part["msg"].removeprefix("Value error, ")
-        )
+        if part["type"] == "value_error":  # a check of our own, whose text is whole
+            text = part["msg"].removeprefix("Value error, ")
+        else:
+            text = f"{_expected(part)}, got {part['input']!r}"
+        reasons.append(f"{setting}: {text}" if setting else text)
     return "; ".join(reasons)
 
 
@@ -46,9 +46,11 @@ def _expected(error: ErrorDetails) -> str:
     """What pydantic expects of a setting."""
     match error["type"]:
         case "greater_than_equal":
-            return f"expected at least {error['ctx']['ge']}"
+            return f"expected at least {error['ctx']['ge']:.12g}"
         case "less_than_equal":
-            return f"expected at most {error['ctx']['le']}"
+            return f"expected at most {error['ctx']['le']:.12g}"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "expected a number"
         case "int_parsing" | "int_type":
             return "expected a whole number"
         case "bool_parsing" | "bool_type":

@@ -132,7 +132,7 @@ def value(
     support: Annotated[
         int,
         typer.Option(
-            min=1, help="Number of first decisions of each task to adapt to. The others are used for the estimate."
+            min=1, help="Adapt to this many decisions at the start of each task. The others are used for the estimate."
         ),
     ] = 50,
     steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,

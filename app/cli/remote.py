@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
 from app.device import describe
-from app.errors import Diverged, InnerloopError
+from app.errors import Diverged, InnerloopError, expectation
 from app.families.worlds import Episodes
 from app.learn.losses import KINDS
 from app.learn.outer import Tasks
@@ -64,7 +64,12 @@ async def request(client: httpx.AsyncClient, method: str, path: str, body: Any =
         response = await client.request(method, path, content=content, headers=headers)
     except httpx.TransportError as error:
         raise InnerloopError(
-            f"no server answers at {client.base_url} ({error}): start one with `innerloop serve`"
+            expectation(
+                "--server",
+                f"an answer from {client.base_url}",
+                f'"{error}"',
+                "start a server with `innerloop serve`, or correct the URL",
+            )
         ) from error
     except httpx.InvalidURL as error:
         raise InnerloopError(

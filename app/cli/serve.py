@@ -10,6 +10,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import torch
@@ -17,6 +19,8 @@ import typer
 
 from app.device import keep_freed_memory
 from app.errors import StartError, expectation
+from app.service import health
+from app.service.background import BackgroundTasks
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +31,10 @@ log = logging.getLogger(__name__)
 
 CLOSING_SHARE = 0.2
 """The part of INNERLOOP_SHUTDOWN_S that is kept for closing the store, after requests have had the rest."""
+MIN_CLOSING_S = 1.0
+"""At least so long, since what it closes is not lost work: less would be reported as dropped requests."""
+MIN_ANSWERING_S = 0.1
+"""uvicorn reports an idle server as one that drops requests where it may not wait at all."""
 
 
 def serve(
@@ -65,6 +73,7 @@ def _serve(settings: Settings) -> int:
 
     cache_problem = _prepare_process(settings)
     application = create_app(settings)
+    closing_s = max(settings.shutdown_s * CLOSING_SHARE, MIN_CLOSING_S)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
     config = uvicorn.Config(
         answer_cancelled(application),
@@ -74,12 +83,12 @@ def _serve(settings: Settings) -> int:
         proxy_headers=False,
         http=OneWrite,
         lifespan="off",  # `_run` opens and closes the services: an error at start is then one line, and closing bounded
-        timeout_graceful_shutdown=round(settings.shutdown_s * (1 - CLOSING_SHARE)),
+        timeout_graceful_shutdown=max(settings.shutdown_s - closing_s, MIN_ANSWERING_S),  # type: ignore[arg-type]
     )
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
     try:
-        services = _services(application, cache_problem)
-        finished = runner.run(_run(services, uvicorn.Server(config), listener, settings.shutdown_s * CLOSING_SHARE))
+        services = _services(application, settings.compile_cache, cache_problem)
+        finished = runner.run(_run(services, uvicorn.Server(config), listener, closing_s))
     except BaseException:
         runner.close()
         raise
@@ -122,18 +131,32 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def _services(application: "FastAPI", cache_problem: str | None) -> AsyncIterator[None]:
-    """Open the services of the application. Report a cache that cannot be written once the store is open."""
+async def _services(application: "FastAPI", folder: Path, cache_problem: str | None) -> AsyncIterator[None]:
+    """Open the services of the application. Report a cache that cannot be written, once the store is open."""
     async with application.router.lifespan_context(application):
-        if cache_problem is not None:
-            application.state.server.health.begin("cache", cache_problem)
-        yield
+        if cache_problem is None:
+            yield
+            return
+        conditions: health.Health = application.state.server.health
+        conditions.begin("cache", cache_problem)
+        async with BackgroundTasks({"check the cache": partial(_check_cache, folder, conditions)}):
+            yield
+
+
+async def _check_cache(folder: Path, conditions: health.Health) -> None:
+    """Report when a cache that could not be written can be; it is used from the next start on."""
+    from app.service.compiled.cache import cache_problem
+
+    while (problem := await asyncio.to_thread(cache_problem, folder)) is not None:
+        conditions.begin("cache", problem)
+        await asyncio.sleep(health.CHECK_S)
+    conditions.end("cache")
 
 
 async def _run(
     services: AbstractAsyncContextManager[None], server: "uvicorn.Server", listener: socket.socket, closing_s: float
 ) -> bool:
-    """Serve until a signal. Returns whether all services were closed in time."""
+    """Serve until a signal. Returns whether all requests were answered, and all services closed, in time."""
     await services.__aenter__()
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn handles them while it serves, and raises them again when it has ended
@@ -141,14 +164,17 @@ async def _run(
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d (Ctrl-C stops the server)", f"[{host}]" if ":" in host else host, port)
     await server.serve(sockets=[listener])
+    dropped = bool(server.server_state.tasks)  # uvicorn has just cancelled them
     try:
         async with asyncio.timeout(closing_s):
             await services.__aexit__(None, None, None)
     except TimeoutError:
+        dropped = True
+    if dropped:
         log.error("dropped requests that took longer than INNERLOOP_SHUTDOWN_S: raise it to wait for them")
-        return False
-    log.info("stopped")
-    return True
+    else:
+        log.info("stopped")
+    return not dropped
 
 
 def _interrupt(*_: object) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, request, to_raw
-from app.errors import InnerloopError, NoFamily, TrainingError
+from app.errors import InnerloopError, NoFamily, TrainingError, expectation
 from app.families.family import Family
 from app.families.worlds import Worlds
 from app.training.problem import make_family, reads_data
@@ -45,7 +45,9 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
         generator = torch.Generator().manual_seed(seed)
         if model["kind"] not in TRIALS:
             raise InnerloopError(
-                f"{bundle} is a policy, and `innerloop try` cannot show policies: {_advice(model, family)}"
+                expectation(
+                    "bundle", "a regression or classification bundle", f"{bundle}, a policy", _advice(model, family)
+                )
             )
         await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
 
@@ -61,13 +63,13 @@ def _family(model: dict[str, Any], data: Path | None) -> Family:
 
 
 def _advice(model: dict[str, Any], family: Family) -> str:
-    """Which command shows a policy."""
+    """Which command to run for a policy."""
     if isinstance(family, Worlds):
-        return f"`innerloop navigate {model['name']}` acts and learns with it"
+        return f"run `innerloop navigate {model['name']}`"
     if model["family"] == "driving":
-        return f"`innerloop drive {model['name']}` drives with it"
+        return f"run `innerloop drive {model['name']}`"
     data = " --data FOLDER" if reads_data(family) else ""
-    return f"`innerloop evaluate {model['name']} --no-write{data}` scores it"
+    return f"run `innerloop evaluate {model['name']} --no-write{data}`"
 
 
 async def _try_regression(

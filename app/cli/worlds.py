@@ -15,7 +15,7 @@ from app.bundles import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.remote import RemoteLearner, connect, request, returns_over_http
-from app.errors import InnerloopError, expectation
+from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
@@ -70,7 +70,9 @@ def drive(
     save: Annotated[
         bool,
         typer.Option(
-            "--write/--no-write", help="Write the film and the returns into the bundle and its card, or only to --film."
+            "--write/--no-write",
+            help="Write the film and the returns into the bundle and its card; otherwise print the returns and write "
+            "the film to --film.",
         ),
     ] = False,
     server: Server = None,
@@ -145,6 +147,4 @@ def _needs_highway() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("gymnasium", "highway_env"):
             raise
-        raise InnerloopError(
-            "driving needs highway-env: pip install 'innerloop-server[driving]', or '.[driving]' in a checkout"
-        ) from error
+        raise InnerloopError(missing_package("highway-env", "driving")) from error

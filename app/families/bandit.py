@@ -38,7 +38,7 @@ class Bandit:
     actions = Actions()
     weighing = Weighing(discount=0.0, ridge=100.0)
     description = Description(
-        purpose="It chooses the offer that a user is most likely to click on, after a few decisions of another policy "
+        purpose="chooses the offer that a user is most likely to click on, after a few decisions of another policy "
         "about that user. Use it to try learning from logged decisions.",
         not_for="Real users: tastes and clicks are simulated.",
         data="Users drawn at random, without a data set.",

@@ -17,7 +17,7 @@ class Blobs:
     spread: float = 5.0
     kind = "classification"
     description = Description(
-        purpose="It tells Gaussian classes apart after a few examples of each. It is the smallest classification "
+        purpose="tells Gaussian classes apart after a few examples of each. This is the smallest classification "
         "problem: use it to try classification.",
         not_for="Real classification: the nearest class mean does as well.",
         data="Classes drawn at random, without a data set.",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, uniform
 from app.families.risky_choices import Sitting, read
 from app.learn.networks import NetworkSpec
@@ -74,12 +74,12 @@ class Choices:
     targets = 2
     actions = Actions()
     description = Description(
-        purpose="It predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
+        purpose="predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
         "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "
         "amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
-        not_for="Judging people, or decisions with other stakes. It was trained on 30 people in one laboratory.",
+        not_for="Judging people, or decisions with other stakes. It was trained on 20 people in one laboratory.",
         data="Decisions of 30 people, each on about 140 gambles under each of two instructions (Sokol-Hessner et al. "
-        "2009), from the package hBayesDM.",
+        "2009), from the package hBayesDM: 20 people for training, 5 for validation, 5 for testing.",
         licence="gpl-3.0",
     )
 
@@ -162,7 +162,11 @@ def _draw_places(sitting: Sitting, count: int, generator: torch.Generator, *, in
     total = len(sitting.accepted)
     if count > total:
         raise DataError(
-            f"expected at most {total} decisions of person {sitting.person} ({sitting.condition}), got {count}"
+            expectation(
+                "shots and queries",
+                f"at most {total} decisions of person {sitting.person} ({sitting.condition})",
+                count,
+            )
         )
     if not in_order:
         return torch.randperm(total, generator=generator, device=generator.device)[:count].tolist()

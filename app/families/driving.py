@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split
 from app.families.highway.observation import FEATURES
 from app.families.highway.world import ACTIONS
@@ -49,7 +49,7 @@ class Driving:
     targets = len(ACTIONS)
     actions = Actions()
     description = Description(
-        purpose="It drives in simulated traffic. It imitates a driver who knows the road, after a few episodes of "
+        purpose="drives in simulated traffic. The policy imitates a driver who knows the road, after a few episodes of "
         "that driver. Worlds differ in grip, sight and the behaviour of other drivers.",
         not_for="Real vehicles, or any simulator other than highway-env as `innerloop collect driving` sets it up.",
         data="Episodes of a rule-based driver who knows the world, in highway-env (Leurent 2018).",
@@ -96,18 +96,18 @@ def _shuffle_episodes(episodes: list[Tensor], examples: int, generator: torch.Ge
 def read(folder: Path | None, split: Split) -> DrivingLog:
     """The log of a split. Raises DataError where it is not in `folder`."""
     fix = (
-        "`innerloop collect driving --out FOLDER` writes it; this needs highway-env: pip install "
-        "'innerloop-server[driving]', or '.[driving]' in a checkout"
+        "`innerloop collect driving --out FOLDER` writes the log; name the folder with --data. This needs highway-env: "
+        "pip install 'innerloop-server[driving]', or '.[driving]' in a checkout"
     )
     if folder is None:
-        raise DataError(f"driving needs a data set: name its folder with --data. {fix}")
+        raise DataError(expectation("--data", "the folder of the log", "none", fix))
     file = folder / f"driving-{split}.npz"
     try:
         with np.load(file) as arrays:
             observations, actions = arrays["observations"].astype(np.float32), arrays["actions"].astype(np.int64)
             ends, worlds = np.cumsum(arrays["lengths"].astype(np.int64)), arrays["worlds"]
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{file}: the file cannot be read: {error}. {fix}") from error
+        raise DataError(expectation(str(file), "a file that can be read", f'"{error}"', fix)) from error
     tensors = torch.from_numpy(observations), torch.from_numpy(actions)
     return DrivingLog(*tensors, tuple(ends.tolist()), tuple(worlds.tolist()))
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Samples, Split
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
@@ -129,7 +129,12 @@ class Environments:
     ) -> Samples:
         """Raise DataError: there are no decisions to imitate."""
         raise DataError(
-            f"{self.env}: environments have no decisions to imitate, they can only be acted in: add --set episodes=10"
+            expectation(
+                "episodes",
+                "a number of episodes, because environments have no decisions to imitate",
+                "none",
+                "add --set episodes=10",
+            )
         )
 
     def _as_env_action(self, action: Float[Tensor, " action"]) -> Any:
@@ -163,14 +168,14 @@ class Environments:
     @cached_property
     def _make(self) -> Callable[[int], Any]:
         if not self.env:
-            raise DataError("--env: expected MODULE:make_env, the function that makes your environments, got nothing")
+            raise DataError(expectation("--env", "MODULE:make_env, the function that makes your environments", "none"))
         module, colon, name = self.env.partition(":")
         if not colon:
             raise ValueError(f"env: expected MODULE:make_env, got {self.env!r}")
         with user_code(f"importing {module}"):
             function: Callable[[int], Any] | None = getattr(importlib.import_module(module), name, None)
         if not callable(function):
-            raise ValueError(f"{self.env}: the module {module} has no function {name}")
+            raise ValueError(expectation("env", f"a function {name} in the module {module}", "none"))
         return function
 
 

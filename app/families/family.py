@@ -110,7 +110,8 @@ class HasWeighing(Protocol):
 class Description(NamedTuple):
     """What the card of a bundle says about its problem, in sentences.
 
-    purpose: what a bundle of the family does, and for whom
+    purpose: what a bundle of the family does, and for whom. It begins with a verb, such as `predicts`: the card
+        puts the name of the bundle before it
     not_for: what it is not for
     data: where the tasks come from
     licence: of the data, as Hugging Face names licences

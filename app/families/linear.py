@@ -16,9 +16,9 @@ class Linear:
     targets: int = 1
     kind = "regression"
     description = Description(
-        purpose="It fits a noise-free line or plane to a few of its points: slopes and offsets from -2 to 2, inputs "
-        "from -1 to 1. It is the smallest problem to adapt to: use it to see what an inner loop does.",
-        not_for="Real linear regression, which has a closed form.",
+        purpose="fits a noise-free line or plane to a few of its points: slopes and offsets from -2 to 2, inputs "
+        "from -1 to 1. Lines are the smallest problem to adapt to: use it to see what an inner loop does.",
+        not_for="Fitting a line to real data: use least squares.",
         data="Functions drawn at random, without a data set.",
     )
 

@@ -42,7 +42,7 @@ class Navigation:
     actions = Actions((-REACH, -REACH), (REACH, REACH))
     weighing = Weighing(discount=0.99, smoothing=0.95)
     description = Description(
-        purpose="It moves a point in the plane to a goal. The rewards of a few episodes tell it where the goal is "
+        purpose="moves a point in the plane to a goal. The rewards of a few episodes show where the goal is "
         "(Finn et al. 2017, section 5.3). Use it to try policies that adapt to an environment.",
         not_for="Other environments. To train a policy in your own, use `innerloop train --env`.",
         data="Goals drawn at random in the square from -0.5 to 0.5, without a data set.",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.networks import NetworkSpec
@@ -42,12 +42,13 @@ class Omniglot:
     image = "ink"
     targets = 5
     description = Description(
-        purpose="It tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
+        purpose="tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
         "images of dark ink on light paper.",
-        not_for="Photographs, or light ink on dark paper. It returns labels there too, often with high "
+        not_for="Photographs, or light ink on dark paper. The model returns labels there too, often with high "
         "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
-        data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. In training, "
-        "rotated characters count as separate classes.",
+        data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
+        "are for training, 100 for validation and 423 for testing; the others are left out. In training, rotated "
+        "characters count as separate classes.",
     )
 
     def __post_init__(self) -> None:
@@ -72,8 +73,11 @@ class Omniglot:
         turns = TURNS if split == "training" else 1
         if ways > turns * len(images) or examples > PEOPLE:
             raise DataError(
-                f"omniglot: expected at most {turns * len(images)} classes in the {split} split and {PEOPLE} examples "
-                f"of each, got {ways} and {examples}"
+                expectation(
+                    "ways, shots and queries",
+                    f"at most {turns * len(images)} classes in the {split} split and {PEOPLE} examples of each",
+                    f"{ways} and {examples}",
+                )
             )
 
         def choose(count: int, below: int, *shape: int) -> Tensor:

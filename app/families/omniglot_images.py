@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.learn.shapes import Float
 
 SOURCE = "https://github.com/brendenlake/omniglot/tree/master/python"
@@ -45,10 +45,10 @@ def read(folder: Path | None) -> Float[Tensor, "character person row column"]:
     Raises DataError where they are not in `folder`.
     """
     if folder is None:
-        raise DataError(f"omniglot needs a data set: name its folder with --data. {_fix()}")
+        raise DataError(expectation("--data", "the folder of Omniglot", "none", _fix()))
     images = torch.cat([shrink(piece) for part in PARTS for piece in _pieces(_ink(folder, part))])
     if len(images) != CHARACTERS:
-        raise DataError(f"{folder}: expected {CHARACTERS} characters, got {len(images)}. {_fix()}")
+        raise DataError(expectation(str(folder), f"{CHARACTERS} characters", len(images), _fix()))
     return images
 
 
@@ -82,7 +82,7 @@ def _ink(folder: Path, part: str) -> np.ndarray:
         with ZipFile(archive) as file:
             return _drawings(file)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise DataError(f"{archive}: the file cannot be read: {error}. {_fix()}") from error
+        raise DataError(expectation(str(archive), "a file that can be read", f'"{error}"', _fix())) from error
 
 
 def _drawings(archive: ZipFile) -> np.ndarray:
@@ -104,4 +104,4 @@ def _drawings(archive: ZipFile) -> np.ndarray:
 
 
 def _fix() -> str:
-    return f"{' and '.join(f'{part}.zip' for part in PARTS)} are at {SOURCE}: put both into the folder"
+    return f"put {' and '.join(f'{part}.zip' for part in PARTS)} from {SOURCE} into the folder, and name it with --data"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from app.errors import DataError
+from app.errors import DataError, expectation
 from app.learn.shapes import Bool, Float
 
 SOURCE = "https://github.com/CCS-Lab/hBayesDM/tree/develop/commons/extdata"
@@ -38,7 +38,7 @@ class Sitting(NamedTuple):
 def read(folder: Path | None) -> list[Sitting]:
     """All sittings, by condition and person. Raises DataError where they are not in `folder`."""
     if folder is None:
-        raise DataError(f"choices needs a data set: name its folder with --data. {_fix()}")
+        raise DataError(expectation("--data", "the folder of the decisions", "none", _fix()))
     return [sitting for condition in CONDITIONS for sitting in _sittings(condition, _rows(folder, condition))]
 
 
@@ -50,7 +50,7 @@ def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
         return list(csv.DictReader(content.decode().splitlines(), delimiter="\t"))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         file = packed if packed.exists() else plain
-        raise DataError(f"{file}: the file cannot be read: {error}. {_fix()}") from error
+        raise DataError(expectation(str(file), "a file that can be read", f'"{error}"', _fix())) from error
 
 
 def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:
@@ -62,11 +62,12 @@ def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting
             by_person.setdefault(int(row["subjID"]), []).append(offer)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"table {condition}: expected numbers in gain, loss, cert, gamble and subjID, got {error!r}. {_fix()}"
+            expectation(f"table {condition}", "numbers in gain, loss, cert, gamble and subjID", repr(error), _fix())
         ) from error
     tables = {person: torch.tensor(each) for person, each in sorted(by_person.items())}
     return [Sitting(person, condition, table[:, :3], table[:, 3] > 0) for person, table in tables.items()]
 
 
 def _fix() -> str:
-    return f"{' and '.join(f'ra_data_{each}.txt' for each in CONDITIONS)} are at {SOURCE}: put both into the folder"
+    files = " and ".join(f"ra_data_{each}.txt" for each in CONDITIONS)
+    return f"put {files} from {SOURCE} into the folder, and name it with --data"

@@ -17,11 +17,11 @@ class Sinusoid:
     features = 1
     targets = 1
     description = Description(
-        purpose="It fits a noise-free sine wave, `y = A sin(x - phase)`, to a few of its points: amplitudes from 0.1 "
-        "to 5, phases from 0 to pi, x from -5 to 5. It is the standard toy problem of meta-learning (Finn et al. "
-        "2017): use it to try the server and to compare algorithms.",
-        not_for="Other curves, noisy points, or x outside -5 to 5. It answers there too, but the predictions may be "
-        "far off.",
+        purpose="fits a noise-free sine wave, `y = A sin(x - phase)`, to a few of its points: amplitudes from 0.1 to "
+        "5, phases from 0 to pi, x from -5 to 5. Sine waves are the standard toy problem of meta-learning (Finn et "
+        "al. 2017): use it to try the server and to compare algorithms.",
+        not_for="Other curves, noisy points, or x outside -5 to 5. The model answers there too, but the predictions "
+        "may be far off.",
         data="Waves drawn at random, without a data set.",
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 from torch.func import grad_and_value
 
+from app.errors import expectation
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
@@ -108,7 +109,8 @@ class Algorithm:
         if KINDS[kind].weighted:
             is_gaussian(width, targets)
         elif not self.embeds and width != targets:
-            raise ValueError(f"the network returns {width} numbers for an input, and a target has {targets}")
+            expected = f"as many outputs as a target has numbers ({targets})"
+            raise ValueError(expectation("network", expected, width))
 
     def initial_meta(
         self, network: nn.Module, params: Params, targets: int, width: int, rate: float, steps: int

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from app.errors import expectation, one_of
 from app.learn.shapes import Float
 from app.learn.support_norm import SupportNorm
 from app.learn.update_rules import Params
@@ -37,7 +38,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.S
 def _lookup(part: str, name: str, table: Mapping[str, T]) -> T:
     """The entry of a table. Raises ValueError with the existing names where there is none of that name."""
     if name not in table:
-        raise ValueError(f"unknown {part} {name!r}; choose one of {', '.join(sorted(table))}")
+        raise ValueError(expectation(part, one_of(sorted(table)), repr(name)))
     return table[name]
 
 
@@ -231,7 +232,7 @@ def find(name: str) -> Callable[..., nn.Module]:
     except (Exception, SystemExit) as error:
         raise ValueError(f"the network {name!r} cannot be imported: {_reason(error)}") from error
     if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
-        raise ValueError(f"the network {name!r} is not a subclass of torch.nn.Module")
+        raise ValueError(expectation("network", "a subclass of torch.nn.Module", repr(name)))
     return factory
 
 
@@ -284,7 +285,9 @@ def width(network: nn.Module, features: int) -> int:
     try:
         outputs = network(torch.empty(2, features, device="meta"))
     except RuntimeError as error:
-        raise ValueError(f"the network does not take {features} features: {error}") from error
+        actual = f'the error "{" ".join(str(error).split())}"'
+        raise ValueError(expectation("network", f"one that accepts {features} features", actual)) from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 2:
-        raise ValueError("the network does not return a row of numbers for each input")
+        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ValueError(expectation("network", "a row of numbers for each input", f"{shape} for 2 inputs"))
     return outputs.shape[1]

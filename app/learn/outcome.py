@@ -12,16 +12,13 @@ Of both the absolute value is taken, because a negative log-likelihood may be be
 """
 
 
-_FIX = "Take fewer steps or a smaller learning rate, or check the units of the support set."
-
-
 class Status(Enum):
     """How the support loss changed, with a sentence for the user."""
 
     improved = "The support loss fell."
     no_progress = "The support loss did not fall: the initialization fits these examples at least as well."
-    diverged = f"The inner loop diverged: the support loss grew a hundredfold. {_FIX}"
-    not_finite = f"The inner loop diverged: the support loss is beyond the range of float32. {_FIX}"
+    diverged = "The inner loop diverged: the support loss grew more than 100-fold."
+    not_finite = "The inner loop diverged: the support loss is beyond the range of float32."
 
     @property
     def usable(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
+from app.errors import expectation
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
 from app.learn.losses import Loss, gaussian_nll
 from app.learn.shapes import Float, Int
@@ -154,7 +155,7 @@ def _descent(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer
 
 def _whole_step(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
     if rate != 1.0:
-        raise ValueError(f"the algorithm `averaging` needs an outer rate of 1.0, got {rate}")
+        raise ValueError(expectation("outer_rate", "1.0 for the algorithm `averaging`", rate))
     return torch.optim.SGD(parameters, lr=1.0)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from app.errors import expectation
+
 Partition = Callable[[nn.Module], frozenset[str]]
 """Network -> names of its `state_dict`. Raises ValueError if the network does not have that part."""
 
@@ -20,7 +22,7 @@ def head(network: nn.Module) -> frozenset[str]:
     """The last layer (ANIL: Raghu et al. 2020)."""
     children = [name for name, child in network.named_children() if any(True for _ in child.parameters())]
     if not children:
-        raise ValueError("the network has no head: it needs at least one layer as a child module")
+        raise ValueError(expectation("network", "at least 1 layer as a child module, which is the head", "none"))
     return frozenset(name for name in everything(network) if name.startswith(f"{children[-1]}."))
 
 
@@ -32,5 +34,5 @@ def body(network: nn.Module) -> frozenset[str]:
 def context(network: nn.Module) -> frozenset[str]:
     """The parameter `context`, which the network appends to its inputs (CAVIA: Zintgraf et al. 2019)."""
     if "context" not in everything(network):
-        raise ValueError("the network has no parameter `context`; use the network `context_mlp`")
+        raise ValueError(expectation("network", "a parameter `context`", "none", "use the network `context_mlp`"))
     return frozenset({"context"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from app.errors import expectation
 from app.learn.shapes import Float
 
 MIN_LOG_DEVIATION = math.log(1e-6)
@@ -23,8 +24,12 @@ def is_gaussian(outputs: int, actions: int) -> bool:
     """
     if outputs not in (actions, 2 * actions):
         raise ValueError(
-            f"the network has {outputs} outputs: a policy needs {actions} (a logit for each action) or {2 * actions} "
-            "(a mean and a log standard deviation for each number of an action)"
+            expectation(
+                "network",
+                f"{actions} outputs (a logit for each action) or {2 * actions} (a mean and a log standard deviation "
+                "for each number of an action)",
+                outputs,
+            )
         )
     return outputs == 2 * actions
 
@@ -38,7 +43,7 @@ def check(outputs: int, actions: int, is_box: bool) -> None:
     if is_gaussian(outputs, actions) != is_box:
         form = f"for actions of {actions} numbers" if is_box else f"for {actions} discrete actions"
         needed = 2 * actions if is_box else actions
-        raise ValueError(f"the network has {outputs} outputs: a policy {form} needs {needed}")
+        raise ValueError(expectation("network", f"{needed} outputs {form}", outputs))
 
 
 def mean_and_deviation(

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from app.errors import (
-    Diverged,
     Invalid,
     Outgrown,
     PinnedBundleGone,
@@ -27,6 +26,7 @@ from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bo
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
+from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
@@ -44,7 +44,7 @@ from app.service.record import (
     without_example,
     without_last_stage,
 )
-from app.service.request_checks import check_classes, check_extended_size
+from app.service.request_checks import check_classes, check_extended_size, check_usable
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
@@ -93,12 +93,13 @@ class Adaptations:
         store: Store,
         policy: Policy,
         clock: Callable[[], float],
+        health: Health | None = None,
     ) -> None:
-        """clock: seconds since the epoch."""
+        """clock: seconds since the epoch; health: receives a report when the bundle of a pinned one is damaged."""
         self._catalogue = catalogue
         self._worker = worker
         self._store = store
-        self._kept = KeptBundles(store.bundles)
+        self._kept = KeptBundles(store.bundles, health)
         self._policy = policy
         self._clock = clock
         self._ids = ids(clock)
@@ -129,7 +130,7 @@ class Adaptations:
                     if isinstance(event, float):
                         yield event
                     else:
-                        adapted = _usable(event)
+                        adapted = check_usable(event, command.model)
             assert adapted is not None, "a walk ends with the outcome"
             quality = None
             if validation is not None:
@@ -147,7 +148,7 @@ class Adaptations:
         job = Job(command.model, key, task, command.queries, keep=adaptation is not None)
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:
-            _usable(result.adapted)
+            check_usable(result.adapted, command.model, stored=adaptation is not None)
         predictions = result.predictions
         assert predictions is not None, "a job with queries that has not diverged has predictions"
         # the sum of squares first: it takes a third of the time of looking at each number
@@ -263,13 +264,17 @@ class Adaptations:
         key = (adaptation.id, adaptation.revision)
         result = await self._worker.submit(Job(model, key, adaptation.task, weights=True), caller)
         if result.adapted is not None:
-            _usable(result.adapted)
+            check_usable(result.adapted, model, stored=True)
         assert result.weights is not None, "an adaptation that has not diverged has weights"
         return adaptation, result.weights
 
     async def collect_bundles(self) -> None:
         """Remove bundles that no adaptation is pinned to any more, again and again."""
         await self._kept.collect(self._clock)
+
+    async def check_bundles(self) -> None:
+        """Find out whether damaged bundles that adaptations are pinned to can be loaded again."""
+        await self._kept.check()
 
     async def page(
         self, owner: str, filter: Filter, limit: int, before: str | None
@@ -307,7 +312,8 @@ class Adaptations:
             result, *others = await self._worker.submit_all([job, *validation.jobs], caller)
             quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
-        return await self._keep(command, new_id, task, _usable(result.adapted), quality, names)
+        adapted = check_usable(result.adapted, command.model)
+        return await self._keep(command, new_id, task, adapted, quality, names)
 
     async def _keep(
         self,
@@ -374,7 +380,7 @@ class Adaptations:
             result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
-                _usable(result.adapted)
+                check_usable(result.adapted, model, stored=True)
             new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
                 await self._drop(old)
@@ -406,10 +412,3 @@ def _fits(model: Model, adaptation: Adaptation) -> bool:
     if manifest.schema.actions is not None:
         return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
-
-
-def _usable(adapted: Adapted) -> Adapted:
-    """Return `adapted`. Raises Diverged if the fast weights cannot be used."""
-    if not adapted.status.usable:
-        raise Diverged(adapted.status.value, adapted.losses)
-    return adapted

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from app.errors import DeadlinePassed, InnerloopError, Overloaded
+from app.errors import DeadlinePassed, InnerloopError, Overloaded, expectation
 from app.service.engine import Job, Result
 from app.service.health import Health
 from app.service.task import MAX_TASKS
@@ -164,10 +164,16 @@ class Batcher:
     async def check(self) -> None:
         """Report work that does not end, or that fails in a way that nobody expected."""
         if self._handed_over_at is not None and (seconds := self._loop.time() - self._handed_over_at) > STUCK_S:
-            reason = f"the device has computed one batch for {seconds:.0f} s: restart the server if it does not end"
+            reason = expectation(
+                CONDITION,
+                f"a batch to end within {STUCK_S:.0f} s",
+                f"one that has run for {seconds:.0f} s",
+                "restart the server if the batch does not end",
+            )
             self._health.begin(CONDITION, reason, "the worker does not answer")
         elif self._failure:
-            reason = f"the last batch failed: {self._failure}: the log has the cause; restart the server if all fail"
+            fix = "see the log; restart the server if every batch fails"
+            reason = expectation(CONDITION, "a batch without errors", f'"{self._failure}"', fix)
             self._health.begin(CONDITION, reason)
         else:
             self._health.end(CONDITION)

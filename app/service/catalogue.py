@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app.bundles import MANIFEST, Bundle
-from app.errors import BundleError, UnknownModel
+from app.errors import BundleError, UnknownModel, expectation
 from app.service.model import Model
 from app.service.record import Adaptation
 
@@ -89,8 +89,9 @@ class Catalogue:
         try:
             return self._make(bundle)
         except (Exception, SystemExit) as error:
-            network = bundle.manifest.network.name
-            reason = f"the network {network!r} fails: {type(error).__name__}: {' '.join(str(error).split())}"
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            actual = f"{bundle.manifest.network.name!r}, which fails: {message}"
+            reason = expectation("network", "a network that runs", actual)
             log.warning("%s: %s", bundle.name, reason, exc_info=error)
             refused[bundle.name] = BundleError(Path(bundle.name) / MANIFEST, reason)
             return None

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from app.bundles import Bundle
 from app.errors import BundleError, StoreFailed
+from app.service.health import Health
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +16,12 @@ MARGIN_S = 86_400
 """A bundle is kept for this much longer than it has to be, so that not every adaptation has to write how long."""
 COLLECT_S = 3_600
 """How often bundles that nothing needs any more are removed."""
+
+CONDITION = "pinned"
+FIX = (
+    "restore the bundle in the store from a backup, or remove it there. Until then using the adaptations that are "
+    "pinned to it gets a 409"
+)
 
 
 class BundleStore(Protocol):
@@ -32,9 +40,12 @@ class BundleStore(Protocol):
 class KeptBundles:
     """Keeps what adaptations are pinned to. One event loop at a time uses it."""
 
-    def __init__(self, store: BundleStore) -> None:
+    def __init__(self, store: BundleStore, health: Health | None = None) -> None:
+        """health: receives a report when a bundle is damaged, and when that ends."""
         self._store = store
+        self._health = health or Health()
         self._until: dict[str, float] = {}
+        self._damaged: dict[str, str] = {}  # the reason by digest
 
     async def keep(self, bundle: Bundle, until: float) -> None:
         """Keep a bundle for an adaptation that expires at `until`. Raises StoreFailed."""
@@ -46,10 +57,29 @@ class KeptBundles:
     async def read(self, digest: str) -> Bundle | None:
         """The bundle with this digest, if it was kept and can be loaded. Raises StoreFailed."""
         try:
-            return await self._store.read(digest)
+            bundle = await self._store.read(digest)
         except BundleError as error:
-            log.error("a bundle that adaptations are pinned to cannot be loaded: %s", error)
+            self._damaged[digest] = str(error)
+            self._report()
             return None
+        self._mended(digest)
+        return bundle
+
+    async def check(self) -> None:
+        """Find out whether damaged bundles can be loaded again, or are gone."""
+        for digest in list(self._damaged):
+            with suppress(StoreFailed):  # the store reports it
+                await self.read(digest)
+
+    def _mended(self, digest: str) -> None:
+        if self._damaged.pop(digest, None) is not None:
+            self._report()
+
+    def _report(self) -> None:
+        if self._damaged:
+            self._health.begin(CONDITION, f"{'; '.join(self._damaged.values())}: {FIX}")
+        else:
+            self._health.end(CONDITION)
 
     async def collect(self, clock: Callable[[], float]) -> None:
         """Remove bundles that nothing needs any more, again and again."""
@@ -58,6 +88,7 @@ class KeptBundles:
             try:
                 for digest in await self._store.collect(clock()):
                     self._until.pop(digest, None)
+                    self._mended(digest)
                     log.info("removed the bundle %s: the last adaptation pinned to it has expired", digest[:12])
             except StoreFailed as error:
                 log.error("bundles cannot be removed; trying again in %g s: %s", COLLECT_S, error)

@@ -1,11 +1,13 @@
 """What a request may ask of a model: every rule that the form of a body alone does not express, in one place.
 
-Each function raises Invalid, which names the field, what was expected, what came and the fix.
+Each function raises an error that names the field, what was expected, what came and the fix.
 """
 
 import numpy as np
 
-from app.errors import Invalid
+from app.errors import Diverged, Invalid, expectation
+from app.learn.algorithms import Algorithm
+from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
@@ -121,6 +123,26 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
             expected = f"an adaptation with {name_of_value} {default:g}, for which {name} is calibrated"
             fix = f"adapt with {name_of_value} {default:g}, or leave interval out"
             raise Invalid("interval", expected, f"one with {value:g}", fix)
+
+
+def check_usable(adapted: Adapted, model: Model, *, stored: bool = False) -> Adapted:
+    """Return `adapted`. Raises Diverged if the fast weights cannot be used.
+
+    stored: whether the steps and the rate are those of a stored adaptation, so that this request cannot set them
+    """
+    if not adapted.status.usable:
+        raise Diverged(diverged_detail(adapted.status, model.bundle.algorithm, stored=stored), adapted.losses)
+    return adapted
+
+
+def diverged_detail(status: Status, algorithm: Algorithm, *, stored: bool = False) -> str:
+    """What to change after the inner loop diverged. Only an algorithm that takes a rate can get a smaller one."""
+    grew = "more than 100-fold" if status is Status.diverged else "beyond the range of float32"
+    smaller = "smaller `steps` or a smaller `learning_rate`" if algorithm.takes_rate else "smaller `steps`"
+    fix = "check the units of the examples"
+    if not algorithm.closed_form:
+        fix = f"{fix}, or adapt again with {smaller}" if stored else f"send {smaller}, or {fix}"
+    return expectation("support", "a support loss that does not diverge", f"one that grew {grew}", fix)
 
 
 def _shown(number: int) -> str:

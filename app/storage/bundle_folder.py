@@ -62,10 +62,16 @@ class BundleFolder:
 
     def _read(self, digest: str) -> Bundle | None:
         kept = self._folder / digest
-        if not kept.is_dir():
-            return None
-        folders = [each for each in kept.iterdir() if each.is_dir()]
-        return bundles.load(folders[0]) if folders else None
+        try:
+            if not kept.is_dir():
+                return None
+            folders = [each for each in kept.iterdir() if each.is_dir()]
+            return bundles.load(folders[0]) if folders else None
+        except OSError as error:
+            raise StoreFailed(
+                f'{kept}: expected to read the bundle of a pinned adaptation, got "{error.strerror}": check the disk '
+                "and the permissions of the folder, then try again"
+            ) from error
 
     def _collect(self, now: float) -> list[str]:
         collected = []

@@ -55,8 +55,11 @@ class DiskReserve:
 
     def is_low(self) -> bool:
         """Whether there is hardly any room, so that an error of the disk is likely to come from that."""
-        with self._lock:
-            return self._is_low()
+        try:
+            with self._lock:
+                return self._is_low()
+        except OSError:  # `check` reports it
+            return False
 
     def refusal(self) -> StoreFailed:
         """The error for what is not written because the disk is full."""
@@ -81,6 +84,7 @@ class DiskReserve:
         if not file.exists() and self._free_bytes() < 1.5 * self._size:
             return False
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as reserve:
                 if (missing := self._size - reserve.tell()) > 0:
                     _allocate(reserve.fileno(), missing)
@@ -104,7 +108,13 @@ class DiskReserve:
 
     @property
     def _status(self) -> os.statvfs_result:
-        return os.statvfs(self._folder)
+        return os.statvfs(nearest_existing(self._folder))
+
+
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists and can be reached by this process."""
+    # `Path.exists` raises PermissionError below a folder that cannot be searched
+    return next(each for each in (folder, *folder.absolute().parents) if os.access(each, os.F_OK))
 
 
 def _allocate(descriptor: int, size: int) -> None:

@@ -25,7 +25,7 @@ from app.service.health import Health
 from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
-from app.storage.disk_reserve import DiskReserve
+from app.storage.disk_reserve import DiskReserve, nearest_existing
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.in_batches import sweep_in_batches
@@ -37,11 +37,14 @@ from app.storage.sqlite_file import (
     cannot_write,
     check_schema,
     connect,
+    connect_to_nothing,
     connect_to_read,
     failed,
+    is_full,
     lock,
     lock_to_read,
     migrate,
+    remove,
 )
 from app.storage.sqlite_operations import (
     GET,
@@ -87,8 +90,7 @@ class SqliteStore:
         try:
             self._use(self._open())
         except CannotWrite as error:
-            self._use(self._open_to_read(error))
-            self._health.begin(CONDITION, f"{error}. Until then the server stores nothing")
+            self._open_what_there_is(error)
         return self
 
     async def __aexit__(
@@ -103,16 +105,22 @@ class SqliteStore:
         with ExitStack() as stack:
             stack.callback(os.close, lock(self._folder))
             self._disk.check()
+            file, connections = self._folder / FILE, stack.enter_context(ExitStack())
+            is_new = not os.access(file, os.F_OK)
             try:
                 writer, copier, reader, pager = (
-                    stack.enter_context(closing(connect(self._folder / FILE, self._fsync))) for _ in range(4)
+                    connections.enter_context(closing(connect(file, self._fsync))) for _ in range(4)
                 )
                 migrate(writer, MIGRATIONS)
                 writer.execute("BEGIN IMMEDIATE")  # fails where sqlite has opened the file to read it only
                 writer.execute("ROLLBACK")
             except sqlite3.Error as error:
-                failure = failed(self._folder, error)
-                raise CannotWrite(str(failure)) if cannot_write(error) else failure from error
+                full = self._disk.full or is_full(error)
+                failure = failed(self._folder, error, full=full)
+                connections.close()
+                if is_new:
+                    remove(file)
+                raise CannotWrite(str(failure), passing=full) if cannot_write(error) else failure from error
             for connection in (reader, pager):
                 connection.execute("PRAGMA busy_timeout = 100")  # the event loop waits for it
             writer.execute("PRAGMA busy_timeout = 0")  # `SqliteTransactions` waits, and on the event loop never
@@ -125,17 +133,28 @@ class SqliteStore:
             return _Opened(stack.pop_all(), reader, pager, transactions)
 
     def _open_to_read(self, failure: CannotWrite) -> "_Opened":
-        """Open the file to read it only. Raises `failure` where it cannot be read either."""
+        """Open the file to read it only, or an empty database in its place where there is none yet.
+
+        Raises `failure` as StoreFailed where neither is possible.
+        """
         with ExitStack() as stack:
             if (descriptor := lock_to_read(self._folder)) is not None:
                 stack.callback(os.close, descriptor)
             try:
-                reader, pager = (stack.enter_context(closing(connect_to_read(self._folder / FILE))) for _ in range(2))
+                file = self._folder / FILE
+                is_new = failure.passing and not os.access(file, os.F_OK)
+                connections = (connect_to_nothing(MIGRATIONS) if is_new else connect_to_read(file) for _ in range(2))
+                reader, pager = (stack.enter_context(closing(each)) for each in connections)
                 if check_schema(reader, MIGRATIONS) < len(MIGRATIONS):
                     raise StoreFailed(str(failure)) from failure
             except sqlite3.Error:
                 raise StoreFailed(str(failure)) from failure
             return _Opened(stack.pop_all(), reader, pager, None)
+
+    def _open_what_there_is(self, failure: CannotWrite) -> None:
+        """Serve without writing, and report why. Raises StoreFailed where that is impossible too."""
+        self._use(self._open_to_read(failure))
+        self._health.begin(CONDITION, f"{failure}. Until then the server stores nothing")
 
     def _use(self, opened: "_Opened") -> None:
         """Serve from connections, on the event loop."""
@@ -160,7 +179,10 @@ class SqliteStore:
 
     def _reopen(self) -> None:
         """Open a file for writing that could be read only, if that is possible now."""
-        if not all(os.access(each, os.W_OK) for each in (self._folder, self._folder / FILE)):
+        file = self._folder / FILE
+        if not os.access(nearest_existing(self._folder), os.W_OK | os.X_OK):
+            return
+        if os.access(file, os.F_OK) and not os.access(file, os.W_OK):
             return
         # nothing reads meanwhile: not the event loop, which runs this, and not the thread, which has nothing to do
         self._pages.submit(int).result()
@@ -169,7 +191,9 @@ class SqliteStore:
             self._use(self._open())
         except StoreFailed as error:
             try:
-                self._use(self._open_to_read(CannotWrite(str(error))))
+                self._open_what_there_is(
+                    error if isinstance(error, CannotWrite) else CannotWrite(str(error), passing=False)
+                )
             except StoreFailed as unreadable:
                 self._health.begin(CONDITION, str(unreadable), UNREADABLE)
         else:

@@ -8,10 +8,12 @@ import pwd
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
 from app.errors import StoreFailed, expectation
+from app.storage.disk_reserve import nearest_existing
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,14 @@ TIMEOUT_S = 10
 
 
 class CannotWrite(StoreFailed):
-    """The file cannot be opened for writing; it may still be readable. No client receives this error."""
+    """The file cannot be opened for writing; it may still be readable. No client receives this error.
+
+    passing: whether room on the disk or another mount is all that it takes, so that a server without a file may start
+    """
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 def lock(folder: Path) -> int:
@@ -42,7 +51,8 @@ def lock(folder: Path) -> int:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         expected = "a folder that the server may write to"
-        raise CannotWrite(expectation(str(folder), expected, f'"{error.strerror}"', _fix(folder, error))) from error
+        message = expectation(str(folder), expected, f'"{error.strerror}"', _fix(folder, error))
+        raise CannotWrite(message, passing=error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT)) from error
     return _locked(folder, descriptor)
 
 
@@ -74,7 +84,7 @@ def _fix(folder: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room on its disk"
     if error.errno in (errno.EACCES, errno.EPERM):
-        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        there = nearest_existing(folder)
         owner, user = _name_of(there.stat().st_uid), _name_of(os.geteuid())
         return (
             f"{there} belongs to {owner}, and the server runs as {user}, so give the folder to the user of the server "
@@ -109,7 +119,7 @@ def connect(file: Path, fsync: bool) -> sqlite3.Connection:
 
 def connect_to_read(file: Path) -> sqlite3.Connection:
     """Open a file that cannot be written, with what a server that was killed has left in its log."""
-    logged = file.with_name(f"{file.name}-wal").exists()
+    logged = os.access(file.with_name(f"{file.name}-wal"), os.F_OK)
     # with a log, the index of the log is made in memory; without, sqlite would still want to make the log
     options = "readonly_shm=1" if logged else "immutable=1"
     connection = sqlite3.connect(
@@ -117,6 +127,20 @@ def connect_to_read(file: Path) -> sqlite3.Connection:
     )
     connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     return connection
+
+
+def connect_to_nothing(migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open an empty database in memory, in place of a file that cannot be made yet."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection, migrations)
+    return connection
+
+
+def remove(file: Path) -> None:
+    """Remove a file without records, which a full disk did not let the server finish."""
+    for each in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+        with suppress(OSError):
+            each.unlink()
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
@@ -162,14 +186,15 @@ def cannot_write(error: sqlite3.Error) -> bool:
     return is_full(error) or _name(error).startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR"))
 
 
-def failed(folder: Path, error: sqlite3.Error) -> StoreFailed:
-    """The StoreFailed for an error of sqlite, with the place and the fix."""
+def failed(folder: Path, error: sqlite3.Error, *, full: bool = False) -> StoreFailed:
+    """The StoreFailed for an error of sqlite, with the place and the fix. full: whether it comes from a full disk."""
     if is_damaged(error):
         fix = "restore the file from a backup, or move it away and lose its adaptations"
     elif is_busy(error):
         fix = "close the other program that uses the file, then try again"
     else:
-        fix = f"{'make room on its disk' if is_full(error) else 'check its disk and its permissions'}, then try again"
+        cure = "make room on its disk" if full or is_full(error) else "check its disk and its permissions"
+        fix = f"{cure}, then try again"
     return StoreFailed(expectation(str(folder / FILE), "a database that can be read and written", f'"{error}"', fix))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation
 from app.training.kinds import KINDS
 from app.training.problem import make_family
 from app.training.recipe_variants import at_budget, fitting_algorithms
@@ -76,9 +76,8 @@ def search_algorithm(
     fitting = set(fitting_algorithms(recipe))
     runs = [start(at_budget(recipe, name)) for name in promising if name in fitting][:MAX_ALGORITHMS]
     if not runs:
-        raise TrainingError(
-            f"--algorithm auto: none of the algorithms that it tries fits {recipe.family}: name an algorithm instead"
-        )
+        expected = f"a family that one of {', '.join(promising)} fits"
+        raise TrainingError(expectation("--algorithm auto", expected, recipe.family, "name an algorithm instead"))
     budget, rounds = max(1, int(recipe.outer_steps * FIRST_BUDGET)), []
     while True:
         scores = {run.recipe.algorithm: _score(run, budget) for run in runs}

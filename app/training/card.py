@@ -15,7 +15,7 @@ from app.training.returns import SCORE, Returns
 from app.training.tasks import Setting
 
 UNKNOWN = Description(
-    purpose="Its author has not said what it is for.",
+    purpose="has no description: its family does not say what it is for.",
     not_for="Anything but the problem that it was trained on.",
     data="Unknown.",
     licence="unknown",
@@ -35,7 +35,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
     sections = [
         _front_matter(manifest, description),
         f"# {name}",
-        description.purpose,
+        f"`{name}` {description.purpose}",
         _summary(manifest),
         f"![Held-out tasks before and after adapting]({plot})",
         f"## What it is not for\n\n{description.not_for}",
@@ -92,7 +92,18 @@ def _summary(manifest: Manifest) -> str:
     alone = {"regression": same, "classification": "knows no classes, and predicts nothing", "decision": same}
     return (
         f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
-        f"request: without one the model {alone[manifest.kind]}. It adapts with {algorithm}."
+        f"request: without one the model {alone[manifest.kind]}. It adapts with {algorithm}.{_features(manifest)}"
+    )
+
+
+def _features(manifest: Manifest) -> str:
+    """How a network with features for outputs predicts numbers."""
+    outputs = manifest.network.options.get("outputs")
+    if not ALGORITHMS[manifest.algorithm].closed_form or manifest.kind != "regression" or outputs is None:
+        return ""
+    return (
+        f" The network turns an input into {outputs} features (`outputs` in the recipe). A prediction is a weighted "
+        "sum of the features, and adapting computes the weights in closed form."
     )
 
 
@@ -141,7 +152,7 @@ def _evaluation(manifest: Manifest) -> str:
 
 {as_text(evaluation)}"""
     if "over_http" in manifest.evaluation:
-        server = "The same tasks, predicted by a server, which has to give the same scores"
+        server = "Scores of the same tasks over HTTP"
         text += f"\n\n{server}:\n\n{as_text(_over_http(manifest))}"
     return text
 
@@ -154,7 +165,7 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
         start = "uses the mean embedding of each class, without gradient steps"
     elif manifest.kind == "classification":
         start = "is a guess, before adapting"
-    step = '; "1 step" is the one exact calculation that this algorithm adapts with' if algorithm.closed_form else ""
+    step = '; "1 step" means adapting in closed form, without gradient steps' if algorithm.closed_form else ""
     better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
     rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
     return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.'])
@@ -190,7 +201,8 @@ after the previous stage.
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
         over_http = Returns.from_json(manifest.evaluation["over_http"])
-        server = "The same worlds, where a server decides, which has to give the same returns"
+        server = "Returns in the same worlds over HTTP. The policy draws its actions, so the returns vary within their "
+        server += "intervals"
         text += f"\n\n{server}:\n\n{over_http.as_text()}"
     return text
 
@@ -204,7 +216,7 @@ def _film(manifest: Manifest) -> str:
 
 The bundle drives before and after it adapts to {film["shots"]} episodes of a driver who knows this world, in the same
 traffic. In the pictures, "before" is on the left, and "after" on the right. In the animation, "before" is above. The
-world is {film["world"]}.
+road is {film["world"]}.
 
 {film["text"]}
 
@@ -224,8 +236,9 @@ def _trust(manifest: Manifest) -> str:
 
 {_calibration(calibration)}
 
-On the test tasks, after {steps_text(manifest.inner_loop.steps)}. The time is for adapting to a task and predicting
-all its queries, in a batch of tasks, on one thread of {evaluation.machine or "an unknown machine"}:
+The table has results on the test tasks after {steps_text(manifest.inner_loop.steps)}. The time is for adapting to a
+task and predicting all its queries, in a batch of tasks on one thread of {evaluation.machine or "an unknown machine"};
+a single request takes longer:
 
 {calibration_as_text(evaluation)}"""
 
@@ -233,15 +246,15 @@ all its queries, in a batch of tasks, on one thread of {evaluation.machine or "a
 def _calibration(calibration: Calibration) -> str:
     if calibration.has_intervals:
         return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. Over many tasks like those of
-training, 90 % of the true values lie between them; in a single task it can be more or fewer. The widths depend on the
-number of support examples alone: they were measured on {calibration.tasks:,} tasks of the validation split with each of
-{", ".join(map(str, calibration.shots))} examples (by split conformal prediction). Between two sizes they are
+training, 90 % of the true values lie between them; in a single task the share can be higher or lower. The widths depend
+on the number of support examples alone: they were measured on {calibration.tasks:,} tasks of the validation split with
+each of {", ".join(map(str, calibration.shots))} examples (by split conformal prediction). Between two sizes they are
 interpolated, and above {calibration.shots[-1]} examples the width for {calibration.shots[-1]} applies."""
     return f"""The response has `probabilities`, calibrated on {calibration.tasks} validation tasks of each support size
 (the outputs of the network are divided by {calibration.temperature:.2f} first). It also has `unlike`, which marks a
 query that looks like no class of the support set; such a query gets a label all the same. On the validation tasks
-{FALSE_ALARM_RATE:.0%} of the queries of known classes were marked. In the table less is better, but for the queries of
-other classes: they come from one more class, of which the support set has no example."""
+{FALSE_ALARM_RATE:.0%} of the queries of known classes were marked. In the table lower is better, except in the
+column on other classes. Those queries come from a class that has no example in the support set."""
 
 
 def _limits(manifest: Manifest) -> str:
@@ -250,23 +263,26 @@ def _limits(manifest: Manifest) -> str:
     rate = f"| learning rate | {two_digits(bounds.learning_rate)} | {two_digits(bounds.max_learning_rate)} |"
     takes_rate = not algorithm.learned_rate and not algorithm.closed_form
     rows = [steps, rate] if takes_rate else [steps]
-    reason = "it was learned in training" if algorithm.learned_rate else "adapting is one exact calculation"
+    reason = "it was learned in training" if algorithm.learned_rate else "the model adapts in closed form"
     more = "" if takes_rate else f"\n\nA request cannot set a learning rate: {reason}."
     trained = manifest.training.get("recipe", {}).get("inner_steps")
     if not algorithm.closed_form and trained and bounds.max_steps > trained[-1]:
-        more += ("" if more else "\n") + _beyond(trained[-1], algorithm.learned_rate)
+        more += ("" if more else "\n") + _beyond(manifest, trained[-1])
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}{more}"
 
 
-def _beyond(trained: int, learned_rate: bool) -> str:
+def _beyond(manifest: Manifest, trained: int) -> str:
     """What happens with more steps than in training."""
-    rates = ", which use the learned rates of the last step," if learned_rate else ""
+    learned_rate = ALGORITHMS[manifest.algorithm].learned_rate
+    by_returns = manifest.evaluation.get("score") == SCORE
+    scored = 0 if by_returns else max(from_json(manifest.kind, manifest.evaluation).steps)
     lead = " " if learned_rate else "\n"
-    return (
-        f"{lead}The model was trained with at most {steps_text(trained)}. More steps{rates} can lower the error or "
-        "raise it: compare the scores above."
-    )
+    lead += f"The model was trained with at most {steps_text(trained)}. "
+    if scored <= trained:
+        return f"{lead}Results with more steps were not measured."
+    rates = ", which use the learned rates of the last step," if learned_rate else ""
+    return f"{lead}More steps{rates} can make the score better or worse: compare the scores above."
 
 
 def _ood(reference: OODReference) -> str:
@@ -317,7 +333,9 @@ def training_text(training: Mapping[str, Any]) -> str:
         sentences.append(reason)
     return f"""{" ".join(sentences)}
 
-<details><summary>The recipe{_drawn(recipe)}</summary>
+<details><summary>The recipe</summary>
+
+`tasks` is the number of tasks in an outer step, and `outer_rate` the learning rate of the outer loop.{_drawn(recipe)}
 
 | | |
 |---|---|
@@ -329,7 +347,8 @@ def training_text(training: Mapping[str, Any]) -> str:
 def _drawn(recipe: Mapping[str, Any]) -> str:
     """Which settings each training task draws between two numbers."""
     drawn = [name for name in ("shots", "ways", "inner_steps") if isinstance(recipe.get(name), list | tuple)]
-    return f" (each training task draws {' and '.join(drawn)} between the two numbers)" if drawn else ""
+    names = " and ".join(f"`{name}`" for name in drawn)
+    return f" Each training task draws {names} between the two numbers." if drawn else ""
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

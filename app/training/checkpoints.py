@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from app.atomic_write import write_atomically
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation
 from app.training.run import Best, Run
 
 
@@ -34,11 +34,11 @@ def restore_checkpoint(run: Run, path: Path) -> None:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise TrainingError(
-            f"{path}: not a checkpoint ({error}): start again with --fresh, which replaces it"
-        ) from error
+        fix = "start again with --fresh, which replaces it"
+        raise TrainingError(expectation(str(path), "a checkpoint", f'"{error}"', fix)) from error
     if metadata.get("recipe") != _recipe_json(run):
-        raise TrainingError(f"{path}: the checkpoint is of another recipe: start again with --fresh, which replaces it")
+        fix = "start again with --fresh, which replaces it"
+        raise TrainingError(expectation(str(path), "a checkpoint of this recipe", "one of another recipe", fix))
     optimizer: dict[int, dict[str, torch.Tensor]] = {}
     best: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():

@@ -8,7 +8,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation
 from app.learn.significance import Interval, interval
 from app.training.evaluation import score_tasks, seconds_per_task, settings_for
 from app.training.kinds import KINDS
@@ -51,10 +51,9 @@ def train_and_score(run: Run) -> Contender:
     Raises TrainingError for a run that learns from its own decisions: such runs have returns instead of scores.
     """
     if isinstance(run, OnPolicyRun):
-        raise TrainingError(
-            f"{run.recipe.family} is trained by acting, and `innerloop compare` cannot score that: if the family has "
-            "decisions to imitate, compare algorithms that imitate, with --set episodes=null"
-        )
+        fix = "if the family has decisions to imitate, compare algorithms that imitate, with --set episodes=null"
+        actual = f"{run.recipe.family}, which is trained by acting"
+        raise TrainingError(expectation("family", "a family that is trained on examples", actual, fix))
     validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
     while not finished(run):
         started = perf_counter()
@@ -93,10 +92,11 @@ def paired_difference(best: Tensor, other: Tensor) -> Interval:
 def comparison_protocol(recipe: Recipe) -> str:
     """How algorithms are compared, in words."""
     return (
-        f"Each algorithm has {recipe.outer_steps:,} outer steps of {recipe.tasks} tasks. If its recipe validates, it "
-        f"keeps the meta-parameters with the best score on validation tasks. The scores are on the same {TASKS} test "
-        f"tasks (seed {SEED}) after the default steps, with 95 % intervals. In brackets: the difference to the first "
-        "algorithm, paired by task. The training time leaves out compiling and validating"
+        f"Each algorithm has {recipe.outer_steps:,} outer steps of {recipe.tasks} tasks. If the recipe sets "
+        "`validate_every`, training keeps the parameters with the best validation score, otherwise the last "
+        f"parameters. The scores are on the same {TASKS} test tasks (seed {SEED}) after the default steps, with 95 % "
+        "intervals. In brackets: the difference to the first algorithm, paired by task. The training time leaves out "
+        "compiling and validating"
     )
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 import app
 from app.bundles import Bounds, Bundle, FamilySpec, Manifest, Schema, load, write
-from app.errors import BundleError, TrainingError
+from app.errors import BundleError, TrainingError, expectation
 from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build
@@ -81,14 +81,17 @@ def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
             write(Path(temporary) / folder.name, manifest, complete_meta(manifest, read_weights(weights)))
             bundle = load(Path(temporary) / folder.name)
         except BundleError as error:
-            raise TrainingError(f"{weights}: cannot be made into a bundle: {error.reason}") from error
+            raise TrainingError(error.reason) from error
     with user_code(f"the network {manifest.network.name!r}"):
         independent = predicts_independently(bundle)
     if not independent:
         raise TrainingError(
-            f"network {manifest.network.name}: the output for an input depends on the other inputs in its batch, or on "
-            "chance. The server predicts many queries at once: normalise each example on its own (nn.GroupNorm, "
-            "nn.LayerNorm) instead of the batch, and use no dropout"
+            expectation(
+                "--network",
+                "an output that depends only on its own input",
+                "one that changes with the batch or by chance",
+                "replace batch normalisation with nn.GroupNorm or nn.LayerNorm, and remove dropout",
+            )
         )
     return bundle
 
@@ -99,29 +102,39 @@ def read_weights(weights: Path) -> Params:
         with safe_open(weights, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
-        raise TrainingError(f"{weights}: the file is missing") from None
+        raise TrainingError(
+            expectation("--weights", "a safetensors file", f"{weights}, which does not exist")
+        ) from None
     except (SafetensorError, OSError) as error:
         raise TrainingError(
-            f"{weights}: the file is not safetensors ({error}): write it with "
-            "safetensors.torch.save_file(network.state_dict(), FILE)"
+            expectation(
+                "--weights",
+                "a safetensors file",
+                f'{weights}, which cannot be read: "{error}"',
+                "write it with safetensors.torch.save_file(network.state_dict(), FILE)",
+            )
         ) from error
     for name, value in tensors.items():
         if not value.is_floating_point():
-            raise TrainingError(f"{weights}: {name}: expected floating-point numbers, got {str(value.dtype)[6:]}")
+            raise TrainingError(
+                expectation(f"--weights: {name}", "floating-point numbers", str(value.dtype)[6:], "convert them")
+            )
     return {name: value.float() for name, value in tensors.items()}
 
 
 def complete_meta(manifest: Manifest, params: Params) -> Params:
     """The meta-parameters: those of the file, and fresh ones for what else the algorithm learns."""
     algorithm, schema, bounds = ALGORITHMS[manifest.algorithm], manifest.schema, manifest.inner_loop
-    try:
-        form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
-    except TrainingError as error:
-        raise TrainingError(f"network {manifest.network.name}: {error}") from error
+    form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):
         raise TrainingError(
-            f"weights: the parameters {', '.join(missing)} are missing; the file has {', '.join(sorted(params))}"
+            expectation(
+                "--weights",
+                f"the parameters {', '.join(sorted(names))}",
+                f"{', '.join(sorted(params))}, without {', '.join(missing)}",
+                "save the state dict of this network",
+            )
         )
     own = {name: params[name] for name in names}
     return algorithm.initial_meta(form, own, schema.targets, outputs, bounds.learning_rate, bounds.steps) | params

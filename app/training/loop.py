@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.errors import TrainingError
+from app.errors import TrainingError, missing_package
 from app.training.checkpoints import save_checkpoint
 from app.training.on_policy import OnPolicyRun
 from app.training.processes import Processes
@@ -86,7 +86,5 @@ def tensorboard(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
-        raise TrainingError(
-            "training needs TensorBoard for its log: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
-        ) from error
+        raise TrainingError(missing_package("tensorboard", "train")) from error
     return SummaryWriter(str(folder), purge_step=step)

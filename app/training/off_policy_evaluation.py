@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles import Bundle
-from app.errors import DataError
+from app.errors import DataError, expectation, shown
 from app.families.logs import DecisionLog
 from app.learn.off_policy_estimators import (
     Estimate,
@@ -57,14 +57,14 @@ def read_log(file: Path, bundle: Bundle) -> list[DecisionLog]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: the file cannot be read: {error}") from error
+        raise DataError(expectation(str(file), "a text file that can be read", f'"{error}"')) from error
     schema = bundle.manifest.schema
     for number, line in enumerate(lines, start=1):
         if line.strip():
             task, decision = _parse_line(f"{file} line {number}", line, schema.features, schema.targets)
             by_task.setdefault(task, []).append(decision)
     if not by_task:
-        raise DataError(f"{file}: the file has no decisions")
+        raise DataError(expectation(str(file), "at least 1 decision", "none"))
     return [_as_log(decisions, schema.targets) for decisions in by_task.values()]
 
 
@@ -76,7 +76,7 @@ def _parse_line(
         values = [content[key] for key in ("observation", "action", "reward", "propensity")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
-            f'{place}: expected an object with "observation", "action", "reward" and "propensity"'
+            expectation(place, 'an object with "observation", "action", "reward" and "propensity"', shown(line.strip()))
         ) from error
     observation, action, reward, propensity = values
     if not isinstance(observation, list) or len(observation) != features or not all(map(_is_number, observation)):
@@ -115,9 +115,7 @@ def estimate_values(
     Raises DataError where a task has too few decisions, or where actions are numbers.
     """
     if bundle.manifest.schema.actions is None or bundle.manifest.schema.actions.is_box:
-        raise DataError(
-            f"{bundle.name}: expected a policy with discrete actions; the value of other policies cannot be estimated"
-        )
+        raise DataError(expectation("bundle", "a policy with discrete actions", f"{bundle.name}, which has none"))
     probabilities: dict[str, list[Tensor]] = {INITIAL: [], ADAPTED: []}
     parts = []
     for log in logs:
@@ -139,8 +137,12 @@ def split_log(bundle: Bundle, log: DecisionLog, support: int) -> tuple[Tasks, De
     assert weighing is not None
     if log.rewards.shape[1] < support + 2:
         raise DataError(
-            f"expected at least {support + 2} decisions of each task ({support} to adapt to, 2 for the estimate), got "
-            f"{log.rewards.shape[1]}: adapt to fewer, or log more"
+            expectation(
+                "--support",
+                f"at least {support + 2} decisions of each task ({support} to adapt to, 2 for the estimate)",
+                log.rewards.shape[1],
+                "lower --support, or log more decisions",
+            )
         )
     first, rest = (DecisionLog(*(part[:, which] for part in log)) for which in (slice(support), slice(support, None)))
     return Tasks(log_as_support(first, weighing), log_as_queries(rest)), rest

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.on_policy_losses import ratio_loss, stage_losses
@@ -73,11 +73,11 @@ class OnPolicyRun(Run):
         """
         super().__init__(recipe, device, compiled=False, processes=processes, data=data)
         if not isinstance(self.family, Worlds):
-            raise TrainingError(f"episodes: {recipe.family} has no worlds to act in: train it without episodes")
+            expected = "a family with worlds to act in"
+            raise TrainingError(expectation("episodes", expected, recipe.family, "train it without episodes"))
         if processes.count > 1:
-            raise TrainingError(
-                "expected one process, because the policy is trained by acting: start training without torchrun"
-            )
+            fix = "a policy that is trained by acting trains in one process, so start training without torchrun"
+            raise TrainingError(expectation("torchrun", "one process", processes.count, fix))
         self.episodes: int = recipe.episodes or 1
         """Of a task in a stage."""
         self.worlds: Worlds[Any, Any] = self.family

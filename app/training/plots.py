@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from app.bundles import Bundle
-from app.errors import TrainingError
+from app.errors import TrainingError, missing_package
 from app.families.family import Family, HasImages, HasShape
 from app.families.worlds import Episodes
 from app.learn.shapes import Float
@@ -66,9 +66,7 @@ def _svg(panels: Sequence[Panel]) -> bytes:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise TrainingError(
-            "the plots of a card need matplotlib: pip install 'innerloop-server[train]', or '.[train]' in a checkout"
-        ) from error
+        raise TrainingError(missing_package("matplotlib", "train")) from error
     width, height = PANEL_INCHES
     buffer = BytesIO()
     with rc_context(STYLE):

@@ -18,7 +18,7 @@ from app.families.family import Family, HasActions, HasImages, HasShape, HasWeig
 from app.families.registry import families, make
 from app.families.worlds import Worlds
 from app.learn import policies
-from app.learn.algorithms import Algorithm
+from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
@@ -64,15 +64,21 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
                 )
                 raise TrainingError(expectation("family options", expected, ", ".join(unknown)))
             if data is not None and "data" not in parameters:
-                raise TrainingError(f"the family {name!r} reads no data set: leave --data out")
+                raise TrainingError(
+                    expectation("--data", f"no data set for the family {name!r}", str(data), "leave --data out")
+                )
             _check_types(factory, options)
         try:
             family = make(name, options, data)
         except ValueError as error:
-            raise TrainingError(f"the family {name!r} does not take these options: {error}") from error
+            raise TrainingError(f"the family {name!r}: {error}") from error
         if family.kind not in KINDS:
             kinds = ", ".join(sorted(KINDS))
             raise TrainingError(f"the family {name!r}: kind: expected one of {kinds}, got {family.kind!r}")
+        for part, size in (("features", family.features), ("targets", family.targets)):
+            if size < 1:
+                place = f"--option {part}" if part in options else f"the family {name!r}: {part}"
+                raise TrainingError(expectation(place, "at least 1", size))
     return family
 
 
@@ -120,8 +126,23 @@ def family_of(bundle: Bundle, data: Path | None = None) -> Family:
         raise TrainingError(f"{bundle.name}: {error}") from error
     form = manifest.kind, manifest.schema.features, manifest.schema.targets
     if (family.kind, family.features, family.targets) != form:
-        raise TrainingError(f"{bundle.name}: kind and schema do not fit the family {spec.name!r}")
+        expected = f"a bundle of the family {spec.name!r}: {_form_text(family.kind, family.features, family.targets)}"
+        raise TrainingError(expectation(bundle.name, expected, _form_text(*form), "train it again"))
     return family
+
+
+def _form_text(kind: str, features: int, targets: int) -> str:
+    return f"{kind} with {features} features and {targets} targets"
+
+
+def find_algorithm(name: str, kind: str) -> Algorithm:
+    """The algorithm of that name. Raises TrainingError where it is not for the kind of prediction."""
+    algorithm = ALGORITHMS[name]
+    if kind not in algorithm.kinds:
+        fitting = ", ".join(sorted(each for each, other in ALGORITHMS.items() if kind in other.kinds))
+        actual = f"{name}, which is for {' and '.join(sorted(algorithm.kinds))}"
+        raise TrainingError(expectation("--algorithm", f"an algorithm for {kind}", actual, f"choose one of {fitting}"))
+    return algorithm
 
 
 def worlds_of(bundle: Bundle) -> Worlds[Any, Any]:

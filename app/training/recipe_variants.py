@@ -8,7 +8,7 @@ from app.errors import TrainingError, expectation, one_of
 from app.families.family import Family
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NetworkSpec
-from app.training.problem import fit_network, make_family, schema_of
+from app.training.problem import find_algorithm, fit_network, make_family, schema_of
 from app.training.recipes.recipe import Recipe
 
 
@@ -46,19 +46,17 @@ def _with_network(recipe: Recipe, algorithm: str) -> Recipe:
 def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
     """The recipe's network in a form that the algorithm can adapt. Raises TrainingError where there is none."""
     family = make_family(recipe.family, recipe.family_options)
-    if family.kind not in ALGORITHMS[algorithm].kinds:
-        raise TrainingError(
-            f"{algorithm} is for {' and '.join(sorted(ALGORITHMS[algorithm].kinds))}, not for {family.kind}"
-        )
+    found = find_algorithm(algorithm, family.kind)
     reasons = []
     for candidate in _forms(recipe, family, algorithm):
         try:
-            fit_network(candidate, ALGORITHMS[algorithm], schema_of(family), family.kind)
+            fit_network(candidate, found, schema_of(family), family.kind)
         except TrainingError as error:
             reasons.append(str(error))
         else:
             return candidate
-    raise TrainingError(f"{algorithm} cannot adapt the network of {recipe.family}: {'; '.join(reasons)}")
+    expected = f"an algorithm that can adapt the network of {recipe.family}"
+    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(reasons)}"))
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:

@@ -9,16 +9,15 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from app.bundles import Bounds, Bundle, FamilySpec, Manifest, load
-from app.errors import TrainingError
+from app.errors import TrainingError, expectation
 from app.learn import losses
-from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
 from app.learn.outer import Tasks, clip_norm
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.kinds import KINDS
-from app.training.problem import fit_network, make_family, schema_of
+from app.training.problem import find_algorithm, fit_network, make_family, schema_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
@@ -68,13 +67,14 @@ class Run:
         self.network = (
             self.family.network if recipe.network is None else NetworkSpec(recipe.network, recipe.network_options)
         )
-        self.algorithm = self._find_algorithm()
+        self.algorithm = find_algorithm(recipe.algorithm, self.family.kind)
         self.loss: losses.Loss = losses.KINDS[self.family.kind].loss
         try:
             self.form, self.width = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
         except TrainingError as error:
             name = self.network.name
-            raise TrainingError(f"{recipe.algorithm} cannot adapt the network {name!r}: {error}") from error
+            expected = f"an algorithm that can adapt the network {name!r}"
+            raise TrainingError(expectation("--algorithm", expected, f"{recipe.algorithm}: {error}")) from error
         self.ways = KINDS[self.family.kind].training_ways(recipe, self.family)
         """The smallest and the largest number of classes of a task, where there are classes."""
         max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, self.width)
@@ -188,14 +188,6 @@ class Run:
         # the optimizer reads parameter, gradient and state side by side
         return {name: value.contiguous() for name, value in direction.items()}, loss
 
-    def _find_algorithm(self) -> Algorithm:
-        """The recipe's algorithm. Raises TrainingError where it is not for the family's kind."""
-        algorithm, name = ALGORITHMS[self.recipe.algorithm], self.recipe.algorithm
-        if self.family.kind not in algorithm.kinds:
-            kinds = " and ".join(sorted(algorithm.kinds))
-            raise TrainingError(f"{name} is for {kinds}, but {self.recipe.family} is {self.family.kind}")
-        return algorithm
-
     def _first_parameters(self) -> Params:
         """The parameters of the network that training begins with: fresh ones, or those of the recipe's start.
 
@@ -207,7 +199,7 @@ class Run:
             return params
         start = load(Path(self.recipe.start))
         if start.manifest.network != self.network:
-            raise TrainingError(
-                f"start: expected a bundle with the network {self.network.name} of this recipe, got {start.name}"
-            )
+            expected = f"a bundle with the network {self.network.name} of this recipe"
+            actual = f"{start.name}, whose network has another name or other options"
+            raise TrainingError(expectation("start", expected, actual))
         return {name: start.meta[name] for name in params}

@@ -84,5 +84,6 @@ def test_a_network_that_exits_on_real_data_is_refused(
     add_broken_bundle(own_models, "late")
     client = serve(models_dir=own_models)
     (refused,) = client.get("/models").json()["refused"]
-    assert refused["reason"] == "the network 'user_net_late:Net' fails: SystemExit: 9"
+    expected = "network: expected a network that runs, got 'user_net_late:Net', which fails: SystemExit: 9"
+    assert refused["reason"] == expected
     assert adapt(client)["status"] == "improved"

@@ -135,6 +135,22 @@ def test_a_read_only_folder_is_served_and_written_once_that_is_possible(
     assert client.delete(f"/adaptations/{adaptation_id}").status_code == 204
 
 
+def test_a_read_only_folder_without_a_database_is_served_too(serve: Callable[..., TestClient], disk: Disk) -> None:
+    disk.set_writable(False)
+    client = serve(store="sqlite", state_dir=disk.folder)
+    health = client.get("/health/ready")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    fix = "mount its file system writable"
+    assert fix in health.json()["degraded"]["store"]
+    assert client.post("/predict", json=body(queries=QUERIES)).status_code == 200
+    assert_503(client.post("/adapt", json=body()), fix)
+    assert_503(client.post("/adapt", json=body(pinned=True)), "check the permissions of the folder")
+    assert client.get("/adaptations").json()["adaptations"] == []
+    disk.set_writable(True)
+    wait_until_ready(client)
+    predictions(client, adapt(client)["adaptation_id"])
+
+
 def test_without_redis_the_server_starts_and_goes_on_when_redis_comes_and_goes(
     serve: Callable[..., TestClient], tmp_path: Path
 ) -> None:
@@ -210,7 +226,30 @@ def test_a_bundle_that_is_refused_degrades(
     (own_models / "linear/bundle.json").write_text("{")
     answer = serve(models_dir=own_models).get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert "linear: the file is not JSON" in answer.json()["degraded"]["models"]
+    assert "linear: expected JSON, got " in answer.json()["degraded"]["models"]
+
+
+def test_a_damaged_bundle_of_pinned_adaptations_degrades_until_it_is_restored(
+    serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"store": "sqlite", "state_dir": tmp_path / "state", "models_dir": own_models}
+    client = serve(**settings)
+    adaptation = adapt(client, pinned=True)
+    asked = {"adaptation_id": adaptation["adaptation_id"], "queries": QUERIES}
+    client.__exit__(None, None, None)
+    retrain(1.05)
+    weights = tmp_path / "state/bundles" / adaptation["model_digest"] / "sinusoid/weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole + b"rubbish")
+    client = serve(**settings)
+    for _ in range(2):
+        assert client.post("/predict", json=asked).status_code == 409
+    health = client.get("/health/ready")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert "restore the bundle in the store from a backup" in health.json()["degraded"]["pinned"]
+    weights.write_bytes(whole)
+    wait_until_ready(client)
+    assert client.post("/predict", json=asked).json()["model_digest"] == adaptation["model_digest"]
 
 
 def test_a_background_task_that_fails_degrades(

@@ -269,7 +269,7 @@ def test_a_wrong_change(client: TestClient) -> None:
         ("DELETE", f"{path}/support/-1", 'path.example: expected a whole number of at least 0, got "-1"'),
         ("DELETE", f"{path}/support/one", 'path.example: expected a whole number, got "one"'),
         ("POST", f"{path}/undo", "adaptation_id: expected an adaptation with examples from at least 2 requests, got "
-         "one with examples from 1: undo removes the examples of the latest request, and others have to be left; "
+         "one with examples from 1: undo removes the examples of the latest request, and at least 1 other must remain; "
          "delete the adaptation instead"),
         ("GET", "/adaptations/x", 'adaptation_id: expected the id of a stored adaptation, got "x": POST /adapt creates '
          "an adaptation and returns its id"),

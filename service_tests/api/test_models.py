@@ -42,9 +42,13 @@ def test_a_bad_bundle_is_listed_with_its_reason_and_the_others_serve(
     client = serve(models_dir=tmp_path / "models")
     answer = client.get("/models").json()
     assert [model["name"] for model in answer["models"]] == [name for name in SHIPPED if name != "linear"]
-    expected = {"name": "linear", "file": "linear/weights.safetensors", "reason": "the file is missing"}
+    expected = {
+        "name": "linear",
+        "file": "linear/weights.safetensors",
+        "reason": "expected a file, got none: copy the whole bundle again",
+    }
     assert answer["refused"] == [expected]
-    assert "linear/weights.safetensors: the file is missing" in caplog.text  # type: ignore[attr-defined]
+    assert "linear/weights.safetensors: expected a file, got none" in caplog.text  # type: ignore[attr-defined]
     assert client.get("/health/ready").status_code == 200
     assert client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}).status_code == 200
 

@@ -196,7 +196,9 @@ def test_a_diverging_inner_loop_gets_a_problem_with_its_losses(client: TestClien
     assert document["type"] == "urn:problem-type:innerloop:diverged"
     assert len(document["losses"]) == 4
     assert document["losses"][-1] is None or document["losses"][-1] > 100 * document["losses"][0]
-    assert "Take fewer steps or a smaller learning rate" in document["detail"]
+    assert document["detail"].startswith("support: expected a support loss that does not diverge, got one that grew ")
+    fix = "send smaller `steps` or a smaller `learning_rate`, or check the units of the examples"
+    assert document["detail"].endswith(fix)
 
 
 def test_the_choices_of_a_field_are_listed(client: TestClient) -> None:

@@ -32,8 +32,9 @@ INTRODUCTION = """# Performance
 Each table is a file in [service_tests/benchmarks/results](../../service_tests/benchmarks/results), written by the
 benchmark of the same name. `make bench` runs them all, and `python -m service_tests.benchmarks.table` prints this page.
 
-Absolute figures are those of one machine at one time. Compare ratios: rivals run in the same rounds, one right after
-the other. A ratio is the median of all rounds; the range in brackets contains the true median with 95 % confidence.
+The line below each table names its machine and date. Compare ratios, not absolute figures: in each round, every server
+runs directly after the other. Where a range is given, the ratio is the median of the rounds and the range is its 95 %
+confidence interval. Other ratios between servers compare the best round of each.
 
 All requests to adapt are of one kind unless a table says otherwise: 10 examples and 5 gradient steps of a perceptron
 with two hidden layers of 40. Servers run on one core, the load on another.

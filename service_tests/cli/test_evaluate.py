@@ -42,7 +42,7 @@ def test_evaluate_writes_the_scores(live_server: str, tmp_path: Path, way: str) 
     scores = evaluation["over_http"] if server else evaluation
     assert (scores["tasks"], scores["steps"], list(scores["by_shots"])) == (30, [0, 1, 20], ["5"])
     assert scores["by_shots"]["5"]["mean"][:2] == pytest.approx(ON_30_TASKS, rel=1e-3), "both ways score the same tasks"
-    assert ("predicted by a server" in (tmp_path / "models/linear/CARD.md").read_text()) == bool(server)
+    assert ("Scores of the same tasks over HTTP" in (tmp_path / "models/linear/CARD.md").read_text()) == bool(server)
     assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
         ROOT / "models/linear/weights.safetensors"
     ).read_bytes()

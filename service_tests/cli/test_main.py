@@ -41,7 +41,7 @@ def test_the_version_is_printed() -> None:
     [
         (("evaluate", "nothing"), "bundle: expected one of choices, "),
         (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
-        (("try", "--server", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
+        (("try", "--server", "http://127.0.0.1:9"), "--server: expected an answer from http://127.0.0.1:9"),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),
             "--kind: expected one of classification, decision, regression, got 'magic'",
@@ -91,6 +91,16 @@ def test_an_error_has_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("PORT", "70000", "INNERLOOP_PORT: expected at most 65535, got '70000'"),
         ("PORT", "http", "INNERLOOP_PORT: expected a whole number, got 'http'"),
+        ("SHUTDOWN_S", "inf", "INNERLOOP_SHUTDOWN_S: expected a number, got 'inf'"),
+        (
+            "PORT",
+            "tcp://10.0.0.1:80",
+            "INNERLOOP_PORT: expected a port, got 'tcp://10.0.0.1:80': Kubernetes sets this variable for a service "
+            "called innerloop, so set enableServiceLinks: false for the pod, or give the service another name",
+        ),
+        ("SHUTDOWN_S", "soon", "INNERLOOP_SHUTDOWN_S: expected a number, got 'soon'"),
+        ("SHUTDOWN_S", "3601", "INNERLOOP_SHUTDOWN_S: expected at most 3600, got '3601'"),
+        ("SHUTDOWN_S", "-1", "INNERLOOP_SHUTDOWN_S: expected at least 0, got '-1'"),
         ("WATCH", "perhaps", "INNERLOOP_WATCH: expected true or false, got 'perhaps'"),
         ("STORE", "tape", "INNERLOOP_STORE: expected 'sqlite', 'redis' or 'memory', got 'tape'"),
     ],

@@ -46,10 +46,14 @@ def test_try_names_characters() -> None:
 @pytest.mark.parametrize(
     ("bundle", "message"),
     [
-        ("omniglot", "omniglot needs a data set: name its folder with --data"),
-        ("navigation", "`innerloop navigate navigation` acts"),
-        ("driving", "`innerloop drive driving` drives"),
-        ("choices", "`innerloop evaluate choices --no-write --data FOLDER` scores"),
+        ("omniglot", "--data: expected the folder of Omniglot, got none: put images_background.zip and "),
+        (
+            "navigation",
+            "bundle: expected a regression or classification bundle, got navigation, a policy: run `innerloop "
+            "navigate navigation`",
+        ),
+        ("driving", "got driving, a policy: run `innerloop drive driving`"),
+        ("choices", "got choices, a policy: run `innerloop evaluate choices --no-write --data FOLDER`"),
     ],
 )
 def test_try_names_what_it_takes(bundle: str, message: str) -> None:

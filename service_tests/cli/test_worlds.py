@@ -50,7 +50,8 @@ def test_navigate_writes_the_returns_beside_those_of_this_process(
         "the same worlds, other draws"
     )
     before, _, after = card.partition("## Limits of a request")
-    server = "The same worlds, where a server decides, which has to give the same returns:"
+    server = "Returns in the same worlds over HTTP. The policy draws its actions, so the returns vary within their "
+    server += "intervals:"
     assert (point_models / "point/CARD.md").read_text().startswith(f"{before}{server}")
     assert (point_models / "point/CARD.md").read_text().endswith(after)
     assert load(point_models / "point").manifest.digest == digest

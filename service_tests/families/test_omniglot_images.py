@@ -82,7 +82,7 @@ def test_where_the_data_is_to_be_had_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [f"{PARTS[0]}.npz", f"{PARTS[0]}.zip"])
 def test_rubbish_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"rubbish")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="expected a file that can be read, got "):
         read(tmp_path)
 
 

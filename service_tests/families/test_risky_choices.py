@@ -56,7 +56,7 @@ def test_rubbish_is_refused(row: str, tmp_path: Path) -> None:
 
 def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "risky_choice_attend.tsv.gz").write_bytes(b"rubbish")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="expected a file that can be read, got "):
         read(tmp_path)
 
 

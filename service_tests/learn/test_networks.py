@@ -100,10 +100,10 @@ def test_an_mlp_may_have_another_activation(activation: str) -> None:
 
 
 def test_unknown_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown activation 'step'; choose one of relu, silu, tanh"):
+    with pytest.raises(ValueError, match="activation: expected one of relu, silu, tanh, got 'step'"):
         build("mlp", {"inputs": 1, "activation": "step"})
     with pytest.raises(
-        ValueError, match="unknown normalisation 'batch'; choose one of group, instance, layer, none, support"
+        ValueError, match="normalisation: expected one of group, instance, layer, none, support, got 'batch'"
     ):
         build("conv4", {"norm": "batch"})
 
@@ -129,11 +129,11 @@ def test_any_module_by_its_import_path() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("unheard-of", "unknown network 'unheard-of'; choose one of "),
+        ("unheard-of", "network: expected one of .*, got 'unheard-of'"),
         ("no.such.module:Net", "cannot be imported"),
-        ("torch.nn:Unheard", "not a subclass of torch.nn.Module"),
-        ("os:system", "not a subclass of torch.nn.Module"),
-        ("torch.nn.functional:relu", "not a subclass of torch.nn.Module"),
+        ("torch.nn:Unheard", "network: expected a subclass of torch.nn.Module, got "),
+        ("os:system", "network: expected a subclass of torch.nn.Module, got "),
+        ("torch.nn.functional:relu", "network: expected a subclass of torch.nn.Module, got "),
     ],
 )
 def test_what_is_no_network_is_not_called(name: str, reason: str) -> None:
@@ -158,7 +158,7 @@ def test_a_constructor_that_fails_keeps_its_cause() -> None:
 
 
 def test_width_refuses_what_is_no_row_of_numbers() -> None:
-    with pytest.raises(ValueError, match="does not take 2 features"):
+    with pytest.raises(ValueError, match="expected one that accepts 2 features, got the error "):
         width(build("mlp", {"inputs": 3, "outputs": 1}), 2)
     with pytest.raises(ValueError, match="a row of numbers"):
         width(build("torch.nn:Unflatten", {"dim": 1, "unflattened_size": [1, 2]}), 2)

@@ -22,11 +22,11 @@ def test_buffers_do_not_move() -> None:
 
 
 def test_a_network_of_one_layer_has_no_head_apart() -> None:
-    with pytest.raises(ValueError, match="has no head"):
+    with pytest.raises(ValueError, match="at least 1 layer as a child module, which is the head, got none"):
         head(nn.Linear(1, 1))
 
 
 def test_the_context() -> None:
     assert context(build("context_mlp", {"inputs": 1, "outputs": 1})) == {"context"}
-    with pytest.raises(ValueError, match="no parameter `context`"):
+    with pytest.raises(ValueError, match="expected a parameter `context`, got none"):
         context(nn.Linear(1, 1))

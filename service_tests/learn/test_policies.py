@@ -38,11 +38,15 @@ class TestLikelihood:
 
     @pytest.mark.parametrize("outputs", [1, 3, 5])
     def test_other_outputs_are_no_policy(self, outputs: int) -> None:
-        with pytest.raises(ValueError, match=r"a policy needs 2 \(a logit for each action\) or 4"):
+        with pytest.raises(ValueError, match=r"expected 2 outputs \(a logit for each action\) or 4"):
             policies.is_gaussian(outputs, 2)
 
     @pytest.mark.parametrize(
-        ("outputs", "numbers", "says"), [(2, True, "of 2 numbers needs 4"), (4, False, "2 discrete actions needs 2")]
+        ("outputs", "numbers", "says"),
+        [
+            (2, True, "expected 4 outputs for actions of 2 numbers, got 2"),
+            (4, False, "expected 2 outputs for 2 discrete actions, got 4"),
+        ],
     )
     def test_names_take_logits_and_numbers_a_mean_and_a_deviation(self, outputs: int, numbers: bool, says: str) -> None:
         policies.check(outputs, 2, not numbers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,14 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.bundles import load
 from app.errors import StoreFailed
 from app.service.health import Health
 from app.service.store import Filter
 from app.storage.disk_reserve import FILE as RESERVE
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, lock
-from service_tests.disks import Disk, small_disk
+from service_tests.disks import FILLER, Disk, small_disk
+from service_tests.processes import MAML
 from service_tests.storage.records import PLENTY, id_of, record, revised
+
+BUNDLE = load(MAML)
 
 Scenario = Callable[[SqliteStore, Health], Awaitable[None]]
 
@@ -172,15 +177,55 @@ def test_a_read_only_disk_is_read(disk: Disk, tmp_path: Path, killed: bool, capl
     assert [each.getMessage().split(": ")[1] for each in caplog.records] == ["store"]
 
 
-def test_a_read_only_disk_without_a_database(disk: Disk) -> None:
+@pytest.mark.parametrize("name", [".", "new/folder"])
+def test_a_read_only_disk_without_a_database(disk: Disk, name: str, caplog: pytest.LogCaptureFixture) -> None:
     disk.set_writable(False)
 
-    async def nothing(store: SqliteStore, health: Health) -> None:
-        pass
+    async def scenario(store: SqliteStore, health: Health) -> None:
+        for _ in range(2):
+            assert 'got "Read-only file system": mount its' in health.degraded["store"]
+            assert (list(health.degraded), health.unavailable) == (["store"], None)
+            assert await store.get("ann", id_of(1)) is None
+            assert await ids(store) == []
+            with pytest.raises(StoreFailed, match='got "Read-only file system": mount its'):
+                await put(store, 1)
+            with pytest.raises(StoreFailed, match="pinned adaptation"):
+                await store.bundles.write(BUNDLE, until=1)
+            await store.check()
+        disk.set_writable(True)
+        await store.check()
+        assert health.degraded == {}
+        await put(store, 1)
 
-    for folder in (disk.folder, disk.folder / "new"):
-        with pytest.raises(StoreFailed, match=f'{folder}: expected .*, got "Read-only file system": mount its'):
-            run(folder, nothing)
+    run(disk.folder / name, scenario)
+
+    async def kept(store: SqliteStore, health: Health) -> None:
+        assert await ids(store) == [1]
+
+    run(disk.folder / name, kept)
+    assert [each.getMessage().split(": ")[1] for each in caplog.records] == ["store"]
+
+
+@pytest.mark.parametrize("name", [".", "new/folder"])
+@pytest.mark.parametrize("pages", [0, 4, 22])
+def test_a_full_disk_without_a_database(disk: Disk, name: str, pages: int) -> None:
+    disk.fill()
+    os.truncate(disk.folder / FILLER, (disk.folder / FILLER).stat().st_size - pages * 4096)
+
+    async def scenario(store: SqliteStore, health: Health) -> None:
+        assert (sorted(health.degraded), health.unavailable) == (["disk", "store"], None)
+        assert await ids(store) == []
+        with pytest.raises(StoreFailed, match="make room on its disk"):
+            await put(store, 1)
+        await store.check()
+        assert sorted(health.degraded) == ["disk", "store"]
+        disk.empty()
+        await store.check()
+        assert health.degraded == {}
+        await put(store, 1)
+        assert await ids(store) == [1]
+
+    run(disk.folder / name, scenario)
 
 
 def test_a_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,14 +46,14 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     recipe = Recipe("sinusoid", tasks=4)
     save_checkpoint(Run(recipe, CPU, compiled=False), path)
-    with pytest.raises(TrainingError, match="of another recipe: start again with --fresh"):
+    with pytest.raises(TrainingError, match="got one of another recipe: start again with --fresh"):
         restore_checkpoint(Run(dataclasses.replace(recipe, seed=1), CPU, compiled=False), path)
 
 
 def test_rubbish_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(b"rubbish")
-    with pytest.raises(TrainingError, match="not a checkpoint"):
+    with pytest.raises(TrainingError, match="expected a checkpoint, got "):
         restore_checkpoint(Run(Recipe("sinusoid"), CPU, compiled=False), path)
 
 

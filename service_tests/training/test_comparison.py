@@ -60,5 +60,5 @@ def test_all_contend_at_the_same_budget_on_the_same_tasks() -> None:
 def test_runs_on_their_own_decisions_are_not_compared() -> None:
     options = {"inputs": 2, "actions": 2, "hidden": [8]}
     recipe = Recipe("navigation", network="gaussian_mlp", network_options=options, episodes=2, tasks=2)
-    with pytest.raises(TrainingError, match=r"navigation is trained by acting.* --set episodes=null"):
+    with pytest.raises(TrainingError, match=r"got navigation, which is trained by acting: .* --set episodes=null"):
         train_and_score(make_run(recipe, CPU))

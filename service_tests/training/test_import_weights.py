@@ -136,7 +136,8 @@ def test_what_an_algorithm_learns_besides_begins_as_training_begins_it(
 @pytest.mark.parametrize("name", ["Batch", "Tracked"])
 def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Module], tmp_path: Path, name: str) -> None:
     make_network(name)
-    message = r"depends on the other inputs in its batch|num_batches_tracked: expected floating-point numbers"
+    message = "--network: expected an output that depends only on its own input|"
+    message += "num_batches_tracked: expected floating-point numbers"
     with pytest.raises(TrainingError, match=message):
         brought(tmp_path, NetworkSpec(f"their_networks:{name}"))
     assert not (tmp_path / "models/brought").exists()
@@ -145,16 +146,19 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema": Schema(3, 3)}, "does not take 3 features"),
-        ({"schema": Schema(2, 1)}, "and a target has 1"),
+        ({"schema": Schema(3, 3)}, "expected one that accepts 3 features"),
+        ({"schema": Schema(2, 1)}, r"as many outputs as a target has numbers \(1\), got 3"),
         ({"kind": "divination"}, "kind: expected one of .*, got 'divination'"),
         ({"algorithm": "magic"}, "algorithm: expected one of .*, got 'magic'"),
         ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),
         ({"network": NetworkSpec("their_networks:Net", {"depth": 3})}, "depth"),
-        ({"network": NetworkSpec("their_networks:Batch")}, "weights: the parameters 0.bias, 0.weight"),
+        (
+            {"network": NetworkSpec("their_networks:Batch")},
+            "--weights: expected the parameters .*, got .*, without 0.bias, 0.weight",
+        ),
         ({"network": NetworkSpec("their_networks:Net", {"hidden": 9})}, "expected float32"),
         ({"inner_loop": Bounds(11, 10, 0.05, 0.1)}, "inner_loop: expected steps from 0 to max_steps"),
-        ({"family": FamilySpec("sinusoid")}, "kind and schema do not fit the family"),
+        ({"family": FamilySpec("sinusoid")}, "expected a bundle of the family 'sinusoid'"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -229,4 +233,4 @@ def test_bounds_of_actions_are_of_decisions_alone(make_network: Callable[..., nn
     words = ["bundle", "brought", "--network", "their_networks:Net", "--features", "2", "--targets", "3"]
     words += ["--weights", str(tmp_path / "weights.safetensors"), "--models-dir", str(tmp_path / "models")]
     done = CliRunner().invoke(cli, [*words, "--low", "0", "--high", "1"])
-    assert "actions and weighing do not fit the kind regression" in str(done.exception)
+    assert "schema.actions: expected null, because kind is regression, got an object" in str(done.exception)

@@ -112,14 +112,16 @@ def test_a_line_that_is_no_decision_is_named(line: str, bundle: Bundle, tmp_path
 
 
 def test_what_is_not_there_is_said(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="expected a text file that can be read, got "):
         read_log(tmp_path / "none.jsonl", bundle)
     (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(DataError, match="has no decisions"):
+    with pytest.raises(DataError, match="expected at least 1 decision, got none"):
         read_log(tmp_path / "empty.jsonl", bundle)
 
 
 def test_bundles_without_actions_by_name_are_refused(models_dir: Path) -> None:
     log = Bandit().log(1, 80, torch.Generator())
-    with pytest.raises(DataError, match="sinusoid: expected a policy with discrete actions"):
+    with pytest.raises(
+        DataError, match="bundle: expected a policy with discrete actions, got sinusoid, which has none"
+    ):
         estimate_values(load(models_dir / "sinusoid"), [log], SUPPORT, 1)

@@ -145,7 +145,7 @@ def test_a_run_goes_on_where_its_checkpoint_is(tmp_path: Path) -> None:
 
 
 def test_only_worlds_can_be_acted_in() -> None:
-    with pytest.raises(TrainingError, match="linear has no worlds to act in"):
+    with pytest.raises(TrainingError, match="episodes: expected a family with worlds to act in, got linear"):
         OnPolicyRun(Recipe("linear", episodes=5), CPU)
     with pytest.raises(TrainingError, match="one process"):
         OnPolicyRun(SMALL, CPU, processes=Processes(rank=0, count=2))

@@ -111,12 +111,14 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
 
 
 def test_options_that_a_family_refuses_are_reported_with_the_reason() -> None:
-    with pytest.raises(TrainingError, match="'bandit' does not take these options: drift: expected a number from 0"):
+    with pytest.raises(TrainingError, match="the family 'bandit': drift: expected a number from 0"):
         make_family("bandit", {"drift": 2.0})
 
 
 def test_a_folder_is_for_families_that_read_one() -> None:
-    with pytest.raises(TrainingError, match="'linear' reads no data set: leave --data out"):
+    with pytest.raises(
+        TrainingError, match=r"--data: expected no data set for the family 'linear', got .*: leave --data out"
+    ):
         make_family("linear", {}, Path("here"))
 
 
@@ -143,8 +145,17 @@ def test_a_bundle_without_a_family(models_dir: Path) -> None:
     [
         ("unheard-of", {}, "sinusoid: family: expected one of "),
         ("sinusoid", {"x": 2}, "sinusoid: family options: expected no options for the family 'sinusoid', got x"),
-        ("blobs", {}, "sinusoid: kind and schema do not fit the family 'blobs'"),
-        ("linear", {"features": 2}, "sinusoid: kind and schema do not fit the family 'linear'"),
+        (
+            "blobs",
+            {},
+            "sinusoid: expected a bundle of the family 'blobs': classification with .*, got regression with 1 features",
+        ),
+        (
+            "linear",
+            {"features": 2},
+            "sinusoid: expected a bundle of the family 'linear': regression with 2 features and 1 targets, got "
+            "regression with 1 ",
+        ),
     ],
 )
 def test_a_family_that_cannot_be_used(models_dir: Path, name: str, options: Mapping[str, Any], reason: str) -> None:
@@ -157,5 +168,11 @@ def test_a_family_that_cannot_be_used(models_dir: Path, name: str, options: Mapp
 def test_another_number_of_features_than_the_familys(models_dir: Path) -> None:
     bundle = load(models_dir / "sinusoid")
     schema = replace(bundle.manifest.schema, features=2)
-    with pytest.raises(TrainingError, match="kind and schema do not fit the family"):
+    with pytest.raises(TrainingError, match="expected a bundle of the family"):
         family_of(replace(bundle, manifest=replace(bundle.manifest, schema=schema)))
+
+
+@pytest.mark.parametrize("part", ["features", "targets"])
+def test_a_family_without_features_or_targets_is_refused(part: str) -> None:
+    with pytest.raises(TrainingError, match=f"^--option {part}: expected at least 1, got 0$"):
+        make_family("linear", {part: 0})

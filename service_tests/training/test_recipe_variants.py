@@ -56,7 +56,11 @@ def test_a_head_is_put_on_the_last_hidden_layer() -> None:
     ("algorithm", "reason"),
     [
         ("magic", "algorithm: expected one of .*, got 'magic'"),
-        ("protonet", "protonet is for classification, not for regression"),
+        (
+            "protonet",
+            "--algorithm: expected an algorithm for regression, got protonet, which is for classification: choose "
+            "one of alpaca",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(algorithm: str, reason: str) -> None:

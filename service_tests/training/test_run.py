@@ -109,16 +109,22 @@ def test_the_derivatives_of_the_steps_come_in_when_their_time_has_come(monkeypat
 
 
 def test_a_network_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"cavia cannot adapt the network 'mlp': .* no parameter `context`"):
+    with pytest.raises(
+        TrainingError,
+        match=r"--algorithm: expected an algorithm that can adapt the network 'mlp', got cavia: network: expected a "
+        r"parameter `context`, got none",
+    ):
         Run(Recipe("sinusoid", algorithm="cavia"), CPU, compiled=False)
-    with pytest.raises(TrainingError, match=r"the network returns 2 numbers for an input, and a target has 1"):
+    with pytest.raises(TrainingError, match=r"as many outputs as a target has numbers \(1\), got 2"):
         Run(Recipe("sinusoid", network="mlp", network_options={"inputs": 1, "outputs": 2}), CPU, compiled=False)
-    with pytest.raises(TrainingError, match="unknown network 'unheard-of'"):
+    with pytest.raises(TrainingError, match=r"network: expected one of .*, got 'unheard-of'"):
         Run(Recipe("sinusoid", network="unheard-of"), CPU, compiled=False)
 
 
 def test_an_algorithm_of_another_kind_is_refused() -> None:
-    with pytest.raises(TrainingError, match="protonet is for classification, but sinusoid is regression"):
+    with pytest.raises(
+        TrainingError, match="expected an algorithm for regression, got protonet, which is for classification"
+    ):
         Run(Recipe("sinusoid", algorithm="protonet"), CPU, compiled=False)
 
 
@@ -189,7 +195,7 @@ def test_training_starts_from_another_bundle(models_dir: Path, tmp_path: Path) -
     assert run.meta.keys() > start.meta.keys(), "what an algorithm learns besides is fresh"
     with pytest.raises(TrainingError, match="start: expected a bundle with the network mlp of this recipe, got linear"):
         Run(Recipe("sinusoid", start=str(models_dir / "linear")), CPU, compiled=False)
-    with pytest.raises(BundleError, match="missing"):
+    with pytest.raises(BundleError, match=r"bundle\.json: expected a file, got none"):
         Run(Recipe("sinusoid", start=str(tmp_path)), CPU, compiled=False)
 
 

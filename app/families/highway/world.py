@@ -37,8 +37,9 @@ class World:
     noise: float
 
     def __str__(self) -> str:
+        ramp = " with a ramp" if self.road == "merge" else ""
         return (
-            f"a {self.road} with {self.lanes} lanes, grip {self.grip:.2f}, sight {self.sight:.0f} m, density "
+            f"a {self.lanes}-lane highway{ramp}, grip {self.grip:.2f}, sight {self.sight:.0f} m, density "
             f"{self.density:.2f}, time gap of the other drivers {self.gap:.1f} s"
         )
 

@@ -20,7 +20,18 @@ def use_cache(folder: Path) -> str | None:
 
     Returns why it cannot, and what to do about it; None where it can.
     """
-    problem = None
+    problem = cache_problem(folder)
+    if problem is not None:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
+        except OSError:  # what is compiled fails then, and the inner loop stays eager
+            return problem
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
+    return problem
+
+
+def cache_problem(folder: Path) -> str | None:
+    """Why compiled code cannot be kept in a folder, and what to do about it; None where it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -28,17 +39,12 @@ def use_cache(folder: Path) -> str | None:
         if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        problem = (
+        return (
             f'{folder}: expected a folder that compiled code can be written to, got "{error.strerror}": make room '
             "on its disk, or set INNERLOOP_CACHE_DIR to a folder that the server may write to. Until then the server "
             "compiles again at each start"
         )
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
-        except OSError:  # what is compiled fails then, and the inner loop stays eager
-            return problem
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
-    return problem
+    return None
 
 
 def source_key(file: str) -> bytes:

@@ -43,7 +43,7 @@ class Recipe:
     precision: of the network in training: `float32`, or `bfloat16` (mixed: parameters and losses stay float32)
     inner_steps: the smallest and the largest number of inner steps in training; each task draws its own number
     inner_rate: the inner learning rate in training, and the default of the bundle
-    seed: of the first parameters and of the training tasks
+    seed: of the initial parameters and the training tasks
     adapt_steps: the default number of steps of the bundle
     evaluation_shots, evaluation_ways: the numbers of shots and, where there are classes, the numbers of classes that
         the bundle is evaluated at, in all combinations (no ways: the family's number)

@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 BODY_S = 1.0
 """When the server stops, the rest of a body has so long to come."""
 MAX_HEAD_BYTES = 64 * 2**10
-"""Of what comes between two parts of bodies: the address, headers and trailers of a request. uvicorn has no limit."""
+"""Of the address, headers and trailers of a request, which uvicorn does not limit."""
 UNREAD_S = 60.0
-"""A client that reads none of its answer for so long is disconnected; until then the answer takes memory."""
+"""A client that reads nothing of its answer for so long is disconnected, because the answer takes memory."""
 TOO_LARGE = (
     b'{"type":"urn:problem-type:innerloop:head_too_large","title":"Head too large","status":431,"detail":"headers: '
     b'expected at most %d bytes of address and headers, got more: send shorter ones","place":"headers"}'

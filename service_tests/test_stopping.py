@@ -161,6 +161,26 @@ def test_a_state_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
         )
 
 
+def test_requests_that_wait_behind_another_one_are_not_begun(tmp_path: Path) -> None:
+    with starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path, shutdown_s=5) as (url, process):
+        connections = load(url, "load")
+        os.kill(process.pid, signal.SIGTERM)
+        answers = [received(connection).count(b"HTTP/1.1 201") for connection in connections]
+        assert process.wait(15) == 0
+        assert sum(answers) < 8 * 50
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that a connection receives until the server closes it."""
+    data = b""
+    with connection, suppress(ConnectionError):
+        connection.settimeout(15)
+        while part := connection.recv(100_000):
+            data += part
+    return data
+
+
 def load(url: str, kind: str) -> list[socket.socket]:
     """Connections that are busy with the server in some way."""
     host, port = "127.0.0.1", int(url.rpartition(":")[2])

@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 BODY_S = 1.0
 """When the server stops, the rest of a body has so long to come."""
 MAX_HEAD_BYTES = 64 * 2**10
-"""Of what comes between two parts of bodies: the address, headers and trailers of a request. uvicorn has no limit."""
+"""Of the address, headers and trailers of a request, which uvicorn does not limit."""
 UNREAD_S = 60.0
-"""A client that reads none of its answer for so long is disconnected; until then the answer takes memory."""
+"""A client that reads nothing of its answer for so long is disconnected, because the answer takes memory."""
 TOO_LARGE = (
     b'{"type":"urn:problem-type:innerloop:head_too_large","title":"Head too large","status":431,"detail":"headers: '
     b'expected at most %d bytes of address and headers, got more: send shorter ones","place":"headers"}'
@@ -34,6 +34,7 @@ class OneWrite(HttpToolsProtocol):
         """A client has connected."""
         self._joining = _JoiningTransport(transport, self.loop)
         self._head_bytes = 0
+        self._stopping = False
         self._unread: asyncio.TimerHandle | None = None
         super().connection_made(self._joining)  # type: ignore[arg-type]  # it behaves like one
 
@@ -93,9 +94,15 @@ class OneWrite(HttpToolsProtocol):
             self._unread = None
 
     def shutdown(self) -> None:
-        """The server stops: finish the request, unless its body does not come."""
+        """The server stops: finish the request that has begun, unless its body does not come.
+
+        uvicorn would begin each request that the client has sent behind it.
+        """
+        self._stopping = True
         super().shutdown()
-        if self.cycle is not None and self.cycle.more_body:
+        if self.pipeline:
+            self.pipeline.clear()
+        elif self.cycle is not None and self.cycle.more_body:
             self.loop.call_later(BODY_S, self._close_if_unread)
 
     def _close_if_unread(self) -> None:
@@ -106,6 +113,8 @@ class OneWrite(HttpToolsProtocol):
         """A response is complete."""
         self._joining.flush()
         super().on_response_complete()
+        if self._stopping and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _JoiningTransport:
@@ -131,7 +140,7 @@ class _JoiningTransport:
             if b"\r\ncontent-length: " not in data:  # a callback by the loop takes 2 us
                 self._loop.call_soon(self.flush)
             return
-        self._transport.write(data)
+        self._write(data)
 
     def close(self) -> None:
         """Send what is held, and close."""
@@ -142,4 +151,8 @@ class _JoiningTransport:
         """Send what is held."""
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
+            self._write(held)
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():  # uvloop raises for a closed one
+            self._transport.write(data)

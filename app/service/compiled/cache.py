@@ -24,7 +24,7 @@ def use_cache(folder: Path) -> str | None:
     if problem is not None:
         try:
             folder = Path(tempfile.mkdtemp(prefix="innerloop-"))
-        except OSError:  # what is compiled fails then, and the inner loop stays eager
+        except OSError:  # compiling fails then, and the inner loop runs uncompiled
             return problem
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
     return problem

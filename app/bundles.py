@@ -2,7 +2,8 @@
 
 A bundle is a folder `models/<name>/`. The server reads two of its files, JSON and safetensors, and never a pickle:
 
-    weights.safetensors   the meta-parameters, float32, named as in the network's `state_dict`
+    weights.safetensors   the meta-parameters, float32, named as in the network's `state_dict`, and the arrays of the
+                          encoder under names that start with ENCODER_PREFIX
     bundle.json           everything else, as the dataclasses below, with the sha256 of the weights
 
 `load` verifies both files and raises BundleError with the file and the reason. `CARD.md` and its plots are for people.
@@ -17,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -27,9 +29,11 @@ from safetensors.torch import save as save_tensors
 from torch.func import grad_and_value
 
 from app.atomic_write import write_atomically
-from app.encoders.encoder import Encoder
+from app.encoders.encoder import ArraysError, CodeError, Encoder, StateError
 from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
+from app.encoders.registry import restore
+from app.encoders.spec import EncoderSpec
 from app.errors import BundleError, InnerloopError, expectation, one_of
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
@@ -46,7 +50,12 @@ FORMAT = 2
 """The format of the bundle.json that `write` writes. Format 1 is read too; it has other names for the same fields."""
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
+ENCODER_PREFIX = "encoder/"
+"""How the names of the encoder's arrays begin in weights.safetensors."""
+NO_ARRAYS: Mapping[str, np.ndarray] = MappingProxyType({})
 COPY_AGAIN = "copy the whole bundle again"
+OPTIONAL = {"optional": True}
+"""The metadata of a field that bundle.json leaves out where it is None."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,7 @@ class Manifest:
     training: how the bundle was made: recipe, seed, versions
     ood_reference: what support sets of training tasks look like (`app.training.support_ood`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
+    encoder: what turns posted inputs into features; None for the default of the schema (`default_encoder`)
     """
 
     family: FamilySpec | None
@@ -158,6 +168,7 @@ class Manifest:
     training: Mapping[str, Any]
     ood_reference: OODReference = field(default_factory=OODReference)
     calibration: Calibration = field(default_factory=Calibration)
+    encoder: EncoderSpec | None = field(default=None, metadata=OPTIONAL)
     format: int = FORMAT
 
     @cached_property
@@ -165,7 +176,7 @@ class Manifest:
         """The identity of the bundle's predictions: sha256 over all that they depend on, the weights and their use.
 
         It is computed over the field names of format 1, so that renaming a field does not change it. Empty fields of
-        the schema are left out, because the oldest bundles do not have them.
+        the schema are left out, because the oldest bundles do not have them, and so is the default encoder.
         """
         schema = {key: value for key, value in asdict(self.schema).items() if value not in ((), "", None)}
         if "weighing" in schema:
@@ -180,6 +191,7 @@ class Manifest:
             "untouched_loss": self.initial_loss,
             "weights_sha256": self.weights_sha256,
             "format": 1,
+            **({} if self.encoder is None else {"encoder": asdict(self.encoder)}),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
@@ -189,12 +201,14 @@ class Bundle:
     """A verified bundle, ready to adapt.
 
     width: the length of the network's output
+    encoder_arrays: the arrays of the encoder that the manifest names
     """
 
     name: str
     manifest: Manifest
     meta: Params
     width: int
+    encoder_arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def inner_loop(
         self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
@@ -220,16 +234,28 @@ class Bundle:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """What turns posted inputs into features."""
-        schema = self.manifest.schema
-        if schema.image:
-            return ImageEncoder((schema.shape[0], schema.shape[1]))
-        return NumbersEncoder(schema.shape or (schema.features,))
+        """What turns posted inputs into features. Raises StateError where it cannot be restored."""
+        spec = self.manifest.encoder
+        return default_encoder(self.manifest.schema) if spec is None else restore(spec, self.encoder_arrays)
 
     @property
     def algorithm(self) -> Algorithm:
         """The algorithm that the bundle adapts with."""
         return ALGORITHMS[self.manifest.algorithm]
+
+
+def default_encoder(schema: Schema) -> Encoder:
+    """The encoder of a bundle that names none: images where the schema has them, else rows of numbers as they are."""
+    if schema.image:
+        return ImageEncoder((schema.shape[0], schema.shape[1]))
+    return NumbersEncoder(schema.shape or (schema.features,))
+
+
+def _without_default_encoder(manifest: Manifest, arrays: Mapping[str, np.ndarray]) -> Manifest:
+    """The same manifest, which names no encoder if that is the default."""
+    if manifest.encoder is None or arrays or manifest.encoder != EncoderSpec.of(default_encoder(manifest.schema)):
+        return manifest
+    return replace(manifest, encoder=None)
 
 
 def load_named(folder: Path, name: str) -> Bundle:
@@ -249,17 +275,28 @@ def check_name(name: str) -> None:
         )
 
 
-def write(folder: Path, manifest: Manifest, meta: Params) -> Manifest:
+def write(
+    folder: Path, manifest: Manifest, meta: Params, encoder_arrays: Mapping[str, np.ndarray] = NO_ARRAYS
+) -> Manifest:
     """Write bundle.json and weights.safetensors. Returns the manifest as written, with the sha256 of the weights.
+
+    encoder_arrays: the arrays of the encoder that the manifest names
 
     Each file is replaced atomically, bundle.json last, so that a reader gets the old bundle, the new one, or a
     BundleError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors({name: value.float().cpu().contiguous() for name, value in meta.items()})
+    tensors = {name: value.float().cpu().contiguous() for name, value in meta.items()}
+    tensors |= {f"{ENCODER_PREFIX}{name}": torch.tensor(value) for name, value in encoder_arrays.items()}
+    weights = save_tensors(tensors)
+    manifest = _without_default_encoder(manifest, encoder_arrays)
     manifest = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
     write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / MANIFEST, (json.dumps(asdict(manifest), indent=2) + "\n").encode())
+    left_out = {
+        each.name for each in fields(manifest) if each.metadata == OPTIONAL and getattr(manifest, each.name) is None
+    }
+    contents = {name: value for name, value in asdict(manifest).items() if name not in left_out}
+    write_atomically(folder / MANIFEST, (json.dumps(contents, indent=2) + "\n").encode())
     return manifest
 
 
@@ -268,7 +305,10 @@ def load(folder: Path) -> Bundle:
     manifest = _read_manifest(folder / MANIFEST)
     _check(folder / MANIFEST, manifest)
     shapes, width = _expected_network(folder / MANIFEST, manifest)
-    return Bundle(folder.name, manifest, _read_weights(folder / WEIGHTS, manifest.weights_sha256, shapes), width)
+    meta, arrays = _read_weights(folder / WEIGHTS, manifest, shapes)
+    bundle = Bundle(folder.name, _without_default_encoder(manifest, arrays), meta, width, arrays)
+    _check_encoder(folder, bundle)
+    return bundle
 
 
 def load_all(folder: Path) -> tuple[dict[str, Bundle], dict[str, BundleError]]:
@@ -390,14 +430,15 @@ def _parse_object(file: Path, place: str, kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
         raise BundleError(file, expectation(place or "top level", "an object", _json_name(value)))
     names = {item.name for item in fields(kind)}
-    missing, unknown = sorted(names - value.keys()), sorted(value.keys() - names)
+    optional = {item.name for item in fields(kind) if item.metadata == OPTIONAL}
+    missing, unknown = sorted(names - optional - value.keys()), sorted(value.keys() - names)
     if missing:
         raise BundleError(file, expectation(f"{place}.{missing[0]}".lstrip("."), "a value", "none"))
     if unknown:
         expected = f"only the fields {', '.join(sorted(names))}"
         raise BundleError(file, expectation(place or "top level", expected, f"also {', '.join(unknown)}"))
     hints = get_type_hints(kind)
-    return kind(**{name: _parse(file, f"{place}.{name}".lstrip("."), hints[name], value[name]) for name in names})
+    return kind(**{name: _parse(file, f"{place}.{name}".lstrip("."), hints[name], value.get(name)) for name in names})
 
 
 def _check(file: Path, manifest: Manifest) -> None:
@@ -467,9 +508,38 @@ def _network_errors_as_bundle_errors(file: Path, network: str) -> Iterator[None]
         raise BundleError(file, expectation("network", "a network that runs", actual)) from error
 
 
-def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -> Params:
-    """The meta-parameters. Raises BundleError unless they have that sha256 and the expected names and shapes."""
-    content = _read(file)
+def _check_encoder(folder: Path, bundle: Bundle) -> None:
+    """Raise BundleError unless the encoder that a bundle names can be restored and fits the schema."""
+    spec, schema = bundle.manifest.encoder, bundle.manifest.schema
+    if spec is None:
+        return
+    try:
+        shape = bundle.encoder.feature_shape
+    except StateError as error:
+        file = WEIGHTS if isinstance(error, ArraysError) else MANIFEST
+        fix = "" if isinstance(error, CodeError) else f": {COPY_AGAIN}"
+        raise BundleError(folder / file, f"encoder: {error}{fix}") from error
+    fix = "fit the encoder to the inputs of this network"
+    if math.prod(shape) != schema.features:
+        expected, actual = f"schema.features ({schema.features}) features", f"{math.prod(shape)} from {spec.name!r}"
+        raise BundleError(folder / MANIFEST, expectation("encoder", expected, actual, fix))
+    if schema.shape and shape != schema.shape:
+        expected, actual = f"features of schema.shape {list(schema.shape)}", f"{list(shape)} from {spec.name!r}"
+        raise BundleError(folder / MANIFEST, expectation("encoder", expected, actual, fix))
+    if schema.image and spec.name != ImageEncoder.name:
+        expected = f"{ImageEncoder.name!r}, because schema.image is set"
+        raise BundleError(folder / MANIFEST, expectation("encoder.name", expected, repr(spec.name)))
+
+
+def _read_weights(
+    file: Path, manifest: Manifest, expected: Mapping[str, torch.Size]
+) -> tuple[Params, Mapping[str, np.ndarray]]:
+    """The meta-parameters, and the arrays of the encoder that the manifest names.
+
+    Raises BundleError unless the file has the sha256 of the manifest, and the meta-parameters the expected names and
+    shapes.
+    """
+    content, sha256 = _read(file), manifest.weights_sha256
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise BundleError(
@@ -481,6 +551,8 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
         meta: Params = dict(sorted(load_tensors(content).items()))
     except SafetensorError as error:
         raise BundleError(file, f'expected safetensors, got "{error}": {COPY_AGAIN}') from error
+    names = [] if manifest.encoder is None else [name for name in meta if name.startswith(ENCODER_PREFIX)]
+    arrays = {name: meta.pop(name) for name in names}
     if meta.keys() != expected.keys():
         reason = f"expected the parameters {sorted(expected)}, got {sorted(meta)}: save those of this network"
         raise BundleError(file, reason)
@@ -490,4 +562,11 @@ def _read_weights(file: Path, sha256: str, expected: Mapping[str, torch.Size]) -
             raise BundleError(file, f"{name}: expected float32 {needed}, got {str(value.dtype)[6:]} {shape}")
         if not value.isfinite().all():
             raise BundleError(file, f"{name}: expected finite numbers, got NaN or infinity")
-    return meta
+    return meta, {name.removeprefix(ENCODER_PREFIX): _as_numpy(file, name, value) for name, value in arrays.items()}
+
+
+def _as_numpy(file: Path, name: str, value: torch.Tensor) -> np.ndarray:
+    try:
+        return value.numpy()
+    except TypeError as error:
+        raise BundleError(file, f"{name}: expected a type that NumPy has, got {str(value.dtype)[6:]}") from error

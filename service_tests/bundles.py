@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.encoders.registry import fit
+from app.encoders.spec import EncoderSpec
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import Calibration
@@ -12,6 +14,7 @@ from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.policies import Actions
 from app.training.problem import schema_of
+from service_tests.encoders.cases import PATIENTS, TABLE
 
 
 def write_bundle(
@@ -77,3 +80,24 @@ def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Sch
     write(
         folder, manifest, composed.initial_meta(module, params, schema.targets, width(module, schema.features), rate, 2)
     )
+
+
+def write_table_bundle(folder: Path, kind: str = "regression") -> None:
+    """Write an untrained bundle of `service_tests.encoders.cases.PATIENTS`, with numbers or labels for targets."""
+    encoder = fit("table", PATIENTS, TABLE)
+    features, targets = encoder.feature_shape[0], 1 if kind == "regression" else 3
+    network = NetworkSpec("mlp", {"inputs": features, "outputs": targets, "hidden": [8]})
+    manifest = Manifest(
+        family=None,
+        network=network,
+        algorithm="maml",
+        kind=kind,
+        schema=Schema(features, targets),
+        inner_loop=Bounds(5, 50, 0.1, 0.1),
+        initial_loss=1.0,
+        weights_sha256="",
+        evaluation={},
+        training={},
+        encoder=EncoderSpec.of(encoder),
+    )
+    write(folder, manifest, initialize(network.name, network.options, seed=0), encoder.arrays())

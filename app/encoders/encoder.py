@@ -13,6 +13,14 @@ class StateError(ValueError):
     """The state of an encoder cannot be used. The message names the field; who reads a bundle adds the file."""
 
 
+class ArraysError(StateError):
+    """The arrays of an encoder cannot be used."""
+
+
+class CodeError(StateError):
+    """The code of an encoder is not installed, or fails."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns rows into features, each row without regard to the others.
@@ -23,6 +31,10 @@ class Encoder(Protocol):
     Whatever is wrong with a row raises `app.errors.Invalid`. Its place is relative to the rows, such as `[4].age`, so
     that the caller can put the path of the rows before it, and its fix says what to send instead.
     """
+
+    @property
+    def name(self) -> str:
+        """The name that `registry` finds it by."""
 
     @property
     def feature_shape(self) -> tuple[int, ...]:

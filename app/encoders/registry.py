@@ -7,14 +7,16 @@ class in its pyproject.toml; then installing that package is enough:
     spectrum = "my_package.spectrum:SpectrumEncoder"
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 import app.encoders
-from app.encoders.encoder import Encoder, EncoderType, Rows, StateError
-from app.errors import InnerloopError, TrainingError, one_of
+from app.encoders.encoder import CodeError, Encoder, EncoderType, Rows, StateError
+from app.encoders.spec import EncoderSpec
+from app.errors import TrainingError, one_of
 from app.plugins import discover, user_code
 
 
@@ -35,15 +37,29 @@ def fit(name: str, rows: Rows, options: Mapping[str, Any]) -> Encoder:
         return found[name]().fit(rows, **options)
 
 
-def restore(name: str, json: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
-    """The encoder of that name with the state that it once wrote. Raises StateError where it cannot be restored."""
+def restore(spec: EncoderSpec, arrays: Mapping[str, np.ndarray]) -> Encoder:
+    """The encoder with the state and the arrays that it once wrote, which has encoded its own example since.
+
+    Raises StateError where it cannot be restored: CodeError, where that is not because of the state.
+    """
     found = encoders()
-    if name not in found:
-        raise StateError(f"encoder: expected {one_of(sorted(found))}, got {name!r}: install the package that has it")
+    if spec.name not in found:
+        raise CodeError(f"expected {one_of(sorted(found))}, got {spec.name!r}: install the package that has it")
     try:
-        return found[name]().from_state(json, arrays)
-    except (StateError, InnerloopError):
+        restored = found[spec.name]().from_state(spec.state, arrays)
+        check_output(restored)
+    except StateError:
         raise
     except (Exception, SystemExit) as error:  # an encoder may be a user's own code
         message = " ".join(str(error).split())
-        raise StateError(f"the encoder {name!r} fails: {type(error).__name__}: {message}") from error
+        raise CodeError(f"the encoder {spec.name!r} fails: {type(error).__name__}: {message}") from error
+    return restored
+
+
+def check_output(encoder: Encoder) -> None:
+    """Raise StateError unless the example of an encoder has as many features as it says. Other errors are its own."""
+    features = encoder.encode([encoder.describe()["example"]])
+    expected = 1, math.prod(encoder.feature_shape)
+    if features.dtype != np.float32 or features.shape != expected or not np.isfinite(features).all():
+        actual = f"{features.dtype} {list(features.shape)}"
+        raise CodeError(f"expected its example to be encoded as finite float32 {list(expected)}, got {actual}")

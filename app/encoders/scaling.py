@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from app.encoders.encoder import StateError
+from app.encoders.encoder import ArraysError
 from app.encoders.float_rows import FLOAT32_MAX
 from app.encoders.values import place
 from app.errors import Invalid
@@ -44,11 +44,11 @@ class Ranges(NamedTuple):
         return mean, np.median(values), 1.0 if low == high or std < MIN_STD else std, low, high
 
     def checked(self) -> Self:
-        """The same, or StateError where mean or median is not between low and high, or a deviation is too small."""
+        """The same, or ArraysError where mean or median is not between low and high, or a deviation is too small."""
         inside = (self.low <= self.mean) & (self.mean <= self.high)
         inside &= (self.low <= self.median) & (self.median <= self.high) & (self.std >= MIN_STD)
         if not inside.all():
-            raise StateError(f"ranges: column {int(np.argmin(inside))} has no mean, median or deviation of its range")
+            raise ArraysError(f"ranges: column {int(np.argmin(inside))} has no mean, median or deviation of its range")
         return self
 
     def scale(self, values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.encoders.encoder import StateError
+from app.encoders.encoder import ArraysError, StateError
 
 MAX_FEATURES = 2**24
 """Numbers in a row."""
@@ -44,12 +44,12 @@ def check_shape(json: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise StateError unless these arrays are there and no other, float64 in these shapes, with finite numbers."""
+    """Raise ArraysError unless these arrays are there and no other, float64 in these shapes, with finite numbers."""
     if arrays.keys() != shapes.keys():
-        raise StateError(f"arrays: expected {sorted(shapes) or 'none'}, got {sorted(arrays) or 'none'}")
+        raise ArraysError(f"arrays: expected {sorted(shapes) or 'none'}, got {sorted(arrays) or 'none'}")
     for name, shape in shapes.items():
         array = arrays[name]
         if array.dtype != np.float64 or array.shape != shape:
-            raise StateError(f"{name}: expected float64 {list(shape)}, got {array.dtype} {list(array.shape)}")
+            raise ArraysError(f"{name}: expected float64 {list(shape)}, got {array.dtype} {list(array.shape)}")
         if not np.isfinite(array).all():
-            raise StateError(f"{name}: expected finite numbers, got NaN or infinity")
+            raise ArraysError(f"{name}: expected finite numbers, got NaN or infinity")

@@ -53,7 +53,7 @@ class BundleFolder:
             # first how long: a bundle without it, after a crash, is removed
             write_atomically(kept / UNTIL, f"{max(until, _until(kept))}\n".encode())
             if not (kept / bundle.name / bundles.MANIFEST).exists():
-                bundles.write(kept / bundle.name, bundle.manifest, bundle.meta)
+                bundles.write(kept / bundle.name, bundle.manifest, bundle.meta, bundle.encoder_arrays)
         except OSError as error:
             raise StoreFailed(
                 f'{kept}: expected to store the bundle of a pinned adaptation, got "{error.strerror}": make room on '

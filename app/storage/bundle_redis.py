@@ -43,7 +43,7 @@ class BundleRedis:
 
 def _files(bundle: Bundle) -> tuple[bytes, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        bundles.write(Path(folder), bundle.manifest, bundle.meta)
+        bundles.write(Path(folder), bundle.manifest, bundle.meta, bundle.encoder_arrays)
         return (Path(folder) / bundles.MANIFEST).read_bytes(), (Path(folder) / bundles.WEIGHTS).read_bytes()
 
 

@@ -71,7 +71,8 @@ def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write an evaluated bundle with its card and its plots."""
     evaluation = from_json(bundle.manifest.kind, bundle.manifest.evaluation)
-    bundle = with_example(bundle, task_example(bundle, family, min(evaluation.curves)))
+    if bundle.manifest.encoder is None:  # a family draws features, not what people post
+        bundle = with_example(bundle, task_example(bundle, family, min(evaluation.curves)))
     manifest = write_with_card(bundle, family, folder)
     write_atomically(folder / PLOT, bundle_plots(bundle, family, evaluation))
     return manifest
@@ -80,7 +81,8 @@ def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
 def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle that was evaluated by returns, with its card and its plots."""
     returns = Returns.from_json(bundle.manifest.evaluation)
-    bundle = with_example(bundle, policy_example(bundle))
+    if bundle.manifest.encoder is None:
+        bundle = with_example(bundle, policy_example(bundle))
     manifest = write_with_card(bundle, family_of(bundle), folder)
     write_atomically(folder / PLOT, policy_plots(bundle, returns))
     return manifest
@@ -88,7 +90,7 @@ def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
 
 def write_with_card(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write an evaluated bundle with its card, and leave the plots as they are."""
-    manifest = write(folder, bundle.manifest, bundle.meta)
+    manifest = write(folder, bundle.manifest, bundle.meta, bundle.encoder_arrays)
     description = family.description if isinstance(family, HasDescription) else None
     write_atomically(folder / "CARD.md", card(folder.name, manifest, description, PLOT).encode())
     return manifest

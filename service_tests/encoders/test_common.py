@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 from app.encoders.encoder import Encoder, StateError
 from app.encoders.registry import encoders, fit, restore
+from app.encoders.spec import EncoderSpec
 from app.errors import Invalid, TrainingError
 from service_tests.encoders.cases import CASES, Case
 
@@ -57,7 +58,9 @@ def test_it_has_the_protocols_form(name: str, case: Case) -> None:
 def test_the_state_goes_round_through_json_and_safetensors(name: str, case: Case) -> None:
     encoder = fitted(name, case)
     state, arrays = encoder.to_json(), encoder.arrays()
-    again = restore(name, json.loads(json.dumps(state, allow_nan=False)), load(save(arrays)) if arrays else {})
+    again = restore(
+        EncoderSpec(name, json.loads(json.dumps(state, allow_nan=False))), load(save(arrays)) if arrays else {}
+    )
     np.testing.assert_array_equal(again.encode(case.rows), encoder.encode(case.rows))
     assert again.describe() == encoder.describe()
     assert again.to_json() == state
@@ -69,7 +72,7 @@ def test_the_state_goes_round_through_json_and_safetensors(name: str, case: Case
 def test_the_order_in_the_state_does_not_matter(name: str, case: Case) -> None:
     encoder = fitted(name, case)
     state = json.loads(json.dumps(encoder.to_json(), sort_keys=True))
-    assert restore(name, state, encoder.arrays()).describe() == encoder.describe()
+    assert restore(EncoderSpec(name, state), encoder.arrays()).describe() == encoder.describe()
 
 
 @every
@@ -190,13 +193,13 @@ def test_a_malformed_state_is_refused(name: str, case: Case) -> None:
     state, arrays = encoder.to_json(), encoder.arrays()
     for bad in corruptions(state):
         with pytest.raises(StateError, match=r"state|columns|shape|names|units"):
-            restore(name, bad, arrays)
+            restore(EncoderSpec(name, bad), arrays)
     for index, column in enumerate(state.get("columns", [])):
         for bad in corruptions(column):
             columns = [*state["columns"]]
             columns[index] = bad
             with pytest.raises(StateError, match=r"column"):
-                restore(name, state | {"columns": columns}, arrays)
+                restore(EncoderSpec(name, state | {"columns": columns}), arrays)
 
 
 @every
@@ -214,7 +217,7 @@ def test_malformed_arrays_are_refused(name: str, case: Case) -> None:
         ]
     for bad in wrong:
         with pytest.raises(StateError):
-            restore(name, state, bad)
+            restore(EncoderSpec(name, state), bad)
 
 
 @every
@@ -227,7 +230,7 @@ def test_unknown_encoders_are_refused() -> None:
     with pytest.raises(TrainingError, match=re.escape("encoder: expected one of image, numbers, table, got 'foo'")):
         fit("foo", [], {})
     with pytest.raises(StateError, match="got 'foo': install the package that has it"):
-        restore("foo", {}, {})
+        restore(EncoderSpec("foo"), {})
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

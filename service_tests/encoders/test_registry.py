@@ -9,6 +9,7 @@ from app.encoders import registry
 from app.encoders.encoder import StateError
 from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
+from app.encoders.spec import EncoderSpec
 from app.encoders.table import TableEncoder
 from app.errors import TrainingError
 from service_tests.processes import ROOT
@@ -43,7 +44,7 @@ def test_what_an_encoder_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TrainingError, match=r"^the encoder broken raised ZeroDivisionError: no rows$"):
         registry.fit("broken", [], {})
     with pytest.raises(StateError, match=r"^the encoder 'broken' fails: TypeError: "):
-        registry.restore("broken", {}, {})
+        registry.restore(EncoderSpec("broken"), {})
 
 
 def test_numbers_and_tables_need_numpy_alone() -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from app.encoders.encoder import StateError
+from app.encoders.encoder import ArraysError
 from app.encoders.scaling import Ranges
 from app.encoders.values import is_missing, missing, place
 from app.errors import TrainingError
@@ -95,7 +95,7 @@ def read_options(name: str, type_name: str, options: Mapping[str, Any], defaults
 
 
 def check_ranges(name: str, ranges: Ranges | None) -> Ranges:
-    """The ranges of a column that has some. Raises StateError where they are not there."""
+    """The ranges of a column that has some. Raises ArraysError where they are not there."""
     if ranges is None:
-        raise StateError(f"arrays: expected the ranges of column {name}, got none")
+        raise ArraysError(f"arrays: expected the ranges of column {name}, got none")
     return ranges

@@ -10,10 +10,12 @@ import resource
 import struct
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, Codec
@@ -21,6 +23,8 @@ from app.encoders.float_rows import as_numbers
 from app.errors import Invalid, Malformed
 
 LENGTH = struct.Struct("<I")
+MAX_EXACT = 2**53
+"""The largest integer up to which float64 has all of them."""
 KEPT_KIB = 2**19
 """A process whose peak memory is above this ends after its job, because it would not return all of the memory."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
@@ -126,9 +130,21 @@ def _raw_array(rows: list[Any]) -> Any:
     if bool in (types := set(map(type, rows))) and len(types) > 1:
         return rows  # labels that are told apart by type
     array = as_numbers(rows)
-    if array is None:
+    if array is None or _changes_values(rows, array):
         return rows
     return schemas.RawArray(shape=list(array.shape), data=array.tobytes(), dtype=array.dtype.name)  # type: ignore[arg-type]  # int64, uint64, float64 or bool
+
+
+def _changes_values(rows: list[Any], array: np.ndarray) -> bool:
+    """Whether some of the values are others in the array: booleans beside numbers, or large integers beside floats."""
+    if array.dtype.kind == "b" or array.ndim == 1:
+        return False
+    if array.dtype.kind == "f" and array.size and np.abs(array).max() > MAX_EXACT:
+        return True
+    values: Iterable[Any] = rows
+    for _ in range(array.ndim - 1):
+        values = chain.from_iterable(values)
+    return bool in set(map(type, values))
 
 
 if __name__ == "__main__":

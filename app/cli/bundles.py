@@ -1,5 +1,6 @@
 """`innerloop models`, `innerloop bundle` and `innerloop calibrate`: the bundles in a folder."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
 from app.train import parse_option
+from app.training.encoder_file import read_encoder
 from app.training.import_weights import import_weights
 from app.training.problem import family_of
 from app.training.publish import with_calibration, with_ood_reference
@@ -55,7 +57,7 @@ def calibrate(
     loaded = load_named(models_dir, bundle)
     family = family_of(loaded, data)
     manifest = with_calibration(with_ood_reference(loaded, family), family).manifest
-    write(folder, manifest, loaded.meta)
+    write(folder, manifest, loaded.meta, loaded.encoder_arrays)
     for name, tasks in (("calibration", manifest.calibration.tasks), ("OOD reference", manifest.ood_reference.tasks)):
         source = f"measured on {tasks:,} tasks of each support size" if tasks else "none for this kind of bundle"
         console.print(f"{name}: {source}", highlight=False)
@@ -76,7 +78,10 @@ def bundle(
     kind: Annotated[
         str, typer.Option(help="What the network predicts: regression, classification or decision.")
     ] = "regression",
-    features: Annotated[int, typer.Option(min=1, help="How many numbers an input has.")] = 1,
+    features: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many numbers an input has; by default 1, or as many as the encoder makes."),
+    ] = None,
     targets: Annotated[
         int,
         typer.Option(
@@ -114,6 +119,13 @@ def bundle(
             help="How a PNG becomes an input: ink, for dark drawings on light paper. Omit it if inputs are numbers."
         ),
     ] = "",
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file with the encoder that turns posted inputs, such as rows of a table, into the numbers that "
+            "the network sees. Omit it if inputs are numbers or drawings."
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the network, such as hidden=64; repeat it for several.")
     ] = None,
@@ -147,6 +159,9 @@ def bundle(
         raise InnerloopError(f"--kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None
     weighing = None if actions is None else Weighing(discount, smoothing)
+    chosen = None if encoder is None else read_encoder(encoder)
+    if features is None:
+        features = 1 if chosen is None else math.prod(chosen.feature_shape)
     imported = import_weights(
         models_dir / name,
         weights,
@@ -159,6 +174,7 @@ def bundle(
         None
         if family is None
         else FamilySpec(family, dict(parse_option(text, "--family-option") for text in family_option or [])),
+        encoder=chosen,
     )
     console.print(
         f"wrote the bundle {models_dir / name} with the digest {imported.manifest.digest}", markup=False, soft_wrap=True

@@ -111,6 +111,13 @@ def check_digest(model: Mapping[str, Any], bundle: Bundle) -> None:
         )
 
 
+def check_takes_features(bundle: Bundle) -> None:
+    """Raise InnerloopError if a bundle encodes what is posted: its family draws features, which it does not take."""
+    if bundle.manifest.encoder is not None:
+        actual = f"{bundle.name}, whose encoder is {bundle.manifest.encoder.name}"
+        raise InnerloopError(expectation("--server", "a bundle that takes features", actual, "leave --server out"))
+
+
 class RemoteLearner:
     """A learner (`app.training.rollouts`) whose policy is on a server, with an adaptation for each task.
 
@@ -198,6 +205,7 @@ class RemoteLearner:
 async def returns_over_http(bundle: Bundle, trial: Trial, server: str | None) -> Returns:
     """The returns of a policy in its worlds, acting and learning over HTTP. server: as for `connect`."""
     worlds = worlds_of(bundle)
+    check_takes_features(bundle)
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle.name}")
         check_digest(model, bundle)
@@ -212,8 +220,10 @@ def over_http(url: str, bundle: Bundle) -> Predictor:
 
     An answer is not usable where the server reports that the inner loop diverged. For classes and for discrete actions
     the outputs are the logarithms of the probabilities. Raises InnerloopError if the server does not answer, if it
-    serves another bundle of this name, or if the tasks weigh decisions: each decision is sent as an episode to imitate.
+    serves another bundle of this name, if the bundle encodes what is posted, or if the tasks weigh decisions: each
+    decision is sent as an episode to imitate.
     """
+    check_takes_features(bundle)
 
     def predict(tasks: Tasks, steps: Sequence[int]) -> Answers:
         count = len(tasks.support.mask)

@@ -12,7 +12,7 @@ from torch import Tensor
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, request, to_raw
 from app.errors import InnerloopError, NoFamily, TrainingError, expectation
-from app.families.family import Family
+from app.families.family import Family, HasEncoder
 from app.families.worlds import Worlds
 from app.training.problem import make_family, reads_data
 
@@ -41,6 +41,10 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
         family = _family(model, data)
+        if isinstance(family, HasEncoder):
+            actual = f"{bundle}, whose encoder is {model['inputs']['encoder']}"
+            fix = "see `inputs` of GET /models/{name} for a request"
+            raise InnerloopError(expectation("bundle", "a bundle that takes features", actual, fix))
         settings = {} if steps is None else {"steps": steps}
         generator = torch.Generator().manual_seed(seed)
         if model["kind"] not in TRIALS:

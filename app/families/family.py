@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from app.encoders.encoder import Encoder
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
@@ -83,6 +84,18 @@ class HasImages(Protocol):
     @property
     def image(self) -> str:
         """How an image is turned into an input (`app.bundles.Schema`)."""
+
+
+@runtime_checkable
+class HasEncoder(Protocol):
+    """A family whose inputs are posted in another form than the network sees, such as rows of a table.
+
+    Its samples are features already. Its bundles have the encoder, which turns what people post into such features.
+    """
+
+    @property
+    def encoder(self) -> Encoder:
+        """Fitted on training tasks alone; always the same for the same options and data set."""
 
 
 @runtime_checkable

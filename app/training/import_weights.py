@@ -1,15 +1,19 @@
 """Bundles of weights that were trained elsewhere: from a state dict to a bundle that the server loads."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
 import app
 from app.bundles import Bounds, Bundle, FamilySpec, Manifest, Schema, load, write
+from app.encoders.encoder import Encoder
+from app.encoders.spec import EncoderSpec
 from app.errors import BundleError, TrainingError, expectation
 from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
@@ -31,6 +35,7 @@ def import_weights(
     initial_loss: float,
     family: FamilySpec | None = None,
     data: Path | None = None,
+    encoder: Encoder | None = None,
 ) -> Bundle:
     """Write the bundle of a state dict into `folder` and return it. Writes nothing where the bundle cannot be served.
 
@@ -39,6 +44,7 @@ def import_weights(
     initial_loss: the usual loss before any step, the scale of the problem
     family: a family that tasks of the problem can be drawn from; the bundle is calibrated on them
     data: the folder of the family's data set, if the family reads one
+    encoder: what turns posted inputs into features; None for the default of the schema
 
     Raises TrainingError with the reason where network, weights and schema do not fit each other, or where a prediction
     would depend on the other queries in its batch.
@@ -62,23 +68,25 @@ def import_weights(
             "weights": weights.name,
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
+        encoder=None if encoder is None else EncoderSpec.of(encoder),
     )
-    bundle = _verified(folder, weights, manifest)
+    bundle = _verified(folder, weights, manifest, {} if encoder is None else encoder.arrays())
     if family is not None:
         problem = family_of(bundle, data)
         bundle = with_calibration(with_ood_reference(bundle, problem), problem)
-    write(folder, bundle.manifest, bundle.meta)
+    write(folder, bundle.manifest, bundle.meta, bundle.encoder_arrays)
     (folder / "CARD.md").write_text(imported_card(folder.name, bundle.manifest))
     return bundle
 
 
-def _verified(folder: Path, weights: Path, manifest: Manifest) -> Bundle:
+def _verified(folder: Path, weights: Path, manifest: Manifest, encoder_arrays: Mapping[str, np.ndarray]) -> Bundle:
     """The bundle of a manifest and a file of weights, as the server would load it. Leaves `folder` as it is."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # written to a temporary folder first, so that a refused bundle replaces nothing
     with TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
         try:
-            write(Path(temporary) / folder.name, manifest, complete_meta(manifest, read_weights(weights)))
+            meta = complete_meta(manifest, read_weights(weights))
+            write(Path(temporary) / folder.name, manifest, meta, encoder_arrays)
             bundle = load(Path(temporary) / folder.name)
         except BundleError as error:
             raise TrainingError(error.reason) from error
@@ -157,10 +165,11 @@ def predicts_independently(bundle: Bundle) -> bool:
 def imported_card(name: str, manifest: Manifest) -> str:
     """The card of weights that were trained elsewhere."""
     bounds, schema = manifest.inner_loop, manifest.schema
+    encoded = "" if manifest.encoder is None else f"Inputs are encoded by `{manifest.encoder.name}`. "
     return f"""# {name}
 
 The network `{manifest.network.name}` with weights that were trained elsewhere (`{manifest.training["weights"]}`),
-adapted by `{manifest.algorithm}`. Features: {schema.features}. Targets: {schema.targets}.
+adapted by `{manifest.algorithm}`. {encoded}Features: {schema.features}. Targets: {schema.targets}.
 
 | | default | at most |
 |---|---|---|

@@ -5,16 +5,21 @@ TrainingError that names it (`app.plugins.user_code`).
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import torch
 from torch import nn
 
 from app.bundles import Bundle, Schema
+from app.encoders.encoder import StateError
+from app.encoders.registry import restore
+from app.encoders.spec import EncoderSpec
 from app.errors import NoFamily, TrainingError, expectation, one_of
-from app.families.family import Family, HasActions, HasImages, HasShape, HasWeighing
+from app.families.family import Family, HasActions, HasEncoder, HasImages, HasShape, HasWeighing
 from app.families.registry import families, make
 from app.families.worlds import Worlds
 from app.learn import policies
@@ -36,6 +41,26 @@ def schema_of(family: Family) -> Schema:
         actions=family.actions if isinstance(family, HasActions) else None,
         weighing=weighing_of(family) if isinstance(family, HasActions) else None,
     )
+
+
+def encoder_of(family: Family) -> tuple[EncoderSpec | None, Mapping[str, np.ndarray]]:
+    """The encoder of a family's bundles with its arrays; None where it is the default.
+
+    Raises TrainingError where it does not fit the family, or cannot be restored from what a bundle stores.
+    """
+    if not isinstance(family, HasEncoder):
+        return None, {}
+    with user_code("the encoder of the family"):
+        encoder = family.encoder
+        spec, arrays = EncoderSpec.of(encoder), encoder.arrays()
+        features = math.prod(encoder.feature_shape)
+    if features != family.features:
+        raise TrainingError(expectation("the encoder of the family", f"{family.features} features", features))
+    try:
+        restore(spec, arrays)
+    except StateError as error:
+        raise TrainingError(f"the encoder of the family: {error}") from error
+    return spec, arrays
 
 
 def weighing_of(family: Family) -> Weighing:

@@ -17,7 +17,7 @@ from app.learn.outer import Tasks, clip_norm
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.kinds import KINDS
-from app.training.problem import find_algorithm, fit_network, make_family, schema_of
+from app.training.problem import encoder_of, find_algorithm, fit_network, make_family, schema_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
@@ -113,6 +113,7 @@ class Run:
         It has no bounds, evaluation, calibration and OOD reference yet.
         """
         recipe = self.recipe
+        encoder, arrays = encoder_of(self.family)
         manifest = Manifest(
             family=FamilySpec(recipe.family, recipe.family_options),
             network=self.network,
@@ -124,8 +125,9 @@ class Run:
             weights_sha256="",
             evaluation={},
             training={},
+            encoder=encoder,
         )
-        return Bundle(name, manifest, self.meta, self.width)
+        return Bundle(name, manifest, self.meta, self.width, arrays)
 
     def keep_if_best(self, score: float) -> None:
         """Keep the meta-parameters if their score on validation tasks is the best so far."""

@@ -31,6 +31,7 @@ from torch.func import grad_and_value
 from app.atomic_write import write_atomically
 from app.encoders.encoder import ArraysError, CodeError, Encoder, StateError
 from app.encoders.image import ImageEncoder
+from app.encoders.meaning import Meanings
 from app.encoders.numbers import NumbersEncoder
 from app.encoders.registry import restore
 from app.encoders.spec import EncoderSpec
@@ -154,6 +155,7 @@ class Manifest:
     ood_reference: what support sets of training tasks look like (`app.training.support_ood`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`default_encoder`)
+    meanings: what the numbers of inputs and actions mean; no part of the digest
     """
 
     family: FamilySpec | None
@@ -169,6 +171,7 @@ class Manifest:
     ood_reference: OODReference = field(default_factory=OODReference)
     calibration: Calibration = field(default_factory=Calibration)
     encoder: EncoderSpec | None = field(default=None, metadata=OPTIONAL)
+    meanings: Meanings | None = field(default=None, metadata=OPTIONAL)
     format: int = FORMAT
 
     @cached_property
@@ -464,11 +467,23 @@ def _check(file: Path, manifest: Manifest) -> None:
             manifest.calibration.fits(schema.targets)
         ),
     }
-    for reason in schema.errors(manifest.kind):
+    for reason in (*schema.errors(manifest.kind), *_meaning_errors(manifest)):
         raise BundleError(file, reason)
     for reason, holds in requirements.items():
         if not holds:
             raise BundleError(file, reason)
+
+
+def _meaning_errors(manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the meanings of a bundle (`expectation`)."""
+    meanings, schema = manifest.meanings or Meanings(), manifest.schema
+    inputs = 0 if manifest.encoder is not None else schema.features
+    for name, expected, actual in (
+        ("inputs", inputs, len(meanings.inputs)),
+        ("actions", 0 if schema.actions is None else schema.targets, len(meanings.actions)),
+    ):
+        if actual not in (0, expected):
+            yield expectation(f"meanings.{name}", f"{expected} or none, as the schema and the encoder have", actual)
 
 
 def _lists(place: str, part: OODReference | Calibration, size: str) -> str:

@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save
 
 from app.bundles import MANIFEST, WEIGHTS, load, load_all, write
 from app.errors import BundleError
+from app.families.family import HasMeanings
+from app.families.registry import make
 from service_tests.processes import ROOT, SHIPPED
 
 DIGESTS = {
@@ -77,16 +79,17 @@ def test_a_shipped_bundle_loads_with_its_digest(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FORMAT_1.iterdir()))
 def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path: Path, name: str) -> None:
-    """But for the evaluation, whose sentences have been reworded; its scores are the same."""
+    """But for the evaluation, whose sentences have been reworded (its scores are the same), and for the meanings."""
     assert json.loads((FORMAT_1 / name / MANIFEST).read_text())["format"] == 1
     old, shipped = load(FORMAT_1 / name), load(models_dir / name)
-    assert replace(old.manifest, evaluation={}) == replace(shipped.manifest, evaluation={})
+    assert replace(old.manifest, evaluation={}) == replace(shipped.manifest, evaluation={}, meanings=None)
     assert old.manifest.evaluation["by_shots"] == shipped.manifest.evaluation["by_shots"]
     assert old.manifest.digest == (DIGESTS | {"sinusoid": MAML_DIGEST})[name]
     assert old.meta.keys() == shipped.meta.keys()
     assert all(torch.equal(value, shipped.meta[key]) for key, value in old.meta.items())
     write(tmp_path / name, old.manifest, old.meta)
     written, expected = (json.loads((each / name / MANIFEST).read_text()) for each in (tmp_path, models_dir))
+    expected.pop("meanings", None)
     assert written | {"evaluation": {}} == expected | {"evaluation": {}}
 
 
@@ -418,3 +421,33 @@ def nested(depth: int) -> dict[str, object]:
     for _ in range(depth):
         tree = {"a": tree}
     return tree
+
+
+@pytest.mark.parametrize("name", ["choices", "driving", "navigation"])
+def test_a_shipped_policy_has_the_meanings_of_its_family(name: str) -> None:
+    manifest = load(ROOT / "models" / name).manifest
+    assert manifest.family is not None
+    family = make(manifest.family.name, manifest.family.options)
+    assert isinstance(family, HasMeanings)
+    assert manifest.meanings == family.meanings
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda meanings: meanings["inputs"].pop(),
+            "meanings.inputs: expected 4 or none, as the schema and the encoder",
+        ),
+        (
+            lambda meanings: meanings["actions"].pop(),
+            "meanings.actions: expected 2 or none, as the schema and the encoder",
+        ),
+        (lambda meanings: meanings["inputs"][0].update(low="a"), "meanings.inputs[0].low: expected a number, got 'a'"),
+        (lambda meanings: meanings.pop("inputs"), "meanings.inputs: expected a value, got none"),
+    ],
+)
+def test_meanings_that_do_not_fit(tmp_path: Path, change: Callable[[dict[str, Any]], Any], reason: str) -> None:
+    folder = Path(shutil.copytree(ROOT / "models/choices", tmp_path / "choices"))
+    edit(folder, lambda contents: change(contents["meanings"]))
+    assert refusal(folder).reason.startswith(reason)

@@ -87,7 +87,9 @@ _OTHERS: list[msgspec.Struct] = [
         revision=1,
     ),
     schemas.InnerLoopBounds(steps=5, max_steps=50, learning_rate=0.01, max_learning_rate=0.1),
-    schemas.ActionSpace(form="discrete", count=5, low=[-0.1, -0.1], high=[0.1, 0.1]),
+    schemas.ActionSpace(
+        form="discrete", count=5, low=[-0.1, -0.1], high=[0.1, 0.1], names=["x", "y"], units=["m", "m"]
+    ),
     msgspec.structs.replace(examples.ONE_MODEL, shape=[28, 28], max_classes=5, image="ink"),
     msgspec.structs.replace(examples.MODELS.models[0], shape=[28, 28], max_classes=5, image="ink"),
     schemas.Ready(

@@ -10,8 +10,8 @@ import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
+from app.bundles import Bundle, Manifest
 from app.errors import BundleError
-from app.learn.policies import Actions
 from app.service.commands import PredictResult
 from app.service.model import Model
 from app.service.record import Adaptation, Change
@@ -156,9 +156,7 @@ def _common(model: Model) -> dict[str, Any]:
         "shape": list(manifest.schema.shape) or UNSET,
         "max_classes": model.max_classes or UNSET,
         "image": manifest.schema.image or UNSET,
-        "actions": UNSET
-        if manifest.schema.actions is None
-        else _space(manifest.schema.actions, manifest.schema.targets),
+        "actions": UNSET if manifest.schema.actions is None else _space(manifest),
         "intervals": [calibration.levels[0], calibration.levels[-1]] if calibration.has_intervals else UNSET,
         "inner_loop": _bounds(model),
         "compiled": model.compiled,
@@ -176,11 +174,29 @@ def _bounds(model: Model) -> schemas.InnerLoopBounds:
     )
 
 
-def _space(actions: Actions, targets: int) -> schemas.ActionSpace:
+def _space(manifest: Manifest) -> schemas.ActionSpace:
     """What an action is."""
+    actions, meanings = manifest.schema.actions, manifest.meanings
+    assert actions is not None, "its presence was checked"
     if actions.is_box:
-        return schemas.ActionSpace(form="box", low=list(actions.low), high=list(actions.high))
-    return schemas.ActionSpace(form="discrete", count=targets)
+        space = schemas.ActionSpace(form="box", low=list(actions.low), high=list(actions.high))
+    else:
+        space = schemas.ActionSpace(form="discrete", count=manifest.schema.targets)
+    if meanings is not None and meanings.actions:
+        space.names = [each.name for each in meanings.actions]
+        if actions.is_box:
+            space.units = [each.unit or None for each in meanings.actions]
+    return space
+
+
+def _inputs(bundle: Bundle) -> dict[str, Any]:
+    """What an input is: what the encoder says, and what the bundle says about its numbers."""
+    inputs, meanings = bundle.encoder.describe(), bundle.manifest.meanings
+    for column, meaning in zip(inputs["columns"], () if meanings is None else meanings.inputs, strict=False):
+        bounds = {"min": meaning.low, "max": meaning.high}
+        column |= {"name": meaning.name, "unit": meaning.unit or None}
+        column |= {name: bound for name, bound in bounds.items() if bound is not None}
+    return inputs
 
 
 def model_summary(model: Model) -> schemas.ModelSummary:
@@ -193,7 +209,7 @@ def model_detail(model: Model) -> schemas.ModelDetail:
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
         **_common(model),
-        inputs=model.bundle.encoder.describe(),
+        inputs=_inputs(model.bundle),
         family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),

@@ -692,6 +692,20 @@ class ActionSpace(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    names: (
+        Annotated[
+            list[str],
+            Meta(description="The name of each action, for `discrete`, or of each number of an action, for `box`"),
+        ]
+        | UnsetType
+    ) = UNSET
+    units: (
+        Annotated[
+            list[str | None],
+            Meta(description="[number]: the unit of each number of an action; null where it has none, only for `box`"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ModelSummary(ResponseBody, kw_only=True):

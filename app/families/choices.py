@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from app.encoders.meaning import Meaning, Meanings
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, uniform
 from app.families.risky_choices import Sitting, read
@@ -20,6 +21,7 @@ FOLDS = 6
 SHUFFLE_SEED = 0
 DOLLARS = 10.0
 """An observation is in tens of dollars."""
+UNIT = f"{DOLLARS:g} dollars"
 
 
 class Agents(NamedTuple):
@@ -73,6 +75,15 @@ class Choices:
     features = 4
     targets = 2
     actions = Actions()
+    meanings = Meanings(
+        inputs=(
+            Meaning("gain", UNIT, low=0.0),
+            Meaning("loss", UNIT, high=0.0),
+            Meaning("certain amount", UNIT, low=0.0),
+            Meaning("expected gain over the certain amount", UNIT),
+        ),
+        actions=(Meaning("refuse"), Meaning("accept")),
+    )
     description = Description(
         purpose="predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
         "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from app.encoders.meaning import Meaning, Meanings
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split
-from app.families.highway.observation import FEATURES
+from app.families.highway.observation import FEATURES, MEANINGS
 from app.families.highway.world import ACTIONS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
@@ -48,6 +49,7 @@ class Driving:
     features = FEATURES
     targets = len(ACTIONS)
     actions = Actions()
+    meanings = Meanings(inputs=MEANINGS, actions=tuple(map(Meaning, ACTIONS)))
     description = Description(
         purpose="drives in simulated traffic. The policy imitates a driver who knows the road, after a few episodes of "
         "that driver. Worlds differ in grip, sight and the behaviour of other drivers.",

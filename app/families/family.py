@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from app.encoders.encoder import Encoder
+from app.encoders.meaning import Meanings
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
@@ -118,6 +119,15 @@ class HasWeighing(Protocol):
     @property
     def weighing(self) -> Weighing:
         """How much each decision counts, given its reward."""
+
+
+@runtime_checkable
+class HasMeanings(Protocol):
+    """A family that says what the numbers of its inputs and actions mean."""
+
+    @property
+    def meanings(self) -> Meanings:
+        """What `GET /models/{name}` says about them."""
 
 
 class Description(NamedTuple):

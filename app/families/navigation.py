@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from app.encoders.meaning import Meaning, Meanings
 from app.families.family import Description, Samples, Split, uniform
 from app.families.worlds import Policy
 from app.learn.decision_weights import Weighing
@@ -41,6 +42,10 @@ class Navigation:
     targets = 2
     actions = Actions((-REACH, -REACH), (REACH, REACH))
     weighing = Weighing(discount=0.99, smoothing=0.95)
+    meanings = Meanings(
+        inputs=(Meaning("position along x"), Meaning("position along y")),
+        actions=(Meaning("move along x"), Meaning("move along y")),
+    )
     description = Description(
         purpose="moves a point in the plane to a goal. The rewards of a few episodes show where the goal is "
         "(Finn et al. 2017, section 5.3). Use it to try policies that adapt to an environment.",

@@ -10,6 +10,7 @@ from torch.func import grad_and_value
 
 from app.bundles import Bounds, Bundle, FamilySpec, Manifest, load
 from app.errors import TrainingError, expectation
+from app.families.family import HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
@@ -126,6 +127,7 @@ class Run:
             evaluation={},
             training={},
             encoder=encoder,
+            meanings=self.family.meanings if isinstance(self.family, HasMeanings) else None,
         )
         return Bundle(name, manifest, self.meta, self.width, arrays)
 

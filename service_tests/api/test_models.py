@@ -60,3 +60,21 @@ def test_a_model_describes_its_inputs_with_an_example_that_it_takes(client: Test
             answer = client.post("/predict", json={"model": name, "queries": [inputs["example"]]})
             assert answer.status_code == 200, (name, answer.text)
         assert inputs["encoder"] in ("numbers", "image")
+
+
+def test_policies_say_what_observations_and_actions_mean(client: TestClient) -> None:
+    models = {name: client.get(f"/models/{name}").json() for name in ("navigation", "driving", "choices")}
+    for name, model in models.items():
+        described = [column["name"] for column in model["inputs"]["columns"]]
+        assert len(set(described)) == model["features"], name
+        assert None not in described
+        assert len(model["actions"]["names"]) == model["targets"]
+    speed = models["driving"]["inputs"]["columns"][0]
+    assert speed == {
+        "name": "speed", "type": "number", "unit": "30 m/s", "min": -1.5, "max": 1.5, "may_be_missing": False,
+    }  # fmt: skip
+    assert models["driving"]["actions"]["names"] == ["left", "keep", "right", "faster", "slower"]
+    assert models["navigation"]["actions"]["units"] == [None, None]
+    assert models["choices"]["inputs"]["columns"][1] == {
+        "name": "loss", "type": "number", "unit": "10 dollars", "max": 0.0, "may_be_missing": False,
+    }  # fmt: skip

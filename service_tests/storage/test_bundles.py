@@ -24,6 +24,7 @@ from app.storage.bundle_folder import REMOVED, BundleFolder
 from app.storage.bundle_memory import BundleMemory
 from app.storage.disk_reserve import DiskReserve
 from app.storage.redis import RedisStore
+from service_tests.bundles import write_table_bundle
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY
 
@@ -150,6 +151,21 @@ def test_redis_keeps_a_bundle_until_its_time_has_come(redis_url: str, tmp_path: 
             assert await opened.bundles.read(DIGEST) is None
             await opened.bundles.write(BUNDLE, until=now - 10)
             assert await opened.bundles.read(DIGEST) is None, "its time has come"
+
+    run(scenario)
+
+
+def test_redis_keeps_the_encoder_of_a_bundle(redis_url: str, tmp_path: Path) -> None:
+    write_table_bundle(tmp_path / "wards")
+    bundle = load(tmp_path / "wards")
+
+    async def scenario() -> None:
+        async with RedisStore(redis_url, PLENTY, prefix=f"test:{tmp_path.name}") as opened:
+            await opened.bundles.write(bundle, until=time.time() + 100)
+            kept = await opened.bundles.read(bundle.manifest.digest)
+            assert kept is not None
+            assert kept.manifest == bundle.manifest
+            assert kept.encoder.describe() == bundle.encoder.describe()
 
     run(scenario)
 

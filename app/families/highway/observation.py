@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.encoders.meaning import Meaning
 from app.families.highway.world import World
 
 NAMES = (
@@ -19,6 +20,19 @@ NAMES = (
 FEATURES = len(NAMES)
 FASTEST, WIDTH, FARTHEST, FASTER = 30.0, 4.0, 150.0, 15.0
 """The scales of speeds (m/s), widths (m), distances (m) and differences of speed (m/s)."""
+SIDEWAYS = 5.0
+"""The scale of the speed across the lane (m/s)."""
+LIMIT = 1.5
+"""Every number of an observation is clipped to this."""
+UNITS = (
+    *(f"{FASTEST:g} m/s", f"{FASTEST:g} m/s", f"{WIDTH:g} m", f"{SIDEWAYS:g} m/s", "", ""),
+    *(6 * ("", f"{FASTER:g} m/s")),
+)
+MEANINGS = tuple(
+    Meaning(name, unit, low=-LIMIT if unit else 0.0, high=LIMIT if unit else 1.0)
+    for name, unit in zip(NAMES, UNITS, strict=True)
+)
+"""Of each number. Those without a unit are 0 where there is no lane or vehicle, and 1 for a lane or at the bumper."""
 
 
 def observe(road: Any, car: Any, world: World, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -35,12 +49,12 @@ def observe(road: Any, car: Any, world: World, generator: np.random.Generator) -
         car.speed / FASTEST,
         car.target_speed / FASTEST,
         (car.position[1] - middle) / WIDTH,
-        car.velocity[1] / 5,
+        car.velocity[1] / SIDEWAYS,
         float(place > 0),
         float(place + 1 < len(lanes)),
     ]
     around = _around(road, car, middle, world, generator)
-    observation: np.ndarray = np.clip(np.array([*itself, *around.ravel()]), -1.5, 1.5).astype(np.float32)
+    observation: np.ndarray = np.clip(np.array([*itself, *around.ravel()]), -LIMIT, LIMIT).astype(np.float32)
     return observation
 
 

@@ -39,13 +39,13 @@ async def decode(request: IncomingRequest, form: type[T], server: ServerState, a
 
     adaptation_id: of the adaptation that the request is about, where the body does not say it
 
-    Raises Malformed; and Invalid, in the words of the model where it is known.
+    Raises Malformed; and Invalid, in the words of the model where it is known and the body is small.
     """
-    try:
+    if len(request.body) > SMALL:  # to read it again for the words of the model would take too long
         return await server.large_bodies.decode(request, form)
+    try:
+        return request.decode(form)
     except Invalid as error:
-        if len(request.body) > SMALL:  # to read it again would take too long
-            raise
         raise _for_model(error, request, await _model(request, server, adaptation_id)) from error
 
 

@@ -132,7 +132,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
     read = partial(read_support, body, model, server.limits.support, place="")
-    support = await server.large_bodies.read(incoming, read)
+    support = await server.large_bodies.read(incoming, read, model.takes_images)
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))
 

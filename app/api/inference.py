@@ -59,7 +59,7 @@ async def adapt(request: Request) -> Response:
         body = await server.large_bodies.decode(incoming, schemas.AdaptRequest)
         model = server.adaptations.model(body.model)
         read = partial(adapt_command, body, model, incoming.client, server.limits)
-        return await server.large_bodies.read(incoming, read)
+        return await server.large_bodies.read(incoming, read, model.takes_images)
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
         client, ready = incoming.client, await command(incoming)
@@ -87,7 +87,7 @@ async def predict(request: Request) -> Response:
         check_predict_fields(body)
         adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)
-        command = await server.large_bodies.read(incoming, read)
+        command = await server.large_bodies.read(incoming, read, model.takes_images)
         return predict_response(await server.adaptations.predict(command, incoming.client))
 
     if incoming.media.ndjson:

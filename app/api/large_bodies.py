@@ -78,9 +78,12 @@ class LargeBodies:
         body = await in_time(request.client, asyncio.shield(self._decode(job)))
         return await in_time(request.client, self._call(partial(MSGPACK.decode, body, form)))
 
-    async def read(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
-        """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises."""
-        if len(request.body) <= SMALL and not any(mark in request.body for mark in IMAGES):
+    async def read(self, request: "IncomingRequest", function: Callable[[], T], images: bool) -> T:
+        """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises.
+
+        images: whether the values may be images
+        """
+        if len(request.body) <= SMALL and not (images and any(mark in request.body for mark in IMAGES)):
             return function()
         return await in_time(request.client, self._call(function))
 
@@ -130,9 +133,11 @@ class LargeBodies:
 
 
 def _is_short(answer: ResponseBody) -> bool:
+    if isinstance(answer, PredictResponse):
+        probabilities = answer.probabilities
+        short = len(answer.predictions) <= QUICK_NUMBERS
+        return short and (probabilities is UNSET or probabilities.size <= QUICK_NUMBERS)
     match answer:
-        case PredictResponse(predictions=predictions, probabilities=numbers):
-            return len(predictions) <= QUICK_NUMBERS and (numbers is UNSET or numbers.size <= QUICK_NUMBERS)
         case SupportView(inputs=np.ndarray(size=size)):
             return size <= QUICK_NUMBERS
         case SupportView(episodes=list()):

@@ -45,20 +45,18 @@ class OneWrite(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come. Those that complete a head or bring a part of a body do not count."""
+        before = self.cycle
         self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        HttpToolsProtocol.data_received(self, data)
+        if self.cycle is not before:
+            self._head_bytes = 0
+        elif self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
-
-    def on_headers_complete(self) -> None:
-        """The head of a request is complete."""
-        self._head_bytes = 0
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has come."""
         self._head_bytes = 0
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def _refuse_head(self) -> None:
         if self.cycle is None or self.cycle.response_complete:

@@ -41,7 +41,8 @@ class Bandit:
         purpose="chooses the offer that a user is most likely to click on, after a few decisions of another policy "
         "about that user. Use it to try learning from logged decisions.",
         not_for="Real users: tastes and clicks are simulated.",
-        data="Users drawn at random, without a data set.",
+        data="Users drawn at random, without a data set. Validation and test tasks are drawn in the same way, so the "
+        "scores say nothing about other users.",
     )
 
     def __post_init__(self) -> None:

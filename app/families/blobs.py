@@ -20,7 +20,8 @@ class Blobs:
         purpose="tells Gaussian classes apart after a few examples of each. This is the smallest classification "
         "problem: use it to try classification.",
         not_for="Real classification: the nearest class mean does as well.",
-        data="Classes drawn at random, without a data set.",
+        data="Classes drawn at random, without a data set. Validation and test tasks are drawn in the same way, so the "
+        "scores say nothing about other classes.",
     )
 
     @property

@@ -19,7 +19,8 @@ class Linear:
         purpose="fits a noise-free line or plane to a few of its points: slopes and offsets from -2 to 2, inputs "
         "from -1 to 1. Lines are the smallest problem to adapt to: use it to see what an inner loop does.",
         not_for="Fitting a line to real data: use least squares.",
-        data="Functions drawn at random, without a data set.",
+        data="Functions drawn at random, without a data set. Validation and test tasks are drawn in the same way, so "
+        "the scores say nothing about other functions.",
     )
 
     @property

@@ -50,7 +50,8 @@ class Navigation:
         purpose="moves a point in the plane to a goal. The rewards of a few episodes show where the goal is "
         "(Finn et al. 2017, section 5.3). Use it to try policies that adapt to an environment.",
         not_for="Other environments. To train a policy in your own, use `innerloop train --env`.",
-        data="Goals drawn at random in the square from -0.5 to 0.5, without a data set.",
+        data="Goals drawn at random in the square from -0.5 to 0.5, without a data set. Validation and test goals are "
+        "drawn in the same way, so the returns say nothing about goals outside the square.",
     )
 
     @property

@@ -22,7 +22,8 @@ class Sinusoid:
         "al. 2017): use it to try the server and to compare algorithms.",
         not_for="Other curves, noisy points, or x outside -5 to 5. The model answers there too, but the predictions "
         "may be far off.",
-        data="Waves drawn at random, without a data set.",
+        data="Waves drawn at random, without a data set. Validation and test tasks are drawn in the same way, so the "
+        "scores say nothing about other waves.",
     )
 
     @property

@@ -60,12 +60,15 @@ class ClientDisconnected(InnerloopError):
         super().__init__("the client has disconnected")
 
 
-async def in_time(caller: Caller | None, work: Awaitable[T]) -> T:
+def in_time(caller: Caller | None, work: Awaitable[T]) -> Awaitable[T]:
     """The result of the work. Raises DeadlinePassed, and cancels the work, once the caller's deadline has passed."""
-    if caller is None or caller.deadline is None:
-        return await work
+    deadline = None if caller is None else caller.deadline
+    return work if deadline is None else _until(deadline, work)
+
+
+async def _until(deadline: float, work: Awaitable[T]) -> T:
     try:
-        async with asyncio.timeout_at(caller.deadline):
+        async with asyncio.timeout_at(deadline):
             return await work
     except TimeoutError:
         raise DeadlinePassed(LATE) from None

@@ -4,7 +4,7 @@ Call it from one thread at a time. It does no HTTP and no storage, and reads no 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -38,6 +38,8 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
+    answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
+    price: what adapting and the answer cost together
     """
 
     model: Model
@@ -46,25 +48,20 @@ class Job:
     queries: np.ndarray | None = None
     keep: bool = True
     weights: bool = False
+    answer_price: int = field(init=False)
+    price: int = field(init=False)
 
     @property
     def variant(self) -> Model:
         """The variant of the model for the task's number of classes."""
         return self.model if self.model.ways is None else self.model.for_task(self.task)
 
-    @property
-    def price(self) -> int:
-        """What the work costs in multiply-adds, before it begins (`app.service.work`)."""
-        if self.task is None:
-            return self.answer_price
-        return self.answer_price + self.task.rows * (PASSES * self.task.steps + 1) * self.variant.row_price
-
-    @property
-    def answer_price(self) -> int:
-        """What the answer costs once the fast weights are cached."""
-        if self.queries is None:
-            return 0
-        return len(self.queries) * self.variant.answer_price
+    def __post_init__(self) -> None:
+        variant, task = self.variant, self.task
+        self.answer_price = 0 if self.queries is None else len(self.queries) * variant.answer_price
+        self.price = self.answer_price
+        if task is not None:
+            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
 
     @property
     def queries_at_once(self) -> int:

@@ -5,9 +5,10 @@ for the end of large work.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Hashable, Sequence
 from functools import partial
 from threading import Event
+from typing import Any
 
 from app.errors import Invalid, Overloaded
 from app.learn.outcome import Adapted
@@ -52,12 +53,11 @@ class Lanes:
         """Report small work that does not end or fails."""
         await self._small.check()
 
-    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
+    def submit(self, job: Job, caller: Caller | None = None) -> Coroutine[Any, Any, Result]:
         """Run a job."""
         if job.price <= LARGE:
-            return await self._small.submit(job, caller)
-        (result,) = await self._submit_large([job], caller)
-        return result
+            return self._small.submit(job, caller)
+        return self._submit_one_large(job, caller)
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs together."""
@@ -85,6 +85,10 @@ class Lanes:
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
         await self._small.call(partial(self._engine.drop, model, key))
+
+    async def _submit_one_large(self, job: Job, caller: Caller | None) -> Result:
+        (result,) = await self._submit_large([job], caller)
+        return result
 
     async def _submit_large(self, jobs: Sequence[Job], caller: Caller | None) -> list[Result]:
         size = sum(job.bytes for job in jobs)

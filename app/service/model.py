@@ -32,6 +32,8 @@ class Model:
         self.digest = manifest.digest
         """The digest of the bundle."""
         self.device = device
+        self.takes_images = bool(manifest.schema.image)
+        """Whether an input may be an image file."""
         self.max_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
         """The number of the network's outputs, where there is one for each class; None for any number of classes."""
         self.ways = (self.max_classes or ways) if labels else None

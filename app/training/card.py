@@ -1,18 +1,20 @@
 """CARD.md: a bundle for people, as a model card of Hugging Face."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from app.bundles import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
-from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, steps_text, two_digits
+from app.learn.policies import Actions
+from app.training.evaluation_tables import Evaluation, as_text, from_json, steps_text, times_as_text, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
 from app.training.returns import SCORE, Returns
 from app.training.tasks import Setting
+from app.training.training_text import training_text
+from app.training.trust_text import calibration_text, defaults_text, ood_text
 
 UNKNOWN = Description(
     purpose="has no description: its family does not say what it is for.",
@@ -21,8 +23,21 @@ UNKNOWN = Description(
     licence="unknown",
 )
 """Of a family that does not describe itself, or of a bundle without one."""
-NO_LIMIT = 1e6
-"""An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
+PAPER_NAMES = {
+    "maml": "MAML",
+    "fomaml": "first-order MAML",
+    "reptile": "Reptile",
+    "metasgd": "Meta-SGD",
+    "mamlpp": "MAML++",
+    "anil": "ANIL",
+    "boil": "BOIL",
+    "cavia": "CAVIA",
+    "protonet": "ProtoNet",
+    "protomaml": "Proto-MAML",
+    "foprotomaml": "first-order Proto-MAML",
+    "alpaca": "ALPaCA",
+}
+"""What papers call the algorithms that have a name there."""
 
 
 def card(name: str, manifest: Manifest, description: Description | None, plot: str) -> str:
@@ -37,14 +52,14 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         f"# {name}",
         f"`{name}` {description.purpose}",
         _summary(manifest),
-        f"![Held-out tasks before and after adapting]({plot})",
+        f"![Held-out tasks before and after adapting]({plot})\n\n{_plot_intervals(manifest)}",
         f"## What it is not for\n\n{description.not_for}",
         _example(manifest),
         f"## How well it adapts\n\n{_evaluation(manifest)}",
         _film(manifest),
-        _trust(manifest),
+        calibration_text(manifest),
         _limits(manifest),
-        _ood(manifest.ood_reference),
+        ood_text(manifest),
         f"## Training data\n\n{description.data} Licence of the bundle: {description.licence.upper()}.",
         f"## How it was made\n\n{training_text(manifest.training)}",
     ]
@@ -73,6 +88,14 @@ def _pipeline(manifest: Manifest) -> str:
     return KINDS[manifest.kind].pipeline
 
 
+def _plot_intervals(manifest: Manifest) -> str:
+    """How the plot of the scores shows their intervals (`app.training.plots`)."""
+    by_returns = manifest.evaluation.get("score") == SCORE
+    bands = by_returns or len(from_json(manifest.kind, manifest.evaluation).steps) > 2
+    shown = "bands around the lines" if bands else "black lines on the bars"
+    return f"The {shown} are 95 % confidence intervals of the mean."
+
+
 def _summary(manifest: Manifest) -> str:
     """The form of an input and of an answer, and what adapts."""
     schema = manifest.schema
@@ -87,12 +110,14 @@ def _summary(manifest: Manifest) -> str:
     if schema.actions is not None and schema.actions.is_box:
         answer = f"an action of {_count(schema.targets, 'number')}"
     row = "observation" if manifest.kind == "decision" else "input"
-    algorithm = f"`{manifest.algorithm}` ({ALGORITHMS[manifest.algorithm].summary})"
-    same = "predicts the same for every task"
-    alone = {"regression": same, "classification": "knows no classes, and predicts nothing", "decision": same}
+    name, summary = PAPER_NAMES.get(manifest.algorithm, ""), ALGORITHMS[manifest.algorithm].summary
+    algorithm = f"`{manifest.algorithm}` ({name}{': ' if name else ''}{summary})"
+    alone = "every task gets the same predictions"
+    if manifest.kind == "classification":
+        alone = "the model knows no classes and predicts nothing"
     return (
         f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
-        f"request: without one the model {alone[manifest.kind]}. It adapts with {algorithm}.{_features(manifest)}"
+        f"request. Without a support set, {alone}. The model adapts with {algorithm}.{_features(manifest)}"
     )
 
 
@@ -120,9 +145,12 @@ def _example(manifest: Manifest) -> str:
     example = Example.from_json(manifest.evaluation)
     if example is None:
         return ""
-    rounded = (
-        " All numbers are rounded, so the errors may differ from those below." if manifest.kind == "regression" else ""
-    )
+    remark = ""
+    if manifest.kind == "regression":
+        tasks = from_json(manifest.kind, manifest.evaluation).tasks
+        remark = f" This is one task, and its numbers are rounded. The table below has the mean over {tasks} tasks."
+    elif (actions := manifest.schema.actions) is not None and actions.is_box:
+        remark = f"`predictions` are the means, limited to the range of an action ({_range(actions)})."
     return f"""## Example
 
 This task was not used in training. `POST /predict` with a support set adapts and predicts in one call, and stores
@@ -138,7 +166,13 @@ From the response, rounded:
 {example.answer}
 ```
 
-{example.truth}{rounded}""".rstrip()
+{example.truth}{remark}""".rstrip()
+
+
+def _range(actions: Actions) -> str:
+    """The bounds of each number of an action."""
+    bounds = zip(actions.low, actions.high, strict=True)
+    return ", ".join(dict.fromkeys(f"{low:g} to {high:g}" for low, high in bounds))
 
 
 def _evaluation(manifest: Manifest) -> str:
@@ -146,11 +180,19 @@ def _evaluation(manifest: Manifest) -> str:
     if manifest.evaluation.get("score") == SCORE:
         return _returns(manifest)
     evaluation = from_json(manifest.kind, manifest.evaluation)
-    text = f"""{evaluation.protocol}.
+    caveat = f" {evaluation.caveat}." if evaluation.caveat else ""
+    paired = (
+        "All columns use the same tasks, so one can be reliably better than another although their intervals overlap."
+    )
+    text = f"""{evaluation.method}.
 
 {_legend(manifest, evaluation)}{_diverged(evaluation)}
 
+{evaluation.precision}. {paired}{caveat}
+
 {as_text(evaluation)}"""
+    if times := times_as_text(evaluation, manifest.inner_loop.steps):
+        text += f"\n\n{times}"
     if "over_http" in manifest.evaluation:
         server = "Scores of the same tasks over HTTP"
         text += f"\n\n{server}:\n\n{as_text(_over_http(manifest))}"
@@ -165,10 +207,23 @@ def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
         start = "uses the mean embedding of each class, without gradient steps"
     elif manifest.kind == "classification":
         start = "is a guess, before adapting"
-    step = '; "1 step" means adapting in closed form, without gradient steps' if algorithm.closed_form else ""
+    step = ' "1 step" means adapting in closed form, without gradient steps.' if algorithm.closed_form else ""
     better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
     rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
-    return " ".join([f"{better} is better.", *rows, f'"0 steps" {start}{step}.'])
+    return " ".join([f"{better} is better.{_decisions(manifest)}", *rows, f'"0 steps" {start}.{step}'])
+
+
+def _decisions(manifest: Manifest) -> str:
+    """What the score of a decision is, with that of an even guess."""
+    actions = manifest.schema.actions
+    if actions is None:
+        return ""
+    text = " The log-likelihood of a decision is the logarithm of the probability that the model gives to its action"
+    if actions.is_box:
+        return f"{text}, times the weight of the decision."
+    guess = f"{-math.log(manifest.schema.targets):.2f} for an even guess"
+    weight = "It is multiplied by the weight of the decision, which is 1 without rewards and propensities."
+    return f"{text}: 0 at best, {guess}. {weight}"
 
 
 def _setting(setting: Setting, kind: str) -> str:
@@ -198,6 +253,9 @@ def _returns(manifest: Manifest) -> str:
     text = f"""{returns.protocol}. A stage is one posted set of episodes. Each stage takes {steps}, from the weights
 after the previous stage.
 
+A return is the sum of the rewards of an episode: higher is better. All returns are from the same
+worlds.{_rivals(returns)}
+
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
         over_http = Returns.from_json(manifest.evaluation["over_http"])
@@ -205,6 +263,12 @@ after the previous stage.
         server += "intervals"
         text += f"\n\n{server}:\n\n{over_http.as_text()}"
     return text
+
+
+def _rivals(returns: Returns) -> str:
+    """What the other policies in the table are."""
+    meanings = {"untrained": "is the network before training", "oracle": "is a policy that is told the world"}
+    return "".join(f' "{name}" {meanings[name]}.' for name in returns.rivals)
 
 
 def _film(manifest: Manifest) -> str:
@@ -225,38 +289,6 @@ road is {film["world"]}.
 ![The same episodes as an animation]({film["animation"]})"""
 
 
-def _trust(manifest: Manifest) -> str:
-    """What the calibration promises, and how well it holds on test tasks."""
-    calibration = manifest.calibration
-    if not calibration.has_intervals and not calibration.has_familiarity:
-        return ""
-    evaluation = from_json(manifest.kind, manifest.evaluation)
-    title = "Intervals" if calibration.has_intervals else "Probabilities"
-    return f"""## {title}
-
-{_calibration(calibration)}
-
-The table has results on the test tasks after {steps_text(manifest.inner_loop.steps)}. The time is for adapting to a
-task and predicting all its queries, in a batch of tasks on one thread of {evaluation.machine or "an unknown machine"};
-a single request takes longer:
-
-{calibration_as_text(evaluation)}"""
-
-
-def _calibration(calibration: Calibration) -> str:
-    if calibration.has_intervals:
-        return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. Over many tasks like those of
-training, 90 % of the true values lie between them; in a single task the share can be higher or lower. The widths depend
-on the number of support examples alone: they were measured on {calibration.tasks:,} tasks of the validation split with
-each of {", ".join(map(str, calibration.shots))} examples (by split conformal prediction). Between two sizes they are
-interpolated, and above {calibration.shots[-1]} examples the width for {calibration.shots[-1]} applies."""
-    return f"""The response has `probabilities`, calibrated on {calibration.tasks} validation tasks of each support size
-(the outputs of the network are divided by {calibration.temperature:.2f} first). It also has `unlike`, which marks a
-query that looks like no class of the support set; such a query gets a label all the same. On the validation tasks
-{FALSE_ALARM_RATE:.0%} of the queries of known classes were marked. In the table lower is better, except in the
-column on other classes. Those queries come from a class that has no example in the support set."""
-
-
 def _limits(manifest: Manifest) -> str:
     bounds, algorithm = manifest.inner_loop, ALGORITHMS[manifest.algorithm]
     steps = f"| steps | {bounds.steps} | {bounds.max_steps} |"
@@ -264,106 +296,28 @@ def _limits(manifest: Manifest) -> str:
     takes_rate = not algorithm.learned_rate and not algorithm.closed_form
     rows = [steps, rate] if takes_rate else [steps]
     reason = "it was learned in training" if algorithm.learned_rate else "the model adapts in closed form"
-    more = "" if takes_rate else f"\n\nA request cannot set a learning rate: {reason}."
+    sentences = [] if takes_rate else [f"A request cannot set a learning rate: {reason}."]
     trained = manifest.training.get("recipe", {}).get("inner_steps")
-    if not algorithm.closed_form and trained and bounds.max_steps > trained[-1]:
-        more += ("" if more else "\n") + _beyond(manifest, trained[-1])
-    table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
-    return f"## Limits of a request\n\n{table}{more}"
-
-
-def _beyond(manifest: Manifest, trained: int) -> str:
-    """What happens with more steps than in training."""
-    learned_rate = ALGORITHMS[manifest.algorithm].learned_rate
     by_returns = manifest.evaluation.get("score") == SCORE
-    scored = 0 if by_returns else max(from_json(manifest.kind, manifest.evaluation).steps)
-    lead = " " if learned_rate else "\n"
-    lead += f"The model was trained with at most {steps_text(trained)}. "
-    if scored <= trained:
-        return f"{lead}Results with more steps were not measured."
-    rates = ", which use the learned rates of the last step," if learned_rate else ""
-    return f"{lead}More steps{rates} can make the score better or worse: compare the scores above."
+    if not algorithm.closed_form and not by_returns and trained and bounds.max_steps > trained[-1]:
+        sentences += _beyond(manifest, trained[-1])
+    if manifest.calibration.has_intervals and (defaults := defaults_text(manifest)):
+        sentences.append(f"Intervals need {defaults}.")
+    table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
+    return f"## Limits of a request\n\n{table}\n\n{' '.join(sentences)}".rstrip()
 
 
-def _ood(reference: OODReference) -> str:
-    """When a support set counts as unlike training."""
-    if not reference.tasks:
-        return ""
-    limits = zip(reference.support_sizes, reference.error_limits, strict=True)
-    rows = "\n".join(
-        f"| {others + 1} | {'no limit' if error > NO_LIMIT else two_digits(error)} |" for others, error in limits
-    )
-    return f"""## When a support set is unlike training
-
-With `"assess": "leave_one_out"` in `/adapt` the server predicts each support example from the others. It reports
-`unlike_training` if more than {MAX_FAR_SHARE:.0%} of the support inputs lie outside the range of the training inputs,
-or if the mean squared error of these predictions is above the limit. Queries are not checked. Of {reference.tasks}
-tasks like those of training, for each number of support examples, {ERROR_QUANTILE:.0%} stayed below the limit, so about
-{1 - ERROR_QUANTILE:.0%} of ordinary support sets are reported too. A support set that is not reported may still be
-unlike training, above all if it is small: the first limits are high. For a number of examples between two rows, the
-limit of the row above applies; for more than the last, that of the last row:
-
-| support examples | limit of the mean squared error |
-|---|---|
-{rows}"""
-
-
-def training_text(training: Mapping[str, Any]) -> str:
-    """How a bundle was trained, in Markdown. Older bundles lack some of it."""
-    if "recipe" not in training:
-        return f"Its weights were trained elsewhere (`{training.get('weights', 'unknown')}`)."
-    versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
-    # lists as in JSON, so that a card written again from the manifest is the same
-    recipe = {key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()}
-    unused = {"variants"}
-    if ALGORITHMS[training["recipe"]["algorithm"]].closed_form:
-        unused |= {"inner_steps", "inner_rate", "adapt_steps"}
-    if not recipe.get("episodes"):
-        unused |= {"stages", "stage_steps", "decisions", "ratio", "divergence"}
-    if ALGORITHMS[training["recipe"]["algorithm"]].learned_rate:
-        recipe["inner_rate"] = f"{recipe['inner_rate']} (the start value; training learns the rates)"
-    recipe = {key: value for key, value in recipe.items() if value and key not in unused}
-    rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items())
-    sentences = [
-        f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "
-        "kind of machine give the same weights.",
-        *_cost(training),
-    ]
-    if reason := training.get("choice", {}).get("reason", ""):
-        sentences.append(reason)
-    return f"""{" ".join(sentences)}
-
-<details><summary>The recipe</summary>
-
-`tasks` is the number of tasks in an outer step, and `outer_rate` the learning rate of the outer loop.{_drawn(recipe)}
-
-| | |
-|---|---|
-{rows}
-
-</details>"""
-
-
-def _drawn(recipe: Mapping[str, Any]) -> str:
-    """Which settings each training task draws between two numbers."""
-    drawn = [name for name in ("shots", "ways", "inner_steps") if isinstance(recipe.get(name), list | tuple)]
-    names = " and ".join(f"`{name}`" for name in drawn)
-    return f" Each training task draws {names} between the two numbers." if drawn else ""
-
-
-def _cost(training: Mapping[str, Any]) -> list[str]:
-    """What training cost and which of its meta-parameters the bundle has, in sentences."""
-    if "cost" not in training:
-        return []
-    cost, best = training["cost"], training["validation"]
-    count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
-    used = f"Training used {cost['tasks']:,} tasks in {training['outer_steps']:,} outer steps, and took "
-    used += f"{_duration(cost['seconds'])} in {count} on {cost['machine']}."
-    if best is None:
-        return [used]
-    step = f"{best['outer_step']:,}"
-    return [used, f"The bundle has the parameters after outer step {step}, which scored best on validation tasks."]
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+def _beyond(manifest: Manifest, trained: int) -> list[str]:
+    """What happens with more steps than in training, in sentences. The bounds are from validation tasks."""
+    sentences = [f"The model was trained with at most {steps_text(trained)}."]
+    if ALGORITHMS[manifest.algorithm].learned_rate:
+        sentences.append("Later steps use the learned rates of the last step.")
+    bounds, score = manifest.inner_loop, KINDS[manifest.kind].score
+    evaluation = from_json(manifest.kind, manifest.evaluation)
+    usual = evaluation.steps.index(bounds.steps)
+    if all(score.better(each.mean[-1], each.mean[usual]) for each in evaluation.curves.values()):
+        more = steps_text(evaluation.steps[-1])
+        sentences.append(f"On the test tasks, {more} scored better than the default of {bounds.steps}.")
+    if bounds.max_steps > bounds.steps:
+        sentences.append(f"On validation tasks, {bounds.max_steps} steps scored no worse than the default.")
+    return sentences

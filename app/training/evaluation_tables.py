@@ -45,16 +45,24 @@ class Evaluation:
 
     @property
     def protocol(self) -> str:
-        """How the scores were measured, in a sentence."""
+        """How the scores were measured, in sentences."""
+        return ". ".join(filter(None, (self.method, self.precision, self.caveat)))
+
+    @property
+    def method(self) -> str:
+        """On which tasks the scores were measured."""
         classes = any(setting.ways is not None for setting in self.curves)
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
         score = KINDS[self.kind].score.name.capitalize()
         return (
             f"{score} of the predictions: the mean over {self.tasks} tasks of the {self.split} split, which were not "
-            f"used in training (seed {self.seed}, {each}). The 95 % confidence interval of the mean "
-            f"is given after ±; a single task may be far from the mean"
-            f"{'. ' if self.caveat else ''}{self.caveat}"
+            f"used in training (seed {self.seed}, {each})"
         )
+
+    @property
+    def precision(self) -> str:
+        """What the half widths of the scores mean."""
+        return "The 95 % confidence interval of the mean is given after ±; a single task may be far from the mean"
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -117,7 +125,7 @@ COLUMNS = (0, 1, 2, 5, 10)
 """Numbers of steps that a table shows, besides the default and the last."""
 MEASURES: Mapping[str, str] = {
     "coverage_90": "true values inside 90 % intervals",
-    "half_width_90": "mean half width of 90 % intervals",
+    "half_width_90": "half width of 90 % intervals",
     "nll": "negative log-likelihood (nats)",
     "ece": "expected calibration error",
     "false_alarms": "queries of known classes marked `unlike`",
@@ -138,6 +146,18 @@ def as_text(evaluation: Evaluation) -> str:
         cells = [with_interval(curve.mean[index], curve.half_width[index], percentage) for index in shown]
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def times_as_text(evaluation: Evaluation, steps: int) -> str:
+    """The time of a task in each setting after the default steps, in sentences; empty if it was not measured."""
+    times = [f"{two_digits(each * 1e3)} ms ({setting})" for setting, each in evaluation.seconds.items() if each]
+    if not times:
+        return ""
+    listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
+    return (
+        f"Adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}, in a batch of tasks "
+        f"on one thread of {evaluation.machine or 'an unknown machine'}. A single request takes longer."
+    )
 
 
 def steps_text(steps: int) -> str:
@@ -163,10 +183,10 @@ def _decimals(value: float) -> int:
     return 3 if value <= 0 else min(9, max(0, 1 - math.floor(math.log10(value))))
 
 
-def calibration_as_text(evaluation: Evaluation) -> str:
-    """How well the calibration holds, and the time, as a table in Markdown, a row a setting."""
+def calibration_as_text(evaluation: Evaluation, *, times: bool = True) -> str:
+    """How well the calibration holds, as a table in Markdown, a row a setting. times: whether it has the time too"""
     names = list(dict.fromkeys(name for results in evaluation.calibration.values() for name in results))
-    heads = [*(MEASURES.get(name, name) for name in names), "ms per task"]
+    heads = [*(MEASURES.get(name, name) for name in names), *(["ms per task"] if times else [])]
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for setting in evaluation.curves:
         results = evaluation.calibration.get(setting, {})
@@ -174,6 +194,7 @@ def calibration_as_text(evaluation: Evaluation) -> str:
             "" if name not in results else f"{results[name]:.1%}" if name in SHARES else two_digits(results[name])
             for name in names
         ]
-        cells.append(two_digits(evaluation.seconds.get(setting, 0) * 1e3))
+        if times:
+            cells.append(two_digits(evaluation.seconds.get(setting, 0) * 1e3))
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from fastapi.testclient import TestClient
 
 from app.bundles import load
 from app.families.family import HasDescription
+from app.service.cross_validation import MAX_LEFT_OUT_ALONE
 from app.training.card import card
 from app.training.evaluation_tables import with_interval
 from app.training.example import Example
 from app.training.problem import family_of
 from app.training.publish import PLOT
+from app.training.recipes.recipe import Recipe
+from app.training.training_text import MEANINGS
 from service_tests.processes import ROOT, SHIPPED
 
 PLACES = [(ROOT / "models" / name) for name in SHIPPED]
@@ -37,6 +41,14 @@ def test_its_numbers_are_for_people(folder: Path) -> None:
     shown = text.partition("<details>")[0]
     assert not re.findall(r"\d[eE][+-]?\d", shown), "no powers of ten"
     assert not re.findall(r"\b1 steps|\(s\)", shown)
+
+
+def test_every_field_of_a_recipe_is_explained() -> None:
+    assert set(MEANINGS) == {each.name for each in fields(Recipe)} - {"variants"}
+
+
+def test_the_number_of_examples_that_are_left_out_one_by_one_is_that_of_the_server() -> None:
+    assert f"more than {MAX_LEFT_OUT_ALONE} examples" in (ROOT / "models/sinusoid/CARD.md").read_text()
 
 
 @each_bundle

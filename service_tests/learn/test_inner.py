@@ -98,7 +98,7 @@ def test_meta_parameters_are_not_changed(name: str, kind: str) -> None:
 def test_the_order_of_the_support_set_changes_nothing(name: str, kind: str, order: list[int], steps: int) -> None:
     problem = small(name, kind=kind)
     support = examples(2, 6, seed=3, kind=kind)
-    shuffled = Examples(*(tensor[:, order] for tensor in support))
+    shuffled = Examples(*(tensor[:, order] for tensor in support[:3]))
     one, _ = adapt(problem.inner, problem.meta, support, schedule(2, steps))
     two, _ = adapt(problem.inner, problem.meta, shuffled, schedule(2, steps))
     assert_same_state(one, two)

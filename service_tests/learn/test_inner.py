@@ -39,7 +39,7 @@ def padded(data: Examples, rows: int, filler: float = 0.0) -> Examples:
 
 
 def join(*parts: Examples) -> Examples:
-    return Examples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    return Examples(*(torch.cat(tensors) for tensors in zip(*(part[:3] for part in parts), strict=True)))
 
 
 def assert_same_state(one: Any, two: Any, tolerance: float = 1e-12) -> None:

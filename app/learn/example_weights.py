@@ -20,7 +20,7 @@ def is_example(mask: Mask) -> Bool[Tensor, "*task example"]:
 
 def weighted(values: Float[Tensor, "*rows"], mask: Mask) -> Float[Tensor, "*rows"]:
     """Values with the axis of the examples in front, times the weights; 0 for padding, whose values may be anything."""
-    for _ in range(values.ndim - 1):
+    for _ in range(values.ndim - mask.ndim):
         mask = mask.unsqueeze(-1)
     if mask.dtype == torch.bool:
         return values.where(mask, 0.0)
@@ -29,5 +29,9 @@ def weighted(values: Float[Tensor, "*rows"], mask: Mask) -> Float[Tensor, "*rows
 
 def total_weight(mask: Mask) -> Tensor:
     """The number of examples, or the sum of their weights, to divide by: 1 where there are none."""
-    total = mask.sum()
+    return as_divisor(mask.sum(), mask)
+
+
+def as_divisor(total: Tensor, mask: Mask) -> Tensor:
+    """Numbers of examples, or sums of their weights, to divide by: 1 where they are 0."""
     return total.clamp(min=1) if mask.dtype == torch.bool else total.where(total > 0, 1.0)

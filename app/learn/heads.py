@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from app.learn.classes import mask_absent
-from app.learn.example_weights import Mask, is_example, weighted
+from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.inner import (
     Examples,
     Forward,
@@ -100,10 +100,9 @@ def class_means(
 ) -> Float[Tensor, "way embedding"]:
     """The mean embedding of each class, by the weights of its examples; 0 for a class without any."""
     # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
-    members, real = weighted(targets.double(), mask), embeddings.double().where(is_example(mask).unsqueeze(-1), 0.0)
-    total = members.sum(0)
-    total = total.where(total > 0, 1.0)
-    return (members.T @ real / total.unsqueeze(-1)).to(embeddings.dtype)
+    rows = mask.unsqueeze(-1)
+    members, real = weighted(targets.double(), rows), embeddings.double().where(is_example(rows), 0.0)
+    return (members.T @ real / as_divisor(members.sum(0), mask).unsqueeze(-1)).to(embeddings.dtype)
 
 
 def prototypes(ways: int, width: int) -> Head:
@@ -147,7 +146,7 @@ def masked_terms(
 
     They are 0 in padding rows, so that these add nothing to any sum.
     """
-    roots = mask if mask.dtype == torch.bool else mask.double().sqrt()
+    roots = (mask if mask.dtype == torch.bool else mask.double().sqrt()).unsqueeze(-1)
     return weighted(with_bias_column(embeddings), roots), weighted(targets.double(), roots)
 
 

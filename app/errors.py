@@ -197,12 +197,13 @@ class UnknownExample(RequestError):
 
 
 class LastExample(RequestError):
-    """An adaptation keeps at least one example."""
+    """An adaptation keeps at least one example, whose weight is above 0."""
 
     place = "path.example"
 
-    def __init__(self, number: int) -> None:
-        actual = f"{number}, the only example"
+    def __init__(self, number: int, weighted: bool = False) -> None:
+        """weighted: whether there are others, whose weights are 0."""
+        actual = f"{number}, the only example{' whose weight is above 0' if weighted else ''}"
         fix = "add another example first, or delete the adaptation"
         super().__init__(expectation(self.place, "one of at least 2 examples", actual, fix))
 

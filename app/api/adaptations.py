@@ -14,7 +14,7 @@ from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_doc
 from app.api.requests import receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.state import RequestClient, State
-from app.api.support import read_support, show_support
+from app.api.support import read_addition, show_support
 from app.errors import (
     Invalid,
     KeyReused,
@@ -131,7 +131,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     client, body = incoming.client, await server.large_bodies.decode(incoming, schemas.Support)
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
-    read = partial(read_support, body, model, server.limits.support, place="")
+    read = partial(read_addition, body, model, server.limits.support)
     support = await server.large_bodies.read(incoming, read, model.takes_images)
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))

@@ -9,9 +9,10 @@ import numpy as np
 from app.api import schemas
 from app.api.decode_errors import UNQUOTED
 from app.encoders.encoder import Encoder
-from app.encoders.float_rows import as_numbers, check_finite, many, to_float32
+from app.encoders.float_rows import FLOAT32_MAX, as_numbers, check_finite, many, to_float32
 from app.encoders.values import show
 from app.errors import Invalid
+from app.service.task import Label
 
 INT64 = np.iinfo(np.int64)
 MAX_LABEL = 200
@@ -68,6 +69,29 @@ def read_labels(values: Values, place: str) -> np.ndarray:
         if (mistake := _not_a_label(each, f"{place}[{index}]")) is not None:
             raise mistake
     return np.array(labels, object)
+
+
+def read_classes(values: Values, place: str) -> tuple[Label, ...]:
+    """The classes that a support set declares. Raises Invalid at the first that is no label, or comes again."""
+    labels = read_labels(values, place).tolist()
+    first: dict[tuple[type, Label], int] = {}
+    for index, label in enumerate(labels):
+        if (earlier := first.setdefault((type(label), label), index)) != index:
+            raise Invalid(f"{place}[{index}]", "each label once", f"{show(label)} as in {place}[{earlier}]")
+    return tuple(labels)
+
+
+def read_weights(values: Values, place: str) -> np.ndarray:
+    """Weights of examples as float32 [example]. Raises Invalid at the first below 0, or where none is above 0."""
+    weights = read_numbers(values, 1, place)[:, 0]
+    if (negative := weights < 0).any():
+        index = int(negative.argmax())
+        raise Invalid(f"{place}[{index}]", "a number of at least 0", f"{weights[index]:g}")
+    if not weights.any():
+        raise Invalid(place, "at least 1 weight above 0", "none", "0 leaves an example out")
+    if weights.sum(dtype=np.float64) > FLOAT32_MAX:
+        raise Invalid(place, "weights whose sum is a finite float32 number", "larger ones", "scale the weights")
+    return weights
 
 
 def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:

@@ -16,7 +16,7 @@ _EPISODE = {
 _RAW = {"shape": [2, 1], "data": "AACAPwAAAEA=", "dtype": "float32"}
 _REQUESTS: list[msgspec.Struct] = [
     msgspec.convert(_RAW, schemas.RawArray),
-    msgspec.convert({"episodes": [_EPISODE]}, schemas.Support),
+    msgspec.convert({"episodes": [_EPISODE], "weights": [1, 0.5], "labels": ["alpha", "beta"]}, schemas.Support),
     msgspec.convert(
         examples.ADAPT
         | {
@@ -71,6 +71,7 @@ _OTHERS: list[msgspec.Struct] = [
         added=[],
         forgotten=5,
     ),
+    msgspec.structs.replace(examples.EXAMPLES, weights=[1, 1, 0.5, 2, 1], labels=["alpha", "beta"]),
     schemas.EpisodeView(stage=1, **_EPISODE),
     schemas.Step(step=1, loss=0.0097),
     schemas.PredictResponse(

@@ -25,7 +25,9 @@ _INPUT = {
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, _NUMBERS]}
 Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
 Targets = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _TARGET})]
-Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["string", "integer", "boolean"]}})]
+_LABEL = {"type": ["string", "integer", "boolean"]}
+Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _LABEL})]
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
@@ -149,7 +151,10 @@ class Episode(RequestBody):
 
 
 class Support(RequestBody):
-    """The examples to adapt to: `inputs` and `targets` for regression and classification, `episodes` for decisions."""
+    """The examples to adapt to: `inputs` and `targets` for regression and classification, `episodes` for decisions.
+
+    Examples may have `weights`; a support set of labelled examples may name its classes in `labels`.
+    """
 
     inputs: (
         Annotated[
@@ -168,6 +173,27 @@ class Support(RequestBody):
                 description="One target for each input. Regression: [example][number], or [example] if a target is a "
                 "single number. Classification: [example] with labels: strings, integers or "
                 'booleans. `1`, `true` and `"1"` are three labels'
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    weights: (
+        Annotated[
+            Annotated[list[float], Meta(min_length=1)] | RawArray,
+            Meta(
+                description="[example]: how much each example counts, from 0: 0 equals leaving it out, 2 giving it "
+                "twice. At least one is above 0. Without it, each counts once. Not for decisions"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    labels: (
+        Annotated[
+            Classes | RawArray,
+            Meta(
+                description="Classification only: the classes, each once, also those that have no example yet. All "
+                "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
+                "has already. Without it, the classes are those of the examples"
             ),
         ]
         | UnsetType
@@ -325,7 +351,7 @@ class Quality(ResponseBody):
     """Whether adapting helps, measured on examples that were left out and predicted by an adaptation to the others.
 
     Errors are squared errors for regression and cross-entropies in nats for classification. The error of an example is
-    null if the inner loop diverged when it was left out, or if it is the only one of its class.
+    null if the inner loop diverged when it was left out, if it is the only one of its class, or if its weight is 0.
     """
 
     method: Annotated[
@@ -336,7 +362,7 @@ class Quality(ResponseBody):
         ),
     ]
     folds: Annotated[int, Meta(description="Number of adaptations that were made, each without some of the examples")]
-    error: Annotated[float | None, Meta(description="Mean of `errors`; null if none is known")]
+    error: Annotated[float | None, Meta(description="Mean of `errors`, by the weights; null if none is known")]
     initial_error: Annotated[
         float | None,
         Meta(
@@ -416,7 +442,13 @@ class AdaptResponse(ResponseBody):
     expires_at: Annotated[Time, Meta(description="Time when the adaptation expires, RFC 3339 in UTC")]
     label: Annotated[str, Meta(description="Your name for the adaptation, if you gave one")] | UnsetType = UNSET
     labels: (
-        Annotated[Labels, Meta(description="Classification only: the classes, in the order of their first example")]
+        Annotated[
+            Labels,
+            Meta(
+                description="Classification only: the classes, in the order of `labels` of the support set, or else of "
+                "their first example"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     pinned: (
@@ -511,6 +543,12 @@ class SupportView(ResponseBody):
             ),
         ]
         | UnsetType
+    ) = UNSET
+    weights: (
+        Annotated[Numbers, Meta(description="[example]: the weights, if some were posted and are not 1")] | UnsetType
+    ) = UNSET
+    labels: (
+        Annotated[Labels, Meta(description="Classification only: the classes, if `labels` were posted")] | UnsetType
     ) = UNSET
     episodes: Annotated[list["EpisodeView"], Meta(description="[episode]: the episodes, for decisions")] | UnsetType = (
         UNSET

@@ -3,20 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.arrays import read_inputs, read_labels, read_numbers
+from app.api.arrays import read_classes, read_inputs, read_labels, read_numbers, read_weights
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
 from app.bundles import Bundle
 from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet
-from app.service.request_checks import check_classes, check_support_size
+from app.service.request_checks import check_classes, check_declared, check_labels, check_support_size
 
-FIELDS = ("inputs", "targets", "episodes")
-"""The fields of a posted support set, in the order of `Kind.fields`."""
+FIELDS = ("inputs", "targets", "episodes", "weights", "labels")
+"""The fields of a posted support set, in the order of `Kind.fields` and `Kind.optional`."""
 Read = Callable[[schemas.Support, Bundle, str], SupportSet]
 """(posted support set, the bundle, its place in the body) -> arrays. Raises Invalid."""
 
@@ -25,12 +26,14 @@ Read = Callable[[schemas.Support, Bundle, str], SupportSet]
 class Kind:
     """The form of a support set on the wire.
 
-    fields: that it has; it has no others
+    fields: that it has
+    optional: those that it may have; it has no others
     unit: what its rows are called
     read, show: to arrays, and from a record back to the wire
     """
 
     fields: tuple[str, ...]
+    optional: tuple[str, ...]
     unit: str
     read: Read
     show: Callable[[Adaptation], schemas.SupportView]
@@ -39,7 +42,18 @@ class Kind:
 def read_support(support: schemas.Support, model: Model, limit: int, place: str = "support") -> SupportSet:
     """A posted support set as arrays, in the form of the model's kind. Raises Invalid.
 
-    limit: examples or episodes that it may have; place: its path in the body, "" where it is the body
+    limit: examples or episodes that it may have; place: its path in the body
+    """
+    arrays = read_addition(support, model, limit, place)
+    if arrays.labels:
+        check_declared(arrays.targets, arrays.labels, f"{place}.targets")
+    return arrays
+
+
+def read_addition(support: schemas.Support, model: Model, limit: int, place: str = "") -> SupportSet:
+    """A support set to add to another, as arrays. Raises Invalid. Arguments as in `read_support`.
+
+    Its targets may have labels of the other support set.
     """
     kind = KINDS[model.bundle.manifest.kind]
     _check_fields(support, kind, model.bundle.name, place)
@@ -50,7 +64,8 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
     arrays = kind.read(support, model.bundle, prefix)
-    check_classes(arrays.targets, model, f"{prefix}targets")
+    check_labels(len(arrays.labels), limit, f"{prefix}labels")
+    check_classes(len(arrays.classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
     return arrays
 
 
@@ -62,9 +77,9 @@ def show_support(adaptation: Adaptation) -> schemas.SupportView:
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
     """The fields are those of the kind, and no others. Raises Invalid."""
     present = [field for field in FIELDS if getattr(support, field) is not UNSET]
-    if tuple(present) == kind.fields:
+    if tuple(present[: len(kind.fields)]) == kind.fields and set(present) <= {*kind.fields, *kind.optional}:
         return
-    if extra := [field for field in present if field not in kind.fields]:
+    if extra := [field for field in present if field not in (*kind.fields, *kind.optional)]:
         fix = f"leave {' and '.join(extra)} out"
         *others, last = present
         came = f"{', '.join(others)} and {last}" if others else last
@@ -77,19 +92,33 @@ def _read_regression(support: schemas.Support, bundle: Bundle, prefix: str) -> S
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
     inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
-    return SupportSet(inputs, read_numbers(support.targets, bundle.manifest.schema.targets, f"{prefix}targets"))
+    targets = read_numbers(support.targets, bundle.manifest.schema.targets, f"{prefix}targets")
+    return SupportSet(inputs, targets, weights=_read_weights(support, len(inputs), prefix))
 
 
 def _read_classification(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
     inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
-    return SupportSet(inputs, read_labels(support.targets, f"{prefix}targets"))
+    targets, weights = read_labels(support.targets, f"{prefix}targets"), _read_weights(support, len(inputs), prefix)
+    declared = () if support.labels is UNSET else read_classes(support.labels, f"{prefix}labels")
+    return SupportSet(inputs, targets, weights=weights, labels=declared)
 
 
 def _read_decision(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.episodes is not UNSET, "its presence was checked"
     return read_episodes(support.episodes, bundle, f"{prefix}episodes")
+
+
+def _read_weights(support: schemas.Support, examples: int, prefix: str) -> np.ndarray | None:
+    """The weights of the examples; None where all are 1."""
+    if support.weights is UNSET:
+        return None
+    place = f"{prefix}weights"
+    if len(support.weights) != examples:
+        raise Invalid(place, f"as many weights as inputs ({examples})", len(support.weights))
+    weights = read_weights(support.weights, place)
+    return None if (weights == 1).all() else weights
 
 
 def _view(adaptation: Adaptation) -> schemas.SupportView:
@@ -99,8 +128,10 @@ def _view(adaptation: Adaptation) -> schemas.SupportView:
 
 
 def _show_examples(adaptation: Adaptation) -> schemas.SupportView:
-    view, task = _view(adaptation), adaptation.task
-    view.inputs, view.targets = task.inputs, task.targets.tolist() if task.classes else task.targets
+    view, weights, labels = _view(adaptation), adaptation.weights, adaptation.all_labels
+    view.inputs, view.targets = adaptation.inputs, adaptation.targets.tolist() if labels else adaptation.targets
+    view.weights = UNSET if weights is None else weights
+    view.labels = labels if adaptation.declares_labels else UNSET
     return view
 
 
@@ -111,7 +142,9 @@ def _show_decisions(adaptation: Adaptation) -> schemas.SupportView:
 
 
 KINDS: Mapping[str, Kind] = {
-    "regression": Kind(("inputs", "targets"), "examples", _read_regression, _show_examples),
-    "classification": Kind(("inputs", "targets"), "examples", _read_classification, _show_examples),
-    "decision": Kind(("episodes",), "episodes", _read_decision, _show_decisions),
+    "regression": Kind(("inputs", "targets"), ("weights",), "examples", _read_regression, _show_examples),
+    "classification": Kind(
+        ("inputs", "targets"), ("weights", "labels"), "examples", _read_classification, _show_examples
+    ),
+    "decision": Kind(("episodes",), (), "episodes", _read_decision, _show_decisions),
 }

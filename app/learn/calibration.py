@@ -16,7 +16,8 @@ class Calibration:
 
     tasks, seed: the number of tasks for each number of shots, and the seed that they were drawn with; they were adapted
         to with the bundle's default steps and rate
-    shots: the numbers of support examples that are calibrated (for classification: examples per class), ascending
+    shots: the numbers of support examples that are calibrated (for classification: examples per class), ascending; 0
+        is the initialization
     levels: the levels of intervals, for regression, between 0 and 1, ascending
     half_widths: [shots][target][level], the half widths of the intervals
     temperature: logits are divided by it before the softmax
@@ -40,7 +41,7 @@ class Calibration:
         return (
             len(self.shots) > 0
             and _ascending(self.shots)
-            and self.shots[0] > 0
+            and self.shots[0] >= 0
             and _ascending(self.levels)
             and all(0 < level < 1 for level in self.levels)
             and len(self.half_widths) in (0, len(self.shots))
@@ -63,8 +64,11 @@ class Calibration:
     def widths_for(self, level: float, shots: int | float) -> tuple[float, ...]:
         """For each target, the half width of the interval that covers a share `level` of the queries.
 
+        shots: the number of support examples, or the sum of their weights
+
         Between two calibrated levels the half width is interpolated linearly; between two numbers of shots in the
-        logarithm of both, as errors fall by powers. Outside the calibrated shots it is that of the nearest number.
+        logarithm of both, as errors fall by powers (from 0 shots on, in the logarithm of 1 more). Outside the
+        calibrated shots it is that of the nearest number.
         Raises ValueError for a level outside `levels`.
         """
         if not self.levels[0] <= level <= self.levels[-1]:
@@ -83,7 +87,8 @@ class Calibration:
         if at in (0, len(self.shots)) or self.shots[nearest] == shots:
             return nearest, nearest, 0.0
         low, high = self.shots[at - 1], self.shots[at]
-        return at - 1, at, log(shots / low) / log(high / low)
+        more = 0 if low > 0 else 1
+        return at - 1, at, log((shots + more) / (low + more)) / log((high + more) / (low + more))
 
     def _width_at(self, level: float, widths: Sequence[float]) -> float:
         """The width at a level, interpolated between the calibrated levels. widths: one for each of `levels`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from app.learn.classes import mask_absent
+from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.inner import (
     Examples,
     Forward,
@@ -40,6 +41,7 @@ class Head(NamedTuple):
     apply: (meta-parameters, solution, embeddings) -> outputs
     variance: (meta-parameters, solution, embeddings) -> the variance of each output, where the head has one
     initial_meta: a tensor of the type and device to use -> the head's own meta-parameters, before training
+    needs_examples: whether the output for a class is made of its examples, so that a class without any has none
     """
 
     initial: Callable[[Params], Params]
@@ -47,6 +49,7 @@ class Head(NamedTuple):
     apply: Callable[[Params, Params, Tensor], Tensor]
     variance: Callable[[Params, Params, Tensor], Tensor] | None = None
     initial_meta: Callable[[Tensor], Params] = lambda like: {}
+    needs_examples: bool = False
 
 
 def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) -> InnerLoop[State]:
@@ -79,7 +82,7 @@ def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) ->
         return outputs(meta, state, embed(meta, inputs))
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        return with_counts(state, support)
+        return with_counts(state, support, head.needs_examples)
 
     def variance(meta: Params, state: State, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query target"]:
         assert head.variance is not None
@@ -93,13 +96,13 @@ def closed_form(network: nn.Module, head: Head, loss: Loss, ways: int | None) ->
 def class_means(
     embeddings: Float[Tensor, "example embedding"],
     targets: Float[Tensor, "example way"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> Float[Tensor, "way embedding"]:
-    """The mean embedding of each class; 0 for a class without examples."""
+    """The mean embedding of each class, by the weights of its examples; 0 for a class without any."""
+    # the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
     rows = mask.unsqueeze(-1)
-    # where: the embedding of padding may be anything, and 0 times infinity is NaN; float64 is never mixed precision
-    members, real = targets.double().where(rows, 0.0), embeddings.double().where(rows, 0.0)
-    return (members.T @ real / members.sum(0).clamp(min=1).unsqueeze(-1)).to(embeddings.dtype)
+    members, real = weighted(targets.double(), rows), embeddings.double().where(is_example(rows), 0.0)
+    return (members.T @ real / as_divisor(members.sum(0), mask).unsqueeze(-1)).to(embeddings.dtype)
 
 
 def prototypes(ways: int, width: int) -> Head:
@@ -126,7 +129,7 @@ def prototypes(ways: int, width: int) -> Head:
         squares = x.square().sum(-1, keepdim=True) + c.square().sum(-1)
         return (2 * x @ c.T - squares).clamp(max=0).to(embeddings.dtype)
 
-    return Head(initial, solve, apply)
+    return Head(initial, solve, apply, needs_examples=True)
 
 
 def with_bias_column(embeddings: Float[Tensor, "example embedding"]) -> Float[Tensor, "example term"]:
@@ -137,11 +140,14 @@ def with_bias_column(embeddings: Float[Tensor, "example embedding"]) -> Float[Te
 def masked_terms(
     embeddings: Float[Tensor, "example embedding"],
     targets: Float[Tensor, "example target"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> tuple[Float[Tensor, "example term"], Float[Tensor, "example target"]]:
-    """The terms and targets of a least-squares problem, 0 in padding rows, so that these add nothing to any sum."""
-    rows = mask.unsqueeze(-1)
-    return with_bias_column(embeddings).where(rows, 0.0), targets.double().where(rows, 0.0)
+    """The terms and targets of a least-squares problem, times the roots of the weights.
+
+    They are 0 in padding rows, so that these add nothing to any sum.
+    """
+    roots = (mask if mask.dtype == torch.bool else mask.double().sqrt()).unsqueeze(-1)
+    return weighted(with_bias_column(embeddings), roots), weighted(targets.double(), roots)
 
 
 def identity_like(size: int, like: Tensor) -> Float[Tensor, "size size"]:

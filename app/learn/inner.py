@@ -23,6 +23,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
 from app.learn.classes import class_counts, mask_absent
+from app.learn.example_weights import Mask
 from app.learn.losses import Loss
 from app.learn.pytrees import leaves, rebuild
 from app.learn.shapes import Bool, Float, Int
@@ -30,11 +31,16 @@ from app.learn.update_rules import Params, Rule
 
 
 class Examples(NamedTuple):
-    """Labelled examples of one task, or of many tasks with a task axis in front. `mask` is false for padding rows."""
+    """Labelled examples of one task, or of many tasks with a task axis in front.
+
+    mask: false for padding rows; or the weight of each row, 0 for padding (`app.learn.example_weights`)
+    declared: the classes that a task has even where it has no example of them; empty where only examples tell
+    """
 
     inputs: Float[Tensor, "*task example feature"]
     targets: Float[Tensor, "*task example target"]
-    mask: Bool[Tensor, "*task example"]
+    mask: Mask
+    declared: Bool[Tensor, "*task way"] | tuple[()] = ()
 
 
 class Schedule(NamedTuple):
@@ -58,7 +64,8 @@ class State(NamedTuple):
 
     fast: the fast weights: the parameters that move, or the solution of a head
     rule: the state of the update rule
-    counts: examples of each class in the support set; classes without any get no probability
+    counts: examples of each class in the support set; a class of 0 gets no probability. A class that the task declares
+        counts as one example where the head has an output for it that needs none
     statistics: by name, the statistics of the support set that layers of the network normalise with
         (`app.learn.support_norm`)
     """
@@ -194,7 +201,8 @@ def gradient_descent(
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
         from_support = {} if start.from_support is None else start.from_support(meta, support)
-        return with_counts(state._replace(fast={**state.fast, **from_support}), support)
+        state = state._replace(fast={**state.fast, **from_support})
+        return with_counts(state, support, needs_examples=start.from_support is not None)
 
     needs_support = ways is not None or start.from_support is not None
     return InnerLoop(init, step, current_loss, apply, prepare if needs_support else None)
@@ -213,11 +221,18 @@ def initial_counts(meta: Params, ways: int | None) -> Counts:
     return () if ways is None else next(iter(meta.values())).new_zeros(ways)
 
 
-def with_counts(state: State, support: Examples) -> State:
-    """The state with the class counts of the support set; the same state where there are no classes."""
+def with_counts(state: State, support: Examples, needs_examples: bool) -> State:
+    """The state with the class counts of the support set; the same state where there are no classes.
+
+    needs_examples: whether the output for a class is made of its examples, so that a declared class without any has
+        none
+    """
     if isinstance(state.counts, tuple):
         return state
-    return state._replace(counts=class_counts(support.targets, support.mask))
+    counts = class_counts(support.targets, support.mask)
+    if not (needs_examples or isinstance(support.declared, tuple)):
+        counts = counts.maximum(support.declared.to(counts.dtype))
+    return state._replace(counts=counts)
 
 
 def batched(inner: InnerLoop[S]) -> InnerLoop[S]:

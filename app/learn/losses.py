@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from app.learn.example_weights import Mask, total_weight, weighted
 from app.learn.policies import weighted_nll
-from app.learn.shapes import Bool, Float
+from app.learn.shapes import Float
 
 Error = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> the error of each example. There may be any axes in front of that of the examples."""
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(outputs, targets, mask) -> the mean over the examples where the mask is true, as a scalar."""
+"""(outputs, targets, mask) -> the mean over the examples, by their weights where the mask has some, as a scalar."""
 
 
-def masked_mean(values: Float[Tensor, " example"], mask: Bool[Tensor, " example"]) -> Float[Tensor, ""]:
-    """The mean of `values` where `mask` is true; 0 if it is true nowhere, as for a padding task."""
-    return values.where(mask, 0.0).sum() / mask.sum().clamp(min=1)
+def masked_mean(values: Float[Tensor, " example"], mask: Mask) -> Float[Tensor, ""]:
+    """The mean of `values` over the examples, by their weights; 0 if there are none, as for a padding task."""
+    return weighted(values, mask).sum() / total_weight(mask)
 
 
 def squared_error(
@@ -29,7 +30,7 @@ def squared_error(
 def mean_squared_error(
     outputs: Float[Tensor, "example target"],
     targets: Float[Tensor, "example target"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> Float[Tensor, ""]:
     """The squared error, averaged over the numbers of a target and then over the examples."""
     return masked_mean(squared_error(outputs, targets), mask)
@@ -39,7 +40,7 @@ def gaussian_nll(
     outputs: Float[Tensor, "example target"],
     variance: Float[Tensor, "example target"],
     targets: Float[Tensor, "example target"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> Float[Tensor, ""]:
     """The negative log-likelihood of normally distributed targets, in nats, without the constant.
 
@@ -61,7 +62,7 @@ def cross_entropy(
 def mean_cross_entropy(
     logits: Float[Tensor, "example way"],
     targets: Float[Tensor, "example way"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> Float[Tensor, ""]:
     """The cross-entropy, averaged over the examples."""
     return masked_mean(cross_entropy(logits, targets), mask)
@@ -70,7 +71,7 @@ def mean_cross_entropy(
 def mean_weighted_nll(
     outputs: Float[Tensor, "example output"],
     targets: Float[Tensor, "example target"],
-    mask: Bool[Tensor, " example"],
+    mask: Mask,
 ) -> Float[Tensor, ""]:
     """The weighted negative log-likelihood of the actions taken, averaged over the decisions."""
     return masked_mean(weighted_nll(outputs, targets), mask)

@@ -115,10 +115,10 @@ def _likelihood(
 
     def outer_loss(meta: Params) -> tuple[Tensor, Tensor]:
         state, _ = adapt(inner, meta, tasks.support, schedule)
-        inputs, targets, mask = tasks.query
-        outputs, variance = inner.apply(meta, state, inputs), variance_of(meta, state, inputs)
-        value = vmap(loss)(outputs, targets, mask).mean()
-        return vmap(gaussian_nll)(outputs, variance, targets, mask).mean(), value
+        query = tasks.query
+        outputs, variance = inner.apply(meta, state, query.inputs), variance_of(meta, state, query.inputs)
+        value = vmap(loss)(outputs, query.targets, query.mask).mean()
+        return vmap(gaussian_nll)(outputs, variance, query.targets, query.mask).mean(), value
 
     gradient, (_, value) = grad_and_value(outer_loss, has_aux=True)(meta)
     return gradient, value

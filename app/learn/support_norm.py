@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from app.learn.example_weights import Mask, is_example, total_weight
 from app.learn.inner import Examples, InnerLoop, State
-from app.learn.shapes import Bool, Float
+from app.learn.shapes import Float
 from app.learn.update_rules import Params
 
 EPSILON = 1e-5
@@ -42,11 +43,11 @@ class SupportNorm(nn.Module):
 
 
 def moments(
-    images: Float[Tensor, "example channel row column"], mask: Bool[Tensor, " example"]
+    images: Float[Tensor, "example channel row column"], mask: Mask
 ) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
-    """Mean and variance of each channel over the pixels of the images where the mask is true."""
-    real = images.where(mask[:, None, None, None], 0.0)
-    share = mask.to(images.dtype) / mask.sum().clamp(min=1)
+    """Mean and variance of each channel over the pixels of the images that are examples, by their weights."""
+    real = images.where(is_example(mask)[:, None, None, None], 0.0)
+    share = mask.to(images.dtype) / total_weight(mask)
     mean = share @ real.mean((2, 3))
     variance = share @ (real - mean[:, None, None]).square().mean((2, 3))
     return mean, variance

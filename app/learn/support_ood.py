@@ -70,22 +70,26 @@ class OODReference:
         )
 
     def compare(
-        self, inputs: Float[Tensor, "example feature"], errors: Float[Tensor, " left_out"], adapted_to: int
+        self,
+        inputs: Float[Tensor, "example feature"],
+        errors: Float[Tensor, " example"],
+        adapted_to: int | float,
+        weights: Float[Tensor, " example"] | None = None,
     ) -> OODStatus:
         """Compare a support set with those of training.
 
-        errors: the errors on its examples (those that can be left out), each predicted after adapting to `adapted_to`
-            others, as for `error_limits`
+        errors: the errors on its examples, each predicted after adapting to `adapted_to` others, as for `error_limits`
+        weights: how often each example counts; None for once
 
         Errors shrink with more examples. A size between two of `support_sizes` is compared with the smaller one, and a
         size above all with the largest, which flags too few support sets rather than too many.
         """
         if not self.tasks:
             return OODStatus.unknown
-        if self.is_far(inputs).double().mean() > MAX_FAR_SHARE:
+        if _mean(self.is_far(inputs).double(), weights) > MAX_FAR_SHARE:
             return OODStatus.far_inputs
         smaller = bisect_right(self.support_sizes, adapted_to) - 1
-        if smaller >= 0 and task_error(errors).item() > self.error_limits[smaller]:
+        if smaller >= 0 and task_error(errors, weights).item() > self.error_limits[smaller]:
             return OODStatus.large_error
         return OODStatus.like
 
@@ -102,6 +106,13 @@ def distance(
     return ((inputs - center) / scale).abs().amax(-1)
 
 
-def task_error(errors: Float[Tensor, "*task example"]) -> Float[Tensor, "*task"]:
+def task_error(
+    errors: Float[Tensor, "*task example"], weights: Float[Tensor, " example"] | None = None
+) -> Float[Tensor, "*task"]:
     """The mean error over a task's examples. Errors that are not finite count as MAX_ERROR, so the mean is finite."""
-    return errors.double().nan_to_num(nan=MAX_ERROR, posinf=MAX_ERROR).clamp(max=MAX_ERROR).mean(-1)
+    return _mean(errors.double().nan_to_num(nan=MAX_ERROR, posinf=MAX_ERROR).clamp(max=MAX_ERROR), weights)
+
+
+def _mean(values: Float[Tensor, "*task example"], weights: Float[Tensor, " example"] | None) -> Float[Tensor, "*task"]:
+    """The mean over the examples, by their weights."""
+    return values.mean(-1) if weights is None else values @ (weights / weights.sum())

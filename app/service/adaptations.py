@@ -35,8 +35,8 @@ from app.service.record import (
     Adaptation,
     Change,
     Revision,
-    Stage,
     SupportSet,
+    first_stage,
     has_applied,
     request_fingerprint,
     with_examples,
@@ -44,7 +44,7 @@ from app.service.record import (
     without_example,
     without_last_stage,
 )
-from app.service.request_checks import check_classes, check_extended_size, check_usable
+from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels, check_usable
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
 
@@ -122,7 +122,11 @@ class Adaptations:
                 yield earlier
                 return
             new_id, task = next(self._ids), command.task
-            validation = None if command.assess is None else CrossValidation(command.model, task, command.assess)
+            validation = (
+                None
+                if command.assess is None
+                else CrossValidation(command.model, task, command.assess, command.support.weights)
+            )
             job = Job(command.model, (new_id, 1), task)
             adapted: Adapted | None = None
             async with aclosing(self._worker.walk(job, caller)) as walk:
@@ -235,7 +239,10 @@ class Adaptations:
             place = "inputs" if more.episodes is None else "episodes"
             check_extended_size(more.size, old.support_size, self._policy.max_support, place)
             new = with_examples(old, more)
-            check_classes(new.targets, self.model_of(old), "targets")
+            if new.declares_labels:
+                check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
+                check_labels(len(new.labels), self._policy.max_support, "labels")
+            check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
             return new
 
         request = None if key is None else request_fingerprint(key, Change.extended, *more.content)
@@ -308,7 +315,7 @@ class Adaptations:
         if command.assess is None:
             result, quality = await self._worker.submit(job, caller), None
         else:
-            validation = CrossValidation(command.model, task, command.assess)
+            validation = CrossValidation(command.model, task, command.assess, command.support.weights)
             result, *others = await self._worker.submit_all([job, *validation.jobs], caller)
             quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
@@ -334,7 +341,7 @@ class Adaptations:
             settings=command.settings,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, command.support.numbers(0), task.inputs, task.targets),),
+            stages=(first_stage(command.support),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
             losses=adapted.losses,

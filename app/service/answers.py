@@ -22,7 +22,7 @@ class Answer(NamedTuple):
     """The answer to queries. What does not apply is None.
 
     predictions: float32 [query, target]; labels [query], the most probable ones; or actions
-    labels: the classes of the support set
+    labels: the classes of the task
     probabilities: float32 [query, label], or [query, action]
     unlike: for each query, whether it is unlike anything in the support set
     lower, upper: float32 [query, target], the interval that was asked for
@@ -80,8 +80,7 @@ def _regression(
 ) -> Answer:
     if options.interval is None:
         return Answer(outputs)
-    assert task is not None, "only adaptations have intervals"
-    half_widths = np.array(calibration.widths_for(options.interval, len(task.inputs)), np.float32)
+    half_widths = np.array(calibration.widths_for(options.interval, 0 if task is None else task.size), np.float32)
     return Answer(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
 
 
@@ -91,7 +90,7 @@ def _classification(
     assert task is not None, "a support set names the classes"
     unlike = None
     if calibration.has_familiarity:
-        shots = len(task.inputs) / len(task.classes)
+        shots = task.size / task.classes_with_examples
         unlike = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
     labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
     return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)

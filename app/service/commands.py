@@ -66,7 +66,7 @@ class PredictResult:
 
 def task_of(model: Model, support: SupportSet, settings: InnerLoopSettings) -> Task:
     """A support set with the steps and the rate that a model allows."""
-    return Task(support.inputs, support.targets, *bounded(settings, model), support.episodes)
+    return support.task(*bounded(settings, model))
 
 
 def bounded(settings: InnerLoopSettings, model: Model) -> tuple[int, float]:

@@ -11,6 +11,7 @@ import torch
 from app.errors import Invalid
 from app.learn.losses import KINDS
 from app.learn.significance import sign_test
+from app.learn.support_ood import OODStatus
 from app.service.engine import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task, class_indices
@@ -40,11 +41,16 @@ class Method(Enum):
 class CrossValidation:
     """The jobs that measure whether adapting to a task helps, and the quality that their results amount to."""
 
-    def __init__(self, model: Model, task: Task, method: Method) -> None:
+    def __init__(self, model: Model, task: Task, method: Method, posted_weights: np.ndarray | None = None) -> None:
         """Raises Invalid where nothing can be left out: it takes two examples, of one class where there are classes.
 
-        The only example of a class is left out in no fold: otherwise the class would be unknown.
+        posted_weights: those of the support set that the task comes from, which lacks the examples of weight 0
+
+        The only example of a class is left out in no fold: otherwise nothing would be known of the class. An example
+        is left out as a whole, and its error counts as its weight says.
         """
+        self._weights = np.ones(len(task.inputs)) if task.weights is None else task.weights.astype(np.float64)
+        self._posted = np.ones(len(task.inputs), bool) if posted_weights is None else posted_weights > 0
         size = len(task.inputs)
         if size < 2:
             raise Invalid("support", "at least 2 examples to assess", size, "each is predicted from the others")
@@ -87,35 +93,53 @@ class CrossValidation:
         known = np.isfinite(before) & np.isfinite(after)
         # a fold is one piece of evidence, as its examples were predicted by the same adaptation
         parts = [self._fold == fold for fold in range(self._folds)]
-        gains = [float((before - after)[part].mean()) if known[part].all() else DIVERGED for part in parts]
-        comparison = Comparison(_mean(before[known]), _mean(after[known]), gains)
-        judged = ~self._single
-        likeness = self._manifest.ood_reference.compare(
-            torch.tensor(self._task.inputs),
-            torch.from_numpy(errors[judged]),
-            len(errors) - int(np.bincount(self._fold[judged]).max()),
-        )
-        worst = int(np.nanargmax(np.where(known, after, np.nan))) if known.any() else None
+        fell = [self._mean(before - after, part & known) for part in parts]
+        gains = [
+            DIVERGED if gain is None or not known[part].all() else gain for gain, part in zip(fell, parts, strict=True)
+        ]
+        comparison = Comparison(self._mean(before, known), self._mean(after, known), gains)
+        likeness = self._likeness(errors)
+        # in the posted order, where the examples of weight 0 have their places too
+        after_all = np.full(len(self._posted), np.nan)
+        after_all[self._posted] = np.where(known, after, np.nan)
+        worst = int(np.nanargmax(after_all)) if known.any() else None
         sentences = [
+            _not_counted(int((~self._posted).sum())),
+            _without_examples(len(self._task.classes) - self._task.classes_with_examples),
             _only_ones(int(self._single.sum())),
             _diverged(gains.count(DIVERGED), self._folds),
             comparison.sentence,
-            "" if worst is None else f"Example {worst} fits worst (error {after[worst]:.3g}).",
+            "" if worst is None else f"Example {worst} fits worst (error {after_all[worst]:.3g}).",
             likeness.value,
         ]
         method = Method.leave_one_out if self._alone else Method.k_fold
-        accuracy = {"accuracy": self._accuracy(left_out[known], known)} if self._task.classes and known.any() else {}
+        accuracy = {"accuracy": self._accuracy(left_out, known)} if self._task.classes and known.any() else {}
         return accuracy | {
             "method": method.value,
             "folds": self._folds,
             "error": comparison.after,
             "initial_error": comparison.before,
-            "errors": [float(error) if finite else None for error, finite in zip(after, known, strict=True)],
+            "errors": [None if np.isnan(error) else error for error in after_all.tolist()],
             "helped": comparison.helped,
             "unlike_training": likeness.unlike_training,
             "worst_example": worst,
             "message": " ".join(filter(None, sentences)),
         }
+
+    def _mean(self, values: np.ndarray, part: np.ndarray) -> float | None:
+        """The mean over a part of the examples, by their weights; None if there are none."""
+        return float(np.average(values[part], weights=self._weights[part])) if part.any() else None
+
+    def _likeness(self, errors: np.ndarray) -> OODStatus:
+        """The comparison with support sets of training. errors: with the bundle's default settings"""
+        judged = ~self._single
+        weights = self._weights[judged]
+        return self._manifest.ood_reference.compare(
+            torch.tensor(self._task.inputs[judged]),
+            torch.from_numpy(errors[judged]),
+            self._weights.sum() - np.bincount(self._fold[judged], weights).max(),
+            None if self._task.weights is None else torch.from_numpy(weights),
+        )
 
     def _initial_predictions(self, results: Sequence[Result]) -> np.ndarray:
         """The predictions of the initialization. It has no classes, so that a classifier guesses evenly."""
@@ -150,12 +174,13 @@ class CrossValidation:
     def _targets(self) -> np.ndarray:
         return self._task.one_hot(len(self._task.classes)) if self._task.classes else self._task.targets
 
-    def _accuracy(self, logits: np.ndarray, known: np.ndarray) -> float:
-        return float((logits.argmax(1) == self._task.indices[known]).mean())
+    def _accuracy(self, logits: np.ndarray, known: np.ndarray) -> float | None:
+        return self._mean(logits.argmax(1) == self._task.indices, known)
 
 
 def _rest(task: Task, kept: np.ndarray) -> Task:
-    return replace(task, inputs=task.inputs[kept], targets=task.targets[kept])
+    weights = None if task.weights is None else task.weights[kept]
+    return replace(task, inputs=task.inputs[kept], targets=task.targets[kept], weights=weights)
 
 
 @dataclass(frozen=True)
@@ -220,5 +245,18 @@ def _only_ones(count: int) -> str:
     return f"{count} examples are the only ones of their classes: they were not left out, and their errors are unknown."
 
 
-def _mean(errors: np.ndarray) -> float | None:
-    return float(errors.mean()) if len(errors) else None
+def _not_counted(count: int) -> str:
+    if not count:
+        return ""
+    if count == 1:
+        return "1 example has the weight 0: its error is unknown."
+    return f"{count} examples have the weight 0: their errors are unknown."
+
+
+def _without_examples(count: int) -> str:
+    if not count:
+        return ""
+    has = "1 class has" if count == 1 else f"{count} classes have"
+    return (
+        f"{has} no example: nothing says how well {'it is' if count == 1 else 'they are'} told apart from the others."
+    )

@@ -130,7 +130,8 @@ class _ModelState:
         """The size of the work of these jobs."""
         adapted = [job.key in self.fast for job in jobs]
         rows = sum([job.rows(cached) for job, cached in zip(jobs, adapted, strict=True)])
-        return _Size(model.programs.compiled, all(adapted), rows.bit_length())
+        compiled = model.programs.compiled and not any(job.task and job.task.weights is not None for job in jobs)
+        return _Size(compiled, all(adapted), rows.bit_length())
 
     def seconds(self, size: _Size) -> float:
         """The measured time of work of this size; infinity before the first measurement."""
@@ -257,7 +258,7 @@ class Engine:
             fast.put([INITIAL], [0], repeat_state(model.initial_state, 1))
         tasks = [(key, task) for key, task in missing.items() if task is not None]
         adapted: dict[Hashable, Adapted] = {}
-        for group in _by_stages(tasks):
+        for group in _alike(tasks):
             for batch in fused_batches([len(task.inputs) for _, task in group]):
                 states, outcomes = model.adapt([group[index][1] for index in batch])
                 keys = [group[index][0] for index in batch]
@@ -307,11 +308,11 @@ def _by_model(jobs: Sequence[Job]) -> dict[Model, list[int]]:
     return indices
 
 
-def _by_stages(tasks: list[tuple[Hashable, Task]]) -> Iterable[list[tuple[Hashable, Task]]]:
-    """The tasks grouped by their number of stages, which mostly is one."""
-    if all(task.previous is None for _, task in tasks):
+def _alike(tasks: list[tuple[Hashable, Task]]) -> Iterable[list[tuple[Hashable, Task]]]:
+    """The tasks grouped by their number of stages, which mostly is one, and by whether their examples have weights."""
+    if all(task.previous is None and task.weights is None for _, task in tasks):
         return [tasks] if tasks else []
-    groups: dict[int, list[tuple[Hashable, Task]]] = {}
+    groups: dict[tuple[int, bool], list[tuple[Hashable, Task]]] = {}
     for key, task in tasks:
-        groups.setdefault(len(task.stages), []).append((key, task))
+        groups.setdefault((len(task.stages), task.weights is None), []).append((key, task))
     return groups.values()

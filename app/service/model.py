@@ -9,11 +9,21 @@ import torch
 from app.bundles import Bundle
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
 from app.learn.outcome import Adapted, judge
+from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
 from app.service import decisions, work
 from app.service.answers import KINDS
 from app.service.programs import Programs, eager
-from app.service.task import MIN_WAYS, Task, column, pad, padded_ways, row_mask
+from app.service.task import (
+    MIN_WAYS,
+    Task,
+    column,
+    declared_classes,
+    pad,
+    padded_ways,
+    padded_weights,
+    row_mask,
+)
 
 
 class Model:
@@ -143,7 +153,7 @@ class Model:
         self, tasks: Sequence[Task], start: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[Adapted]]:
         """One stage of all tasks, whose targets are as the loss takes them. start: the states before, as in `adapt`."""
-        programs = self.programs
+        programs = self._programs_for(tasks)
         if (
             programs.single is not None
             and len(tasks) <= programs.max_singles
@@ -170,17 +180,26 @@ class Model:
             outcomes.append(Adapted(task_losses, judge(task_losses, initial_loss)))
         return states, outcomes
 
+    def _programs_for(self, tasks: Sequence[Task]) -> Programs:
+        """The programs that adapt to these tasks."""
+        has_weights = any(task.weights is not None for task in tasks)
+        return self.programs.for_weights if has_weights else self.programs
+
     def _batch(self, tasks: Sequence[Task], min_size: int) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded to at least `min_size` tasks and examples."""
         inputs = pad([task.inputs for task in tasks], min_size)
         targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], min_size)
-        mask = row_mask([len(task.inputs) for task in tasks], inputs)
+        if any(task.weights is not None for task in tasks):
+            mask = padded_weights(tasks, inputs)
+        else:
+            mask = row_mask([len(task.inputs) for task in tasks], inputs)
         rate = column([task.learning_rate for task in tasks], np.float32, len(inputs))
         steps = column([task.steps for task in tasks], np.int64, len(inputs))
-        parts: Sequence[torch.Tensor] = (inputs, targets, mask, rate, steps)
+        declared = () if self.ways is None else declared_classes(tasks, self.ways, len(inputs))
+        batch = Examples(inputs, targets, mask, declared), rate, steps
         if self.device.type != "cpu":
-            parts = [part.to(self.device) for part in parts]
-        return Examples(*parts[:3]), parts[3], parts[4]
+            batch = rebuild(batch, (part.to(self.device) for part in leaves(batch)))
+        return batch
 
     @torch.no_grad()
     def walk(self, task: Task) -> Generator[float, None, tuple[torch.Tensor, Adapted]]:
@@ -188,7 +207,7 @@ class Model:
 
         Returns the states, as from `adapt`, and the outcome.
         """
-        programs = self.programs
+        programs = self._programs_for([task])
         if self.staged:
             task = self._weighted(task)
         support, rate, steps = self._batch([task], programs.min_adapt)

@@ -1,7 +1,7 @@
 """The functions that a model serves with. The eager ones are made here; compiled ones may replace them at any time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -40,6 +40,7 @@ class Programs:
     look_up: answers one query a task straight from the cache of fast weights, without gathering them first
     single: all steps of a single task, which has one of the numbers of examples in `single_shots`
     max_singles: the most tasks that `single` adapts one after another; more than that share a call
+    weighted: the inner loop over many tasks whose examples have weights. It is never compiled
     """
 
     inner: InnerLoop[torch.Tensor]
@@ -53,11 +54,17 @@ class Programs:
     single: Single | None = None
     single_shots: range = range(0)
     max_singles: int = 1
+    weighted: InnerLoop[torch.Tensor] | None = None
 
     @property
     def compiled(self) -> bool:
         """Whether `inner` is compiled, in part or whole."""
         return self.min_predict > 1
+
+    @property
+    def for_weights(self) -> "Programs":
+        """The programs that adapt to examples with weights: compiled code has a mask of booleans instead."""
+        return replace(self, inner=self.weighted or self.inner, min_adapt=1, unrolled=None, single=None)
 
     def inner_for(self, tasks: int) -> InnerLoop[torch.Tensor]:
         """The inner loop for a call with this number of tasks."""
@@ -72,7 +79,7 @@ def eager(bundle: Bundle, meta: Params, ways: int | None) -> Programs:
     """
     inner, unpack = _packed(batched(bundle.inner_loop(ways=ways)), meta)
     single, _ = _packed(batch_of_one(bundle.inner_loop(autograd_grad_and_value, ways)), meta)
-    return Programs(inner, single, unpack)
+    return Programs(inner, single, unpack, weighted=inner)
 
 
 def _packed(inner: InnerLoop[State], meta: Params) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:

@@ -15,7 +15,7 @@ import numpy as np
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS
-from app.service.task import Label, Task, distinct_labels
+from app.service.task import Label, Task, distinct, distinct_labels
 
 KEY, CONTENT = "key:", "content:"
 """Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""
@@ -29,18 +29,29 @@ class Stage(NamedTuple):
         example is a row; in decisions it is an episode
     inputs: float32 [row, feature]
     targets: as in a `Task`
+    weights: the weight of each row, float32 [row]; None where all are 1
+    labels: the classes that were declared with these examples
     """
 
     revision: int
     numbers: np.ndarray
     inputs: np.ndarray
     targets: np.ndarray
+    weights: np.ndarray | None = None
+    labels: tuple[Label, ...] = ()
 
     @property
     def examples(self) -> np.ndarray:
         """The number of each example, once, int32 [example]."""
         first: np.ndarray = self.numbers[np.diff(self.numbers, prepend=-1) > 0]
         return first
+
+    def only(self, kept: np.ndarray) -> "Stage":
+        """The stage with the rows where `kept` is true, as copies: a view would keep the others in memory."""
+        weights = None if self.weights is None else self.weights[kept]
+        return self._replace(
+            numbers=self.numbers[kept], inputs=self.inputs[kept], targets=self.targets[kept], weights=weights
+        )
 
 
 class Change(Enum):
@@ -141,22 +152,57 @@ class Adaptation:
         return _concatenate([stage.examples if self.staged else stage.numbers for stage in self.stages])
 
     @property
+    def inputs(self) -> np.ndarray:
+        """The inputs of all examples, as in the stages."""
+        return _concatenate([stage.inputs for stage in self.stages])
+
+    @property
     def targets(self) -> np.ndarray:
         """The targets of all examples, as in the stages."""
         return _concatenate([stage.targets for stage in self.stages])
 
     @property
+    def weights(self) -> np.ndarray | None:
+        """The weight of each row, float32 [row]; None where all are 1."""
+        if all(stage.weights is None for stage in self.stages):
+            return None
+        return _concatenate(
+            [np.ones(len(each.inputs), np.float32) if each.weights is None else each.weights for each in self.stages]
+        )
+
+    @property
     def labels(self) -> tuple[Label, ...]:
-        """The classes in the order of their first example; none where targets are numbers."""
-        return distinct_labels(self.targets) if KINDS[self.kind].labels else ()
+        """The classes: those declared, and those of the examples that count; none where targets are numbers."""
+        return self.task.classes if KINDS[self.kind].labels else ()
+
+    @property
+    def declares_labels(self) -> bool:
+        """Whether classes were declared."""
+        return any(stage.labels for stage in self.stages)
+
+    @property
+    def all_labels(self) -> tuple[Label, ...]:
+        """The classes as in `labels`, and those of examples whose weight is 0."""
+        if not KINDS[self.kind].labels:
+            return ()
+        return distinct([label for stage in self.stages for label in (*stage.labels, *stage.targets.tolist())])
 
     @cached_property
     def task(self) -> Task:
         """The task that its fast weights are derived from. It is cached, as every prediction needs it."""
         if self.staged:
             return self._last_stage
-        inputs = _concatenate([stage.inputs for stage in self.stages])
-        return Task(inputs, self.targets, self.steps, self.learning_rate)
+        support = SupportSet(self.inputs, self.targets, None, self.weights, self._declared)
+        return support.task(self.steps, self.learning_rate)
+
+    @property
+    def _declared(self) -> tuple[Label, ...]:
+        """Where classes were declared, all of them, stage by stage: the declared ones, then those of the examples."""
+        if not self.declares_labels:
+            return ()
+        counted = (each.targets if each.weights is None else each.targets[each.weights > 0] for each in self.stages)
+        parts = zip(self.stages, counted, strict=True)
+        return distinct([label for stage, targets in parts for label in (*stage.labels, *targets.tolist())])
 
     @property
     def _last_stage(self) -> Task:
@@ -177,11 +223,15 @@ class SupportSet(NamedTuple):
     """A support set as it was posted; inputs and targets are as in a `Task`.
 
     episodes: for decisions, the episode of each row, int32 [row], ascending from 0
+    weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
+    labels: the classes that it declares
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     episodes: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    labels: tuple[Label, ...] = ()
 
     @property
     def size(self) -> int:
@@ -190,9 +240,35 @@ class SupportSet(NamedTuple):
 
     @property
     def content(self) -> tuple[np.ndarray, ...]:
-        """The arrays of the support set."""
-        arrays = (self.inputs, self.targets)
-        return arrays if self.episodes is None else (*arrays, self.episodes)
+        """The support set as arrays, different for different support sets."""
+        arrays = [self.inputs, self.targets]
+        if self.episodes is not None:
+            arrays.append(self.episodes)
+        if self.weights is not None:
+            arrays += [np.array(["weights"], object), self.weights]
+        if self.labels:
+            arrays += [np.array(["labels"], object), np.array(self.labels, object)]
+        return tuple(arrays)
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The declared classes, or those of the examples; none where targets are numbers."""
+        return self.labels or distinct_labels(self.targets)
+
+    def task(self, steps: int, learning_rate: float) -> Task:
+        """The task of adapting to it, without the examples whose weight is 0."""
+        if self.weights is None:
+            return Task(self.inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels)
+        kept = self.weights > 0
+        weights = self.weights[kept]
+        return Task(
+            self.inputs[kept],
+            self.targets[kept],
+            steps,
+            learning_rate,
+            weights=None if (weights == 1).all() else weights,
+            labels=self.labels,
+        )
 
     def numbers(self, first: int) -> np.ndarray:
         """The number of each row's example, int32 [row], counted from `first`."""
@@ -201,32 +277,48 @@ class SupportSet(NamedTuple):
         return self.episodes + np.int32(first)
 
 
+def first_stage(support: SupportSet) -> Stage:
+    """The examples of a new record."""
+    return _stage(support, 1, 0)
+
+
+def _stage(support: SupportSet, revision: int, first: int) -> Stage:
+    """A support set as the stage of a revision. first: the number of its first example"""
+    return Stage(revision, support.numbers(first), support.inputs, support.targets, support.weights, support.labels)
+
+
 def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
     """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
     first = adaptation.next_example
-    stage = Stage(adaptation.revision + 1, support.numbers(first), support.inputs, support.targets)
+    stage = _stage(support, adaptation.revision + 1, first)
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
 def without_example(adaptation: Adaptation, number: int) -> Adaptation:
-    """The record without one example. Raises UnknownExample, and LastExample where no other is left."""
+    """The record without one example. Raises UnknownExample, and LastExample where no other with a weight is left.
+
+    Classes that were declared stay. If no example of their stage is left, they belong to the first stage from then on.
+    """
     numbers = adaptation.numbers
     if number not in numbers:
         raise UnknownExample(adaptation.id, number)
-    if len(numbers) == 1:
-        raise LastExample(number)
-    stages = []
-    for stage in adaptation.stages:
-        kept = stage.numbers != number
-        if kept.any():
-            # copies: a view would keep the forgotten example in memory
-            stages.append(Stage(stage.revision, stage.numbers[kept], stage.inputs[kept], stage.targets[kept]))
+    rests = [stage.only(stage.numbers != number) for stage in adaptation.stages]
+    stages = [rest for rest in rests if len(rest.numbers)]
+    if not _any_counts(stages):
+        raise LastExample(number, weighted=len(numbers) > 1)
+    if orphans := [label for rest in rests if not len(rest.numbers) for label in rest.labels]:
+        stages[0] = stages[0]._replace(labels=distinct([*stages[0].labels, *orphans]))
     return replace(adaptation, stages=tuple(stages))
+
+
+def _any_counts(stages: Sequence[Stage]) -> bool:
+    """Whether any example has a weight above 0."""
+    return any(stage.weights is None or (stage.weights > 0).any() for stage in stages)
 
 
 def without_last_stage(adaptation: Adaptation) -> Adaptation:
     """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
-    if len(adaptation.stages) == 1:
+    if not _any_counts(adaptation.stages[:-1]):
         raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
 

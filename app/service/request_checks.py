@@ -3,8 +3,11 @@
 Each function raises an error that names the field, what was expected, what came and the fix.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from app.encoders.values import show
 from app.errors import Diverged, Invalid, expectation
 from app.learn.algorithms import Algorithm
 from app.learn.outcome import Adapted, Status
@@ -12,7 +15,7 @@ from app.service.answers import KINDS, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.task import Task, distinct_labels
+from app.service.task import Label, Task
 
 MAX_DIGITS = 20
 """Digits of a number that a message repeats."""
@@ -38,11 +41,25 @@ def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
         raise Invalid(place, expected, f"{size} in addition to {before}", fix)
 
 
-def check_classes(targets: np.ndarray, model: Model, place: str) -> None:
+def check_classes(classes: int, model: Model, place: str) -> None:
     """A network with an output for each class takes no more classes than it has outputs."""
-    if model.max_classes is not None and (classes := len(distinct_labels(targets))) > model.max_classes:
+    if model.max_classes is not None and classes > model.max_classes:
         expected = f"at most {model.max_classes} classes for {model.bundle.name}"
         raise Invalid(place, expected, classes, "leave some classes out")
+
+
+def check_labels(count: int, limit: int, place: str) -> None:
+    """Check the number of declared classes. A support set has no more without them than it has examples."""
+    if count > limit:
+        raise Invalid(place, f"at most {limit} classes (INNERLOOP_MAX_SUPPORT_EXAMPLES)", count, "send fewer labels")
+
+
+def check_declared(targets: np.ndarray, labels: Sequence[Label], place: str) -> None:
+    """Check that the labels of all targets are among the declared ones. place: of the targets"""
+    known = {(type(label), label) for label in labels}
+    for index, label in enumerate(targets.tolist()):
+        if (type(label), label) not in known:
+            raise Invalid(f"{place}[{index}]", "one of the labels", show(label), "add it to labels, or correct it")
 
 
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
@@ -71,7 +88,7 @@ def check_assessment(model: Model, method: Method | None) -> None:
 
 
 def check_initialization(model: Model, options: PredictOptions) -> None:
-    """The initialization alone has no classes, and its errors were never measured."""
+    """The initialization alone has no classes, and has intervals only if its errors were measured."""
     kind, name = KINDS[model.bundle.manifest.kind], model.bundle.name
     if kind.labels:
         raise Invalid(
@@ -80,7 +97,8 @@ def check_initialization(model: Model, options: PredictOptions) -> None:
             "none",
             "send support with examples of each class",
         )
-    if options.interval is not None and kind.intervals:
+    calibration = model.bundle.manifest.calibration
+    if options.interval is not None and kind.intervals and not (calibration.shots and calibration.shots[0] == 0):
         fix = "send support, or leave interval out"
         raise Invalid("interval", "no interval without a support set", f"{options.interval:g}", fix)
 
@@ -101,9 +119,9 @@ def check_options(model: Model, options: PredictOptions, task: Task | None) -> N
 
 
 def _check_interval(model: Model, level: float, task: Task | None) -> None:
-    """task: None for the initialization of a model that predicts no numbers, which `check_initialization` lets pass"""
+    """task: None for the initialization, as `check_initialization` lets it pass"""
     calibration, bounds, name = model.bundle.manifest.calibration, model.bundle.manifest.inner_loop, model.bundle.name
-    if task is None or not KINDS[model.bundle.manifest.kind].intervals:
+    if not KINDS[model.bundle.manifest.kind].intervals:
         fix = "only regression has intervals, so leave interval out"
         raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
     if not calibration.has_intervals:
@@ -112,9 +130,12 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
     if not calibration.levels[0] <= level <= calibration.levels[-1]:
         levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
         raise Invalid("interval", f"{levels} for {name}", f"{level:g}")
-    if (size := len(task.inputs)) < calibration.shots[0]:
+    if task is None:
+        return
+    if task.size < calibration.shots[0]:
         expected = f"at least {calibration.shots[0]} support examples for an interval of {name}"
-        raise Invalid("interval", expected, size, "send more examples, or leave interval out")
+        actual = f"{task.size:g}{'' if task.weights is None else ', the sum of their weights'}"
+        raise Invalid("interval", expected, actual, "send more examples, or leave interval out")
     for name_of_value, value, default in (
         ("steps", task.steps, bounds.steps),
         ("learning_rate", task.learning_rate, bounds.learning_rate),

@@ -26,6 +26,8 @@ class Task:
         (`app.service.decisions`)
     episodes: for decisions, the number of each row's episode, int32 [shot], ascending
     previous: for decisions, the stage before, whose fast weights this one begins with
+    weights: the weight of each example, float32 [shot], all above 0; None where all are 1
+    labels: the classes, all labels of the targets among them; empty where the targets alone tell
     """
 
     inputs: np.ndarray
@@ -34,6 +36,8 @@ class Task:
     learning_rate: float
     episodes: np.ndarray | None = None
     previous: "Task | None" = None
+    weights: np.ndarray | None = None
+    labels: tuple[Label, ...] = ()
 
     @property
     def stages(self) -> "list[Task]":
@@ -48,7 +52,7 @@ class Task:
     def bytes(self) -> int:
         """The size of the arrays of all stages."""
         if self.previous is None:  # the common case
-            return self.inputs.nbytes + self.targets.nbytes
+            return self.inputs.nbytes + self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
         return sum(stage.inputs.nbytes + stage.targets.nbytes for stage in self.stages)
 
     @property
@@ -56,10 +60,20 @@ class Task:
         """The number of rows in all stages."""
         return len(self.inputs) if self.previous is None else sum(len(stage.inputs) for stage in self.stages)
 
+    @property
+    def size(self) -> int | float:
+        """The number of examples, each as often as its weight says."""
+        return len(self.inputs) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+
     @cached_property
     def classes(self) -> tuple[Label, ...]:
-        """The labels in the order of their first example; none where targets are numbers."""
-        return distinct_labels(self.targets)
+        """`labels`, or the labels in the order of their first example; none where targets are numbers."""
+        return self.labels or distinct_labels(self.targets)
+
+    @property
+    def classes_with_examples(self) -> int:
+        """The number of classes that have an example."""
+        return len(distinct_labels(self.targets)) if self.labels else len(self.classes)
 
     @property
     def indices(self) -> np.ndarray:
@@ -75,9 +89,11 @@ class Task:
 
 def distinct_labels(targets: np.ndarray) -> tuple[Label, ...]:
     """The labels among targets in the order of their first example; none where targets are numbers."""
-    if targets.dtype.kind != "O":
-        return ()
-    labels = targets.tolist()
+    return distinct(targets.tolist()) if targets.dtype.kind == "O" else ()
+
+
+def distinct(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Each label once, where it is first."""
     return tuple(dict(zip(zip(map(type, labels), labels, strict=True), labels, strict=True)).values())
 
 
@@ -138,6 +154,22 @@ def row_mask(lengths: Sequence[int], padded: torch.Tensor) -> torch.Tensor:
     """The mask [item, row] that is false where `pad` added a row to arrays of these lengths."""
     items, rows = padded.shape[:2]
     return torch.from_numpy(np.arange(rows) < column(lengths, np.int64, items).numpy()[:, None])
+
+
+def padded_weights(tasks: Sequence[Task], padded: torch.Tensor) -> torch.Tensor:
+    """The weights of the examples of tasks, [item, row], 1 where a task has none, and 0 where `pad` added a row."""
+    weights = np.zeros(padded.shape[:2], np.float32)
+    for index, task in enumerate(tasks):
+        weights[index, : len(task.inputs)] = 1 if task.weights is None else task.weights
+    return torch.from_numpy(weights)
+
+
+def declared_classes(tasks: Sequence[Task], ways: int, items: int) -> torch.Tensor | tuple[()]:
+    """The classes that tasks declare, bool [item, way]; empty where no task declares any."""
+    if not any(task.labels for task in tasks):
+        return ()
+    counts = column([len(task.labels) for task in tasks], np.int64, items)
+    return torch.arange(ways) < counts.unsqueeze(1)
 
 
 def column(values: Sequence[float], dtype: type[np.generic], items: int) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Records as bytes: the version of the format in one byte, then msgpack; arrays are raw little-endian numbers.
 
-Format 2 adds labels, each once, and format 3 labels that are integers or booleans. Each is written only for records
-that need it, so that an older server can read all others. The id and the owner are not encoded: they are the key of a
-record. A record of 10 examples with one feature and one target takes about 280 bytes.
+Format 2 adds labels, each once. Format 3 adds labels that are integers or booleans, weights of examples and declared
+classes. Each is written only for records that need it, so that an older server can read all others. The id and the
+owner are not encoded: they are the key of a record. A record of 10 examples with one feature and one target takes about
+280 bytes.
 """
 
 import struct
@@ -19,8 +20,8 @@ from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, 
 from app.service.store import Name
 from app.service.task import Label, class_indices
 
-VERSIONS = NUMBERS, LABELS, TYPED_LABELS = 1, 2, 3
-"""Of the format: with numbers as targets, with labels that are strings, and with any labels.
+VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3
+"""Of the format: with numbers as targets; with labels that are strings; with any labels, weights and declared classes.
 
 A new version needs code here that still reads these.
 """
@@ -41,6 +42,17 @@ class _Stage(Struct, array_like=True, gc=False):
     targets: bytes
 
 
+class _GeneralStage(_Stage, array_like=True, gc=False):
+    """A stage of format 3, or of an older one, which has neither of the fields.
+
+    weights: float32; empty where all are 1
+    labels: the index of each class that was declared with these examples, uint32
+    """
+
+    weights: bytes = b""
+    labels: bytes = b""
+
+
 class _Revision(Struct, array_like=True, gc=False):
     """A revision as it is written. digest: an index into the record's digests, as most revisions share one."""
 
@@ -57,7 +69,7 @@ class _Record(Struct, array_like=True, gc=False):
     """A record as it is written: the fields of `Adaptation` in this order, without their names.
 
     digests: hexadecimal ones as bytes, any others as text
-    labels: only those that examples have, so that nothing of a forgotten example remains
+    labels: only those that examples have or that were declared, so that nothing of a forgotten example remains
     """
 
     model: str
@@ -65,7 +77,7 @@ class _Record(Struct, array_like=True, gc=False):
     settings: tuple[int | None, float | None]
     steps: int
     learning_rate: float
-    stages: list[_Stage]
+    stages: list[_GeneralStage]
     next_example: int
     digests: list[Any]
     history: list[_Revision]
@@ -87,14 +99,15 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 def encode(adaptation: Adaptation) -> bytes:
     """A record as bytes. `quality` may hold JSON's types."""
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
-    labels = adaptation.labels
+    labels = adaptation.all_labels
+    version = _version(adaptation, labels)
     record = _Record(
         adaptation.model,
         adaptation.kind,
         adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
-        [_pack_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
+        [_pack_stage(stage, labels, adaptation.staged, version) for stage in adaptation.stages],
         adaptation.next_example,
         [_pack_digest(digest) for digest in digests],
         [
@@ -111,13 +124,15 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    return bytes([_version(labels)]) + _encoder.encode(record)
+    return bytes([version]) + _encoder.encode(record)
 
 
-def _version(labels: Sequence[Label]) -> int:
+def _version(adaptation: Adaptation, labels: Sequence[Label]) -> int:
+    if any(stage.weights is not None or stage.labels for stage in adaptation.stages):
+        return GENERAL
     if not labels:
         return NUMBERS
-    return LABELS if all(isinstance(label, str) for label in labels) else TYPED_LABELS
+    return LABELS if all(isinstance(label, str) for label in labels) else GENERAL
 
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
@@ -198,20 +213,27 @@ def _parse(data: bytes, place: str) -> _Record:
         ) from error
 
 
-def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool) -> _Stage:
+def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool, version: int) -> Any:
+    """A `_Stage`, or a `_GeneralStage` for that format."""
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
     consecutive = not staged and int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
-    if labels:
-        targets = np.array(class_indices(stage.targets.tolist(), labels), "<u4").tobytes()
-    else:
-        targets = _float_bytes(stage.targets)
-    return _Stage(stage.revision, rows, packed, _float_bytes(stage.inputs), targets)
+    targets = _index_bytes(stage.targets.tolist(), labels) if labels else _float_bytes(stage.targets)
+    fields = stage.revision, rows, packed, _float_bytes(stage.inputs), targets
+    if version < GENERAL:
+        return _Stage(*fields)
+    weights = b"" if stage.weights is None else _float_bytes(stage.weights)
+    return _GeneralStage(*fields, weights, _index_bytes(stage.labels, labels))
 
 
-def _unpack_stage(stage: _Stage, labels: Sequence[Label]) -> Stage:
+def _index_bytes(labels: Sequence[Label], of: Sequence[Label]) -> bytes:
+    """The index of each label in `of`, uint32."""
+    return np.array(class_indices(labels, of), "<u4").tobytes()
+
+
+def _unpack_stage(stage: _GeneralStage, labels: Sequence[Label]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:
@@ -221,7 +243,9 @@ def _unpack_stage(stage: _Stage, labels: Sequence[Label]) -> Stage:
         targets = np.array(labels, object)[np.frombuffer(stage.targets, "<u4")]
     else:
         targets = np.frombuffer(stage.targets, "<f4").reshape(stage.rows, -1)
-    return Stage(stage.revision, numbers, inputs, targets)
+    weights = np.frombuffer(stage.weights, "<f4") if stage.weights else None
+    declared = tuple(labels[index] for index in np.frombuffer(stage.labels, "<u4"))
+    return Stage(stage.revision, numbers, inputs, targets, weights, declared)
 
 
 def _float_bytes(array: np.ndarray) -> bytes:

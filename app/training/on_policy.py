@@ -51,7 +51,7 @@ class Acted(NamedTuple):
         size = max(1, MAX_DECISIONS // max(stage.mask.shape[1] for stage in self.stages))
         for start in range(0, self.worth.shape[1], size):
             part = slice(start, start + size)
-            stages = [Examples(*(tensor[part] for tensor in stage)) for stage in self.stages]
+            stages = [Examples(*(tensor[part] for tensor in stage[:3])) for stage in self.stages]
             yield Acted(stages, self.worth[:, part])
 
 

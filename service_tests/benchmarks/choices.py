@@ -48,7 +48,9 @@ def neural(bundle: Bundle, steps: int, rate: float | None = None) -> Predict:
             decisions(sitting.accepted)[None],
             torch.ones(1, len(sitting.offers)).bool(),
         )
-        support, query = (Examples(*(part[:, some] for part in rows)) for some in (slice(SHOTS), slice(SHOTS, None)))
+        support, query = (
+            Examples(*(part[:, some] for part in rows[:3])) for some in (slice(SHOTS), slice(SHOTS, None))
+        )
         return predictor(Tasks(support, query), [0, steps] if steps else [0]).outputs[-1, 0].softmax(-1)[:, 1]
 
     return predict

@@ -116,7 +116,7 @@ def measure_cpu(bundle: Bundle, rounds: int) -> list[dict[str, Any]]:
     @torch.no_grad()
     def inner_loop(inner: InnerLoop[Any], size: int) -> None:
         for start in range(0, size, MAX_TASKS):
-            some = Examples(*(part[start : min(start + MAX_TASKS, size)] for part in support))
+            some = Examples(*(part[start : min(start + MAX_TASKS, size)] for part in support[:3]))
             rate, steps = torch.full((len(some.mask),), RATE), torch.full((len(some.mask),), STEPS)
             adapt(inner, model.meta, some, Schedule(rate, steps, STEPS))[1].tolist()
 
@@ -149,7 +149,7 @@ def measure_gpu(bundle: Bundle, device: torch.device, rounds: int, max_tasks: in
     ours: dict[tuple[str, int], Callable[[], object]] = {}
     with torch.no_grad():
         for size in (size for size in GPU_SIZES if size <= max_tasks):
-            some = Examples(*(part[:size].to(device) for part in support))
+            some = Examples(*(part[:size].to(device) for part in support[:3]))
             start = repeat_state(model.initial_state, size)
             rate, steps = torch.full((size,), RATE, device=device), torch.full((size,), STEPS, device=device)
             for name, way in ways.items():

@@ -39,7 +39,7 @@ def padded(data: Examples, rows: int, filler: float = 0.0) -> Examples:
 
 
 def join(*parts: Examples) -> Examples:
-    return Examples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    return Examples(*(torch.cat(tensors) for tensors in zip(*(part[:3] for part in parts), strict=True)))
 
 
 def assert_same_state(one: Any, two: Any, tolerance: float = 1e-12) -> None:
@@ -98,7 +98,7 @@ def test_meta_parameters_are_not_changed(name: str, kind: str) -> None:
 def test_the_order_of_the_support_set_changes_nothing(name: str, kind: str, order: list[int], steps: int) -> None:
     problem = small(name, kind=kind)
     support = examples(2, 6, seed=3, kind=kind)
-    shuffled = Examples(*(tensor[:, order] for tensor in support))
+    shuffled = Examples(*(tensor[:, order] for tensor in support[:3]))
     one, _ = adapt(problem.inner, problem.meta, support, schedule(2, steps))
     two, _ = adapt(problem.inner, problem.meta, shuffled, schedule(2, steps))
     assert_same_state(one, two)

@@ -50,7 +50,7 @@ def by_hand(params: Params, data: Examples, task: int) -> Tensor:
 def test_its_gradient_is_the_policy_gradient_that_is_served() -> None:
     params = parameters()
     data = decisions([params], seed=1)
-    inputs, targets, mask = (part[0] for part in data)
+    inputs, targets, mask = (part[0] for part in data[:3])
     served = torch.cat([targets[:, :2], targets[:, 3:]], 1)
     gradients = grad(lambda params: ratio_loss(outputs(params, inputs), targets, mask))(params)
     expected = grad(lambda params: mean_weighted_nll(outputs(params, inputs), served, mask))(params)
@@ -127,5 +127,5 @@ def test_tasks_do_not_mix() -> None:
     data = [decisions([meta, meta], seed) for seed in (1, 2)]
     rate = torch.full((2,), RATE, dtype=torch.float64)
     both = stage_losses(inner, meta, data, rate, 1, 0.2)
-    alone = stage_losses(inner, meta, [Examples(*(part[:1] for part in each)) for each in data], rate[:1], 1, 0.2)
+    alone = stage_losses(inner, meta, [Examples(*(part[:1] for part in each[:3])) for each in data], rate[:1], 1, 0.2)
     torch.testing.assert_close(both.loss[:, :1], alone.loss)

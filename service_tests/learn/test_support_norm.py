@@ -49,7 +49,7 @@ def prepared(inner: InnerLoop[State], meta: Params, support: Examples) -> State:
 def test_the_support_set_itself_is_normalised_as_by_batch_norm() -> None:
     form, params = network()
     support = images(1, 6)
-    one = Examples(*(part[0] for part in support))
+    one = Examples(*(part[0] for part in support[:3]))
     support_params = {**params, **support_statistics(form, params, one)}
 
     def by_torch(value: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def test_a_regression_prepares_only_its_statistics() -> None:
     support = images(2, 4)
     state = prepared(inner, params, support)
     for task in range(2):
-        expected = support_statistics(form, params, Examples(*(part[task] for part in support)))
+        expected = support_statistics(form, params, Examples(*(part[task] for part in support[:3])))
         torch.testing.assert_close({name: value[task] for name, value in state.statistics.items()}, expected)
 
 

@@ -62,6 +62,11 @@ def comparable(adaptation: Adaptation | None) -> object:
     """A record with lists for arrays."""
     assert adaptation is not None
     stages = [
-        (stage.revision, *((array.dtype.name, array.tolist()) for array in stage[1:])) for stage in adaptation.stages
+        (
+            stage.revision,
+            [(type(each), each) for each in stage.labels],
+            *((each.dtype.name, each.tolist()) for each in stage if isinstance(each, np.ndarray)),
+        )
+        for stage in adaptation.stages
     ]
     return stages, [getattr(adaptation, each.name) for each in fields(adaptation) if each.name != "stages"]

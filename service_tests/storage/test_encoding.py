@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreFailed
 from app.service.record import Stage, without_example
-from app.storage.encoding import LABELS, NUMBERS, TYPED_LABELS, VERSIONS, decode, encode
+from app.storage.encoding import GENERAL, LABELS, NUMBERS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 
 OLD = bytes.fromhex(
@@ -46,7 +46,7 @@ def test_labels_of_all_types_are_told_apart() -> None:
     stage = Stage(1, np.arange(6, dtype=np.int32), np.zeros((6, 1), np.float32), labels)
     labelled = replace(record(1), kind="classification", stages=(stage,), next_example=6)
     data = encode(labelled)
-    assert data[0] == TYPED_LABELS
+    assert data[0] == GENERAL
     decoded = decode("ann", id_of(1), data).targets.tolist()
     assert [(type(each), each) for each in decoded] == [(type(each), each) for each in labels.tolist()]
 
@@ -63,3 +63,24 @@ def test_a_quality_keeps_the_names_of_version_0_1_in_its_bytes() -> None:
     assert b"untouched_error" in data
     assert b"initial_error" not in data
     assert decode("ann", id_of(1), data).quality == {"error": 0.5, "initial_error": 3.0}
+
+
+def test_weights_and_declared_classes_are_read_as_written() -> None:
+    targets = np.array(["a", 1], object)
+    weights = np.array([0, 0.1], np.float32)
+    stage = Stage(1, np.arange(2, dtype=np.int32), np.ones((2, 1), np.float32), targets, weights, ("new", True, 1))
+    plain = Stage(2, np.array([2], np.int32), np.ones((1, 1), np.float32), np.array(["b"], object))
+    labelled = replace(record(1), kind="classification", stages=(stage, plain), next_example=3)
+    data = encode(labelled)
+    assert data[0] == GENERAL
+    decoded = decode("ann", id_of(1), data)
+    assert comparable(decoded) == comparable(labelled)
+    assert [each.weights is None for each in decoded.stages] == [False, True]
+    assert [(type(label), label) for label in decoded.labels] == [(str, "new"), (bool, True), (int, 1), (str, "b")]
+
+
+def test_a_record_of_numbers_is_in_format_3_only_for_its_weights() -> None:
+    (stage,) = record(1).stages
+    weighted = replace(record(1), stages=(stage._replace(weights=np.array([2, 1], np.float32)),))
+    assert encode(weighted)[0] == GENERAL
+    assert comparable(decode("ann", id_of(1), encode(weighted))) == comparable(weighted)

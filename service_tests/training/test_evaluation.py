@@ -44,7 +44,7 @@ def test_a_refused_task_counts_with_its_initial_predictions(bundle: Bundle) -> N
 
 def test_scores_are_those_of_a_task_alone(bundle: Bundle) -> None:
     held_out = draw_held_out(family_of(bundle), Setting(5), CPU, tasks=5)
-    alone = type(held_out)(*(type(part)(*(tensor[2:3] for tensor in part)) for part in held_out))
+    alone = type(held_out)(*(type(part)(*(tensor[2:3] for tensor in part[:3])) for part in held_out))
     together, single = (
         score_tasks(offline(bundle), "regression", tasks, range(4)).scores for tasks in (held_out, alone)
     )

@@ -178,7 +178,7 @@ def test_a_large_task_alone_gives_what_it_gives_in_a_batch() -> None:
     recipe = Recipe("blobs", {"features": 144}, algorithm="protonet", shots=(2, 2), queries=2, tasks=2, **conv)  # type: ignore[arg-type]
     run = Run(recipe, CPU, compiled=False)
     tasks = draw_tasks(run.family, 2, (2, 2), 2, torch.Generator().manual_seed(1), ways=(3, 3))
-    one, other = (Tasks(*(Examples(*(each[[at]] for each in part)) for part in tasks)) for at in range(2))
+    one, other = (Tasks(*(Examples(*(each[[at]] for each in part[:3])) for part in tasks)) for at in range(2))
     steps, share = torch.ones(2, dtype=torch.int64), torch.tensor(0.0)
     together, loss = run._find_direction(run.meta, tasks, steps, share, False)
     apart = [run._find_direction(run.meta, each, steps[:1], share, False) for each in (one, other)]

@@ -49,7 +49,7 @@ class SingleTask:
         inner, _ = with_packed_state(single, single.init(meta))
 
         def run(meta: Params, state: Tensor, support: Examples, rate: Tensor) -> tuple[Tensor, Tensor]:
-            batch = Examples(*(part.unsqueeze(0) for part in support))
+            batch = Examples(*(part.unsqueeze(0) for part in support[:3]))
             schedule = Schedule(rate.unsqueeze(0), torch.full((1,), steps), steps)
             return adapt(inner, meta, batch, schedule, state.unsqueeze(0))
 

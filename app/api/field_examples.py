@@ -88,7 +88,13 @@ _OTHERS: list[msgspec.Struct] = [
     ),
     schemas.InnerLoopBounds(steps=5, max_steps=50, learning_rate=0.01, max_learning_rate=0.1),
     schemas.ActionSpace(form="discrete", count=5, low=[-0.1, -0.1], high=[0.1, 0.1]),
-    msgspec.structs.replace(examples.ONE_MODEL, shape=[28, 28], max_classes=5, image="ink"),
+    msgspec.structs.replace(
+        examples.ONE_MODEL,
+        shape=[28, 28],
+        max_classes=5,
+        image="ink",
+        target_columns=[{"name": "temperature", "type": "number", "unit": "K", "min": 300.0, "max": 900.0}],
+    ),
     msgspec.structs.replace(examples.MODELS.models[0], shape=[28, 28], max_classes=5, image="ink"),
     schemas.Ready(
         status="ready",

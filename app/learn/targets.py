@@ -8,6 +8,7 @@ and the fast weights do not depend on the units.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,6 +88,15 @@ class TargetSpec:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     scale: TargetScale | None = None
+
+    def describe(self, targets: int) -> list[dict[str, Any]]:
+        """The columns of targets of that length as plain JSON values, as in `Encoder.describe`."""
+        names, units = ([value or None for value in part] or [None] * targets for part in (self.names, self.units))
+        ranges: Sequence[dict[str, float]] = [
+            {"min": low, "max": high} for low, high in zip(self.low, self.high, strict=True)
+        ] or [{}] * targets
+        columns = zip(names, units, ranges, strict=True)
+        return [{"name": name, "type": "number", "unit": unit, **limits} for name, unit, limits in columns]
 
     def errors(self, targets: int) -> Iterator[str]:
         """What is wrong with the description of targets of that length (`expectation`)."""

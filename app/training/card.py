@@ -1,13 +1,14 @@
 """CARD.md: a bundle for people, as a model card of Hugging Face."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from app.bundles import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE, OODReference
+from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import Evaluation, as_text, calibration_as_text, from_json, steps_text, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
@@ -44,7 +45,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         _film(manifest),
         _trust(manifest),
         _limits(manifest),
-        _ood(manifest.ood_reference),
+        _ood(manifest),
         f"## Training data\n\n{description.data} Licence of the bundle: {description.licence.upper()}.",
         f"## How it was made\n\n{training_text(manifest.training)}",
     ]
@@ -93,6 +94,24 @@ def _summary(manifest: Manifest) -> str:
     return (
         f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
         f"request: without one the model {alone[manifest.kind]}. It adapts with {algorithm}.{_features(manifest)}"
+        f"{targets_text(manifest)}"
+    )
+
+
+def targets_text(manifest: Manifest) -> str:
+    """The names and units of the numbers of a target, if the bundle has them."""
+    spec = manifest.targets
+    if spec is None or not (spec.names or spec.units):
+        return ""
+    columns = [
+        f"`{column['name'] or index}`"
+        + (f" in {column['unit']}" if column["unit"] else "")
+        + (f", {column['min']:.4g} to {column['max']:.4g} in training" if "min" in column else "")
+        for index, column in enumerate(spec.describe(manifest.schema.targets))
+    ]
+    return (
+        f" A target is {'; '.join(columns)}. Predictions, intervals and errors are in the same unit, squared errors in "
+        "its square."
     )
 
 
@@ -285,13 +304,16 @@ def _beyond(manifest: Manifest, trained: int) -> str:
     return f"{lead}More steps{rates} can make the score better or worse: compare the scores above."
 
 
-def _ood(reference: OODReference) -> str:
+def _ood(manifest: Manifest) -> str:
     """When a support set counts as unlike training."""
+    reference, scale = manifest.ood_reference, manifest.target_scale
     if not reference.tasks:
         return ""
+    # of standardised targets, as other errors have units
+    none = NO_LIMIT if scale is None else NO_LIMIT * fmean(std * std for std in scale.std)
     limits = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(
-        f"| {others + 1} | {'no limit' if error > NO_LIMIT else two_digits(error)} |" for others, error in limits
+        f"| {others + 1} | {'no limit' if error > none else two_digits(error)} |" for others, error in limits
     )
     return f"""## When a support set is unlike training
 

@@ -41,10 +41,11 @@ from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.inner import InnerLoop, State
-from app.learn.losses import KINDS
+from app.learn.losses import KINDS, Loss
 from app.learn.networks import NetworkSpec, build, width
 from app.learn.policies import Actions
 from app.learn.support_ood import OODReference
+from app.learn.targets import TargetScale, TargetSpec, with_target_scale
 from app.learn.update_rules import Params
 
 FORMAT = 2
@@ -156,6 +157,8 @@ class Manifest:
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
+    targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
+        have it
     """
 
     family: FamilySpec | None
@@ -172,14 +175,21 @@ class Manifest:
     calibration: Calibration = field(default_factory=Calibration)
     encoder: EncoderSpec | None = field(default=None, metadata=OPTIONAL)
     meanings: Meanings | None = field(default=None, metadata=OPTIONAL)
+    targets: TargetSpec | None = field(default=None, metadata=OPTIONAL)
     format: int = FORMAT
+
+    @property
+    def target_scale(self) -> TargetScale | None:
+        """By what targets are standardised; None if the network predicts in the user's units itself."""
+        return None if self.targets is None else self.targets.scale
 
     @cached_property
     def digest(self) -> str:
         """The identity of the bundle's predictions: sha256 over all that they depend on, the weights and their use.
 
         It is computed over the field names of format 1, so that renaming a field does not change it. Empty fields of
-        the schema are left out, because the oldest bundles do not have them, and so is the default encoder.
+        the schema are left out, because the oldest bundles do not have them, and so is the default encoder. Of the
+        targets only the scale counts.
         """
         schema = {key: value for key, value in asdict(self.schema).items() if value not in ((), "", None)}
         if "weighing" in schema:
@@ -196,6 +206,8 @@ class Manifest:
             "format": 1,
             **({} if self.encoder is None else {"encoder": asdict(self.encoder)}),
         }
+        if self.target_scale is not None:
+            identity["target_scale"] = asdict(self.target_scale)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -216,7 +228,7 @@ class Bundle:
     def inner_loop(
         self, differentiate: Callable[..., Any] = grad_and_value, ways: int | None = None
     ) -> InnerLoop[State]:
-        """The inner loop for one task, on a network of its own.
+        """The inner loop for one task, on a network of its own. Its targets are in the user's units.
 
         differentiate: as for `app.learn.inner.gradient_descent`
         ways: for classification, the width of the class axis; None for `schema.targets`
@@ -226,14 +238,19 @@ class Bundle:
         """
         kind, schema = self.manifest.kind, self.manifest.schema
         network = build(self.manifest.network.name, self.manifest.network.options)
-        return self.algorithm.inner_loop(
-            network,
-            KINDS[kind].loss,
-            differentiate,
-            ways=(ways or schema.targets) if KINDS[kind].one_hot else None,
-            targets=schema.targets,
-            width=self.width,
-        )
+
+        def make(loss: Loss) -> InnerLoop[State]:
+            return self.algorithm.inner_loop(
+                network,
+                loss,
+                differentiate,
+                ways=(ways or schema.targets) if KINDS[kind].one_hot else None,
+                targets=schema.targets,
+                width=self.width,
+            )
+
+        scale, loss = self.manifest.target_scale, KINDS[kind].loss
+        return make(loss) if scale is None else with_target_scale(make, loss, scale)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -360,6 +377,7 @@ def _read_manifest(file: Path) -> Manifest:
                     "format", f"1 to {FORMAT}", number, "upgrade Innerloop, or train the bundle again with this version"
                 ),
             )
+        contents = dict.fromkeys(OPTIONAL) | contents
     manifest: Manifest = _parse(file, "", Manifest, contents)
     return manifest
 
@@ -467,7 +485,7 @@ def _check(file: Path, manifest: Manifest) -> None:
             manifest.calibration.fits(schema.targets)
         ),
     }
-    for reason in (*schema.errors(manifest.kind), *_meaning_errors(manifest)):
+    for reason in (*schema.errors(manifest.kind), *_meaning_errors(manifest), *_target_errors(manifest)):
         raise BundleError(file, reason)
     for reason, holds in requirements.items():
         if not holds:
@@ -484,6 +502,15 @@ def _meaning_errors(manifest: Manifest) -> Iterator[str]:
     ):
         if actual not in (0, expected):
             yield expectation(f"meanings.{name}", f"{expected} or none, as the schema and the encoder have", actual)
+
+
+def _target_errors(manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the description of the targets (`expectation`)."""
+    if manifest.targets is None:
+        return
+    if not KINDS[manifest.kind].numeric:
+        yield expectation("targets", f"null, because kind is {manifest.kind}", "an object")
+    yield from manifest.targets.errors(manifest.schema.targets)
 
 
 def _lists(place: str, part: OODReference | Calibration, size: str) -> str:

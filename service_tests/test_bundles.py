@@ -291,6 +291,38 @@ def test_the_digest_is_of_what_predictions_depend_on(folder: Path) -> None:
     assert load(folder).manifest.digest != before
 
 
+def described(**scale: list[float]) -> dict[str, Any]:
+    """A description of the targets of `sinusoid`."""
+    parts = {"names": ["temperature"], "units": ["K"], "low": [300.0], "high": [900.0]}
+    return {"targets": {**parts, "scale": scale or None}}
+
+
+def test_targets_are_part_of_the_digest_only_with_a_scale(folder: Path, tmp_path: Path) -> None:
+    before = load(folder).manifest.digest
+    assert load(folder).manifest.targets is None
+    edit(folder, lambda contents: contents.update(described()))
+    assert load(folder).manifest.digest == before
+    edit(folder, lambda contents: contents.update(described(mean=[600.0], std=[170.0])))
+    scaled = load(folder)
+    assert scaled.manifest.digest != before
+    write(tmp_path / "again", scaled.manifest, scaled.meta)
+    assert load(tmp_path / "again").manifest == scaled.manifest
+    edit(folder, lambda contents: contents.update(described(mean=[600.0], std=[171.0])))
+    assert load(folder).manifest.digest not in (before, scaled.manifest.digest)
+    edit(folder, lambda contents: contents.update(described(mean=[600.0], std=[0.0])))
+    assert refusal(folder).reason == "targets.scale.std[0]: expected 1e-18 to 1e+18, got 0"
+
+
+def test_targets_that_are_not_described_are_not_written(folder: Path) -> None:
+    assert "targets" not in json.loads((folder / MANIFEST).read_text())
+
+
+def test_only_numbers_have_a_description(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "models" / "omniglot", tmp_path / "omniglot"))
+    edit(folder, lambda contents: contents.update(described()))
+    assert refusal(folder).reason == "targets: expected null, because kind is classification, got an object"
+
+
 @pytest.fixture
 def oldest(tmp_path: Path) -> Path:
     """A bundle of format 1 from before there were shapes, decisions, OOD references and calibrations."""

@@ -1,5 +1,6 @@
 """The routes of stored adaptations: list, show, extend, forget, undo, delete, download."""
 
+import json
 from functools import partial
 from typing import Annotated
 
@@ -206,8 +207,14 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
     ),
 )
 async def weights(id: Id, server: State, client: RequestClient) -> Response:
-    """Download the parameters of the adapted network as a safetensors file, to use them without this server."""
-    adaptation, parameters = await in_time(client, server.adaptations.weights(client.owner, id, client))
+    """Download the parameters of the adapted network as a safetensors file, to use them without this server.
+
+    If the metadata of the file has `target_mean` and `target_std`, a prediction is `output * target_std + target_mean`.
+    Both are JSON lists with a number for each target.
+    """
+    adaptation, parameters, scale = await in_time(client, server.adaptations.weights(client.owner, id, client))
     about = {"adaptation_id": id, "revision": str(adaptation.revision), "model_digest": adaptation.digest}
+    if scale is not None:
+        about |= {"target_mean": json.dumps(scale.mean), "target_std": json.dumps(scale.std)}
     headers = {"Content-Disposition": f'attachment; filename="{id}.safetensors"'}
     return server.large_bodies.hold(respond(save(parameters, about), 200, "application/octet-stream", headers))

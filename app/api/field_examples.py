@@ -91,7 +91,13 @@ _OTHERS: list[msgspec.Struct] = [
     schemas.ActionSpace(
         form="discrete", count=5, low=[-0.1, -0.1], high=[0.1, 0.1], names=["x", "y"], units=["m", "m"]
     ),
-    msgspec.structs.replace(examples.ONE_MODEL, shape=[28, 28], max_classes=5, image="ink"),
+    msgspec.structs.replace(
+        examples.ONE_MODEL,
+        shape=[28, 28],
+        max_classes=5,
+        image="ink",
+        target_columns=[{"name": "temperature", "type": "number", "unit": "K", "min": 300.0, "max": 900.0}],
+    ),
     msgspec.structs.replace(examples.MODELS.models[0], shape=[28, 28], max_classes=5, image="ink"),
     schemas.Ready(
         status="ready",

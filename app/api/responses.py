@@ -210,6 +210,7 @@ def model_detail(model: Model) -> schemas.ModelDetail:
     return schemas.ModelDetail(
         **_common(model),
         inputs=_inputs(model.bundle),
+        target_columns=UNSET if manifest.targets is None else manifest.targets.describe(manifest.schema.targets),
         family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),

@@ -830,6 +830,17 @@ class ModelDetail(ModelSummary, kw_only=True):
             "the range of training where they are known, and an `example` that the model takes"
         ),
     ]
+    target_columns: (
+        Annotated[
+            list[dict[str, Any]],
+            Meta(
+                description="Regression only: what each number of a target is: `name`, `type`, `unit`, and the range "
+                "of training (`min`, `max`) where it is known. Targets, predictions, intervals and `std` are in this "
+                "unit, losses and errors in its square. Left out if the model does not say"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     family_options: (
         Annotated[dict[str, Any], Meta(description="Options of the family, by name; left out without a family")]
         | UnsetType

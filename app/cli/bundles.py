@@ -1,6 +1,7 @@
 """`innerloop models`, `innerloop bundle` and `innerloop calibrate`: the bundles in a folder."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
+from app.learn.targets import TargetScale, TargetSpec
 from app.train import parse_option
 from app.training.encoder_file import read_encoder
 from app.training.import_weights import import_weights
@@ -135,11 +137,28 @@ def bundle(
     family_option: Annotated[
         list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
     ] = None,
+    target_name: Annotated[
+        list[str] | None, typer.Option(help="Name of one number of a target, such as temperature; repeat it for each.")
+    ] = None,
+    target_unit: Annotated[
+        list[str] | None, typer.Option(help="Unit of one number of a target, such as K; repeat it for each.")
+    ] = None,
+    target_mean: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="For a network that predicts standardised targets, (target - mean) / std: the mean of one number of "
+            "a target; repeat it for each."
+        ),
+    ] = None,
+    target_std: Annotated[
+        list[float] | None,
+        typer.Option(help="The standard deviation that goes with --target-mean; repeat it for each."),
+    ] = None,
     initial_loss: Annotated[
         float,
         typer.Option(
-            help="Typical support loss before the first step. A loss over 100 times this, and over 100 times the first "
-            "loss, counts as diverged."
+            help="Typical support loss before the first step, in the units of the targets. A loss over 100 times this, "
+            "and over 100 times the first loss, counts as diverged."
         ),
     ] = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the bundle of that name, if there is one.")] = False,
@@ -175,7 +194,18 @@ def bundle(
         if family is None
         else FamilySpec(family, dict(parse_option(text, "--family-option") for text in family_option or [])),
         encoder=chosen,
+        targets=_targets(target_name or (), target_unit or (), target_mean or (), target_std or ()),
     )
     console.print(
         f"wrote the bundle {models_dir / name} with the digest {imported.manifest.digest}", markup=False, soft_wrap=True
     )
+
+
+def _targets(
+    names: Sequence[str], units: Sequence[str], mean: Sequence[float], std: Sequence[float]
+) -> TargetSpec | None:
+    """What the options say of the targets; None if they say nothing."""
+    if not (names or units or mean or std):
+        return None
+    scale = TargetScale(tuple(mean), tuple(std)) if mean or std else None
+    return TargetSpec(tuple(names), tuple(units), scale=scale)

@@ -94,7 +94,7 @@ async def _try_regression(
     for name, identity in by.items():
         curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
         error = (curves[name] - truth).square().mean()
-        console.print(f"mean squared error {name} adapting to {_examples(shots)}: {error:.4f}")
+        console.print(f"mean squared error {name} adapting to {_examples(shots)}: {error:.4f}{_squared_unit(model)}")
     _print_adaptation(adaptation)
     if family.features == 1:
         _draw((inputs[:shots, 0], targets[:shots, 0]), inputs[shots:, 0], curves)
@@ -123,6 +123,14 @@ async def _try_classification(
         f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets {1 / ways:.0%}"
     )
     _print_adaptation(adaptation)
+
+
+def _squared_unit(model: dict[str, Any]) -> str:
+    """What follows a squared error of a model with one target: ` K²` or ` (l/s)²`; empty where it has no unit."""
+    units = [column["unit"] for column in model.get("target_columns", [])]
+    if len(units) != 1 or not units[0]:
+        return ""
+    return f" {units[0]}²" if units[0].isalpha() else f" ({units[0]})²"
 
 
 def _examples(count: int) -> str:

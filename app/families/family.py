@@ -1,5 +1,6 @@
 """The interface of a family: a problem whose tasks share an initialization."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -128,6 +129,19 @@ class HasMeanings(Protocol):
     @property
     def meanings(self) -> Meanings:
         """What `GET /models/{name}` says about them."""
+
+
+@runtime_checkable
+class HasTargetUnits(Protocol):
+    """A family whose targets have names and units, for those who ask the server what a prediction means."""
+
+    @property
+    def target_names(self) -> Sequence[str]:
+        """The name of each number of a target, such as `temperature`."""
+
+    @property
+    def target_units(self) -> Sequence[str]:
+        """The unit of each number of a target, such as `K`; an empty string if it has none."""
 
 
 class Description(NamedTuple):

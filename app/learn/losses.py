@@ -92,6 +92,11 @@ class Kind:
     one_hot: bool = False
     weighted: bool = False
 
+    @property
+    def numeric(self) -> bool:
+        """Whether targets are numbers, which may have units."""
+        return not (self.one_hot or self.weighted)
+
     def columns(self, targets: int) -> int:
         """The length of a target as the loss takes it. targets: its length in the schema of the bundle."""
         return targets + self.weighted

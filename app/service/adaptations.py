@@ -18,6 +18,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.learn.outcome import Adapted
+from app.learn.targets import TargetScale
 from app.service import decisions
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
@@ -265,15 +266,15 @@ class Adaptations:
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None
-    ) -> tuple[Adaptation, dict[str, np.ndarray]]:
-        """The record, and all parameters of its adapted network by name."""
+    ) -> tuple[Adaptation, dict[str, np.ndarray], TargetScale | None]:
+        """The record, all parameters of its adapted network by name, and the scale of the network's outputs."""
         adaptation, model = await self.current(owner, id, caller=caller)
         key = (adaptation.id, adaptation.revision)
         result = await self._worker.submit(Job(model, key, adaptation.task, weights=True), caller)
         if result.adapted is not None:
             check_usable(result.adapted, model, stored=True)
         assert result.weights is not None, "an adaptation that has not diverged has weights"
-        return adaptation, result.weights
+        return adaptation, result.weights, model.bundle.manifest.target_scale
 
     async def collect_bundles(self) -> None:
         """Remove bundles that no adaptation is pinned to any more, again and again."""

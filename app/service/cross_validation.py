@@ -88,7 +88,7 @@ class CrossValidation:
         left_out = self._left_out(results[first : first + self._folds], initial)
         before, after = self._errors(initial), self._errors(left_out)
         # batches of other sizes round differently, and a sign test would count that
-        after = np.where(np.isclose(left_out, initial, rtol=1e-5, atol=1e-5).all(1), before, after)
+        after = np.where(self._equal(left_out, initial), before, after)
         errors = self._errors(self._left_out(results[-self._folds :], initial))
         known = np.isfinite(before) & np.isfinite(after)
         # a fold is one piece of evidence, as its examples were predicted by the same adaptation
@@ -156,6 +156,15 @@ class CrossValidation:
             if result.predictions is not None:
                 predictions[self._fold == fold] = self._in_order(rest, result.predictions)
         return predictions
+
+    def _equal(self, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        """Whether predictions are the same up to rounding: that of the network, or of float32 in the user's units."""
+        rounded = False
+        if (scale := self._manifest.target_scale) is not None:
+            rounded = np.abs(one - two) <= 2 * np.spacing(np.abs(one))
+            one, two = (scale.standardise(torch.from_numpy(each)).numpy() for each in (one, two))
+        same: np.ndarray = (np.isclose(one, two, rtol=1e-5, atol=1e-5) | rounded).all(1)
+        return same
 
     def _in_order(self, rest: Task, outputs: np.ndarray) -> np.ndarray:
         """The outputs of an adaptation to a part of the examples, with the classes in the order of the whole task."""

@@ -118,6 +118,24 @@ def _summary(manifest: Manifest) -> str:
     return (
         f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
         f"request. Without a support set, {alone}. The model adapts with {algorithm}.{_features(manifest)}"
+        f"{targets_text(manifest)}"
+    )
+
+
+def targets_text(manifest: Manifest) -> str:
+    """The names and units of the numbers of a target, if the bundle has them."""
+    spec = manifest.targets
+    if spec is None or not (spec.names or spec.units):
+        return ""
+    columns = [
+        f"`{column['name'] or index}`"
+        + (f" in {column['unit']}" if column["unit"] else "")
+        + (f", {column['min']:.4g} to {column['max']:.4g} in training" if "min" in column else "")
+        for index, column in enumerate(spec.describe(manifest.schema.targets))
+    ]
+    return (
+        f" A target is {'; '.join(columns)}. Predictions, intervals and errors are in the same unit, squared errors in "
+        "its square."
     )
 
 

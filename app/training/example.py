@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import floor, log10
 from typing import Any, NamedTuple
 
 import torch
@@ -44,7 +45,8 @@ class Example(NamedTuple):
 
 def task_example(bundle: Bundle, family: Family, setting: Setting) -> Example:
     """The first held-out task of a setting, with numbers rounded as printed."""
-    tasks = _rounded(draw_held_out(family, setting, device_of(bundle), tasks=2, queries=QUERIES))
+    drawn = draw_held_out(family, setting, device_of(bundle), tasks=2, queries=QUERIES)
+    tasks = _rounded(drawn, _target_decimals(bundle))
     outputs = offline(bundle)(tasks, [bundle.manifest.inner_loop.steps]).outputs[0, 0, :QUERIES].cpu()
     support, answer, truth = EXAMPLES[bundle.manifest.kind](bundle, tasks, outputs)
     queries = _inputs(tasks.query.inputs[0, :QUERIES])
@@ -72,20 +74,28 @@ def policy_example(bundle: Bundle) -> Example:
     return Example(_text(request), _text(_actions(outputs, bundle)))
 
 
-def _rounded(tasks: Tasks) -> Tasks:
-    """The tasks, with inputs and numbers as they will be printed."""
+def _rounded(tasks: Tasks, decimals: int) -> Tasks:
+    """The tasks, with inputs and numbers as they will be printed. decimals: of the targets"""
     return Tasks(
         *(
-            part._replace(inputs=part.inputs.round(decimals=DECIMALS), targets=part.targets.round(decimals=DECIMALS))
+            part._replace(inputs=part.inputs.round(decimals=DECIMALS), targets=part.targets.round(decimals=decimals))
             for part in tasks
         )
     )
 
 
+def _target_decimals(bundle: Bundle) -> int:
+    """The decimal places of targets and predictions: fewer if they vary by hundreds, more if by thousandths."""
+    scale = bundle.manifest.target_scale
+    return DECIMALS if scale is None else max(0, DECIMALS - floor(log10(min(scale.std))))
+
+
 def _regression(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
-    support = {"inputs": _inputs(tasks.support.inputs[0]), "targets": _targets(tasks.support.targets[0])}
-    truth = _text(_targets(tasks.query.targets[0, :QUERIES]))
-    return support, {"predictions": _inputs(outputs)}, f"The true values are {truth}."
+    decimals = _target_decimals(bundle)
+    support = {"inputs": _inputs(tasks.support.inputs[0]), "targets": _targets(tasks.support.targets[0], decimals)}
+    truth = _text(_targets(tasks.query.targets[0, :QUERIES], decimals))
+    predictions = [_numbers(row, decimals) for row in outputs]
+    return support, {"predictions": predictions}, f"The true values are {truth}."
 
 
 def _classification(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
@@ -125,9 +135,9 @@ def _actions(outputs: Tensor, bundle: Bundle) -> dict[str, Any]:
     return {"predictions": likely.argmax(-1).tolist(), "probabilities": _inputs(likely)}
 
 
-def _numbers(values: Tensor) -> list[float]:
+def _numbers(values: Tensor, decimals: int = DECIMALS) -> list[float]:
     # adding 0 turns -0 into 0
-    return [round(value, DECIMALS) + 0 for value in values.tolist()]
+    return [round(value, decimals) + 0 for value in values.tolist()]
 
 
 def _inputs(rows: Tensor) -> list[Any]:
@@ -135,9 +145,9 @@ def _inputs(rows: Tensor) -> list[Any]:
     return ["<PNG in base64>" if len(row) >= IMAGE_FEATURES else _numbers(row) for row in rows]
 
 
-def _targets(rows: Tensor) -> list[Any]:
+def _targets(rows: Tensor, decimals: int) -> list[Any]:
     """Rows of numbers, or numbers where each row has one."""
-    return _numbers(rows[:, 0]) if rows.shape[1] == 1 else _inputs(rows)
+    return _numbers(rows[:, 0], decimals) if rows.shape[1] == 1 else [_numbers(row, decimals) for row in rows]
 
 
 def _text(value: Any, level: int = 0) -> str:

@@ -18,8 +18,10 @@ from app.errors import BundleError, TrainingError, expectation
 from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build
+from app.learn.targets import TargetSpec
 from app.learn.update_rules import Params
 from app.plugins import user_code
+from app.training.card import targets_text
 from app.training.problem import family_of, fit_network
 from app.training.publish import with_calibration, with_ood_reference
 
@@ -36,6 +38,7 @@ def import_weights(
     family: FamilySpec | None = None,
     data: Path | None = None,
     encoder: Encoder | None = None,
+    targets: TargetSpec | None = None,
 ) -> Bundle:
     """Write the bundle of a state dict into `folder` and return it. Writes nothing where the bundle cannot be served.
 
@@ -45,6 +48,7 @@ def import_weights(
     family: a family that tasks of the problem can be drawn from; the bundle is calibrated on them
     data: the folder of the family's data set, if the family reads one
     encoder: what turns posted inputs into features; None for the default of the schema
+    targets: what the numbers of a target mean, and what the network's targets were standardised by
 
     Raises TrainingError with the reason where network, weights and schema do not fit each other, or where a prediction
     would depend on the other queries in its batch.
@@ -69,6 +73,7 @@ def import_weights(
             "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
         },
         encoder=None if encoder is None else EncoderSpec.of(encoder),
+        targets=targets,
     )
     bundle = _verified(folder, weights, manifest, {} if encoder is None else encoder.arrays())
     if family is not None:
@@ -169,7 +174,8 @@ def imported_card(name: str, manifest: Manifest) -> str:
     return f"""# {name}
 
 The network `{manifest.network.name}` with weights that were trained elsewhere (`{manifest.training["weights"]}`),
-adapted by `{manifest.algorithm}`. {encoded}Features: {schema.features}. Targets: {schema.targets}.
+adapted by `{manifest.algorithm}`. {encoded}Features: {schema.features}.
+Targets: {schema.targets}.{targets_text(manifest)}
 
 | | default | at most |
 |---|---|---|

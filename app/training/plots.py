@@ -106,10 +106,18 @@ def task_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
             points = support.inputs[0, :, 0].cpu(), support.targets[0, :, 0].cpu()
             axes.plot(*points, "o", color=SUPPORT, label=f"{setting.shots} support examples")
         axes.set(title="One held-out task", xlabel="x" if one_feature else "true target")
-        axes.set_ylabel("y" if one_feature else "prediction")
+        axes.set_ylabel(_target_label(bundle) or ("y" if one_feature else "prediction"))
         axes.legend()
 
     return draw
+
+
+def _target_label(bundle: Bundle) -> str:
+    """The name of the first number of a target, with its unit; empty if the bundle does not name it."""
+    spec = bundle.manifest.targets
+    if spec is None or not spec.names:
+        return ""
+    return f"{spec.names[0]} ({spec.units[0]})" if spec.units and spec.units[0] else spec.names[0]
 
 
 def image_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:

@@ -21,6 +21,7 @@ from app.training.kinds import KINDS
 from app.training.problem import encoder_of, find_algorithm, fit_network, make_family, schema_of
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
+from app.training.targets import learn_targets
 from app.training.tasks import draw_tasks
 
 
@@ -76,6 +77,8 @@ class Run:
             name = self.network.name
             expected = f"an algorithm that can adapt the network {name!r}"
             raise TrainingError(expectation("--algorithm", expected, f"{recipe.algorithm}: {error}")) from error
+        self.targets = learn_targets(self.family, recipe.shots[1] + recipe.queries, scale=recipe.scale_targets)
+        """What the targets mean, and what they are standardised by, if they are."""
         self.ways = KINDS[self.family.kind].training_ways(recipe, self.family)
         """The smallest and the largest number of classes of a task, where there are classes."""
         max_ways, sizes = self.ways[1] if self.ways else None, (self.family.targets, self.width)
@@ -128,6 +131,7 @@ class Run:
             training={},
             encoder=encoder,
             meanings=self.family.meanings if isinstance(self.family, HasMeanings) else None,
+            targets=self.targets,
         )
         return Bundle(name, manifest, self.meta, self.width, arrays)
 
@@ -143,7 +147,10 @@ class Run:
                 self.meta[name].copy_(value)
 
     def advance(self, steps: int) -> float:
-        """Take `steps` outer steps and return their mean query loss after adapting."""
+        """Take `steps` outer steps and return their mean query loss after adapting.
+
+        It is in the units of the network: that of standardised targets, if the recipe scales them.
+        """
         total = torch.zeros((), device=self.device)
         for _ in range(steps):
             total += self._outer_step()
@@ -152,6 +159,8 @@ class Run:
     def _outer_step(self) -> Tensor:
         recipe = self.recipe
         tasks = draw_tasks(self.family, recipe.tasks, recipe.shots, recipe.queries, self.generator, ways=self.ways)
+        if self.targets is not None and self.targets.scale is not None:
+            tasks = Tasks(*map(self.targets.scale.standardise_examples, tasks))
         min_steps, max_steps = self.inner_steps
         steps = torch.randint(min_steps, max_steps + 1, (recipe.tasks,), generator=self.generator, device=self.device)
         (tasks, steps), weight = self.processes.share((tasks, steps), recipe.tasks)
@@ -206,4 +215,12 @@ class Run:
             expected = f"a bundle with the network {self.network.name} of this recipe"
             actual = f"{start.name}, whose network has another name or other options"
             raise TrainingError(expectation("start", expected, actual))
+        if (start.manifest.target_scale is None) == self.recipe.scale_targets:
+            expected = f"a bundle {_with_scale(self.recipe.scale_targets)}, as scale_targets says"
+            actual = f"{start.name}, which is {_with_scale(not self.recipe.scale_targets)}"
+            raise TrainingError(expectation("start", expected, actual, "change scale_targets"))
         return {name: start.meta[name] for name in params}
+
+
+def _with_scale(scale: bool) -> str:
+    return "with standardised targets" if scale else "with targets as they are"

@@ -1,5 +1,7 @@
 """The parts of a bundle's card that say how far to trust its answers."""
 
+from statistics import fmean
+
 from app.bundles import Manifest
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
@@ -69,9 +71,12 @@ def ood_text(manifest: Manifest) -> str:
     reference = manifest.ood_reference
     if not reference.tasks:
         return ""
+    # of standardised targets, as other errors have units
+    scale = manifest.target_scale
+    none = NO_LIMIT if scale is None else NO_LIMIT * fmean(std * std for std in scale.std)
     limits = zip(reference.support_sizes, reference.error_limits, strict=True)
     rows = "\n".join(
-        f"| {others + 1} | {'no limit' if error > NO_LIMIT else two_digits(error)} |" for others, error in limits
+        f"| {others + 1} | {'no limit' if error > none else two_digits(error)} |" for others, error in limits
     )
     defaults, largest = defaults_text(manifest), reference.support_sizes[-1] + 1
     return f"""## When a support set is unlike training

@@ -11,6 +11,7 @@ import torch
 from app.bundles import load
 from app.errors import Invalid
 from app.learn.support_ood import OODReference
+from app.learn.targets import TargetScale, TargetSpec
 from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model
@@ -318,3 +319,16 @@ def test_every_fold_keeps_all_classes(classifier: Model, sizes: tuple[int, ...])
 def test_classes_of_one_example_each_cannot_be_assessed(classifier: Model) -> None:
     with pytest.raises(Invalid, match="support: expected at least 2 examples of one class to assess, got 1 of"):
         CrossValidation(classifier, clusters(1, 1, 1), Method.leave_one_out)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(600.0, 170.0), (0.0, 1e-6), (1e5, 1.0)])
+def test_what_helps_does_not_depend_on_the_units(model: Model, mean: float, std: float) -> None:
+    manifest = replace(model.bundle.manifest, targets=TargetSpec(scale=TargetScale((mean,), (std,))))
+    scaled = Model(
+        replace(model.bundle, manifest=replace(manifest, initial_loss=manifest.initial_loss * std**2)), DEVICE
+    )
+    for task in (wave(10), replace(wave(10), steps=0)):
+        in_units = replace(task, targets=(task.targets.astype(np.float64) * std + mean).astype(np.float32))
+        expected, quality = assess(model, task), assess(scaled, in_units)
+        assert quality["helped"] == expected["helped"]
+        assert quality["error"] == pytest.approx(expected["error"] * std**2, rel=0.02)

@@ -27,10 +27,11 @@ def example_batch(model: Model, tasks: int, shots: int) -> Batch:
     """A batch of tasks of a model, at its default learning rate."""
     schema, device = model.bundle.manifest.schema, model.device
     inputs = torch.linspace(-1, 1, tasks * shots * schema.features, device=device)
-    targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=device)
+    targets = torch.linspace(1, -1, tasks * shots * schema.targets, device=device).reshape(tasks, shots, -1)
+    scale = model.bundle.manifest.target_scale
     support = Examples(
         inputs.reshape(tasks, shots, -1),
-        targets.reshape(tasks, shots, -1),
+        targets if scale is None else scale.restore(targets),
         torch.ones(tasks, shots, dtype=torch.bool, device=device),
     )
     rate = torch.full((tasks,), model.bundle.manifest.inner_loop.learning_rate, device=device)

@@ -17,6 +17,7 @@ TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a whole number", (int,)),
     float: ("a number", (int, float)),
     str: ("a string", (str,)),
+    bool: ("true or false", (bool,)),
 }
 """By the type of a field, how users call it, and the types that its value may have."""
 
@@ -34,6 +35,8 @@ class Recipe:
     ways: the smallest and the largest number of classes of a training task, where there are classes; each task draws
         its own number (None: the family's number). Shots and queries are then per class
     queries: examples in the query set of a training task
+    scale_targets: for regression, whether the network predicts standardised targets. Their mean and their standard
+        deviation are those of training tasks, and the bundle has them, so that all that users see is in their units
     tasks: tasks in an outer step
     outer_steps, outer_rate: the number of outer steps, and the rate of their optimizer (None: the algorithm's usual
         rate)
@@ -71,6 +74,7 @@ class Recipe:
     shots: tuple[int, int] = (5, 10)
     ways: tuple[int, int] | None = None
     queries: int = 10
+    scale_targets: bool = False
     tasks: int = 25
     outer_steps: int = 10_000
     outer_rate: float | None = None

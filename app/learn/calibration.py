@@ -41,7 +41,7 @@ class Calibration:
         return (
             len(self.shots) > 0
             and _ascending(self.shots)
-            and self.shots[0] >= 0
+            and self.shots[0] >= (1 if self.familiarity else 0)  # without support examples there are no classes
             and _ascending(self.levels)
             and all(0 < level < 1 for level in self.levels)
             and len(self.half_widths) in (0, len(self.shots))

@@ -28,6 +28,15 @@ def test_outside_it_is_the_nearest() -> None:
     assert KNOWN.widths_for(0.9, 100) == KNOWN.widths_for(0.9, 4)
 
 
+def test_the_initialization_may_be_calibrated() -> None:
+    """Between 0 shots and the next number the width falls too, in the logarithm of 1 more."""
+    known = replace(KNOWN, shots=(0, 3))
+    assert known.fits(targets=2)
+    assert known.widths_for(0.9, 0) == (4.0, 8.0)
+    assert known.widths_for(0.5, 1) == pytest.approx((0.5, 1.0))
+    assert known.widths_for(0.9, 3) == (1.0, 0.0)
+
+
 @pytest.mark.parametrize("level", [0.4, 0.95, float("nan")])
 def test_a_level_that_is_not_known_is_refused(level: float) -> None:
     with pytest.raises(ValueError, match=r"the level must be from 0\.5 to 0\.9"):
@@ -45,7 +54,8 @@ def test_what_fits() -> None:
     [
         {"shots": (4, 1)},
         {"shots": ()},
-        {"shots": (0, 4)},
+        {"shots": (-1, 4)},
+        {"shots": (0, 4), "familiarity": (1.0, 2.0)},
         {"levels": (0.5, 1.0)},
         {"levels": (0.5,)},
         {"levels": (), "half_widths": (((), ()), ((), ()))},

@@ -77,7 +77,8 @@ def test_a_step_is_plain_gradient_descent_on_standardised_targets() -> None:
 def test_padding_changes_nothing() -> None:
     problem, inner = small("maml"), scaled("maml", SCALES["several deviations"])
     support = examples(2, 5, seed=1)
-    padded = Examples(*(torch.cat([part, torch.zeros_like(part[:, :2])], dim=1) for part in support))
+    inputs, targets, mask = (torch.cat([part, torch.zeros_like(part[:, :2])], dim=1) for part in support[:3])
+    padded = Examples(inputs, targets, mask)
     results = [adapt(inner, problem.meta, each, schedule(2, steps=2)) for each in (support, padded)]
     assert_close(results[0][1], results[1][1], rtol=1e-12, atol=0)
 

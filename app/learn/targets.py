@@ -22,6 +22,8 @@ from app.learn.update_rules import Params
 MIN_STD, MAX_STD = 1e-18, 1e18
 """float32 holds the squares of these and of all between them, as variances and losses are scaled by the square."""
 
+MAX_MEAN = torch.finfo(torch.float32).max
+
 
 @dataclass(frozen=True)
 class TargetScale:
@@ -35,6 +37,9 @@ class TargetScale:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != targets:
                 yield expectation(f"targets.scale.{name}", f"a number for each target ({targets})", list(numbers))
+        for index, mean in enumerate(self.mean):
+            if abs(mean) > MAX_MEAN:
+                yield expectation(f"targets.scale.mean[{index}]", "a number in the range of float32", f"{mean:g}")
         for index, std in enumerate(self.std):
             if not MIN_STD <= std <= MAX_STD:
                 yield expectation(f"targets.scale.std[{index}]", f"{MIN_STD:g} to {MAX_STD:g}", f"{std:g}")

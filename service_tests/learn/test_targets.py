@@ -101,6 +101,7 @@ def test_a_large_mean_loses_no_digits_of_a_loss() -> None:
         ({"low": ()}, "targets.low: expected numbers that are at most those in targets.high, got [] and [1.0, 0.0]"),
         ({"scale": TargetScale((1.0,), (1.0, 1.0))}, "targets.scale.mean: expected a number for each target (2), got"),
         ({"scale": TargetScale((1.0, 1.0), (1.0,))}, "targets.scale.std: expected a number for each target (2), got"),
+        ({"scale": TargetScale((0.0, -1e39), (1.0, 1.0))}, "targets.scale.mean[1]: expected a number in the range of"),
         ({"scale": TargetScale((0.0, 0.0), (1.0, 0.0))}, "targets.scale.std[1]: expected 1e-18 to 1e+18, got 0"),
         ({"scale": TargetScale((0.0, 0.0), (2e18, 1.0))}, "targets.scale.std[0]: expected 1e-18 to 1e+18, got 2e+18"),
     ],

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from app.errors import expectation
+from app.learn.example_weights import Mask
 from app.learn.inner import Examples, InnerLoop, State
 from app.learn.losses import Loss
-from app.learn.shapes import Bool, Float
+from app.learn.shapes import Float
 from app.learn.update_rules import Params
 
 MIN_STD, MAX_STD = 1e-18, 1e18
@@ -72,7 +73,7 @@ class TargetScale:
         numbers would lose digits.
         """
 
-        def in_units(outputs: Tensor, targets: Tensor, mask: Bool[Tensor, " example"]) -> Tensor:
+        def in_units(outputs: Tensor, targets: Tensor, mask: Mask) -> Tensor:
             std = _row(self.std, outputs)
             return loss(outputs * std, targets * std, mask)
 

@@ -1,6 +1,7 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -35,7 +36,6 @@ from app.service.record import (
     Adaptation,
     Change,
     Revision,
-    Stage,
     SupportSet,
     has_applied,
     request_fingerprint,
@@ -47,6 +47,9 @@ from app.service.record import (
 from app.service.request_checks import check_classes, check_extended_size, check_usable
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
+
+MAX_REFUSALS = 10_000
+"""Revisions that a newer model refused, of which the server remembers that."""
 
 
 class Worker(Protocol):
@@ -63,6 +66,9 @@ class Worker(Protocol):
 
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
+
+    async def forget(self, task: Task) -> None:
+        """Free the features of what a record keeps."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class Adaptations:
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
+        self._refusals: OrderedDict[tuple[str, int, str], None] = OrderedDict()  # id, revision, digest of the model
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
@@ -173,10 +180,20 @@ class Adaptations:
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
     async def to_change(self, owner: str, id: str) -> Adaptation:
-        """The record of that id. If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone."""
+        """The record of that id, when it is known which model serves it (`model_of`).
+
+        If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone.
+        """
         adaptation = await self.get(owner, id)
         if adaptation.pinned:
             await self._restore(adaptation)
+        while (model := self.model_of(adaptation)).digest != adaptation.digest and model.encodes:
+            job = Job(model, object(), _on_model(adaptation, model).task, keep=False)
+            try:
+                await self._worker.submit(job)
+                break
+            except Outgrown:
+                self._remember_refusal(adaptation, model)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
@@ -215,7 +232,8 @@ class Adaptations:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
         model = self._catalogue.serving(adaptation, pinned)
-        if model.digest != adaptation.digest and not _fits(model, adaptation):
+        refused = (adaptation.id, adaptation.revision, model.digest) in self._refusals
+        if model.digest != adaptation.digest and (refused or not _fits(model, adaptation)):
             model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
                 raise Outgrown(adaptation.model)
@@ -300,7 +318,7 @@ class Adaptations:
         adaptation = await self.get(owner, id)
         if not await self._store.delete(owner, id):
             raise UnknownAdaptation(id)
-        await self._drop(adaptation)
+        await self._drop(adaptation, features=True)
 
     async def _adapt(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         new_id, task = next(self._ids), command.task
@@ -334,7 +352,7 @@ class Adaptations:
             settings=command.settings,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(Stage(1, command.support.numbers(0), task.inputs, task.targets),),
+            stages=(command.support.stage(1, 0),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
             losses=adapted.losses,
@@ -377,18 +395,33 @@ class Adaptations:
             elif change is Change.rederived:
                 return old
             # not cached: until it is stored, its revision may become another's
-            result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
+            try:
+                result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
+            except Outgrown:
+                if model.digest == old.digest:
+                    raise
+                self._remember_refusal(old, model)
+                continue
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
                 check_usable(result.adapted, model, stored=True)
             new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
-            if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
-                await self._drop(old)
+            erase = change in (Change.forgot, Change.undone)
+            if await self._store.replace(new, old.revision, erase=erase):
+                await self._drop(old, erase)
                 return new
             old = await self.get(old.owner, old.id)
 
-    async def _drop(self, adaptation: Adaptation) -> None:
-        """Free the slot of fast weights that are not needed any more."""
+    def _remember_refusal(self, adaptation: Adaptation, model: Model) -> None:
+        """A model that refused the examples of a revision once is not asked again."""
+        self._refusals[adaptation.id, adaptation.revision, model.digest] = None
+        if len(self._refusals) > MAX_REFUSALS:
+            self._refusals.popitem(last=False)
+
+    async def _drop(self, adaptation: Adaptation, features: bool) -> None:
+        """Free the slot of fast weights that are not needed any more. features: whether to free these too"""
+        if features and any(stage.inputs.dtype == object for stage in adaptation.stages):
+            await self._worker.forget(adaptation.task)
         try:
             model = self._catalogue.serving(adaptation, pinned=True)
         except UnknownModel:
@@ -405,10 +438,17 @@ def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:
 def _fits(model: Model, adaptation: Adaptation) -> bool:
     """Whether a model takes the examples of an adaptation that was made with another one."""
     manifest, stage = model.bundle.manifest, adaptation.stages[0]
-    if (adaptation.kind, stage.inputs.shape[1]) != (manifest.kind, manifest.schema.features):
+    if adaptation.kind != manifest.kind or not all(_may_encode(model, each.inputs) for each in adaptation.stages):
         return False
     if (classes := len(adaptation.labels)) > 0:
         return model.max_classes is None or classes <= model.max_classes
     if manifest.schema.actions is not None:
         return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
     return stage.targets.shape[1:] == (manifest.schema.targets,)
+
+
+def _may_encode(model: Model, inputs: np.ndarray) -> bool:
+    """Whether a model may take the inputs of a record. Where it encodes them, it is known for certain only then."""
+    if inputs.dtype == object:
+        return model.encodes
+    return not model.bundle.encoder.keeps_features or inputs.shape[1] == model.bundle.manifest.schema.features

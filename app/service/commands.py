@@ -66,7 +66,8 @@ class PredictResult:
 
 def task_of(model: Model, support: SupportSet, settings: InnerLoopSettings) -> Task:
     """A support set with the steps and the rate that a model allows."""
-    return Task(support.inputs, support.targets, *bounded(settings, model), support.episodes)
+    features = support.inputs if support.features is None else support.features
+    return Task(features, support.targets, *bounded(settings, model), support.episodes)
 
 
 def bounded(settings: InnerLoopSettings, model: Model) -> tuple[int, float]:

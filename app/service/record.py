@@ -27,14 +27,24 @@ class Stage(NamedTuple):
     revision: the revision that they were added in
     numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
         example is a row; in decisions it is an episode
-    inputs: float32 [row, feature]
+    inputs: what was posted, in the canonical form of the encoder that read it (`Encoder.canonical`): numbers as float32
+        [row, number]; anything else as an object array [row] of lists of values, strings, bytes or arrays
     targets: as in a `Task`
+    columns: the names of the values where rows are lists
     """
 
     revision: int
     numbers: np.ndarray
     inputs: np.ndarray
     targets: np.ndarray
+    columns: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The inputs as any encoder takes them: as in `inputs`, but lists as objects with the names of the columns."""
+        if not self.columns:
+            return self.inputs
+        return object_rows([dict(zip(self.columns, row, strict=True)) for row in self.inputs])
 
     @property
     def examples(self) -> np.ndarray:
@@ -155,15 +165,16 @@ class Adaptation:
         """The task that its fast weights are derived from. It is cached, as every prediction needs it."""
         if self.staged:
             return self._last_stage
-        inputs = _concatenate([stage.inputs for stage in self.stages])
-        return Task(inputs, self.targets, self.steps, self.learning_rate)
+        inputs = concatenate_rows([stage.rows for stage in self.stages])
+        return Task(inputs, self.targets, self.steps, self.learning_rate, kept_by=self.owner)
 
     @property
     def _last_stage(self) -> Task:
         """The last stage, linked to those before."""
         task = None
         for stage in self.stages:
-            task = Task(stage.inputs, stage.targets, self.steps, self.learning_rate, stage.numbers, task)
+            settings = self.steps, self.learning_rate
+            task = Task(stage.rows, stage.targets, *settings, stage.numbers, task, kept_by=self.owner)
         assert task is not None, "an adaptation has examples"
         return task
 
@@ -173,15 +184,31 @@ def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-class SupportSet(NamedTuple):
-    """A support set as it was posted; inputs and targets are as in a `Task`.
+def object_rows(rows: Sequence[Any]) -> np.ndarray:
+    """Rows of any type as an object array [row]."""
+    return np.fromiter(rows, object, len(rows))
 
+
+def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of all parts, which are as in `Stage`."""
+    if len({part.dtype == object for part in parts}) > 1:
+        parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
+    return _concatenate(parts)
+
+
+class SupportSet(NamedTuple):
+    """A support set as it was posted; targets are as in a `Task`.
+
+    inputs, columns: as in a `Stage`
     episodes: for decisions, the episode of each row, int32 [row], ascending from 0
+    features: of the inputs, float32 [row, feature]; None where the inputs are the features
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     episodes: np.ndarray | None = None
+    features: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -190,9 +217,9 @@ class SupportSet(NamedTuple):
 
     @property
     def content(self) -> tuple[np.ndarray, ...]:
-        """The arrays of the support set."""
-        arrays = (self.inputs, self.targets)
-        return arrays if self.episodes is None else (*arrays, self.episodes)
+        """What makes the support set the same as another one."""
+        arrays = (self.inputs, self.targets) if self.episodes is None else (self.inputs, self.targets, self.episodes)
+        return (*arrays, np.array(self.columns, object)) if self.columns else arrays
 
     def numbers(self, first: int) -> np.ndarray:
         """The number of each row's example, int32 [row], counted from `first`."""
@@ -200,11 +227,15 @@ class SupportSet(NamedTuple):
             return np.arange(first, first + len(self.inputs), dtype=np.int32)
         return self.episodes + np.int32(first)
 
+    def stage(self, revision: int, first: int) -> Stage:
+        """The stage that a record keeps, its examples counted from `first`."""
+        return Stage(revision, self.numbers(first), self.inputs, self.targets, self.columns)
+
 
 def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
     """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
     first = adaptation.next_example
-    stage = Stage(adaptation.revision + 1, support.numbers(first), support.inputs, support.targets)
+    stage = support.stage(adaptation.revision + 1, first)
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
@@ -220,7 +251,8 @@ def without_example(adaptation: Adaptation, number: int) -> Adaptation:
         kept = stage.numbers != number
         if kept.any():
             # copies: a view would keep the forgotten example in memory
-            stages.append(Stage(stage.revision, stage.numbers[kept], stage.inputs[kept], stage.targets[kept]))
+            numbers, inputs, targets = stage.numbers[kept], stage.inputs[kept], stage.targets[kept]
+            stages.append(stage._replace(numbers=numbers, inputs=inputs, targets=targets))
     return replace(adaptation, stages=tuple(stages))
 
 
@@ -233,9 +265,11 @@ def without_last_stage(adaptation: Adaptation) -> Adaptation:
 
 def content_bytes(content: np.ndarray) -> bytes:
     """Inputs or targets as bytes, different for different content."""
-    # labels are objects, whose raw bytes are addresses
-    numbers = repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
-    return repr(content.shape).encode() + numbers
+    # labels and rows are objects, whose raw bytes are addresses
+    if content.dtype == object:
+        values = [content_bytes(each) if isinstance(each, np.ndarray) else each for each in content.tolist()]
+        return repr(content.shape).encode() + repr(values).encode()
+    return repr(content.shape).encode() + content.tobytes()
 
 
 def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:

@@ -1,8 +1,9 @@
 """Records as bytes: the version of the format in one byte, then msgpack; arrays are raw little-endian numbers.
 
-Format 2 adds labels, each once, and format 3 labels that are integers or booleans. Each is written only for records
-that need it, so that an older server can read all others. The id and the owner are not encoded: they are the key of a
-record. A record of 10 examples with one feature and one target takes about 280 bytes.
+Format 2 adds labels, each once, format 3 labels that are integers or booleans, and format 4 inputs that are not arrays
+of numbers. Each is written only for records that need it, so that an older server can read all others. The id and the
+owner are not encoded: they are the key of a record. A record of 10 examples with one feature and one target takes about
+280 bytes.
 """
 
 import struct
@@ -18,9 +19,10 @@ from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name
 from app.service.task import Label, class_indices
+from app.storage.rows import pack_inputs, unpack_inputs
 
-VERSIONS = NUMBERS, LABELS, TYPED_LABELS = 1, 2, 3
-"""Of the format: with numbers as targets, with labels that are strings, and with any labels.
+VERSIONS = NUMBERS, LABELS, TYPED_LABELS, ROWS = 1, 2, 3, 4
+"""Of the format: with numbers as targets, with labels that are strings, with any labels, and with any inputs.
 
 A new version needs code here that still reads these.
 """
@@ -31,6 +33,7 @@ class _Stage(Struct, array_like=True, gc=False):
 
     rows: the number of rows
     numbers: int32; only the first where they are consecutive
+    inputs: float32; in format 4 as `app.storage.rows` has them
     targets: float32, NaN where a value is missing; in a record with labels the index of each label, uint32
     """
 
@@ -88,13 +91,18 @@ def encode(adaptation: Adaptation) -> bytes:
     """A record as bytes. `quality` may hold JSON's types."""
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
     labels = adaptation.labels
+    stages = [_pack_stage(stage, labels, adaptation.staged) for stage in adaptation.stages]
+    has_rows = not all(stage.inputs for stage in stages)
+    if has_rows:
+        for packed, inputs in zip(stages, pack_inputs(adaptation.stages), strict=True):
+            packed.inputs = inputs
     record = _Record(
         adaptation.model,
         adaptation.kind,
         adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
-        [_pack_stage(stage, labels, adaptation.staged) for stage in adaptation.stages],
+        stages,
         adaptation.next_example,
         [_pack_digest(digest) for digest in digests],
         [
@@ -111,7 +119,7 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    return bytes([_version(labels)]) + _encoder.encode(record)
+    return bytes([ROWS if has_rows else _version(labels)]) + _encoder.encode(record)
 
 
 def _version(labels: Sequence[Label]) -> int:
@@ -122,7 +130,8 @@ def _version(labels: Sequence[Label]) -> int:
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
     """Decode a record. Raises StoreFailed if the format is unknown or the bytes are damaged."""
-    record = _parse(data, f"adaptation {id}")
+    place = f"adaptation {id}"
+    record = _parse(data, place)
     digests = [digest if isinstance(digest, str) else digest.hex() for digest in record.digests]
     return Adaptation(
         id=id,
@@ -132,7 +141,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         settings=InnerLoopSettings(*record.settings),
         steps=record.steps,
         learning_rate=record.learning_rate,
-        stages=tuple(_unpack_stage(stage, record.labels) for stage in record.stages),
+        stages=_unpack_rows(record, place) if data[0] == ROWS else _unpack_numbers(record),
         next_example=record.next_example,
         history=tuple(
             Revision(
@@ -193,12 +202,17 @@ def _parse(data: bytes, place: str) -> _Record:
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
-        raise StoreFailed(
-            f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
-        ) from error
+        raise _damaged(place, error) from error
+
+
+def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
+    return StoreFailed(
+        f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
+    )
 
 
 def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool) -> _Stage:
+    """A stage as it is written, without inputs that are not arrays."""
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
@@ -208,15 +222,35 @@ def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool) -> _Stage:
         targets = np.array(class_indices(stage.targets.tolist(), labels), "<u4").tobytes()
     else:
         targets = _float_bytes(stage.targets)
-    return _Stage(stage.revision, rows, packed, _float_bytes(stage.inputs), targets)
+    inputs = b"" if stage.inputs.dtype.kind == "O" else _float_bytes(stage.inputs)
+    return _Stage(stage.revision, rows, packed, inputs, targets)
 
 
-def _unpack_stage(stage: _Stage, labels: Sequence[Label]) -> Stage:
+def _unpack_numbers(record: _Record) -> tuple[Stage, ...]:
+    """The stages of formats 1 to 3."""
+    return tuple(
+        _unpack_stage(stage, np.frombuffer(stage.inputs, "<f4").reshape(stage.rows, -1), record.labels)
+        for stage in record.stages
+    )
+
+
+def _unpack_rows(record: _Record, place: str) -> tuple[Stage, ...]:
+    """The stages of format 4. Raises StoreFailed if the bytes are damaged."""
+    try:
+        unpacked = unpack_inputs([stage.inputs for stage in record.stages])
+    except msgspec.DecodeError as error:
+        raise _damaged(place, error) from error
+    return tuple(
+        _unpack_stage(stage, inputs, record.labels)._replace(columns=columns)
+        for stage, (inputs, columns) in zip(record.stages, unpacked, strict=True)
+    )
+
+
+def _unpack_stage(stage: _Stage, inputs: np.ndarray, labels: Sequence[Label]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:
         numbers = np.frombuffer(stage.numbers, "<i4")
-    inputs = np.frombuffer(stage.inputs, "<f4").reshape(stage.rows, -1)
     if labels:
         targets = np.array(labels, object)[np.frombuffer(stage.targets, "<u4")]
     else:

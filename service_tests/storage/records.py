@@ -60,8 +60,10 @@ def revised(adaptation: Adaptation, **changes: object) -> Adaptation:
 
 def comparable(adaptation: Adaptation | None) -> object:
     """A record with lists for arrays."""
+
+    def plain(value: object) -> object:
+        return (value.dtype.name, [plain(each) for each in value.tolist()]) if isinstance(value, np.ndarray) else value
+
     assert adaptation is not None
-    stages = [
-        (stage.revision, *((array.dtype.name, array.tolist()) for array in stage[1:])) for stage in adaptation.stages
-    ]
+    stages = [list(map(plain, stage)) for stage in adaptation.stages]
     return stages, [getattr(adaptation, each.name) for each in fields(adaptation) if each.name != "stages"]

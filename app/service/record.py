@@ -191,7 +191,7 @@ def object_rows(rows: Sequence[Any]) -> np.ndarray:
 
 def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
     """The rows of all parts, which are as in `Stage`."""
-    if len({part.dtype == object for part in parts}) > 1:
+    if len(parts) > 1 and len({part.dtype == object for part in parts}) > 1:
         parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
     return _concatenate(parts)
 

@@ -92,7 +92,7 @@ def encode(adaptation: Adaptation) -> bytes:
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
     labels = adaptation.labels
     stages = [_pack_stage(stage, labels, adaptation.staged) for stage in adaptation.stages]
-    has_rows = not all(stage.inputs for stage in stages)
+    has_rows = b"" in [stage.inputs for stage in stages]
     if has_rows:
         for packed, inputs in zip(stages, pack_inputs(adaptation.stages), strict=True):
             packed.inputs = inputs

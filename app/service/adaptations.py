@@ -1,7 +1,6 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ from app.errors import (
     UnknownModel,
 )
 from app.learn.outcome import Adapted
-from app.service import decisions
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
@@ -27,6 +25,7 @@ from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bo
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
+from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
@@ -47,9 +46,6 @@ from app.service.record import (
 from app.service.request_checks import check_classes, check_extended_size, check_usable
 from app.service.store import Filter, Name, Store
 from app.service.task import Task
-
-MAX_REFUSALS = 10_000
-"""Revisions that a newer model refused, of which the server remembers that."""
 
 
 class Worker(Protocol):
@@ -110,7 +106,7 @@ class Adaptations:
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
-        self._refusals: OrderedDict[tuple[str, int, str], None] = OrderedDict()  # id, revision, digest of the model
+        self._fits = Fit()
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
@@ -193,7 +189,7 @@ class Adaptations:
                 await self._worker.submit(job)
                 break
             except Outgrown:
-                self._remember_refusal(adaptation, model)
+                self._fits.refuse(model, adaptation)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
@@ -232,8 +228,7 @@ class Adaptations:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
         model = self._catalogue.serving(adaptation, pinned)
-        refused = (adaptation.id, adaptation.revision, model.digest) in self._refusals
-        if model.digest != adaptation.digest and (refused or not _fits(model, adaptation)):
+        if model.digest != adaptation.digest and not self._fits(model, adaptation):
             model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
                 raise Outgrown(adaptation.model)
@@ -400,7 +395,7 @@ class Adaptations:
             except Outgrown:
                 if model.digest == old.digest:
                     raise
-                self._remember_refusal(old, model)
+                self._fits.refuse(model, old)
                 continue
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
@@ -411,12 +406,6 @@ class Adaptations:
                 await self._drop(old, erase)
                 return new
             old = await self.get(old.owner, old.id)
-
-    def _remember_refusal(self, adaptation: Adaptation, model: Model) -> None:
-        """A model that refused the examples of a revision once is not asked again."""
-        self._refusals[adaptation.id, adaptation.revision, model.digest] = None
-        if len(self._refusals) > MAX_REFUSALS:
-            self._refusals.popitem(last=False)
 
     async def _drop(self, adaptation: Adaptation, features: bool) -> None:
         """Free the slot of fast weights that are not needed any more. features: whether to free these too"""
@@ -433,22 +422,3 @@ def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:
     """An adaptation with the steps and the rate that it has on another model."""
     steps, rate = bounded(adaptation.settings, model)
     return replace(adaptation, steps=steps, learning_rate=rate)
-
-
-def _fits(model: Model, adaptation: Adaptation) -> bool:
-    """Whether a model takes the examples of an adaptation that was made with another one."""
-    manifest, stage = model.bundle.manifest, adaptation.stages[0]
-    if adaptation.kind != manifest.kind or not all(_may_encode(model, each.inputs) for each in adaptation.stages):
-        return False
-    if (classes := len(adaptation.labels)) > 0:
-        return model.max_classes is None or classes <= model.max_classes
-    if manifest.schema.actions is not None:
-        return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
-    return stage.targets.shape[1:] == (manifest.schema.targets,)
-
-
-def _may_encode(model: Model, inputs: np.ndarray) -> bool:
-    """Whether a model may take the inputs of a record. Where it encodes them, it is known for certain only then."""
-    if inputs.dtype == object:
-        return model.encodes
-    return not model.bundle.encoder.keeps_features or inputs.shape[1] == model.bundle.manifest.schema.features

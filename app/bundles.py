@@ -258,6 +258,12 @@ class Bundle:
         spec = self.manifest.encoder
         return default_encoder(self.manifest.schema) if spec is None else restore(spec, self.encoder_arrays)
 
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns of an input; empty where they have none."""
+        names = [column["name"] for column in self.encoder.describe()["columns"]]
+        return () if None in names else tuple(names)
+
     @property
     def algorithm(self) -> Algorithm:
         """The algorithm that the bundle adapts with."""

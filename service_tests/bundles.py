@@ -1,10 +1,12 @@
 """Small bundles for tests. They are untrained: heads that are solved in closed form need no training."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.encoders.encoder import Encoder
 from app.encoders.registry import fit
 from app.encoders.spec import EncoderSpec
 from app.families.registry import make
@@ -84,8 +86,12 @@ def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Sch
 
 def write_table_bundle(folder: Path, kind: str = "regression") -> None:
     """Write an untrained bundle of `service_tests.encoders.cases.PATIENTS`, with numbers or labels for targets."""
-    encoder = fit("table", PATIENTS, TABLE)
-    features, targets = encoder.feature_shape[0], 1 if kind == "regression" else 3
+    write_encoder_bundle(folder, fit("table", PATIENTS, TABLE), kind)
+
+
+def write_encoder_bundle(folder: Path, encoder: Encoder, kind: str = "regression", seed: int = 0) -> None:
+    """Write an untrained bundle with this encoder, with one number or up to 3 labels for targets."""
+    features, targets = math.prod(encoder.feature_shape), 1 if kind == "regression" else 3
     network = NetworkSpec("mlp", {"inputs": features, "outputs": targets, "hidden": [8]})
     manifest = Manifest(
         family=None,
@@ -100,4 +106,4 @@ def write_table_bundle(folder: Path, kind: str = "regression") -> None:
         training={},
         encoder=EncoderSpec.of(encoder),
     )
-    write(folder, manifest, initialize(network.name, network.options, seed=0), encoder.arrays())
+    write(folder, manifest, initialize(network.name, network.options, seed), encoder.arrays())

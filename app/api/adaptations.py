@@ -12,10 +12,10 @@ from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
-from app.api.requests import receive
+from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.state import RequestClient, State
-from app.api.support import read_addition, show_support
+from app.api.support import is_slow, read_addition, show_support
 from app.errors import (
     Invalid,
     KeyReused,
@@ -104,11 +104,17 @@ async def get_history(id: Id, server: State) -> Response:
 @router.get(
     "/adaptations/{id}/support",
     summary="List the examples",
-    responses=response_docs("The examples with their numbers.", examples.EXAMPLES, 200, BY_ID),
+    responses=response_docs(
+        "The examples with their numbers.", examples.EXAMPLES, 200, BY_ID, (JSON.media, MSGPACK.media)
+    ),
 )
-async def get_support(id: Id, server: State) -> Response:
-    """List the examples of an adaptation with their numbers. You need the number of an example to forget it."""
-    return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), JSON.respond)
+async def get_support(id: Id, server: State, request: Request) -> Response:
+    """List the examples of an adaptation with their numbers, as you can post them again.
+
+    You need the number of an example to forget it. Images are base64, and binary with `Accept: application/msgpack`.
+    """
+    codec = accepted(request)
+    return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), codec.respond)
 
 
 @router.post(
@@ -133,7 +139,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
     read = partial(read_addition, body, model, server.limits.support)
-    support = await server.large_bodies.read(incoming, read, model.takes_images)
+    support = await server.large_bodies.read(incoming, read, is_slow(model, body))
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))
 

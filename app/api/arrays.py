@@ -8,10 +8,12 @@ import numpy as np
 
 from app.api import schemas
 from app.api.decode_errors import UNQUOTED
+from app.bundles import Bundle
 from app.encoders.encoder import Encoder
 from app.encoders.float_rows import FLOAT32_MAX, as_numbers, check_finite, many, to_float32
 from app.encoders.values import show
 from app.errors import Invalid
+from app.service.record import object_rows
 from app.service.task import Label
 
 INT64 = np.iinfo(np.int64)
@@ -23,13 +25,40 @@ Values = Sequence[Any] | schemas.RawArray
 """Inputs or targets as they are posted."""
 
 
-def read_inputs(values: Values, encoder: Encoder, place: str) -> np.ndarray:
+def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
     """Inputs as float32 [row, feature]. Raises Invalid at the first that the encoder does not take."""
     rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
     try:
         return encoder.encode(rows)
     except Invalid as error:
         raise Invalid(f"{place}{error.place}", *error.reason) from error
+
+
+def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs as a record keeps them (`app.service.record.Stage`), and their features, as in a `SupportSet`.
+
+    Raises Invalid at the first that the encoder does not take.
+    """
+    rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
+    try:
+        kept = encoder.canonical(rows)
+        if isinstance(kept, np.ndarray):
+            return kept.reshape(len(kept), -1), None if encoder.keeps_features else encoder.encode(kept)
+        return object_rows(kept), encoder.encode(kept)
+    except Invalid as error:
+        raise Invalid(f"{place}{error.place}", *error.reason) from error
+
+
+def columns_of(inputs: np.ndarray, bundle: Bundle) -> tuple[str, ...]:
+    """The names of the values where a record keeps lists; empty for any other inputs."""
+    return bundle.columns if inputs.dtype.kind == "O" and isinstance(inputs[0], list) else ()
+
+
+def show_rows(rows: np.ndarray) -> np.ndarray | list[Any]:
+    """Rows of a record as they are posted: an array of numbers, or a list of objects, files and nested lists."""
+    if rows.dtype != object:
+        return rows
+    return [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
 
 
 def read_numbers(values: Values, width: int, place: str) -> np.ndarray:

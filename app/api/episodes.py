@@ -6,11 +6,11 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.arrays import read_inputs, read_numbers
+from app.api.arrays import columns_of, read_inputs, read_numbers, show_rows
 from app.bundles import Bundle, Schema
 from app.errors import Invalid
 from app.service.decisions import action_columns
-from app.service.record import Stage, SupportSet
+from app.service.record import Stage, SupportSet, concatenate_rows
 
 MAX_NUMBERS = 2**24
 """In the observations of a stage, each episode padded to the longest: 64 MiB, which weighing holds several times."""
@@ -20,20 +20,30 @@ def read_episodes(values: Sequence[schemas.Episode], bundle: Bundle, place: str)
     """Posted episodes as arrays. Raises Invalid at the first thing that the model does not take."""
     episodes = [_read_episode(each, bundle, f"{place}[{index}]") for index, each in enumerate(values)]
     for name, column in (("rewards", -2), ("propensities", -1)):
-        _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, targets in episodes], place)
-    lengths = [len(observations) for observations, _ in episodes]
+        _check_all_or_none(name, [not np.isnan(targets[0, column]) for _, _, targets in episodes], place)
+    lengths = [len(observations) for observations, _, _ in episodes]
     if (numbers := len(episodes) * max(lengths) * bundle.manifest.schema.features) > MAX_NUMBERS:
         expected = f"at most {MAX_NUMBERS} numbers in the observations, with each episode padded to the longest"
         size = f"{numbers} in {len(episodes)} episodes, the longest with {max(lengths)} decisions"
         raise Invalid(place, expected, size, "send the longest episodes in separate requests")
-    observations, targets = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
-    return SupportSet(observations, targets, np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
+    kept, features, targets = zip(*episodes, strict=True)
+    observations = concatenate_rows(kept)
+    encoded = None if all(each is None for each in features) else np.concatenate(_features(kept, features))
+    owners = np.repeat(np.arange(len(episodes), dtype=np.int32), lengths)
+    return SupportSet(observations, np.concatenate(targets), owners, encoded, columns_of(observations, bundle))
 
 
-def _read_episode(episode: schemas.Episode, bundle: Bundle, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """One episode: its observations, float32 [row, feature], and the targets of its rows."""
+def _features(kept: Sequence[np.ndarray], features: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """The features of each episode: what is kept of it, where there are no others."""
+    return [rows if encoded is None else encoded for rows, encoded in zip(kept, features, strict=True)]
+
+
+def _read_episode(
+    episode: schemas.Episode, bundle: Bundle, place: str
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """One episode: its observations and their features, as from `read_inputs`, and the targets of its rows."""
     schema = bundle.manifest.schema
-    observations = read_inputs(episode.observations, bundle.encoder, f"{place}.observations")
+    observations, features = read_inputs(episode.observations, bundle.encoder, f"{place}.observations")
     actions = _read_actions(episode.actions, schema, f"{place}.actions")
     rewards = _read_per_step(episode.rewards, len(actions), f"{place}.rewards")
     propensities = _read_per_step(episode.propensities, len(actions), f"{place}.propensities")
@@ -42,7 +52,7 @@ def _read_episode(episode: schemas.Episode, bundle: Bundle, place: str) -> tuple
         if len(column) != len(observations):
             raise Invalid(place, f"as many {name} as observations", f"{len(column)} and {len(observations)}")
     _check_propensities(propensities, schema, f"{place}.propensities")
-    return observations, np.concatenate(list(columns.values()), axis=1)
+    return observations, features, np.concatenate(list(columns.values()), axis=1)
 
 
 def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> np.ndarray:
@@ -87,13 +97,14 @@ def show_episodes(stages: Iterable[Stage]) -> list[schemas.EpisodeView]:
 
 def _show_episode(stage: Stage, number: int) -> schemas.EpisodeView:
     rows = stage.numbers == number
+    shown = stage._replace(inputs=stage.inputs[rows])
     actions, rewards, propensities = np.split(stage.targets[rows], [-2, -1], axis=1)
     if actions.shape[1] == 1:
         actions = actions[:, 0]
         actions = actions.astype(np.int64) if (actions == np.floor(actions)).all() else actions
     return schemas.EpisodeView(
         stage=stage.revision,
-        observations=stage.inputs[rows],
+        observations=show_rows(shown.rows),
         actions=actions,
         rewards=_show_per_step(rewards),
         propensities=_show_per_step(propensities),

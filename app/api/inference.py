@@ -16,6 +16,7 @@ from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
 from app.api.state import server_state
+from app.api.support import is_slow
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,
@@ -59,7 +60,7 @@ async def adapt(request: Request) -> Response:
         body = await server.large_bodies.decode(incoming, schemas.AdaptRequest)
         model = server.adaptations.model(body.model)
         read = partial(adapt_command, body, model, incoming.client, server.limits)
-        return await server.large_bodies.read(incoming, read, model.takes_images)
+        return await server.large_bodies.read(incoming, read, is_slow(model, body.support))
 
     async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
         client, ready = incoming.client, await command(incoming)
@@ -87,7 +88,8 @@ async def predict(request: Request) -> Response:
         check_predict_fields(body)
         adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)
-        command = await server.large_bodies.read(incoming, read, model.takes_images)
+        slow = is_slow(model, body.support, body.queries)
+        command = await server.large_bodies.read(incoming, read, slow)
         return predict_response(await server.adaptations.predict(command, incoming.client))
 
     if incoming.media.ndjson:

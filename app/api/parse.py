@@ -7,7 +7,7 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.arrays import read_inputs
+from app.api.arrays import read_queries
 from app.api.client import Client
 from app.api.state import Limits
 from app.api.support import read_support
@@ -79,7 +79,7 @@ def predict_command(
         check_inner_loop(model, settings)
         task = task_of(model, read_support(body.support, model, limits.support), settings)
     check_options(model, options, task)
-    queries = read_inputs(body.queries, model.bundle.encoder, "queries")
+    queries = read_queries(body.queries, model.bundle.encoder, "queries")
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
 
 

@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.api.client import Client
+from app.api.codec import JSON, Codec
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
@@ -37,6 +38,11 @@ async def receive(request: Request, limit: int, large_bodies: LargeBodies, ndjso
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson)
     body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
     return IncomingRequest(body, Client.from_headers(headers, request.receive), media)
+
+
+def accepted(request: Request) -> Codec:
+    """The format of the answer to a request without a body: JSON unless its header Accept asks for another."""
+    return media_types(JSON.media.encode(), request.headers.get("accept", "").encode(), False).answer_codec
 
 
 async def _read_body(request: Request, content_length: bytes, limit: int, large_bodies: LargeBodies) -> bytes:

@@ -31,6 +31,9 @@ Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _NUMBERS})]
+ShownInputs = Annotated[
+    Any, Meta(extra_json_schema={"type": "array", "items": {"anyOf": [_NUMBERS, {"type": ["object", "string"]}]}})
+]
 Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Steps = Annotated[
@@ -533,7 +536,16 @@ class SupportView(ResponseBody):
         list[int],
         Meta(description="[example]: the number of each example, in the order of `inputs` or `episodes`"),
     ]
-    inputs: Annotated[Array, Meta(description="[example][number]: the inputs as flat rows")] | UnsetType = UNSET
+    inputs: (
+        Annotated[
+            ShownInputs,
+            Meta(
+                description="[example]: the inputs as they were posted. Numbers and pixels are flat rows, rows of a "
+                "table are objects, and images are files in base64, without metadata and at most 512 pixels a side"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     targets: (
         Annotated[
             Any,
@@ -559,7 +571,7 @@ class EpisodeView(ResponseBody):
     """An episode of an adaptation, as it was posted."""
 
     stage: Annotated[int, Meta(description="Number of the revision that added the episode")]
-    observations: Annotated[Array, Meta(description="[step][number]: the observation before each action")]
+    observations: Annotated[ShownInputs, Meta(description="[step][number]: the observation before each action")]
     actions: Annotated[
         Any,
         Meta(

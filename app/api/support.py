@@ -1,13 +1,23 @@
 """Support sets from the wire to arrays and back, for each kind of prediction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.arrays import read_classes, read_inputs, read_labels, read_numbers, read_weights
+from app.api.arrays import (
+    Values,
+    columns_of,
+    read_classes,
+    read_inputs,
+    read_labels,
+    read_numbers,
+    read_weights,
+    show_rows,
+)
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
 from app.bundles import Bundle
@@ -69,6 +79,23 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
     return arrays
 
 
+def is_slow(model: Model, *posted: schemas.Support | Values | UnsetType) -> bool:
+    """Whether reading support sets or inputs takes long however small they are: where some are files, for example."""
+    if not model.bundle.encoder.slow:
+        return False
+    return not all(isinstance(row, list) for values in _inputs(posted) for row in values)
+
+
+def _inputs(posted: Iterable[schemas.Support | Values | UnsetType]) -> Iterator[Sequence[Any]]:
+    """The lists of inputs among what was posted, which may also be raw arrays or absent."""
+    for each in posted:
+        if isinstance(each, schemas.Support):
+            episodes = each.episodes or ()
+            yield from _inputs([each.inputs, *(episode.observations for episode in episodes)])
+        elif isinstance(each, list):
+            yield each
+
+
 def show_support(adaptation: Adaptation) -> schemas.SupportView:
     """The examples of a record, as they are posted."""
     return KINDS[adaptation.kind].show(adaptation)
@@ -91,18 +118,19 @@ def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -
 def _read_regression(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
-    inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
+    inputs, features = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
     targets = read_numbers(support.targets, bundle.manifest.schema.targets, f"{prefix}targets")
-    return SupportSet(inputs, targets, weights=_read_weights(support, len(inputs), prefix))
+    weights = _read_weights(support, len(inputs), prefix)
+    return SupportSet(inputs, targets, None, features, columns_of(inputs, bundle), weights)
 
 
 def _read_classification(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
-    inputs = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
+    inputs, features = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
     targets, weights = read_labels(support.targets, f"{prefix}targets"), _read_weights(support, len(inputs), prefix)
     declared = () if support.labels is UNSET else read_classes(support.labels, f"{prefix}labels")
-    return SupportSet(inputs, targets, weights=weights, labels=declared)
+    return SupportSet(inputs, targets, None, features, columns_of(inputs, bundle), weights, declared)
 
 
 def _read_decision(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
@@ -129,7 +157,10 @@ def _view(adaptation: Adaptation) -> schemas.SupportView:
 
 def _show_examples(adaptation: Adaptation) -> schemas.SupportView:
     view, weights, labels = _view(adaptation), adaptation.weights, adaptation.all_labels
-    view.inputs, view.targets = adaptation.inputs, adaptation.targets.tolist() if labels else adaptation.targets
+    view.inputs, view.targets = (
+        show_rows(adaptation.rows),
+        adaptation.targets.tolist() if labels else adaptation.targets,
+    )
     view.weights = UNSET if weights is None else weights
     view.labels = labels if adaptation.declares_labels else UNSET
     return view

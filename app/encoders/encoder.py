@@ -40,6 +40,17 @@ class Encoder(Protocol):
     def feature_shape(self) -> tuple[int, ...]:
         """The shape of an input of the network. Its product is the number of features."""
 
+    @property
+    def keeps_features(self) -> bool:
+        """Whether a canonical form that is one array holds the features, so that nothing is left to encode."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether rows that are not arrays take long: never on an event loop, and their features are cached."""
+
+    def seconds(self, kept: Rows) -> float:
+        """About how long it takes to encode rows in the canonical form."""
+
     def encode(self, rows: Rows) -> np.ndarray:
         """Features, float32 [row, feature], all finite. Raises Invalid for the first row that cannot be encoded."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from app.encoders.encoder import Rows, StateError
 from app.encoders.float_rows import NUMBERS, as_numbers
 from app.encoders.ink import picture_ink
-from app.encoders.pictures import FORMATS, read_picture, size, to_keep
+from app.encoders.pictures import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.pixels import expected_pixels, read_pixels
 from app.encoders.state import check_arrays, check_fields, check_shape
 from app.encoders.values import place, show
@@ -37,6 +37,8 @@ class ImageEncoder:
     shape: tuple[int, int]
 
     name: ClassVar[str] = "image"
+    slow: ClassVar[bool] = True
+    keeps_features: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, rows: Rows, shape: Sequence[int] = ()) -> Self:
@@ -64,6 +66,10 @@ class ImageEncoder:
     def feature_shape(self) -> tuple[int, ...]:
         """Rows and columns."""
         return self.shape
+
+    def seconds(self, kept: Rows) -> float:
+        """Of decoding the picture files."""
+        return sum(decoding_seconds(each) for each in kept if isinstance(each, bytes))
 
     def encode(self, rows: Rows) -> np.ndarray:
         """Ink, float32 [row, feature]: see `ink.picture_ink` and `pixels.read_pixels`."""

@@ -14,6 +14,9 @@ from app.encoders.scaling import Ranges
 from app.encoders.state import check_arrays, check_fields, check_items
 from app.errors import TrainingError, one_of
 
+VALUE_S = 1e-6
+"""Of encoding a value of a row."""
+
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
@@ -28,6 +31,8 @@ class TableEncoder:
     ignore_extra: bool = False
 
     name: ClassVar[str] = "table"
+    slow: ClassVar[bool] = False
+    keeps_features: ClassVar[bool] = False
 
     @classmethod
     def fit(
@@ -74,6 +79,10 @@ class TableEncoder:
     def feature_shape(self) -> tuple[int, ...]:
         """One axis: the features of all columns."""
         return (sum(column.width for column in self.columns),)
+
+    def seconds(self, kept: Rows) -> float:
+        """Of reading and encoding every value."""
+        return len(kept) * len(self.columns) * VALUE_S
 
     def encode(self, rows: Rows) -> np.ndarray:
         """The features of the columns, side by side: float32 [row, feature]."""

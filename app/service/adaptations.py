@@ -19,7 +19,6 @@ from app.errors import (
 )
 from app.learn.outcome import Adapted
 from app.learn.targets import TargetScale
-from app.service import decisions
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
@@ -27,6 +26,7 @@ from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bo
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
+from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
@@ -37,7 +37,6 @@ from app.service.record import (
     Change,
     Revision,
     SupportSet,
-    first_stage,
     has_applied,
     request_fingerprint,
     with_examples,
@@ -64,6 +63,9 @@ class Worker(Protocol):
 
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
+
+    async def forget(self, task: Task) -> None:
+        """Free the features of what a record keeps."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Adaptations:
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
+        self._fits = Fit()
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
@@ -178,10 +181,20 @@ class Adaptations:
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
     async def to_change(self, owner: str, id: str) -> Adaptation:
-        """The record of that id. If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone."""
+        """The record of that id, when it is known which model serves it (`model_of`).
+
+        If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone.
+        """
         adaptation = await self.get(owner, id)
         if adaptation.pinned:
             await self._restore(adaptation)
+        while (model := self.model_of(adaptation)).digest != adaptation.digest and model.encodes:
+            job = Job(model, object(), _on_model(adaptation, model).task, keep=False)
+            try:
+                await self._worker.submit(job)
+                break
+            except Outgrown:
+                self._fits.refuse(model, adaptation)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
@@ -220,7 +233,7 @@ class Adaptations:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
         model = self._catalogue.serving(adaptation, pinned)
-        if model.digest != adaptation.digest and not _fits(model, adaptation):
+        if model.digest != adaptation.digest and not self._fits(model, adaptation):
             model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
                 raise Outgrown(adaptation.model)
@@ -308,7 +321,7 @@ class Adaptations:
         adaptation = await self.get(owner, id)
         if not await self._store.delete(owner, id):
             raise UnknownAdaptation(id)
-        await self._drop(adaptation)
+        await self._drop(adaptation, features=True)
 
     async def _adapt(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         new_id, task = next(self._ids), command.task
@@ -342,7 +355,7 @@ class Adaptations:
             settings=command.settings,
             steps=task.steps,
             learning_rate=task.learning_rate,
-            stages=(first_stage(command.support),),
+            stages=(command.support.stage(1, 0),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
             losses=adapted.losses,
@@ -385,18 +398,27 @@ class Adaptations:
             elif change is Change.rederived:
                 return old
             # not cached: until it is stored, its revision may become another's
-            result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
+            try:
+                result = await self._worker.submit(Job(model, object(), new.task, keep=False), caller)
+            except Outgrown:
+                if model.digest == old.digest:
+                    raise
+                self._fits.refuse(model, old)
+                continue
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:
                 check_usable(result.adapted, model, stored=True)
             new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
-            if await self._store.replace(new, old.revision, erase=change in (Change.forgot, Change.undone)):
-                await self._drop(old)
+            erase = change in (Change.forgot, Change.undone)
+            if await self._store.replace(new, old.revision, erase=erase):
+                await self._drop(old, erase)
                 return new
             old = await self.get(old.owner, old.id)
 
-    async def _drop(self, adaptation: Adaptation) -> None:
-        """Free the slot of fast weights that are not needed any more."""
+    async def _drop(self, adaptation: Adaptation, features: bool) -> None:
+        """Free the slot of fast weights that are not needed any more. features: whether to free these too"""
+        if features and any(stage.inputs.dtype == object for stage in adaptation.stages):
+            await self._worker.forget(adaptation.task)
         try:
             model = self._catalogue.serving(adaptation, pinned=True)
         except UnknownModel:
@@ -408,15 +430,3 @@ def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:
     """An adaptation with the steps and the rate that it has on another model."""
     steps, rate = bounded(adaptation.settings, model)
     return replace(adaptation, steps=steps, learning_rate=rate)
-
-
-def _fits(model: Model, adaptation: Adaptation) -> bool:
-    """Whether a model takes the examples of an adaptation that was made with another one."""
-    manifest, stage = model.bundle.manifest, adaptation.stages[0]
-    if (adaptation.kind, stage.inputs.shape[1]) != (manifest.kind, manifest.schema.features):
-        return False
-    if (classes := len(adaptation.labels)) > 0:
-        return model.max_classes is None or classes <= model.max_classes
-    if manifest.schema.actions is not None:
-        return all(decisions.fits(each.targets, manifest.schema) for each in adaptation.stages)
-    return stage.targets.shape[1:] == (manifest.schema.targets,)

@@ -4,7 +4,7 @@ Call it from one thread at a time. It does no HTTP and no storage, and reads no 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -15,9 +15,10 @@ import torch
 from app.learn.inner import repeat_state
 from app.learn.outcome import Adapted
 from app.service.fast_weights import FastWeights
+from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task, fused_batches
-from app.service.work import LARGE, PASSES
+from app.service.work import LARGE, PASSES, PRICE_A_SECOND
 
 INITIAL = None
 """The key of the initialization, whose fast weights are those before any step."""
@@ -39,7 +40,7 @@ class Job:
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
-    price: what adapting and the answer cost together
+    price: what adapting, with encoding, and the answer cost together
     """
 
     model: Model
@@ -62,6 +63,8 @@ class Job:
         self.price = self.answer_price
         if task is not None:
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
+            if self.model.encodes:
+                self.price += int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
 
     @property
     def queries_at_once(self) -> int:
@@ -137,6 +140,12 @@ class _ModelState:
         """The measured time of work of this size; infinity before the first measurement."""
         return self._seconds.get(size, float("inf"))
 
+    def encoding_seconds(self, model: Model, jobs: Sequence[Job]) -> float:
+        """About how long encoding takes for the jobs whose fast weights are missing; infinity for a slow encoder."""
+        tasks = [job.task for job in jobs if job.key not in self.fast]
+        seconds = sum(model.encoding_seconds(task) for task in tasks)
+        return float("inf") if seconds and model.bundle.encoder.slow else seconds
+
     def record(self, size: _Size, seconds: float) -> None:
         """Record a measured time. The least of the recent ones counts, as other load on the machine only adds time."""
         self._seconds[size] = min(seconds, 1.1 * self._seconds.get(size, seconds))
@@ -149,8 +158,10 @@ class Engine:
     were used last have a cache each, with an equal part of the bytes.
     """
 
-    def __init__(self, cache_bytes: int) -> None:
+    def __init__(self, cache_bytes: int, features: FeatureCache | None = None) -> None:
+        """features: the cache of another engine, to share it."""
         self._cache_bytes = cache_bytes
+        self.features = FeatureCache() if features is None else features
         self._models: WeakKeyDictionary[Model, _ModelState] = WeakKeyDictionary()
         self._runs = 0
 
@@ -174,7 +185,10 @@ class Engine:
             state = self._models.get(model)
             if state is None:
                 return float("inf")
-            total += state.seconds(state.size(model, [jobs[index] for index in indices]))
+            own = [jobs[index] for index in indices]
+            total += state.seconds(state.size(model, own))
+            if model.encodes:
+                total += state.encoding_seconds(model, own)
         return total
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
@@ -199,9 +213,20 @@ class Engine:
         size, started = state.size(model, jobs), perf_counter()
         results: list[Result] = []
         for start in range(0, len(jobs), state.tasks):
-            results += self._run_fused(model, state.fast, jobs[start : start + state.tasks])
+            part = jobs[start : start + state.tasks]
+            if model.encodes:
+                began = perf_counter()
+                part = self._encoded(model, state.fast, part)
+                started += perf_counter() - began
+            results += self._run_fused(model, state.fast, part)
         state.record(size, perf_counter() - started)
         return results
+
+    def _encoded(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs, with features for those whose fast weights are missing. Raises Outgrown."""
+        missing = {job.key: job.task for job in jobs if job.task is not None and job.key not in fast}
+        encoded = dict(zip(missing, encode_tasks(model, [*missing.values()], self.features), strict=True))
+        return [replace(job, task=encoded[job.key]) if job.key in encoded else job for job in jobs]
 
     def fast_weights(self, job: Job) -> torch.Tensor | None:
         """A copy of the fast weights of a job, [1, number]; None where they are not cached."""
@@ -223,6 +248,12 @@ class Engine:
         if adapted.status.usable:
             self._state(model, job).fast.put([job.key], [0], states)
         yield adapted
+
+    def forget(self, task: Task) -> None:
+        """Drop the features of what a record keeps, if they are cached."""
+        for stage in task.stages:
+            if stage.kept_by is not None and stage.inputs.dtype == object:
+                self.features.drop(stage.kept_by, stage.inputs)
 
     def drop(self, model: Model, key: Hashable) -> None:
         """Drop the fast weights under a key from the cache, if they are there."""

@@ -16,6 +16,7 @@ from app.service.batcher import Batcher, Caller
 from app.service.engine import Engine, Job, Result
 from app.service.large_work import LargeJob, LargeResult, LargeWork
 from app.service.model import Model
+from app.service.task import Task
 from app.service.work import LARGE
 
 MAX_WAITING = 4
@@ -36,7 +37,7 @@ class Lanes:
         """small: runs the engine's jobs; large: for calls alone; max_price, max_bytes: of one request."""
         self._engine = engine
         self._small, self._large = small, large
-        self._large_work = LargeWork(max_bytes)
+        self._large_work = LargeWork(max_bytes, engine.features)
         self._max_price = max_price
         self._waiting = 0
 
@@ -85,6 +86,10 @@ class Lanes:
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
         await self._small.call(partial(self._engine.drop, model, key))
+
+    async def forget(self, task: Task) -> None:
+        """Drop the features of what a record keeps."""
+        await self._small.call(partial(self._engine.forget, task))
 
     async def _submit_one_large(self, job: Job, caller: Caller | None) -> Result:
         (result,) = await self._submit_large([job], caller)

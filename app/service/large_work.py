@@ -13,6 +13,7 @@ from app.errors import Invalid
 from app.learn.outcome import Adapted
 from app.service.batcher import ClientDisconnected
 from app.service.engine import Engine, Job, Result
+from app.service.features import FeatureCache
 from app.service.model import Model
 from app.service.task import MAX_TASKS, Task
 from app.service.work import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
@@ -41,10 +42,10 @@ class LargeWork:
     It has models and fast weights of its own, because the engine uses its own at the same time.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        """max_bytes: the memory that one job may take, besides the request."""
+    def __init__(self, max_bytes: int, features: FeatureCache | None = None) -> None:
+        """max_bytes: the memory that one job may take, besides the request; features: a cache to share"""
         self._max_bytes = max_bytes
-        self._engine = Engine(cache_bytes=0)
+        self._engine = Engine(cache_bytes=0, features=features)
         self._models: WeakKeyDictionary[Model, Model] = WeakKeyDictionary()
 
     def run(self, jobs: Sequence[LargeJob], abandoned: Abandoned) -> list[LargeResult]:

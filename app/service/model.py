@@ -41,9 +41,9 @@ class Model:
         self.bundle = bundle
         self.digest = manifest.digest
         """The digest of the bundle."""
+        self.encodes = bundle.encoder.slow or not bundle.encoder.keeps_features
+        """Whether the worker may have to encode the inputs of a record (`app.service.features`)."""
         self.device = device
-        self.takes_images = bool(manifest.schema.image)
-        """Whether an input may be an image file."""
         self.max_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
         """The number of the network's outputs, where there is one for each class; None for any number of classes."""
         self.ways = (self.max_classes or ways) if labels else None
@@ -84,6 +84,15 @@ class Model:
             variant = self._variants[ways] = Model(self.bundle, self.device, ways)
             variant.meta = self.meta  # one copy on the device is enough
         return self._variants[ways]
+
+    def encoding_seconds(self, task: Task | None) -> float:
+        """About how long encoding the inputs of a task takes; 0 where they are features."""
+        if not self.encodes or task is None or task.kept_by is None:
+            return 0.0
+        known, encoder = task.encoding_seconds, self.bundle.encoder
+        if self.digest not in known:
+            known[self.digest] = sum(encoder.seconds(stage.inputs) for stage in task.stages)
+        return known[self.digest]
 
     @property
     def variants(self) -> Sequence["Model"]:

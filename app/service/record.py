@@ -27,10 +27,12 @@ class Stage(NamedTuple):
     revision: the revision that they were added in
     numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
         example is a row; in decisions it is an episode
-    inputs: float32 [row, feature]
+    inputs: what was posted, in the canonical form of the encoder that read it (`Encoder.canonical`): numbers as float32
+        [row, number]; anything else as an object array [row] of lists of values, strings, bytes or arrays
     targets: as in a `Task`
     weights: the weight of each row, float32 [row]; None where all are 1
     labels: the classes that were declared with these examples
+    columns: the names of the values where rows are lists
     """
 
     revision: int
@@ -39,6 +41,14 @@ class Stage(NamedTuple):
     targets: np.ndarray
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The inputs as any encoder takes them: as in `inputs`, but lists as objects with the names of the columns."""
+        if not self.columns:
+            return self.inputs
+        return object_rows([dict(zip(self.columns, row, strict=True)) for row in self.inputs])
 
     @property
     def examples(self) -> np.ndarray:
@@ -152,9 +162,9 @@ class Adaptation:
         return _concatenate([stage.examples if self.staged else stage.numbers for stage in self.stages])
 
     @property
-    def inputs(self) -> np.ndarray:
-        """The inputs of all examples, as in the stages."""
-        return _concatenate([stage.inputs for stage in self.stages])
+    def rows(self) -> np.ndarray:
+        """The inputs of all examples, as any encoder takes them."""
+        return concatenate_rows([stage.rows for stage in self.stages])
 
     @property
     def targets(self) -> np.ndarray:
@@ -192,8 +202,8 @@ class Adaptation:
         """The task that its fast weights are derived from. It is cached, as every prediction needs it."""
         if self.staged:
             return self._last_stage
-        support = SupportSet(self.inputs, self.targets, None, self.weights, self._declared)
-        return support.task(self.steps, self.learning_rate)
+        support = SupportSet(self.rows, self.targets, weights=self.weights, labels=self._declared)
+        return support.task(self.steps, self.learning_rate, kept_by=self.owner)
 
     @property
     def _declared(self) -> tuple[Label, ...]:
@@ -209,7 +219,8 @@ class Adaptation:
         """The last stage, linked to those before."""
         task = None
         for stage in self.stages:
-            task = Task(stage.inputs, stage.targets, self.steps, self.learning_rate, stage.numbers, task)
+            settings = self.steps, self.learning_rate
+            task = Task(stage.rows, stage.targets, *settings, stage.numbers, task, kept_by=self.owner)
         assert task is not None, "an adaptation has examples"
         return task
 
@@ -219,10 +230,24 @@ def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-class SupportSet(NamedTuple):
-    """A support set as it was posted; inputs and targets are as in a `Task`.
+def object_rows(rows: Sequence[Any]) -> np.ndarray:
+    """Rows of any type as an object array [row]."""
+    return np.fromiter(rows, object, len(rows))
 
+
+def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of all parts, which are as in `Stage`."""
+    if len(parts) > 1 and len({part.dtype == object for part in parts}) > 1:
+        parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
+    return _concatenate(parts)
+
+
+class SupportSet(NamedTuple):
+    """A support set as it was posted; targets are as in a `Task`.
+
+    inputs, columns: as in a `Stage`
     episodes: for decisions, the episode of each row, int32 [row], ascending from 0
+    features: of the inputs, float32 [row, feature]; None where the inputs are the features
     weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
     labels: the classes that it declares
     """
@@ -230,6 +255,8 @@ class SupportSet(NamedTuple):
     inputs: np.ndarray
     targets: np.ndarray
     episodes: np.ndarray | None = None
+    features: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
 
@@ -244,6 +271,8 @@ class SupportSet(NamedTuple):
         arrays = [self.inputs, self.targets]
         if self.episodes is not None:
             arrays.append(self.episodes)
+        if self.columns:
+            arrays += [np.array(["columns"], object), np.array(self.columns, object)]
         if self.weights is not None:
             arrays += [np.array(["weights"], object), self.weights]
         if self.labels:
@@ -255,19 +284,21 @@ class SupportSet(NamedTuple):
         """The declared classes, or those of the examples; none where targets are numbers."""
         return self.labels or distinct_labels(self.targets)
 
-    def task(self, steps: int, learning_rate: float) -> Task:
-        """The task of adapting to it, without the examples whose weight is 0."""
+    def task(self, steps: int, learning_rate: float, kept_by: str | None = None) -> Task:
+        """The task of adapting to it, without the examples whose weight is 0. kept_by: as in a `Task`"""
+        inputs = self.inputs if self.features is None else self.features
         if self.weights is None:
-            return Task(self.inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels)
+            return Task(inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels, kept_by=kept_by)
         kept = self.weights > 0
         weights = self.weights[kept]
         return Task(
-            self.inputs[kept],
+            inputs[kept],
             self.targets[kept],
             steps,
             learning_rate,
             weights=None if (weights == 1).all() else weights,
             labels=self.labels,
+            kept_by=kept_by,
         )
 
     def numbers(self, first: int) -> np.ndarray:
@@ -276,21 +307,15 @@ class SupportSet(NamedTuple):
             return np.arange(first, first + len(self.inputs), dtype=np.int32)
         return self.episodes + np.int32(first)
 
-
-def first_stage(support: SupportSet) -> Stage:
-    """The examples of a new record."""
-    return _stage(support, 1, 0)
-
-
-def _stage(support: SupportSet, revision: int, first: int) -> Stage:
-    """A support set as the stage of a revision. first: the number of its first example"""
-    return Stage(revision, support.numbers(first), support.inputs, support.targets, support.weights, support.labels)
+    def stage(self, revision: int, first: int) -> Stage:
+        """The stage that a record keeps, its examples counted from `first`."""
+        return Stage(revision, self.numbers(first), self.inputs, self.targets, self.weights, self.labels, self.columns)
 
 
 def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
     """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
     first = adaptation.next_example
-    stage = _stage(support, adaptation.revision + 1, first)
+    stage = support.stage(adaptation.revision + 1, first)
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
@@ -325,9 +350,11 @@ def without_last_stage(adaptation: Adaptation) -> Adaptation:
 
 def content_bytes(content: np.ndarray) -> bytes:
     """Inputs or targets as bytes, different for different content."""
-    # labels are objects, whose raw bytes are addresses
-    numbers = repr(content.tolist()).encode() if content.dtype == object else content.tobytes()
-    return repr(content.shape).encode() + numbers
+    # labels and rows are objects, whose raw bytes are addresses
+    if content.dtype == object:
+        values = [content_bytes(each) if isinstance(each, np.ndarray) else each for each in content.tolist()]
+        return repr(content.shape).encode() + repr(values).encode()
+    return repr(content.shape).encode() + content.tobytes()
 
 
 def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ MAX_ROWS = 65_536
 """Rows in one fused call, padding included: bounds its memory."""
 MIN_USED = 0.75
 """The share of the rows in a fused call that are not padding."""
+ROW_BYTES, VALUE_BYTES = 64, 64
+"""About what a row of a record takes in memory, and each of its values."""
 Label = str | int | bool
 """The name of a class. `1`, `true` and `"1"` are three labels, though `1 == True` in Python."""
 
@@ -21,13 +24,15 @@ Label = str | int | bool
 class Task:
     """A support set with its inner-loop settings.
 
-    inputs: float32 [shot, feature]
+    inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.record.Stage`)
     targets: float32 [shot, target]; or labels in an object array [shot]; or decisions, float32
         (`app.service.decisions`)
     episodes: for decisions, the number of each row's episode, int32 [shot], ascending
     previous: for decisions, the stage before, whose fast weights this one begins with
     weights: the weight of each example, float32 [shot], all above 0; None where all are 1
     labels: the classes, all labels of the targets among them; empty where the targets alone tell
+    kept_by: the owner of the record that keeps the inputs, which the worker encodes (`app.service.features`); None
+        where they are features
     """
 
     inputs: np.ndarray
@@ -38,6 +43,7 @@ class Task:
     previous: "Task | None" = None
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
+    kept_by: str | None = None
 
     @property
     def stages(self) -> "list[Task]":
@@ -52,8 +58,9 @@ class Task:
     def bytes(self) -> int:
         """The size of the arrays of all stages."""
         if self.previous is None:  # the common case
-            return self.inputs.nbytes + self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
-        return sum(stage.inputs.nbytes + stage.targets.nbytes for stage in self.stages)
+            size = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
+            return size + (self.inputs.nbytes if self.inputs.dtype.kind != "O" else rows_bytes(self.inputs))
+        return sum(stage.targets.nbytes + rows_bytes(stage.inputs) for stage in self.stages)
 
     @property
     def rows(self) -> int:
@@ -64,6 +71,11 @@ class Task:
     def size(self) -> int | float:
         """The number of examples, each as often as its weight says."""
         return len(self.inputs) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+
+    @cached_property
+    def encoding_seconds(self) -> dict[str, float]:
+        """About how long encoding the inputs takes, by the digest of a bundle. `Model.encoding_seconds` fills it."""
+        return {}
 
     @cached_property
     def classes(self) -> tuple[Label, ...]:
@@ -85,6 +97,17 @@ class Task:
         hot = np.zeros((len(self.targets), ways), np.float32)
         hot[np.arange(len(hot)), self.indices] = 1
         return hot
+
+
+def rows_bytes(inputs: np.ndarray) -> int:
+    """The size of inputs: of numbers, or of the rows of a record."""
+    if inputs.dtype != object:
+        return inputs.nbytes
+    return sum(row.nbytes if isinstance(row, np.ndarray) else _row_bytes(row) for row in inputs)
+
+
+def _row_bytes(row: Any) -> int:
+    return ROW_BYTES + len(row) * (1 if isinstance(row, str | bytes) else VALUE_BYTES)
 
 
 def distinct_labels(targets: np.ndarray) -> tuple[Label, ...]:

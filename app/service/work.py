@@ -11,6 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 LARGE = 10**9
 """The price of large work: about 50 ms of one core."""
+PRICE_A_SECOND = 20 * LARGE
+"""The price of a second of other work, such as encoding."""
 PASSES = 3
 """A gradient step costs three times what the network's answer costs: forwards once, and backwards twice that."""
 NUMBER_PRICE = 2000

@@ -1,9 +1,9 @@
 """Records as bytes: the version of the format in one byte, then msgpack; arrays are raw little-endian numbers.
 
-Format 2 adds labels, each once. Format 3 adds labels that are integers or booleans, weights of examples and declared
-classes. Each is written only for records that need it, so that an older server can read all others. The id and the
-owner are not encoded: they are the key of a record. A record of 10 examples with one feature and one target takes about
-280 bytes.
+Format 2 adds labels, each once. Format 3 adds what these cannot hold: labels that are integers or booleans, weights of
+examples, declared classes, and inputs that are not arrays of numbers. Each is written only for records that need it, so
+that an older server can read all others. The id and the owner are not encoded: they are the key of a record. A record of
+10 examples with one feature and one target takes about 280 bytes.
 """
 
 import struct
@@ -19,9 +19,10 @@ from app.learn.outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
 from app.service.store import Name
 from app.service.task import Label, class_indices
+from app.storage.rows import pack_inputs, unpack_inputs
 
 VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3
-"""Of the format: with numbers as targets; with labels that are strings; with any labels, weights and declared classes.
+"""Of the format: with numbers as targets, with labels that are strings, and for any record.
 
 A new version needs code here that still reads these.
 """
@@ -32,6 +33,7 @@ class _Stage(Struct, array_like=True, gc=False):
 
     rows: the number of rows
     numbers: int32; only the first where they are consecutive
+    inputs: float32; in format 3 as `app.storage.rows` has them
     targets: float32, NaN where a value is missing; in a record with labels the index of each label, uint32
     """
 
@@ -101,13 +103,18 @@ def encode(adaptation: Adaptation) -> bytes:
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
     labels = adaptation.all_labels
     version = _version(adaptation, labels)
+    general, stages = version == GENERAL, adaptation.stages
+    inputs = pack_inputs(stages) if general else [_float_bytes(stage.inputs) for stage in stages]
     record = _Record(
         adaptation.model,
         adaptation.kind,
         adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
-        [_pack_stage(stage, labels, adaptation.staged, version) for stage in adaptation.stages],
+        [
+            _pack_stage(stage, packed, labels, adaptation.staged, general)
+            for stage, packed in zip(stages, inputs, strict=True)
+        ],
         adaptation.next_example,
         [_pack_digest(digest) for digest in digests],
         [
@@ -128,7 +135,7 @@ def encode(adaptation: Adaptation) -> bytes:
 
 
 def _version(adaptation: Adaptation, labels: Sequence[Label]) -> int:
-    if any(stage.weights is not None or stage.labels for stage in adaptation.stages):
+    if any(stage.weights is not None or stage.labels or stage.inputs.dtype == object for stage in adaptation.stages):
         return GENERAL
     if not labels:
         return NUMBERS
@@ -137,7 +144,8 @@ def _version(adaptation: Adaptation, labels: Sequence[Label]) -> int:
 
 def decode(owner: str, id: str, data: bytes) -> Adaptation:
     """Decode a record. Raises StoreFailed if the format is unknown or the bytes are damaged."""
-    record = _parse(data, f"adaptation {id}")
+    place = f"adaptation {id}"
+    record = _parse(data, place)
     digests = [digest if isinstance(digest, str) else digest.hex() for digest in record.digests]
     return Adaptation(
         id=id,
@@ -147,7 +155,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         settings=InnerLoopSettings(*record.settings),
         steps=record.steps,
         learning_rate=record.learning_rate,
-        stages=tuple(_unpack_stage(stage, record.labels) for stage in record.stages),
+        stages=_unpack_general(record, place) if data[0] == GENERAL else _unpack_numbers(record),
         next_example=record.next_example,
         history=tuple(
             Revision(
@@ -208,21 +216,25 @@ def _parse(data: bytes, place: str) -> _Record:
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
-        raise StoreFailed(
-            f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
-        ) from error
+        raise _damaged(place, error) from error
 
 
-def _pack_stage(stage: Stage, labels: Sequence[Label], staged: bool, version: int) -> Any:
-    """A `_Stage`, or a `_GeneralStage` for that format."""
+def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
+    return StoreFailed(
+        f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
+    )
+
+
+def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> _Stage:
+    """A stage as it is written: a `_GeneralStage` for that format."""
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
     consecutive = not staged and int(numbers[-1]) - first == rows - 1
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     targets = _index_bytes(stage.targets.tolist(), labels) if labels else _float_bytes(stage.targets)
-    fields = stage.revision, rows, packed, _float_bytes(stage.inputs), targets
-    if version < GENERAL:
+    fields = stage.revision, rows, packed, inputs, targets
+    if not general:
         return _Stage(*fields)
     weights = b"" if stage.weights is None else _float_bytes(stage.weights)
     return _GeneralStage(*fields, weights, _index_bytes(stage.labels, labels))
@@ -233,19 +245,38 @@ def _index_bytes(labels: Sequence[Label], of: Sequence[Label]) -> bytes:
     return np.array(class_indices(labels, of), "<u4").tobytes()
 
 
-def _unpack_stage(stage: _GeneralStage, labels: Sequence[Label]) -> Stage:
+def _unpack_numbers(record: _Record) -> tuple[Stage, ...]:
+    """The stages of formats 1 and 2."""
+    return tuple(
+        _unpack_stage(stage, np.frombuffer(stage.inputs, "<f4").reshape(stage.rows, -1), (), record.labels)
+        for stage in record.stages
+    )
+
+
+def _unpack_general(record: _Record, place: str) -> tuple[Stage, ...]:
+    """The stages of format 3. Raises StoreFailed if the bytes are damaged."""
+    try:
+        unpacked = unpack_inputs([stage.inputs for stage in record.stages])
+    except msgspec.DecodeError as error:
+        raise _damaged(place, error) from error
+    return tuple(
+        _unpack_stage(stage, inputs, columns, record.labels)
+        for stage, (inputs, columns) in zip(record.stages, unpacked, strict=True)
+    )
+
+
+def _unpack_stage(stage: _GeneralStage, inputs: np.ndarray, columns: tuple[str, ...], labels: Sequence[Label]) -> Stage:
     if isinstance(stage.numbers, int):
         numbers = np.arange(stage.numbers, stage.numbers + stage.rows, dtype=np.int32)
     else:
         numbers = np.frombuffer(stage.numbers, "<i4")
-    inputs = np.frombuffer(stage.inputs, "<f4").reshape(stage.rows, -1)
     if labels:
         targets = np.array(labels, object)[np.frombuffer(stage.targets, "<u4")]
     else:
         targets = np.frombuffer(stage.targets, "<f4").reshape(stage.rows, -1)
     weights = np.frombuffer(stage.weights, "<f4") if stage.weights else None
     declared = tuple(labels[index] for index in np.frombuffer(stage.labels, "<u4"))
-    return Stage(stage.revision, numbers, inputs, targets, weights, declared)
+    return Stage(stage.revision, numbers, inputs, targets, weights, declared, columns)
 
 
 def _float_bytes(array: np.ndarray) -> bytes:

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import json
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.encoders.image import MAX_FILES, MAX_PIXELS
+from app.encoders.image import MAX_FILES, MAX_PIXELS, ImageEncoder
 from app.encoders.ink import picture_ink
 from app.errors import Invalid
 
@@ -234,3 +236,24 @@ def test_gray_levels_in_json_are_refused_with_the_cure(client: TestClient) -> No
         "support.inputs[1]: expected ink from 0 (paper) to 1, got whole numbers up to 255: send gray levels as an "
         "array of uint8, or divide them by 255"
     )
+
+
+def test_files_are_decoded_off_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    encode = ImageEncoder.encode
+
+    def watched(encoder: ImageEncoder, rows: Any) -> np.ndarray:
+        threads.append(threading.current_thread().name)
+        return encode(encoder, rows)
+
+    monkeypatch.setattr(ImageEncoder, "encode", watched)
+    file = to_base64(png(black_on_white(drawing())))
+    body = {"model": "letters", "support": {"inputs": [file], "targets": ["ka"]}, "queries": [file]}
+    escaped = json.dumps(body).replace(file[:2], "".join(f"\\u{ord(each):04x}" for each in file[:2]))
+    client.post("/predict", content=escaped, headers={"Content-Type": "application/json"}).raise_for_status()
+    assert len(threads) == 2
+    assert all(name.startswith("bodies") for name in threads)
+    adapted = client.post("/adapt", json={"model": "letters", "support": body["support"]}).json()["adaptation_id"]
+    threads.clear()
+    client.post(f"/adaptations/{adapted}/support", json={"inputs": [file], "targets": ["ga"]}).raise_for_status()
+    assert [name.split("_")[0] for name in threads] == ["bodies", "engine"]

@@ -60,13 +60,10 @@ def revised(adaptation: Adaptation, **changes: object) -> Adaptation:
 
 def comparable(adaptation: Adaptation | None) -> object:
     """A record with lists for arrays."""
+
+    def plain(value: object) -> object:
+        return (value.dtype.name, [plain(each) for each in value.tolist()]) if isinstance(value, np.ndarray) else value
+
     assert adaptation is not None
-    stages = [
-        (
-            stage.revision,
-            [(type(each), each) for each in stage.labels],
-            *((each.dtype.name, each.tolist()) for each in stage if isinstance(each, np.ndarray)),
-        )
-        for stage in adaptation.stages
-    ]
+    stages = [[*map(plain, stage), [type(each) for each in stage.labels]] for stage in adaptation.stages]
     return stages, [getattr(adaptation, each.name) for each in fields(adaptation) if each.name != "stages"]

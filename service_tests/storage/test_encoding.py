@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import StoreFailed
-from app.service.record import Stage, without_example
+from app.service.record import Adaptation, Stage, object_rows, without_example
 from app.storage.encoding import GENERAL, LABELS, NUMBERS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 
@@ -84,3 +84,59 @@ def test_a_record_of_numbers_is_in_format_3_only_for_its_weights() -> None:
     weighted = replace(record(1), stages=(stage._replace(weights=np.array([2, 1], np.float32)),))
     assert encode(weighted)[0] == GENERAL
     assert comparable(decode("ann", id_of(1), encode(weighted))) == comparable(weighted)
+
+
+COLUMNS = ("age", "sex", "dose")
+
+
+def with_rows(*rows: list[object], columns: tuple[str, ...] = ()) -> Adaptation:
+    """A record with a stage of each list of rows."""
+    stages = [
+        Stage(
+            number,
+            np.arange(len(each), dtype=np.int32) + 10 * number,
+            object_rows(each),
+            np.zeros((len(each), 1), np.float32),
+            columns=columns,
+        )
+        for number, each in enumerate(rows, 1)
+    ]
+    return replace(record(1), stages=tuple(stages))
+
+
+def test_rows_of_any_type_go_round() -> None:
+    rows = [[61.5, "f", None], [47.0, 3, True], ["2026-01-31", -(2**63), False]]
+    pixels = np.arange(4, dtype=np.float32).reshape(2, 2)
+    for each in (with_rows(rows, rows[:1], columns=COLUMNS), with_rows([b"file", pixels, "text"], [pixels])):
+        data = encode(each)
+        assert data[0] == GENERAL
+        decoded = decode("ann", id_of(1), data)
+        assert comparable(decoded) == comparable(each)
+        assert [list(map(type, stage.inputs[0])) for stage in decoded.stages] == [
+            list(map(type, stage.inputs[0])) for stage in each.stages
+        ]
+
+
+def test_the_names_of_columns_are_written_where_they_change() -> None:
+    rows: list[object] = [[61.5, "f", None]]
+    same = with_rows(rows, rows, rows, columns=COLUMNS)
+    assert encode(same).count(b"dose") == 1
+    stages = [
+        stage._replace(columns=names)
+        for stage, names in zip(same.stages, (COLUMNS, COLUMNS[::-1], COLUMNS), strict=True)
+    ]
+    mixed = replace(same, stages=(*stages, record(1).stages[0]))
+    assert encode(mixed).count(b"dose") == 3
+    assert comparable(decode("ann", id_of(1), encode(mixed))) == comparable(mixed)
+
+
+def test_nothing_of_a_forgotten_row_remains() -> None:
+    forgotten = revised(without_example(with_rows([["secret", "f", None], ["known", "f", None]], columns=COLUMNS), 10))
+    assert b"secret" not in encode(forgotten)
+    assert b"known" in encode(forgotten)
+
+
+def test_damaged_rows_are_refused() -> None:
+    data = encode(with_rows([[61.5, "secret", None]]))
+    with pytest.raises(StoreFailed, match="restore the store from a backup"):
+        decode("ann", id_of(1), data.replace(b"\xa6secret", b"\xc1secret"))

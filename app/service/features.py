@@ -1,0 +1,124 @@
+"""Features of the rows that records keep: encoded by the worker, all rows of a batch together."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from threading import Lock
+
+import numpy as np
+
+from app.errors import Invalid, Outgrown
+from app.service.model import Model
+from app.service.task import Task
+
+MAX_BYTES = 32 * 2**20
+"""Of cached features: about 9,000 drawings of 28 x 28."""
+ENTRY_BYTES = 512
+"""What an entry takes besides its features: keys, and its place in the order of use."""
+
+
+class FeatureCache:
+    """Features of rows that are slow to encode, by owner and content, the least recently used evicted first.
+
+    They are those of the bundle that encoded the row last. Threads may share it.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[Hashable, tuple[str, np.ndarray]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def encode(self, model: Model, owner: str, rows: np.ndarray) -> np.ndarray:
+        """The features of rows, float32 [row, feature]: from the cache, or encoded together. Raises Invalid."""
+        keys = [_key(owner, row) for row in rows]
+        features = [self._get(key, model.digest) for key in keys]
+        if missing := [index for index, found in enumerate(features) if found is None]:
+            encoded = model.bundle.encoder.encode(rows[missing].tolist())
+            for index, new in zip(missing, encoded, strict=True):
+                features[index] = new
+                self._put(keys[index], model.digest, new)
+        return np.stack(features)  # type: ignore[arg-type]  # those that were missing are there now
+
+    def drop(self, owner: str, rows: Iterable[object]) -> None:
+        """Drop the features of these rows of an owner."""
+        keys = [_key(owner, row) for row in rows]
+        with self._lock:
+            for key in keys:
+                self._remove(key)
+
+    def _get(self, key: Hashable, digest: str) -> np.ndarray | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None or found[0] != digest:
+                return None
+            self._entries.move_to_end(key)
+            return found[1]
+
+    def _put(self, key: Hashable, digest: str, features: np.ndarray) -> None:
+        if key is None:
+            return
+        with self._lock:
+            self._remove(key)
+            self._entries[key] = digest, features.copy()
+            self._bytes += features.nbytes + ENTRY_BYTES
+            while self._bytes > self._max_bytes:
+                _, (_, evicted) = self._entries.popitem(last=False)
+                self._bytes -= evicted.nbytes + ENTRY_BYTES
+
+    def _remove(self, key: Hashable) -> None:
+        if (found := self._entries.pop(key, None)) is not None:
+            self._bytes -= found[1].nbytes + ENTRY_BYTES
+
+
+def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> list[Task]:
+    """The tasks of records, with features in the place of what the records keep.
+
+    Raises Outgrown where the encoder of the model refuses a row of any of them.
+    """
+    stages = [stage for task in tasks for stage in task.stages]
+    try:
+        features = dict(zip(map(id, stages), _encode(model, stages, cache), strict=True))
+    except Invalid as error:
+        raise Outgrown(model.bundle.name) from error
+    return [_with_features(task, features) for task in tasks]
+
+
+def _with_features(task: Task, features: Mapping[int, np.ndarray]) -> Task:
+    """The same task with features, by the identity of its stages."""
+    encoded = None
+    for stage in task.stages:
+        encoded = replace(stage, inputs=features[id(stage)], previous=encoded, kept_by=None)
+    assert encoded is not None, "a task has a stage"
+    return encoded
+
+
+def _encode(model: Model, stages: Sequence[Task], cache: FeatureCache) -> list[np.ndarray]:
+    """The features of each stage. Raises Invalid."""
+    encoder, inputs = model.bundle.encoder, [stage.inputs for stage in stages]
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for index, stage in enumerate(stages):
+        posted = stage.inputs.dtype == object
+        if stage.kept_by is not None and (posted or not encoder.keeps_features):
+            groups.setdefault((stage.kept_by, posted), []).append(index)
+    for (owner, posted), indices in groups.items():
+        rows = np.concatenate([inputs[index] for index in indices])
+        if posted and encoder.slow:
+            features = cache.encode(model, owner, rows)
+        else:
+            features = encoder.encode(rows.tolist() if posted else rows)
+        ends = np.cumsum([len(inputs[index]) for index in indices])
+        for index, part in zip(indices, np.split(features, ends[:-1]), strict=True):
+            inputs[index] = part
+    return inputs
+
+
+def _key(owner: str, row: object) -> Hashable:
+    """The key of a row that is a text or a file; None for any other, which is not cached."""
+    if not isinstance(row, str | bytes):
+        return None
+    return owner, type(row), blake2b(row.encode() if isinstance(row, str) else row, digest_size=16).digest()

@@ -1,0 +1,147 @@
+"""Features of what records keep: encoded once and together, cached by owner and content, counted before it begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.encoders.image import ImageEncoder
+from app.encoders.numbers import NumbersEncoder
+from app.errors import Outgrown
+from app.service.engine import Engine, Job
+from app.service.features import ENTRY_BYTES, FeatureCache, encode_tasks
+from app.service.model import Model
+from app.service.record import object_rows
+from app.service.task import Task
+from app.service.work import PRICE_A_SECOND
+from service_tests.bundles import write_encoder_bundle
+from service_tests.encoders.cases import drawing, picture
+
+FILES = [picture(drawing(28, seed)) for seed in range(4)]
+
+
+@pytest.fixture
+def model(tmp_path: Any) -> Model:
+    return model_of(tmp_path / "letters", ImageEncoder((28, 28)))
+
+
+def model_of(folder: Any, encoder: Any) -> Model:
+    import torch
+
+    from app.bundles import load
+
+    write_encoder_bundle(folder, encoder)
+    return Model(load(folder), torch.device("cpu"))
+
+
+def task(rows: Sequence[Any], owner: str | None = "ann", previous: Task | None = None) -> Task:
+    inputs = np.stack(rows) if isinstance(rows[0], np.ndarray) else object_rows(rows)
+    return Task(inputs, np.ones((len(rows), 1), np.float32), 5, 0.1, previous=previous, kept_by=owner)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of rows of each call of the encoder of images."""
+    calls: list[int] = []
+    encode = ImageEncoder.encode
+
+    def watched(encoder: ImageEncoder, rows: Any) -> np.ndarray:
+        calls.append(len(rows))
+        return encode(encoder, rows)
+
+    monkeypatch.setattr(ImageEncoder, "encode", watched)
+    return calls
+
+
+def test_rows_of_a_batch_are_encoded_together_and_once(model: Model, encoded: list[int]) -> None:
+    cache, encoder = FeatureCache(), model.bundle.encoder
+    both = encode_tasks(model, [task(FILES[:2]), task(FILES[2:])], cache)
+    assert encoded == [4]
+    again = encode_tasks(model, [task(FILES)], cache)
+    assert encoded == [4]
+    np.testing.assert_array_equal(np.concatenate([each.inputs for each in both]), encoder.encode(FILES))
+    np.testing.assert_array_equal(again[0].inputs, encoder.encode(FILES))
+    assert [each.kept_by for each in (*both, *again)] == [None] * 3
+
+
+def test_stages_keep_their_order(model: Model) -> None:
+    (last,) = encode_tasks(model, [task(FILES[2:], previous=task(FILES[:2]))], FeatureCache())
+    assert last.previous is not None
+    np.testing.assert_array_equal(last.previous.inputs, model.bundle.encoder.encode(FILES[:2]))
+    np.testing.assert_array_equal(last.inputs, model.bundle.encoder.encode(FILES[2:]))
+
+
+def test_owners_do_not_share_features_and_each_bundle_has_its_own(
+    model: Model, encoded: list[int], tmp_path: Any
+) -> None:
+    cache = FeatureCache()
+    encode_tasks(model, [task(FILES, "ann"), task(FILES, "bob")], cache)
+    assert encoded == [4, 4]
+    smaller = model_of(tmp_path / "small", ImageEncoder((14, 14)))
+    encoded.clear()
+    (other,) = encode_tasks(smaller, [task(FILES, "ann")], cache)
+    assert (encoded, other.inputs.shape) == ([4], (4, 196))
+
+
+def test_features_are_dropped_and_evicted(model: Model, encoded: list[int]) -> None:
+    cache = FeatureCache(3 * (784 * 4 + ENTRY_BYTES))
+    encode_tasks(model, [task(FILES)], cache)
+    assert len(cache) == 3
+    cache.drop("ann", FILES)
+    cache.drop("ann", [np.zeros(3), ["never", "there"]])
+    assert len(cache) == 0
+    encoded.clear()
+    encode_tasks(model, [task(FILES[:2])], cache)
+    assert encoded == [2]
+
+
+def test_arrays_of_images_are_features(model: Model, encoded: list[int]) -> None:
+    rows = [np.full(784, value, np.float32) for value in (0, 255)]  # as an older server took them
+    (same,) = encode_tasks(model, [task(rows)], FeatureCache())
+    np.testing.assert_array_equal(same.inputs, np.stack(rows))
+    assert encoded == []
+
+
+def test_a_refused_row_has_outgrown_the_bundle(model: Model) -> None:
+    with pytest.raises(Outgrown, match="letters"):
+        encode_tasks(model, [task([FILES[0], FILES[1][:60]])], FeatureCache())
+
+
+def test_only_what_is_missing_is_encoded(model: Model, encoded: list[int]) -> None:
+    engine, queries = Engine(2**20), np.zeros((1, 784), np.float32)
+    engine.run([Job(model, "one", task(FILES[:2]), queries)])
+    engine.run([Job(model, "one", task(FILES[:2]), queries)])
+    engine.run([Job(model, "one", task(FILES[:2]), queries), *(Job(model, "two", task(FILES[1:]), queries),) * 2])
+    assert encoded == [2, 2]
+    engine.forget(task(FILES))
+    assert len(engine.features) == 0
+
+
+def test_image_files_are_never_encoded_on_the_event_loop(model: Model) -> None:
+    engine, job = Engine(2**20), Job(model, "one", task(FILES), np.zeros((1, 784), np.float32))
+    for _ in range(2):  # the second time with cached fast weights
+        engine.run([job])
+    assert engine.seconds([job]) < 1
+    evicted = Job(model, "another", job.task, job.queries)
+    assert engine.seconds([evicted]) == float("inf")
+
+
+def test_encoding_is_part_of_the_price_and_of_the_time(model: Model, tmp_path: Any) -> None:
+    plain, kept = (Job(model, "one", task(FILES, owner)) for owner in (None, "ann"))
+    seconds = model.bundle.encoder.seconds(FILES)
+    assert seconds > 1e-3
+    assert kept.price - plain.price == pytest.approx(seconds * PRICE_A_SECOND, rel=1e-6)
+    rows = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    scaled = model_of(tmp_path / "scaled", NumbersEncoder.fit(rows, scale=True))
+    engine = Engine(2**20)
+    plain, kept = (Job(scaled, owner, task(list(rows), owner)) for owner in (None, "ann"))
+    for _ in range(2):
+        engine.run([Job(scaled, object(), plain.task)])
+    assert engine.seconds([kept]) - engine.seconds([plain]) == pytest.approx(scaled.bundle.encoder.seconds(rows))
+
+
+def test_numbers_as_they_are_need_no_encoding(tmp_path: Any) -> None:
+    model = model_of(tmp_path / "plain", NumbersEncoder((2,)))
+    assert not model.encodes
+    assert model.encoding_seconds(task([np.ones(2, np.float32)])) == 0

@@ -101,3 +101,9 @@ def write_table_bundle(folder: Path, kind: str = "regression") -> None:
         encoder=EncoderSpec.of(encoder),
     )
     write(folder, manifest, initialize(network.name, network.options, seed=0), encoder.arrays())
+
+
+def write_tables(folder: Path) -> None:
+    """Write untrained bundles of a table: `wards` predicts a number, `risks` one of 3 labels."""
+    write_table_bundle(folder / "wards")
+    write_table_bundle(folder / "risks", kind="classification")

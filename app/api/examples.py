@@ -211,7 +211,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         ),
         (
             "The `Content-Type` is not supported.",
-            UnsupportedMedia(["application/json", "application/msgpack"], "text/plain"),
+            UnsupportedMedia(["application/json", "application/msgpack", "text/csv"], "text/plain"),
         ),
         (
             "A field, a parameter or a header has a value that cannot be used; `place` is its path.",

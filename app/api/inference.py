@@ -8,6 +8,7 @@ from msgspec import UNSET
 from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.csv_answers import csv_predictions
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
@@ -35,7 +36,7 @@ from app.errors import (
 )
 from app.service.adaptations import Adaptations
 from app.service.batcher import in_time
-from app.service.commands import AdaptCommand
+from app.service.commands import AdaptCommand, PredictResult
 from app.service.model import Model
 from app.service.record import Adaptation
 
@@ -82,17 +83,23 @@ async def predict(request: Request) -> Response:
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
-    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
+    async def result(incoming: IncomingRequest) -> PredictResult:
         body = await server.large_bodies.decode(incoming, schemas.PredictRequest)
         check_predict_fields(body)
         adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)
         command = await server.large_bodies.read(incoming, read)
-        return predict_response(await server.adaptations.predict(command, incoming.client))
+        return await server.adaptations.predict(command, incoming.client)
+
+    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
+        return predict_response(await result(incoming))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
-    return await server.large_bodies.write(await answer(incoming), incoming.media.answer_codec.respond)
+    predicted, respond = await result(incoming), incoming.media.answer_codec.respond
+    if incoming.media.csv_answer:
+        respond = partial(csv_predictions, bundle=predicted.command.model.bundle)
+    return await server.large_bodies.write(predict_response(predicted), respond)
 
 
 async def resolve(

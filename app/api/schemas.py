@@ -20,6 +20,7 @@ _INPUT = {
             "description": "Numbers: a flat row, or nested like the model's `shape`",
         },
         {"type": "string", "description": _IMAGE},
+        {"type": "object", "description": "Columns by name, in any order, if the model's inputs have columns"},
     ]
 }
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, _NUMBERS]}
@@ -149,14 +150,17 @@ class Episode(RequestBody):
 
 
 class Support(RequestBody):
-    """The examples to adapt to: `inputs` and `targets` for regression and classification, `episodes` for decisions."""
+    """The examples to adapt to.
+
+    Regression and classification: `inputs` and `targets`, or `rows` that have both. Decisions: `episodes`.
+    """
 
     inputs: (
         Annotated[
             Inputs | RawArray,
             Meta(
-                description="[example][number], or an image for each example: the inputs. Required for regression and "
-                "classification"
+                description="[example][number], or an image or an object with columns for each example: the inputs. "
+                "Required for regression and classification, unless you send `rows`"
             ),
         ]
         | UnsetType
@@ -168,6 +172,18 @@ class Support(RequestBody):
                 description="One target for each input. Regression: [example][number], or [example] if a target is a "
                 "single number. Classification: [example] with labels: strings, integers or "
                 'booleans. `1`, `true` and `"1"` are three labels'
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    rows: (
+        Annotated[
+            list[dict[str, Any]],
+            Meta(
+                description="[example]: an object with the columns of the input and of the target, in any order, "
+                "instead of `inputs` and `targets`. For models whose inputs have columns with names; "
+                "`GET /models/{name}` lists them, and under `target_columns` the targets",
+                min_length=1,
             ),
         ]
         | UnsetType
@@ -253,7 +269,10 @@ class PredictRequest(RequestBody):
     """
 
     queries: Annotated[
-        Inputs | RawArray, Meta(description="[query][number], or an image for each query: the inputs to predict")
+        Inputs | RawArray,
+        Meta(
+            description="[query][number], or an image or an object with columns for each query: the inputs to predict"
+        ),
     ]
     adaptation_id: (
         Annotated[str, Meta(description="Id of the adaptation that answers. Send either this or `model`")] | UnsetType

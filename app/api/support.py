@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.api import schemas
 from app.api.arrays import read_inputs, read_labels, read_numbers
+from app.api.csv_table import CsvBody, CsvTable
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
+from app.api.rows import from_objects
 from app.bundles import Bundle
 from app.errors import Invalid
 from app.service.model import Model
@@ -16,7 +19,7 @@ from app.service.record import Adaptation, SupportSet
 from app.service.request_checks import check_classes, check_support_size
 
 FIELDS = ("inputs", "targets", "episodes")
-"""The fields of a posted support set, in the order of `Kind.fields`."""
+"""The fields of a posted support set, in the order of `Kind.fields`; `rows` stands for the first two."""
 Read = Callable[[schemas.Support, Bundle, str], SupportSet]
 """(posted support set, the bundle, its place in the body) -> arrays. Raises Invalid."""
 
@@ -41,6 +44,8 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
 
     limit: examples or episodes that it may have; place: its path in the body, "" where it is the body
     """
+    if support.rows is not UNSET:
+        return _read_rows(support, model, limit, place)
     kind = KINDS[model.bundle.manifest.kind]
     _check_fields(support, kind, model.bundle.name, place)
     prefix = f"{place}." if place else ""
@@ -57,6 +62,25 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
 def show_support(adaptation: Adaptation) -> schemas.SupportView:
     """The examples of a record, as they are posted."""
     return KINDS[adaptation.kind].show(adaptation)
+
+
+def _read_rows(support: schemas.Support, model: Model, limit: int, place: str) -> SupportSet:
+    """A support set whose rows have the targets among their columns, or are a CSV. Raises Invalid."""
+    prefix = f"{place}." if place else ""
+    for field in FIELDS:
+        if getattr(support, field) is not UNSET:
+            expected = f"either rows or {' and '.join(KINDS[model.bundle.manifest.kind].fields)}"
+            raise Invalid(place, expected, f"rows and {field}", f"leave {field} or rows out")
+    if isinstance(support.rows, CsvBody):
+        rows = CsvTable(support.rows, model.bundle, with_targets=True).examples(limit)
+    else:
+        assert support.rows is not UNSET, "its presence was checked"
+        rows = from_objects(support.rows, model.bundle, f"{prefix}rows")
+    apart: schemas.Support = replace(support, rows=UNSET, inputs=rows.inputs, targets=rows.targets)
+    try:
+        return read_support(apart, model, limit, place)
+    except Invalid as error:
+        raise rows.locate(error, prefix) from error
 
 
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:

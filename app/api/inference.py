@@ -9,6 +9,7 @@ from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_answers import csv_predictions
+from app.api.csv_requests import CSV
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
@@ -51,7 +52,8 @@ async def adapt(request: Request) -> Response:
     """Adapt a model to a support set and store the result as an adaptation. Predict with its `adaptation_id`.
 
     Send `Accept: text/event-stream` to receive each loss as soon as it is known; closing the connection cancels the
-    remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line.
+    remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
+    examples as a CSV.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
@@ -78,7 +80,7 @@ async def predict(request: Request) -> Response:
     """Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
 
     A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
-    each line.
+    each line, or `text/csv` to send queries as a CSV. Send `Accept: text/csv` to receive the predictions as a CSV.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
@@ -143,7 +145,7 @@ FAST_ROUTES = [
             examples.PREDICTED,
             200,
             (*BODY, *DERIVED),
-            (JSON.media, MSGPACK.media, NDJSON),
+            (JSON.media, MSGPACK.media, NDJSON, CSV),
         ),
     ),
 ]

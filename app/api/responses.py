@@ -10,7 +10,8 @@ import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.columns import describe_inputs
+from app.api.columns import describe_inputs, describe_targets
+from app.api.model_example import example_request
 from app.bundles import Manifest
 from app.errors import BundleError
 from app.service.commands import PredictResult
@@ -201,6 +202,8 @@ def model_detail(model: Model) -> schemas.ModelDetail:
     return schemas.ModelDetail(
         **_common(model),
         inputs=describe_inputs(model.bundle),
+        target_columns=describe_targets(manifest) or UNSET,
+        example=example_request(model.bundle),
         family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),

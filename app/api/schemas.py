@@ -808,8 +808,23 @@ class ModelDetail(ModelSummary, kw_only=True):
         dict[str, Any],
         Meta(
             description="What an input is: `encoder`, the `shape` of its features, `columns` with name, type, unit and "
-            "the range of training where they are known, and an `example` that the model takes"
+            "the range or the categories of training where they are known, and an `example` that the model takes. "
+            "`ignore_extra`: whether other columns are ignored instead of refused, for a table"
         ),
+    ]
+    target_columns: (
+        Annotated[
+            list[dict[str, Any]],
+            Meta(
+                description="What each number of a target is, or the label: `name` (that of its column in `rows` and "
+                "in a CSV), `type` and `unit`; left out for decisions"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    example: Annotated[
+        dict[str, Any],
+        Meta(description="A body that `POST /predict` takes; without `queries`, `POST /adapt` takes it"),
     ]
     family_options: (
         Annotated[dict[str, Any], Meta(description="Options of the family, by name; left out without a family")]

@@ -164,12 +164,12 @@ def test_probabilities_as_csv(client: TestClient) -> None:
 
 
 def test_intervals_and_actions_as_csv(client: TestClient) -> None:
-    body = {"model": "sinusoid-bayes", "support": WAVE, "queries": [[1]]}
+    body: dict[str, Any] = {"model": "sinusoid-bayes", "support": WAVE, "queries": [[1]]}
     assert table(client.post("/predict", json=body, headers={"Accept": "text/csv"}))[0].keys() == {
         "target",
         "target_std",
     }
-    body = {"model": "sinusoid", "support": WAVE, "queries": [[1]], "interval": 0.9}
+    body |= {"model": "sinusoid", "interval": 0.9}
     (row,) = table(client.post("/predict", json=body, headers={"Accept": "text/csv"}))
     assert float(row["target_lower"]) < float(row["target"]) < float(row["target_upper"])
     (row,) = table(post(client, "/predict?model=navigation", "a,b\n1,2".replace("a,b", MOVES), Accept="text/csv"))

@@ -187,7 +187,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
     type(error): (meaning, error)
     for meaning, error in (
         (
-            "The body is not valid JSON or msgpack.",
+            "The body is not valid JSON, msgpack or CSV.",
             Malformed("complete JSON", "a body that breaks off after 41 bytes", "send the whole body"),
         ),
         (

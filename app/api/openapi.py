@@ -135,9 +135,8 @@ def _content(media: str, example: schemas.ResponseBody) -> dict[str, Any]:
         text = f"One `{form.__name__}` or `Problem` as JSON on each line, in the order of the requests"
         return _text(text) | {"example": encoded.decode() + "\n"}
     if media == CSV:
-        return _text("A line with the names of the columns, then a line for each query") | {
-            "example": examples.CSV_ANSWER
-        }
+        text = "A line with the names of the columns, then a line for each query"
+        return _text(text) | {"example": examples.CSV_ANSWER}
     if media == EVENTS:
         text = (
             f"An event `step` (`{schemas.Step.__name__}`) for each loss as soon as it is known, then `result` "

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.encoders.encoder import Encoder
 from app.encoders.registry import fit
 from app.encoders.spec import EncoderSpec
 from app.families.registry import make
@@ -82,9 +83,12 @@ def write_policy(folder: Path, algorithm: str, network: NetworkSpec, schema: Sch
     )
 
 
-def write_table_bundle(folder: Path, kind: str = "regression") -> None:
-    """Write an untrained bundle of `service_tests.encoders.cases.PATIENTS`, with numbers or labels for targets."""
-    encoder = fit("table", PATIENTS, TABLE)
+def write_table_bundle(folder: Path, kind: str = "regression", encoder: Encoder | None = None) -> None:
+    """Write an untrained bundle with numbers or labels for targets.
+
+    encoder: by default a table, fitted on `service_tests.encoders.cases.PATIENTS`
+    """
+    encoder = encoder or fit("table", PATIENTS, TABLE)
     features, targets = encoder.feature_shape[0], 1 if kind == "regression" else 3
     network = NetworkSpec("mlp", {"inputs": features, "outputs": targets, "hidden": [8]})
     manifest = Manifest(

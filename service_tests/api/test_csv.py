@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.encoders.registry import fit
 from service_tests.api.requests import WAVE
 from service_tests.api.test_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS, predict
-from service_tests.bundles import write_tables
+from service_tests.bundles import write_table_bundle, write_tables
+from service_tests.encoders.cases import PATIENTS, TABLE
 
 NAMES = ["age", "sex", "smoker", "seen", "dose", "ward", "target"]
 QUERIES = [{name: row[name] for name in NAMES if name in row} for row in OBJECTS]
@@ -327,3 +329,40 @@ def test_more_rows_than_examples_are_refused(tmp_path: Path, serve: Callable[...
     few = serve(models_dir=tmp_path / "few", max_support_examples=4)
     answer = post(few, "/adapt?model=wards", TEXT).json()
     assert answer["detail"].startswith("body: expected at most 4 examples (INNERLOOP_MAX_SUPPORT_EXAMPLES), got more")
+
+
+def test_extra_columns_are_left_out_if_the_encoder_says_so(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+    write_table_bundle(tmp_path / "lax/wards", encoder=fit("table", PATIENTS, TABLE | {"ignore_extra": True}))
+    lax = serve(models_dir=tmp_path / "lax")
+    adaptation = adapt(lax, as_csv([row | {"name": "x"} for row in ROWS], ["name", *NAMES]))
+    assert predicted(lax, adaptation, as_csv(ROWS, NAMES)) == predicted(lax, adaptation, as_csv(QUERIES))
+    rows = [row | {"name": "x"} for row in ROWS]
+    body = {"model": "wards", "support": {"rows": rows}, "queries": ROWS}
+    np.testing.assert_allclose(
+        lax.post("/predict", json=body).raise_for_status().json()["predictions"],
+        predicted(lax, adaptation, as_csv(QUERIES)),
+        atol=1e-5,
+    )
+
+
+def test_a_column_that_is_called_like_the_target(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+    encoder = fit("numbers", [[1, 2], [3, 4]], {"names": ["target", "blood pressure"]})
+    write_table_bundle(tmp_path / "models/both", encoder=encoder)
+    write_table_bundle(tmp_path / "models/risks", "classification", encoder)
+    both = serve(models_dir=tmp_path / "models")
+    text = "target,blood pressure\n1,2\n"
+    detail = post(both, "/adapt?model=both", text).json()["detail"]
+    assert detail.startswith("body: expected different names for inputs and targets, got target: both has an input")
+    rows = both.post("/adapt", json={"model": "both", "support": {"rows": [{"target": 1}]}}).json()
+    assert rows["place"] == "support.rows"
+    example = both.get("/models/both").json()["example"]
+    assert "inputs" in example["support"]
+    assert both.post("/predict", json=example).is_success
+    assert post(both, "/predict?model=both", text).is_success
+    assert post(both, "/adapt?model=risks", "label,blood pressure,target\na,2,1\n").is_success
+    wrong = post(both, "/adapt?model=risks", "label,blood pressure,target\na,x,1\n").json()
+    assert wrong["place"] == "line 2, blood pressure"
+    rows = both.post("/adapt", json={"model": "risks", "support": {"rows": [{"label": "a", "target": 1}]}}).json()
+    assert rows["place"] == 'support.rows[0]["blood pressure"]'
+    wrong = post(both, "/adapt?model=risks", "label,blood pressure,target\na,,1\n").json()
+    assert wrong["place"] == "line 2, blood pressure"

@@ -89,6 +89,12 @@ def write_table_bundle(folder: Path, kind: str = "regression") -> None:
     write_encoder_bundle(folder, fit("table", PATIENTS, TABLE), kind)
 
 
+def write_tables(folder: Path) -> None:
+    """Write untrained bundles of a table: `wards` predicts a number, `risks` one of 3 labels."""
+    write_table_bundle(folder / "wards")
+    write_table_bundle(folder / "risks", kind="classification")
+
+
 def write_encoder_bundle(folder: Path, encoder: Encoder, kind: str = "regression", seed: int = 0) -> None:
     """Write an untrained bundle with this encoder, with one number or up to 3 labels for targets."""
     features, targets = math.prod(encoder.feature_shape), 1 if kind == "regression" else 3

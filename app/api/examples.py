@@ -43,6 +43,13 @@ MODEL = "sinusoid"
 SUPPORT: dict[str, Any] = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 MORE = {"inputs": [[3]], "targets": [0.56]}
 ADAPT = {"model": MODEL, "support": SUPPORT, "label": "pump 17"}
+CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
+    schemas.AdaptRequest: "time,target\n-4,3.03\n-2,-3.64\n0.5,1.92\n2,3.64\n4,-3.03\n",
+    schemas.PredictRequest: "time\n-3\n1\n3\n",
+    schemas.Support: "time,target\n3,0.56\n",
+}
+"""Bodies in CSV; the query has `model=sinusoid` or the id of an adaptation of it."""
+CSV_ANSWER = "target\n-0.6426\n3.4109\n0.5271\n"
 PREDICT = {"model": MODEL, "support": SUPPORT, "queries": [[-3], [1], [3]]}
 
 # answers
@@ -143,6 +150,12 @@ ONE_MODEL = schemas.ModelDetail(
         "columns": [{"name": None, "type": "number", "unit": None, "may_be_missing": False}],
         "example": [0.0],
     },
+    target_columns=[{"name": "target", "type": "number", "unit": None}],
+    example={
+        "model": MODEL,
+        "support": {"inputs": [[0.0], [1.0]], "targets": [0.0, 1.0]},
+        "queries": [[0.0]],
+    },
     family_options={},
     evaluation={
         "score": "mean squared error on the query set",
@@ -174,7 +187,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
     type(error): (meaning, error)
     for meaning, error in (
         (
-            "The body is not valid JSON or msgpack.",
+            "The body is not valid JSON, msgpack or CSV.",
             Malformed("complete JSON", "a body that breaks off after 41 bytes", "send the whole body"),
         ),
         (
@@ -211,7 +224,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         ),
         (
             "The `Content-Type` is not supported.",
-            UnsupportedMedia(["application/json", "application/msgpack"], "text/plain"),
+            UnsupportedMedia(["application/json", "application/msgpack", "text/csv"], "text/plain"),
         ),
         (
             "A field, a parameter or a header has a value that cannot be used; `place` is its path.",

@@ -13,10 +13,13 @@ _EPISODE = {
     "rewards": [0.5, 1.0],
     "propensities": [0.6, 0.8],
 }
+_ROWS = [{"age": 61, "smoker": True, "target": 1.5}, {"age": 47.5, "smoker": False, "target": 0.5}]
 _RAW = {"shape": [2, 1], "data": "AACAPwAAAEA=", "dtype": "float32"}
 _REQUESTS: list[msgspec.Struct] = [
     msgspec.convert(_RAW, schemas.RawArray),
-    msgspec.convert({"episodes": [_EPISODE], "weights": [1, 0.5], "labels": ["alpha", "beta"]}, schemas.Support),
+    msgspec.convert(
+        {"episodes": [_EPISODE], "rows": _ROWS, "weights": [1, 0.5], "labels": ["alpha", "beta"]}, schemas.Support
+    ),
     msgspec.convert(
         examples.ADAPT
         | {

@@ -8,6 +8,8 @@ from msgspec import UNSET
 from app.api import examples, schemas
 from app.api.client import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.csv_answers import csv_predictions
+from app.api.csv_requests import CSV
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
@@ -36,7 +38,7 @@ from app.errors import (
 )
 from app.service.adaptations import Adaptations
 from app.service.batcher import in_time
-from app.service.commands import AdaptCommand
+from app.service.commands import AdaptCommand, PredictResult
 from app.service.model import Model
 from app.service.record import Adaptation
 
@@ -51,7 +53,8 @@ async def adapt(request: Request) -> Response:
     """Adapt a model to a support set and store the result as an adaptation. Predict with its `adaptation_id`.
 
     Send `Accept: text/event-stream` to receive each loss as soon as it is known; closing the connection cancels the
-    remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line.
+    remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
+    examples as a CSV.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
@@ -78,23 +81,29 @@ async def predict(request: Request) -> Response:
     """Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
 
     A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
-    each line.
+    each line, or `text/csv` to send queries as a CSV. Send `Accept: text/csv` to receive the predictions as a CSV.
     """
     server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
 
-    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
+    async def result(incoming: IncomingRequest) -> PredictResult:
         body = await server.large_bodies.decode(incoming, schemas.PredictRequest)
         check_predict_fields(body)
         adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
         read = partial(predict_command, body, model, adaptation, server.limits)
         slow = is_slow(model, body.support, body.queries)
         command = await server.large_bodies.read(incoming, read, slow)
-        return predict_response(await server.adaptations.predict(command, incoming.client))
+        return await server.adaptations.predict(command, incoming.client)
+
+    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
+        return predict_response(await result(incoming))
 
     if incoming.media.ndjson:
         return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
-    return await server.large_bodies.write(await answer(incoming), incoming.media.answer_codec.respond)
+    predicted, respond = await result(incoming), incoming.media.answer_codec.respond
+    if incoming.media.csv_answer:
+        respond = partial(csv_predictions, bundle=predicted.command.model.bundle)
+    return await server.large_bodies.write(predict_response(predicted), respond)
 
 
 async def resolve(
@@ -138,7 +147,7 @@ FAST_ROUTES = [
             examples.PREDICTED,
             200,
             (*BODY, *DERIVED),
-            (JSON.media, MSGPACK.media, NDJSON),
+            (JSON.media, MSGPACK.media, NDJSON, CSV),
         ),
     ),
 ]

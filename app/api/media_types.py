@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.api.codec import JSON, MSGPACK, NDJSON, Codec
+from app.api.csv_requests import CSV, CsvCodec
 from app.errors import UnsupportedMedia
 
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
@@ -16,12 +17,15 @@ class MediaTypes(NamedTuple):
     codec, answer_codec: of the body and of the answer
     ndjson: whether the body is many bodies, one a line
     events: whether the client wants a stream of events
+    csv, csv_answer: whether the body is CSV, and the predictions are to be
     """
 
-    codec: Codec
+    codec: Codec | CsvCodec
     answer_codec: Codec
     ndjson: bool
     events: bool
+    csv: bool
+    csv_answer: bool
 
 
 @lru_cache(maxsize=64)
@@ -33,9 +37,10 @@ def media_types(content_type: bytes, accept: bytes, ndjson: bool) -> MediaTypes:
     """
     declared, accepted = content_type.decode("latin-1"), accept.decode("latin-1")
     media = declared.partition(";")[0].strip().lower()
-    codec = JSON if ndjson and media == NDJSON else CODECS.get(media)
+    codec = JSON if media == CSV or (ndjson and media == NDJSON) else CODECS.get(media)
     if codec is None:
-        raise UnsupportedMedia([*CODECS, *([NDJSON] if ndjson else [])], declared)
-    wanted = [each for each in CODECS.values() if each.media in accepted]
-    answer_codec = min(wanted, key=lambda each: accepted.index(each.media)) if wanted else codec
-    return MediaTypes(codec, answer_codec, media == NDJSON, "text/event-stream" in accepted)
+        raise UnsupportedMedia([*CODECS, CSV, *([NDJSON] if ndjson else [])], declared)
+    wanted = sorted((each for each in (*CODECS, CSV) if each in accepted), key=accepted.index)
+    answer_codec = next((CODECS[each] for each in wanted if each in CODECS), codec)
+    events = "text/event-stream" in accepted
+    return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted[:1] == [CSV])

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app.api import examples, schemas
 from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
+from app.api.csv_requests import CSV, parameters
 from app.api.field_examples import field_examples
 from app.api.problems import STATUS, problem, problem_type
 from app.errors import InnerloopError
@@ -31,8 +32,8 @@ ADAPT_AND_PREDICT, ADAPTATIONS, MODELS, HEALTH = "Adapt and predict", "Adaptatio
 TAGS = [
     {
         "name": ADAPT_AND_PREDICT,
-        "description": "Adapt a model to a support set, then predict with the adaptation. Bodies are JSON or msgpack. "
-        "In msgpack, arrays of numbers in an answer are `RawArray`s.",
+        "description": "Adapt a model to a support set, then predict with the adaptation. Bodies are JSON, msgpack or "
+        "CSV. In msgpack, arrays of numbers in an answer are `RawArray`s.",
     },
     {
         "name": ADAPTATIONS,
@@ -70,13 +71,22 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
     if ndjson:
         text = f"Many requests in one: one `{form.__name__}` as JSON on each line"
         content[NDJSON] = _text(text) | {"example": 2 * f"{json.dumps(example)}\n"}
-    body: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
-    return body | header_docs(key=form is not schemas.PredictRequest)
+    text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
+    content[CSV] = _text(text) | {"example": examples.CSV_TEXTS[form]}
+    headers = header_docs(key=form is not schemas.PredictRequest)["parameters"]
+    body = {"required": True, "content": content}
+    return {"requestBody": body, "parameters": [*headers, *map(_csv_parameter, parameters(form))]}
 
 
 def header_docs(key: bool = False) -> dict[str, Any]:
     """`openapi_extra` of a route that reads X-Timeout-Ms. key: whether it reads Idempotency-Key too."""
     return {"parameters": [_TIMEOUT, _KEY] if key else [_TIMEOUT]}
+
+
+def _csv_parameter(name: str) -> dict[str, Any]:
+    """A field of the body that is a query parameter where the body is CSV. It has no type: JSON bodies ignore it."""
+    description = f"Only with a `text/csv` body: what `{name}` is in a JSON body"
+    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
 
 
 def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -124,6 +134,9 @@ def _content(media: str, example: schemas.ResponseBody) -> dict[str, Any]:
     if media == NDJSON:
         text = f"One `{form.__name__}` or `Problem` as JSON on each line, in the order of the requests"
         return _text(text) | {"example": encoded.decode() + "\n"}
+    if media == CSV:
+        text = "A line with the names of the columns, then a line for each query"
+        return _text(text) | {"example": examples.CSV_ANSWER}
     if media == EVENTS:
         text = (
             f"An event `step` (`{schemas.Step.__name__}`) for each loss as soon as it is known, then `result` "

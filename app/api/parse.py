@@ -9,6 +9,7 @@ from msgspec import UNSET
 from app.api import schemas
 from app.api.arrays import read_queries
 from app.api.client import Client
+from app.api.csv_table import CsvBody, CsvTable
 from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
@@ -79,7 +80,10 @@ def predict_command(
         check_inner_loop(model, settings)
         task = task_of(model, read_support(body.support, model, limits.support), settings)
     check_options(model, options, task)
-    queries = read_queries(body.queries, model.bundle.encoder, "queries")
+    if isinstance(body.queries, CsvBody):
+        queries = CsvTable(body.queries, model.bundle, with_targets=False).features()
+    else:
+        queries = read_queries(body.queries, model.bundle.encoder, "queries")
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
 
 

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.client import Client
 from app.api.codec import JSON, Codec
+from app.api.csv_requests import CsvCodec
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
@@ -36,6 +37,8 @@ async def receive(request: Request, limit: int, large_bodies: LargeBodies, ndjso
     """
     headers = dict(request.scope["headers"])
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson)
+    if media.csv:
+        media = media._replace(codec=CsvCodec(request.scope["query_string"]))
     body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
     return IncomingRequest(body, Client.from_headers(headers, request.receive), media)
 

@@ -10,7 +10,9 @@ import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
-from app.bundles import Bundle, Manifest
+from app.api.columns import describe_inputs, describe_targets
+from app.api.model_example import example_request
+from app.bundles import Manifest
 from app.errors import BundleError
 from app.service.commands import PredictResult
 from app.service.model import Model
@@ -189,16 +191,6 @@ def _space(manifest: Manifest) -> schemas.ActionSpace:
     return space
 
 
-def _inputs(bundle: Bundle) -> dict[str, Any]:
-    """What an input is: what the encoder says, and what the bundle says about its numbers."""
-    inputs, meanings = bundle.encoder.describe(), bundle.manifest.meanings
-    for column, meaning in zip(inputs["columns"], () if meanings is None else meanings.inputs, strict=False):
-        bounds = {"min": meaning.low, "max": meaning.high}
-        column |= {"name": meaning.name, "unit": meaning.unit or None}
-        column |= {name: bound for name, bound in bounds.items() if bound is not None}
-    return inputs
-
-
 def model_summary(model: Model) -> schemas.ModelSummary:
     """A bundle in a list."""
     return schemas.ModelSummary(**_common(model))
@@ -209,8 +201,9 @@ def model_detail(model: Model) -> schemas.ModelDetail:
     manifest = model.bundle.manifest
     return schemas.ModelDetail(
         **_common(model),
-        inputs=_inputs(model.bundle),
-        target_columns=UNSET if manifest.targets is None else manifest.targets.describe(manifest.schema.targets),
+        inputs=describe_inputs(model.bundle),
+        target_columns=describe_targets(manifest) or UNSET,
+        example=example_request(model.bundle),
         family_options=UNSET if manifest.family is None else dict(manifest.family.options),
         evaluation=dict(manifest.evaluation),
         training=dict(manifest.training),

@@ -20,6 +20,7 @@ _INPUT = {
             "description": "Numbers: a flat row, or nested like the model's `shape`",
         },
         {"type": "string", "description": _IMAGE},
+        {"type": "object", "description": "Columns by name, in any order, if the model's inputs have columns"},
     ]
 }
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, _NUMBERS]}
@@ -154,17 +155,18 @@ class Episode(RequestBody):
 
 
 class Support(RequestBody):
-    """The examples to adapt to: `inputs` and `targets` for regression and classification, `episodes` for decisions.
+    """The examples to adapt to.
 
-    Examples may have `weights`; a support set of labelled examples may name its classes in `labels`.
+    Regression and classification: `inputs` and `targets`, or `rows` that have both. Decisions: `episodes`. Examples may
+    have `weights`; a support set of labelled examples may name its classes in `labels`.
     """
 
     inputs: (
         Annotated[
             Inputs | RawArray,
             Meta(
-                description="[example][number], or an image for each example: the inputs. Required for regression and "
-                "classification"
+                description="[example][number], or an image or an object with columns for each example: the inputs. "
+                "Required for regression and classification, unless you send `rows`"
             ),
         ]
         | UnsetType
@@ -197,6 +199,18 @@ class Support(RequestBody):
                 description="Classification only: the classes, each once, also those that have no example yet. All "
                 "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
                 "has already. Without it, the classes are those of the examples"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    rows: (
+        Annotated[
+            list[dict[str, Any]],
+            Meta(
+                description="[example]: an object with the columns of the input and of the target, in any order, "
+                "instead of `inputs` and `targets`. For models whose inputs have columns with names; "
+                "`GET /models/{name}` lists them, and under `target_columns` the targets",
+                min_length=1,
             ),
         ]
         | UnsetType
@@ -282,7 +296,10 @@ class PredictRequest(RequestBody):
     """
 
     queries: Annotated[
-        Inputs | RawArray, Meta(description="[query][number], or an image for each query: the inputs to predict")
+        Inputs | RawArray,
+        Meta(
+            description="[query][number], or an image or an object with columns for each query: the inputs to predict"
+        ),
     ]
     adaptation_id: (
         Annotated[str, Meta(description="Id of the adaptation that answers. Send either this or `model`")] | UnsetType
@@ -839,20 +856,26 @@ class ModelDetail(ModelSummary, kw_only=True):
         dict[str, Any],
         Meta(
             description="What an input is: `encoder`, the `shape` of its features, `columns` with name, type, unit and "
-            "the range of training where they are known, and an `example` that the model takes"
+            "the range or the categories of training where they are known, and an `example` that the model takes. "
+            "`ignore_extra`: whether other columns are ignored instead of refused, for a table"
         ),
     ]
     target_columns: (
         Annotated[
             list[dict[str, Any]],
             Meta(
-                description="Regression only: what each number of a target is: `name`, `type`, `unit`, and the range "
-                "of training (`min`, `max`) where it is known. Targets, predictions, intervals and `std` are in this "
-                "unit, losses and errors in its square. Left out if the model does not say"
+                description="What each number of a target is, or the label: `name` (that of its column in `rows` and "
+                "in a CSV), `type`, `unit`, and the range of training (`min`, `max`) where it is known. Targets, "
+                "predictions, intervals and `std` are in this unit, losses and errors in its square. Left out for "
+                "decisions"
             ),
         ]
         | UnsetType
     ) = UNSET
+    example: Annotated[
+        dict[str, Any],
+        Meta(description="A body that `POST /predict` takes; without `queries`, `POST /adapt` takes it"),
+    ]
     family_options: (
         Annotated[dict[str, Any], Meta(description="Options of the family, by name; left out without a family")]
         | UnsetType

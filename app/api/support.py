@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from app.api import schemas
 from app.api.arrays import (
@@ -18,18 +19,24 @@ from app.api.arrays import (
     read_weights,
     show_rows,
 )
+from app.api.csv_table import CsvBody, CsvTable
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
+from app.api.rows import from_objects
 from app.bundles import Bundle
 from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet
 from app.service.request_checks import check_classes, check_declared, check_labels, check_support_size
 
-FIELDS = ("inputs", "targets", "episodes", "weights", "labels")
-"""The fields of a posted support set, in the order of `Kind.fields` and `Kind.optional`."""
+EXAMPLES = ("inputs", "targets", "episodes")
+"""The fields with the examples of a posted support set; `rows` stands for the first two."""
+FIELDS = (*EXAMPLES, "weights", "labels")
+"""The fields in the order of `Kind.fields` and `Kind.optional`."""
 Read = Callable[[schemas.Support, Bundle, str], SupportSet]
 """(posted support set, the bundle, its place in the body) -> arrays. Raises Invalid."""
+ReadApart = Callable[[schemas.Support, Model, int, str], SupportSet]
+"""`read_support` or `read_addition`."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
 
     limit: examples or episodes that it may have; place: its path in the body
     """
+    if support.rows is not UNSET:
+        return _read_rows(support, model, limit, place, read_support)
     arrays = read_addition(support, model, limit, place)
     if arrays.labels:
         check_declared(arrays.targets, arrays.labels, f"{place}.targets")
@@ -65,6 +74,8 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
 
     Its targets may have labels of the other support set.
     """
+    if support.rows is not UNSET:
+        return _read_rows(support, model, limit, place, read_addition)
     kind = KINDS[model.bundle.manifest.kind]
     _check_fields(support, kind, model.bundle.name, place)
     prefix = f"{place}." if place else ""
@@ -79,26 +90,53 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
     return arrays
 
 
-def is_slow(model: Model, *posted: schemas.Support | Values | UnsetType) -> bool:
-    """Whether reading support sets or inputs takes long however small they are: where some are files, for example."""
+def is_slow(model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType) -> bool:
+    """Whether reading support sets or inputs takes long however small they are: where some are files, for example.
+
+    A CSV takes long for an encoder that is slow, as its cells may be files.
+    """
     if not model.bundle.encoder.slow:
         return False
     return not all(isinstance(row, list) for values in _inputs(posted) for row in values)
 
 
-def _inputs(posted: Iterable[schemas.Support | Values | UnsetType]) -> Iterator[Sequence[Any]]:
-    """The lists of inputs among what was posted, which may also be raw arrays or absent."""
+def _inputs(posted: Iterable[schemas.Support | Values | CsvBody | UnsetType]) -> Iterator[Sequence[Any]]:
+    """The lists of inputs among what was posted, which may also be raw arrays or absent. A CSV counts as one input."""
     for each in posted:
         if isinstance(each, schemas.Support):
             episodes = each.episodes or ()
-            yield from _inputs([each.inputs, *(episode.observations for episode in episodes)])
+            yield from _inputs([each.inputs, each.rows, *(episode.observations for episode in episodes)])
         elif isinstance(each, list):
             yield each
+        elif isinstance(each, CsvBody):
+            yield [each]
 
 
 def show_support(adaptation: Adaptation) -> schemas.SupportView:
     """The examples of a record, as they are posted."""
     return KINDS[adaptation.kind].show(adaptation)
+
+
+def _read_rows(support: schemas.Support, model: Model, limit: int, place: str, read: ReadApart) -> SupportSet:
+    """A support set whose rows have the targets among their columns, or are a CSV. Raises Invalid.
+
+    read: reads the same support set with its inputs and targets apart
+    """
+    prefix = f"{place}." if place else ""
+    for field in EXAMPLES:
+        if getattr(support, field) is not UNSET:
+            expected = f"either rows or {' and '.join(KINDS[model.bundle.manifest.kind].fields)}"
+            raise Invalid(place, expected, f"rows and {field}", f"leave {field} or rows out")
+    if isinstance(support.rows, CsvBody):
+        rows = CsvTable(support.rows, model.bundle, with_targets=True).examples(limit)
+    else:
+        assert support.rows is not UNSET, "its presence was checked"
+        rows = from_objects(support.rows, model.bundle, f"{prefix}rows")
+    apart: schemas.Support = replace(support, rows=UNSET, inputs=rows.inputs, targets=rows.targets)
+    try:
+        return read(apart, model, limit, place)
+    except Invalid as error:
+        raise rows.locate(error, prefix) from error
 
 
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
@@ -144,7 +182,7 @@ def _read_weights(support: schemas.Support, examples: int, prefix: str) -> np.nd
         return None
     place = f"{prefix}weights"
     if len(support.weights) != examples:
-        raise Invalid(place, f"as many weights as inputs ({examples})", len(support.weights))
+        raise Invalid(place, f"as many weights as examples ({examples})", len(support.weights))
     weights = read_weights(support.weights, place)
     return None if (weights == 1).all() else weights
 

@@ -111,6 +111,7 @@ class TableEncoder:
                 }
                 for column in self.columns
             ],
+            "ignore_extra": self.ignore_extra,
             "example": {column.name: column.example() for column in self.columns},
         }
 

@@ -2,8 +2,8 @@
 
 Format 2 adds labels, each once. Format 3 adds what these cannot hold: labels that are integers or booleans, weights of
 examples, declared classes, and inputs that are not arrays of numbers. Each is written only for records that need it, so
-that an older server can read all others. The id and the owner are not encoded: they are the key of a record. A record of
-10 examples with one feature and one target takes about 280 bytes.
+that an older server can read all others. The id and the owner are not encoded: they are the key of a record. A record
+of 10 examples with one feature and one target takes about 280 bytes.
 """
 
 import struct

@@ -198,7 +198,7 @@ MSGPACK_TEXTS = [
     ),
     (letters([ROW], [b"a"]), f"support.targets[0]: expected {LABEL}, got bytes"),
 ]
-MEDIA = "application/json, application/msgpack, application/x-ndjson"
+MEDIA = "application/json, application/msgpack, text/csv, application/x-ndjson"
 HEADER_TEXTS = [
     ({"content-type": "text/plain"}, f'Content-Type: expected one of {MEDIA}, got "text/plain"'),
     ({"content-type": ""}, f"Content-Type: expected one of {MEDIA}, got none"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from service_tests.bundles import write_tables
 from service_tests.processes import SHIPPED
 
 
@@ -60,6 +61,37 @@ def test_a_model_describes_its_inputs_with_an_example_that_it_takes(client: Test
             answer = client.post("/predict", json={"model": name, "queries": [inputs["example"]]})
             assert answer.status_code == 200, (name, answer.text)
         assert inputs["encoder"] in ("numbers", "image")
+
+
+def test_the_example_of_each_model_works(
+    serve: Callable[..., TestClient], models_dir: Path, policies: Path, classifiers: Path, tmp_path: Path
+) -> None:
+    write_tables(tmp_path / "all")
+    for folder in (models_dir, policies, classifiers):
+        for bundle in folder.iterdir():
+            (tmp_path / "all" / bundle.name).symlink_to(bundle)
+    client = serve(models_dir=tmp_path / "all")
+    names = [model["name"] for model in client.get("/models").json()["models"]]
+    assert {*SHIPPED, "wards", "risks", "box", "names", "blobs"} <= set(names)
+    for name in names:
+        example = client.get(f"/models/{name}").json()["example"]
+        assert client.post("/predict", json=example).status_code == 200, name
+        del example["queries"]
+        assert client.post("/adapt", json=example).status_code == 201, name
+
+
+def test_a_model_of_a_table_describes_columns_and_targets(serve: Callable[..., TestClient], tmp_path: Path) -> None:
+    write_tables(tmp_path / "models")
+    client = serve(models_dir=tmp_path / "models")
+    wards, risks = (client.get(f"/models/{name}").json() for name in ("wards", "risks"))
+    assert wards["target_columns"] == [{"name": "target", "type": "number", "unit": None}]
+    assert risks["target_columns"] == [{"name": "label", "type": "label", "unit": None}]
+    assert wards["inputs"]["ignore_extra"] is False
+    first, second = wards["example"]["support"]["rows"]
+    assert first == {**wards["inputs"]["example"], "target": 0.0}
+    assert second == {
+        "age": 70.0, "sex": "m", "smoker": False, "seen": "2026-03-01", "dose": 2.0, "ward": 4, "target": 1.0,
+    }  # fmt: skip
 
 
 def test_policies_say_what_observations_and_actions_mean(client: TestClient) -> None:

@@ -159,7 +159,7 @@ def test_another_media_type_gets_415(client: TestClient, media: str | None) -> N
     headers = {"content-type": media} if media else {}
     document = problem(client.post("/adapt", content=b"{}", headers=headers), 415)
     assert (
-        "Content-Type: expected one of application/json, application/msgpack, application/x-ndjson, got "
+        "Content-Type: expected one of application/json, application/msgpack, text/csv, application/x-ndjson, got "
         in document["detail"]
     )
 

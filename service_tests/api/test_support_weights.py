@@ -53,7 +53,7 @@ def test_weights_of_1_are_no_weights(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("weights", "place", "detail"),
     [
-        ([1, 1], "weights", "expected as many weights as inputs (5), got 2"),
+        ([1, 1], "weights", "expected as many weights as examples (5), got 2"),
         ([1, 1, -0.5, 1, 1], "weights[2]", "expected a number of at least 0, got -0.5"),
         ([0, 0, 0, 0, 0], "weights", "expected at least 1 weight above 0, got none: 0 leaves an example out"),
         ([1, 1, 1, 1, 1e39], "weights[4]", "expected a finite float32 number, got 1e+39"),

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service_tests.api.requests import assert_same
-from service_tests.bundles import write_table_bundle
+from service_tests.bundles import write_tables
 from service_tests.encoders.cases import PATIENTS
 
 COLUMNS = ["age", "sex", "smoker", "seen", "dose", "ward"]
@@ -26,8 +26,7 @@ MSGPACK = "application/msgpack"
 
 @pytest.fixture
 def client(tmp_path: Path, serve: Callable[..., TestClient]) -> TestClient:
-    write_table_bundle(tmp_path / "models/wards")
-    write_table_bundle(tmp_path / "models/risks", kind="classification")
+    write_tables(tmp_path / "models")
     return serve(models_dir=tmp_path / "models")
 
 

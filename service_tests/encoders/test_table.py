@@ -39,6 +39,7 @@ def test_the_description_is_what_a_client_has_to_know() -> None:
             {"name": "dose", "type": "number", "unit": None, "min": 1.5, "max": 2.0, "may_be_missing": True},
             {"name": "ward", "type": "category", "unit": None, "categories": [3, 4], "may_be_missing": False},
         ],
+        "ignore_extra": False,
         "example": {"age": 52.0, "sex": "d", "smoker": True, "seen": "2026-01-31", "dose": 1.75, "ward": 3},
     }  # fmt: skip
 

@@ -1,0 +1,71 @@
+"""Requests whose body is CSV: the rows are the body, and the other fields are query parameters."""
+
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+
+from app.api import schemas
+from app.api.csv_table import CsvBody
+from app.api.decode_errors import invalid
+from app.errors import MAX_SHOWN, Invalid, shown
+
+CSV = "text/csv"
+T = TypeVar("T")
+IN_THE_BODY = {"support", "queries"}
+NEED_SUPPORT = {"steps", "learning_rate"}
+"""Fields of /predict that go with `support`, for which a CSV of queries has no room."""
+
+
+def parameters(form: type) -> dict[str, FieldInfo]:
+    """The fields of a body that are query parameters where the body is CSV, by name."""
+    if form is schemas.Support:
+        return {}
+    left_out = IN_THE_BODY | (NEED_SUPPORT if form is schemas.PredictRequest else set())
+    return {field.name: field for field in fields(form) if field.name not in left_out}
+
+
+class CsvCodec:
+    """Makes the values of a request of its query string and its body. The rows stay text until the model is known."""
+
+    media = CSV
+
+    def __init__(self, query_string: bytes) -> None:
+        self._query_string = query_string
+
+    def decode(self, body: bytes, form: type[T]) -> T:
+        """The request as `form`. Raises Invalid for a parameter that is wrong, unknown or missing."""
+        values, rows = self._values(parameters(form)), {"rows": CsvBody(body)}
+        if form is schemas.Support:
+            values = rows
+        elif form is schemas.AdaptRequest:
+            values["support"] = schemas.Support(**rows)  # type: ignore[arg-type]  # `read_support` takes a CsvBody
+        else:
+            values["queries"] = rows["rows"]
+        return form(**values)
+
+    def _values(self, known: dict[str, FieldInfo]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, text in parse_qsl(self._query_string.decode("latin-1"), keep_blank_values=True):
+            if name not in known:
+                expected = f"one of the parameters {', '.join(known)}" if known else "no parameters"
+                raise Invalid(name[:MAX_SHOWN], expected, "an unknown parameter", "correct its name, or leave it out")
+            if name in values:
+                raise Invalid(name, "one value", "several", "send it once")
+            values[name] = _read(name, text, known[name].type)
+        for name, field in known.items():
+            if name not in values and field.required:
+                raise Invalid(name, "a value", "none", f"add the parameter: ?{name}=")
+        return values
+
+
+def _read(name: str, text: str, kind: Any) -> Any:
+    """The value of a parameter. Raises Invalid."""
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        at_field = msgspec.ValidationError(f"{error} - at `$.{name}`")
+        wrong = invalid(at_field, b"", schemas.AdaptRequest, lambda body: {name: text})
+        expected, actual, _ = wrong.reason
+        raise Invalid(name, expected, shown(text) if actual == "a string" else actual) from error

@@ -1,0 +1,163 @@
+"""The rows of a CSV for a bundle: columns by name, or numbers in their order where inputs have no names."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from app.api.cells import NUMBER, read_cells
+from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, target_names
+from app.api.csv_text import CsvText, Rows, at
+from app.api.rows import RELATIVE, Examples, row_and_column
+from app.bundles import Bundle
+from app.encoders.values import FILL_IN
+from app.errors import Invalid
+
+AT_ONCE = 1000
+"""Rows that are values at a time: as Python's objects, they take many times their bytes."""
+NO_ROWS = "at least 1 row after the names of the columns"
+
+
+@dataclass(frozen=True)
+class CsvBody:
+    """The body of a request in CSV, in the place of its rows or queries: only the bundle knows the types of columns."""
+
+    data: bytes
+
+    def __len__(self) -> int:
+        """In bytes."""
+        return len(self.data)
+
+
+class CsvTable:
+    """A CSV whose columns are those of a bundle."""
+
+    def __init__(self, body: CsvBody, bundle: Bundle, with_targets: bool) -> None:
+        """Match the names of the columns. Raises Malformed; Invalid where one is missing or not known."""
+        self._text, self._bundle = CsvText(body.data), bundle
+        inputs, names = describe_inputs(bundle), self._text.names
+        known = names_of(inputs["columns"])
+        self._targets = describe_targets(bundle.manifest) if with_targets else []
+        self.targets = target_names(bundle, known, "") if with_targets else []
+        _check_present(self.targets, names)
+        others = [name for name in names if name not in self.targets]
+        if known:
+            self._columns = inputs["columns"]
+            if not inputs.get("ignore_extra", False):
+                _check_known(others, known)
+            _check_present([each["name"] for each in self._columns if not each["may_be_missing"]], names)
+            self.inputs = known
+        else:
+            self._columns, self.inputs = _by_position(others, self.targets, inputs), others
+        self._index = {name: index for index, name in enumerate(names)}
+        self._bare = self._columns[0]["type"] == "text"
+        # an encoder of texts counts them, so it gets all at once
+        self._at_once = len(body.data) if self._bare else AT_ONCE
+
+    def features(self) -> np.ndarray:
+        """All rows encoded, float32 [row, feature]. Raises Malformed and Invalid at the first wrong cell."""
+        parts = []
+        for rows in self._rows():
+            try:
+                parts.append(self._bundle.encoder.encode(self._inputs(rows)))
+            except Invalid as error:
+                raise self._locate(error, rows.lines) from error
+        return np.concatenate(parts)
+
+    def examples(self, limit: int) -> Examples:
+        """The rows taken apart. Raises Malformed and Invalid. limit: rows that there may be"""
+        inputs: list[Any] = []
+        targets: list[Any] = []
+        lines: list[int] = []
+        for rows in self._rows():
+            inputs.extend(self._inputs(rows))
+            values = [self._target(column, rows) for column in self._targets]
+            targets.extend(values[0] if len(values) == 1 else map(list, zip(*values, strict=True)))
+            lines.extend(rows.lines)
+            if len(lines) > limit:
+                fix = "send fewer examples"
+                raise Invalid("", f"at most {limit} examples (INNERLOOP_MAX_SUPPORT_EXAMPLES)", "more", fix)
+
+        def place(row: int, name: str | None) -> str:
+            return _place(lines[row], name)
+
+        arrays = np.stack(inputs) if isinstance(inputs[0], np.ndarray) else inputs
+        return Examples(arrays, targets, place, self.inputs, self.targets)
+
+    def _rows(self) -> Iterator[Rows]:
+        rows = self._text.rows(self._at_once)
+        if (first := next(rows, None)) is None:
+            raise Invalid("", NO_ROWS, 0)
+        return chain([first], rows)
+
+    def _inputs(self, rows: Rows) -> Any:
+        """Rows as an encoder takes them: float64 [row, column] where all columns are numbers, else lists of values."""
+        values = [self._values(column, name, rows) for column, name in zip(self._columns, self.inputs, strict=True)]
+        if self._bare:
+            return values[0]
+        if all(column["type"] == "number" for column in self._columns):
+            return np.array(values, np.float64).T
+        return list(map(list, zip(*values, strict=True)))
+
+    def _values(self, column: dict[str, Any], name: str, rows: Rows) -> list[Any]:
+        """The values of a column; None for each where the CSV does not have it."""
+        index = self._index.get(name)
+        if index is None:
+            return [None] * len(rows.cells)
+        try:
+            return read_cells([cells[index] for cells in rows.cells], column)
+        except Invalid as error:
+            match = RELATIVE.match(error.place)
+            assert match is not None, "its place is a row"
+            raise Invalid(at(rows.lines[int(match[1])], name), *error.reason) from error
+
+    def _target(self, column: dict[str, Any], rows: Rows) -> list[Any]:
+        """The values of a target, all of which have to be there."""
+        values = self._values(column, column["name"], rows)
+        if None in values:
+            where = at(rows.lines[values.index(None)], column["name"])
+            raise Invalid(where, f"a {column['type']}", "an empty cell", FILL_IN)
+        return values
+
+    def _locate(self, error: Invalid, lines: Sequence[int]) -> Invalid:
+        match = RELATIVE.match(error.place)
+        if match is None:
+            return error
+        row, name = row_and_column(match, self.inputs)
+        return Invalid(_place(lines[row], name), *error.reason)
+
+
+def _place(line: int, name: str | None) -> str:
+    return f"line {line}" if name is None else at(line, name)
+
+
+def _check_known(names: list[str], known: list[str]) -> None:
+    try:
+        refuse_extra(names, known)
+    except Invalid as error:
+        extra = next(name for name in names if name not in known)
+        raise Invalid(at(1, extra), *error.reason) from error
+
+
+def _check_present(wanted: list[str], names: list[str]) -> None:
+    if missing := [name for name in wanted if name not in names]:
+        raise Invalid(at(1, missing[0]), f"the column{'' if len(wanted) == 1 else 's'} {', '.join(wanted)}", *_NONE)
+
+
+_NONE = "none of this name", "add the column"
+
+
+def _by_position(names: list[str], targets: list[str], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    """The columns of inputs that have no names: a number each, or the only one with texts."""
+    if names and all(map(NUMBER.fullmatch, names)):
+        raise Invalid("line 1", "names of columns", "numbers", "begin with a line of names")
+    if len(names) == 1 and isinstance(inputs["example"], str):
+        return [{"type": "text"}]
+    count = math.prod(inputs["shape"])
+    if len(names) != count:
+        beside = f" beside {', '.join(targets)}" if targets else ""
+        raise Invalid("line 1", f"{count} column{'' if count == 1 else 's'} of numbers{beside}", len(names))
+    return [{"type": "number"}] * count

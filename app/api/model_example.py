@@ -1,0 +1,69 @@
+"""An example request for a bundle: what its inputs and targets look like in the body of POST /predict."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.api.columns import describe_inputs, describe_targets, names_of
+from app.bundles import Bundle, Manifest
+
+LABELS = ("a", "b")
+NUMBERS = 0.0, 1.0
+
+
+def example_request(bundle: Bundle) -> dict[str, Any]:
+    """A body that POST /predict takes, and without `queries` POST /adapt: two examples and a query.
+
+    The columns of the examples are within the range or among the categories of training, where these are known.
+    """
+    inputs, targets = describe_inputs(bundle), describe_targets(bundle.manifest)
+    names = names_of(bundle.encoder.describe()["columns"])
+    rows = [inputs["example"], _other_row(inputs)]
+    if names:
+        rows = [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
+    if not targets:
+        support: dict[str, Any] = {"episodes": [{"observations": rows, "actions": _actions(bundle.manifest)}]}
+    elif names and not set(names) & {column["name"] for column in targets}:
+        values = [{column["name"]: _targets(column)[index] for column in targets} for index in range(len(rows))]
+        support = {"rows": [row | value for row, value in zip(rows, values, strict=True)]}
+    else:
+        columns = [_targets(column) for column in targets]
+        support = {"inputs": rows, "targets": _transposed(columns)}
+    return {"model": bundle.name, "support": support, "queries": rows[:1]}
+
+
+def _other_row(inputs: Mapping[str, Any]) -> Any:
+    """A row like the example, with another value in each column that has one."""
+    columns, row = inputs["columns"], inputs["example"]
+    if not columns:
+        return row
+    if isinstance(row, dict):
+        return {column["name"]: _other(column, row[column["name"]]) for column in columns}
+    return [_other(column, value) for column, value in zip(columns, row, strict=True)]
+
+
+def _other(column: Mapping[str, Any], value: Any) -> Any:
+    ends = column.get("categories") or [column[end] for end in ("min", "max") if end in column]
+    others = [end for end in ends if end != value]
+    if others or column["type"] != "number":
+        return others[-1] if others else value
+    return value - 1 if column.get("max") == value else value + 1
+
+
+def _targets(column: Mapping[str, Any]) -> Sequence[Any]:
+    """Two targets."""
+    if column["type"] == "label":
+        return LABELS
+    return [column.get(end, number) for end, number in zip(("min", "max"), NUMBERS, strict=True)]
+
+
+def _transposed(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """Targets by example: a value where there is one column, a list where there are more."""
+    return list(columns[0]) if len(columns) == 1 else list(map(list, zip(*columns, strict=True)))
+
+
+def _actions(manifest: Manifest) -> list[Any]:
+    """Two actions: the first and the last, or two in the middle of a box."""
+    actions = manifest.schema.actions
+    if actions is None or not actions.is_box:
+        return [0, manifest.schema.targets - 1]
+    return 2 * [[(low + high) / 2 for low, high in zip(actions.low, actions.high, strict=True)]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.api.columns import describe_inputs, describe_targets, names_of
+from app.api.columns import describe_inputs, describe_targets
 from app.bundles import Bundle, Manifest
 
 LABELS = ("a", "b")
@@ -16,7 +16,7 @@ def example_request(bundle: Bundle) -> dict[str, Any]:
     The columns of the examples are within the range or among the categories of training, where these are known.
     """
     inputs, targets = describe_inputs(bundle), describe_targets(bundle.manifest)
-    names = names_of(bundle.encoder.describe()["columns"])
+    names = bundle.columns
     rows = [inputs["example"], _other_row(inputs)]
     if names:
         rows = [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.api.columns import names_of, target_names
+from app.api.columns import target_names
 from app.bundles import Bundle
 from app.encoders.values import place as place_of
 from app.errors import Invalid
@@ -52,7 +52,7 @@ def row_and_column(match: re.Match[str], names: Sequence[str]) -> tuple[int, str
 
 def from_objects(rows: Sequence[dict[str, Any]], bundle: Bundle, place: str) -> Examples:
     """Objects taken apart. Raises Invalid where one lacks a target. place: of the rows in the body"""
-    names = names_of(bundle.encoder.describe()["columns"])
+    names = list(bundle.columns)
     targets = target_names(bundle, names, place)
     if not names:
         fix = "its inputs have no columns with names, so send inputs and targets"

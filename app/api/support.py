@@ -195,10 +195,8 @@ def _view(adaptation: Adaptation) -> schemas.SupportView:
 
 def _show_examples(adaptation: Adaptation) -> schemas.SupportView:
     view, weights, labels = _view(adaptation), adaptation.weights, adaptation.all_labels
-    view.inputs, view.targets = (
-        show_rows(adaptation.rows),
-        adaptation.targets.tolist() if labels else adaptation.targets,
-    )
+    view.inputs = show_rows(adaptation.rows)
+    view.targets = adaptation.targets.tolist() if labels else adaptation.targets
     view.weights = UNSET if weights is None else weights
     view.labels = labels if adaptation.declares_labels else UNSET
     return view

@@ -225,8 +225,8 @@ def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
     )
 
 
-def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> _Stage:
-    """A stage as it is written: a `_GeneralStage` for that format."""
+def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> Any:
+    """A `_Stage`, or a `_GeneralStage` for that format."""
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0])
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number

@@ -1,6 +1,7 @@
 """Rows with the target among their columns give the same answers as inputs and targets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from app.bundles import load, write
+from app.learn.targets import TargetSpec
 from service_tests.api.requests import WAVE
 from service_tests.api.test_tables import OBJECTS, TARGETS, predict, support
 from service_tests.bundles import write_tables
@@ -59,6 +62,40 @@ def test_an_adaptation_grows_by_rows(client: TestClient) -> None:
         assert one == pytest.approx(other, abs=1e-5)
     wrong = client.post(f"/adaptations/{adaptation}/support", json={"rows": [ROWS[0] | {"age": "61"}]}).json()
     assert wrong["place"] == "rows[0].age"
+
+
+def test_weights_and_labels_go_with_rows(client: TestClient) -> None:
+    weights, labels = [1, 0, 0.5, 2, 1], ["1", "low", 1]
+    answer = post_rows(client, ROWS, weights=weights).raise_for_status().json()
+    body = {"model": "wards", "support": support() | {"weights": weights}, "queries": OBJECTS}
+    assert answer["predictions"] == client.post("/predict", json=body).json()["predictions"]
+    assert answer["predictions"] != predict(client, OBJECTS)
+    assert post_rows(client, ROWS, weights=[1]).json()["place"] == "support.weights"
+    assert post_rows(client, LABELLED[:3], "risks", labels=labels).json()["labels"] == labels
+    wrong = post_rows(client, LABELLED[:3], "risks", labels=["low", 1, "2"]).json()
+    assert wrong["place"] == "support.rows[2].label"
+
+
+def test_added_rows_may_have_the_labels_that_are_there(client: TestClient) -> None:
+    body = {"model": "risks", "support": {"rows": LABELLED[:2], "labels": ["low", 1]}}
+    path = f"/adaptations/{client.post('/adapt', json=body).json()['adaptation_id']}/support"
+    assert client.post(path, json={"rows": LABELLED[4:]}).json()["support_size"] == 3
+    more = {"rows": LABELLED[1:3], "labels": ["1"], "weights": [0.5, 2]}
+    assert client.post(path, json=more).json()["labels"] == ["low", 1, "1"]
+
+
+def test_the_targets_have_the_names_of_the_bundle(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+    write_tables(tmp_path / "models")
+    wards = load(tmp_path / "models/wards")
+    manifest = replace(wards.manifest, targets=TargetSpec(("stay",), ("d",), (1.0,), (90.0,)))
+    write(tmp_path / "models/wards", manifest, wards.meta, wards.encoder_arrays)
+    named = serve(models_dir=tmp_path / "models")
+    model = named.get("/models/wards").json()
+    assert model["target_columns"] == [{"name": "stay", "type": "number", "unit": "d", "min": 1.0, "max": 90.0}]
+    assert named.post("/predict", json=model["example"]).is_success
+    rows = [row | {"stay": target} for row, target in zip(OBJECTS, TARGETS, strict=True)]
+    assert post_rows(named, rows).json()["predictions"] == predict(named, OBJECTS)
+    assert post_rows(named, ROWS).json()["place"] == "support.rows[0].stay"
 
 
 @pytest.mark.parametrize(

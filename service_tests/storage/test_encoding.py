@@ -136,6 +136,23 @@ def test_nothing_of_a_forgotten_row_remains() -> None:
     assert b"known" in encode(forgotten)
 
 
+def test_a_record_can_have_all_that_format_3_adds() -> None:
+    rows = with_rows([[61.5, "f", None], [47.0, "m", 1]], [[30.0, "f", 2]], columns=COLUMNS)
+    first, second = rows.stages
+    first = first._replace(
+        targets=np.array([True, "1"], object), weights=np.array([0, 2], np.float32), labels=("new", "1")
+    )
+    stages = first, second._replace(targets=np.array([1], object))
+    whole = replace(rows, kind="classification", stages=stages, next_example=21)
+    decoded = decode("ann", id_of(1), encode(whole))
+    assert comparable(decoded) == comparable(whole)
+    assert decoded.labels == ("new", "1", 1)
+    assert [list(row.values()) for row in decoded.task.inputs] == [[47, "m", 1], [30, "f", 2]]
+    assert decoded.task.kept_by == "ann"
+    rest = without_example(whole, 11)
+    assert comparable(decode("ann", id_of(1), encode(rest))) == comparable(rest)
+
+
 def test_damaged_rows_are_refused() -> None:
     data = encode(with_rows([[61.5, "secret", None]]))
     with pytest.raises(StoreFailed, match="restore the store from a backup"):

@@ -107,6 +107,30 @@ def test_the_whole_life_equals_adapting_afresh(start: Callable[[], TestClient], 
     assert_fresh(client, id_, life, [0, 2, 1])
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"), [("objects and mixed labels", ["1", True, 1]), ("files and integers", ["new", 1, 0])]
+)
+def test_weights_and_declared_classes_stay_with_what_was_posted(
+    start: Callable[[], TestClient], name: str, labels: list[Any]
+) -> None:
+    client, life = start(), LIVES[name]
+    support = life.support(range(4)) | {"weights": [1, 0, 0.5, 2], "labels": labels}
+    id_ = adapt(client, life, support=support)
+    expected = answer(client, model=life.model, support=support, queries=life.rows)
+    assert list(map(type, expected[0])) == list(map(type, answer(client, adaptation_id=id_, queries=life.rows)[0]))
+    client.__exit__(None, None, None)
+    client = start()
+    assert_same(answer(client, adaptation_id=id_, queries=life.rows)[1], expected[1])
+    shown = client.get(f"/adaptations/{id_}/support").json()
+    assert shown["weights"] == support["weights"]
+    assert list(map(str, shown["labels"])) == list(map(str, labels))
+    assert len(shown["inputs"]) == 4
+    client.delete(f"/adaptations/{id_}/support/2").raise_for_status()
+    left = life.support([0, 3]) | {"weights": [1, 2], "labels": labels}
+    expected = answer(client, model=life.model, support=left, queries=life.rows)
+    assert_same(answer(client, adaptation_id=id_, queries=life.rows)[1], expected[1])
+
+
 @lives
 def test_another_replica_answers_the_same(
     serve: Callable[..., TestClient], models: Path, redis_url: str, life: Life

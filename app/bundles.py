@@ -383,7 +383,6 @@ def _read_manifest(file: Path) -> Manifest:
                     "format", f"1 to {FORMAT}", number, "upgrade Innerloop, or train the bundle again with this version"
                 ),
             )
-        contents = dict.fromkeys(OPTIONAL) | contents
     manifest: Manifest = _parse(file, "", Manifest, contents)
     return manifest
 

@@ -87,11 +87,11 @@ def test_added_rows_may_have_the_labels_that_are_there(client: TestClient) -> No
 def test_the_targets_have_the_names_of_the_bundle(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
     write_tables(tmp_path / "models")
     wards = load(tmp_path / "models/wards")
-    manifest = replace(wards.manifest, targets=TargetSpec(("stay",), ("d",), (1.0,), (90.0,)))
+    manifest = replace(wards.manifest, targets=TargetSpec(("stay",), ("d",), (0.0,), (2.5,)))
     write(tmp_path / "models/wards", manifest, wards.meta, wards.encoder_arrays)
     named = serve(models_dir=tmp_path / "models")
     model = named.get("/models/wards").json()
-    assert model["target_columns"] == [{"name": "stay", "type": "number", "unit": "d", "min": 1.0, "max": 90.0}]
+    assert model["target_columns"] == [{"name": "stay", "type": "number", "unit": "d", "min": 0.0, "max": 2.5}]
     assert named.post("/predict", json=model["example"]).is_success
     rows = [row | {"stay": target} for row, target in zip(OBJECTS, TARGETS, strict=True)]
     assert post_rows(named, rows).json()["predictions"] == predict(named, OBJECTS)

@@ -174,8 +174,8 @@ def test_a_client_that_disconnected_costs_no_work(slow: tuple[str, Work], at_onc
 
 def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
     """SIGTERM during many requests: each is answered 201, and its adaptation is there after the next start."""
-    settings = {"compile": False, "state_dir": tmp_path}
-    long = body(examples(900), steps=40)
+    settings = {"compile": False, "state_dir": tmp_path, "shutdown_s": 100}
+    long = body(examples(900), steps=10)
     sent: list[str] = []
 
     def trace(event: str, _: object) -> None:
@@ -199,7 +199,7 @@ def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
                     responses.append(future.result())
                 except httpx.TransportError as error:
                     responses.append(error)
-        assert process.wait(30) == 0
+        assert process.wait(110) == 0
     statuses = [
         response.status_code if isinstance(response, httpx.Response) else type(response).__name__
         for response in responses

@@ -166,7 +166,7 @@ def find_algorithm(name: str, kind: str) -> Algorithm:
     if kind not in algorithm.kinds:
         fitting = ", ".join(sorted(each for each, other in ALGORITHMS.items() if kind in other.kinds))
         actual = f"{name}, which is for {' and '.join(sorted(algorithm.kinds))}"
-        raise TrainingError(expectation("--algorithm", f"an algorithm for {kind}", actual, f"choose one of {fitting}"))
+        raise TrainingError(expectation("algorithm", f"an algorithm for {kind}", actual, f"choose one of {fitting}"))
     return algorithm
 
 

@@ -56,7 +56,7 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
         else:
             return candidate
     expected = f"an algorithm that can adapt the network of {recipe.family}"
-    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(reasons)}"))
+    raise TrainingError(expectation("algorithm", expected, f"{algorithm}: {'; '.join(reasons)}"))
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:

@@ -112,6 +112,7 @@ def running(plans: Sequence[Plan], path: str, prepare: Prepare) -> Iterator[list
 def warm_up(server: Server, path: str, prepare: Prepare, folder: Path) -> Contender:
     """Write the bodies into a file, and put a first load on the server."""
     bodies = prepare(server)
+    folder.mkdir(exist_ok=True)
     file = folder / f"{server.name}.jsonl"
     file.write_bytes(b"\n".join(bodies) + b"\n")
     url = server.url + path

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.api import schemas
 from app.api.decode_errors import UNQUOTED
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
 from app.encoders.float_rows import FLOAT32_MAX, as_numbers, check_finite, many, to_float32
 from app.encoders.values import show

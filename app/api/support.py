@@ -23,7 +23,7 @@ from app.api.csv_table import CsvBody, CsvTable
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
 from app.api.rows import from_objects
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation, SupportSet

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.service.adaptations import Adaptations, Policy
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue

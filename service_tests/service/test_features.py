@@ -29,7 +29,7 @@ def model(tmp_path: Any) -> Model:
 def model_of(folder: Any, encoder: Any) -> Model:
     import torch
 
-    from app.bundles import load
+    from app.bundles.folder import load
 
     write_encoder_bundle(folder, encoder)
     return Model(load(folder), torch.device("cpu"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.learn.support_ood import OODReference, OODStatus
 from app.service.compiled.compiler import compile_single, compile_steps, compile_unrolled
 from app.service.cross_validation import CrossValidation, Method

@@ -26,8 +26,9 @@ from app.api.rows import from_objects
 from app.bundles.bundle import Bundle
 from app.errors import Invalid
 from app.service.model import Model
-from app.service.record import Adaptation, SupportSet
+from app.service.record import Adaptation
 from app.service.request_checks import check_classes, check_declared, check_labels, check_support_size
+from app.service.support_set import SupportSet
 
 EXAMPLES = ("inputs", "targets", "episodes")
 """The fields with the examples of a posted support set; `rows` stands for the first two."""

@@ -22,30 +22,22 @@ from app.learn.targets import TargetScale
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
+from app.service.changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job, Result
 from app.service.expiry import check_not_expired
+from app.service.fingerprints import has_applied, request_fingerprint
 from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
-from app.service.record import (
-    Adaptation,
-    Change,
-    Revision,
-    SupportSet,
-    has_applied,
-    request_fingerprint,
-    with_examples,
-    with_revision,
-    without_example,
-    without_last_stage,
-)
+from app.service.record import Adaptation, Change, Revision
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels, check_usable
 from app.service.store import Filter, Name, Store
+from app.service.support_set import SupportSet
 from app.service.task import Task
 
 

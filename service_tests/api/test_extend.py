@@ -12,13 +12,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.bundles.folder import load
-from app.service.adaptations import Adaptations, Policy
+from app.service.adaptations import Adaptations
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.lanes import Lanes
 from app.service.model import Model
+from app.service.policy import Policy
 from app.service.record import InnerLoopSettings
 from app.service.store import Quota
 from app.service.support_set import SupportSet

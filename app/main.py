@@ -18,7 +18,7 @@ from app.api import fast_path, health, inference, models, openapi, problems
 from app.api.large_bodies import LargeBodies
 from app.api.state import Limits, ServerState
 from app.device import choose_device
-from app.service.adaptations import Adaptations, Policy
+from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
@@ -27,6 +27,7 @@ from app.service.expiry import sweep
 from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
+from app.service.policy import Policy
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
 from app.service.task import MAX_TASKS

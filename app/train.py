@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from app.atomic_write import write_atomically
-from app.bundles import check_name
+from app.bundles.folder import check_name
 from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError, expectation, one_of
 from app.families.registry import families

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.bundles.folder import write
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
+from app.bundles.schema import Schema
 from app.encoders.encoder import Encoder
 from app.encoders.registry import fit
 from app.encoders.spec import EncoderSpec

@@ -138,7 +138,7 @@ def policies(tmp_path: Path) -> Path:
 @pytest.fixture
 def retrain(own_models: Path) -> Callable[..., str]:
     """A function that scales the weights of a bundle in `own_models` and returns the new digest."""
-    from app.bundles import load, write  # after the shape checks are installed
+    from app.bundles.folder import load, write  # after the shape checks are installed
 
     def scale_weights(scale: float, name: str = "sinusoid") -> str:
         old = load(own_models / name)
@@ -198,7 +198,7 @@ def shipped(models_dir: Path) -> "Shipped":
 def reused_models(shipped: "Shipped", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Servers of this process start with bundles and models that earlier ones had."""
     with shipped.lending() as borrow:
-        monkeypatch.setattr("app.bundles.load", shipped.load)
+        monkeypatch.setattr("app.bundles.folder.load", shipped.load)
         monkeypatch.setattr("app.main.Model", borrow)
         yield
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
-from app.bundles import MANIFEST, WEIGHTS, Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.files import MANIFEST, WEIGHTS
+from app.bundles.folder import load
 from app.service.model import Model
 
 
@@ -23,7 +25,7 @@ class Shipped:
         self._free: list[Model] = []
 
     def load(self, folder: Path) -> Bundle:
-        """As `app.bundles.load`; a bundle of the folder is loaded again only once its files have changed."""
+        """As `app.bundles.folder.load`; a bundle of the folder is loaded again only once its files have changed."""
         if folder.parent != self._folder:
             return load(folder)
         files = [(folder / name).stat() for name in (MANIFEST, WEIGHTS)]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.cli.remote import over_http
 from app.families.registry import make
 from app.families.risky_choices import SOURCE

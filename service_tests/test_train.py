@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.train import Overrides, choose_recipe
 from service_tests.processes import ROOT
 

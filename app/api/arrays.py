@@ -8,12 +8,12 @@ import numpy as np
 
 from app.api import schemas
 from app.api.decode_errors import UNQUOTED
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
 from app.encoders.float_rows import FLOAT32_MAX, as_numbers, check_finite, many, to_float32
 from app.encoders.values import show
 from app.errors import Invalid
-from app.service.record import object_rows
+from app.service.stage import object_rows
 from app.service.task import Label
 
 INT64 = np.iinfo(np.int64)
@@ -35,7 +35,7 @@ def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
 
 
 def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs as a record keeps them (`app.service.record.Stage`), and their features, as in a `SupportSet`.
+    """Inputs as a record keeps them (`app.service.stage.Stage`), and their features, as in a `SupportSet`.
 
     Raises Invalid at the first that the encoder does not take.
     """

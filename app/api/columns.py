@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from app.bundles import Bundle, Manifest
+from app.bundles.bundle import Bundle
+from app.bundles.manifest import Manifest
 from app.encoders.objects import in_column_order
 from app.errors import Invalid
 from app.learn.targets import TargetSpec

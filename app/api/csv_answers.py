@@ -14,7 +14,7 @@ from app.api import schemas
 from app.api.codec import JSON, respond
 from app.api.columns import describe_targets, names_of
 from app.api.csv_requests import CSV
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.service.task import Label
 
 AT_ONCE = 1000

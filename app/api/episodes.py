@@ -7,10 +7,12 @@ from msgspec import UNSET, UnsetType
 
 from app.api import schemas
 from app.api.arrays import columns_of, read_inputs, read_numbers, show_rows
-from app.bundles import Bundle, Schema
+from app.bundles.bundle import Bundle
+from app.bundles.schema import Schema
 from app.errors import Invalid
 from app.service.decisions import action_columns
-from app.service.record import Stage, SupportSet, concatenate_rows
+from app.service.stage import Stage, concatenate_rows
+from app.service.support_set import SupportSet
 
 MAX_NUMBERS = 2**24
 """In the observations of a stage, each episode padded to the longest: 64 MiB, which weighing holds several times."""

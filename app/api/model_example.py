@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.columns import describe_inputs, describe_targets
-from app.bundles import Bundle, Manifest
+from app.bundles.bundle import Bundle
+from app.bundles.manifest import Manifest
 
 LABELS = ("a", "b")
 NUMBERS = 0.0, 1.0

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from app.api import schemas
 from app.api.columns import describe_inputs, describe_targets
 from app.api.model_example import example_request
-from app.bundles import Manifest
+from app.bundles.manifest import Manifest
 from app.errors import BundleError
 from app.service.commands import PredictResult
 from app.service.model import Model

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.api.columns import target_names
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.encoders.values import place as place_of
 from app.errors import Invalid
 

@@ -23,11 +23,12 @@ from app.api.csv_table import CsvBody, CsvTable
 from app.api.decode_errors import missing_field
 from app.api.episodes import read_episodes, show_episodes
 from app.api.rows import from_objects
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import Invalid
 from app.service.model import Model
-from app.service.record import Adaptation, SupportSet
+from app.service.record import Adaptation
 from app.service.request_checks import check_classes, check_declared, check_labels, check_support_size
+from app.service.support_set import SupportSet
 
 EXAMPLES = ("inputs", "targets", "episodes")
 """The fields with the examples of a posted support set; `rows` stands for the first two."""

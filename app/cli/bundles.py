@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.bundles import MANIFEST, Bounds, FamilySpec, Schema, check_name, load_all, load_named, write
+from app.bundles.files import MANIFEST
+from app.bundles.folder import check_name, load_all, load_named, write
+from app.bundles.manifest import Bounds, FamilySpec
+from app.bundles.schema import Schema
 from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError, expectation
 from app.learn.decision_weights import Weighing

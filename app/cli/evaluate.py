@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from app.bundles import Bundle, load_named
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load_named
 from app.cli.console import Data, ModelsDir, show
 from app.cli.remote import over_http, returns_over_http
 from app.device import describe

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.device import describe
 from app.errors import Diverged, InnerloopError, expectation
 from app.families.worlds import Episodes

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, TaskID
 
-from app.bundles import load, load_named
+from app.bundles.folder import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.remote import RemoteLearner, connect, request, returns_over_http

@@ -85,7 +85,7 @@ class HasImages(Protocol):
 
     @property
     def image(self) -> str:
-        """How an image is turned into an input (`app.bundles.Schema`)."""
+        """How an image is turned into an input (`app.bundles.schema.Schema`)."""
 
 
 @runtime_checkable

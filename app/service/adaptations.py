@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,64 +22,25 @@ from app.learn.targets import TargetScale
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
+from app.service.changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
-from app.service.engine import INITIAL, Job, Result
+from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
+from app.service.fingerprints import has_applied, request_fingerprint
 from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
-from app.service.record import (
-    Adaptation,
-    Change,
-    Revision,
-    SupportSet,
-    has_applied,
-    request_fingerprint,
-    with_examples,
-    with_revision,
-    without_example,
-    without_last_stage,
-)
+from app.service.policy import Policy
+from app.service.record import Adaptation, Change, Revision
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels, check_usable
 from app.service.store import Filter, Name, Store
+from app.service.support_set import SupportSet
 from app.service.task import Task
-
-
-class Worker(Protocol):
-    """What runs jobs (`app.service.lanes`)."""
-
-    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
-        """Run a job."""
-
-    async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
-        """Run jobs together."""
-
-    def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
-        """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
-
-    async def drop(self, model: Model, key: Hashable) -> None:
-        """Free the fast weights under a key."""
-
-    async def forget(self, task: Task) -> None:
-        """Free the features of what a record keeps."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The server's defaults and limits.
-
-    ttl_s: seconds that an adaptation lives where the client does not say
-    pinned: whether an adaptation stays with its bundle when there is a newer one, where the client does not say
-    max_support: examples that an adaptation may have
-    """
-
-    ttl_s: int
-    pinned: bool
-    max_support: int
+from app.service.worker import Worker
 
 
 class Adaptations:

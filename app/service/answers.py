@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from app.bundles import Schema
+from app.bundles.schema import Schema
 from app.learn import policies, query_ood
 from app.learn.calibration import Calibration
 from app.learn.policies import Actions

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from app.bundles import MANIFEST, Bundle
+from app.bundles.bundle import Bundle
+from app.bundles.files import MANIFEST
 from app.errors import BundleError, UnknownModel, expectation
 from app.service.model import Model
 from app.service.record import Adaptation

@@ -8,7 +8,8 @@ from app.learn.outcome import Adapted
 from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.record import Adaptation, InnerLoopSettings, SupportSet
+from app.service.record import Adaptation, InnerLoopSettings
+from app.service.support_set import SupportSet
 from app.service.task import Task
 
 

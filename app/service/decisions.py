@@ -7,7 +7,7 @@ propensity, the probability with which it was chosen. Both are NaN where the cli
 import numpy as np
 import torch
 
-from app.bundles import Schema
+from app.bundles.schema import Schema
 from app.learn import decision_weights
 from app.service.task import Task
 

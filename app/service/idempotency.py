@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
-from app.service.record import CONTENT, KEY, Adaptation, content_bytes
+from app.service.fingerprints import content_bytes
+from app.service.record import CONTENT, KEY, Adaptation
 from app.service.store import Name, NameHolder, Store
 
 

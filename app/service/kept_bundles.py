@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import BundleError, StoreFailed
 from app.service.health import Health
 

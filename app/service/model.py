@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
 from app.learn.outcome import Adapted, judge
 from app.learn.pytrees import leaves, rebuild

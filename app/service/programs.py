@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.learn.inner import (
     Examples,
     InnerLoop,

@@ -3,65 +3,22 @@
 A record is immutable. A change makes a new record with the next revision; `Store.replace` stores it instead of the old.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
-from app.learn.outcome import Adapted, Status
+from app.learn.outcome import Status
 from app.service.answers import KINDS
-from app.service.task import Label, Task, distinct, distinct_labels
+from app.service.stage import Stage, concatenate, concatenate_rows
+from app.service.support_set import SupportSet
+from app.service.task import Label, Task, distinct
 
 KEY, CONTENT = "key:", "content:"
 """Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""
-
-
-class Stage(NamedTuple):
-    """Examples that were posted together, without those forgotten since.
-
-    revision: the revision that they were added in
-    numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
-        example is a row; in decisions it is an episode
-    inputs: what was posted, in the canonical form of the encoder that read it (`Encoder.canonical`): numbers as float32
-        [row, number]; anything else as an object array [row] of lists of values, strings, bytes or arrays
-    targets: as in a `Task`
-    weights: the weight of each row, float32 [row]; None where all are 1
-    labels: the classes that were declared with these examples
-    columns: the names of the values where rows are lists
-    """
-
-    revision: int
-    numbers: np.ndarray
-    inputs: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None = None
-    labels: tuple[Label, ...] = ()
-    columns: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The inputs as any encoder takes them: as in `inputs`, but lists as objects with the names of the columns."""
-        if not self.columns:
-            return self.inputs
-        return object_rows([dict(zip(self.columns, row, strict=True)) for row in self.inputs])
-
-    @property
-    def examples(self) -> np.ndarray:
-        """The number of each example, once, int32 [example]."""
-        first: np.ndarray = self.numbers[np.diff(self.numbers, prepend=-1) > 0]
-        return first
-
-    def only(self, kept: np.ndarray) -> "Stage":
-        """The stage with the rows where `kept` is true, as copies: a view would keep the others in memory."""
-        weights = None if self.weights is None else self.weights[kept]
-        return self._replace(
-            numbers=self.numbers[kept], inputs=self.inputs[kept], targets=self.targets[kept], weights=weights
-        )
 
 
 class Change(Enum):
@@ -159,7 +116,7 @@ class Adaptation:
     @property
     def numbers(self) -> np.ndarray:
         """The number of each example, int32 [example]."""
-        return _concatenate([stage.examples if self.staged else stage.numbers for stage in self.stages])
+        return concatenate([stage.examples if self.staged else stage.numbers for stage in self.stages])
 
     @property
     def rows(self) -> np.ndarray:
@@ -169,14 +126,14 @@ class Adaptation:
     @property
     def targets(self) -> np.ndarray:
         """The targets of all examples, as in the stages."""
-        return _concatenate([stage.targets for stage in self.stages])
+        return concatenate([stage.targets for stage in self.stages])
 
     @property
     def weights(self) -> np.ndarray | None:
         """The weight of each row, float32 [row]; None where all are 1."""
         if all(stage.weights is None for stage in self.stages):
             return None
-        return _concatenate(
+        return concatenate(
             [np.ones(len(each.inputs), np.float32) if each.weights is None else each.weights for each in self.stages]
         )
 
@@ -223,181 +180,3 @@ class Adaptation:
             task = Task(stage.rows, stage.targets, *settings, stage.numbers, task, kept_by=self.owner)
         assert task is not None, "an adaptation has examples"
         return task
-
-
-def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The rows of all arrays. Mostly there is one stage, which needs no copy."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def object_rows(rows: Sequence[Any]) -> np.ndarray:
-    """Rows of any type as an object array [row]."""
-    return np.fromiter(rows, object, len(rows))
-
-
-def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The rows of all parts, which are as in `Stage`."""
-    if len(parts) > 1 and len({part.dtype == object for part in parts}) > 1:
-        parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
-    return _concatenate(parts)
-
-
-class SupportSet(NamedTuple):
-    """A support set as it was posted; targets are as in a `Task`.
-
-    inputs, columns: as in a `Stage`
-    episodes: for decisions, the episode of each row, int32 [row], ascending from 0
-    features: of the inputs, float32 [row, feature]; None where the inputs are the features
-    weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
-    labels: the classes that it declares
-    """
-
-    inputs: np.ndarray
-    targets: np.ndarray
-    episodes: np.ndarray | None = None
-    features: np.ndarray | None = None
-    columns: tuple[str, ...] = ()
-    weights: np.ndarray | None = None
-    labels: tuple[Label, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """The number of examples."""
-        return len(self.inputs) if self.episodes is None else int(self.episodes[-1]) + 1
-
-    @property
-    def content(self) -> tuple[np.ndarray, ...]:
-        """The support set as arrays, different for different support sets."""
-        arrays = [self.inputs, self.targets]
-        if self.episodes is not None:
-            arrays.append(self.episodes)
-        if self.columns:
-            arrays += [np.array(["columns"], object), np.array(self.columns, object)]
-        if self.weights is not None:
-            arrays += [np.array(["weights"], object), self.weights]
-        if self.labels:
-            arrays += [np.array(["labels"], object), np.array(self.labels, object)]
-        return tuple(arrays)
-
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """The declared classes, or those of the examples; none where targets are numbers."""
-        return self.labels or distinct_labels(self.targets)
-
-    def task(self, steps: int, learning_rate: float, kept_by: str | None = None) -> Task:
-        """The task of adapting to it, without the examples whose weight is 0. kept_by: as in a `Task`"""
-        inputs = self.inputs if self.features is None else self.features
-        if self.weights is None:
-            return Task(inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels, kept_by=kept_by)
-        kept = self.weights > 0
-        weights = self.weights[kept]
-        return Task(
-            inputs[kept],
-            self.targets[kept],
-            steps,
-            learning_rate,
-            weights=None if (weights == 1).all() else weights,
-            labels=self.labels,
-            kept_by=kept_by,
-        )
-
-    def numbers(self, first: int) -> np.ndarray:
-        """The number of each row's example, int32 [row], counted from `first`."""
-        if self.episodes is None:
-            return np.arange(first, first + len(self.inputs), dtype=np.int32)
-        return self.episodes + np.int32(first)
-
-    def stage(self, revision: int, first: int) -> Stage:
-        """The stage that a record keeps, its examples counted from `first`."""
-        return Stage(revision, self.numbers(first), self.inputs, self.targets, self.weights, self.labels, self.columns)
-
-
-def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
-    """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
-    first = adaptation.next_example
-    stage = support.stage(adaptation.revision + 1, first)
-    return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
-
-
-def without_example(adaptation: Adaptation, number: int) -> Adaptation:
-    """The record without one example. Raises UnknownExample, and LastExample where no other with a weight is left.
-
-    Classes that were declared stay. If no example of their stage is left, they belong to the first stage from then on.
-    """
-    numbers = adaptation.numbers
-    if number not in numbers:
-        raise UnknownExample(adaptation.id, number)
-    rests = [stage.only(stage.numbers != number) for stage in adaptation.stages]
-    stages = [rest for rest in rests if len(rest.numbers)]
-    if not _any_counts(stages):
-        raise LastExample(number, weighted=len(numbers) > 1)
-    if orphans := [label for rest in rests if not len(rest.numbers) for label in rest.labels]:
-        stages[0] = stages[0]._replace(labels=distinct([*stages[0].labels, *orphans]))
-    return replace(adaptation, stages=tuple(stages))
-
-
-def _any_counts(stages: Sequence[Stage]) -> bool:
-    """Whether any example has a weight above 0."""
-    return any(stage.weights is None or (stage.weights > 0).any() for stage in stages)
-
-
-def without_last_stage(adaptation: Adaptation) -> Adaptation:
-    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
-    if not _any_counts(adaptation.stages[:-1]):
-        raise NothingToUndo
-    return replace(adaptation, stages=adaptation.stages[:-1])
-
-
-def content_bytes(content: np.ndarray) -> bytes:
-    """Inputs or targets as bytes, different for different content."""
-    # labels and rows are objects, whose raw bytes are addresses
-    if content.dtype == object:
-        values = [content_bytes(each) if isinstance(each, np.ndarray) else each for each in content.tolist()]
-        return repr(content.shape).encode() + repr(values).encode()
-    return repr(content.shape).encode() + content.tobytes()
-
-
-def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:
-    """The fingerprint of a request to change an adaptation: 16 bytes for its key, and 16 for what it asks for.
-
-    The latter depend on the key, which is stored nowhere, so they reveal nothing about an example forgotten later.
-    """
-    content_hash = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
-    for part in content:
-        content_hash.update(content_bytes(part))
-    return hashlib.blake2b(key.encode(), digest_size=16).digest() + content_hash.digest()
-
-
-def has_applied(adaptation: Adaptation, request: bytes) -> bool:
-    """Whether a request has made one of the revisions. Raises KeyReused where another request with its key has."""
-    for revision in adaptation.history:
-        if revision.request is not None and revision.request[:16] == request[:16]:
-            if revision.request != request:
-                raise KeyReused
-            return True
-    return False
-
-
-def with_revision(
-    adaptation: Adaptation,
-    adapted: Adapted,
-    change: Change,
-    digest: str,
-    at: float,
-    forgotten: int | None = None,
-    request: bytes | None = None,
-) -> Adaptation:
-    """A changed record, once derived, with its losses and its next revision.
-
-    The names computed from its content are dropped: a repeated request no longer finds it by the old content.
-    """
-    size = len(adaptation.numbers)
-    revision = Revision(adaptation.revision + 1, change, size, digest, at, forgotten, request)
-    return replace(
-        adaptation,
-        losses=adapted.losses,
-        status=adapted.status,
-        history=(*adaptation.history, revision),
-        quality=None,
-        names=tuple(name for name in adaptation.names if not name.startswith(CONTENT)),
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from app.bundles import load_all
+from app.bundles.folder import load_all
 from app.service.catalogue import Catalogue
 from app.service.health import Health
 from app.service.model import Model

@@ -24,7 +24,7 @@ Label = str | int | bool
 class Task:
     """A support set with its inner-loop settings.
 
-    inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.record.Stage`)
+    inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.stage.Stage`)
     targets: float32 [shot, target]; or labels in an object array [shot]; or decisions, float32
         (`app.service.decisions`)
     episodes: for decisions, the number of each row's episode, int32 [shot], ascending

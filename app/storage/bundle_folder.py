@@ -7,9 +7,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from app import bundles
 from app.atomic_write import write_atomically
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
+from app.bundles.files import MANIFEST
+from app.bundles.folder import load, write
 from app.errors import StoreFailed
 from app.storage.disk_reserve import DiskReserve
 
@@ -52,8 +53,8 @@ class BundleFolder:
             kept.mkdir(parents=True, exist_ok=True)
             # first how long: a bundle without it, after a crash, is removed
             write_atomically(kept / UNTIL, f"{max(until, _until(kept))}\n".encode())
-            if not (kept / bundle.name / bundles.MANIFEST).exists():
-                bundles.write(kept / bundle.name, bundle.manifest, bundle.meta, bundle.encoder_arrays)
+            if not (kept / bundle.name / MANIFEST).exists():
+                write(kept / bundle.name, bundle.manifest, bundle.meta, bundle.encoder_arrays)
         except OSError as error:
             raise StoreFailed(
                 f'{kept}: expected to store the bundle of a pinned adaptation, got "{error.strerror}": make room on '
@@ -66,7 +67,7 @@ class BundleFolder:
             if not kept.is_dir():
                 return None
             folders = [each for each in kept.iterdir() if each.is_dir()]
-            return bundles.load(folders[0]) if folders else None
+            return load(folders[0]) if folders else None
         except OSError as error:
             raise StoreFailed(
                 f'{kept}: expected to read the bundle of a pinned adaptation, got "{error.strerror}": check the disk '

@@ -1,6 +1,6 @@
 """Bundles by digest in memory, for servers whose adaptations do not outlive them either."""
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 
 
 class BundleMemory:

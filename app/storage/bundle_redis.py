@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from app import bundles
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
+from app.bundles.files import MANIFEST, WEIGHTS
+from app.bundles.folder import load, write
 
 WRITE = """
 -- ARGV: prefix, digest, until, name, bundle.json, weights
@@ -43,14 +44,14 @@ class BundleRedis:
 
 def _files(bundle: Bundle) -> tuple[bytes, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        bundles.write(Path(folder), bundle.manifest, bundle.meta, bundle.encoder_arrays)
-        return (Path(folder) / bundles.MANIFEST).read_bytes(), (Path(folder) / bundles.WEIGHTS).read_bytes()
+        write(Path(folder), bundle.manifest, bundle.meta, bundle.encoder_arrays)
+        return (Path(folder) / MANIFEST).read_bytes(), (Path(folder) / WEIGHTS).read_bytes()
 
 
 def _load(name: str, manifest: bytes, weights: bytes) -> Bundle:
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / name
         folder.mkdir()
-        (folder / bundles.MANIFEST).write_bytes(manifest)
-        (folder / bundles.WEIGHTS).write_bytes(weights)
-        return bundles.load(folder)
+        (folder / MANIFEST).write_bytes(manifest)
+        (folder / WEIGHTS).write_bytes(weights)
+        return load(folder)

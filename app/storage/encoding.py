@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from app.errors import StoreFailed
 from app.learn.outcome import Status
-from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
+from app.service.stage import Stage
 from app.service.store import Name
 from app.service.task import Label, class_indices
 from app.storage.rows import pack_inputs, unpack_inputs

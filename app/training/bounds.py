@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import mean
 
-from app.bundles import Bounds, Bundle
+from app.bundles.bundle import Bundle
+from app.bundles.manifest import Bounds
 from app.families.family import Family
 from app.training.evaluation import Curve, curve, score_tasks
 from app.training.kinds import KINDS

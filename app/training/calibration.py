@@ -6,7 +6,7 @@ from math import ceil, exp
 import torch
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.outer import Tasks

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from app.bundles import Manifest
+from app.bundles.manifest import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.policies import Actions

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.outer import Tasks
 from app.learn.policies import mean_and_deviation

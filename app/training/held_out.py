@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import TrainingError, expectation
 from app.families.family import Family, HasCaveat
 from app.training.calibration import measure_calibration

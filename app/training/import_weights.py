@@ -11,7 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 import app
-from app.bundles import Bounds, Bundle, FamilySpec, Manifest, Schema, load, write
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load, write
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
+from app.bundles.schema import Schema
 from app.encoders.encoder import Encoder
 from app.encoders.spec import EncoderSpec
 from app.errors import BundleError, TrainingError, expectation

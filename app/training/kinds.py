@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.calibration import Calibration
 from app.learn.losses import Error, squared_error

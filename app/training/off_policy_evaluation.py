@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import DataError, expectation, shown
 from app.families.logs import DecisionLog
 from app.learn.off_policy_estimators import (

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import TrainingError, missing_package
 from app.families.family import Family, HasImages, HasShape
 from app.families.worlds import Episodes

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.learn.inner import Examples, Schedule, batched, trajectory
 from app.learn.outcome import judge
 from app.learn.outer import Tasks

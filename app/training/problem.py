@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from app.bundles import Bundle, Schema
+from app.bundles.bundle import Bundle
+from app.bundles.schema import Schema
 from app.encoders.encoder import StateError
 from app.encoders.registry import restore
 from app.encoders.spec import EncoderSpec

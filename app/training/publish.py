@@ -10,7 +10,9 @@ import torch
 
 import app
 from app.atomic_write import write_atomically
-from app.bundles import Bundle, Manifest, write
+from app.bundles.bundle import Bundle
+from app.bundles.folder import write
+from app.bundles.manifest import Manifest
 from app.families.family import Family, HasDescription
 from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.family import Split
 from app.families.worlds import Episodes, HasOracle, Worlds, collect
 from app.learn.networks import build, initialize

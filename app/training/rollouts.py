@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.worlds import Episodes, Worlds, collect
 from app.learn.decision_weights import Weighing, advantage_deviation, advantages, weights
 from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, repeat_state

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from app.bundles import Bounds, Bundle, FamilySpec, Manifest, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.errors import TrainingError, expectation
 from app.families.family import HasMeanings
 from app.learn import losses

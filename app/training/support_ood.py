@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.family import Family, Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS

@@ -2,7 +2,7 @@
 
 from statistics import fmean
 
-from app.bundles import Manifest
+from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE

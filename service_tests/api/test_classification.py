@@ -182,7 +182,7 @@ def test_an_answer_depends_only_on_its_task_and_query(
     """Tasks of any ways and shots in one batch, with all queries, equal one task and one query at a time."""
     import torch
 
-    from app.bundles import load
+    from app.bundles.folder import load
     from app.service.engine import Engine, Job
     from app.service.model import Model
     from app.service.task import Task
@@ -364,7 +364,7 @@ def test_calibration_tempers_probabilities_and_flags_unlike_queries(client: Test
 def test_an_adaptation_moves_to_a_newer_bundle(
     serve: Callable[..., TestClient], classifiers: Path, tmp_path: Path
 ) -> None:
-    from app.bundles import load, write
+    from app.bundles.folder import load, write
 
     folder = Path(shutil.copytree(classifiers, tmp_path / "models"))
     client = serve(models_dir=folder)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.learn import decision_weights
 from app.learn import policies as learn
 from app.learn.inner import Examples, Schedule, adapt, batched, repeat_state

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundles import load
-from app.service.adaptations import Adaptations, Policy
+from app.bundles.folder import load
+from app.service.adaptations import Adaptations
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.record import InnerLoopSettings, SupportSet
+from app.service.policy import Policy
+from app.service.record import InnerLoopSettings
 from app.service.store import Quota
+from app.service.support_set import SupportSet
 from app.storage.memory import MemoryStore
 from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions
 from service_tests.conftest import Clock

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from service_tests.api.requests import (
     QUERIES,
     WAVE,
@@ -279,7 +279,8 @@ def test_adaptations_that_no_longer_fit_their_bundle_get_409_after_a_restart(
 
 def replace_by_three_features(folder: Path) -> None:
     """Replace a bundle of 1 feature by one of 3 features."""
-    from app.bundles import FamilySpec, Schema
+    from app.bundles.manifest import FamilySpec
+    from app.bundles.schema import Schema
     from app.learn.networks import NetworkSpec, initialize
     from app.learn.support_ood import OODReference
 

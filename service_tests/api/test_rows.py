@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.learn.targets import TargetSpec
 from service_tests.api.requests import WAVE
 from service_tests.api.test_tables import OBJECTS, TARGETS, predict, support

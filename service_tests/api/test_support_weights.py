@@ -174,7 +174,7 @@ WIDTHS = (((2.0, 3.0),), ((0.5, 1.0),), ((0.25, 0.5),))
 
 def test_intervals_count_weights_and_the_initialization(serve: Callable[..., TestClient], own_models: Path) -> None:
     """Zero support examples are calibrated, so `model` alone has an interval."""
-    from app.bundles import load, write
+    from app.bundles.folder import load, write
     from app.learn.calibration import Calibration
 
     old = load(own_models / "sinusoid")

@@ -12,7 +12,7 @@ import torch
 from fastapi.testclient import TestClient
 from safetensors import safe_open
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.learn.calibration import Calibration
 from app.learn.networks import NetworkSpec, build
 from app.learn.support_ood import OODReference

@@ -19,7 +19,7 @@ import typer
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.bandit import Bandit
 from app.families.logs import DecisionLog
 from app.learn.inner import Examples

@@ -19,7 +19,7 @@ import typer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.families.choices import FOLDS, Choices, decisions, observations
 from app.families.risky_choices import Sitting
 from app.learn.inner import Examples

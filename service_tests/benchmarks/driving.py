@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.cli.remote import RemoteLearner, connect, request
 from app.families.driving import DrivingLog, read, rows_of
 from app.families.highway.demo import Trajectory, as_episodes, rollout

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
-from app.bundles import Bounds, FamilySpec, Manifest, Schema, write
+from app.bundles.folder import write
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
+from app.bundles.schema import Schema
 from app.families.family import Samples, Split
 from app.learn.networks import NetworkSpec, initialize
 

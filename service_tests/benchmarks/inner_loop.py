@@ -25,7 +25,8 @@ import torch
 import typer
 from torch import nn
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.device import choose_device, describe, keep_freed_memory
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched, repeat_state
 from app.learn.networks import mlp

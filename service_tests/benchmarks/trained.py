@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.training.loop import finished
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.learn.networks import NetworkSpec
 from service_tests.bundles import write_bundle
 

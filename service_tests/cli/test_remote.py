@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.cli.remote import RemoteLearner, from_raw, request
 from app.errors import Diverged, InnerloopError
 from app.families.navigation import Navigation

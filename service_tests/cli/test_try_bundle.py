@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.bundles import FamilySpec, load, write
+from app.bundles.folder import load, write
+from app.bundles.manifest import FamilySpec
 from app.cli.main import cli
 from service_tests.cli.commands import installed
 from service_tests.processes import DATA

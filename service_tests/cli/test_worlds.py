@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.cli.main import cli
 from app.errors import InnerloopError
 from app.training.publish import publish_policy

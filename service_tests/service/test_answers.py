@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundles import Schema
+from app.bundles.schema import Schema
 from app.learn import losses
 from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing

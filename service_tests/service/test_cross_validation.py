@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.errors import Invalid
 from app.learn.support_ood import OODReference
 from app.learn.targets import TargetScale, TargetSpec

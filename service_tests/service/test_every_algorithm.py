@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import Bounds, FamilySpec, Manifest, Schema, load, write
+from app.bundles.folder import load, write
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
+from app.bundles.schema import Schema
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NetworkSpec, build, initialize, width

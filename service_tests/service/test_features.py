@@ -12,7 +12,7 @@ from app.errors import Outgrown
 from app.service.engine import Engine, Job
 from app.service.features import ENTRY_BYTES, FeatureCache, encode_tasks
 from app.service.model import Model
-from app.service.record import object_rows
+from app.service.stage import object_rows
 from app.service.task import Task
 from app.service.work import PRICE_A_SECOND
 from service_tests.bundles import write_encoder_bundle
@@ -29,7 +29,7 @@ def model(tmp_path: Any) -> Model:
 def model_of(folder: Any, encoder: Any) -> Model:
     import torch
 
-    from app.bundles import load
+    from app.bundles.folder import load
 
     write_encoder_bundle(folder, encoder)
     return Model(load(folder), torch.device("cpu"))

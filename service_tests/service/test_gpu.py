@@ -16,7 +16,7 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.device import choose_device
 from app.learn.networks import NetworkSpec
 from app.learn.outcome import Adapted

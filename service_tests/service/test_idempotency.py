@@ -9,7 +9,8 @@ import pytest
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import Method
 from app.service.idempotency import names_of
-from app.service.record import InnerLoopSettings, SupportSet
+from app.service.record import InnerLoopSettings
+from app.service.support_set import SupportSet
 
 MODEL: Any = SimpleNamespace(bundle=SimpleNamespace(name="sinusoid"), digest="ab" * 32)
 SUPPORT = SupportSet(np.array([[1.0], [2.0]], np.float32), np.array([[0.5], [0.25]], np.float32))

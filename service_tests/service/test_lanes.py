@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.errors import Invalid, Overloaded
 from app.learn.outcome import Adapted
 from app.service import lanes, large_work

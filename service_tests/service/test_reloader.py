@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.service.catalogue import Catalogue
 from app.service.model import Model
 from app.service.reloader import Reloader

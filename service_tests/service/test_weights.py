@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.learn.support_ood import OODReference, OODStatus
 from app.service.compiled.compiler import compile_single, compile_steps, compile_unrolled
 from app.service.cross_validation import CrossValidation, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model
-from app.service.record import SupportSet
+from app.service.support_set import SupportSet
 from app.service.task import Task
 from service_tests.device import DEVICE
 from service_tests.service.test_every_algorithm import ROWS, model_of

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 import numpy as np
 
 from app.learn.outcome import Status
-from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
+from app.service.stage import Stage
 from app.service.store import Name, Quota
 
 PLENTY = Quota(records=10**9, bytes=10**12)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from app.bundles import Bundle, load, write
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load, write
 from app.errors import BundleError
 from app.service.health import Health
 from app.service.kept_bundles import MARGIN_S, BundleStore, KeptBundles

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.errors import StoreFailed
 from app.service.health import Health
 from app.service.store import Filter

@@ -10,7 +10,8 @@ import pytest
 
 from app.errors import QuotaExceeded
 from app.learn.outcome import Status
-from app.service.record import Adaptation, Change, InnerLoopSettings, Revision, Stage
+from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
+from app.service.stage import Stage
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.encoding import encode
 from app.storage.memory import MemoryStore

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.training.calibration import (
     calibration_error,
     error_quantile,

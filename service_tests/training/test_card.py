@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.families.family import HasDescription
 from app.service.cross_validation import MAX_LEFT_OUT_ALONE
 from app.training.card import card

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.func import functional_call
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.encoders.registry import fit
 from app.errors import TrainingError
 from app.training.encoder_file import read_encoder

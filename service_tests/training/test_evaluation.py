@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.families.choices import Choices
 from app.training.bounds import find_max_rate, find_max_steps
 from app.training.evaluation import Curve, curve, score_tasks

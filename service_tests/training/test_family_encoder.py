@@ -11,7 +11,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from app import plugins
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.encoders.encoder import Encoder
 from app.encoders.numbers import NumbersEncoder
 from app.encoders.table import TableEncoder

@@ -15,7 +15,9 @@ from torch import nn
 from torch.func import functional_call
 from typer.testing import CliRunner
 
-from app.bundles import Bounds, FamilySpec, Schema, load
+from app.bundles.folder import load
+from app.bundles.manifest import Bounds, FamilySpec
+from app.bundles.schema import Schema
 from app.cli.main import cli
 from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.errors import DataError
 from app.families.bandit import Bandit
 from app.families.logs import DecisionLog

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.errors import TrainingError
 from app.families.navigation import Navigation, Points
 from app.learn.update_rules import Params

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from app import plugins
-from app.bundles import FamilySpec, load
+from app.bundles.folder import load
+from app.bundles.manifest import FamilySpec
 from app.errors import NoFamily, TrainingError
 from app.families.linear import Linear
 from app.learn.algorithms import ALGORITHMS

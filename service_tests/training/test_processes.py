@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.training.processes import Processes
 from service_tests.processes import ROOT
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.errors import BundleError, TrainingError
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.families.family import Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.training.problem import family_of

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app import plugins
-from app.bundles import load
+from app.bundles.folder import load
 from app.cli.main import cli
 from app.errors import TrainingError
 from app.families.family import Samples

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
-from app.bundles import Bundle
+from app.bundles.bundle import Bundle
 from app.learn.inner import Examples, Schedule, adapt, batch_of_one, with_packed_state
 from app.learn.pytrees import leaves
 from app.learn.update_rules import Params

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from torch import nn
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.learn.networks import NETWORKS
 from service_tests.benchmarks.rivals.server import run
 from service_tests.processes import ROOT

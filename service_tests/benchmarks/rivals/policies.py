@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from safetensors.torch import load_file
 from torch import nn
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.families.navigation import REACH
 from app.learn.networks import NETWORKS
 from service_tests.benchmarks.rivals.server import run

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.func import functional_call
 from typer.testing import CliRunner
 
-from app.bundles import load, write
+from app.bundles.folder import load, write
 from app.cli.main import cli
 from app.learn.networks import NetworkSpec
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.service.compiled.compiler import compile_steps
 from app.service.model import Model
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.service.compiled.compiler import (
     compile_all,
     compile_look_up,

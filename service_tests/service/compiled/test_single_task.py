@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.bundles import load
+from app.bundles.folder import load
 from app.learn.inner import Schedule, adapt, batch_of_one, with_packed_state
 from app.learn.pytrees import leaves
 from app.service.compiled.compiler import compile_single

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from app.bundles import Bundle, load
+from app.bundles.bundle import Bundle
+from app.bundles.folder import load
 from app.learn.networks import NetworkSpec
 from app.learn.targets import TargetScale, TargetSpec
 from app.service.compiled import measure, single_task

@@ -1,0 +1,58 @@
+"""The types of the fields that several bodies have."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+NUMBERS = {"type": "array", "items": {"type": "number"}}
+_IMAGE = "A PNG or JPEG, if the model's `image` is set: base64, alone or in a `data:` URL; binary in msgpack"
+_INPUT = {
+    "anyOf": [
+        {
+            "type": "array",
+            "items": {},
+            "description": "Numbers: a flat row, or nested like the model's `shape`",
+        },
+        {"type": "string", "description": _IMAGE},
+        {"type": "object", "description": "Columns by name, in any order, if the model's inputs have columns"},
+    ]
+}
+_TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, NUMBERS]}
+Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
+Targets = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _TARGET})]
+_LABEL = {"type": ["string", "integer", "boolean"]}
+Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _LABEL})]
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL})]
+ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
+Numbers = Annotated[Any, Meta(extra_json_schema=NUMBERS)]
+Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": NUMBERS})]
+ShownInputs = Annotated[
+    Any, Meta(extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, {"type": ["object", "string"]}]}})
+]
+Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Steps = Annotated[
+    int,
+    Meta(
+        description="Number of inner steps, from 0 to the model's `max_steps`. Without it, the model's default "
+        "applies. Models that adapt in closed form take only their default",
+        ge=0,
+    ),
+]
+Rate = Annotated[
+    float,
+    Meta(
+        description="Step size of the inner loop, above 0 and at most the model's `max_learning_rate`. Without it, the "
+        "model's default applies. Leave it out for models that have learned rates or adapt in closed form: these have "
+        "no `max_learning_rate`",
+        gt=0,
+    ),
+]
+Digest = Annotated[str, Meta(description="Version of the model: the digest of its bundle, 64 hexadecimal digits")]
+KindName = Annotated[
+    str,
+    Meta(
+        description="What the model predicts: `regression` (numbers), `classification` (labels) or `decision` (actions)"
+    ),
+]
+AdaptationId = Annotated[str, Meta(description="Id of the adaptation, 32 hexadecimal digits")]

@@ -1,0 +1,99 @@
+"""The answer of `POST /predict`."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from app.api.schemas.bodies import ResponseBody
+from app.api.schemas.fields import NUMBERS, Array, Digest, Labels, Losses
+
+
+class PredictResponse(ResponseBody):
+    """The predictions, and the model that made them. In msgpack, each array of numbers is a `RawArray`."""
+
+    predictions: Annotated[
+        Any,
+        Meta(
+            description="One prediction for each query. Regression: [query][number]. Classification: [query], the most "
+            "probable label. Decisions: [query], the number of an action, or [query][number] if actions are a `box`",
+            extra_json_schema={
+                "type": "array",
+                "items": {"anyOf": [NUMBERS, {"type": "string"}, {"type": "integer"}]},
+            },
+        ),
+    ]
+    model: Annotated[str, Meta(description="Name of the model that made the predictions")]
+    model_digest: Digest
+    labels: (
+        Annotated[Labels, Meta(description="Classification only: the classes, in the order of `probabilities`")]
+        | UnsetType
+    ) = UNSET
+    probabilities: (
+        Annotated[
+            Array,
+            Meta(
+                description="[query][label] for classification, [query][action] for `discrete` actions: how probable "
+                "each is, from 0 to 1"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    unlike: (
+        Annotated[
+            Any,
+            Meta(
+                description="[query]: `true` if the query is unlike every class of the support set, so that its "
+                "label is a guess. Classification only; left out if the model has no calibration",
+                extra_json_schema={"type": "array", "items": {"type": "boolean"}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    lower: (
+        Annotated[Array, Meta(description="[query][number]: lower end of the interval, if the request had `interval`")]
+        | UnsetType
+    ) = UNSET
+    upper: (
+        Annotated[Array, Meta(description="[query][number]: upper end of the interval, if the request had `interval`")]
+        | UnsetType
+    ) = UNSET
+    std: (
+        Annotated[
+            Array,
+            Meta(
+                description="[query][number]: standard deviation of each prediction, if the model's algorithm "
+                "estimates it; for actions that are a `box`, the standard deviation of the policy"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    mean: (
+        Annotated[Array, Meta(description="[query][number]: mean of the policy, for actions that are a `box`")]
+        | UnsetType
+    ) = UNSET
+    adaptation_id: (
+        Annotated[str, Meta(description="Id of the adaptation that answered, if the request had one")] | UnsetType
+    ) = UNSET
+    revision: (
+        Annotated[int, Meta(description="Revision of the adaptation that answered, if the request had one")] | UnsetType
+    ) = UNSET
+    losses: (
+        Annotated[
+            Losses,
+            Meta(
+                description="[step]: the support loss before the first step and after each step, if the request had "
+                "`support`. Null if not finite"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. Left out "
+                "unless the request had `support`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

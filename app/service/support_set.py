@@ -1,0 +1,78 @@
+"""Support sets, as they were posted."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.service.stage import Stage
+from app.service.task import Label, Task, distinct_labels
+
+
+class SupportSet(NamedTuple):
+    """A support set as it was posted; targets are as in a `Task`.
+
+    inputs, columns: as in a `Stage`
+    episodes: for decisions, the episode of each row, int32 [row], ascending from 0
+    features: of the inputs, float32 [row, feature]; None where the inputs are the features
+    weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
+    labels: the classes that it declares
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    episodes: np.ndarray | None = None
+    features: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return len(self.inputs) if self.episodes is None else int(self.episodes[-1]) + 1
+
+    @property
+    def content(self) -> tuple[np.ndarray, ...]:
+        """The support set as arrays, different for different support sets."""
+        arrays = [self.inputs, self.targets]
+        if self.episodes is not None:
+            arrays.append(self.episodes)
+        if self.columns:
+            arrays += [np.array(["columns"], object), np.array(self.columns, object)]
+        if self.weights is not None:
+            arrays += [np.array(["weights"], object), self.weights]
+        if self.labels:
+            arrays += [np.array(["labels"], object), np.array(self.labels, object)]
+        return tuple(arrays)
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The declared classes, or those of the examples; none where targets are numbers."""
+        return self.labels or distinct_labels(self.targets)
+
+    def task(self, steps: int, learning_rate: float, kept_by: str | None = None) -> Task:
+        """The task of adapting to it, without the examples whose weight is 0. kept_by: as in a `Task`"""
+        inputs = self.inputs if self.features is None else self.features
+        if self.weights is None:
+            return Task(inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels, kept_by=kept_by)
+        kept = self.weights > 0
+        weights = self.weights[kept]
+        return Task(
+            inputs[kept],
+            self.targets[kept],
+            steps,
+            learning_rate,
+            weights=None if (weights == 1).all() else weights,
+            labels=self.labels,
+            kept_by=kept_by,
+        )
+
+    def numbers(self, first: int) -> np.ndarray:
+        """The number of each row's example, int32 [row], counted from `first`."""
+        if self.episodes is None:
+            return np.arange(first, first + len(self.inputs), dtype=np.int32)
+        return self.episodes + np.int32(first)
+
+    def stage(self, revision: int, first: int) -> Stage:
+        """The stage that a record keeps, its examples counted from `first`."""
+        return Stage(revision, self.numbers(first), self.inputs, self.targets, self.weights, self.labels, self.columns)

@@ -1,0 +1,29 @@
+"""What runs jobs, as the operations on adaptations see it."""
+
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from typing import Protocol
+
+from app.learn.outcome import Adapted
+from app.service.batcher import Caller
+from app.service.engine import Job, Result
+from app.service.model import Model
+from app.service.task import Task
+
+
+class Worker(Protocol):
+    """What runs jobs (`app.service.lanes`)."""
+
+    async def submit(self, job: Job, caller: Caller | None = None) -> Result:
+        """Run a job."""
+
+    async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
+        """Run jobs together."""
+
+    def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
+        """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
+
+    async def drop(self, model: Model, key: Hashable) -> None:
+        """Free the fast weights under a key."""
+
+    async def forget(self, task: Task) -> None:
+        """Free the features of what a record keeps."""

@@ -25,9 +25,10 @@ _INPUT = {
 }
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, _NUMBERS]}
 Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
-Targets = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _TARGET})]
+Targets = Annotated[list[Any], Meta(extra_json_schema={"items": _TARGET})]
 _LABEL = {"type": ["string", "integer", "boolean"]}
 Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _LABEL})]
+SupportInputs = Annotated[list[Any], Meta(extra_json_schema={"items": _INPUT})]
 Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=_NUMBERS)]
@@ -163,10 +164,10 @@ class Support(RequestBody):
 
     inputs: (
         Annotated[
-            Inputs | RawArray,
+            SupportInputs | RawArray,
             Meta(
                 description="[example][number], or an image or an object with columns for each example: the inputs. "
-                "Required for regression and classification, unless you send `rows`"
+                "Required for regression and classification, unless you send `rows` or only `labels`"
             ),
         ]
         | UnsetType
@@ -198,7 +199,8 @@ class Support(RequestBody):
             Meta(
                 description="Classification only: the classes, each once, also those that have no example yet. All "
                 "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
-                "has already. Without it, the classes are those of the examples"
+                "has already. Without it, the classes are those of the examples. `labels` alone, without any example, "
+                "adapt models whose network has an output for each class, for example by MAML"
             ),
         ]
         | UnsetType
@@ -210,7 +212,6 @@ class Support(RequestBody):
                 description="[example]: an object with the columns of the input and of the target, in any order, "
                 "instead of `inputs` and `targets`. For models whose inputs have columns with names; "
                 "`GET /models/{name}` lists them, and under `target_columns` the targets",
-                min_length=1,
             ),
         ]
         | UnsetType

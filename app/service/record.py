@@ -26,7 +26,7 @@ class Stage(NamedTuple):
 
     revision: the revision that they were added in
     numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
-        example is a row; in decisions it is an episode
+        example is a row; in decisions it is an episode. There are none if it only declares classes
     inputs: what was posted, in the canonical form of the encoder that read it (`Encoder.canonical`): numbers as float32
         [row, number]; anything else as an object array [row] of lists of values, strings, bytes or arrays
     targets: as in a `Task`
@@ -58,7 +58,7 @@ class Stage(NamedTuple):
 
     def only(self, kept: np.ndarray) -> "Stage":
         """The stage with the rows where `kept` is true, as copies: a view would keep the others in memory."""
-        weights = None if self.weights is None else self.weights[kept]
+        weights = None if self.weights is None or not kept.any() else self.weights[kept]
         return self._replace(
             numbers=self.numbers[kept], inputs=self.inputs[kept], targets=self.targets[kept], weights=weights
         )
@@ -237,6 +237,7 @@ def object_rows(rows: Sequence[Any]) -> np.ndarray:
 
 def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
     """The rows of all parts, which are as in `Stage`."""
+    parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) > 1 and len({part.dtype == object for part in parts}) > 1:
         parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
     return _concatenate(parts)
@@ -319,31 +320,34 @@ def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
-def without_example(adaptation: Adaptation, number: int) -> Adaptation:
-    """The record without one example. Raises UnknownExample, and LastExample where no other with a weight is left.
+def without_example(adaptation: Adaptation, number: int, needs_examples: bool = True) -> Adaptation:
+    """The record without one example. Classes that were declared stay. Raises UnknownExample and LastExample.
 
-    Classes that were declared stay. If no example of their stage is left, they belong to the first stage from then on.
+    needs_examples: whether another one with a weight has to be left even where classes are declared
     """
     numbers = adaptation.numbers
     if number not in numbers:
         raise UnknownExample(adaptation.id, number)
     rests = [stage.only(stage.numbers != number) for stage in adaptation.stages]
-    stages = [rest for rest in rests if len(rest.numbers)]
-    if not _any_counts(stages):
+    stages = [rest for rest in rests if len(rest.numbers) or rest.labels]
+    if not _is_enough(stages, needs_examples):
         raise LastExample(number, weighted=len(numbers) > 1)
-    if orphans := [label for rest in rests if not len(rest.numbers) for label in rest.labels]:
-        stages[0] = stages[0]._replace(labels=distinct([*stages[0].labels, *orphans]))
     return replace(adaptation, stages=tuple(stages))
 
 
-def _any_counts(stages: Sequence[Stage]) -> bool:
-    """Whether any example has a weight above 0."""
-    return any(stage.weights is None or (stage.weights > 0).any() for stage in stages)
+def _is_enough(stages: Sequence[Stage], needs_examples: bool) -> bool:
+    """Whether any example has a weight above 0, or classes are declared and that is enough."""
+    if not needs_examples and any(stage.labels for stage in stages):
+        return True
+    return any(len(stage.numbers) and (stage.weights is None or (stage.weights > 0).any()) for stage in stages)
 
 
-def without_last_stage(adaptation: Adaptation) -> Adaptation:
-    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
-    if not _any_counts(adaptation.stages[:-1]):
+def without_last_stage(adaptation: Adaptation, needs_examples: bool = True) -> Adaptation:
+    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left.
+
+    needs_examples: as for `without_example`
+    """
+    if not _is_enough(adaptation.stages[:-1], needs_examples):
         raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
 

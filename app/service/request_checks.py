@@ -109,7 +109,9 @@ def check_initialization(model: Model, options: PredictOptions) -> None:
         )
     calibration = model.bundle.manifest.calibration
     if options.interval is not None and kind.intervals and not (calibration.shots and calibration.shots[0] == 0):
-        fix = "send support, or leave interval out"
+        fix = f"send support, run `innerloop calibrate {name}` again, or leave interval out"
+        if not calibration.has_intervals:
+            fix = "send support, or leave interval out"
         raise Invalid("interval", "no interval without a support set", f"{options.interval:g}", fix)
 
 

@@ -27,13 +27,21 @@ from app.bundles.bundle import Bundle
 from app.errors import Invalid
 from app.service.model import Model
 from app.service.record import Adaptation
-from app.service.request_checks import check_classes, check_declared, check_labels, check_support_size
+from app.service.request_checks import (
+    check_classes,
+    check_declared,
+    check_examples,
+    check_labels,
+    check_support_size,
+)
 from app.service.support_set import SupportSet
+from app.service.task import Label
 
 EXAMPLES = ("inputs", "targets", "episodes")
 """The fields with the examples of a posted support set; `rows` stands for the first two."""
 FIELDS = (*EXAMPLES, "weights", "labels")
 """The fields in the order of `Kind.fields` and `Kind.optional`."""
+AT_LEAST_1 = "at least 1 element"
 Read = Callable[[schemas.Support, Bundle, str], SupportSet]
 """(posted support set, the bundle, its place in the body) -> arrays. Raises Invalid."""
 ReadApart = Callable[[schemas.Support, Model, int, str], SupportSet]
@@ -62,9 +70,10 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
 
     limit: examples or episodes that it may have; place: its path in the body
     """
-    if support.rows is not UNSET:
+    if support.rows is not UNSET and not _only_declares(support, model):
         return _read_rows(support, model, limit, place, read_support)
     arrays = read_addition(support, model, limit, place)
+    check_examples(model, arrays.size, f"{place}.labels")
     if arrays.labels:
         check_declared(arrays.targets, arrays.labels, f"{place}.targets")
     return arrays
@@ -75,20 +84,38 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
 
     Its targets may have labels of the other support set.
     """
-    if support.rows is not UNSET:
-        return _read_rows(support, model, limit, place, read_addition)
-    kind = KINDS[model.bundle.manifest.kind]
-    _check_fields(support, kind, model.bundle.name, place)
     prefix = f"{place}." if place else ""
+    if _only_declares(support, model):
+        arrays = _read_declared(support, model.bundle, prefix)
+    elif support.rows is not UNSET:
+        return _read_rows(support, model, limit, place, read_addition)
+    else:
+        arrays = _read_examples(support, model, limit, place)
+    check_labels(len(arrays.labels), limit, f"{prefix}labels")
+    check_classes(len(arrays.classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
+    return arrays
+
+
+def _only_declares(support: schemas.Support, model: Model) -> bool:
+    """Whether a support set names its classes and has no example: the other fields are absent or empty."""
+    if support.labels is UNSET or "labels" not in KINDS[model.bundle.manifest.kind].optional:
+        return False
+    others = (getattr(support, field) for field in (*EXAMPLES, "rows", "weights"))
+    return all(value is UNSET or len(value) == 0 for value in others)
+
+
+def _read_examples(support: schemas.Support, model: Model, limit: int, place: str) -> SupportSet:
+    """A support set with examples, whose inputs and targets are apart. Raises Invalid."""
+    kind, prefix = KINDS[model.bundle.manifest.kind], f"{place}." if place else ""
+    _check_fields(support, kind, model.bundle.name, place)
     sizes = {field: len(getattr(support, field)) for field in kind.fields}
+    if empty := [field for field, size in sizes.items() if size == 0]:
+        raise Invalid(f"{prefix}{empty[0]}", AT_LEAST_1, 0)
     if len(set(sizes.values())) > 1:
         raise Invalid(place, f"as many {' as '.join(sizes)}", " and ".join(map(str, sizes.values())))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
-    arrays = kind.read(support, model.bundle, prefix)
-    check_labels(len(arrays.labels), limit, f"{prefix}labels")
-    check_classes(len(arrays.classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
-    return arrays
+    return kind.read(support, model.bundle, prefix)
 
 
 def is_slow(model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType) -> bool:
@@ -132,6 +159,8 @@ def _read_rows(support: schemas.Support, model: Model, limit: int, place: str, r
         rows = CsvTable(support.rows, model.bundle, with_targets=True).examples(limit)
     else:
         assert support.rows is not UNSET, "its presence was checked"
+        if not support.rows:
+            raise Invalid(f"{prefix}rows", AT_LEAST_1, 0)
         rows = from_objects(support.rows, model.bundle, f"{prefix}rows")
     apart: schemas.Support = replace(support, rows=UNSET, inputs=rows.inputs, targets=rows.targets)
     try:
@@ -168,8 +197,20 @@ def _read_classification(support: schemas.Support, bundle: Bundle, prefix: str) 
     assert support.targets is not UNSET, "its presence was checked"
     inputs, features = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
     targets, weights = read_labels(support.targets, f"{prefix}targets"), _read_weights(support, len(inputs), prefix)
-    declared = () if support.labels is UNSET else read_classes(support.labels, f"{prefix}labels")
-    return SupportSet(inputs, targets, None, features, columns_of(inputs, bundle), weights, declared)
+    return SupportSet(
+        inputs, targets, None, features, columns_of(inputs, bundle), weights, _read_labels(support, prefix)
+    )
+
+
+def _read_declared(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
+    """A support set that only names its classes."""
+    inputs = np.empty((0, bundle.manifest.schema.features), np.float32)
+    return SupportSet(inputs, np.empty(0, object), labels=_read_labels(support, prefix))
+
+
+def _read_labels(support: schemas.Support, prefix: str) -> tuple[Label, ...]:
+    """The classes that a support set names."""
+    return () if support.labels is UNSET else read_classes(support.labels, f"{prefix}labels")
 
 
 def _read_decision(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:

@@ -65,6 +65,11 @@ class Algorithm:
         return not (self.closed_form or self.learned_rate)
 
     @property
+    def needs_examples(self) -> bool:
+        """Whether the output for a class is made of its examples, so that a class without any has none."""
+        return self.prototype_head or (self.head is not None and self.head(1, 1).needs_examples)
+
+    @property
     def embeds(self) -> bool:
         """Whether the network returns embeddings, for any number of classes, instead of predictions."""
         return self.closed_form or self.prototype_head

@@ -81,7 +81,10 @@ def with_statistics(inner: InnerLoop[State], network: nn.Module) -> InnerLoop[St
         return inner.init(meta)._replace(statistics={name: meta[name] for name in names})
 
     def prepare(meta: Params, state: State, support: Examples) -> State:
-        statistics = support_statistics(network, meta, support)
+        # without examples they stay 0 and 1; the variance of no image would be 0
+        has_examples = is_example(support.mask).any()
+        computed = support_statistics(network, meta, support)
+        statistics = {name: value.where(has_examples, state.statistics[name]) for name, value in computed.items()}
         bare = state._replace(statistics={})
         if inner.prepare is not None:
             bare = inner.prepare({**meta, **statistics}, bare, support)

@@ -228,7 +228,11 @@ class Adaptations:
 
         Raises UnknownExample and LastExample. The example is forgotten even where the inner loop diverges without it.
         """
-        return await self._change(adaptation, Change.forgot, partial(without_example, number=number), number, caller)
+
+        def change(old: Adaptation) -> Adaptation:
+            return without_example(old, number, self._needs_examples(old))
+
+        return await self._change(adaptation, Change.forgot, change, number, caller)
 
     async def undo(self, adaptation: Adaptation, caller: Caller | None = None, key: str | None = None) -> Adaptation:
         """Adapt without the examples that were added last. Raises NothingToUndo.
@@ -236,7 +240,14 @@ class Adaptations:
         key: as for `extend`
         """
         request = None if key is None else request_fingerprint(key, Change.undone)
-        return await self._change(adaptation, Change.undone, without_last_stage, caller=caller, request=request)
+
+        def change(old: Adaptation) -> Adaptation:
+            return without_last_stage(old, self._needs_examples(old))
+
+        return await self._change(adaptation, Change.undone, change, caller=caller, request=request)
+
+    def _needs_examples(self, adaptation: Adaptation) -> bool:
+        return self.model_of(adaptation).bundle.algorithm.needs_examples
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None

@@ -24,7 +24,7 @@ class Answer(NamedTuple):
     predictions: float32 [query, target]; labels [query], the most probable ones; or actions
     labels: the classes of the task
     probabilities: float32 [query, label], or [query, action]
-    unlike: for each query, whether it is unlike anything in the support set
+    unlike: for each query, whether it is unlike anything in the support set; None also where that has no example
     lower, upper: float32 [query, target], the interval that was asked for
     std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
@@ -89,7 +89,7 @@ def _classification(
 ) -> Answer:
     assert task is not None, "a support set names the classes"
     unlike = None
-    if calibration.has_familiarity:
+    if calibration.has_familiarity and task.rows:
         shots = task.size / task.classes_with_examples
         unlike = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
     labels = [task.classes[index] for index in outputs.argmax(1).tolist()]

@@ -8,7 +8,6 @@ from app.learn.outcome import Adapted
 from app.service.record import CONTENT, Adaptation, Change, Revision
 from app.service.stage import Stage
 from app.service.support_set import SupportSet
-from app.service.task import distinct
 
 
 def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
@@ -18,31 +17,34 @@ def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
 
 
-def without_example(adaptation: Adaptation, number: int) -> Adaptation:
-    """The record without one example. Raises UnknownExample, and LastExample where no other with a weight is left.
+def without_example(adaptation: Adaptation, number: int, needs_examples: bool = True) -> Adaptation:
+    """The record without one example. Classes that were declared stay. Raises UnknownExample and LastExample.
 
-    Classes that were declared stay. If no example of their stage is left, they belong to the first stage from then on.
+    needs_examples: whether another one with a weight has to be left even where classes are declared
     """
     numbers = adaptation.numbers
     if number not in numbers:
         raise UnknownExample(adaptation.id, number)
     rests = [stage.only(stage.numbers != number) for stage in adaptation.stages]
-    stages = [rest for rest in rests if len(rest.numbers)]
-    if not _any_counts(stages):
+    stages = [rest for rest in rests if len(rest.numbers) or rest.labels]
+    if not _is_enough(stages, needs_examples):
         raise LastExample(number, weighted=len(numbers) > 1)
-    if orphans := [label for rest in rests if not len(rest.numbers) for label in rest.labels]:
-        stages[0] = stages[0]._replace(labels=distinct([*stages[0].labels, *orphans]))
     return replace(adaptation, stages=tuple(stages))
 
 
-def _any_counts(stages: Sequence[Stage]) -> bool:
-    """Whether any example has a weight above 0."""
-    return any(stage.weights is None or (stage.weights > 0).any() for stage in stages)
+def _is_enough(stages: Sequence[Stage], needs_examples: bool) -> bool:
+    """Whether any example has a weight above 0, or classes are declared and that is enough."""
+    if not needs_examples and any(stage.labels for stage in stages):
+        return True
+    return any(len(stage.numbers) and (stage.weights is None or (stage.weights > 0).any()) for stage in stages)
 
 
-def without_last_stage(adaptation: Adaptation) -> Adaptation:
-    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left."""
-    if not _any_counts(adaptation.stages[:-1]):
+def without_last_stage(adaptation: Adaptation, needs_examples: bool = True) -> Adaptation:
+    """The record without the examples that were added last. Raises NothingToUndo where only the first ones are left.
+
+    needs_examples: as for `without_example`
+    """
+    if not _is_enough(adaptation.stages[:-1], needs_examples):
         raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
 

@@ -100,10 +100,13 @@ def _with_features(task: Task, features: Mapping[int, np.ndarray]) -> Task:
 def _encode(model: Model, stages: Sequence[Task], cache: FeatureCache) -> list[np.ndarray]:
     """The features of each stage. Raises Invalid."""
     encoder, inputs = model.bundle.encoder, [stage.inputs for stage in stages]
+    none = np.empty((0, model.bundle.manifest.schema.features), np.float32)
     groups: dict[tuple[str, bool], list[int]] = {}
     for index, stage in enumerate(stages):
         posted = stage.inputs.dtype == object
-        if stage.kept_by is not None and (posted or not encoder.keeps_features):
+        if not len(stage.inputs):
+            inputs[index] = none
+        elif stage.kept_by is not None and (posted or not encoder.keeps_features):
             groups.setdefault((stage.kept_by, posted), []).append(index)
     for (owner, posted), indices in groups.items():
         rows = np.concatenate([inputs[index] for index in indices])

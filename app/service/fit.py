@@ -31,6 +31,8 @@ class Fit:
             return False
         if (adaptation.id, adaptation.revision, model.digest) in self._refusals:
             return False
+        if model.bundle.algorithm.needs_examples and not adaptation.task.rows:
+            return False
         if (classes := len(adaptation.labels)) > 0:
             return model.max_classes is None or classes <= model.max_classes
         if manifest.schema.actions is not None:

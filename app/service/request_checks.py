@@ -62,6 +62,14 @@ def check_declared(targets: np.ndarray, labels: Sequence[Label], place: str) -> 
             raise Invalid(f"{place}[{index}]", "one of the labels", show(label), "add it to labels, or correct it")
 
 
+def check_examples(model: Model, size: int, place: str) -> None:
+    """Check that a support set has examples if the model makes its output for a class of them. place: of the labels"""
+    if size == 0 and model.bundle.algorithm.needs_examples:
+        name = model.bundle.name
+        fix = f"{name} compares queries with the examples of each class, so send inputs and targets too"
+        raise Invalid(place, f"classes with examples for {name}", "no example", fix)
+
+
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     """Steps and learning rate lie within the bundle's bounds; a solved or a learned rate cannot be chosen."""
     bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
@@ -95,11 +103,15 @@ def check_initialization(model: Model, options: PredictOptions) -> None:
             "support",
             f"a support set that names the classes for {name}",
             "none",
-            "send support with examples of each class",
+            "send support with examples of each class"
+            if model.bundle.algorithm.needs_examples
+            else "send support with labels, or with examples of each class",
         )
     calibration = model.bundle.manifest.calibration
     if options.interval is not None and kind.intervals and not (calibration.shots and calibration.shots[0] == 0):
-        fix = "send support, or leave interval out"
+        fix = f"send support, run `innerloop calibrate {name}` again, or leave interval out"
+        if not calibration.has_intervals:
+            fix = "send support, or leave interval out"
         raise Invalid("interval", "no interval without a support set", f"{options.interval:g}", fix)
 
 

@@ -13,7 +13,7 @@ class Stage(NamedTuple):
 
     revision: the revision that they were added in
     numbers: int32 [row], the number of each row's example within the adaptation: ascending, and never reused. An
-        example is a row; in decisions it is an episode
+        example is a row; in decisions it is an episode. There are none if it only declares classes
     inputs: what was posted, in the canonical form of the encoder that read it (`Encoder.canonical`): numbers as float32
         [row, number]; anything else as an object array [row] of lists of values, strings, bytes or arrays
     targets: as in a `Task`
@@ -45,7 +45,7 @@ class Stage(NamedTuple):
 
     def only(self, kept: np.ndarray) -> "Stage":
         """The stage with the rows where `kept` is true, as copies: a view would keep the others in memory."""
-        weights = None if self.weights is None else self.weights[kept]
+        weights = None if self.weights is None or not kept.any() else self.weights[kept]
         return self._replace(
             numbers=self.numbers[kept], inputs=self.inputs[kept], targets=self.targets[kept], weights=weights
         )
@@ -63,6 +63,7 @@ def object_rows(rows: Sequence[Any]) -> np.ndarray:
 
 def concatenate_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
     """The rows of all parts, which are as in `Stage`."""
+    parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) > 1 and len({part.dtype == object for part in parts}) > 1:
         parts = [part if part.dtype == object else object_rows([*part]) for part in parts]
     return concatenate(parts)

@@ -229,9 +229,9 @@ def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
 def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> Any:
     """A `_Stage`, or a `_GeneralStage` for that format."""
     numbers, rows = stage.numbers, len(stage.numbers)
-    first = int(numbers[0])
+    first = int(numbers[0]) if rows else 0
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
-    consecutive = not staged and int(numbers[-1]) - first == rows - 1
+    consecutive = not rows or (not staged and int(numbers[-1]) - first == rows - 1)
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     targets = _index_bytes(stage.targets.tolist(), labels) if labels else _float_bytes(stage.targets)
     fields = stage.revision, rows, packed, inputs, targets

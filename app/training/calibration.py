@@ -12,7 +12,7 @@ from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold
 from app.learn.shapes import Bool, Float
-from app.training.predictor import offline, predict_in_portions, without_last_class
+from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
 from app.training.problem import device_of
 from app.training.tasks import Setting, draw_held_out
 
@@ -20,7 +20,7 @@ SEED = 20190907
 """Of the validation tasks."""
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 EXAMPLES = (1, 2, 3, 5, 7, 10, 15, 20)
-"""Support examples of regression tasks."""
+"""Support examples of regression tasks. The initialization is calibrated too, on the queries of the first of these."""
 TASKS, QUERIES = 4_000, 20
 """Regression tasks of each size. Errors within a task are alike, so many tasks matter more than many queries."""
 SHOTS = (1, 2, 3, 5, 10)
@@ -34,7 +34,8 @@ MIN_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE = -4.0, 4.0
 
 def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     """Half widths of intervals for regression, by number of support examples, target and level."""
-    widths = []
+    tasks = _draw(bundle, family, Setting(EXAMPLES[0]), TASKS, QUERIES)
+    widths = [_half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs())]
     for examples in EXAMPLES:
         tasks = _draw(bundle, family, Setting(examples), TASKS, QUERIES)
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
@@ -43,8 +44,13 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
         usable = errors[answers.usable[0]]
         if not len(usable):
             return Calibration()
-        widths.append(tuple(tuple(error_quantile(error, level) for level in LEVELS) for error in usable.unbind(-1)))
-    return Calibration(TASKS, SEED, EXAMPLES, LEVELS, tuple(widths))
+        widths.append(_half_widths(usable))
+    return Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, tuple(widths))
+
+
+def _half_widths(errors: Float[Tensor, "task query target"]) -> tuple[tuple[float, ...], ...]:
+    """The half widths of intervals, [target][level]."""
+    return tuple(tuple(error_quantile(error, level) for level in LEVELS) for error in errors.unbind(-1))
 
 
 def calibrate_classes(bundle: Bundle, family: Family) -> Calibration:

@@ -73,6 +73,16 @@ def predict_in_portions(predictor: Predictor, tasks: Tasks, steps: Sequence[int]
     return Answers(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
+@torch.no_grad()
+def predict_initially(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query target"]:
+    """The predictions of the initialization, without the support sets. Not for classes, which only these name."""
+    inner = bundle.inner_loop()
+    state = inner.init(bundle.meta)
+    rows = [portion.query.inputs.flatten(0, 1) for portion in portions(tasks)]
+    outputs = torch.cat([inner.apply(bundle.meta, state, each) for each in rows])
+    return outputs.reshape(*tasks.query.mask.shape, -1)
+
+
 def without_last_class(tasks: Tasks) -> tuple[Tasks, Bool[Tensor, "task query"]]:
     """Classification tasks without their last class in the support set, and which queries are of that class."""
     absent = tasks.query.targets[..., -1] > 0

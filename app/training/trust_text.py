@@ -40,14 +40,16 @@ def defaults_text(manifest: Manifest) -> str:
 
 def _intervals(calibration: Calibration, defaults: str) -> str:
     levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
-    needs = f"a support set and {defaults}" if defaults else "a support set"
-    return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}. Intervals
-need {needs}: other requests with `interval` get a 422.
+    initial = calibration.shots[0] == 0
+    needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
+    zero = " 0 is the initialization alone." if initial else ""
+    limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
+    return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
 
 Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
 share can be higher or lower. All queries of a request get the same width, which depends on the number of support
 examples. The widths were measured by split conformal prediction, on {calibration.tasks:,} tasks of the validation split
-for each of these numbers of examples: {_numbers(calibration)}. Between two of them the width is
+for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
 interpolated. For more than {calibration.shots[-1]} examples it is that for {calibration.shots[-1]}."""
 
 

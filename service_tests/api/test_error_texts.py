@@ -138,8 +138,8 @@ PREDICT_TEXTS = [
      "support, or leave steps out"),
     (PREDICT | {"pinned": True}, "pinned: expected no pinned without adaptation_id, got true: only an adaptation can "
      "be pinned, so send adaptation_id, or leave pinned out"),
-    (PREDICT | {"interval": 0.9}, "interval: expected no interval without a support set, got 0.9: send support, or "
-     "leave interval out"),
+    (PREDICT | {"interval": 0.9}, "interval: expected no interval without a support set, got 0.9: send support, run "
+     "`innerloop calibrate sinusoid` again, or leave interval out"),
     (PREDICT | {"sample": True}, "sample: expected false for sinusoid, got true: only policies draw actions, so leave "
      "sample out"),
     (PREDICT | {"seed": 5}, "seed: expected no seed for sinusoid, got 5: only policies draw actions, so leave seed "

@@ -101,7 +101,8 @@ def test_the_initialization_has_no_intervals(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "interval: expected no interval without a support set, got 0.9: send support, or leave interval out"
+        "interval: expected no interval without a support set, got 0.9: send support, run `innerloop calibrate "
+        "sinusoid` again, or leave interval out"
     )
 
 
@@ -136,3 +137,30 @@ def test_intervals_of_shipped_bundles_cover_as_many_targets_as_they_promise(
         for answer, targets in zip(answers, tasks.targets.numpy(), strict=True)
     ]
     assert 0.87 < np.mean(covered) < 0.93
+
+
+@pytest.mark.parametrize("name", ["linear", "sinusoid-bayes"])
+def test_a_calibrated_bundle_has_intervals_of_the_initialization(
+    serve: Callable[..., TestClient], own_models: Path, name: str
+) -> None:
+    from app.bundles.folder import load, write
+    from app.training.problem import family_of
+    from app.training.publish import with_calibration
+
+    old = load(own_models / name)
+    query: dict[str, Any] = {"model": name, "queries": QUERIES, "interval": 0.9}
+    refused = serve(models_dir=own_models).post("/predict", json=query)
+    assert refused.status_code == 422
+    assert refused.json()["detail"].endswith(
+        f"send support, run `innerloop calibrate {name}` again, or leave interval out"
+    )
+    manifest = with_calibration(old, family_of(old)).manifest
+    write(own_models / name, manifest, old.meta)
+    assert load(own_models / name).manifest.digest == old.manifest.digest
+    client = serve(models_dir=own_models)
+    alone, above = half_widths(client, **query)
+    np.testing.assert_allclose(alone, above, rtol=1e-4)
+    np.testing.assert_allclose(alone, manifest.calibration.widths_for(0.9, 0)[0], rtol=1e-4)
+    x = [[each[0] / 5] for each in examples(10)["inputs"]]
+    adapted, _ = half_widths(client, **query, support={"inputs": x, "targets": [each[0] for each in x]})
+    assert (adapted < alone).all()

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from app.bundles import Bounds, Manifest, Schema, write
+from app.bundles.folder import write
+from app.bundles.manifest import Bounds, Manifest
+from app.bundles.schema import Schema
 from app.encoders.numbers import NumbersEncoder
 from app.encoders.spec import EncoderSpec
 from app.learn.networks import NetworkSpec, initialize
 from service_tests.benchmarks.bodies import SHOTS, STEPS, adapt_all
-from service_tests.benchmarks.comparison import Effort, Round, effort, publish, relative, row, warm_up
+from service_tests.benchmarks.comparison import Effort, Prepare, Round, effort, publish, relative, row, warm_up
 from service_tests.benchmarks.servers import Server, innerloop, serving
 
 COLUMNS = [f"column_{index}" for index in range(10)]
@@ -55,7 +57,7 @@ def measure(
     contenders = {}
     for name, bodies in forms.items():
         with server.awake():
-            contenders[name] = warm_up(server, path, lambda _, bodies=bodies: [*map(_json, bodies)], folder / name)
+            contenders[name] = warm_up(server, path, _fixed(bodies), folder / name)
     rounds: dict[tuple[str, int], list[Round]] = {}
     for number in range(effort.rounds):
         for connections in effort.connections:
@@ -81,7 +83,7 @@ def adapt_forms() -> dict[str, list[Form]]:
         "objects": [{"inputs": _objects(x), "targets": y} for x, y in sets],
         "objects, other order": [{"inputs": _objects(x, shuffled=True), "targets": y} for x, y in sets],
         "rows with the target": [
-            {"rows": [each | {"target": value} for each, [value] in zip(_objects(x), y, strict=True)]} for x, y in sets
+            {"rows": [{**each, "target": value} for each, [value] in zip(_objects(x), y, strict=True)]} for x, y in sets
         ],
     }
     return {
@@ -123,6 +125,11 @@ def write_bundle(folder: Path) -> None:
         encoder=EncoderSpec.of(encoder),
     )
     write(folder, manifest, initialize(network.name, network.options, seed=0), encoder.arrays())
+
+
+def _fixed(bodies: Sequence[Form]) -> Prepare:
+    encoded = [*map(_json, bodies)]
+    return lambda server: encoded
 
 
 def _objects(rows: Sequence[Sequence[float]], shuffled: bool = False) -> list[Form]:

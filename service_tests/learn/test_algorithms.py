@@ -32,6 +32,11 @@ def test_golden_values(name: str) -> None:
     assert golden_value(name) == pytest.approx(golden[name], rel=1e-10), f"if this is meant: {MAKE_GOLDEN}"
 
 
+def test_which_algorithms_make_the_output_for_a_class_of_its_examples() -> None:
+    needing = {name for name, algorithm in ALGORITHMS.items() if algorithm.needs_examples}
+    assert needing == {"protonet", "protomaml", "foprotomaml"}
+
+
 def test_only_what_moves_moves() -> None:
     problem = small(Algorithm(query_gradient, partition=head))
     state, losses = adapt(problem.inner, problem.meta, examples(3, 5, seed=1), schedule(3, steps=5))

@@ -149,3 +149,16 @@ def test_a_network_without_such_layers_is_left_as_it_is() -> None:
     form = build("mlp", {"inputs": 2, "outputs": 1})
     inner = ALGORITHMS["maml"].inner_loop(form, mean_cross_entropy)
     assert with_statistics(inner, form) is inner
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "anil", "ridge"])
+def test_without_examples_the_statistics_stay_those_of_the_initialization(algorithm: str) -> None:
+    inner, meta = loop(algorithm)
+    support = images(2, 4)
+    none = support._replace(mask=torch.zeros_like(support.mask), declared=torch.ones(2, WAYS, dtype=torch.bool))
+    states, losses = adapt(inner, meta, none, Schedule(torch.full((2,), 0.1), torch.ones(2, dtype=torch.int64), 1))
+    assert not losses.any()
+    initial = inner.init(meta)
+    for part in ("fast", "statistics"):
+        for name, value in getattr(states, part).items():
+            torch.testing.assert_close(value, getattr(initial, part)[name].expand_as(value))

@@ -80,6 +80,22 @@ def test_what_cannot_be_forgotten_or_undone() -> None:
     assert without_last_stage(extended).numbers.tolist() == [0, 1]
 
 
+def test_declared_classes_keep_their_order_without_examples() -> None:
+    first = Stage(1, np.array([0], np.int32), column(0), np.array(["b"], object), labels=("a", "b"))
+    more = SupportSet(column(1), np.array(["c"], object), weights=np.array([2], np.float32), labels=("c",))
+    whole = with_examples(replace(record(1), kind="classification", stages=(first,), next_example=1), more)
+    rest = without_example(whole, 0)
+    assert (rest.labels, rest.numbers.tolist()) == (("a", "b", "c"), [1])
+    with pytest.raises(LastExample):
+        without_example(rest, 1)
+    with pytest.raises(NothingToUndo):
+        without_last_stage(rest)
+    none = without_example(rest, 1, needs_examples=False)
+    assert (none.labels, none.numbers.tolist(), none.weights) == (("a", "b", "c"), [], None)
+    assert without_last_stage(none, needs_examples=False).labels == ("a", "b")
+    assert (none.task.rows, none.task.inputs.shape) == (0, (0, 1))
+
+
 def test_the_stages_of_decisions_are_tasks_one_after_another() -> None:
     before, last = with_examples(decisions(), episodes_of(0)).task.stages
     assert last.inputs.tolist() == [[0]]

@@ -159,3 +159,12 @@ def test_damaged_rows_are_refused() -> None:
     data = encode(with_rows([[61.5, "secret", None]]))
     with pytest.raises(StoreFailed, match="restore the store from a backup"):
         decode("ann", id_of(1), data.replace(b"\xa6secret", b"\xc1secret"))
+
+
+@pytest.mark.parametrize("inputs", [np.empty((0, 3), np.float32), object_rows([])], ids=["numbers", "rows"])
+def test_a_stage_that_only_declares_classes_is_read(inputs: np.ndarray) -> None:
+    empty = Stage(1, np.empty(0, np.int32), inputs, np.empty(0, object), labels=("a", 1, True))
+    one = Stage(2, np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.array([True], object))
+    for stages in ((empty,), (empty, one), (one, empty)):
+        stored = replace(record(1), kind="classification", stages=stages, next_example=1)
+        assert comparable(decode("ann", id_of(1), encode(stored))) == comparable(stored)

@@ -15,7 +15,7 @@ from app.training.calibration import (
     measure_calibration,
 )
 from app.training.evaluation import score_tasks
-from app.training.predictor import offline
+from app.training.predictor import offline, predict_initially
 from app.training.problem import family_of
 from app.training.publish import with_calibration
 from app.training.recipes.recipe import Recipe
@@ -32,6 +32,12 @@ def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_di
     bundle = with_calibration(bundle, family_of(bundle))
     steps, calibration = bundle.manifest.inner_loop.steps, bundle.manifest.calibration
     assert calibration.fits(bundle.manifest.schema.targets)
+    assert calibration.shots[:2] == (0, 1)
+    fresh = draw_held_out(family_of(bundle), Setting(1), CPU, tasks=3000, queries=20, seed=SEED + 5)
+    errors = (predict_initially(bundle, fresh) - fresh.query.targets).abs()
+    for level in (0.8, 0.88, 0.9, 0.95):
+        covered = (errors <= errors.new_tensor(calibration.widths_for(level, 0))).double().mean().item()
+        assert covered == pytest.approx(level, abs=0.02)
     for examples in (1, 4, 5, 6, 8, 10, 12):
         tasks = draw_held_out(family_of(bundle), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
         scores = score_tasks(offline(bundle), "regression", tasks, [steps])

@@ -19,9 +19,10 @@ _INPUT = {
 }
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, NUMBERS]}
 Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
-Targets = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _TARGET})]
+Targets = Annotated[list[Any], Meta(extra_json_schema={"items": _TARGET})]
 _LABEL = {"type": ["string", "integer", "boolean"]}
 Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _LABEL})]
+SupportInputs = Annotated[list[Any], Meta(extra_json_schema={"items": _INPUT})]
 Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=NUMBERS)]

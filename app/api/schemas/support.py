@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import NUMBERS, Classes, Inputs, Targets
+from app.api.schemas.fields import NUMBERS, Classes, Inputs, SupportInputs, Targets
 from app.api.schemas.raw_array import RawArray
 
 ActionValues = (
@@ -60,10 +60,10 @@ class Support(RequestBody):
 
     inputs: (
         Annotated[
-            Inputs | RawArray,
+            SupportInputs | RawArray,
             Meta(
                 description="[example][number], or an image or an object with columns for each example: the inputs. "
-                "Required for regression and classification, unless you send `rows`"
+                "Required for regression and classification, unless you send `rows` or only `labels`"
             ),
         ]
         | UnsetType
@@ -95,7 +95,8 @@ class Support(RequestBody):
             Meta(
                 description="Classification only: the classes, each once, also those that have no example yet. All "
                 "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
-                "has already. Without it, the classes are those of the examples"
+                "has already. Without it, the classes are those of the examples. `labels` alone, without any example, "
+                "adapt models whose network has an output for each class, for example by MAML"
             ),
         ]
         | UnsetType
@@ -107,7 +108,6 @@ class Support(RequestBody):
                 description="[example]: an object with the columns of the input and of the target, in any order, "
                 "instead of `inputs` and `targets`. For models whose inputs have columns with names; "
                 "`GET /models/{name}` lists them, and under `target_columns` the targets",
-                min_length=1,
             ),
         ]
         | UnsetType

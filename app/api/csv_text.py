@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from app.api.decode_errors import other_format
 from app.encoders.values import show
 from app.errors import MAX_SHOWN, Invalid, Malformed
 
@@ -30,8 +31,9 @@ class CsvText:
     def __init__(self, body: bytes) -> None:
         """Read the names. Raises Malformed and Invalid."""
         if (nul := body.find(0)) >= 0:
-            raise Malformed("CSV in UTF-8", f"the byte 0x00 at {nul}", "save the file as UTF-8")
-        self._reader = csv.reader(_lines(body), strict=True)
+            unknown = f"the byte 0x00 at {nul}", "save the file as UTF-8"
+            raise Malformed("CSV in UTF-8", *(other_format(body) or unknown))
+        self._reader = csv.reader(_lines(body), strict=True, skipinitialspace=True)
         self._rows = self._read()
         _, self.names = next(self._rows, (0, []))
         if not self.names:

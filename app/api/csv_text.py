@@ -106,7 +106,8 @@ def _syntax(error: str, line: int) -> tuple[str, str]:
     if "unexpected end" in error:
         return f"a quote that is not closed, in line {line}", "close it"
     if "field limit" in error:
-        return f"a cell of more than {csv.field_size_limit()} characters, in line {line}", "close its quote, or cut it"
+        fix = "close its quote, or send long texts and images in JSON or msgpack"
+        return f"a cell of more than {csv.field_size_limit()} characters, in line {line}", fix
     if "expected after" in error:
         return f"text after a closing quote, in line {line}", 'double a quote inside of a quoted cell: ""'
     return f"an error in line {line}: {error}", ""

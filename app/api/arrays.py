@@ -19,6 +19,8 @@ from app.service.task import Label
 INT64 = np.iinfo(np.int64)
 MAX_LABEL = 200
 """Characters of a label."""
+MIN_TOTAL = 1e-30
+"""Of the weights of examples: losses are divided by it, in float32."""
 LABEL = "a label: a string, an integer or true or false"
 """What a target of classification is."""
 Values = Sequence[Any] | schemas.RawArray
@@ -118,15 +120,18 @@ def read_weights(values: Values, place: str) -> np.ndarray:
         raise Invalid(f"{place}[{index}]", "a number of at least 0", f"{weights[index]:g}")
     if not weights.any():
         raise Invalid(place, "at least 1 weight above 0", "none", "0 leaves an example out")
-    if weights.sum(dtype=np.float64) > FLOAT32_MAX:
+    if (total := weights.sum(dtype=np.float64)) > FLOAT32_MAX:
         raise Invalid(place, "weights whose sum is a finite float32 number", "larger ones", "scale the weights")
+    if total < MIN_TOTAL:
+        raise Invalid(place, f"weights whose sum is at least {MIN_TOTAL:g}", f"{total:.1g}", "scale the weights")
     return weights
 
 
 def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:
     values = _from_raw(raw, place)
     if values.dtype.kind == "f" or values.size != len(values):
-        raise Invalid(place, f"labels: {LABEL} each", f"an array of {raw.dtype} of the shape {raw.shape}")
+        actual = f"an array of {raw.dtype} of the shape {raw.shape}"
+        raise Invalid(place, "a label for each example: integers or booleans", actual, "send strings as a list")
     labels: list[Any] = values.reshape(-1).tolist()
     return labels
 

@@ -47,7 +47,7 @@ class CsvCodec:
 
     def _values(self, known: dict[str, FieldInfo]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for name, text in parse_qsl(self._query_string.decode("latin-1"), keep_blank_values=True):
+        for name, text in _pairs(self._query_string):
             if name not in known:
                 expected = f"one of the parameters {', '.join(known)}" if known else "no parameters"
                 raise Invalid(name[:MAX_SHOWN], expected, "an unknown parameter", "correct its name, or leave it out")
@@ -58,6 +58,14 @@ class CsvCodec:
             if name not in values and field.required:
                 raise Invalid(name, "a value", "none", f"add the parameter: ?{name}=")
         return values
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        actual = f"the byte 0x{error.object[error.start]:02x}"
+        raise Invalid("query", "parameters in UTF-8", actual, "encode each value as UTF-8, then with %") from error
 
 
 def _read(name: str, text: str, kind: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from app.api.decode_errors import other_format
 from app.encoders.values import show
 from app.errors import MAX_SHOWN, Invalid, Malformed
 
@@ -30,8 +31,9 @@ class CsvText:
     def __init__(self, body: bytes) -> None:
         """Read the names. Raises Malformed and Invalid."""
         if (nul := body.find(0)) >= 0:
-            raise Malformed("CSV in UTF-8", f"the byte 0x00 at {nul}", "save the file as UTF-8")
-        self._reader = csv.reader(_lines(body), strict=True)
+            unknown = f"the byte 0x00 at {nul}", "save the file as UTF-8"
+            raise Malformed("CSV in UTF-8", *(other_format(body) or unknown))
+        self._reader = csv.reader(_lines(body), strict=True, skipinitialspace=True)
         self._rows = self._read()
         _, self.names = next(self._rows, (0, []))
         if not self.names:
@@ -104,7 +106,8 @@ def _syntax(error: str, line: int) -> tuple[str, str]:
     if "unexpected end" in error:
         return f"a quote that is not closed, in line {line}", "close it"
     if "field limit" in error:
-        return f"a cell of more than {csv.field_size_limit()} characters, in line {line}", "close its quote, or cut it"
+        fix = "close its quote, or send long texts and images in JSON or msgpack"
+        return f"a cell of more than {csv.field_size_limit()} characters, in line {line}", fix
     if "expected after" in error:
         return f"text after a closing quote, in line {line}", 'double a quote inside of a quoted cell: ""'
     return f"an error in line {line}: {error}", ""

@@ -6,13 +6,15 @@ Only bodies that are refused come here, so nothing in this module has to be fast
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from app.api import schemas
+from app.encoders.values import key_of
+from app.encoders.values import place as place_of
 from app.errors import Invalid, Malformed, one_of, shown
 
 Decoder = Callable[..., Any]
@@ -25,7 +27,7 @@ MISSING = object()
 def invalid(error: msgspec.ValidationError, body: bytes, form: type, decoder: Decoder) -> Invalid:
     """The error of a body that does not fit `form`."""
     message, place = _message_and_place(str(error))
-    if message == "Number out of range":
+    if message in ("Number out of range", "Integer value out of range"):
         message, place = _beyond_float64(body, form, place)
     if missing := re.search(r"missing required field `(.*)`", message):
         return missing_field(missing[1], place)
@@ -60,6 +62,8 @@ def malformed(error: Exception, body: bytes, name: str) -> Malformed:
         return Malformed(name, "arrays or objects that are nested too deeply", fix)
     if not body.strip():
         return Malformed(name, "an empty body")
+    if other := other_format(body):
+        return Malformed(name, *other)
     if name == "JSON" and ("surrogate" in text or _HALF_A_PAIR.search(body)):
         fix = "escape both halves, or write the character itself"
         return Malformed("JSON in UTF-8", r"half of a surrogate pair, such as \ud800 alone", fix)
@@ -74,6 +78,14 @@ def malformed(error: Exception, body: bytes, name: str) -> Malformed:
     return Malformed(name, actual, fix)
 
 
+STARTS: Mapping[bytes, tuple[str, str]] = {
+    b"\x1f\x8b": ("a gzip archive", "send the body uncompressed"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "send the text, such as the sheet saved as CSV"),
+    b"\xef\xbb\xbf": ("a byte order mark", "send the body without it"),
+    b"\xff\xfe": ("UTF-16", "send the body in UTF-8"),
+    b"\xfe\xff": ("UTF-16", "send the body in UTF-8"),
+}
+"""By its first bytes, what a body in another format is, and the fix."""
 _HALF_A_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _NOT_FINITE = re.compile(rb"\b(NaN|Infinity)\b")
 _SYNTAX = {
@@ -84,8 +96,14 @@ _SYNTAX = {
     "expected ':'": "a key without a colon",
     "expected ',' or '}'": "a field without a comma or } after it",
     "expected ',' or ']'": "an element without a comma or ] after it",
+    "map keys must be hashable": "an object as a key",
 }
 """Msgspec's syntax errors in plain words."""
+
+
+def other_format(body: bytes) -> tuple[str, str] | None:
+    """What came and the fix, where the first bytes tell that a body is in a format that no endpoint takes."""
+    return next((other for start, other in STARTS.items() if body.startswith(start)), None)
 
 
 def missing_field(name: str, place: str) -> Invalid:
@@ -152,12 +170,28 @@ def _message_and_place(error: str) -> tuple[str, str]:
 def _beyond_float64(body: bytes, form: type, place: str) -> tuple[str, str]:
     """The message and the place of the first error in JSON that has a number like 1e400, which msgspec cannot read."""
     try:
+        value = json.loads(body, parse_int=float)
+        place = _place_of_infinity(value) or place
         msgspec.convert(json.loads(body), form)
     except msgspec.ValidationError as error:
         return _message_and_place(str(error))
     except (ValueError, RecursionError):
         pass
     return "Expected `finite`, got `infinite`", place
+
+
+def _place_of_infinity(value: Any, place: str = "") -> str | None:
+    """The place of the first infinite number in a value of JSON."""
+    match value:
+        case float():
+            return place if math.isinf(value) else None
+        case list():
+            paths = ((f"{place}{place_of(index)}", each) for index, each in enumerate(value))
+        case dict():
+            paths = ((f"{place}{key_of(key)}".removeprefix("."), each) for key, each in value.items())
+        case _:
+            return None
+    return next(filter(None, (_place_of_infinity(each, path) for path, each in paths)), None)
 
 
 def _type_mismatch(expected: str, actual: str, value: Any) -> tuple[str, str, str]:

@@ -15,6 +15,8 @@ UNTHREADED = 10_000
 """Numbers from which BLAS takes threads for a product, and waits for them on a busy machine."""
 NUMBERS = "biuf"
 """Kinds of NumPy's types that are numbers: bool, signed, unsigned, float."""
+MAX_AXES = 4
+"""Of rows and what they hold. NumPy makes arrays of more than 32 axes, but cannot go through their numbers."""
 
 
 def read_floats(rows: Rows, shape: tuple[int, ...], names: Sequence[str] = ()) -> np.ndarray:
@@ -38,12 +40,12 @@ def read_floats(rows: Rows, shape: tuple[int, ...], names: Sequence[str] = ()) -
 
 
 def as_numbers(rows: Any) -> np.ndarray | None:
-    """Nested lists or an array as an array of numbers; None where they are uneven or hold anything else."""
+    """Nested lists or an array as an array of numbers; None where they are uneven, too deep or hold anything else."""
     try:
         array = np.asarray(rows)
     except (ValueError, OverflowError):
         return None
-    return array if array.dtype.kind in NUMBERS else None
+    return array if array.dtype.kind in NUMBERS and array.ndim <= MAX_AXES else None
 
 
 def to_float32(array: np.ndarray) -> np.ndarray:
@@ -109,6 +111,8 @@ def _form(row: Any, values: np.ndarray | None) -> str:
     """What a row is that has not the right form."""
     if not isinstance(row, list | tuple | np.ndarray):
         return show(row)
+    if values is not None and values.ndim > MAX_AXES:
+        return "arrays that are nested too deeply"
     if values is None or any(isinstance(value, list | tuple) for value in values.flat):
         return "rows of unequal length"
     return str(len(values)) if values.ndim == 1 else many(values.shape)

@@ -9,7 +9,10 @@ import numpy as np
 
 from app.encoders.encoder import Rows
 from app.encoders.values import place, show
-from app.errors import Invalid, one_of
+from app.errors import MAX_SHOWN, Invalid
+
+CLOSE = 0.75
+"""How alike two names are, from 0 to 1, for one to be a misspelling of the other: `agee` of `age`, but not `target`."""
 
 
 def in_column_order(rows: Rows, names: Sequence[str], ignore_extra: bool = False) -> list[Sequence[Any]]:
@@ -45,6 +48,10 @@ def _in_order(row: Any, index: int, names: Sequence[str], expected: set[str], ig
 
 
 def _extra(key: Any, index: int, names: Sequence[str]) -> Invalid:
-    close = get_close_matches(str(key), names, n=1)
-    fix = f"did you mean {close[0]}?" if close else "leave it out"
-    return Invalid(place(index, str(key)), f"only the columns {one_of(names)}", "another column", fix)
+    if not isinstance(key, str):  # in msgpack
+        return Invalid(place(index), "names of columns that are strings", show(key), "send the names as strings")
+    expected = f"one of the columns {', '.join(names)}" if len(names) > 1 else f"the column {names[0]}"
+    lowered = {name.lower(): name for name in names}
+    close = get_close_matches(key[:MAX_SHOWN].lower(), lowered, n=1, cutoff=CLOSE)
+    fix = f"did you mean {lowered[close[0]]}?" if close else "leave it out"
+    return Invalid(place(index, key), expected, "another column", fix)

@@ -1,21 +1,39 @@
 """How messages about rows name places and show values."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from app.errors import Invalid, shown
+from app.errors import MAX_SHOWN, Invalid, shown
 
 FILL_IN = "fill it in or leave the row out"
+NAMES = {
+    bytes: "bytes",
+    datetime: "a timestamp",
+    dict: "an object",
+    list: "an array",
+    tuple: "an array",
+    np.ndarray: "an array",
+}
+"""Types as messages name them."""
 
 
 def place(row: int, *path: str | int) -> str:
-    """The place of a value, relative to the rows: `[4].age`, `[4][0][27]` or `[4]["blood pressure"]`."""
-    return f"[{row}]" + "".join(
-        f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
-        for key in path
-    )
+    """The place of a value, relative to the rows: `[4].age`, `[4][0][27]` or `[4]["blood pressure"]`.
+
+    Long names are cut. The place of a name that is cut already is the same.
+    """
+    return f"[{row}]" + "".join(map(key_of, path))
+
+
+def key_of(key: str | int) -> str:
+    """The part of a place for a column or an index: `.age`, `[27]` or `["blood pressure"]`."""
+    if isinstance(key, int):
+        return f"[{key}]"
+    name = key if len(key) <= MAX_SHOWN else f"{key[: MAX_SHOWN - 3]}..."
+    return f".{name}" if name.isidentifier() else f"[{json.dumps(name, ensure_ascii=False)}]"
 
 
 def show(value: Any) -> str:
@@ -30,8 +48,7 @@ def show(value: Any) -> str:
         return "an integer of more than 64 bits"
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    names = {bytes: "bytes", dict: "an object", list: "an array", tuple: "an array", np.ndarray: "an array"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    return NAMES.get(type(value), f"a value of the type {type(value).__name__}")
 
 
 def is_missing(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """CSV bodies give the answers of the same rows in JSON; a wrong cell is named by its line and column."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -65,6 +66,7 @@ FORMS = {
     "blank lines": TEXT.replace("\r\n", "\r\n\r\n"),
     "no last line break": TEXT.rstrip(),
     "spaces": TEXT.replace(",", " ,\t "),
+    "spaces before quotes": as_csv(ROWS, NAMES, quoting=csv.QUOTE_ALL).replace(",", ", "),
     "upper case": TEXT.replace("True", "TRUE").replace("False", "FALSE"),
     "digits for booleans": TEXT.replace("True", "1").replace("False", "0"),
     "plus signs": TEXT.replace("61,", "+61,"),
@@ -246,15 +248,17 @@ WRONG_TEXTS: list[tuple[str | bytes, int, str]] = [
     (f"{HEAD}\n{ROW}\n61\n", 422, "line 3: expected 7 cells, got 1: the columns are "),
     (f"{HEAD},age\n{ROW},1\n", 422, "line 1, age: expected each name once, got it again: rename or remove"),
     (f"{HEAD},\n{ROW},1\n", 422, "line 1: expected a name for each column, got none for column 8: name it or"),
-    (f"{HEAD},agee\n{ROW},1\n", 422, "line 1, agee: expected only the columns one of age, sex, "),
+    (f"{HEAD},agee\n{ROW},1\n", 422, "line 1, agee: expected one of the columns age, sex, "),
     (f"{HEAD}\n{ROW}\n".replace("target", "y"), 422, "line 1, target: expected the column target, got none of"),
-    (f"{HEAD}\n{ROW}\n".replace("age", "old"), 422, "line 1, old: expected only the columns one of age, sex, "),
+    (f"{HEAD}\n{ROW}\n".replace("age", "old"), 422, "line 1, old: expected one of the columns age, sex, "),
     (f"{HEAD}\n{ROW}\n".replace(",", ";"), 422, "line 1: expected columns separated by commas, got semicolons"),
     (f"{HEAD}\n{ROW}\n".replace(",", "\t"), 422, "line 1: expected columns separated by commas, got tabs"),
     (f'{HEAD}\n"{ROW}\n{ROW}\n', 400, "body: expected CSV, got a quote that is not closed, in line 2: close it"),
     (f'{HEAD}\n"6"1,{ROW}', 400, "body: expected CSV, got text after a closing quote, in line 2"),
     (f"{HEAD}\n{ROW}\0\n", 400, "body: expected CSV in UTF-8, got the byte 0x00 at "),
-    (f"{HEAD}\n{ROW}\n".encode("utf-16"), 400, "body: expected CSV in UTF-8, got the byte 0x00 at "),
+    (f"{HEAD}\n{ROW}\n".encode("utf-16"), 400, "body: expected CSV in UTF-8, got UTF-16: send the body in UTF-8"),
+    (gzip.compress(TEXT.encode(), mtime=0), 400, "body: expected CSV in UTF-8, got a gzip archive: send the body unc"),
+    (b"PK\x03\x04\x14\0", 400, "body: expected CSV in UTF-8, got a zip archive or a spreadsheet: send the text, such"),
     (HEAD.encode() + b"\n\xe9", 400, "body: expected CSV in UTF-8, got the byte 0xe9 "),
     (f"{HEAD}\n" + "1" * 200_000, 400, "body: expected CSV, got a cell of more than 131072 characters, in line 2"),
     (f'{HEAD}\n"' + "a\n" * 200_000, 400, "body: expected CSV, got a cell of more than 131072 characters, in"),
@@ -292,6 +296,10 @@ WRONG_PARAMETERS = [
     ("", "model: expected a value, got none: add the parameter: ?model="),
     ("model=nope", "model: expected one of choices, "),
     ("model=wards&model=risks", "model: expected one value, got several: send it once"),
+    (
+        "model=wards&label=%ff",
+        "query: expected parameters in UTF-8, got the byte 0xff: encode each value as UTF-8, then",
+    ),
     ("model=wards&steps=x", 'steps: expected an integer, got "x"'),
     ("model=wards&steps=", 'steps: expected an integer, got ""'),
     ("model=wards&steps=-1", 'steps: expected an integer of at least 0, got "-1"'),

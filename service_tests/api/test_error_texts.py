@@ -1,6 +1,7 @@
 """The exact text of each kind of error: `place: expected X, got Y: fix`, in the words of the model."""
 
 import datetime
+import gzip
 import json
 import re
 from typing import Any
@@ -171,6 +172,17 @@ RAW_TEXTS = [
         r"body: expected JSON in UTF-8, got half of a surrogate pair, such as \ud800 alone: escape both halves, or "
         "write the character itself",
     ),
+    (
+        f'{{"model": "sinusoid", "support": {{"inputs": [[1{"0" * 5000}]], "targets": [1]}}}}',
+        "support.inputs[0][0]: expected a finite number, got a number that is too large",
+    ),
+    (
+        '{"model": "sinusoid", "support": {"rows": [{"a": 1, "a b": [2, 1e400]}]}}',
+        'support.rows[0]["a b"][1]: expected a finite number, got a number that is too large',
+    ),
+    (b"\xef\xbb\xbf{}", "body: expected JSON, got a byte order mark: send the body without it"),
+    ("{}".encode("utf-16"), "body: expected JSON, got UTF-16: send the body in UTF-8"),
+    (gzip.compress(b"{}", mtime=0), "body: expected JSON, got a gzip archive: send the body uncompressed"),
     (b'{"model": "\xff"}', "body: expected JSON with strings in UTF-8, got the byte 0xff in a string"),
     ('{"model": NaN}', "body: expected JSON, got an invalid character at byte 10: JSON has no NaN or Infinity"),
     ('{"model": "a",}', "body: expected JSON, got a comma after the last field at byte 14"),
@@ -189,7 +201,7 @@ MSGPACK_TEXTS = [
     (ADAPT | {"label": msgspec.msgpack.Ext(5, b"a")}, "label: expected a string, got an extension type of msgpack"),
     (ADAPT | {"steps": NOW}, "steps: expected an integer, got a timestamp"),
     (ADAPT | {"learning_rate": float("nan")}, "learning_rate: expected a number above 0, got nan"),
-    (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a datetime: send a number"),
+    (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a timestamp: send a number"),
     (wave([b"abc"], [1]), "support.inputs[0]: expected a number, got bytes: send a number"),
     (
         letters(["abc"], ["a"]),

@@ -57,6 +57,25 @@ def test_a_large_body_with_rows_of_another_width_is_refused_at_the_rows(client: 
     assert answer.json()["detail"] == "queries[0]: expected 1 number, got 2: send 1 number in each row"
 
 
+@pytest.mark.parametrize("depth", [5, 6, 34, 66])
+def test_a_deep_body_is_refused_at_the_rows(client: TestClient, depth: int) -> None:
+    nested = json.loads("[" * depth + "1" + "]" * depth)
+    bodies = {
+        "queries[0]": ("/predict", {"model": "sinusoid", "queries": [nested] * 2}),
+        "support.inputs[0]": ("/adapt", {"model": "sinusoid", "support": {"inputs": [nested], "targets": [1]}}),
+        "support.targets[0][0]": ("/adapt", {"model": "sinusoid", "support": {"inputs": [[1]], "targets": [nested]}}),
+        "support.episodes[0].observations[0]": (
+            "/adapt",
+            {"model": "navigation", "support": {"episodes": [{"observations": [nested], "actions": [[0, 0]]}]}},
+        ),
+    }
+    for place, (path, body) in bodies.items():
+        for content in (json.dumps(body).encode(), large(body)):
+            answer = post(client, path, content)
+            assert answer.status_code == 422
+            assert answer.json()["place"] == place
+
+
 def test_a_large_body_that_is_cut_off_says_so(client: TestClient) -> None:
     answer = post(client, "/adapt", b'{"model": "sinusoid", "label": "' + b"x" * SMALL)
     assert answer.status_code == 400

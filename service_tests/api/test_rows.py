@@ -106,7 +106,7 @@ def test_the_targets_have_the_names_of_the_bundle(tmp_path: Path, serve: Callabl
         ({"target": None}, ".target: expected a number, got null"),
         ({"target": 1e39}, ".target: expected a finite float32 number, got 1e+39: scale the data"),
         ({"target": [1, 2]}, ".target: expected 1 number, got 2"),
-        ({"agee": 3}, ".agee: expected only the columns one of age, sex, smoker, seen, dose, ward, got another"),
+        ({"agee": 3}, ".agee: expected one of the columns age, sex, smoker, seen, dose, ward, got another"),
     ],
 )
 def test_a_wrong_value_is_named(client: TestClient, change: dict[str, Any], detail: str) -> None:

@@ -91,7 +91,13 @@ def test_a_large_body_is_read_as_a_small_one(client: TestClient, rows: list[Any]
         ({"age": None}, ".age", "expected a number, got a missing value"),
         ({"smoker": 1}, ".smoker", "expected true or false, got 1"),
         ({"seen": "yesterday"}, ".seen", "expected a date"),
-        ({"agee": 3}, ".agee", "expected only the columns one of age, "),
+        ({"agee": 3}, ".agee", "expected one of the columns age, "),
+        (
+            {"Age": 3},
+            ".Age",
+            f"expected one of the columns {', '.join(COLUMNS)}, got another column: did you mean age?",
+        ),
+        ({"a" * 10**5: 3}, f'["{"a" * 57}..."]', "expected one of the columns age, "),
     ],
 )
 def test_a_wrong_value_is_named(client: TestClient, change: dict[str, Any], place: str, detail: str) -> None:
@@ -108,6 +114,16 @@ def test_a_wrong_value_is_named(client: TestClient, change: dict[str, Any], plac
     adaptation = client.post("/adapt", json={"model": "wards", "support": support()}).json()["adaptation_id"]
     answer = client.post(f"/adaptations/{adaptation}/support", json=support(rows))
     assert answer.json()["place"] == f"inputs[4]{place}"
+
+
+@pytest.mark.parametrize(("key", "shown"), [(1, "1"), (None, "null"), (b"age", "bytes"), ((1,), "an array")])
+def test_keys_in_msgpack_are_strings(client: TestClient, key: Any, shown: str) -> None:
+    content = msgspec.msgpack.encode({"model": "wards", "queries": [OBJECTS[0] | {key: 3}]})
+    answer = client.post("/predict", content=content, headers={"Content-Type": MSGPACK})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        f"queries[0]: expected names of columns that are strings, got {shown}: send the names as strings"
+    )
 
 
 def test_a_model_says_what_its_inputs_are(client: TestClient) -> None:

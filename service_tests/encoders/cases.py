@@ -88,7 +88,7 @@ CASES: Mapping[str, Sequence[Case]] = {
                 ([1, float("nan")], f".dose: {NUMBER}a missing value: column dose takes none, so fill it in"),
                 (
                     {"age": 1, "does": 2},
-                    ".does: expected only the columns one of age, dose, got another column: did you",
+                    ".does: expected one of the columns age, dose, got another column: did you",
                 ),
                 (
                     {"age": 1, "dose": 3.3e38},
@@ -129,7 +129,7 @@ CASES: Mapping[str, Sequence[Case]] = {
                 (patient(seen="0001-01-01T00:00:00+10:00"), f'.seen: {DATE}"0001-01-01T00:00:00+10:00": write'),
                 (
                     patient(agee=1),
-                    ".agee: expected only the columns one of age, sex, smoker, seen, dose, ward, got ano",
+                    ".agee: expected one of the columns age, sex, smoker, seen, dose, ward, got ano",
                 ),
                 ({"age": 1}, ".sex: expected a string, got a missing value: column sex takes none, so fill it in"),
                 ([1, "f"], ": expected 6 values, got 2: the columns are age, sex, smoker, seen, dose, ward, in"),

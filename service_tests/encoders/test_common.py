@@ -114,6 +114,16 @@ def test_the_example_of_the_description_encodes(name: str, case: Case) -> None:
     assert np.isfinite(encoder.encode([description["example"]])).all()
 
 
+@every
+@pytest.mark.parametrize("depth", [5, 33, 65, 500])
+def test_nested_lists_are_refused_at_any_depth(name: str, case: Case, depth: int) -> None:
+    encoder, nested = fitted(name, case), json.loads("[" * depth + "1" + "]" * depth)
+    for row in (nested, [nested], [nested, 1], [nested] * 6):
+        for read in (encoder.encode, encoder.canonical):
+            with pytest.raises(Invalid, match=r"^\[2\].*: expected .*, got "):
+                read([*case.rows[:2], row])
+
+
 @pytest.mark.parametrize(("name", "case", "row", "message"), REFUSED)
 def test_a_refusal_names_row_column_and_cure(name: str, case: Case, row: Any, message: str) -> None:
     encoder = fitted(name, case)

@@ -75,7 +75,7 @@ def test_extra_columns_are_left_out_if_the_bundle_says_so() -> None:
         ENCODER.encode([patient(agee=1)])
     with pytest.raises(Invalid, match="leave it out"):
         ENCODER.encode([patient(zzz=1)])
-    with pytest.raises(Invalid, match=r"\[0\]\.1: |\[0\]\[\"1\"\]: "):
+    with pytest.raises(Invalid, match=r"^\[0\]: expected names of columns that are strings, got 1"):
         ENCODER.encode([patient() | {1: 2}])  # msgpack has keys of any type
 
 

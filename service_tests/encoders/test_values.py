@@ -1,5 +1,6 @@
 """How messages name places and show values."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,18 @@ def test_a_place_reads_as_a_path() -> None:
     assert place(4, 0, 27) == "[4][0][27]"
 
 
+def test_a_long_name_is_cut_once() -> None:
+    cut = "a" * 57 + "..."
+    assert place(4, "a" * 10**6) == place(4, cut) == f'[4]["{cut}"]'
+    assert place(4, "a" * 60) == f"[4].{'a' * 60}"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
         ("abc", '"abc"'), ("a" * 70, f'"{"a" * 60}..."'), (None, "null"), (True, "true"), (1, "1"), (1.5, "1.5"),
         (np.float32(1.5), "1.5"), (10**30, "an integer of more than 64 bits"), ([1], "an array"), ({}, "an object"),
-        (b"x", "bytes"), (1j, "a complex"),
+        (b"x", "bytes"), (1j, "a value of the type complex"), (datetime(2026, 3, 31, tzinfo=UTC), "a timestamp"),
     ],
 )  # fmt: skip
 def test_a_value_is_shown_as_it_was_posted(value: Any, text: str) -> None:

@@ -132,28 +132,6 @@ def test_weights_and_declared_classes_stay_with_what_was_posted(
 
 
 @lives
-def test_another_replica_answers_the_same(
-    serve: Callable[..., TestClient], models: Path, redis_url: str, life: Life
-) -> None:
-    one, two = (serve(models_dir=models, store="redis", redis_url=redis_url) for _ in range(2))
-    id_ = adapt(one, life)
-    assert_fresh(two, id_, life, [0, 1, 2])
-    two.post(f"/adaptations/{id_}/support", json=life.support([3, 4])).raise_for_status()
-    assert_fresh(one, id_, life, range(5))
-
-
-@pytest.mark.parametrize("name", ["objects", "files and strings", "scaled numbers"])
-def test_an_evicted_one_is_derived_again(
-    serve: Callable[..., TestClient], models: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr("app.service.engine.MIN_CACHE_BYTES", 1)  # room for 2
-    client, life = serve(models_dir=models, fast_weights_bytes=0), LIVES[name]
-    ids = [adapt(client, life, numbers) for numbers in ([0, 1, 2], [2, 3, 4], [0, 3, 4])]
-    for id_, numbers in zip(ids, ([0, 1, 2], [2, 3, 4], [0, 3, 4]), strict=True):
-        assert_fresh(client, id_, life, numbers)
-
-
-@lives
 def test_what_it_shows_can_be_posted_again_in_json_and_msgpack(start: Callable[[], TestClient], life: Life) -> None:
     client = start()
     id_ = adapt(client, life, range(5), reuse=True)

@@ -4,7 +4,7 @@ A record is immutable. A change makes a new record with the next revision; `Stor
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
+from app.errors import Invalid, KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS
 from app.service.task import Label, Task, distinct, distinct_labels
@@ -251,6 +251,7 @@ class SupportSet(NamedTuple):
     features: of the inputs, float32 [row, feature]; None where the inputs are the features
     weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
     labels: the classes that it declares
+    locate: an error about `inputs` or `targets` -> the same at its place in the body
     """
 
     inputs: np.ndarray
@@ -260,6 +261,7 @@ class SupportSet(NamedTuple):
     columns: tuple[str, ...] = ()
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
+    locate: Callable[[Invalid], Invalid] = lambda error: error
 
     @property
     def size(self) -> int:

@@ -85,7 +85,7 @@ class CsvTable:
             return _place(lines[row], name)
 
         arrays = np.stack(inputs) if isinstance(inputs[0], np.ndarray) else inputs
-        return Examples(arrays, targets, place, self.inputs, self.targets)
+        return Examples(arrays, targets, place, "", self.inputs, self.targets)
 
     def _rows(self) -> Iterator[Rows]:
         rows = self._text.rows(self._at_once)

@@ -20,18 +20,22 @@ class Examples(NamedTuple):
     """Rows taken apart: inputs as an encoder takes them, and targets as a body has them.
 
     place: (row, name of the column or None) -> the place in the body
+    whole: the place of all rows
     input_names, target_names: of the numbers in an input that is a list, and in a target
     """
 
     inputs: list[Any] | np.ndarray
     targets: list[Any]
     place: Callable[[int, str | None], str]
+    whole: str
     input_names: Sequence[str]
     target_names: Sequence[str]
 
-    def locate(self, error: Invalid, prefix: str) -> Invalid:
+    def locate(self, error: Invalid, prefix: str = "") -> Invalid:
         """The error of `{prefix}inputs` or `{prefix}targets` at its place in the rows; another one as it is."""
         for field, names in (("inputs", self.input_names), ("targets", self.target_names)):
+            if error.place == f"{prefix}{field}":
+                return Invalid(self.whole, *error.reason)
             where = error.place.removeprefix(f"{prefix}{field}")
             if where != error.place and (match := RELATIVE.match(where)):
                 return Invalid(self.place(*row_and_column(match, names)), *error.reason)
@@ -67,4 +71,4 @@ def from_objects(rows: Sequence[dict[str, Any]], bundle: Bundle, place: str) -> 
     def where(row: int, name: str | None) -> str:
         return place + (place_of(row) if name is None else place_of(row, name))
 
-    return Examples(inputs, values, where, names, targets)
+    return Examples(inputs, values, where, place, names, targets)

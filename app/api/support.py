@@ -164,7 +164,7 @@ def _read_rows(support: schemas.Support, model: Model, limit: int, place: str, r
         rows = from_objects(support.rows, model.bundle, f"{prefix}rows")
     apart: schemas.Support = replace(support, rows=UNSET, inputs=rows.inputs, targets=rows.targets)
     try:
-        return read(apart, model, limit, place)
+        return read(apart, model, limit, place)._replace(locate=rows.locate)
     except Invalid as error:
         raise rows.locate(error, prefix) from error
 

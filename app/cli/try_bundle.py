@@ -41,9 +41,11 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
         family = _family(model, data)
-        if isinstance(family, HasEncoder):
+        if isinstance(family, HasEncoder) or not _takes_features(model["inputs"]):
             actual = f"{bundle}, whose encoder is {model['inputs']['encoder']}"
-            fix = "see `inputs` of GET /models/{name} for a request"
+            if model["inputs"].get("scale", False):
+                actual += ", which standardises them"
+            fix = f"see `example` of GET /models/{bundle} for a request"
             raise InnerloopError(expectation("bundle", "a bundle that takes features", actual, fix))
         settings = {} if steps is None else {"steps": steps}
         generator = torch.Generator().manual_seed(seed)
@@ -64,6 +66,11 @@ def _family(model: dict[str, Any], data: Path | None) -> Family:
         return make_family(model["family"], model["family_options"], data)
     except TrainingError as error:
         raise TrainingError(f"{model['name']}: {error}") from error
+
+
+def _takes_features(inputs: dict[str, Any]) -> bool:
+    """Whether the model takes what its family draws. inputs: of `GET /models/{name}`"""
+    return inputs["encoder"] in ("numbers", "image") and not inputs.get("scale", False)
 
 
 def _advice(model: dict[str, Any], family: Family) -> str:

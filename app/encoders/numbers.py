@@ -114,7 +114,13 @@ class NumbersEncoder:
         """See `Encoder.describe`. Only a row that is one list has columns; they may have no name."""
         typical = np.zeros(self.shape) if self.ranges is None else self.ranges.typical().reshape(self.shape)
         columns = [self._column(index) for index in range(self.shape[0])] if len(self.shape) == 1 else []
-        return {"encoder": self.name, "shape": list(self.shape), "columns": columns, "example": typical.tolist()}
+        scale = {"scale": True} if self.scale else {}
+        return {
+            "encoder": self.name,
+            "shape": list(self.shape),
+            "columns": columns,
+            "example": typical.tolist(),
+        } | scale
 
     def _column(self, index: int) -> dict[str, Any]:
         name, unit = (part[index] if part else None for part in (self.names, self.units))

@@ -211,17 +211,24 @@ class Adaptations:
         """
 
         def change(old: Adaptation) -> Adaptation:
-            place = "inputs" if more.episodes is None else "episodes"
-            check_extended_size(more.size, old.support_size, self._policy.max_support, place)
-            new = with_examples(old, more)
-            if new.declares_labels:
-                check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
-                check_labels(len(new.labels), self._policy.max_support, "labels")
-            check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
-            return new
+            try:
+                return self._extended(old, more)
+            except Invalid as error:
+                raise more.locate(error) from error
 
         request = None if key is None else request_fingerprint(key, Change.extended, *more.content)
         return await self._change(adaptation, Change.extended, change, caller=caller, request=request)
+
+    def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
+        """The record with more examples. Raises Invalid where they are too many, or have a label that is not there."""
+        place = "inputs" if more.episodes is None else "episodes"
+        check_extended_size(more.size, old.support_size, self._policy.max_support, place)
+        new = with_examples(old, more)
+        if new.declares_labels:
+            check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
+            check_labels(len(new.labels), self._policy.max_support, "labels")
+        check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
+        return new
 
     async def forget(self, adaptation: Adaptation, number: int, caller: Caller | None = None) -> Adaptation:
         """Adapt without one example, which leaves every revision and the store for good.

@@ -1,9 +1,11 @@
 """Support sets, as they were posted."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from app.errors import Invalid
 from app.service.stage import Stage
 from app.service.task import Label, Task, distinct_labels
 
@@ -16,6 +18,7 @@ class SupportSet(NamedTuple):
     features: of the inputs, float32 [row, feature]; None where the inputs are the features
     weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
     labels: the classes that it declares
+    locate: an error about `inputs` or `targets` -> the same at its place in the body
     """
 
     inputs: np.ndarray
@@ -25,6 +28,7 @@ class SupportSet(NamedTuple):
     columns: tuple[str, ...] = ()
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
+    locate: Callable[[Invalid], Invalid] = lambda error: error
 
     @property
     def size(self) -> int:

@@ -24,6 +24,7 @@ MEANINGS: Mapping[str, str] = {
     "precision": "number format of the network in training",
     "inner_steps": "inner steps in training",
     "inner_rate": "learning rate of the inner loop",
+    "scale_targets": "whether targets are standardised inside the model",
     "seed": "of the initial parameters and the training tasks",
     "adapt_steps": "default steps of the bundle",
     "evaluation_shots": "shots of the evaluation",

@@ -114,6 +114,14 @@ def test_an_adaptation_grows_by_a_csv(client: TestClient) -> None:
     assert answer.json()["detail"].startswith("steps: expected no parameters, got an unknown parameter")
 
 
+def test_a_label_that_is_not_declared_is_named(client: TestClient) -> None:
+    support = {"rows": LABELLED[:1], "labels": ["low", "high"]}
+    adaptation = client.post("/adapt", json={"model": "risks", "support": support}).json()["adaptation_id"]
+    rows = [LABELLED[0] | {"label": label} for label in ("high", "hihg")]
+    wrong = post(client, f"/adaptations/{adaptation}/support", as_csv(rows)).json()
+    assert wrong["detail"] == ('line 3, label: expected one of the labels, got "hihg": add it to labels, or correct it')
+
+
 def test_labels_are_strings(client: TestClient) -> None:
     adaptation = adapt(client, as_csv(LABELLED[:3]), "model=risks")
     assert client.get(f"/adaptations/{adaptation}").json()["labels"] == ["low", "1"]

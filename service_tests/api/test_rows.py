@@ -80,8 +80,23 @@ def test_added_rows_may_have_the_labels_that_are_there(client: TestClient) -> No
     body = {"model": "risks", "support": {"rows": LABELLED[:2], "labels": ["low", 1]}}
     path = f"/adaptations/{client.post('/adapt', json=body).json()['adaptation_id']}/support"
     assert client.post(path, json={"rows": LABELLED[4:]}).json()["support_size"] == 3
+    wrong = client.post(path, json={"rows": LABELLED[:4:3]}).json()
+    assert wrong["detail"] == "rows[1].label: expected one of the labels, got true: add it to labels, or correct it"
+    assert wrong["place"] == "rows[1].label"
+    wrong = client.post(path, json={"rows": LABELLED[:2], "weights": [1, -1]}).json()
+    assert wrong["place"] == "weights[1]"
     more = {"rows": LABELLED[1:3], "labels": ["1"], "weights": [0.5, 2]}
     assert client.post(path, json=more).json()["labels"] == ["low", 1, "1"]
+
+
+def test_too_many_rows_or_classes_are_named(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+    write_tables(tmp_path / "models")
+    client = serve(models_dir=tmp_path / "models", max_support_examples=5)
+    assert post_rows(client, LABELLED[:4], "risks").json()["place"] == "support.rows"
+    for model, rows, more in (("risks", LABELLED[:3], LABELLED[3:4]), ("wards", ROWS[:4], ROWS[:2])):
+        body = {"model": model, "support": {"rows": rows}}
+        path = f"/adaptations/{client.post('/adapt', json=body).json()['adaptation_id']}/support"
+        assert client.post(path, json={"rows": more}).json()["place"] == "rows"
 
 
 def test_the_targets_have_the_names_of_the_bundle(tmp_path: Path, serve: Callable[..., TestClient]) -> None:

@@ -1,15 +1,18 @@
 """`innerloop try`."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from app.bundles.folder import load, write
 from app.bundles.manifest import FamilySpec
 from app.cli.main import cli
-from service_tests.cli.commands import installed
+from app.learn.networks import initialize
+from service_tests.cli.commands import innerloop, installed
 from service_tests.processes import DATA
 
 
@@ -72,3 +75,34 @@ def test_try_names_what_imported_weights_lack(
         run_try("imported").exception
     )
     assert "got 'pendulum'" in str(run_try("elsewhere").exception)
+
+
+def test_try_adapts_imported_weights_unless_they_have_an_encoder(tmp_path: Path) -> None:
+    """The network predicts standardised targets of the family, whose tasks are features and not what people post."""
+    params = initialize("mlp", {"inputs": 1, "outputs": 1, "hidden": [8]}, seed=0)
+    save_file(params, tmp_path / "weights.safetensors")
+    rows = [[-5], [0], [5]]
+    encoders = {
+        "scaled": {"name": "numbers", "options": {"scale": True}, "rows": rows},
+        "named": {"name": "numbers", "options": {"names": ["x"]}, "rows": rows},
+        "table": {"name": "table", "options": {"columns": {"smoker": "boolean"}}, "rows": [{"smoker": True}]},
+    }
+    words = "--network mlp --option inputs=1 --option outputs=1 --option hidden=[8] --weights weights.safetensors"
+    targets = "--target-unit K --target-mean 1 --target-std 3"
+    for name in ("plain", *encoders):
+        if name in encoders:
+            (tmp_path / "encoder.json").write_text(json.dumps(encoders[name]))
+        encoder = ["--encoder", "encoder.json"] if name in encoders else []
+        made = innerloop("bundle", name, *f"{words} {targets} --family sinusoid".split(), *encoder, folder=tmp_path)
+        assert made.returncode == 0, made.stderr
+        tried = innerloop("try", name, folder=tmp_path)
+        if name in ("plain", "named"):
+            assert tried.returncode == 0, tried.stderr
+            assert "mean squared error after adapting to 5 examples" in tried.stdout
+            assert "K²" in tried.stdout
+        else:
+            came = "numbers, which standardises them" if name == "scaled" else "table"
+            assert tried.stderr == (
+                f"bundle: expected a bundle that takes features, got {name}, whose encoder is {came}: see `example` of "
+                f"GET /models/{name} for a request\n"
+            )

@@ -97,6 +97,7 @@ def test_the_description_has_names_units_and_ranges() -> None:
     }
     assert NumbersEncoder((2, 2)).describe()["example"] == [[0, 0], [0, 0]]
     assert NumbersEncoder((2, 2)).describe()["columns"] == []
+    assert NumbersEncoder.fit([[1], [2]], scale=True).describe()["scale"]
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,8 @@ class ModelDetail(ModelSummary, kw_only=True):
         Meta(
             description="What an input is: `encoder`, the `shape` of its features, `columns` with name, type, unit and "
             "the range or the categories of training where they are known, and an `example` that the model takes. "
-            "`ignore_extra`: whether other columns are ignored instead of refused, for a table"
+            "`ignore_extra`: whether other columns are ignored instead of refused, for a table. `scale`: true if the "
+            "model standardises numbers"
         ),
     ]
     target_columns: (

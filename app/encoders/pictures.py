@@ -49,7 +49,7 @@ def read_picture(value: str | bytes | bytearray | memoryview, place: str) -> byt
     if not isinstance(value, str):
         return bytes(value)
     header, comma, text = value.partition(",") if value.startswith("data:") else ("", "", value)
-    fix = "encode the bytes of the file as base64, alone or in a data: URL"
+    fix = "encode the bytes of the file as base64 without line breaks, alone or in a data: URL"
     if comma and not header.endswith(";base64"):
         raise Invalid(place, "a data: URL with base64", show(value), fix)
     try:

@@ -206,7 +206,7 @@ MSGPACK_TEXTS = [
     (
         letters(["abc"], ["a"]),
         'support.inputs[0]: expected a PNG or JPEG in base64, got "abc": encode the bytes of the file as '
-        "base64, alone or in a data: URL",
+        "base64 without line breaks, alone or in a data: URL",
     ),
     (letters([ROW], [b"a"]), f"support.targets[0]: expected {LABEL}, got bytes"),
 ]

@@ -1,7 +1,8 @@
 """A process that decodes large bodies, because decoding holds the interpreter's lock for seconds.
 
-It answers each body with the same body in msgpack, where numbers are raw arrays, which are quick to decode; or it says
-what is wrong with the body. A frame on its input or output is msgpack behind its length in 4 bytes.
+It answers each body with the same body in msgpack, where numbers are raw arrays, which are quick to decode, and other
+long lists are cut into parts; or it says what is wrong with the body. A frame on its input or output is msgpack behind
+its length in 4 bytes.
 
     python -m app.api.body_process MEMORY_BYTES
 """
@@ -10,9 +11,10 @@ import resource
 import struct
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,9 +22,15 @@ import numpy as np
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, Codec
 from app.encoders.float_rows import as_numbers
+from app.encoders.values import place as place_of
 from app.errors import Invalid, Malformed
 
+T = TypeVar("T")
 LENGTH = struct.Struct("<I")
+PART_ROWS = 2_000
+"""Rows of a list that the server decodes at a time. With 10 columns, that holds the interpreter's lock for 2 ms."""
+MAX_COLUMNS = 10_000
+"""Of an object, which cannot be cut into parts."""
 MAX_EXACT = 2**53
 """The largest integer up to which float64 has all of them."""
 KEPT_KIB = 2**19
@@ -41,21 +49,37 @@ class Job(msgspec.Struct, array_like=True):
     body: bytes
 
 
+class Part(msgspec.Struct, array_like=True):
+    """Rows at the end of a list. path: the fields that lead to the list; rows: a list in msgpack"""
+
+    path: tuple[str, ...]
+    rows: bytes
+
+
 class Outcome(msgspec.Struct, array_like=True):
     """The body in msgpack. Or the arguments of the error: of `Invalid`, or of `Malformed` where there is no place.
 
+    parts: what was cut off from lists of the body, in order
     last: whether the process ends after this job, to free its memory
     """
 
     body: bytes = b""
+    parts: list[Part] = []
     place: str | None = None
     reason: tuple[str, str, str] | None = None
     last: bool = False
 
-    def check(self) -> bytes:
-        """The body. Raises Malformed and Invalid."""
+    def read(self, form: type[T]) -> T:
+        """The body. Other threads run between its parts."""
+        body = MSGPACK.decode(self.body, form)
+        for part in self.parts:
+            reduce(getattr, part.path, body).extend(msgspec.msgpack.decode(part.rows))  # type: ignore[attr-defined]
+        return body
+
+    def check(self) -> "Outcome":
+        """The same outcome. Raises Malformed and Invalid."""
         if self.reason is None:
-            return self.body
+            return self
         raise Malformed(*self.reason) if self.place is None else Invalid(self.place, *self.reason)
 
 
@@ -77,8 +101,9 @@ def main() -> None:
 def decode(job: Job) -> Outcome:
     """The outcome of a job."""
     try:
-        body = CODECS[job.media].decode(job.body, FORMS[job.form])
-        return Outcome(MSGPACK.encoder.encode(_with_raw_arrays(body)))
+        body = _with_raw_arrays(CODECS[job.media].decode(job.body, FORMS[job.form]))
+        parts = list(_cut(body))
+        return Outcome(MSGPACK.encoder.encode(body), parts)
     except Invalid as error:
         return Outcome(place=error.place, reason=error.reason)
     except Malformed as error:
@@ -123,6 +148,27 @@ def _with_raw_arrays(value: Any) -> Any:
         case [bool() | int() | float() | list(), *_]:
             return _raw_array(value)
     return value
+
+
+def _cut(body: msgspec.Struct, path: tuple[str, ...] = ()) -> Iterator[Part]:
+    """Cut the lists of a body to `PART_ROWS` rows, and yield the rest of them. Raises Invalid."""
+    for name in body.__struct_fields__:
+        match getattr(body, name):
+            case msgspec.Struct() as inner:
+                yield from _cut(inner, (*path, name))
+            case list([msgspec.Struct(), *_]):
+                continue
+            case list(rows):
+                _check_columns(rows, ".".join((*path, name)))
+                for start in range(PART_ROWS, len(rows), PART_ROWS):
+                    yield Part((*path, name), MSGPACK.encoder.encode(rows[start : start + PART_ROWS]))
+                del rows[PART_ROWS:]
+
+
+def _check_columns(rows: list[Any], place: str) -> None:
+    for index, row in enumerate(rows):
+        if isinstance(row, dict) and len(row) > MAX_COLUMNS:
+            raise Invalid(place + place_of(index), f"at most {MAX_COLUMNS:,} columns", f"{len(row):,}")
 
 
 def _raw_array(rows: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from msgspec import UNSET
 
 from app.api import body_process
-from app.api.codec import MSGPACK, LongResponse
+from app.api.codec import LongResponse
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import Overloaded
 from app.service.answers import QUICK_NUMBERS
@@ -73,8 +73,8 @@ class LargeBodies:
         if len(request.body) <= SMALL or request.media.csv:  # `read` reads the rows of a CSV
             return request.decode(form)
         job = body_process.Job(request.media.codec.media, form.__name__, request.body)
-        body = await in_time(request.client, asyncio.shield(self._decode(job)))
-        return await in_time(request.client, self._call(partial(MSGPACK.decode, body, form)))
+        outcome = await in_time(request.client, asyncio.shield(self._decode(job)))
+        return await in_time(request.client, self._call(partial(outcome.read, form)))
 
     async def read(self, request: "IncomingRequest", function: Callable[[], T], is_slow: bool = False) -> T:
         """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises.
@@ -99,8 +99,8 @@ class LargeBodies:
             self.reserve(answer, len(answer.body))
         return answer
 
-    async def _decode(self, job: body_process.Job) -> bytes:
-        """The body of a job in msgpack, decoded by the process. Raises Malformed, Invalid and Overloaded.
+    async def _decode(self, job: body_process.Job) -> body_process.Outcome:
+        """The outcome of a job, with a body. Raises Malformed, Invalid and Overloaded.
 
         It is never cancelled, because the outcome that comes next would be that of another job.
         """

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api import body_process
-from app.api.codec import JSON, MSGPACK, respond
+from app.api.codec import JSON, respond
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.schemas import AdaptRequest, PredictRequest
 from app.errors import Overloaded
@@ -127,12 +127,30 @@ def test_a_process_that_was_killed_is_started_again(client: TestClient) -> None:
 def test_numbers_become_raw_arrays_and_everything_else_stays() -> None:
     body = {"model": "m", "support": {"inputs": [[1, 2], [3, 4.5]], "targets": ["a", "b"]}, "steps": 3}
     outcome = body_process.decode(body_process.Job(JSON.media, "AdaptRequest", json.dumps(body).encode()))
-    decoded = MSGPACK.decode(outcome.check(), AdaptRequest)
+    decoded = outcome.check().read(AdaptRequest)
     assert decoded.support.targets == ["a", "b"]
     assert decoded.support.inputs.shape == [2, 2]  # type: ignore[union-attr]
     uneven = json.dumps({"model": "m", "queries": [[1], [2, 3]]}).encode()
     outcome = body_process.decode(body_process.Job(JSON.media, "PredictRequest", uneven))
-    assert MSGPACK.decode(outcome.check(), PredictRequest).queries == [[1], [2, 3]]
+    assert outcome.check().read(PredictRequest).queries == [[1], [2, 3]]
+
+
+@pytest.mark.parametrize("count", [1, body_process.PART_ROWS, body_process.PART_ROWS + 1, 3 * body_process.PART_ROWS])
+def test_long_lists_of_objects_and_labels_come_in_parts(count: int) -> None:
+    rows = [{"age": index, "sex": "f"} for index in range(count)]
+    support = {"rows": rows, "labels": [f"label {index}" for index in range(count)]}
+    job = body_process.Job(JSON.media, "AdaptRequest", json.dumps({"model": "m", "support": support}).encode())
+    outcome = body_process.decode(job).check()
+    assert len(outcome.parts) == 2 * ((count - 1) // body_process.PART_ROWS)
+    decoded = outcome.read(AdaptRequest).support
+    assert (decoded.rows, decoded.labels) == (rows, support["labels"])
+
+
+def test_an_object_with_very_many_columns_is_refused(client: TestClient) -> None:
+    rows = [{"a": 1.5}, {f"column {index}": 1.5 for index in range(body_process.MAX_COLUMNS + 1)}]
+    answer = post(client, "/predict", large({"model": "sinusoid", "queries": rows}))
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "queries[1]: expected at most 10,000 columns, got 10,001"
 
 
 def test_bodies_that_are_read_take_so_many_bytes_together() -> None:

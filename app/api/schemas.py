@@ -186,8 +186,8 @@ class Support(RequestBody):
         Annotated[
             Annotated[list[float], Meta(min_length=1)] | RawArray,
             Meta(
-                description="[example]: how much each example counts, from 0: 0 equals leaving it out, 2 giving it "
-                "twice. At least one is above 0. Without it, each counts once. Not for decisions"
+                description="[example]: how much each example counts, at least 0. Without `weights`, each counts once. "
+                "At least one must be above 0. 0 leaves the example out, 2 counts it twice. Not for decisions"
             ),
         ]
         | UnsetType
@@ -440,7 +440,7 @@ class AdaptResponse(ResponseBody):
     steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
     learning_rate: Annotated[
         float,
-        Meta(description="Inner learning rate; not used by models that have learned rates or adapt in closed form"),
+        Meta(description="Inner learning rate. Models that have learned rates or adapt in closed form ignore it"),
     ]
     losses: Annotated[
         Losses,
@@ -948,8 +948,8 @@ class Ready(ResponseBody):
             dict[str, str],
             Meta(
                 description="The parts that do not work: maps the name of each part (`store`, `disk`, `database`, "
-                "`cache`, `compiler`, `worker`, `models`, `reload`, `watch`) to the reason and what to do. Left out "
-                "if all parts work"
+                "`cache`, `compiler`, `worker`, `models`, `pinned`, `reload`, `watch`) to the reason and what to do. "
+                "Left out if all parts work"
             ),
         ]
         | UnsetType

@@ -453,7 +453,7 @@ class AdaptResponse(ResponseBody):
         str,
         Meta(
             description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. `diverged` "
-            "and `not_finite`: the inner loop diverged after an example was forgotten; predictions get a 422 until you "
+            "and `not_finite`: the inner loop diverged after an example was deleted; predictions get a 422 until you "
             "change the examples again"
         ),
     ]
@@ -499,8 +499,7 @@ class AdaptResponse(ResponseBody):
         Annotated[
             str,
             Meta(
-                description="What the request changed, in words; only in the answers to forgetting an example and to "
-                "undo"
+                description="What the request changed, in words; only in the answers to deleting an example and to undo"
             ),
         ]
         | UnsetType
@@ -521,7 +520,7 @@ class RevisionView(ResponseBody):
     change: Annotated[
         str,
         Meta(
-            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was forgotten. "
+            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was deleted. "
             "`undone`: the examples that were added last were removed. `rederived`: adapted again on a newer version "
             "of the model"
         ),
@@ -532,9 +531,7 @@ class RevisionView(ResponseBody):
     added: Annotated[
         list[int], Meta(description="Numbers of the examples that the change added, without those removed since")
     ]
-    forgotten: Annotated[int, Meta(description="Number of the forgotten example; only for `forgot`")] | UnsetType = (
-        UNSET
-    )
+    forgotten: Annotated[int, Meta(description="Number of the deleted example; only for `forgot`")] | UnsetType = UNSET
 
 
 class History(ResponseBody):
@@ -587,7 +584,7 @@ class SupportView(ResponseBody):
 class EpisodeView(ResponseBody):
     """An episode of an adaptation, as it was posted."""
 
-    stage: Annotated[int, Meta(description="Number of the revision that added the episode")]
+    stage: Annotated[int, Meta(description="Number of the stage of the episode: that of the revision that added it")]
     observations: Annotated[ShownInputs, Meta(description="[step][number]: the observation before each action")]
     actions: Annotated[
         Any,

@@ -283,7 +283,7 @@ def test_settings_that_an_algorithm_does_not_use_are_refused(client: TestClient)
         (
             "learning_rate",
             0.1,
-            "expected no learning rate for blobs, got 0.1: blobs adapts in closed form, so leave learning_rate out",
+            "learning_rate: blobs adapts in closed form, so leave learning_rate out",
         ),
     ):
         for path, body in (("/adapt", {}), ("/predict", {"queries": QUERIES})):

@@ -137,12 +137,15 @@ class UnknownModel(RequestError):
 
     def __init__(self, name: str, models: Sequence[str], place: str = "model", id: str | None = None) -> None:
         expected = one_of(models) if models else "the name of a loaded model"
-        actual, fix = shown(name), "" if models else "no model is loaded, so put a bundle into the models folder"
+        fix = "" if models else "no model is loaded, so put a bundle into the models folder"
+        message = expectation(place, expected, shown(name), fix)
         if id is not None:
-            place, expected = "adaptation_id", "an adaptation of a loaded model"
-            actual = f"one of {actual}, which is not loaded"
-            fix = "put that bundle back into the models folder, or adapt another model"
-        super().__init__(expectation(place, expected, actual, fix))
+            place = "adaptation_id"
+            message = (
+                f"The model {shown(name)} of this adaptation is not loaded: put that bundle back into the models "
+                "folder, or adapt another model"
+            )
+        super().__init__(message)
         self.models = models
         self.place = place
 
@@ -163,9 +166,10 @@ class ExpiredAdaptation(RequestError):
     place = "adaptation_id"
 
     def __init__(self, expired_at: datetime) -> None:
-        actual = f"one that expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}"
-        fix = "adapt again, with a larger ttl_s to keep the adaptation longer"
-        super().__init__(expectation(self.place, "an adaptation that has not expired", actual, fix))
+        super().__init__(
+            f"The adaptation expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}: adapt again, with a larger ttl_s to "
+            "keep it longer"
+        )
 
 
 class Outgrown(RequestError):
@@ -174,9 +178,10 @@ class Outgrown(RequestError):
     place = "adaptation_id"
 
     def __init__(self, model: str) -> None:
-        expected = f"an adaptation whose examples the current version of {shown(model)} accepts"
-        actual = "one with examples of an earlier form"
-        super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the current version"))
+        super().__init__(
+            f"The current version of {shown(model)} does not accept the examples of this adaptation: adapt again with "
+            "examples for the current version"
+        )
 
 
 class PinnedBundleGone(RequestError):
@@ -185,13 +190,11 @@ class PinnedBundleGone(RequestError):
     place = "adaptation_id"
 
     def __init__(self, model: str, digest: str) -> None:
-        expected = f"an adaptation to a version of {shown(model)} that the server has"
-        actual = f"one that is pinned to the version {digest}, which the server no longer has"
-        fix = (
-            'put that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
+        super().__init__(
+            f"The adaptation is pinned to the version {digest} of {shown(model)}, which the server no longer has: put "
+            'that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
             "version"
         )
-        super().__init__(expectation(self.place, expected, actual, fix))
 
 
 class UnknownExample(RequestError):

@@ -195,7 +195,7 @@ def failed(folder: Path, error: sqlite3.Error, *, full: bool = False) -> StoreFa
     else:
         cure = "make room on its disk" if full or is_full(error) else "check its disk and its permissions"
         fix = f"{cure}, then try again"
-    return StoreFailed(expectation(str(folder / FILE), "a database that can be read and written", f'"{error}"', fix))
+    return StoreFailed(f'The database {folder / FILE} does not work ("{error}"): {fix}')
 
 
 def _name(error: sqlite3.Error) -> str:

@@ -17,18 +17,32 @@ from app.api.examples import ERRORS
 from app.errors import (
     DeadlinePassed,
     Diverged,
+    ExpiredAdaptation,
     KeyReused,
     LastExample,
     Malformed,
     NothingToUndo,
+    Outgrown,
     Overloaded,
+    PinnedBundleGone,
     QuotaExceeded,
     RequestError,
     StoreFailed,
 )
 from service_tests.api.requests import adapt
 
-STATES = (Diverged, LastExample, NothingToUndo, Overloaded, StoreFailed, DeadlinePassed, QuotaExceeded)
+STATES = (
+    Diverged,
+    LastExample,
+    NothingToUndo,
+    ExpiredAdaptation,
+    Outgrown,
+    PinnedBundleGone,
+    Overloaded,
+    StoreFailed,
+    DeadlinePassed,
+    QuotaExceeded,
+)
 """What is no error of a value."""
 ROW = [0.0] * 784
 WAVE = {"inputs": [[1], [2]], "targets": [1, 2]}

@@ -307,7 +307,7 @@ def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreFailed, match=f'{FILE}: expected .*, got "file is not a database": restore'):
+    with pytest.raises(StoreFailed, match=rf'{FILE} does not work \("file is not a database"\): restore'):
         run(tmp_path, nothing)
     with pytest.raises(StoreFailed, match="set INNERLOOP_STATE_DIR to a folder"):
         run(tmp_path / FILE, nothing)

@@ -206,7 +206,7 @@ def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatc
         reader.close()
         assert putting is None
         assert isinstance(deleting, StoreFailed)
-        assert "close the other program" in str(deleting)
+        assert "close that program" in str(deleting)
         assert await store.delete("ann", id_of(2))
 
     run(tmp_path, scenario)
@@ -339,7 +339,7 @@ def test_after_an_error_of_the_disk_it_goes_on(tmp_path: Path) -> None:
             assert alone is None
             for answer in answers:
                 assert isinstance(answer, StoreFailed)
-                assert f"{tmp_path / FILE}: " in str(answer)
+                assert f"The database {tmp_path / FILE} does not work" in str(answer)
                 assert "disk" in str(answer)
             assert await store.get("ann", id_of(1)) is not None
             assert await store.usage("bob") == Usage(0, 0)

@@ -28,7 +28,8 @@
     ├── StartError              the operator: the server cannot start
     └── TrainingError           the user of a command: training cannot run with these arguments
 
-Each message names the field, file or id, what was expected, what came, and the fix (`expectation`).
+A message about a value names the field, file or id, what was expected, what came, and the fix (`expectation`). A
+message about a state says in a sentence or two what is the case and what to do.
 """
 
 import json
@@ -44,8 +45,11 @@ def expectation(place: str, expected: str, actual: object, fix: str = "") -> str
     """The form of every error about a value: `support.inputs[4]: expected 3 numbers, got 2`.
 
     place: the path of the field in the body, or the name of the parameter or header
+    expected: empty where no value would do; `fix` is the whole sentence then
     fix: what to do, where that is not obvious
     """
+    if not expected:
+        return f"{place}: {fix}"
     text = f"{place}: expected {expected}, got {actual}"
     return f"{text}: {fix}" if fix else text
 
@@ -108,9 +112,14 @@ class Invalid(RequestError):
         self.place = place
         self.reason = expected, str(actual), fix
 
+    @classmethod
+    def unusable(cls, place: str, sentence: str) -> "Invalid":
+        """The error of a field that has no place in this request, whatever its value."""
+        return cls(place, "", "", sentence)
+
 
 class Diverged(RequestError):
-    """The inner loop diverged. message: made by `expectation`
+    """The inner loop diverged. message: what happened and what to do
 
     losses: the support losses before the first step and after each
     """
@@ -128,12 +137,15 @@ class UnknownModel(RequestError):
 
     def __init__(self, name: str, models: Sequence[str], place: str = "model", id: str | None = None) -> None:
         expected = one_of(models) if models else "the name of a loaded model"
-        actual, fix = shown(name), "" if models else "no model is loaded, so put a bundle into the models folder"
+        fix = "" if models else "no model is loaded, so put a bundle into the models folder"
+        message = expectation(place, expected, shown(name), fix)
         if id is not None:
-            place, expected = "adaptation_id", "an adaptation of a loaded model"
-            actual = f"one of {actual}, which is not loaded"
-            fix = "put that bundle back into the models folder, or adapt another model"
-        super().__init__(expectation(place, expected, actual, fix))
+            place = "adaptation_id"
+            message = (
+                f"The model {shown(name)} of this adaptation is not loaded: put that bundle back into the models "
+                "folder, or adapt another model"
+            )
+        super().__init__(message)
         self.models = models
         self.place = place
 
@@ -154,9 +166,10 @@ class ExpiredAdaptation(RequestError):
     place = "adaptation_id"
 
     def __init__(self, expired_at: datetime) -> None:
-        actual = f"one that expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}"
-        fix = "adapt again, with a larger ttl_s to keep the adaptation longer"
-        super().__init__(expectation(self.place, "an adaptation that has not expired", actual, fix))
+        super().__init__(
+            f"The adaptation expired at {expired_at:%Y-%m-%dT%H:%M:%SZ}: adapt again, with a larger ttl_s to "
+            "keep it longer"
+        )
 
 
 class Outgrown(RequestError):
@@ -165,9 +178,10 @@ class Outgrown(RequestError):
     place = "adaptation_id"
 
     def __init__(self, model: str) -> None:
-        expected = f"an adaptation whose examples the current version of {shown(model)} accepts"
-        actual = "one with examples of an earlier form"
-        super().__init__(expectation(self.place, expected, actual, "adapt again with examples for the current version"))
+        super().__init__(
+            f"The current version of {shown(model)} does not accept the examples of this adaptation: adapt again with "
+            "examples for the current version"
+        )
 
 
 class PinnedBundleGone(RequestError):
@@ -176,13 +190,11 @@ class PinnedBundleGone(RequestError):
     place = "adaptation_id"
 
     def __init__(self, model: str, digest: str) -> None:
-        expected = f"an adaptation to a version of {shown(model)} that the server has"
-        actual = f"one that is pinned to the version {digest}, which the server no longer has"
-        fix = (
-            'put that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
+        super().__init__(
+            f"The adaptation is pinned to the version {digest} of {shown(model)}, which the server no longer has: put "
+            'that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
             "version"
         )
-        super().__init__(expectation(self.place, expected, actual, fix))
 
 
 class UnknownExample(RequestError):
@@ -191,7 +203,7 @@ class UnknownExample(RequestError):
     place = "path.example"
 
     def __init__(self, id: str, number: int) -> None:
-        actual = f"{number}, which was forgotten, undone or never added"
+        actual = f"{number}, which was deleted, undone or never added"
         fix = f"GET /adaptations/{id}/support lists the examples"
         super().__init__(expectation(self.place, "the number of an example of this adaptation", actual, fix))
 
@@ -203,9 +215,10 @@ class LastExample(RequestError):
 
     def __init__(self, number: int, weighted: bool = False) -> None:
         """weighted: whether there are others, whose weights are 0."""
-        actual = f"{number}, the only example{' whose weight is above 0' if weighted else ''}"
-        fix = "add another example first, or delete the adaptation"
-        super().__init__(expectation(self.place, "one of at least 2 examples", actual, fix))
+        only = "the only one whose weight is above 0" if weighted else "the only one"
+        super().__init__(
+            f"Example {number} is {only}, so it cannot be deleted: add another first, or delete the adaptation"
+        )
 
 
 class NothingToUndo(RequestError):
@@ -214,14 +227,8 @@ class NothingToUndo(RequestError):
     place = "adaptation_id"
 
     def __init__(self) -> None:
-        fix = (
-            "undo removes the examples of the latest request, and at least 1 other must remain; delete the adaptation "
-            "instead"
-        )
         super().__init__(
-            expectation(
-                self.place, "an adaptation with examples from at least 2 requests", "one with examples from 1", fix
-            )
+            "There is nothing to undo, as all examples come from one request: delete the adaptation instead"
         )
 
 
@@ -231,8 +238,9 @@ class KeyReused(RequestError):
     place = "Idempotency-Key"
 
     def __init__(self) -> None:
-        fix = "choose a new key for each new request"
-        super().__init__(expectation(self.place, "a key that no other request has used", "a used one", fix))
+        super().__init__(
+            f"{self.place}: this key was used for another request, so choose a new key for each new request"
+        )
 
 
 class QuotaExceeded(RequestError):
@@ -240,9 +248,10 @@ class QuotaExceeded(RequestError):
 
     def __init__(self, limit: int, unit: str) -> None:
         setting = "INNERLOOP_MAX_STORED_BYTES" if unit == "bytes" else "INNERLOOP_MAX_ADAPTATIONS"
-        fix = "delete adaptations, or wait until some of them expire"
-        expected = f"at most {limit} {unit} in the store ({setting})"
-        super().__init__(expectation("store", expected, "more with this request", fix))
+        super().__init__(
+            f"The store has no room for this request, as it takes at most {limit} {unit} ({setting}): delete "
+            "adaptations, or wait until some of them expire"
+        )
 
 
 def one_of(choices: Sequence[str]) -> str:
@@ -252,8 +261,7 @@ def one_of(choices: Sequence[str]) -> str:
 
 def missing_package(package: str, extra: str) -> str:
     """The text of an error about a package that an extra of Innerloop installs."""
-    fix = f"pip install 'innerloop-server[{extra}]', or '.[{extra}]' in a checkout"
-    return expectation(package, "an installed package", "none", fix)
+    return f"{package} is not installed: pip install 'innerloop-server[{extra}]', or '.[{extra}]' in a checkout"
 
 
 class Unavailable(InnerloopError):
@@ -261,21 +269,20 @@ class Unavailable(InnerloopError):
 
 
 class Overloaded(Unavailable):
-    """The server has no room for the request now, or is shutting down. message: made by `expectation`"""
+    """The server has no room for the request now, or is shutting down. message: what is full, and what to do"""
 
     @classmethod
     def stopping(cls) -> "Overloaded":
         """The error of a server that is shutting down."""
-        actual = "one that is shutting down"
-        return cls(expectation("server", "one that takes requests", actual, "send the request to another server"))
+        return cls("The server is shutting down: send the request to another server")
 
 
 class DeadlinePassed(Unavailable):
-    """The client's deadline passed before the answer was ready. message: made by `expectation`"""
+    """The client's deadline passed before the answer was ready. message: what to do"""
 
 
 class StoreFailed(Unavailable):
-    """The store cannot be reached or cannot write. message: made by `expectation`"""
+    """The store cannot be reached or cannot write. message: what does not work, and what to do"""
 
 
 class BundleError(InnerloopError):
@@ -291,8 +298,10 @@ class NoFamily(InnerloopError):
     """The bundle names no family, as imported weights may, so there are no tasks to draw. bundle: its name"""
 
     def __init__(self, bundle: str) -> None:
-        fix = "import it again with `innerloop bundle --family`, or send examples of your own to POST /adapt"
-        super().__init__(expectation(bundle, "a bundle that names a family of tasks", "one that names none", fix))
+        super().__init__(
+            f"The bundle {bundle} names no family of tasks: import it again with `innerloop bundle --family`, or send "
+            "examples of your own to POST /adapt"
+        )
 
 
 class DataError(InnerloopError):

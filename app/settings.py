@@ -63,8 +63,9 @@ class Settings(BaseSettings):
     fast_weights_bytes: int = Field(
         256 * 2**20,
         ge=0,
-        description="Largest size, in bytes, of the cache of fast weights (adapted parameters) of each bundle. A "
-        "classifier divides it into four caches, for the four numbers of classes (2, 4, 8, ...) that were used last",
+        description="Largest size, in bytes, of the cache of adapted weights (fast weights) of each bundle. For a "
+        "classifier, it is split among four caches: one for each of the four class counts (rounded up to 2, 4, 8, ...) "
+        "that were used last",
     )
     adaptation_ttl_s: int = Field(
         86_400, ge=1, description="Seconds until an adaptation expires, unless its request sets `ttl_s`"

@@ -34,11 +34,18 @@ from app.training.recipes.registry import recipe_for
 from app.training.run import Run
 
 AUTO = "auto"
+ENVIRONMENTS = "environments"
+"""The family that --env chooses."""
+
+
+def _listed_families() -> str:
+    """The names of the families, for --help."""
+    return ", ".join(f"{name} (needs --env)" if name == ENVIRONMENTS else name for name in sorted(families()))
 
 
 def train(
     family: Annotated[
-        str, typer.Argument(help=f"Family of tasks: {', '.join(sorted(families()))}; or one of your own.")
+        str, typer.Argument(help=f"Family of tasks: {_listed_families()}; or one of your own.")
     ] = "sinusoid",
     name: Annotated[str | None, typer.Option(help="Name of the bundle; by default the family's.")] = None,
     algorithm: Annotated[
@@ -65,9 +72,9 @@ def train(
         typer.Option("--set", help="Field of the recipe, such as precision=bfloat16; repeat it for several."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a family that reads one.")] = None,
-    models_dir: Annotated[Path, typer.Option(help="Folder of the bundles; the new one is written there.")] = Path(
-        "models"
-    ),
+    models_dir: Annotated[
+        Path, typer.Option(help="Folder of the bundles; the new one is written there.", envvar="INNERLOOP_MODELS_DIR")
+    ] = Path("models"),
     runs_dir: Annotated[Path, typer.Option(help="Folder of checkpoints and TensorBoard logs.")] = Path("runs"),
     device: Annotated[
         str, typer.Option(help="Device that computes: cpu, cuda, or auto for the GPU if there is one.")
@@ -86,7 +93,7 @@ def train(
     torch.set_num_threads(threads)
     options = option or []
     if env is not None:
-        family, options = "environments", [f"env={env}", *options]
+        family, options = ENVIRONMENTS, [f"env={env}", *options]
     overrides = Overrides(family, name, algorithm, outer_steps, seed, options, setting or [], has_data=data is not None)
     runs_dir, models_dir = runs_dir / overrides.bundle, models_dir / overrides.bundle
     try:

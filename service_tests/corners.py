@@ -131,7 +131,8 @@ def corners(share: float = 1.0) -> Iterator[Corner]:
     bomb = encoded(Image.new("L", (4096, 4096)))
     for count in (1, 20):
         support = {"inputs": [bomb] * count + [drawings[0]], "targets": labels(count + 1, 2)}
-        yield Corner(f"{count} PNG{'s' * (count > 1)} of 4,096 x 4,096 pixels", [predicting(support, drawings[:1])])
+        name = f"{count} PNG{'s' * (count > 1)} of 4,096 x 4,096 pixels and 1 of 28 x 28"
+        yield Corner(name, [predicting(support, drawings[:1])])
     steps = part(4000)
     episode = {"observations": [[0.0, 0.0]] * steps, "actions": [[0.1, 0.1]] * steps, "rewards": [1.0] * steps}
     step = {"observations": [[0.0, 0.0]], "actions": [[0.1, 0.1]], "rewards": [1.0]}

@@ -1,4 +1,4 @@
-"""The routes of stored adaptations: list, show, extend, forget, undo, delete, download."""
+"""The routes of stored adaptations: list, show, extend, delete examples, undo, delete, download."""
 
 import json
 from functools import partial
@@ -111,7 +111,7 @@ async def get_history(id: Id, server: State) -> Response:
 async def get_support(id: Id, server: State, request: Request) -> Response:
     """List the examples of an adaptation with their numbers, as you can post them again.
 
-    You need the number of an example to forget it. Images are base64, and binary with `Accept: application/msgpack`.
+    You need the number of an example to delete it. Images are base64, and binary with `Accept: application/msgpack`.
     """
     codec = accepted(request)
     return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), codec.respond)
@@ -146,7 +146,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
 
 @router.delete(
     "/adaptations/{id}/support/{example}",
-    summary="Forget one example",
+    summary="Delete one example",
     openapi_extra=header_docs(),
     responses=response_docs(
         "The adaptation to the other examples.",
@@ -168,9 +168,9 @@ async def forget(
     server: State,
     client: RequestClient,
 ) -> Response:
-    """Forget one example for good: erase it from every revision and from the store, and adapt again without it.
+    """Delete one example: erase it from every revision and from the store, and adapt again without it.
 
-    `POST /adaptations/{id}/undo` does not bring it back.
+    `POST /adaptations/{id}/undo` does not restore it.
     """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     forgotten = await in_time(client, server.adaptations.forget(adaptation, example, client))
@@ -191,8 +191,8 @@ async def forget(
 async def undo(id: Id, server: State, client: RequestClient) -> Response:
     """Remove the examples that were added last, and adapt again. Repeat it to remove earlier additions.
 
-    Forgotten examples do not come back: after one was forgotten, undo removes the last addition that is left. `change`
-    in the answer says what was removed.
+    Undo does not restore deleted examples: it removes the last addition that is left. `change` in the answer says what
+    was removed.
     """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))

@@ -80,9 +80,11 @@ def _check_names(names: list[str]) -> None:
     seen: set[str] = set()
     for index, name in enumerate(names):
         if not name:
-            raise Invalid("line 1", "a name for each column", f"none for column {index + 1}", "name it or remove it")
+            raise Invalid.unusable("line 1", f"column {index + 1} has no name, so name it or remove it")
         if name in seen:
-            raise Invalid(at(1, name), "each name once", "it again", "rename or remove one of the columns")
+            raise Invalid.unusable(
+                "line 1", f"the name {show(name)} appears twice, so rename or remove one of the columns"
+            )
         seen.add(name)
 
 

@@ -90,7 +90,7 @@ FORGOTTEN = replace(
     revision=2,
     support_size=4,
     examples=[1, 2, 3, 4],
-    change="Forgot example 0 for good: undo does not bring it back.",
+    change="Deleted example 0: undo does not restore it.",
     losses=[14.1351, 0.5665, 0.0317, 0.0773, 0.0318, 0.0013],
 )
 UNDONE = replace(ADAPTED, revision=3, change="Removed the example that was added last.")
@@ -241,15 +241,15 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         (
             "Too many requests are waiting, or the server is shutting down. Try again after `Retry-After` seconds.",
             Overloaded(
-                "queue: expected at most 4096 waiting requests (INNERLOOP_MAX_WAITING), got more: try again in a second"
+                "The queue is full (at most 4096 waiting requests, INNERLOOP_MAX_WAITING): try again in a second"
             ),
         ),
         (
             "The store cannot be reached or cannot write. Try again after `Retry-After` seconds.",
             StoreFailed(
-                'redis at 127.0.0.1:6379: expected an answer, got the error "Error 111 connecting to 127.0.0.1:6379. '
-                "Connect call failed ('127.0.0.1', 6379)\": check that Redis runs, and that INNERLOOP_REDIS_URL is its "
-                "address, then try again"
+                'Redis at 127.0.0.1:6379 does not work ("Error 111 connecting to 127.0.0.1:6379. '
+                "Connect call failed ('127.0.0.1', 6379)\"): check that Redis runs, and that INNERLOOP_REDIS_URL is "
+                "its address, then try again"
             ),
         ),
         (

@@ -108,8 +108,8 @@ _OTHERS: list[msgspec.Struct] = [
         models=["linear", "sinusoid"],
         compiled=True,
         compiling=False,
-        degraded={"disk": "state: expected room on the disk, got 0.0 MB: make room, then try again"},
-        failing={"sweep": "StoreFailed: state: expected room on the disk, got 0.0 MB: make room, then try again"},
+        degraded={"disk": "The disk of state is full (0.0 MB are free): make room, then try again"},
+        failing={"sweep": "StoreFailed: The disk of state is full (0.0 MB are free): make room, then try again"},
     ),
     schemas.Problem(
         type="urn:problem-type:innerloop:invalid",

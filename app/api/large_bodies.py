@@ -29,7 +29,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 PROCESS_BYTES = 3 * 2**30
 """The memory that the process may take. It needs 2 GiB for 32 MiB of JSON with one number in each row."""
-ENDED = "body: expected the process that decodes large bodies to finish, got its end: try again in a second"
+ENDED = "The process that decodes large bodies has ended: try again in a second"
 """The error of a body whose process was killed, or took more than `PROCESS_BYTES`."""
 SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
@@ -58,10 +58,10 @@ class LargeBodies:
     def reserve(self, owner: Request | Response, size: int) -> None:
         """Reserve bytes for a body, for as long as its request or response lives. Raises Overloaded."""
         if self._used and self._used + size > self._capacity:
-            expected = (
-                f"at most {self._capacity} bytes of large bodies and answers at a time (INNERLOOP_MAX_WAITING_BYTES)"
+            raise Overloaded(
+                f"There is no room for more large bodies and answers, which take at most {self._capacity} bytes at a "
+                "time (INNERLOOP_MAX_WAITING_BYTES): try again in a second"
             )
-            raise Overloaded(f"body: expected {expected}, got more: try again in a second")
         self._used += size
         weakref.finalize(owner, self._release, size)
 

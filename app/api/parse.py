@@ -53,17 +53,15 @@ def check_predict_fields(body: schemas.PredictRequest) -> None:
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
         raise Invalid("", "exactly one of adaptation_id and model", "neither" if body.model is UNSET else "both")
     if body.adaptation_id is not UNSET and body.support is not UNSET:
-        fix = "the adaptation has its support set already, so leave support out"
-        raise Invalid("support", "adaptation_id or support", "both", fix)
+        raise Invalid.unusable("support", "the adaptation has its support set already, so leave support out")
     for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):
         if body.support is UNSET and value is not UNSET:
-            fix = f"there is nothing to adapt to, so send support, or leave {name} out"
+            sentence = f"there is nothing to adapt to, so send support, or leave {name} out"
             if body.adaptation_id is not UNSET:
-                fix = f"the adaptation has its own, so leave {name} out"
-            raise Invalid(name, f"no {name} without support", f"{value:g}", fix)
+                sentence = f"the adaptation has its own {name}, so leave it out"
+            raise Invalid.unusable(name, sentence)
     if body.model is not UNSET and body.pinned is not UNSET:
-        fix = "only an adaptation can be pinned, so send adaptation_id, or leave pinned out"
-        raise Invalid("pinned", "no pinned without adaptation_id", "true" if body.pinned else "false", fix)
+        raise Invalid.unusable("pinned", "this needs adaptation_id, so send it instead of model, or leave pinned out")
 
 
 def predict_command(

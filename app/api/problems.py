@@ -53,7 +53,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
     UnknownModel: (404, "Unknown model"),
     UnknownAdaptation: (404, "Unknown adaptation"),
     UnknownExample: (404, "Unknown example"),
-    LastExample: (409, "The last example cannot be forgotten"),
+    LastExample: (409, "The last example cannot be deleted"),
     NothingToUndo: (409, "Nothing to undo"),
     Outgrown: (409, "The new bundle does not accept the stored examples"),
     PinnedBundleGone: (409, "The pinned bundle is gone"),
@@ -102,7 +102,7 @@ def problem(error: Exception) -> Problem:
 
 def _document(error: Exception) -> Problem:
     if type(error) not in STATUS:
-        detail = expectation("server", "an answer", "an unexpected error", "the log of the server has the cause")
+        detail = "The server met an unexpected error: its log has the cause"
         return Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     status, title = STATUS[type(error)]
     return Problem(

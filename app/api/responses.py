@@ -59,14 +59,14 @@ def _change_in_words(adaptation: Adaptation) -> str:
     )[::-1]
     what = "episode" if adaptation.staged else "example"
     if last.change is Change.forgot:
-        return f"Forgot {what} {last.forgotten} for good: undo does not bring it back."
+        return f"Deleted {what} {last.forgotten}: undo does not restore it."
     count = before.support_size - last.support_size
     if count == 0:
         return "Removed the labels that were added last."
     removed = f"the {what} that was" if count == 1 else f"the {count} {what}s that were"
     text = f"Removed {removed} added last."
     if any(each.change is Change.forgot for each in adaptation.history):
-        text += f" Forgotten {what}s stay forgotten: undo removes the last addition that is left."
+        text += f" Undo does not restore deleted {what}s."
     return text
 
 

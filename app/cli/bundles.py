@@ -27,20 +27,29 @@ from app.training.publish import with_calibration, with_ood_reference
 
 
 def models(models_dir: ModelsDir = Path("models")) -> None:
-    """List the bundles in the models folder, and those that cannot be loaded, each with the reason."""
+    """List the bundles in the models folder, and those that cannot be loaded, each with the reason.
+
+    `in` and `out` are how many numbers an input and a target have; for classifiers, `out` is the number of classes.
+    `steps` is the default number of inner steps, and `max` the largest of a request.
+    `rate` is the default learning rate: none for closed forms, learned if training learned the rates.
+    """
     bundles, refused = load_all(models_dir)
-    table = Table("bundle", "algorithm", "family", "in → out", "steps", "rate", "digest", box=None, pad_edge=False)
+    columns = "bundle", "algorithm", "family", "in", "out", "steps", "max", "rate", "digest"
+    table = Table(*columns, box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"
     for name, bundle in bundles.items():
-        manifest, bounds = bundle.manifest, bundle.manifest.inner_loop
+        manifest, bounds, algorithm = bundle.manifest, bundle.manifest.inner_loop, bundle.algorithm
+        any_classes = manifest.kind == "classification" and algorithm.embeds
         table.add_row(
             name,
             manifest.algorithm,
             manifest.family.name if manifest.family else "-",
-            f"{manifest.schema.features} → {manifest.schema.targets}",
-            f"{bounds.steps} of {bounds.max_steps}",
-            f"{bounds.learning_rate:g}",
+            f"{manifest.schema.features}",
+            "any" if any_classes else f"{manifest.schema.targets}",
+            f"{bounds.steps}",
+            f"{bounds.max_steps}",
+            f"{bounds.learning_rate:g}" if algorithm.takes_rate else "none" if algorithm.closed_form else "learned",
             manifest.digest[:8],
         )
     console.print(table)

@@ -13,7 +13,7 @@ from app.training.run import Run
 
 
 def compare(
-    recipe: Annotated[str, typer.Argument(help="Family to train each algorithm on, such as sinusoid.")],
+    family: Annotated[str, typer.Argument(help="Family to train each algorithm on, such as sinusoid.")],
     algorithms: Annotated[
         str, typer.Option(help="Names of algorithms, separated by commas, or all for every algorithm that fits.")
     ] = "all",
@@ -36,7 +36,7 @@ def compare(
     data: Data = None,
 ) -> None:
     """Train several algorithms for the same number of outer steps, and score them on the same held-out tasks."""
-    base = choose_recipe(Overrides(recipe, None, None, outer_steps, None, option or [], setting or []))
+    base = choose_recipe(Overrides(family, None, None, outer_steps, None, option or [], setting or []))
     names = fitting_algorithms(base) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:

@@ -50,8 +50,9 @@ def evaluate(
         int | None,
         typer.Option(
             min=0,
-            help="Score the bundle after 0 to this number of inner steps; by default 10, and for images 0. It is also "
-            "scored after its default number of steps.",
+            help="Largest number of inner steps to score: the bundle is scored after 0, 1, ... and this number of "
+            "steps, and after its default. By default 10, or the largest of the bundle if that is less; for images "
+            "only 0 and the bundle's default.",
         ),
     ] = None,
     tasks: Annotated[int, typer.Option(min=2, help="Number of held-out tasks.")] = 600,

@@ -14,6 +14,7 @@ from app.cli.remote import connect, from_raw, request, to_raw
 from app.errors import InnerloopError, NoFamily, TrainingError, expectation
 from app.families.family import Family, HasEncoder
 from app.families.worlds import Worlds
+from app.training.evaluation_tables import percent
 from app.training.problem import make_family, reads_data
 
 QUERIES, CLASS_QUERIES = 200, 10
@@ -127,7 +128,8 @@ async def _try_classification(
     correct = sum(map(str.__eq__, answer["predictions"], labels[count:]))
     task = f"{ways} classes with {_examples(shots)} each"
     console.print(
-        f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets {1 / ways:.0%}"
+        f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets "
+        f"{percent(1 / ways)}"
     )
     _print_adaptation(adaptation)
 

@@ -26,11 +26,11 @@ from app.training.returns import SEED, Trial
 
 def navigate(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy.")] = "navigation",
-    goals: Annotated[
-        int, typer.Option(min=2, help="Number of held-out worlds; in navigation each has its own goal.")
+    count: Annotated[
+        int, typer.Option("--worlds", min=2, help="Number of held-out worlds; in navigation each has its own goal.")
     ] = 40,
     episodes: Annotated[int, typer.Option(min=1, help="Number of episodes in each world and stage.")] = 20,
-    steps: Annotated[
+    stages: Annotated[
         int, typer.Option(min=1, help="Number of stages: how often the policy adapts to its latest episodes.")
     ] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the worlds and of the drawn actions.")] = SEED,
@@ -48,7 +48,7 @@ def navigate(
     In `navigation` a world is a goal in the plane that the policy has to find.
     """
     loaded = load_named(models_dir, bundle)
-    returns = asyncio.run(returns_over_http(loaded, Trial(goals, episodes, steps, seed), server))
+    returns = asyncio.run(returns_over_http(loaded, Trial(count, episodes, stages, seed), server))
     show_returns(loaded, returns, models_dir / bundle if save else None)
 
 

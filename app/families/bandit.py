@@ -48,7 +48,7 @@ class Bandit:
     def __post_init__(self) -> None:
         if not 0 < self.exploration <= 1:
             raise ValueError(
-                f"exploration: expected a number above 0 and at most 1, so that each arm has a propensity, got "
+                f"exploration: expected a number above 0 and at most 1, so that each action has a propensity, got "
                 f"{self.exploration}"
             )
         if not 0 <= self.drift < 1:

@@ -57,7 +57,7 @@ def draw_agents(tasks: int, generator: torch.Generator) -> Agents:
 
 @dataclass(frozen=True)
 class Choices:
-    """Gain, loss, certain amount and expected gain over it, in tens of dollars; refused (0) or accepted (1).
+    """Gain, loss, guaranteed amount and expected gain over it, in tens of dollars; refused (0) or accepted (1).
 
     A task is a person under one of two instructions. All decisions of a person are in one split. Training draws
     decisions at random; validation and test take consecutive ones, starting at a random one.
@@ -79,18 +79,20 @@ class Choices:
         inputs=(
             Meaning("gain", UNIT, low=0.0),
             Meaning("loss", UNIT, high=0.0),
-            Meaning("certain amount", UNIT, low=0.0),
-            Meaning("expected gain over the certain amount", UNIT),
+            Meaning("guaranteed amount", UNIT, low=0.0),
+            Meaning("expected gain over the guaranteed amount", UNIT),
         ),
         actions=(Meaning("refuse"), Meaning("accept")),
     )
     description = Description(
         purpose="predicts whether a person accepts a gamble, after ten of that person's decisions. An observation "
-        "is the gain, the loss, the certain amount, and how much more the gamble pays on average than the certain "
-        "amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
+        "is the gain, the loss, the guaranteed amount (paid to those who refuse), and how much more the gamble pays on "
+        "average than the guaranteed amount, in tens of dollars. Action 0 refuses the gamble, action 1 accepts it.",
         not_for="Judging people, or decisions with other stakes. It was trained on 20 people in one laboratory.",
         data="Decisions of 30 people, each on about 140 gambles under each of two instructions (Sokol-Hessner et al. "
-        "2009), from the package hBayesDM: 20 people for training, 5 for validation, 5 for testing.",
+        "2009), from the package hBayesDM: 20 people for training, 5 for validation, 5 for testing. The guide "
+        "(Decisions) has the score over all 30 people, each held out once: -0.474 ± 0.044. It differs from that "
+        "of this bundle because it is about other people, and all of their decisions after the first ten.",
         licence="gpl-3.0",
     )
 

@@ -51,7 +51,9 @@ class Navigation:
         "(Finn et al. 2017, section 5.3). Use it to try policies that adapt to an environment.",
         not_for="Other environments. To train a policy in your own, use `innerloop train --env`.",
         data="Goals drawn at random in the square from -0.5 to 0.5, without a data set. Validation and test goals are "
-        "drawn in the same way, so the returns say nothing about goals outside the square.",
+        "drawn in the same way, so the returns say nothing about goals outside the square. The oracle knows the "
+        "goal and goes straight to it. The guide (Acting in worlds) explains stages, and compares the returns "
+        "with published ones.",
     )
 
     @property

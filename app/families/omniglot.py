@@ -25,8 +25,8 @@ class Omniglot:
 
     cut: how characters are split. `alphabets`: the test characters (1201-1623 of 1623, in the order of `ALPHABETS`) and
         the validation characters (1060-1159) are of other alphabets than the training characters, except for three of
-        Aurek-Besh. Gurmukhi, which this cut would divide, is in no split. `random`, the published split: 1,100 / 100 /
-        423 characters of all alphabets
+        Aurek-Besh. The first 41 of the 45 characters of Gurmukhi are in no split, as the other 4 are test characters.
+        `random`, the published split: 1,100 / 100 / 423 characters of all alphabets
     distortion: how much training drawings are rotated, stretched, slanted and shifted at random (`distort`)
     data: the folder of the data set (`omniglot_images`)
 
@@ -47,8 +47,9 @@ class Omniglot:
         not_for="Photographs, or light ink on dark paper. The model returns labels there too, often with high "
         "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
-        "are for training, 100 for validation and 423 for testing; the others are left out. In training, rotated "
-        "characters count as separate classes.",
+        "are for training, 100 for validation and 423 for testing. The other 41 are left out: they are from "
+        "Gurmukhi, an alphabet that also has test characters. In training, a character rotated by 90, 180 or 270 "
+        "degrees counts as another class, so there are four times as many classes to train on.",
     )
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ person accepts under the two instructions have a correlation of .94."""
 class Sitting(NamedTuple):
     """The decisions of one person under one instruction, in their order.
 
-    offers: gain, loss (at most 0) and certain amount, in dollars
+    offers: gain, loss (at most 0) and guaranteed amount, in dollars
     accepted: whether each gamble was accepted
     """
 

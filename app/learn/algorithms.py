@@ -142,11 +142,11 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     # Nichol et al. 2018, "On First-Order Meta-Learning Algorithms"
     "reptile": Algorithm(
-        displacement, summary="gradient steps on all parameters, trained by moving towards the adapted parameters"
+        displacement, summary="gradient steps on all parameters, trained by moving towards the adapted weights"
     ),
     # the next parameters are the mean of the adapted ones
     "averaging": Algorithm(
-        mean_of_adapted, summary="gradient steps on all parameters, trained by averaging the adapted parameters"
+        mean_of_adapted, summary="gradient steps on all parameters, trained by averaging the adapted weights"
     ),
     # Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
     "metasgd": Algorithm(

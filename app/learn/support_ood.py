@@ -28,7 +28,7 @@ class OODStatus(Enum):
     far_inputs = "The support set is unlike what the model was trained on: some inputs lie beyond all training inputs."
     large_error = (
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
-        f"{ERROR_QUANTILE:.0%} of training tasks."
+        f"{ERROR_QUANTILE * 100:.0f} % of training tasks."
     )
 
     @property

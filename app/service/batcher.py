@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from app.errors import DeadlinePassed, InnerloopError, Overloaded, expectation
+from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.engine import Job, Result
 from app.service.health import Health
 from app.service.task import MAX_TASKS
@@ -23,8 +23,8 @@ through one connection)."""
 
 
 LATE = (
-    "X-Timeout-Ms: expected an answer within this time, got none: send a larger X-Timeout-Ms, or fewer examples, steps "
-    "or queries; or try again when the server has less to do"
+    "The answer was not ready within X-Timeout-Ms: send a larger X-Timeout-Ms, or fewer examples, steps or queries; or "
+    "try again when the server has less to do"
 )
 """The text of DeadlinePassed."""
 CONDITION = "worker"
@@ -167,17 +167,11 @@ class Batcher:
     async def check(self) -> None:
         """Report work that does not end, or that fails in a way that nobody expected."""
         if self._handed_over_at is not None and (seconds := self._loop.time() - self._handed_over_at) > STUCK_S:
-            reason = expectation(
-                CONDITION,
-                f"a batch to end within {STUCK_S:.0f} s",
-                f"one that has run for {seconds:.0f} s",
-                "restart the server if the batch does not end",
-            )
+            reason = f"A batch has run for {seconds:.0f} s: restart the server if it does not end"
             self._health.begin(CONDITION, reason, "the worker does not answer")
         elif self._failure:
-            fix = "see the log; restart the server if every batch fails"
-            reason = expectation(CONDITION, "a batch without errors", f'"{self._failure}"', fix)
-            self._health.begin(CONDITION, reason)
+            fix = "see the log, and restart the server if every batch fails"
+            self._health.begin(CONDITION, f'The last batch failed ("{self._failure}"): {fix}')
         else:
             self._health.end(CONDITION)
 
@@ -220,14 +214,14 @@ class Batcher:
             self._drop_late()
             excess = self._excess(count, size)
         if excess:
-            raise Overloaded(f"queue: expected {excess}, got more: try again in a second")
+            raise Overloaded(f"The queue is full ({excess}): try again in a second")
 
     def _excess(self, count: int, size: int) -> str:
         """The limit that `count` jobs of `size` bytes would exceed, or an empty string."""
         if len(self._waiting) + count > max(self._capacity, count):
-            return f"at most {self._capacity} waiting requests (INNERLOOP_MAX_WAITING)"
+            return f"at most {self._capacity} waiting requests, INNERLOOP_MAX_WAITING"
         if self._waiting and self._waiting_bytes + size > self._capacity_bytes:
-            return f"at most {self._capacity_bytes} bytes of waiting requests (INNERLOOP_MAX_WAITING_BYTES)"
+            return f"at most {self._capacity_bytes} bytes of waiting requests, INNERLOOP_MAX_WAITING_BYTES"
         return ""
 
     def _drop_late(self) -> None:

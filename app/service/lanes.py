@@ -106,8 +106,8 @@ class Lanes:
         self._check_price(jobs, price)
         self._large.accept(1, size)
         if self._waiting and self._waiting + price > MAX_WAITING * self._max_price:
-            expected = f"waiting work of at most {MAX_WAITING} times INNERLOOP_MAX_MULTIPLY_ADDS"
-            raise Overloaded(f"queue: expected {expected}, got more: try again in a few seconds")
+            limit = f"at most {MAX_WAITING} times INNERLOOP_MAX_MULTIPLY_ADDS"
+            raise Overloaded(f"The queue of large work is full ({limit}): try again in a few seconds")
         self._waiting += price
         try:
             results = await self._call_large(known, caller, size)
@@ -138,6 +138,9 @@ class Lanes:
             return
         adapts = 2 * sum(job.answer_price for job in jobs) < price
         place, fix = ("support", "examples, or take fewer steps") if adapts else ("queries", "queries")
-        limit, cost = (f"{each / 1e9:,.6g} billion" for each in (self._max_price, price))
-        expected = f"work of at most {limit} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
-        raise Invalid(place, expected, cost, f"send fewer {fix}")
+        expected = f"work of at most {_billions(self._max_price)} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
+        raise Invalid(place, expected, f"about {_billions(float(f'{price:.3g}'))}", f"send fewer {fix}")
+
+
+def _billions(number: float) -> str:
+    return f"{number / 1e9:,.12g} billion"

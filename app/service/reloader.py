@@ -54,7 +54,7 @@ class Reloader:
                 await self.reload()
             except (OSError, RuntimeError) as error:  # the folder is gone, or the device is full
                 reason = (
-                    f'{self._folder}: expected a folder of bundles, got "{error}": the server keeps the models that it '
+                    f'The folder {self._folder} cannot be read ("{error}"): the server keeps the models that it '
                     "has; send SIGHUP to try again"
                 )
                 self._health.begin("reload", reason)
@@ -64,14 +64,14 @@ class Reloader:
     async def watch(self) -> None:
         """Request a reload whenever a file in the folder changes."""
         if not self._folder.is_dir():
-            reason = f"{self._folder}: expected a folder to watch, got none: create it, then restart the server"
+            reason = f"The folder {self._folder} does not exist: create it, then restart the server"
             self._health.begin("watch", reason)
             return
         try:
             async for _ in awatch(self._folder):
                 self._requested.set()
         except (OSError, RuntimeError) as error:  # the system may have no more watches to give
-            reason = f'{self._folder}: expected to watch the folder, got "{error}": send SIGHUP to load new bundles'
+            reason = f'The folder {self._folder} cannot be watched ("{error}"): send SIGHUP to load new bundles'
             self._health.begin("watch", reason)
 
     async def reload(self) -> None:

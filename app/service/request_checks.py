@@ -1,6 +1,6 @@
 """What a request may ask of a model: every rule that the form of a body alone does not express, in one place.
 
-Each function raises an error that names the field, what was expected, what came and the fix.
+Each function raises an error that names the field, what is wrong with it and the fix.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.encoders.values import show
-from app.errors import Diverged, Invalid, expectation
+from app.errors import Diverged, Invalid
 from app.learn.algorithms import Algorithm
 from app.learn.outcome import Adapted, Status
 from app.service.answers import KINDS, PredictOptions
@@ -37,7 +37,7 @@ def check_extended_size(size: int, before: int, limit: int, place: str) -> None:
     """Check the size of a support set that a request extends. The limit is that of a support set posted at once."""
     if before + size > limit:
         expected = f"at most {limit} examples in all (INNERLOOP_MAX_SUPPORT_EXAMPLES)"
-        fix = "send fewer examples, or forget some first"
+        fix = "send fewer examples, or delete some first"
         raise Invalid(place, expected, f"{size} in addition to {before}", fix)
 
 
@@ -79,8 +79,7 @@ def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
         raise Invalid("steps", str(bounds.steps), _shown(steps), fix)
     if rate is not None and not algorithm.takes_rate:
         reason = "adapts in closed form" if algorithm.closed_form else "has learned rates"
-        fix = f"{name} {reason}, so leave learning_rate out"
-        raise Invalid("learning_rate", f"no learning rate for {name}", f"{rate:g}", fix)
+        raise Invalid.unusable("learning_rate", f"{name} {reason}, so leave learning_rate out")
     if steps is not None and steps > bounds.max_steps:
         raise Invalid("steps", f"0 to {bounds.max_steps} for {name}", _shown(steps))
     if rate is not None and rate > bounds.max_learning_rate:
@@ -91,41 +90,35 @@ def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
 def check_assessment(model: Model, method: Method | None) -> None:
     """Only labelled examples can be left out one by one; episodes cannot."""
     if method is not None and KINDS[model.bundle.manifest.kind].staged:
-        fix = "episodes cannot be assessed, so leave assess out"
-        raise Invalid("assess", f"no assessment for {model.bundle.name}", method.name, fix)
+        raise Invalid.unusable(
+            "assess", f"{model.bundle.name} is a policy, which cannot be assessed, so leave assess out"
+        )
 
 
 def check_initialization(model: Model, options: PredictOptions) -> None:
     """The initialization alone has no classes, and has intervals only if its errors were measured."""
     kind, name = KINDS[model.bundle.manifest.kind], model.bundle.name
     if kind.labels:
-        raise Invalid(
-            "support",
-            f"a support set that names the classes for {name}",
-            "none",
-            "send support with examples of each class"
-            if model.bundle.algorithm.needs_examples
-            else "send support with labels, or with examples of each class",
-        )
+        fix = "send support with labels, or with examples of each class"
+        if model.bundle.algorithm.needs_examples:
+            fix = "send support with examples of each class"
+        raise Invalid.unusable("support", f"{name} is a classifier, so {fix}")
     calibration = model.bundle.manifest.calibration
     if options.interval is not None and kind.intervals and not (calibration.shots and calibration.shots[0] == 0):
-        fix = f"send support, run `innerloop calibrate {name}` again, or leave interval out"
-        if not calibration.has_intervals:
-            fix = "send support, or leave interval out"
-        raise Invalid("interval", "no interval without a support set", f"{options.interval:g}", fix)
+        again = f"run `innerloop calibrate {name}` again, " if calibration.has_intervals else ""
+        raise Invalid.unusable("interval", f"this needs a support set, so send support, {again}or leave interval out")
 
 
 def check_options(model: Model, options: PredictOptions, task: Task | None) -> None:
     """Sampling is for policies; an interval needs a calibration that covers the task."""
     name = model.bundle.name
     if options.sample and model.bundle.manifest.schema.actions is None:
-        raise Invalid("sample", f"false for {name}", "true", "only policies draw actions, so leave sample out")
+        raise Invalid.unusable("sample", f"{name} is no policy, and only policies draw actions, so leave sample out")
     if options.seed is not None and not options.sample:
-        is_policy = model.bundle.manifest.schema.actions is not None
-        fix = "only policies draw actions, so leave seed out"
-        if is_policy:
-            fix = 'send `"sample": true` too, or leave seed out'
-        raise Invalid("seed", "no seed without sampling" if is_policy else f"no seed for {name}", options.seed, fix)
+        sentence = f"{name} is no policy, and only policies draw actions, so leave seed out"
+        if model.bundle.manifest.schema.actions is not None:
+            sentence = 'this needs `"sample": true`, so send it too, or leave seed out'
+        raise Invalid.unusable("seed", sentence)
     if options.interval is not None:
         _check_interval(model, options.interval, task)
 
@@ -134,11 +127,10 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
     """task: None for the initialization, as `check_initialization` lets it pass"""
     calibration, bounds, name = model.bundle.manifest.calibration, model.bundle.manifest.inner_loop, model.bundle.name
     if not KINDS[model.bundle.manifest.kind].intervals:
-        fix = "only regression has intervals, so leave interval out"
-        raise Invalid("interval", f"no interval for {name}", f"{level:g}", fix)
+        raise Invalid.unusable("interval", f"{name} does not predict numbers, so leave interval out")
     if not calibration.has_intervals:
         fix = f"run `innerloop calibrate {name}`, or leave interval out"
-        raise Invalid("interval", "a bundle with calibration", f"{name}, which has none", fix)
+        raise Invalid.unusable("interval", f"{name} has no calibration, so {fix}")
     if not calibration.levels[0] <= level <= calibration.levels[-1]:
         levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
         raise Invalid("interval", f"{levels} for {name}", f"{level:g}")
@@ -171,11 +163,11 @@ def check_usable(adapted: Adapted, model: Model, *, stored: bool = False) -> Ada
 def diverged_detail(status: Status, algorithm: Algorithm, *, stored: bool = False) -> str:
     """What to change after the inner loop diverged. Only an algorithm that takes a rate can get a smaller one."""
     grew = "more than 100-fold" if status is Status.diverged else "beyond the range of float32"
-    smaller = "smaller `steps` or a smaller `learning_rate`" if algorithm.takes_rate else "smaller `steps`"
-    fix = "check the units of the examples"
+    fewer = "fewer `steps` or a smaller `learning_rate`" if algorithm.takes_rate else "fewer `steps`"
+    fix = "Check the units of the examples"
     if not algorithm.closed_form:
-        fix = f"{fix}, or adapt again with {smaller}" if stored else f"send {smaller}, or {fix}"
-    return expectation("support", "a support loss that does not diverge", f"one that grew {grew}", fix)
+        fix = f"{fix}, or {'adapt again with' if stored else 'send'} {fewer}"
+    return f"The inner loop diverged: the support loss grew {grew}. {fix}"
 
 
 def _shown(number: int) -> str:

@@ -57,7 +57,7 @@ class BundleFolder:
                 write(kept / bundle.name, bundle.manifest, bundle.meta, bundle.encoder_arrays)
         except OSError as error:
             raise StoreFailed(
-                f'{kept}: expected to store the bundle of a pinned adaptation, got "{error.strerror}": make room on '
+                f'The bundle of a pinned adaptation cannot be stored in {kept} ("{error.strerror}"): make room on '
                 "the disk and check the permissions of the folder, then try again"
             ) from error
 
@@ -70,7 +70,7 @@ class BundleFolder:
             return load(folders[0]) if folders else None
         except OSError as error:
             raise StoreFailed(
-                f'{kept}: expected to read the bundle of a pinned adaptation, got "{error.strerror}": check the disk '
+                f'The bundle of a pinned adaptation in {kept} cannot be read ("{error.strerror}"): check the disk '
                 "and the permissions of the folder, then try again"
             ) from error
 
@@ -89,7 +89,7 @@ class BundleFolder:
                     collected.append(kept.name)
         except OSError as error:
             raise StoreFailed(
-                f'{self._folder}: expected to remove bundles that no adaptation is pinned to, got "{error.strerror}": '
+                f'Bundles that no adaptation is pinned to cannot be removed from {self._folder} ("{error.strerror}"): '
                 "check the permissions of the folder"
             ) from error
         return collected

@@ -42,7 +42,7 @@ class DiskReserve:
                     self._allocate()
             except OSError as error:
                 reason = (
-                    f'{self._folder}: expected a usable disk, got "{error.strerror}": check the folder and its disk'
+                    f'The disk of {self._folder} cannot be used ("{error.strerror}"): check the folder and its disk'
                 )
                 self._health.begin(CONDITION, reason)
             else:
@@ -64,7 +64,7 @@ class DiskReserve:
     def refusal(self) -> StoreFailed:
         """The error for what is not written because the disk is full."""
         return StoreFailed(
-            f"{self._folder}: expected room on the disk, got {self._free_bytes() / 1e6:.1f} MB: make room, then try "
+            f"The disk of {self._folder} is full ({self._free_bytes() / 1e6:.1f} MB are free): make room, then try "
             "again. Until then you can predict with stored adaptations, and delete them as long as any room is left"
         )
 

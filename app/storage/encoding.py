@@ -221,9 +221,7 @@ def _parse(data: bytes, place: str) -> _Record:
 
 
 def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
-    return StoreFailed(
-        f"{place}: expected an intact record, got a damaged one ({error}): restore the store from a backup"
-    )
+    return StoreFailed(f"The record of the {place} is damaged ({error}): restore the store from a backup")
 
 
 def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> Any:

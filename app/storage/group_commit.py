@@ -94,7 +94,7 @@ class GroupCommit:
         if self._closing:
             raise StoreFailed(str(Overloaded.stopping()))
         if self._in_thread > MAX_WAITING:
-            raise Overloaded(f"store: expected at most {MAX_WAITING} waiting changes, got more: try again in a second")
+            raise Overloaded(f"{MAX_WAITING} changes wait to be stored already: try again in a second")
         if self._quiet and not self._arrived and self._may_run_here([operation]):
             outcomes = self._do_at_once(operation)
             if outcomes is not None:

@@ -277,7 +277,7 @@ class RedisStore:
             # a server that hangs is asked again by `check` alone, so that requests do not wait for it in vain
             self._silent = isinstance(error, TimeoutError | RedisTimeoutError)
             self._failing = True
-            failure = expectation(self._place, "an answer", _message(error), f"{_fix(error)}, then try again")
+            failure = f"{self._place} {_message(error)}: {_fix(error)}, then try again"
             self._health.begin(CONDITION, failure, _status(error))
             raise StoreFailed(failure) from error
         if self._silent:
@@ -287,11 +287,11 @@ class RedisStore:
     def _place(self) -> str:
         """The address of the server, without its password."""
         parts = urlsplit(self._url)
-        return f"redis at {parts.hostname}:{parts.port or 6379}" if parts.hostname else f"redis at {parts.path}"
+        return f"Redis at {parts.hostname}:{parts.port or 6379}" if parts.hostname else f"Redis at {parts.path}"
 
     @property
     def _not_open(self) -> str:
-        return expectation(self._place, "an open connection", "one that is still being opened", "try again")
+        return f"The connection to {self._place} is still being opened: try again"
 
     @property
     def _quota_words(self) -> tuple[int, int]:
@@ -341,9 +341,9 @@ def _text(word: bytes | str) -> str:
 
 
 def _message(error: Exception) -> str:
-    """The message, without the line of the script that met the error."""
+    """What happened, without the line of the script that met the error."""
     message = str(error).partition(" script: ")[0].rstrip(".")
-    return f'the error "{message}"' if message else "none"
+    return f'does not work ("{message}")' if message else "does not answer"
 
 
 def _word(error: Exception) -> str:

@@ -36,7 +36,7 @@ class Calls:
     async def call(self, *words: Word) -> Any:
         """Run a command and return its answer. Raises RedisError and OSError, and Overloaded where too many wait."""
         if self._unanswered > MAX_WAITING:
-            raise Overloaded(f"store: expected at most {MAX_WAITING} waiting calls, got more: try again in a second")
+            raise Overloaded(f"{MAX_WAITING} calls wait for Redis already: try again in a second")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._send)

@@ -62,7 +62,7 @@ from app.storage.sqlite_operations import (
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 
 UNREADABLE = "the store cannot be read"
-NOT_OPEN = f"{FILE}: expected an open database, got one that is still being opened: try again"
+NOT_OPEN = f"The database {FILE} is still being opened: try again"
 LAST_ID = b"\xff" * 17
 """Sorts behind every id."""
 

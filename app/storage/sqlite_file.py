@@ -71,8 +71,8 @@ def _locked(folder: Path, descriptor: int) -> int:
     except OSError as error:
         os.close(descriptor)
         raise StoreFailed(
-            f"{folder}: expected a folder that no other server uses, got one in use: give each server its own "
-            "INNERLOOP_STATE_DIR, or set INNERLOOP_STORE to redis, which several servers can share"
+            f"Another server uses the folder {folder}: give each server its own INNERLOOP_STATE_DIR, or set "
+            "INNERLOOP_STORE to redis, which several servers can share"
         ) from error
     return descriptor
 
@@ -195,7 +195,7 @@ def failed(folder: Path, error: sqlite3.Error, *, full: bool = False) -> StoreFa
     else:
         cure = "make room on its disk" if full or is_full(error) else "check its disk and its permissions"
         fix = f"{cure}, then try again"
-    return StoreFailed(expectation(str(folder / FILE), "a database that can be read and written", f'"{error}"', fix))
+    return StoreFailed(f'The database {folder / FILE} does not work ("{error}"): {fix}')
 
 
 def _name(error: sqlite3.Error) -> str:
@@ -262,8 +262,8 @@ class WriteAheadLog:
         while _checkpoint(self._writer, "RESTART")[0]:
             if time.monotonic() > deadline:
                 raise StoreFailed(
-                    f"{self._file}: expected to erase deleted adaptations, got another program that reads the "
-                    "database: close the other program"
+                    f"Deleted adaptations cannot be erased from {self._file}, because another program reads the "
+                    "database: close that program"
                 )
             time.sleep(0.001)
         # all of it is in the database now, and no reader uses the log

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from app.errors import StoreFailed, expectation
+from app.errors import StoreFailed
 from app.service.health import Health
 from app.service.store import Quota
 from app.storage.disk_reserve import DiskReserve
@@ -168,7 +168,7 @@ class SqliteTransactions:
         except OSError as error:
             fix = "check its disk and its permissions; until then deleted adaptations can be recovered from the file"
             failure = StoreFailed(
-                expectation(str(error.filename), "to erase deleted adaptations", f'"{error.strerror}"', fix)
+                f'Deleted adaptations cannot be erased from {error.filename} ("{error.strerror}"): {fix}'
             )
             self.reports.report(failure)
         except StoreFailed as error:

@@ -1,18 +1,16 @@
 """CARD.md: a bundle for people, as a model card of Hugging Face."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 from app.bundles.manifest import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.policies import Actions
-from app.training.evaluation_tables import Evaluation, as_text, from_json, steps_text, times_as_text, two_digits
+from app.training.evaluation_tables import from_json, steps_text, two_digits
 from app.training.example import Example
 from app.training.kinds import KINDS
-from app.training.returns import SCORE, Returns
-from app.training.tasks import Setting
+from app.training.returns import SCORE
+from app.training.scores_text import PAPER_NAMES, count_text, scores_text
 from app.training.training_text import training_text
 from app.training.trust_text import calibration_text, defaults_text, ood_text
 
@@ -23,28 +21,14 @@ UNKNOWN = Description(
     licence="unknown",
 )
 """Of a family that does not describe itself, or of a bundle without one."""
-PAPER_NAMES = {
-    "maml": "MAML",
-    "fomaml": "first-order MAML",
-    "reptile": "Reptile",
-    "metasgd": "Meta-SGD",
-    "mamlpp": "MAML++",
-    "anil": "ANIL",
-    "boil": "BOIL",
-    "cavia": "CAVIA",
-    "protonet": "ProtoNet",
-    "protomaml": "Proto-MAML",
-    "foprotomaml": "first-order Proto-MAML",
-    "alpaca": "ALPaCA",
-}
-"""What papers call the algorithms that have a name there."""
 
 
-def card(name: str, manifest: Manifest, description: Description | None, plot: str) -> str:
+def card(name: str, manifest: Manifest, description: Description | None, plot: str, *, weighted: bool = False) -> str:
     """The card of a bundle.
 
     description: of its family, if the family describes itself
     plot: the name of the file with its plots
+    weighted: for decisions, whether their weights differ (`app.families.logs`)
     """
     description = description or UNKNOWN
     sections = [
@@ -55,7 +39,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         f"![Held-out tasks before and after adapting]({plot})\n\n{_plot_intervals(manifest)}",
         f"## What it is not for\n\n{description.not_for}",
         _example(manifest),
-        f"## How well it adapts\n\n{_evaluation(manifest)}",
+        f"## How well it adapts\n\n{scores_text(manifest, weighted=weighted)}",
         _film(manifest),
         calibration_text(manifest),
         _limits(manifest),
@@ -99,16 +83,16 @@ def _plot_intervals(manifest: Manifest) -> str:
 def _summary(manifest: Manifest) -> str:
     """The form of an input and of an answer, and what adapts."""
     schema = manifest.schema
-    what = _count(schema.features, "number")
+    what = count_text(schema.features, "number")
     if schema.image:
         what = f"a PNG of any size, which is scaled to {_shape(schema.shape)} pixels of gray"
     answer = {
-        "regression": _count(schema.targets, "number"),
+        "regression": count_text(schema.targets, "number"),
         "classification": "a label",
         "decision": f"one of {schema.targets} actions",
     }[manifest.kind]
     if schema.actions is not None and schema.actions.is_box:
-        answer = f"an action of {_count(schema.targets, 'number')}"
+        answer = f"an action of {count_text(schema.targets, 'number')}"
     row = "observation" if manifest.kind == "decision" else "input"
     name, summary = PAPER_NAMES.get(manifest.algorithm, ""), ALGORITHMS[manifest.algorithm].summary
     algorithm = f"`{manifest.algorithm}` ({name}{': ' if name else ''}{summary})"
@@ -150,10 +134,6 @@ def _features(manifest: Manifest) -> str:
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
@@ -193,102 +173,6 @@ def _range(actions: Actions) -> str:
     return ", ".join(dict.fromkeys(f"{low:g} to {high:g}" for low, high in bounds))
 
 
-def _evaluation(manifest: Manifest) -> str:
-    """The scores on tasks, or the returns in worlds; over HTTP too where that was measured."""
-    if manifest.evaluation.get("score") == SCORE:
-        return _returns(manifest)
-    evaluation = from_json(manifest.kind, manifest.evaluation)
-    caveat = f" {evaluation.caveat}." if evaluation.caveat else ""
-    paired = (
-        "All columns use the same tasks, so one can be reliably better than another although their intervals overlap."
-    )
-    text = f"""{evaluation.method}.
-
-{_legend(manifest, evaluation)}{_diverged(evaluation)}
-
-{evaluation.precision}. {paired}{caveat}
-
-{as_text(evaluation)}"""
-    if times := times_as_text(evaluation, manifest.inner_loop.steps):
-        text += f"\n\n{times}"
-    if "over_http" in manifest.evaluation:
-        server = "Scores of the same tasks over HTTP"
-        text += f"\n\n{server}:\n\n{as_text(_over_http(manifest))}"
-    return text
-
-
-def _legend(manifest: Manifest, evaluation: Evaluation) -> str:
-    """What rows and columns of the scores mean, in a few sentences."""
-    algorithm = ALGORITHMS[manifest.algorithm]
-    start = "is before adapting"
-    if algorithm.prototype_head:
-        start = "uses the mean embedding of each class, without gradient steps"
-    elif manifest.kind == "classification":
-        start = "is a guess, before adapting"
-    step = ' "1 step" means adapting in closed form, without gradient steps.' if algorithm.closed_form else ""
-    better = "Higher" if KINDS[manifest.kind].score.more_is_better else "Lower"
-    rows = [f'"{row}" means {_setting(row, manifest.kind)}.' for row in list(evaluation.curves)[:1]]
-    return " ".join([f"{better} is better.{_decisions(manifest)}", *rows, f'"0 steps" {start}.{step}'])
-
-
-def _decisions(manifest: Manifest) -> str:
-    """What the score of a decision is, with that of an even guess."""
-    actions = manifest.schema.actions
-    if actions is None:
-        return ""
-    text = " The log-likelihood of a decision is the logarithm of the probability that the model gives to its action"
-    if actions.is_box:
-        return f"{text}, times the weight of the decision."
-    guess = f"{-math.log(manifest.schema.targets):.2f} for an even guess"
-    weight = "It is multiplied by the weight of the decision, which is 1 without rewards and propensities."
-    return f"{text}: 0 at best, {guess}. {weight}"
-
-
-def _setting(setting: Setting, kind: str) -> str:
-    """A setting in words."""
-    shots = _count(setting.shots, "decision" if kind == "decision" else "support example")
-    return shots if setting.ways is None else f"{setting.ways} classes with {shots} of each"
-
-
-def _diverged(evaluation: Evaluation) -> str:
-    """How many tasks the server would refuse at some number of steps, if any."""
-    shares = [share for curve in evaluation.curves.values() for share in curve.refused]
-    if not any(shares):
-        return ""
-    return (
-        f" If the inner loop diverges on a task, the server answers 422, and the predictions after 0 steps count: this "
-        f"happens on at most {max(shares):.1%} of the tasks."
-    )
-
-
-def _over_http(manifest: Manifest) -> Any:
-    return from_json(manifest.kind, manifest.evaluation["over_http"])
-
-
-def _returns(manifest: Manifest) -> str:
-    returns = Returns.from_json(manifest.evaluation)
-    steps = steps_text(manifest.inner_loop.steps)
-    text = f"""{returns.protocol}. A stage is one posted set of episodes. Each stage takes {steps}, from the weights
-after the previous stage.
-
-A return is the sum of the rewards of an episode: higher is better. All returns are from the same
-worlds.{_rivals(returns)}
-
-{returns.as_text()}"""
-    if "over_http" in manifest.evaluation:
-        over_http = Returns.from_json(manifest.evaluation["over_http"])
-        server = "Returns in the same worlds over HTTP. The policy draws its actions, so the returns vary within their "
-        server += "intervals"
-        text += f"\n\n{server}:\n\n{over_http.as_text()}"
-    return text
-
-
-def _rivals(returns: Returns) -> str:
-    """What the other policies in the table are."""
-    meanings = {"untrained": "is the network before training", "oracle": "is a policy that is told the world"}
-    return "".join(f' "{name}" {meanings[name]}.' for name in returns.rivals)
-
-
 def _film(manifest: Manifest) -> str:
     """A filmed episode before and after adapting, with its result and its pictures, if there is a film."""
     if "film" not in manifest.evaluation:
@@ -318,16 +202,19 @@ def _limits(manifest: Manifest) -> str:
     trained = manifest.training.get("recipe", {}).get("inner_steps")
     by_returns = manifest.evaluation.get("score") == SCORE
     if not algorithm.closed_form and not by_returns and trained and bounds.max_steps > trained[-1]:
-        sentences += _beyond(manifest, trained[-1])
+        sentences += _beyond(manifest, trained)
     if manifest.calibration.has_intervals and (defaults := defaults_text(manifest)):
         sentences.append(f"Intervals need {defaults}.")
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}\n\n{' '.join(sentences)}".rstrip()
 
 
-def _beyond(manifest: Manifest, trained: int) -> list[str]:
+def _beyond(manifest: Manifest, trained: Sequence[int]) -> list[str]:
     """What happens with more steps than in training, in sentences. The bounds are from validation tasks."""
-    sentences = [f"The model was trained with at most {steps_text(trained)}."]
+    fewest, most = trained
+    sentences = [f"The model was trained with at most {steps_text(most)}."]
+    if fewest == most:
+        sentences = [f"The model was trained with {steps_text(most)}; the default is {manifest.inner_loop.steps}."]
     if ALGORITHMS[manifest.algorithm].learned_rate:
         sentences.append("Later steps use the learned rates of the last step.")
     bounds, score = manifest.inner_loop, KINDS[manifest.kind].score

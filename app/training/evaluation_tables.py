@@ -1,6 +1,7 @@
 """An evaluation as JSON for bundle.json, and as tables for people."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from app.families.family import Split
 from app.training.evaluation import Curve
 from app.training.kinds import KINDS
+from app.training.predictor import MAX_NUMBERS
 from app.training.tasks import CLASS_QUERIES, QUERIES, SEED, TASKS, Setting
 
 
@@ -50,13 +52,17 @@ class Evaluation:
 
     @property
     def method(self) -> str:
+        """What was scored on which tasks."""
+        return f"{KINDS[self.kind].score.name.capitalize()} of the predictions: {self.mean_over}"
+
+    @property
+    def mean_over(self) -> str:
         """On which tasks the scores were measured."""
         classes = any(setting.ways is not None for setting in self.curves)
         each = f"{self.queries} queries of each class" if classes else f"{self.queries} queries each"
-        score = KINDS[self.kind].score.name.capitalize()
         return (
-            f"{score} of the predictions: the mean over {self.tasks} tasks of the {self.split} split, which were not "
-            f"used in training (seed {self.seed}, {each})"
+            f"the mean over {self.tasks} tasks of the {self.split} split, which were not used in training (seed "
+            f"{self.seed}, {each})"
         )
 
     @property
@@ -121,6 +127,8 @@ def settings_of(evaluation: Mapping[str, Any]) -> list[Setting]:
     return settings
 
 
+TINY = 1e-4
+"""Numbers below it are shown in millionths."""
 COLUMNS = (0, 1, 2, 5, 10)
 """Numbers of steps that a table shows, besides the default and the last."""
 MEASURES: Mapping[str, str] = {
@@ -136,9 +144,10 @@ SHARES = ("coverage_90", "ece", "false_alarms", "unfamiliar_found")
 """The measures that are shares, which tables show in per cent."""
 
 
-def as_text(evaluation: Evaluation) -> str:
-    """The scores as a table in Markdown, a row a setting, a column a number of steps."""
-    shown = [index for index, step in enumerate(evaluation.steps) if step in (*COLUMNS, evaluation.steps[-1])]
+def as_text(evaluation: Evaluation, *, initial: bool = True) -> str:
+    """The scores as a table in Markdown, a row a setting, a column a number of steps. initial: with that of 0 steps"""
+    columns = COLUMNS if initial else COLUMNS[1:]
+    shown = [index for index, step in enumerate(evaluation.steps) if step in (*columns, evaluation.steps[-1])]
     heads = [steps_text(evaluation.steps[index]) for index in shown]
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     percentage = KINDS[evaluation.kind].score.percentage
@@ -148,16 +157,35 @@ def as_text(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def times_as_text(evaluation: Evaluation, steps: int) -> str:
-    """The time of a task in each setting after the default steps, in sentences; empty if it was not measured."""
+def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
+    """The time of a task in each setting after the default steps, in sentences; empty if it was not measured.
+
+    features: numbers in an input, which decide how many tasks were computed at once
+    """
     times = [f"{two_digits(each * 1e3)} ms ({setting})" for setting, each in evaluation.seconds.items() if each]
     if not times:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
     return (
-        f"Adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}, in a batch of tasks "
-        f"on one thread of {evaluation.machine or 'an unknown machine'}. A single request takes longer."
+        f"Adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}, in batches of "
+        f"{_batch(evaluation, features)} on one core of {machine_text(evaluation.machine)}. A single request takes "
+        "longer."
     )
+
+
+def _batch(evaluation: Evaluation, features: int) -> str:
+    """How many tasks were computed at once (`app.training.predictor.portions`), in words."""
+    numbers = [features * (each.ways or 1) * (each.shots + evaluation.queries) for each in evaluation.curves]
+    sizes = sorted({min(evaluation.tasks, max(1, MAX_NUMBERS // each)) for each in numbers})
+    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} tasks"
+
+
+def machine_text(machine: str) -> str:
+    """A processor in words: `an Intel Xeon` for `Intel(R) Xeon(R) Processor`."""
+    name = " ".join(re.sub(r"\(R\)|\(TM\)|\bProcessor\b|\bCPU\b.*", " ", machine).split())
+    if not name:
+        return "an unknown machine"
+    return f"{'an' if name.startswith((*'AEIOU', 'NVIDIA')) else 'a'} {name}"
 
 
 def steps_text(steps: int) -> str:
@@ -166,16 +194,27 @@ def steps_text(steps: int) -> str:
 
 
 def with_interval(mean: float, half_width: float, percentage: bool = False) -> str:
-    """A mean with the half width of its interval, both to the second digit of the half width."""
+    """A mean with the half width of its interval, both to the second digit of the half width, in millionths if tiny."""
     if percentage:
-        return f"{mean:.1%} ± {half_width:.1%}" if half_width >= 1e-3 else f"{mean:.2%} ± {half_width:.2%}"
+        digits = 1 if half_width >= 1e-3 else 2
+        return f"{mean * 100:.{digits}f} ± {percent(half_width, digits)}"
+    if 0 < abs(mean) < TINY:
+        return f"{with_interval(mean * 1e6, half_width * 1e6)} millionths"
     digits = _decimals(half_width)
     return f"{mean:.{digits}f} ± {half_width:.{digits}f}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share in per cent: `2 %`."""
+    return f"{share * 100:.{digits}f} %"
+
+
 def two_digits(value: float) -> str:
-    """A number to its second digit, never in powers of ten."""
-    return f"{value:.{_decimals(abs(value))}f}"
+    """A number to its second digit without zeros after it, never in powers of ten, and in millionths if it is tiny."""
+    if 0 < abs(value) < TINY:
+        return f"{two_digits(value * 1e6)} millionths"
+    text = f"{value:.{_decimals(abs(value))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _decimals(value: float) -> int:
@@ -191,7 +230,7 @@ def calibration_as_text(evaluation: Evaluation, *, times: bool = True) -> str:
     for setting in evaluation.curves:
         results = evaluation.calibration.get(setting, {})
         cells = [
-            "" if name not in results else f"{results[name]:.1%}" if name in SHARES else two_digits(results[name])
+            "" if name not in results else percent(results[name], 1) if name in SHARES else two_digits(results[name])
             for name in names
         ]
         if times:

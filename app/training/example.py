@@ -11,8 +11,10 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family
+from app.learn.inner import Examples, Schedule, batched, trajectory
 from app.learn.outer import Tasks
 from app.learn.policies import mean_and_deviation
+from app.learn.shapes import Float
 from app.training.predictor import offline
 from app.training.problem import device_of, worlds_of
 from app.training.returns import Trial
@@ -21,6 +23,9 @@ from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out
 
 DECIMALS = 3
 QUERIES = 3
+DRAWN = 100
+"""Decisions of which the example shows QUERIES."""
+STD = "`std` is the standard deviation of each prediction. It is not calibrated: ask for an interval instead."
 MAX_ITEMS = 10
 """A longer list is cut."""
 CUT_TO = 2
@@ -45,12 +50,14 @@ class Example(NamedTuple):
 
 def task_example(bundle: Bundle, family: Family, setting: Setting) -> Example:
     """The first held-out task of a setting, with numbers rounded as printed."""
-    drawn = draw_held_out(family, setting, device_of(bundle), tasks=2, queries=QUERIES)
-    tasks = _rounded(drawn, _target_decimals(bundle))
+    is_decision = bundle.manifest.kind == "decision"
+    queries = DRAWN if is_decision else QUERIES
+    drawn = draw_held_out(family, setting, device_of(bundle), tasks=2, queries=queries)
+    tasks = _rounded(_with_varied_actions(drawn) if is_decision else drawn, _target_decimals(bundle))
     outputs = offline(bundle)(tasks, [bundle.manifest.inner_loop.steps]).outputs[0, 0, :QUERIES].cpu()
     support, answer, truth = EXAMPLES[bundle.manifest.kind](bundle, tasks, outputs)
-    queries = _inputs(tasks.query.inputs[0, :QUERIES])
-    request = {"model": bundle.name, "support": support, "queries": queries}
+    posted = _inputs(tasks.query.inputs[0, :QUERIES])
+    request = {"model": bundle.name, "support": support, "queries": posted}
     return Example(_text(request), _text(answer), truth)
 
 
@@ -84,6 +91,18 @@ def _rounded(tasks: Tasks, decimals: int) -> Tasks:
     )
 
 
+def _with_varied_actions(tasks: Tasks) -> Tasks:
+    """The tasks with QUERIES queries each: those of the first task have different actions, as far as it has them."""
+    query = tasks.query
+    known = {tuple(row) for row in tasks.support.inputs[0].tolist()}
+    fresh = [place for place, row in enumerate(query.inputs[0].tolist()) if tuple(row) not in known]
+    actions = query.targets[0, :, :-1].argmax(-1).tolist()
+    first = {actions[place]: place for place in reversed(fresh)}.values()
+    places = [*sorted(first), *(place for place in fresh if place not in first)][:QUERIES]
+    parts = (part[:, places] for part in (query.inputs, query.targets, query.mask))
+    return tasks._replace(query=Examples(*parts))
+
+
 def _target_decimals(bundle: Bundle) -> int:
     """The decimal places of targets and predictions: fewer if they vary by hundreds, more if by thousandths."""
     scale = bundle.manifest.target_scale
@@ -93,9 +112,24 @@ def _target_decimals(bundle: Bundle) -> int:
 def _regression(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
     decimals = _target_decimals(bundle)
     support = {"inputs": _inputs(tasks.support.inputs[0]), "targets": _targets(tasks.support.targets[0], decimals)}
-    truth = _text(_targets(tasks.query.targets[0, :QUERIES], decimals))
-    predictions = [_numbers(row, decimals) for row in outputs]
-    return support, {"predictions": predictions}, f"The true values are {truth}."
+    truth = f"The true values are {_text(_targets(tasks.query.targets[0, :QUERIES], decimals))}."
+    answer = {"predictions": [_numbers(row, decimals) for row in outputs]}
+    if (deviations := _deviations(bundle, tasks)) is not None:
+        answer["std"] = [_numbers(row, decimals) for row in deviations[0, :QUERIES]]
+        truth += f" {STD}"
+    return support, answer, truth
+
+
+@torch.no_grad()
+def _deviations(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query target"] | None:
+    """The standard deviation of each prediction, if the algorithm computes one (in closed form)."""
+    inner = batched(bundle.inner_loop())
+    if inner.variance is None:
+        return None
+    rates = torch.ones_like(tasks.support.mask[:, 0], dtype=torch.float32)
+    steps = bundle.manifest.inner_loop.steps
+    *_, (state, _) = trajectory(inner, bundle.meta, tasks.support, Schedule(rates, rates.long() * steps, steps))
+    return inner.variance(bundle.meta, state, tasks.query.inputs).sqrt().cpu()
 
 
 def _classification(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
@@ -113,7 +147,10 @@ def _classification(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any,
 def _decision(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:
     actions = tasks.support.targets[0, :, :-1].argmax(-1).tolist()
     support = {"episodes": [{"observations": _inputs(tasks.support.inputs[0]), "actions": actions}]}
-    chosen = ", ".join(map(str, tasks.query.targets[0, :QUERIES, :-1].argmax(-1).tolist()))
+    meanings = bundle.manifest.meanings
+    names = [f" (`{each.name}`)" if each.name else "" for each in meanings.actions] if meanings else []
+    taken = tasks.query.targets[0, :QUERIES, :-1].argmax(-1).tolist()
+    chosen = ", ".join(f"{action}{names[action] if names else ''}" for action in taken)
     return support, _actions(outputs, bundle), f"The actions that were taken are {chosen}."
 
 

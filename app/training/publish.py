@@ -14,6 +14,7 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import write
 from app.bundles.manifest import Manifest
 from app.families.family import Family, HasDescription
+from app.families.logs import Logged
 from app.training.algorithm_search import SearchResult
 from app.training.bounds import with_bounds
 from app.training.card import card
@@ -94,7 +95,8 @@ def write_with_card(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write an evaluated bundle with its card, and leave the plots as they are."""
     manifest = write(folder, bundle.manifest, bundle.meta, bundle.encoder_arrays)
     description = family.description if isinstance(family, HasDescription) else None
-    write_atomically(folder / "CARD.md", card(folder.name, manifest, description, PLOT).encode())
+    text = card(folder.name, manifest, description, PLOT, weighted=isinstance(family, Logged))
+    write_atomically(folder / "CARD.md", text.encode())
     return manifest
 
 
@@ -104,6 +106,7 @@ def training_record(run: Run, command: str, machine: str, search: SearchResult |
         "seconds": round(run.seconds, 1),
         "machine": machine,
         "processes": run.processes.count,
+        "threads": torch.get_num_threads(),
         "tasks": run.step * run.recipe.tasks,
     }
     return {

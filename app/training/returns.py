@@ -11,6 +11,7 @@ from app.families.family import Split
 from app.families.worlds import Episodes, HasOracle, Worlds, collect
 from app.learn.networks import build, initialize
 from app.learn.significance import Interval, interval
+from app.training.evaluation_tables import with_interval
 from app.training.problem import device_of, worlds_of
 from app.training.rollouts import Learner, local_learner, run_stages
 
@@ -106,7 +107,7 @@ class Returns:
         heads = list(map(stage_label, range(len(self.by_stage))))
         lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
         for name, each in {"this bundle": self.by_stage, **self.rivals}.items():
-            cells = [f"{mean:.2f} ± {half:.2f}" for mean, half in each] + [""] * (len(heads) - len(each))
+            cells = [with_interval(*pair) for pair in each] + [""] * (len(heads) - len(each))
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.learn.algorithms import ALGORITHMS
+from app.training.evaluation_tables import machine_text
 
 MEANINGS: Mapping[str, str] = {
     "family": "the problem",
@@ -16,15 +17,16 @@ MEANINGS: Mapping[str, str] = {
     "ways": "classes of a training task",
     "queries": "query examples of a training task (with classes: of each)",
     "tasks": "tasks in an outer step",
-    "outer_steps": "number of outer steps",
+    "outer_steps": "number of outer steps: each adapts to some tasks and then changes the parameters once",
     "outer_rate": "learning rate of the outer loop",
     "warmup_steps": "outer steps in which the outer rate rises",
     "decay": "how the outer rate changes: `cosine` lets it fall to 0",
-    "outer_clip": "largest norm of the outer gradient",
+    "outer_clip": "largest norm of the outer gradient, which changes the parameters in an outer step; a larger one is "
+    "scaled down",
     "precision": "number format of the network in training",
     "inner_steps": "inner steps in training",
     "inner_rate": "learning rate of the inner loop",
-    "scale_targets": "whether targets are standardised inside the model",
+    "scale_targets": "whether the network learns standardised targets",
     "seed": "of the initial parameters and the training tasks",
     "adapt_steps": "default steps of the bundle",
     "evaluation_shots": "shots of the evaluation",
@@ -102,13 +104,22 @@ def _cost(training: Mapping[str, Any]) -> list[str]:
     if "cost" not in training:
         return []
     cost, best = training["cost"], training["validation"]
-    count = "one process" if cost["processes"] == 1 else f"{cost['processes']} processes"
     used = f"Training used {cost['tasks']:,} tasks in {training['outer_steps']:,} outer steps, and took "
-    used += f"{_duration(cost['seconds'])} in {count} on {cost['machine']}."
+    used += f"{_duration(cost['seconds'])} on {_machine(training)}."
     if best is None:
         return [used]
     step = f"outer step {best['outer_step']:,}{', the last' if best['outer_step'] == training['outer_steps'] else ''}"
     return [used, f"The bundle keeps the parameters that scored best on validation tasks: those after {step}."]
+
+
+def _machine(training: Mapping[str, Any]) -> str:
+    """What a bundle was trained on, in words. Older bundles do not say how many threads they used: one, by default."""
+    cost = training["cost"]
+    machine, processes = machine_text(cost["machine"]), cost["processes"]
+    if training["device"] != "cpu":
+        return machine if processes == 1 else f"{processes} devices, each {machine}"
+    cores = processes * cost.get("threads", 1)
+    return f"{'one core' if cores == 1 else f'{cores} cores'} of {machine}"
 
 
 def _duration(seconds: float) -> str:

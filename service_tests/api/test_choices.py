@@ -12,7 +12,7 @@ QUERIES = [[10, -3], [8, -8], [10, -11]]
 
 
 def observation(offer: Sequence[float]) -> list[float]:
-    """The observation for an offer: gain, loss, certain amount, and expected gain above that; in tens of dollars."""
+    """The observation for an offer: gain, loss, guaranteed amount, and expected gain above that; in tens of dollars."""
     gain, loss = offer
     return [gain / 10, loss / 10, 0.0, (gain + loss) / 20]
 

@@ -123,8 +123,8 @@ def test_a_queue_can_be_full_by_bytes(slow: tuple[str, Work]) -> None:
         response = httpx.post(f"{url}/adapt", json=body(examples(300)))
         assert response.status_code == 503
         assert response.json()["detail"] == (
-            "queue: expected at most 4000 bytes of waiting requests (INNERLOOP_MAX_WAITING_BYTES), got more: try again "
-            "in a second"
+            "The queue is full (at most 4000 bytes of waiting requests, INNERLOOP_MAX_WAITING_BYTES): try again in a "
+            "second"
         )
         assert response.headers["retry-after"] == "1"
         work.release()

@@ -56,7 +56,7 @@ def test_on_a_full_disk_nothing_is_stored_and_all_else_goes_on(
     ids = [adapt(client)["adaptation_id"] for _ in range(3)]
     before = predictions(client, ids[0])
     disk.fill()
-    fix = f"{disk.folder}: expected room on the disk, got "
+    fix = f"The disk of {disk.folder} is full ("
     for _ in range(2):
         assert_503(client.post("/adapt", json=body()), fix)
     assert_503(client.post("/adapt", json=body(pinned=True)), fix)
@@ -95,7 +95,7 @@ def test_a_server_that_is_killed_starts_on_the_full_disk(disk: Disk, tmp_path: P
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         ids = [httpx.post(f"{url}/adapt", json=body()).json()["adaptation_id"] for _ in range(3)]
         disk.fill()
-        assert_503(httpx.post(f"{url}/adapt", json=body()), "expected room on the disk")
+        assert_503(httpx.post(f"{url}/adapt", json=body()), " is full (")
         disk.fill()  # others take what the reserve was
         process.send_signal(signal.SIGKILL)
     with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
@@ -103,7 +103,7 @@ def test_a_server_that_is_killed_starts_on_the_full_disk(disk: Disk, tmp_path: P
         asked = {"adaptation_id": ids[0], "queries": QUERIES}
         assert httpx.post(f"{url}/predict", json=asked).status_code == 200
         assert httpx.post(f"{url}/predict", json=body(queries=QUERIES)).status_code == 200
-        assert_503(httpx.post(f"{url}/adapt", json=body()), "expected room on the disk")
+        assert_503(httpx.post(f"{url}/adapt", json=body()), " is full (")
         disk.empty()
         wait_until(lambda: httpx.post(f"{url}/adapt", json=body()).status_code == 201, "it does not heal", 10)
         assert httpx.delete(f"{url}/adaptations/{ids[1]}").status_code == 204
@@ -160,7 +160,7 @@ def test_without_redis_the_server_starts_and_goes_on_when_redis_comes_and_goes(
     assert client.post("/predict", json=body(queries=QUERIES)).status_code == 200
     health = client.get("/health/ready")
     assert (health.status_code, health.json()["status"]) == (503, "the store cannot be read")
-    assert f"redis at 127.0.0.1:{port}" in health.json()["degraded"]["store"]
+    assert f"Redis at 127.0.0.1:{port}" in health.json()["degraded"]["store"]
     with redis_server(tmp_path, port, "--appendonly", "yes"):
         wait_until_ready(client)
         adaptation_id = adapt(client)["adaptation_id"]

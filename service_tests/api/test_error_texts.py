@@ -1,4 +1,7 @@
-"""The exact text of each kind of error: `place: expected X, got Y: fix`, in the words of the model."""
+"""The exact text of each kind of error.
+
+About a value: `place: expected X, got Y: fix`, in the words of the model. About a state: a sentence and the fix.
+"""
 
 import datetime
 import gzip
@@ -12,9 +15,36 @@ from fastapi.testclient import TestClient
 
 from app.api.decode_errors import malformed
 from app.api.examples import ERRORS
-from app.errors import Diverged, Malformed, RequestError
+from app.errors import (
+    DeadlinePassed,
+    Diverged,
+    ExpiredAdaptation,
+    KeyReused,
+    LastExample,
+    Malformed,
+    NothingToUndo,
+    Outgrown,
+    Overloaded,
+    PinnedBundleGone,
+    QuotaExceeded,
+    RequestError,
+    StoreFailed,
+)
 from service_tests.api.requests import adapt
 
+STATES = (
+    Diverged,
+    LastExample,
+    NothingToUndo,
+    ExpiredAdaptation,
+    Outgrown,
+    PinnedBundleGone,
+    Overloaded,
+    StoreFailed,
+    DeadlinePassed,
+    QuotaExceeded,
+)
+"""What is no error of a value."""
 ROW = [0.0] * 784
 WAVE = {"inputs": [[1], [2]], "targets": [1, 2]}
 ADAPT = {"model": "sinusoid", "support": WAVE}
@@ -88,8 +118,7 @@ ADAPT_TEXTS = [
     ),
     (
         support("omniglot", **LETTERS) | {"learning_rate": 0.3},
-        "learning_rate: expected no learning rate for omniglot, got 0.3: omniglot adapts in closed form, so leave "
-        "learning_rate out",
+        "learning_rate: omniglot adapts in closed form, so leave learning_rate out",
     ),
     # policies
     (episode(rewards=[[1]]), "support.episodes[0].rewards[0]: expected a number, got an array"),
@@ -100,7 +129,7 @@ ADAPT_TEXTS = [
     ),
     (
         episode() | {"assess": "k_fold"},
-        "assess: expected no assessment for navigation, got k_fold: episodes cannot be assessed, so leave assess out",
+        "assess: navigation is a policy, which cannot be assessed, so leave assess out",
     ),
     (
         support(
@@ -135,22 +164,19 @@ ADAPT_TEXTS = [
 PREDICT_TEXTS = [
     ({"queries": [[1]]}, "body: expected exactly one of adaptation_id and model, got neither"),
     (PREDICT | {"queries": [[1, 2]]}, "queries[0]: expected 1 number, got 2: send 1 number in each row"),
-    (PREDICT | {"steps": 5}, "steps: expected no steps without support, got 5: there is nothing to adapt to, so send "
-     "support, or leave steps out"),
-    (PREDICT | {"pinned": True}, "pinned: expected no pinned without adaptation_id, got true: only an adaptation can "
-     "be pinned, so send adaptation_id, or leave pinned out"),
-    (PREDICT | {"interval": 0.9}, "interval: expected no interval without a support set, got 0.9: send support, run "
-     "`innerloop calibrate sinusoid` again, or leave interval out"),
-    (PREDICT | {"sample": True}, "sample: expected false for sinusoid, got true: only policies draw actions, so leave "
-     "sample out"),
-    (PREDICT | {"seed": 5}, "seed: expected no seed for sinusoid, got 5: only policies draw actions, so leave seed "
-     "out"),
-    ({"model": "navigation", "queries": [[0, 0]], "seed": 5}, "seed: expected no seed without sampling, got 5: send "
-     '`"sample": true` too, or leave seed out'),
-    ({"model": "navigation", "queries": [[0, 0]], "interval": 0.5}, "interval: expected no interval for navigation, "
-     "got 0.5: only regression has intervals, so leave interval out"),
-    ({"model": "omniglot", "queries": [ROW]}, "support: expected a support set that names the classes for omniglot, "
-     "got none: send support with examples of each class"),
+    (PREDICT | {"steps": 5}, "steps: there is nothing to adapt to, so send support, or leave steps out"),
+    (PREDICT | {"pinned": True}, "pinned: this needs adaptation_id, so send it instead of model, or leave "
+     "pinned out"),
+    (PREDICT | {"interval": 0.9}, "interval: this needs a support set, so send support, run `innerloop "
+     "calibrate sinusoid` again, or leave interval out"),
+    (PREDICT | {"sample": True}, "sample: sinusoid is no policy, and only policies draw actions, so leave sample out"),
+    (PREDICT | {"seed": 5}, "seed: sinusoid is no policy, and only policies draw actions, so leave seed out"),
+    ({"model": "navigation", "queries": [[0, 0]], "seed": 5}, "seed: this needs "
+     '`"sample": true`, so send it too, or leave seed out'),
+    ({"model": "navigation", "queries": [[0, 0]], "interval": 0.5}, "interval: navigation does "
+     "not predict numbers, so leave interval out"),
+    ({"model": "omniglot", "queries": [ROW]}, "support: omniglot is a classifier, so send support with examples of "
+     "each class"),
     ({"model": "omniglot", "support": LETTERS, "queries": [["a"]]}, f"queries[0]: {IMAGE}, got rows of "
      f"unequal length or without numbers: {PIXELS}"),
     ({"adaptation_id": "x", "queries": [[1]]}, 'adaptation_id: expected the id of a stored adaptation, got "x": '
@@ -228,7 +254,7 @@ def texts(client: TestClient, path: str, bodies: list[Any], **headers: str) -> l
         response = client.post(path, content=content, headers={"content-type": "application/json"} | headers)
         assert response.is_client_error, response.text
         problem = response.json()
-        assert problem["detail"].startswith(f"{problem.get('place', 'body')}: expected "), problem
+        assert problem["detail"].startswith(f"{problem.get('place', 'body')}: "), problem
         details.append(problem["detail"])
     return details
 
@@ -274,27 +300,29 @@ def test_a_wrong_change(client: TestClient) -> None:
     adaptation_id = adapt(client, {"inputs": [[1]], "targets": [1]})["adaptation_id"]
     path = f"/adaptations/{adaptation_id}"
     for method, address, text in (
-        ("DELETE", f"{path}/support/0", "path.example: expected one of at least 2 examples, got 0, the only example: "
-         "add another example first, or delete the adaptation"),
+        ("DELETE", f"{path}/support/0", "Example 0 is the only one, so it cannot be deleted: add another first, or "
+         "delete the adaptation"),
         ("DELETE", f"{path}/support/7", "path.example: expected the number of an example of this adaptation, got 7, "
-         f"which was forgotten, undone or never added: GET {path}/support lists the examples"),
+         f"which was deleted, undone or never added: GET {path}/support lists the examples"),
         ("DELETE", f"{path}/support/-1", 'path.example: expected a whole number of at least 0, got "-1"'),
         ("DELETE", f"{path}/support/one", 'path.example: expected a whole number, got "one"'),
-        ("POST", f"{path}/undo", "adaptation_id: expected an adaptation with examples from at least 2 requests, got "
-         "one with examples from 1: undo removes the examples of the latest request, and at least 1 other must remain; "
-         "delete the adaptation instead"),
+        ("POST", f"{path}/undo", "There is nothing to undo, as all examples come from one request: delete the "
+         "adaptation instead"),
         ("GET", "/adaptations/x", 'adaptation_id: expected the id of a stored adaptation, got "x": POST /adapt creates '
          "an adaptation and returns its id"),
     ):  # fmt: skip
         problem = client.request(method, address).json()
         assert problem["detail"] == text
-        assert text.startswith(f"{problem['place']}: ")
+        assert problem["place"] in ("path.example", "adaptation_id")
 
 
 def test_the_examples_in_the_docs_have_the_form() -> None:
-    """All errors but a diverged inner loop, whose sentence is also the `message` of an adaptation."""
+    """A state, such as a full queue, is a sentence with its fix; all else is about a value."""
     for error, (_, example) in ERRORS.items():
-        if error is not Diverged:
+        if error in STATES:
+            assert re.fullmatch(r"[A-Z].+: .+|[A-Z].+\\. [A-Z].+", str(example)), example
+            assert "expected" not in str(example)
+        elif error is not KeyReused:
             place, expected, actual = re.fullmatch(r"(.+?): expected (.+?), got (.+)", str(example)).groups()  # type: ignore[union-attr]
             assert all((place, expected, actual))
             if isinstance(example, RequestError) and example.place:
@@ -310,8 +338,8 @@ def test_nesting_that_the_decoder_does_not_take() -> None:
 
 
 def test_a_used_key(client: TestClient) -> None:
-    for steps, details in ((1, []), (2, ["Idempotency-Key: expected a key that no other request has used, got a used "
-                                         "one: choose a new key for each new request"])):  # fmt: skip
+    for steps, details in ((1, []), (2, ["Idempotency-Key: this key was used for another request, so choose a new key "
+                                         "for each new request"])):  # fmt: skip
         response = client.post("/adapt", json=ADAPT | {"steps": steps}, headers={"Idempotency-Key": "k"})
         assert [response.json()["detail"]] == details if details else response.status_code == 201
 
@@ -326,9 +354,8 @@ def test_forget_and_undo_say_what_they_did(client: TestClient) -> None:
     changes += [client.post(f"{path}/undo").json()["change"]]
     assert changes == [
         "Removed the example that was added last.",
-        "Forgot example 6 for good: undo does not bring it back.",
-        "Forgot example 7 for good: undo does not bring it back.",
-        "Removed the example that was added last. Forgotten examples stay forgotten: undo removes the last addition "
-        "that is left.",
+        "Deleted example 6: undo does not restore it.",
+        "Deleted example 7: undo does not restore it.",
+        "Removed the example that was added last. Undo does not restore deleted examples.",
     ]
     assert client.get(path).json()["examples"] == [0, 1, 2, 3, 4]

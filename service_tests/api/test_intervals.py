@@ -85,8 +85,7 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ),
         (
             {"interval": 0.9, "model": "linear"},
-            "expected a bundle with calibration, got linear, which has none: run `innerloop calibrate linear`, or "
-            "leave interval out",
+            "interval: linear has no calibration, so run `innerloop calibrate linear`, or leave interval out",
         ),
     ],
 )
@@ -101,8 +100,8 @@ def test_the_initialization_has_no_intervals(client: TestClient) -> None:
     response = client.post("/predict", json={"model": "sinusoid", "queries": QUERIES, "interval": 0.9})
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "interval: expected no interval without a support set, got 0.9: send support, run `innerloop calibrate "
-        "sinusoid` again, or leave interval out"
+        "interval: this needs a support set, so send support, run `innerloop calibrate sinusoid` again, or leave "
+        "interval out"
     )
 
 

@@ -161,7 +161,7 @@ def test_a_failure_of_the_server_is_answered_in_the_place_of_its_line(
     monkeypatch.setattr(Model, "adapt", fails_on_13_steps)
     answers = post_lines(serve(), "/adapt", [body(), body(steps=13), body()])
     assert [each["status"] for each in answers] == ["improved", 500, "improved"]
-    expected = "server: expected an answer, got an unexpected error: the log of the server has the cause"
+    expected = "The server met an unexpected error: its log has the cause"
     assert answers[1]["detail"] == expected
 
 

@@ -196,8 +196,8 @@ def test_a_diverging_inner_loop_gets_a_problem_with_its_losses(client: TestClien
     assert document["type"] == "urn:problem-type:innerloop:diverged"
     assert len(document["losses"]) == 4
     assert document["losses"][-1] is None or document["losses"][-1] > 100 * document["losses"][0]
-    assert document["detail"].startswith("support: expected a support loss that does not diverge, got one that grew ")
-    fix = "send smaller `steps` or a smaller `learning_rate`, or check the units of the examples"
+    assert document["detail"].startswith("The inner loop diverged: the support loss grew ")
+    fix = "Check the units of the examples, or send fewer `steps` or a smaller `learning_rate`"
     assert document["detail"].endswith(fix)
 
 
@@ -237,7 +237,7 @@ def test_a_failure_of_the_server_gets_a_problem(
     monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
     client = serve(raise_server_exceptions=False)
     document = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
-    expected = "server: expected an answer, got an unexpected error: the log of the server has the cause"
+    expected = "The server met an unexpected error: its log has the cause"
     assert document["detail"] == expected
 
 
@@ -245,7 +245,7 @@ def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], mo
     from app.errors import Overloaded
 
     async def full(*_: object) -> None:
-        raise Overloaded("queue: expected at most 7 waiting requests, got more: try again in a second")
+        raise Overloaded("The queue is full (at most 7 waiting requests): try again in a second")
 
     monkeypatch.setattr("app.service.batcher.Batcher.submit", full)
     response = serve().post("/adapt", json=GOOD)

@@ -384,7 +384,7 @@ def test_a_folder_that_cannot_be_watched_is_logged(
     monkeypatch.setattr("app.service.reloader.awatch", full)
     client = serve(watch=True)
     wait_until(
-        lambda: 'expected to watch the folder, got "no space left on device": send SIGHUP' in caplog.text,
+        lambda: ' cannot be watched ("no space left on device"): send SIGHUP' in caplog.text,
         "the failure is not logged",
         10,
     )

@@ -4,6 +4,7 @@ python -m service_tests.benchmarks.table > app/docs/performance.md
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -75,7 +76,10 @@ SECTIONS = (
     Section(
         "inner_loop",
         "The inner loop",
-        "Tasks a second on one thread, without HTTP. TorchOpt and `deepcopy` + SGD adapt one task after another.",
+        "The table shows how many tasks a second are adapted to on one thread, without HTTP. TorchOpt and `deepcopy` "
+        "+ SGD adapt to one task after another. A *served step* is the compiled step that the server runs on several "
+        "tasks at once. *The engine's whole work* adds what the server does around the steps: it pads the tasks to a "
+        "batch, chooses a program, and checks whether the losses diverged.",
         {
             "way": _value("way", "{}"),
             "tasks a second": _value("tasks_per_s"),
@@ -83,15 +87,24 @@ SECTIONS = (
             "times the faster rival": _ratio("times_the_best_rival"),
         },
     ),
-    Section("adapt_http", "POST /adapt", "Each adaptation is on the disk before it is acknowledged.", SPEED),
-    Section("predict_http", "POST /predict", "One query by one of 10,000 adaptations.", SPEED),
+    Section(
+        "adapt_http",
+        "POST /adapt",
+        "The server answers once the adaptation is on the disk, except in the rows `durability process` and `store "
+        "memory`.",
+        SPEED,
+    ),
+    Section(
+        "predict_http", "POST /predict", "Each request has one query, which one of 10,000 adaptations answers.", SPEED
+    ),
     Section(
         "load_latency",
         "Latency under load",
-        "Requests to adapt arrive at a constant rate, given as a share of what each server can do at most.",
+        "Requests to adapt arrive at a constant rate. The rate is a share of the largest rate that each server can "
+        "keep up with.",
         {
             "server": _value("server", "{}"),
-            "share of its capacity": _value("share_of_capacity", "{:.0%}"),
+            "share of its capacity": lambda row: f"{row['share_of_capacity'] * 100:.0f} %",
             "requests a second": _value("offered_per_s", "{:,.0f}"),
             "median, ms": _value("p50_ms", "{:.2f}"),
             "99 %, ms": _value("p99_ms", "{:.1f}"),
@@ -100,8 +113,10 @@ SECTIONS = (
     Section(
         "large_work",
         "Large requests",
-        "The largest requests that a server with all bundles takes or refuses, on one core, and the latency of a small "
-        "`/predict` that adapts to two examples meanwhile. Memory is the peak of the server over what it held before.",
+        "These are the largest requests that a server with all bundles takes or refuses, on one core. Meanwhile, "
+        "another client sends small requests: `/predict` with two examples to adapt to. The last two columns have the "
+        "response time that 99 % of the small requests stay below, beside the large request and without it. Memory is "
+        "the peak of the server above what it held before.",
         {
             "request": _value("corner", "{}"),
             "status": _value("statuses", "{}"),
@@ -114,7 +129,8 @@ SECTIONS = (
     Section(
         "training_step",
         "A training step",
-        "Second-order MAML on 25 sinusoids of 10 support and 10 query examples, and the usual loop over tasks.",
+        "This is one outer step of second-order MAML on 25 sinusoids, each with 10 support and 10 query examples. It "
+        "is compared with the usual loop over tasks.",
         {
             "way": _value("way", "{}"),
             "ms per step": _value("ms_per_step", "{:.2f}"),
@@ -124,7 +140,7 @@ SECTIONS = (
     Section(
         "capacity",
         "Many adaptations",
-        "One server grows to a million adaptations.",
+        "One server stores more and more adaptations, up to a million.",
         {
             "adaptations": _value("adaptations"),
             "memory, MiB": _value("memory_mib"),
@@ -136,11 +152,11 @@ SECTIONS = (
     Section(
         "evicted",
         "Predictions whose weights are not cached",
-        "The server derives them again from the support set.",
+        "If the adapted weights are not in the cache, the server computes them again from the support set.",
         {
             "after": _value("after", "{}"),
             "at once": _value("at_once"),
-            "fast weights": _value("fast_weights", "{}"),
+            "adapted weights": _value("fast_weights", "{}"),
             "median, ms": _value("p50_ms", "{:.2f}"),
             "times cached": _value("times_cached", "{:.1f}"),
         },
@@ -148,13 +164,14 @@ SECTIONS = (
     Section(
         "conv_http",
         "Convolutions",
-        "POST /adapt with 5 images of 28 x 28 and four convolutions of 64 filters.",
+        "Each request to adapt has 5 images of 28 x 28 pixels. The network has four convolutions of 64 filters.",
         SPEED,
     ),
     Section(
         "closed_loop",
         "A closed loop",
-        "64 policies decide at once, each over its own connection, compared with 64 modules behind FastAPI.",
+        "64 policies make decisions at once, each over its own connection. They are compared with 64 PyTorch modules "
+        "behind FastAPI.",
         {
             "server": _value("server", "{}"),
             "form": _value("form", "{}"),
@@ -177,6 +194,7 @@ def _section(section: Section) -> str:
         return ""
     result = json.loads(file.read_text())
     rows: Sequence[Row] = result["rows"]
+    hardware = re.sub(r"\(R\)| Processor", "", result["hardware"])
     lines = [
         f"## {section.title}",
         "",
@@ -186,7 +204,7 @@ def _section(section: Section) -> str:
         "|---" * len(section.columns) + "|",
         *("| " + " | ".join(str(cell(row)) for cell in section.columns.values()) + " |" for row in rows),
         "",
-        f"{result['hardware']}; {result['date']}; torch {result['versions']['torch']}.",
+        f"{hardware}; {result['date']}; torch {result['versions']['torch']}.",
         "",
     ]
     return "\n".join(lines)

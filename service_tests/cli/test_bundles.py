@@ -23,6 +23,8 @@ def test_models_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *rows = innerloop("models").stdout.splitlines()
     assert [row.split()[0] for row in rows] == SHIPPED, "a bundle a line, by its whole name"
     assert "…" not in "".join(rows)
+    rates = {row.split()[0]: row.split()[-2] for row in rows}
+    assert [rates[name] for name in ("omniglot", "sinusoid", "linear")] == ["none", "learned", "0.2"]
 
 
 def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:

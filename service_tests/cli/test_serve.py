@@ -22,7 +22,7 @@ def test_a_cache_that_cannot_be_written_is_told_until_it_can_be(
     async def scenario() -> None:
         health = application.state.server.health
         async with _services(application, folder, cache_problem(folder)):
-            assert 'got "Not a directory": make room' in health.degraded["cache"]
+            assert '("Not a directory"): make room' in health.degraded["cache"]
             await asyncio.sleep(0.1)
             assert list(health.degraded) == ["cache"]
             (tmp_path / "file").unlink()

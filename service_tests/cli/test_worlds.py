@@ -30,7 +30,7 @@ def test_navigate_prints_the_returns(point_models: Path, monkeypatch: pytest.Mon
 
 
 def run_navigate(*words: str) -> Result:
-    return CliRunner().invoke(cli, ["navigate", "point", "--goals", "2", "--episodes", "2", "--steps", "1", *words])
+    return CliRunner().invoke(cli, ["navigate", "point", "--worlds", "2", "--episodes", "2", "--stages", "1", *words])
 
 
 def test_navigate_writes_the_returns_beside_those_of_this_process(

@@ -182,7 +182,7 @@ def test_too_much_large_work_is_refused_at_once(model: Model, monkeypatch: pytes
             waiting = [asyncio.create_task(worker.submit(big)) for _ in range(lanes.MAX_WAITING)]
             await asyncio.sleep(0.2)
             with pytest.raises(
-                Overloaded, match="expected waiting work of at most 4 times INNERLOOP_MAX_MULTIPLY_ADDS"
+                Overloaded, match=r"The queue of large work is full \(at most 4 times INNERLOOP_MAX_MULTIPLY_ADDS\)"
             ):
                 await worker.submit(big)
             for each in waiting:

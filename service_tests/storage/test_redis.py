@@ -100,7 +100,7 @@ def test_after_redis_was_away_it_goes_on(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             process.wait()
         for call in (store.get("ann", id_of(1)), store.put(record(99), [], now=0), store.delete("ann", id_of(1))):
-            with pytest.raises(StoreFailed, match=f"redis at 127.0.0.1:{port}.*then try again"):
+            with pytest.raises(StoreFailed, match=f"Redis at 127.0.0.1:{port}.*then try again"):
                 await call
         with redis_server(tmp_path, port, "--appendonly", "yes", "--appendfsync", "always"):
             answers = await asyncio.gather(*(store.get("ann", id_of(number)) for number in range(50)))
@@ -118,7 +118,7 @@ def test_nothing_there_is_an_error_without_the_password() -> None:
     async def read(store: RedisStore) -> None:
         await store.get("ann", id_of(1))
 
-    with pytest.raises(StoreFailed, match=f"redis at 127.0.0.1:{port}: .*check that Redis runs") as caught:
+    with pytest.raises(StoreFailed, match=f"Redis at 127.0.0.1:{port} .*check that Redis runs") as caught:
         run(read, f"redis://ann:secret@127.0.0.1:{port}/0")
     assert "secret" not in str(caught.value)
 

@@ -48,7 +48,7 @@ def test_it_opens_without_redis_and_goes_on_once_redis_is_there(
         for _ in range(2):
             with pytest.raises(
                 StoreFailed,
-                match=rf"redis at 127.0.0.1:{port}: expected an answer, got .*check that Redis runs.*REDIS_URL",
+                match=rf"Redis at 127.0.0.1:{port} .*check that Redis runs.*REDIS_URL",
             ) as refused:
                 await store.put(record(1), [], now=0)
             assert str(refused.value).replace(str(port), "6379") == str(ERRORS[StoreFailed][1])

@@ -1,9 +1,10 @@
 """Cards: what they say is in the bundle, and their example is what the server answers."""
 
+import copy
 import json
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,41 @@ def test_its_numbers_are_for_people(folder: Path) -> None:
     assert not re.findall(r"\b1 steps|\(s\)", shown)
 
 
+def test_a_classifier_without_useful_unlike_says_so() -> None:
+    warning = "Do not rely on `unlike` of this bundle: it misses 92 % of the queries of other classes. Try `omniglot`"
+    assert warning in (ROOT / "models/omniglot-maml/CARD.md").read_text()
+    assert "Do not rely" not in (ROOT / "models/omniglot/CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("omniglot", "Guessing gets 20 % with 5 classes and 5 % with 20 classes."),
+        ("omniglot", "Over HTTP, the scores are the same."),
+        ("omniglot-maml", "3 steps score no better than 0 steps"),
+        ("driving", "Before adapting, the policy is confident in wrong actions, so it scores worse than guessing."),
+        ("driving", "The actions that were taken are 2 (`right`), 4 (`slower`), 1 (`keep`)."),
+        ("linear", "The model was trained with 1 step; the default is 20."),
+        ("sinusoid-bayes", "`std` is the standard deviation of each prediction. It is not calibrated"),
+        ("sinusoid-bayes", "| 0.40 ± 0.12 millionths |"),
+        ("choices", "Log-likelihood of the actions that were taken"),
+    ],
+)
+def test_it_says_what_the_figures_show(name: str, sentence: str) -> None:
+    text = (ROOT / "models" / name / "CARD.md").read_text()
+    assert sentence in text
+    assert not re.search(r"\d%", text.partition("<details>")[0])
+
+
+def test_scores_that_differ_over_http_are_shown() -> None:
+    bundle = load(ROOT / "models/choices")
+    other = copy.deepcopy(dict(bundle.manifest.evaluation))
+    other["over_http"]["by_shots"]["10"]["mean"][0] -= 1
+    text = card("choices", replace(bundle.manifest, evaluation=other), None, PLOT)
+    assert "Scores of the same tasks over HTTP:" in text
+    assert "Over HTTP, the scores are the same" not in text
+
+
 def test_every_field_of_a_recipe_is_explained() -> None:
     assert set(MEANINGS) == {each.name for each in fields(Recipe)} - {"variants"}
 
@@ -71,12 +107,12 @@ def test_the_example_is_what_the_server_answers(folder: Path, serve: Callable[..
     [
         (0.2841, 0.0331, False, "0.284 ± 0.033"),
         (3.09, 0.24, False, "3.09 ± 0.24"),
-        (3.3e-6, 1.1e-6, False, "0.0000033 ± 0.0000011"),
+        (3.3e-6, 1.1e-6, False, "3.3 ± 1.1 millionths"),
         (-39.83, 4.7, False, "-39.8 ± 4.7"),
         (123.0, 41.0, False, "123 ± 41"),
         (0.0, 0.0, False, "0.000 ± 0.000"),
-        (0.9890, 0.0020, True, "98.9% ± 0.2%"),
-        (0.9972, 0.0006, True, "99.72% ± 0.06%"),
+        (0.9890, 0.0020, True, "98.9 ± 0.2 %"),
+        (0.9972, 0.0006, True, "99.72 ± 0.06 %"),
     ],
 )
 def test_a_mean_has_the_digits_of_its_interval(mean: float, half_width: float, percentage: bool, text: str) -> None:

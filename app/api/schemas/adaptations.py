@@ -28,7 +28,7 @@ class AdaptResponse(ResponseBody):
     steps: Annotated[int, Meta(description="Number of inner steps; for decisions, in each stage")]
     learning_rate: Annotated[
         float,
-        Meta(description="Inner learning rate; not used by models that have learned rates or adapt in closed form"),
+        Meta(description="Inner learning rate. Models that have learned rates or adapt in closed form ignore it"),
     ]
     losses: Annotated[
         Losses,
@@ -41,7 +41,7 @@ class AdaptResponse(ResponseBody):
         str,
         Meta(
             description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. `diverged` "
-            "and `not_finite`: the inner loop diverged after an example was forgotten; predictions get a 422 until you "
+            "and `not_finite`: the inner loop diverged after an example was deleted; predictions get a 422 until you "
             "change the examples again"
         ),
     ]
@@ -87,8 +87,7 @@ class AdaptResponse(ResponseBody):
         Annotated[
             str,
             Meta(
-                description="What the request changed, in words; only in the answers to forgetting an example and to "
-                "undo"
+                description="What the request changed, in words; only in the answers to deleting an example and to undo"
             ),
         ]
         | UnsetType
@@ -109,7 +108,7 @@ class RevisionView(ResponseBody):
     change: Annotated[
         str,
         Meta(
-            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was forgotten. "
+            description="`adapted`: created. `extended`: examples were added. `forgot`: an example was deleted. "
             "`undone`: the examples that were added last were removed. `rederived`: adapted again on a newer version "
             "of the model"
         ),
@@ -120,9 +119,7 @@ class RevisionView(ResponseBody):
     added: Annotated[
         list[int], Meta(description="Numbers of the examples that the change added, without those removed since")
     ]
-    forgotten: Annotated[int, Meta(description="Number of the forgotten example; only for `forgot`")] | UnsetType = (
-        UNSET
-    )
+    forgotten: Annotated[int, Meta(description="Number of the deleted example; only for `forgot`")] | UnsetType = UNSET
 
 
 class History(ResponseBody):

@@ -48,8 +48,8 @@ class Ready(ResponseBody):
             dict[str, str],
             Meta(
                 description="The parts that do not work: maps the name of each part (`store`, `disk`, `database`, "
-                "`cache`, `compiler`, `worker`, `models`, `reload`, `watch`) to the reason and what to do. Left out "
-                "if all parts work"
+                "`cache`, `compiler`, `worker`, `models`, `pinned`, `reload`, `watch`) to the reason and what to do. "
+                "Left out if all parts work"
             ),
         ]
         | UnsetType

@@ -83,8 +83,8 @@ class Support(RequestBody):
         Annotated[
             Annotated[list[float], Meta(min_length=1)] | RawArray,
             Meta(
-                description="[example]: how much each example counts, from 0: 0 equals leaving it out, 2 giving it "
-                "twice. At least one is above 0. Without it, each counts once. Not for decisions"
+                description="[example]: how much each example counts, at least 0. Without `weights`, each counts once. "
+                "At least one must be above 0. 0 leaves the example out, 2 counts it twice. Not for decisions"
             ),
         ]
         | UnsetType

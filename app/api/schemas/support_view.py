@@ -51,7 +51,7 @@ class SupportView(ResponseBody):
 class EpisodeView(ResponseBody):
     """An episode of an adaptation, as it was posted."""
 
-    stage: Annotated[int, Meta(description="Number of the revision that added the episode")]
+    stage: Annotated[int, Meta(description="Number of the stage of the episode: that of the revision that added it")]
     observations: Annotated[ShownInputs, Meta(description="[step][number]: the observation before each action")]
     actions: Annotated[
         Any,

@@ -40,7 +40,7 @@ def cache_problem(folder: Path) -> str | None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         return (
-            f'{folder}: expected a folder that compiled code can be written to, got "{error.strerror}": make room '
+            f'Compiled code cannot be written to the folder {folder} ("{error.strerror}"): make room '
             "on its disk, or set INNERLOOP_CACHE_DIR to a folder that the server may write to. Until then the server "
             "compiles again at each start"
         )

@@ -45,7 +45,7 @@ SINGLES_SHOTS = 10
 def compile_all(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile the programs of the models in turn. Where that fails, what serves until then goes on."""
     if device.type == "cpu" and shutil.which("g++") is None:
-        health.begin(CONDITION, f"{UNCOMPILED}: expected g++, got none: {FIX}")
+        health.begin(CONDITION, f"{UNCOMPILED}, as g++ is not installed: {FIX}")
         return
     models, failed = list(models), False
     for model in models:

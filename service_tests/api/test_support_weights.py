@@ -110,7 +110,7 @@ def test_the_last_example_that_counts_cannot_be_forgotten(client: TestClient) ->
     made = adapt(client, {"inputs": [[1], [2]], "targets": [1, 2], "weights": [0, 1]})["adaptation_id"]
     response = client.delete(f"/adaptations/{made}/support/1")
     assert response.status_code == 409
-    assert "the only example whose weight is above 0" in response.json()["detail"]
+    assert "the only one whose weight is above 0" in response.json()["detail"]
     assert client.delete(f"/adaptations/{made}/support/0").status_code == 200
 
 

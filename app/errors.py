@@ -29,7 +29,7 @@
     └── TrainingError           the user of a command: training cannot run with these arguments
 
 A message about a value names the field, file or id, what was expected, what came, and the fix (`expectation`). A
-message about a state says in a sentence or two what is the case and what to do.
+message about a state says in a sentence or two what happened and what to do.
 """
 
 import json

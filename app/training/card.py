@@ -85,7 +85,7 @@ def _summary(manifest: Manifest) -> str:
     schema = manifest.schema
     what = count_text(schema.features, "number")
     if schema.image:
-        what = f"a PNG of any size, which is scaled to {_shape(schema.shape)} pixels of gray"
+        what = f"a PNG or a JPEG of up to 4,096 pixels a side, which is scaled to {_shape(schema.shape)} pixels of gray"
     answer = {
         "regression": count_text(schema.targets, "number"),
         "classification": "a label",

@@ -25,7 +25,10 @@ DECIMALS = 3
 QUERIES = 3
 DRAWN = 100
 """Decisions of which the example shows QUERIES."""
-STD = "`std` is the standard deviation of each prediction. It is not calibrated: ask for an interval instead."
+STD = (
+    "They differ from the predictions also because the example is rounded to 3 decimals. `std` is the standard deviation "
+    "of each prediction. It is not calibrated: ask for an interval instead."
+)
 MAX_ITEMS = 10
 """A longer list is cut."""
 CUT_TO = 2

@@ -13,9 +13,9 @@ MEANINGS: Mapping[str, str] = {
     "network_options": "options of the network",
     "start": "bundle whose parameters training started from",
     "algorithm": "how the model adapts",
-    "shots": "support examples of a training task (with classes: of each)",
+    "shots": "support examples of a training task; in classification, of each class",
     "ways": "classes of a training task",
-    "queries": "query examples of a training task (with classes: of each)",
+    "queries": "query examples of a training task; in classification, of each class",
     "tasks": "tasks in an outer step",
     "outer_steps": "number of outer steps: each adapts to some tasks and then changes the parameters once",
     "outer_rate": "learning rate of the outer loop",
@@ -96,7 +96,7 @@ def _drawn(recipe: Mapping[str, Any]) -> str:
     if not drawn:
         return ""
     names = " and ".join(filter(None, [", ".join(drawn[:-1]), drawn[-1]]))
-    return f"Each training task draws {names} from the first number to the second, both included.\n\n"
+    return f"For each training task, {names} are drawn between these two numbers, inclusive.\n\n"
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

@@ -167,8 +167,6 @@ PREDICT_TEXTS = [
     (PREDICT | {"steps": 5}, "steps: there is nothing to adapt to, so send support, or leave steps out"),
     (PREDICT | {"pinned": True}, "pinned: this needs adaptation_id, so send it instead of model, or leave "
      "pinned out"),
-    (PREDICT | {"interval": 0.9}, "interval: this needs a support set, so send support, run `innerloop "
-     "calibrate sinusoid` again, or leave interval out"),
     (PREDICT | {"sample": True}, "sample: sinusoid is no policy, and only policies draw actions, so leave sample out"),
     (PREDICT | {"seed": 5}, "seed: sinusoid is no policy, and only policies draw actions, so leave seed out"),
     ({"model": "navigation", "queries": [[0, 0]], "seed": 5}, "seed: this needs "

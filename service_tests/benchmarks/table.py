@@ -33,8 +33,8 @@ INTRODUCTION = """# Performance
 Each table is a file in [service_tests/benchmarks/results](../../service_tests/benchmarks/results), written by the
 benchmark of the same name. `make bench` runs them all, and `python -m service_tests.benchmarks.table` prints this page.
 
-The line below each table names its machine and date. Compare ratios, not absolute figures: in each round, every server
-runs directly after the other. Where a range is given, the ratio is the median of the rounds and the range is its 95 %
+The line below each table names its machine and date. Compare ratios, not absolute figures: in each round, the servers
+run one after another. Where a range is given, the ratio is the median of the rounds and the range is its 95 %
 confidence interval. Other ratios between servers compare the best round of each.
 
 All requests to adapt are of one kind unless a table says otherwise: 10 examples and 5 gradient steps of a perceptron
@@ -94,9 +94,7 @@ SECTIONS = (
         "memory`.",
         SPEED,
     ),
-    Section(
-        "predict_http", "POST /predict", "Each request has one query, which one of 10,000 adaptations answers.", SPEED
-    ),
+    Section("predict_http", "POST /predict", "Each request sends one query to one of 10,000 adaptations.", SPEED),
     Section(
         "load_latency",
         "Latency under load",

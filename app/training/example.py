@@ -26,8 +26,8 @@ QUERIES = 3
 DRAWN = 100
 """Decisions of which the example shows QUERIES."""
 STD = (
-    "They differ from the predictions also because the example is rounded to 3 decimals. `std` is the standard deviation "
-    "of each prediction. It is not calibrated: ask for an interval instead."
+    "They differ from the predictions also because the example is rounded to 3 decimals. `std` is the standard "
+    "deviation of each prediction. It is not calibrated: ask for an interval instead."
 )
 MAX_ITEMS = 10
 """A longer list is cut."""

@@ -33,7 +33,10 @@ def scores_text(manifest: Manifest, *, weighted: bool) -> str:
         return _returns(manifest)
     evaluation = from_json(manifest.kind, manifest.evaluation)
     caveat = f" {evaluation.caveat}." if evaluation.caveat else ""
-    paired = "All columns use the same tasks, so a difference between two columns can be significant even if their intervals overlap."
+    paired = (
+        "All columns use the same tasks, so a difference between two columns can be significant even if their "
+        "intervals overlap."
+    )
     initial = not _is_guess(manifest)
     if initial:
         caveat = f" {paired}{caveat}"

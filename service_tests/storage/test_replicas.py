@@ -18,6 +18,8 @@ QUERIES = [[-3.0], [1.0], [3.0]]
 @pytest.fixture
 def replicas(serve: Callable[..., TestClient], redis_url: str) -> tuple[TestClient, TestClient]:
     one, two = (serve(store="redis", redis_url=redis_url) for _ in range(2))
+    for each in (one, two):  # FastAPI builds routes at their first request, and hides warnings for one thread only
+        each.get("/adaptations/none/support")
     return one, two
 
 

@@ -91,8 +91,9 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
         return _read_rows(support, model, limit, place, read_addition)
     else:
         arrays = _read_examples(support, model, limit, place)
-    check_labels(len(arrays.labels), limit, f"{prefix}labels")
-    check_classes(len(arrays.classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
+    if classes := arrays.classes:
+        check_labels(len(arrays.labels), limit, f"{prefix}labels")
+        check_classes(len(classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
     return arrays
 
 
@@ -108,13 +109,13 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
     """A support set with examples, whose inputs and targets are apart. Raises Invalid."""
     kind, prefix = KINDS[model.bundle.manifest.kind], f"{place}." if place else ""
     _check_fields(support, kind, model.bundle.name, place)
-    sizes = {field: len(getattr(support, field)) for field in kind.fields}
-    if empty := [field for field, size in sizes.items() if size == 0]:
-        raise Invalid(f"{prefix}{empty[0]}", AT_LEAST_1, 0)
-    if len(set(sizes.values())) > 1:
-        raise Invalid(place, f"as many {' as '.join(sizes)}", " and ".join(map(str, sizes.values())))
+    sizes = [len(getattr(support, field)) for field in kind.fields]
+    if 0 in sizes:
+        raise Invalid(f"{prefix}{kind.fields[sizes.index(0)]}", AT_LEAST_1, 0)
+    if min(sizes) < max(sizes):
+        raise Invalid(place, f"as many {' as '.join(kind.fields)}", " and ".join(map(str, sizes)))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
-    check_support_size(sizes[kind.fields[0]], limit, kind.unit, where)
+    check_support_size(sizes[0], limit, kind.unit, where)
     return kind.read(support, model.bundle, prefix)
 
 

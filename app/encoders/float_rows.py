@@ -11,7 +11,6 @@ from app.encoders.values import missing, place, show
 from app.errors import Invalid
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-ZERO = np.float32(0)
 UNTHREADED = 10_000
 """Numbers from which BLAS takes threads for a product, and waits for them on a busy machine."""
 NUMBERS = "biuf"
@@ -21,7 +20,7 @@ MAX_AXES = 4
 
 
 def read_floats(rows: Rows, shape: tuple[int, ...], names: Sequence[str] = ()) -> np.ndarray:
-    """Rows as float32 [row, *shape]. Booleans count as 0 and 1, and -0 as 0.
+    """Rows as float32 [row, *shape]. Booleans count as 0 and 1.
 
     A row has the shape `shape`, or is all of its numbers in one row, or a bare number where there is only one. Rows are
     nested lists or arrays of any type of number.
@@ -49,10 +48,10 @@ def as_numbers(rows: Any) -> np.ndarray | None:
 
 
 def to_float32(array: np.ndarray) -> np.ndarray:
-    """Numbers as float32, the nearest ones, and 0 for -0. Integers go by way of float64, as they do in JSON."""
+    """Numbers as float32, the nearest ones. Integers go by way of float64, as they do in JSON."""
     wide = array if array.dtype.kind == "f" else array.astype(np.float64)
-    positive: np.ndarray = wide.astype(np.float32) + ZERO  # `+=` takes three times as long
-    return positive
+    narrow: np.ndarray = wide.astype(np.float32)
+    return narrow
 
 
 def check_finite(array: np.ndarray, names: Sequence[str] = ()) -> None:

@@ -98,7 +98,9 @@ class NumbersEncoder:
 
     def encode(self, rows: Rows) -> np.ndarray:
         """The numbers, standardised where the encoder says so: float32 [row, feature]."""
-        flat = self.canonical(rows).reshape(-1, math.prod(self.shape))
+        flat = self.canonical(rows)
+        if flat.ndim != 2:
+            flat = flat.reshape(-1, math.prod(self.shape))
         if not self.scale or self.ranges is None:
             return flat
         scaled = self.ranges.scale(flat.astype(np.float64))

@@ -9,12 +9,13 @@ from app.service.record import Adaptation, Change
 
 
 def content_bytes(content: np.ndarray) -> bytes:
-    """Inputs or targets as bytes, different for different content."""
+    """Inputs or targets as bytes, different for different content. -0 is 0."""
     # labels and rows are objects, whose raw bytes are addresses
     if content.dtype == object:
         values = [content_bytes(each) if isinstance(each, np.ndarray) else each for each in content.tolist()]
         return repr(content.shape).encode() + repr(values).encode()
-    return repr(content.shape).encode() + content.tobytes()
+    positive: np.ndarray = content + content.dtype.type(0)
+    return repr(content.shape).encode() + positive.tobytes()
 
 
 def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:

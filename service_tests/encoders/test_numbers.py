@@ -21,7 +21,7 @@ def test_numbers_pass_as_the_nearest_float32(rows: np.ndarray) -> None:
     wide = rows.astype(np.float64)
     for posted in (rows, wide, rows.tolist(), [tuple(row) for row in wide.tolist()], rows.astype(">f8")):
         np.testing.assert_array_equal(PAIR.encode(posted), rows)
-        assert PAIR.canonical(posted).tobytes() == (rows + np.float32(0)).tobytes()
+        assert PAIR.canonical(posted).tobytes() == rows.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_unlike_content_has_unlike_bytes() -> None:
     contents = [column(1, 2), column(1, 2).T, column(2, 1), np.array(["a", "b"], object), np.array(["ab"], object)]
     assert len({content_bytes(each) for each in contents}) == len(contents)
     assert content_bytes(np.array(["a"], object)) == content_bytes(np.array(["".join("a")], object))
+    assert content_bytes(np.array([-0.0], np.float32)) == content_bytes(np.array([0.0], np.float32))
 
 
 def test_a_repeated_request_is_recognised_by_its_key_and_what_it_asks_for() -> None:

@@ -115,7 +115,7 @@ def _read(values: Sequence[Any], name: str) -> np.ndarray:
     if outside.any():
         row = int(np.argmax(outside))
         raise Invalid(place(row, name), "a finite float32 number", show(float(wide[row])), "check its unit")
-    return to_float32(wide)
+    return to_float32(wide) + np.float32(0)  # -0 is 0
 
 
 def _number(value: Any, where: str) -> float | None:

@@ -28,7 +28,7 @@ from app.errors import Invalid, Malformed
 T = TypeVar("T")
 LENGTH = struct.Struct("<I")
 PART_ROWS = 2_000
-"""Rows of a list that the server decodes at a time. With 10 columns, that holds the interpreter's lock for 2 ms."""
+"""Rows of a list that the server decodes at a time, because decoding holds the interpreter's lock."""
 MAX_COLUMNS = 10_000
 """Of an object, which cannot be cut into parts."""
 MAX_EXACT = 2**53

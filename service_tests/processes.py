@@ -1,13 +1,14 @@
 """Real processes for tests: the installed commands, and servers on loopback."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -29,10 +30,12 @@ def command(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on. It is none that the system gives to clients, so it stays free for a while."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)  # Linux gives clients those from 32768 on
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

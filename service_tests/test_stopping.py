@@ -89,7 +89,7 @@ def test_a_signal_while_it_starts_ends_it(tmp_path: Path) -> None:
     ):
         wait_until(lambda: "serving" in log.read_text() or process.poll() is not None, "it does not start", 60)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(15) == 0
+        assert process.wait(15) == 0, log.read_text()
     assert "Traceback" not in log.read_text()
 
 

@@ -86,6 +86,15 @@ class UnsupportedMedia(RequestError):
         super().__init__(expectation(self.place, one_of(supported), shown(declared) if declared else "none"))
 
 
+class UnsupportedEncoding(RequestError):
+    """The body is compressed in a way that is not supported. `declared` is the header."""
+
+    place = "Content-Encoding"
+
+    def __init__(self, supported: Sequence[str], declared: str) -> None:
+        super().__init__(expectation(self.place, one_of(supported), shown(declared), "send the body uncompressed"))
+
+
 class BodyTooLarge(RequestError):
     """The body is larger than the limit."""
 

@@ -3,7 +3,7 @@
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from threading import Lock, Thread
@@ -11,11 +11,15 @@ from threading import Lock, Thread
 import torch
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 import app
 from app.api import adaptations as adaptation_routes
 from app.api import fast_path, health, inference, models, openapi, problems
 from app.api.large_bodies import LargeBodies
+from app.api.paths import RootPath
 from app.api.state import Limits, ServerState
 from app.device import choose_device
 from app.service.adaptations import Adaptations
@@ -39,11 +43,17 @@ from app.storage.sqlite import SqliteStore
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    clock: Callable[[], float] = time.time,
+    middleware: Sequence[Middleware] = (),
+) -> FastAPI:
     """The application. Bundles that cannot be verified are logged and left out.
 
     settings: read from the environment where none are given
     clock: seconds since the epoch
+    middleware: your own, the outermost first. POST /adapt and POST /predict then go through it and FastAPI's layers,
+        and so take longer
 
     Raises DeviceError if the machine does not have the device.
     """
@@ -83,6 +93,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         description=openapi.INTRODUCTION,
         openapi_tags=openapi.TAGS,
         version=app.__version__,
+        middleware=list(middleware),
         redoc_url=None,
         lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
@@ -99,8 +110,23 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         adaptations, catalogue, background, health, str(device), limits, large_bodies
     )
     application.state.reloader = reloader
-    _install_routes(application)
+    _install_routes(application, _wrappers(settings))
     return application
+
+
+def _wrappers(settings: Settings) -> Iterable[Callable[[ASGIApp], ASGIApp]]:
+    """What the settings put around the application, the outermost last."""
+    if settings.cors_origins:
+        yield partial(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("Allow", "Content-Disposition", "Retry-After"),
+            max_age=86_400,
+        )
+    if settings.root_path:
+        yield partial(RootPath, root_path=settings.root_path)
 
 
 def _make_compile(enabled: bool, device: torch.device, health: Health) -> Callable[[Iterable[Model]], None]:
@@ -136,12 +162,12 @@ def _lifespan(
     return lifespan
 
 
-def _install_routes(application: FastAPI) -> None:
+def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
     for routes in (models, health, adaptation_routes):
         application.include_router(routes.router)
     problems.install(application)
     openapi.install(application)
-    fast_path.install(application, inference.FAST_ROUTES)
+    fast_path.install(application, inference.FAST_ROUTES, list(wrappers))
 
 
 def make_lanes(settings: Settings, health: Health) -> Lanes:

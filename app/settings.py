@@ -1,15 +1,20 @@
 """The settings of the server. Each is also an environment variable: INNERLOOP_ and its name in capitals."""
 
 import os
+import re
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 NEARLY = 0.85
 """Similarity to the name of a setting, from 0 to 1, above which another name counts as misspelt."""
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Words that an environment variable separates by commas."""
 
 
 class Settings(BaseSettings):
@@ -24,6 +29,23 @@ class Settings(BaseSettings):
         Path("state"), description="Folder of the adaptations and everything else that the server stores between starts"
     )
     cache_dir: Path | None = Field(None, description="Folder of compiled code; by default `cache` in the state folder")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[^/?#\s]+)*$",
+        description="Prefix below which a proxy serves the server, such as /innerloop; it works whether or not the "
+        "proxy removes it",
+    )
+    trusted_proxies: Words = Field(
+        (),
+        description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For, -Proto and -Prefix "
+        "count; * for all",
+    )
+    cors_origins: Words = Field(
+        (),
+        description="Origins whose web pages may call the server (CORS), separated by commas, such as "
+        "https://example.com; * for all",
+    )
+    access_log: bool = Field(False, description="Whether to log a line for each request")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Device that computes: cpu, cuda, or auto for the GPU if there is one and the CPU otherwise"
     )
@@ -112,6 +134,32 @@ class Settings(BaseSettings):
                 "enableServiceLinks: false for the pod, or give the service another name"
             )
         return value
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network("0.0.0.0/0" if proxy == "*" else proxy)
+            except ValueError as error:
+                raise ValueError(f"expected addresses or networks such as 10.0.0.0/8, or *, got {proxy!r}") from error
+        return proxies
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"\*|null|\w[\w+.-]*://[^/?#\s]+", origin):
+                raise ValueError(
+                    f"expected origins such as https://example.com, or *, got {origin!r}: an origin has a scheme and a "
+                    "host, but no path and no slash at the end"
+                )
+        return origins
 
     @model_validator(mode="before")
     @classmethod

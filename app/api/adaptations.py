@@ -12,18 +12,25 @@ from app.api.client import ANYONE
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
+from app.api.parse import edit_command
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.state import RequestClient, State
 from app.api.support import is_slow, read_addition, show_support
 from app.errors import (
+    BodyTooLarge,
+    DeadlinePassed,
     Invalid,
     KeyReused,
     LastExample,
+    Malformed,
     NothingToUndo,
+    QuotaExceeded,
     StoreFailed,
     UnknownExample,
     UnknownModel,
+    UnsupportedEncoding,
+    UnsupportedMedia,
 )
 from app.service.batcher import in_time
 from app.service.store import Filter
@@ -77,6 +84,36 @@ async def list_adaptations(
 async def get_adaptation(id: Id, server: State) -> Response:
     """Get an adaptation: its status, losses, settings and the numbers of its examples."""
     return JSON.respond(adapt_response(await server.adaptations.get(ANYONE, id)))
+
+
+@router.patch(
+    "/adaptations/{id}",
+    summary="Change the label or the expiry",
+    openapi_extra=request_docs(schemas.EditRequest, examples.EDIT),
+    responses=response_docs(
+        "The adaptation with the new label or expiry.",
+        examples.EDITED,
+        200,
+        (
+            Malformed,
+            *BY_ID,
+            BodyTooLarge,
+            UnsupportedMedia,
+            UnsupportedEncoding,
+            Invalid,
+            DeadlinePassed,
+            QuotaExceeded,
+        ),
+        (JSON.media, MSGPACK.media),
+    ),
+)
+async def edit(id: Id, request: Request, server: State) -> Response:
+    """Change the label of an adaptation, or when it expires. Its predictions and its revision stay the same."""
+    incoming = await receive(request, server.limits.body, server.large_bodies, csv=False)
+    body = await server.large_bodies.decode(incoming, schemas.EditRequest)
+    command, client = edit_command(body, server.limits), incoming.client
+    edited = await in_time(client, server.adaptations.edit(client.owner, id, command))
+    return incoming.media.answer_codec.respond(adapt_response(edited))
 
 
 @router.delete(

@@ -10,7 +10,7 @@ from app.api import schemas
 from app.api.decode_errors import UNQUOTED
 from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
-from app.encoders.float_rows import FLOAT32_MAX, as_numbers, check_finite, many, to_float32
+from app.encoders.float_rows import FLOAT32_MAX, as_numbers, finite_float32, many
 from app.encoders.values import show
 from app.errors import Invalid
 from app.service.stage import object_rows
@@ -45,7 +45,8 @@ def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarra
     try:
         kept = encoder.canonical(rows)
         if isinstance(kept, np.ndarray):
-            return kept.reshape(len(kept), -1), None if encoder.keeps_features else encoder.encode(kept)
+            rows = kept if kept.ndim == 2 else kept.reshape(len(kept), -1)
+            return rows, None if encoder.keeps_features else encoder.encode(kept)
         return object_rows(kept), encoder.encode(kept)
     except Invalid as error:
         raise Invalid(f"{place}{error.place}", *error.reason) from error
@@ -72,10 +73,9 @@ def read_numbers(values: Values, width: int, place: str) -> np.ndarray:
     if array is None or array.dtype.kind == "b" or array.shape[1:] not in ((width,), () if width == 1 else (width,)):
         raise next(filter(None, (_not_numbers(each, width, f"{place}[{index}]") for index, each in enumerate(rows))))
     try:
-        check_finite(array)
+        return finite_float32(array).reshape(-1, width)
     except Invalid as error:
         raise Invalid(f"{place}{error.place}", *error.reason) from error
-    return to_float32(array).reshape(-1, width)
 
 
 def _row(target: Any) -> list[Any]:

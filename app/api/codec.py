@@ -16,6 +16,8 @@ from app.api.decode_errors import invalid, malformed
 T = TypeVar("T")
 NUMBERS_AT_ONCE = 20_000
 """Other threads run between so many numbers and the next ones of an answer."""
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put before text in UTF-8."""
 PART_BYTES = 256 * 2**10
 """Of a response that is sent in parts."""
 
@@ -79,6 +81,8 @@ class Codec:
         except msgspec.ValidationError as error:
             raise invalid(error, body, form, self.decoder) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if body.startswith(BOM):
+                return self.decode(body.removeprefix(BOM), form)
             raise malformed(error, body, self.name) from error
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:

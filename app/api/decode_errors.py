@@ -79,9 +79,8 @@ def malformed(error: Exception, body: bytes, name: str) -> Malformed:
 
 
 STARTS: Mapping[bytes, tuple[str, str]] = {
-    b"\x1f\x8b": ("a gzip archive", "send the body uncompressed"),
+    b"\x1f\x8b": ("a gzip archive", "set the header Content-Encoding: gzip"),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "send the text, such as the sheet saved as CSV"),
-    b"\xef\xbb\xbf": ("a byte order mark", "send the body without it"),
     b"\xff\xfe": ("UTF-16", "send the body in UTF-8"),
     b"\xfe\xff": ("UTF-16", "send the body in UTF-8"),
 }

@@ -30,6 +30,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownExample,
     UnknownModel,
+    UnsupportedEncoding,
     UnsupportedMedia,
 )
 from app.learn.algorithms import ALGORITHMS
@@ -42,6 +43,7 @@ from app.service.request_checks import diverged_detail
 MODEL = "sinusoid"
 SUPPORT: dict[str, Any] = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 MORE = {"inputs": [[3]], "targets": [0.56]}
+EDIT = {"label": "pump 18", "ttl_s": 604_800}
 ADAPT = {"model": MODEL, "support": SUPPORT, "label": "pump 17"}
 CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
     schemas.AdaptRequest: "time,target\n-4,3.03\n-2,-3.64\n0.5,1.92\n2,3.64\n4,-3.03\n",
@@ -93,6 +95,7 @@ FORGOTTEN = replace(
     change="Deleted example 0: undo does not restore it.",
     losses=[14.1351, 0.5665, 0.0317, 0.0773, 0.0318, 0.0013],
 )
+EDITED = replace(ADAPTED, label="pump 18", expires_at="2026-12-03T09:45:00.000Z")
 UNDONE = replace(ADAPTED, revision=3, change="Removed the example that was added last.")
 PAGE = schemas.AdaptationList(adaptations=[ADAPTED])
 HISTORY = schemas.History(
@@ -225,6 +228,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         (
             "The `Content-Type` is not supported.",
             UnsupportedMedia(["application/json", "application/msgpack", "text/csv"], "text/plain"),
+        ),
+        (
+            "The `Content-Encoding` is not supported: only gzip is.",
+            UnsupportedEncoding(["gzip", "identity"], "br"),
         ),
         (
             "A field, a parameter or a header has a value that cannot be used; `place` is its path.",

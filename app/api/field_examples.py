@@ -38,6 +38,7 @@ _REQUESTS: list[msgspec.Struct] = [
         | {"interval": 0.9, "sample": True, "seed": 7},
         schemas.PredictRequest,
     ),
+    msgspec.convert(examples.EDIT, schemas.EditRequest),
 ]
 _MODEL: dict[str, Any] = {
     "model": "letters",

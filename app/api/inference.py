@@ -34,6 +34,7 @@ from app.errors import (
     StoreFailed,
     UnknownAdaptation,
     UnknownModel,
+    UnsupportedEncoding,
     UnsupportedMedia,
 )
 from app.service.adaptations import Adaptations
@@ -43,7 +44,8 @@ from app.service.model import Model
 from app.service.record import Adaptation
 
 BODY = (
-    Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, Invalid, Diverged, Overloaded, StoreFailed, DeadlinePassed,
+    Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, UnsupportedEncoding, Invalid, Diverged, Overloaded,
+    StoreFailed, DeadlinePassed,
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
 DERIVED = (*BY_ID, UnknownModel, Outgrown, PinnedBundleGone, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)

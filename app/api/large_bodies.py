@@ -99,6 +99,12 @@ class LargeBodies:
             self.reserve(answer, len(answer.body))
         return answer
 
+    async def decompress(self, owner: Request, function: Callable[[], bytes]) -> bytes:
+        """The decompressed body of a request. Raises Overloaded, and what the function raises."""
+        body = await self._call(function)
+        self.reserve(owner, len(body))
+        return body
+
     async def _decode(self, job: body_process.Job) -> body_process.Outcome:
         """The outcome of a job, with a body. Raises Malformed, Invalid and Overloaded.
 

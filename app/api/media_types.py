@@ -29,17 +29,18 @@ class MediaTypes(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def media_types(content_type: bytes, accept: bytes, ndjson: bool) -> MediaTypes:
+def media_types(content_type: bytes, accept: bytes, ndjson: bool, csv: bool = True) -> MediaTypes:
     """The media types that these headers ask for. Raises UnsupportedMedia.
 
-    ndjson: whether application/x-ndjson is taken
+    ndjson, csv: whether application/x-ndjson and text/csv are taken
     Cached, because clients send the same headers again and again.
     """
     declared, accepted = content_type.decode("latin-1"), accept.decode("latin-1")
     media = declared.partition(";")[0].strip().lower()
-    codec = JSON if media == CSV or (ndjson and media == NDJSON) else CODECS.get(media)
+    texts = [each for each, taken in ((CSV, csv), (NDJSON, ndjson)) if taken]
+    codec = JSON if media in texts else CODECS.get(media)
     if codec is None:
-        raise UnsupportedMedia([*CODECS, CSV, *([NDJSON] if ndjson else [])], declared)
+        raise UnsupportedMedia([*CODECS, *texts], declared)
     wanted = sorted((each for each in (*CODECS, CSV) if each in accepted), key=accepted.index)
     answer_codec = next((CODECS[each] for each in wanted if each in CODECS), codec)
     events = "text/event-stream" in accepted

@@ -12,6 +12,7 @@ from app.api.codec import JSON, NDJSON
 from app.api.large_bodies import LargeBodies
 from app.api.problems import problem
 from app.api.requests import IncomingRequest
+from app.api.sse import STREAM_HEADERS
 
 MAX_BYTES = 64 * 2**10
 """Of the lines that are under way at once, unless a single line has more."""
@@ -29,7 +30,8 @@ def answer_lines(
     at_once: lines under way; the others wait here, where they take no room in the queue from other requests. Lines that
         are long together are not under way at once, as their answers may be long too
     """
-    return StreamingResponse(_answers(request, answer, at_once, large_bodies), HTTPStatus.OK, media_type=NDJSON)
+    answers = _answers(request, answer, at_once, large_bodies)
+    return StreamingResponse(answers, HTTPStatus.OK, STREAM_HEADERS, NDJSON)
 
 
 async def _answers(

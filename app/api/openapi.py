@@ -71,11 +71,12 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
     if ndjson:
         text = f"Many requests in one: one `{form.__name__}` as JSON on each line"
         content[NDJSON] = _text(text) | {"example": 2 * f"{json.dumps(example)}\n"}
-    text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
-    content[CSV] = _text(text) | {"example": examples.CSV_TEXTS[form]}
-    headers = header_docs(key=form is not schemas.PredictRequest)["parameters"]
-    body = {"required": True, "content": content}
-    return {"requestBody": body, "parameters": [*headers, *map(_csv_parameter, parameters(form))]}
+    documented = header_docs(key=form in (schemas.AdaptRequest, schemas.Support))["parameters"]
+    if form in examples.CSV_TEXTS:
+        text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
+        content[CSV] = _text(text) | {"example": examples.CSV_TEXTS[form]}
+        documented += map(_csv_parameter, parameters(form))
+    return {"requestBody": {"required": True, "content": content}, "parameters": documented}
 
 
 def header_docs(key: bool = False) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
 from app.service.answers import PredictOptions
-from app.service.commands import AdaptCommand, PredictCommand, task_of
+from app.service.commands import AdaptCommand, EditCommand, PredictCommand, task_of
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import Adaptation, InnerLoopSettings
@@ -46,6 +46,15 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
         key=client.key,
         reuse=body.reuse,
     )
+
+
+def edit_command(body: schemas.EditRequest, limits: Limits) -> EditCommand:
+    """The command of PATCH /adaptations/{id}. Raises Invalid."""
+    if body.label is UNSET and body.ttl_s is UNSET:
+        raise Invalid("", "label or ttl_s", "neither", "send what is to change")
+    relabel, ttl_s = body.label is not UNSET, None if body.ttl_s is UNSET else body.ttl_s
+    check_ttl(ttl_s, limits.ttl)
+    return EditCommand(relabel, body.label or None, ttl_s)
 
 
 def check_predict_fields(body: schemas.PredictRequest) -> None:

@@ -17,6 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codec import JSON
+from app.api.paths import route_path
 from app.api.responses import losses_array
 from app.api.schemas import Problem
 from app.errors import (
@@ -40,6 +41,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownExample,
     UnknownModel,
+    UnsupportedEncoding,
     UnsupportedMedia,
     expectation,
     shown,
@@ -60,6 +62,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
     ExpiredAdaptation: (410, "Expired adaptation"),
     BodyTooLarge: (413, "Body too large"),
     UnsupportedMedia: (415, "Unsupported media type"),
+    UnsupportedEncoding: (415, "Unsupported content encoding"),
     Invalid: (422, "Invalid request"),
     Diverged: (422, "The inner loop diverged"),
     KeyReused: (422, "The idempotency key was used for another request"),
@@ -173,7 +176,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     expected, actual = "a path that exists", "an unknown one"
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         expected, actual = " or ".join(methods), request.method
-    detail = expectation(f"{request.method} {request.url.path}", expected, actual, "/docs lists all endpoints")
+    detail = expectation(f"{request.method} {route_path(request.scope)}", expected, actual, "/docs lists all endpoints")
     response = _answer(Problem(type="about:blank", title=status.phrase, status=status, detail=detail))
     response.headers.update(error.headers or {})
     if methods:
@@ -183,9 +186,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """All documented methods of the path, for Allow; starlette names only those of the first route that matches."""
-    document = request.app.openapi()["paths"]
-    paths = (path for path in document if compile_path(path)[0].match(request.url.path))
-    return sorted(method.upper() for path in paths for method in document[path])
+    document, asked = request.app.openapi()["paths"], route_path(request.scope)
+    methods = {method.upper() for path in document if compile_path(path)[0].match(asked) for method in document[path]}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

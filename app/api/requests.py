@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.client import Client
 from app.api.codec import JSON, Codec
+from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
@@ -27,19 +28,24 @@ class IncomingRequest(NamedTuple):
         return self.media.codec.decode(self.body, form)
 
 
-async def receive(request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False) -> IncomingRequest:
+async def receive(
+    request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False, csv: bool = True
+) -> IncomingRequest:
     """Read a request.
 
-    limit: the bytes that its body may have
-    ndjson: whether application/x-ndjson is taken
+    limit: the bytes that its body may have, compressed and decompressed
+    ndjson, csv: whether application/x-ndjson and text/csv are taken
 
-    Raises UnsupportedMedia; BodyTooLarge as soon as the body is over the limit; Overloaded.
+    Raises UnsupportedMedia and UnsupportedEncoding; BodyTooLarge as soon as the body is over the limit; Overloaded;
+    Malformed where it is compressed and damaged.
     """
     headers = dict(request.scope["headers"])
-    media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson)
+    media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))
     body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
+    if (encoding := headers.get(b"content-encoding")) is not None:
+        body = await decompressed(request, body, encoding, limit, large_bodies)
     return IncomingRequest(body, Client.from_headers(headers, request.receive), media)
 
 

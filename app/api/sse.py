@@ -13,6 +13,9 @@ from app.errors import InnerloopError
 from app.service.batcher import Caller, ClientDisconnected, in_time
 from app.service.record import Adaptation
 
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""Proxies such as nginx otherwise hold events back until they fill a buffer."""
+
 
 async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller) -> EventSourceResponse:
     """Events `step` (`schemas.Step`), and last `result` (`schemas.AdaptResponse`) or `problem`.
@@ -21,7 +24,7 @@ async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller
         would be without events.
     """
     first = await in_time(client, anext(steps))
-    return EventSourceResponse(_events(first, steps), headers={"Cache-Control": "no-cache"})
+    return EventSourceResponse(_events(first, steps), headers=STREAM_HEADERS)
 
 
 async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncIterator[bytes]:

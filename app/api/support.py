@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,12 @@ class Kind:
     read: Read
     show: Callable[[Adaptation], schemas.SupportView]
 
+    @cached_property
+    def forms(self) -> frozenset[tuple[str, ...]]:
+        """The fields that support sets may have: those that it has, and any of the optional ones."""
+        counts = range(len(self.optional) + 1)
+        return frozenset((*self.fields, *some) for count in counts for some in combinations(self.optional, count))
+
 
 def read_support(support: schemas.Support, model: Model, limit: int, place: str = "support") -> SupportSet:
     """A posted support set as arrays, in the form of the model's kind. Raises Invalid.
@@ -73,8 +81,8 @@ def read_support(support: schemas.Support, model: Model, limit: int, place: str 
     if support.rows is not UNSET and not _only_declares(support, model):
         return _read_rows(support, model, limit, place, read_support)
     arrays = read_addition(support, model, limit, place)
-    check_examples(model, arrays.size, f"{place}.labels")
     if arrays.labels:
+        check_examples(model, arrays.size, f"{place}.labels")
         check_declared(arrays.targets, arrays.labels, f"{place}.targets")
     return arrays
 
@@ -85,15 +93,15 @@ def read_addition(support: schemas.Support, model: Model, limit: int, place: str
     Its targets may have labels of the other support set.
     """
     prefix = f"{place}." if place else ""
-    if _only_declares(support, model):
+    if support.labels is not UNSET and _only_declares(support, model):
         arrays = _read_declared(support, model.bundle, prefix)
     elif support.rows is not UNSET:
         return _read_rows(support, model, limit, place, read_addition)
     else:
         arrays = _read_examples(support, model, limit, place)
-    if classes := arrays.classes:
+    if model.ways is not None:  # a classifier
         check_labels(len(arrays.labels), limit, f"{prefix}labels")
-        check_classes(len(classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
+        check_classes(len(arrays.classes), model, f"{prefix}{'labels' if arrays.labels else 'targets'}")
     return arrays
 
 
@@ -112,7 +120,7 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
     sizes = [len(getattr(support, field)) for field in kind.fields]
     if 0 in sizes:
         raise Invalid(f"{prefix}{kind.fields[sizes.index(0)]}", AT_LEAST_1, 0)
-    if min(sizes) < max(sizes):
+    if len(set(sizes)) > 1:
         raise Invalid(place, f"as many {' as '.join(kind.fields)}", " and ".join(map(str, sizes)))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[0], limit, kind.unit, where)
@@ -172,8 +180,8 @@ def _read_rows(support: schemas.Support, model: Model, limit: int, place: str, r
 
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:
     """The fields are those of the kind, and no others. Raises Invalid."""
-    present = [field for field in FIELDS if getattr(support, field) is not UNSET]
-    if tuple(present[: len(kind.fields)]) == kind.fields and set(present) <= {*kind.fields, *kind.optional}:
+    present = tuple([field for field in FIELDS if getattr(support, field) is not UNSET])
+    if present in kind.forms:
         return
     if extra := [field for field in present if field not in (*kind.fields, *kind.optional)]:
         fix = f"leave {' and '.join(extra)} out"

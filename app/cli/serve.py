@@ -5,6 +5,7 @@ import errno
 import gc
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
@@ -49,6 +50,8 @@ def serve(
     Settings are environment variables, such as INNERLOOP_MODELS_DIR; the README lists them.
     --host and --port override INNERLOOP_HOST and INNERLOOP_PORT.
     """
+    if platform.system() == "Windows":
+        raise StartError("the server runs on Linux and macOS: on Windows, use WSL or Docker")
     options = {"host": host, "port": port}
     settings = Settings.model_validate({name: value for name, value in options.items() if value is not None})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -68,19 +71,23 @@ def _serve(settings: Settings) -> int:
     import uvicorn
 
     from app.api.problems import answer_cancelled
+    from app.api.proxies import TrustedProxies
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
     cache_problem = _prepare_process(settings)
+    logging.getLogger("uvicorn.access").setLevel(
+        logging.INFO
+    )  # whatever INNERLOOP_LOG_LEVEL says of the other messages
     application = create_app(settings)
     closing_s = max(settings.shutdown_s * CLOSING_SHARE, MIN_CLOSING_S)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
+    served = TrustedProxies(application, settings.trusted_proxies) if settings.trusted_proxies else application
     config = uvicorn.Config(
-        answer_cancelled(application),
+        answer_cancelled(served),
         log_config=None,
-        access_log=False,
-        # no response depends on the client of a proxy: 6 us of the 91 that a decision took
-        proxy_headers=False,
+        access_log=settings.access_log,
+        proxy_headers=False,  # `TrustedProxies` reads them
         http=OneWrite,
         lifespan="off",  # `_run` opens and closes the services: an error at start is then one line, and closing bounded
         timeout_graceful_shutdown=max(settings.shutdown_s - closing_s, MIN_ANSWERING_S),  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,8 +22,8 @@ from app.learn.targets import TargetScale
 from app.service.answers import KINDS, QUICK_NUMBERS
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
-from app.service.changes import with_examples, with_revision, without_example, without_last_stage
-from app.service.commands import AdaptCommand, PredictCommand, PredictResult, bounded
+from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
+from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
@@ -295,6 +295,17 @@ class Adaptations:
             self._catalogue.named(model, "query.model")
         return page, False
 
+    async def edit(self, owner: str, id: str, command: EditCommand) -> Adaptation:
+        """Change the label or the expiry. The fast weights stay, and there is no revision."""
+        while True:
+            old = await self.get(owner, id)
+            new = with_edit(old, command, self._clock())
+            if new.pinned:
+                with suppress(PinnedBundleGone):  # then it cannot be kept any longer, but its record can
+                    await self._restore(new)
+            if await self._store.replace(new, old.version, erase=False):
+                return new
+
     async def delete(self, owner: str, id: str) -> None:
         """Remove an adaptation. Raises UnknownAdaptation and ExpiredAdaptation."""
         adaptation = await self.get(owner, id)
@@ -389,7 +400,7 @@ class Adaptations:
                 check_usable(result.adapted, model, stored=True)
             new = with_revision(new, result.adapted, change, model.digest, self._clock(), forgotten, request)
             erase = change in (Change.forgot, Change.undone)
-            if await self._store.replace(new, old.revision, erase=erase):
+            if await self._store.replace(new, old.version, erase=erase):
                 await self._drop(old, erase)
                 return new
             old = await self.get(old.owner, old.id)

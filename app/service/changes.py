@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from app.errors import LastExample, NothingToUndo, UnknownExample
 from app.learn.outcome import Adapted
+from app.service.commands import EditCommand
 from app.service.record import CONTENT, Adaptation, Change, Revision
 from app.service.stage import Stage
 from app.service.support_set import SupportSet
 
 
 def with_examples(adaptation: Adaptation, support: SupportSet) -> Adaptation:
-    """The record with more examples. As after every change, `with_revision` completes it once it is derived."""
+    """The record with more examples. `with_revision` completes it once it is derived."""
     first = adaptation.next_example
     stage = support.stage(adaptation.revision + 1, first)
     return replace(adaptation, stages=(*adaptation.stages, stage), next_example=first + support.size)
@@ -47,6 +48,16 @@ def without_last_stage(adaptation: Adaptation, needs_examples: bool = True) -> A
     if not _is_enough(adaptation.stages[:-1], needs_examples):
         raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
+
+
+def with_edit(adaptation: Adaptation, command: EditCommand, now: float) -> Adaptation:
+    """The record with another label or expiry, which is complete. now: seconds since the epoch"""
+    return replace(
+        adaptation,
+        label=command.label if command.relabel else adaptation.label,
+        expires_at=adaptation.expires_at if command.ttl_s is None else now + command.ttl_s,
+        edits=adaptation.edits + 1,
+    )
 
 
 def with_revision(

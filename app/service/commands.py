@@ -42,6 +42,19 @@ class AdaptCommand:
         return task_of(self.model, self.support, self.settings)
 
 
+@dataclass(frozen=True)
+class EditCommand:
+    """Change what an adaptation is called, or when it expires.
+
+    relabel: whether `label` becomes its label; None removes it
+    ttl_s: seconds from now until it expires; None leaves that as it is
+    """
+
+    relabel: bool
+    label: str | None
+    ttl_s: int | None
+
+
 @dataclass(eq=False, slots=True)
 class PredictCommand:
     """Answer queries, float32 [query, feature].

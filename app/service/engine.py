@@ -133,8 +133,8 @@ class _ModelState:
         """The size of the work of these jobs."""
         adapted = [job.key in self.fast for job in jobs]
         rows = sum([job.rows(cached) for job, cached in zip(jobs, adapted, strict=True)])
-        compiled = model.programs.compiled and not any(job.task and job.task.weights is not None for job in jobs)
-        return _Size(compiled, all(adapted), rows.bit_length())
+        weighted = [True for job in jobs if job.task is not None and job.task.weights is not None]
+        return _Size(model.programs.compiled and not weighted, all(adapted), rows.bit_length())
 
     def seconds(self, size: _Size) -> float:
         """The measured time of work of this size; infinity before the first measurement."""

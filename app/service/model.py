@@ -19,6 +19,7 @@ from app.service.task import (
     Task,
     column,
     declared_classes,
+    have_weights,
     pad,
     padded_ways,
     padded_weights,
@@ -191,14 +192,13 @@ class Model:
 
     def _programs_for(self, tasks: Sequence[Task]) -> Programs:
         """The programs that adapt to these tasks."""
-        has_weights = any(task.weights is not None for task in tasks)
-        return self.programs.for_weights if has_weights else self.programs
+        return self.programs.for_weights if have_weights(tasks) else self.programs
 
     def _batch(self, tasks: Sequence[Task], min_size: int) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded to at least `min_size` tasks and examples."""
         inputs = pad([task.inputs for task in tasks], min_size)
         targets = pad([task.targets if self.ways is None else task.one_hot(self.ways) for task in tasks], min_size)
-        if any(task.weights is not None for task in tasks):
+        if have_weights(tasks):
             mask = padded_weights(tasks, inputs)
         else:
             mask = row_mask([len(task.inputs) for task in tasks], inputs)

@@ -5,7 +5,7 @@ A record is immutable. A change makes a new record with the next revision; `Stor
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ KEY, CONTENT = "key:", "content:"
 """Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""
 
 
-class Change(Enum):
+class Change(StrEnum):
     """What a revision changed."""
 
     adapted = "adapted"
@@ -72,6 +72,7 @@ class Adaptation:
     quality: the result of cross-validation (`app.service.cross_validation`), in JSON's types
     names: the names under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
+    edits: how often the label or the expiry was changed, which makes no revision
     """
 
     id: str
@@ -92,6 +93,7 @@ class Adaptation:
     pinned: bool = False
     quality: Mapping[str, Any] | None = None
     names: tuple[str, ...] = ()
+    edits: int = 0
 
     @property
     def staged(self) -> bool:
@@ -102,6 +104,11 @@ class Adaptation:
     def revision(self) -> int:
         """The number of the current revision, from 1."""
         return self.history[-1].number
+
+    @property
+    def version(self) -> int:
+        """A number that every change raises, also one that makes no revision."""
+        return self.revision + self.edits
 
     @property
     def digest(self) -> str:

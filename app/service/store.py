@@ -95,7 +95,7 @@ class Store(Protocol):
         """The record with this id, even if it has expired; None where there is none."""
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Replace the record with the same id, if it still has the revision `expected`.
+        """Replace the record with the same id, if it still has the version `expected`.
 
         erase: remove the old record from the medium too, so that it cannot be recovered; no quota applies then
         Returns False, and does nothing, where the record was changed or deleted meanwhile. Names of the old record that

@@ -179,6 +179,11 @@ def row_mask(lengths: Sequence[int], padded: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.arange(rows) < column(lengths, np.int64, items).numpy()[:, None])
 
 
+def have_weights(tasks: Sequence[Task]) -> bool:
+    """Whether the examples of any of the tasks have weights."""
+    return bool([True for task in tasks if task.weights is not None])
+
+
 def padded_weights(tasks: Sequence[Task], padded: torch.Tensor) -> torch.Tensor:
     """The weights of the examples of tasks, [item, row], 1 where a task has none, and 0 where `pad` added a row."""
     weights = np.zeros(padded.shape[:2], np.float32)

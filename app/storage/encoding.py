@@ -95,8 +95,14 @@ class _Record(Struct, array_like=True, gc=False):
     labels: tuple[Label, ...] = ()
 
 
+class _EditedRecord(_Record, array_like=True, gc=False):
+    """A record whose label or expiry was changed, or any other, which lacks the field. Older servers ignore it."""
+
+    edits: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Record)
+_decoder = msgspec.msgpack.Decoder(_EditedRecord)
 
 
 def encode(adaptation: Adaptation) -> bytes:
@@ -104,26 +110,21 @@ def encode(adaptation: Adaptation) -> bytes:
     digests = list(dict.fromkeys(revision.digest for revision in adaptation.history))
     labels = adaptation.all_labels
     version = _version(adaptation, labels)
-    general, stages = version == GENERAL, adaptation.stages
-    inputs = pack_inputs(stages) if general else [_float_bytes(stage.inputs) for stage in stages]
-    record = _Record(
+    fields = (
         adaptation.model,
         adaptation.kind,
         adaptation.settings,
         adaptation.steps,
         adaptation.learning_rate,
-        [
-            _pack_stage(stage, packed, labels, adaptation.staged, general)
-            for stage, packed in zip(stages, inputs, strict=True)
-        ],
+        _pack_general(adaptation, labels) if version == GENERAL else _pack_numbers(adaptation, labels),
         adaptation.next_example,
         [_pack_digest(digest) for digest in digests],
         [
-            _Revision(number, change.name, size, digests.index(digest), at, forgotten, request)
+            _Revision(number, change, size, digests.index(digest), at, forgotten, request)
             for number, change, size, digest, at, forgotten, request in adaptation.history
         ],
         struct.pack(f"<{len(adaptation.losses)}f", *adaptation.losses),
-        adaptation.status.name,
+        adaptation.status.word,
         adaptation.created_at,
         adaptation.expires_at,
         adaptation.label,
@@ -132,12 +133,14 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
+    record = _EditedRecord(*fields, adaptation.edits) if adaptation.edits else _Record(*fields)
     return bytes([version]) + _encoder.encode(record)
 
 
 def _version(adaptation: Adaptation, labels: Sequence[Label]) -> int:
-    if any(stage.weights is not None or stage.labels or stage.inputs.dtype == object for stage in adaptation.stages):
-        return GENERAL
+    for stage in adaptation.stages:
+        if stage.weights is not None or stage.labels or stage.inputs.dtype.kind == "O":
+            return GENERAL
     if not labels:
         return NUMBERS
     return LABELS if all(isinstance(label, str) for label in labels) else GENERAL
@@ -178,6 +181,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         pinned=record.pinned,
         quality=_renamed_key(record.quality, "untouched_error", "initial_error"),
         names=record.names,
+        edits=record.edits,
     )
 
 
@@ -208,7 +212,7 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes, place: str) -> _Record:
+def _parse(data: bytes, place: str) -> _EditedRecord:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "
@@ -224,19 +228,35 @@ def _damaged(place: str, error: msgspec.DecodeError) -> StoreFailed:
     return StoreFailed(f"The record of the {place} is damaged ({error}): restore the store from a backup")
 
 
-def _pack_stage(stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool, general: bool) -> Any:
-    """A `_Stage`, or a `_GeneralStage` for that format."""
+def _pack_numbers(adaptation: Adaptation, labels: Sequence[Label]) -> list[Any]:
+    """The stages of formats 1 and 2, as `_Stage`s."""
+    staged = adaptation.staged
+    return [_Stage(*_fields(stage, _float_bytes(stage.inputs), labels, staged)) for stage in adaptation.stages]
+
+
+def _pack_general(adaptation: Adaptation, labels: Sequence[Label]) -> list[Any]:
+    """The stages of format 3, as `_GeneralStage`s."""
+    return [
+        _GeneralStage(
+            *_fields(stage, inputs, labels, adaptation.staged),
+            b"" if stage.weights is None else _float_bytes(stage.weights),
+            _index_bytes(stage.labels, labels),
+        )
+        for stage, inputs in zip(adaptation.stages, pack_inputs(adaptation.stages), strict=True)
+    ]
+
+
+def _fields(
+    stage: Stage, inputs: bytes, labels: Sequence[Label], staged: bool
+) -> tuple[int, int, int | bytes, bytes, bytes]:
+    """The fields of a `_Stage`."""
     numbers, rows = stage.numbers, len(stage.numbers)
     first = int(numbers[0]) if rows else 0
     # they ascend, so the last one tells whether any is missing; but the rows of an episode share one number
     consecutive = not rows or (not staged and int(numbers[-1]) - first == rows - 1)
     packed = first if consecutive else numbers.astype("<i4").tobytes()
     targets = _index_bytes(stage.targets.tolist(), labels) if labels else _float_bytes(stage.targets)
-    fields = stage.revision, rows, packed, inputs, targets
-    if not general:
-        return _Stage(*fields)
-    weights = b"" if stage.weights is None else _float_bytes(stage.weights)
-    return _GeneralStage(*fields, weights, _index_bytes(stage.labels, labels))
+    return stage.revision, rows, packed, inputs, targets
 
 
 def _index_bytes(labels: Sequence[Label], of: Sequence[Label]) -> bytes:
@@ -274,7 +294,7 @@ def _unpack_stage(stage: _GeneralStage, inputs: np.ndarray, columns: tuple[str, 
     else:
         targets = np.frombuffer(stage.targets, "<f4").reshape(stage.rows, -1)
     weights = np.frombuffer(stage.weights, "<f4") if stage.weights else None
-    declared = tuple(labels[index] for index in np.frombuffer(stage.labels, "<u4"))
+    declared = tuple(labels[index] for index in np.frombuffer(stage.labels, "<u4")) if stage.labels else ()
     return Stage(stage.revision, numbers, inputs, targets, weights, declared, columns)
 
 

@@ -21,7 +21,7 @@ class _StoredRecord(NamedTuple):
     filters: those that the record passes
     """
 
-    revision: int
+    version: int
     expires_at: float
     filters: tuple[Filter, ...]
     names: tuple[str, ...]
@@ -87,10 +87,10 @@ class MemoryStore:
         return adaptation
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Replace the record with the same id, if it has the revision `expected`. Raises QuotaExceeded."""
+        """Replace the record with the same id, if it has the version `expected`. Raises QuotaExceeded."""
         owner, key = adaptation.owner, adaptation.id
         old = self._records.get((owner, key))
-        if old is None or old.revision != expected:
+        if old is None or old.version != expected:
             return False
         new = _encoded(adaptation)
         self._charge(owner, 0, len(new.data) - len(old.data), limited=not erase)
@@ -207,4 +207,4 @@ def _encoded(adaptation: Adaptation) -> _StoredRecord:
     if label is not None:
         filters += [Filter(label=label), Filter(model, label)]
     data = encode(adaptation)
-    return _StoredRecord(adaptation.revision, adaptation.expires_at, tuple(filters), adaptation.names, data)
+    return _StoredRecord(adaptation.version, adaptation.expires_at, tuple(filters), adaptation.names, data)

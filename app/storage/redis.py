@@ -175,7 +175,7 @@ class RedisStore:
         return _unpack(owner, id, packed) if packed else None
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Replace the record with the same id, if it has the revision `expected`. Raises QuotaExceeded."""
+        """Replace the record with the same id, if it has the version `expected`. Raises QuotaExceeded."""
         max_usage = (UNLIMITED, UNLIMITED) if erase else self._quota_words
         answer = await self._run(scripts.REPLACE, *self._record(adaptation), expected, *max_usage)
         self._check_quota(answer)
@@ -321,7 +321,7 @@ class RedisStore:
         """The owner, the id and the packed record, as the scripts take them."""
         label = None if adaptation.label is None else quote(adaptation.label, safe="")
         head = msgspec.msgpack.encode(
-            (adaptation.revision, adaptation.expires_at, quote(adaptation.model, safe=""), label, adaptation.names)
+            (adaptation.version, adaptation.expires_at, quote(adaptation.model, safe=""), label, adaptation.names)
         )
         packed = len(head).to_bytes(HEAD_SIZE, "big") + head + encode(adaptation)
         return quote(adaptation.owner, safe=""), adaptation.id, packed

@@ -3,7 +3,7 @@
 Keys, all under a prefix; `owner`, `model` and `label` are percent-encoded, so that a colon ends them:
 
     <prefix>:schema                        the version of this layout
-    <prefix>:record:<owner>:<id>           a record: the length of its head in 4 bytes; the head in msgpack (revision,
+    <prefix>:record:<owner>:<id>           a record: the length of its head in 4 bytes; the head in msgpack (version,
                                            expires_at, model, label, names); the encoded record
     <prefix>:page:<owner>...               sorted sets of ids, all scores 0: all, by model, by label, by both
     <prefix>:names:<owner>                 a hash: name -> its holder, which is the id and then the fingerprint
@@ -147,7 +147,7 @@ charge(owner, 0, grown)
 return {'done'}
 """
 )
-"""owner, id, packed record, expected revision, max records, max bytes."""
+"""owner, id, packed record, expected version, max records, max bytes."""
 
 DELETE = _COMMON + "return remove(ARGV[2], ARGV[3])"
 """owner, id."""

@@ -225,7 +225,7 @@ class SqliteStore:
         return adaptation
 
     async def replace(self, adaptation: Adaptation, expected: int, erase: bool) -> bool:
-        """Replace the record with the same id, if it has the revision `expected`. Raises QuotaExceeded."""
+        """Replace the record with the same id, if it has the version `expected`. Raises QuotaExceeded."""
         return await self._writer.submit(Replace(_row(adaptation), adaptation.names, expected, erase))
 
     async def delete(self, owner: str, id: str) -> bool:
@@ -304,7 +304,7 @@ def _row(adaptation: Adaptation) -> Row:
     return Row(
         adaptation.owner,
         key,
-        adaptation.revision,
+        adaptation.version,
         adaptation.model,
         adaptation.label,
         adaptation.expires_at,

@@ -242,13 +242,17 @@ class WriteAheadLog:
                 self._bytes = MAX_LOG_BYTES
 
     def _copy_rest(self, patience_s: float) -> bool:
-        """Copy the rest. Returns whether nothing is left, so that the next transaction restarts the log."""
-        deadline = time.monotonic() + patience_s
+        """Copy the rest. Returns whether nothing is left, so that the next transaction restarts the log.
+
+        patience_s: how long to wait for readers. Where that is above 0, it also waits for the thread that copies, which
+            a slow disk holds up: otherwise the log would grow faster than it is copied
+        """
+        started = time.monotonic()
         while True:
-            _, pages, copied = _checkpoint(self._writer, "PASSIVE")
+            busy, pages, copied = _checkpoint(self._writer, "PASSIVE")
             if pages == copied >= 0:
                 return True
-            if time.monotonic() >= deadline:
+            if time.monotonic() - started >= (TIMEOUT_S if busy and patience_s else patience_s):
                 return False
             time.sleep(0.001)
 

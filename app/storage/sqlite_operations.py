@@ -93,11 +93,11 @@ def page_query(filter: Filter) -> str:
 
 @dataclass(slots=True)
 class Row:
-    """A record as a row of `adaptations`."""
+    """A record as a row of `adaptations`. version: that of the record, in the column `revision`"""
 
     owner: str
     id: bytes
-    revision: int
+    version: int
     model: str
     label: str | None
     expires_at: float
@@ -312,7 +312,7 @@ class Tables:
             self._connection.executemany("DELETE FROM names WHERE owner = ? AND name = ? AND adaptation = ?", names)
 
     def _values(self, row: Row) -> tuple[object, ...]:
-        return row.revision, self._model(row.model), row.label, row.expires_at, row.record
+        return row.version, self._model(row.model), row.label, row.expires_at, row.record
 
     def _owner(self, name: str) -> _Owner:
         """The owner of this name. A new one is written when it stores something."""

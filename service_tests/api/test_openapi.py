@@ -25,7 +25,7 @@ ROUTES = {
     "/adapt": ["post"],
     "/predict": ["post"],
     "/adaptations": ["get"],
-    "/adaptations/{id}": ["delete", "get"],
+    "/adaptations/{id}": ["delete", "get", "patch"],
     "/adaptations/{id}/history": ["get"],
     "/adaptations/{id}/support": ["get", "post"],
     "/adaptations/{id}/support/{example}": ["delete"],

@@ -34,4 +34,4 @@ def test_only_what_did_not_run_away_is_usable() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_each_has_its_sentence(status: Status) -> None:
-    assert status.value.endswith(".")
+    assert status.sentence.endswith(".")

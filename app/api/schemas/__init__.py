@@ -10,7 +10,7 @@ the document, which shows each of them alone.
 from app.api.schemas.bodies import RequestBody, ResponseBody
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import ActionValues, PerStep, Episode, Support
-from app.api.schemas.requests import AdaptRequest, PredictRequest
+from app.api.schemas.requests import AdaptRequest, EditRequest, PredictRequest
 from app.api.schemas.quality import Quality
 from app.api.schemas.adaptations import AdaptResponse, AdaptationList, RevisionView, History
 from app.api.schemas.support_view import SupportView, EpisodeView
@@ -27,6 +27,7 @@ __all__ = [
     "AdaptRequest",
     "AdaptResponse",
     "AdaptationList",
+    "EditRequest",
     "Episode",
     "EpisodeView",
     "History",

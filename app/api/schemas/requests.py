@@ -70,6 +70,18 @@ class AdaptRequest(RequestBody):
     ) = UNSET
 
 
+class EditRequest(RequestBody):
+    """What an adaptation is called, and when it expires. What is left out stays as it is."""
+
+    label: Annotated[
+        Annotated[str, Meta(max_length=200)] | UnsetType | None, Meta(description="The new label; `null` removes it")
+    ] = UNSET
+    ttl_s: (
+        Annotated[int, Meta(description="Seconds from now until the adaptation expires, such as 86400 for a day", ge=1)]
+        | UnsetType
+    ) = UNSET
+
+
 class PredictRequest(RequestBody):
     """The queries, and the adaptation or model that answers them.
 

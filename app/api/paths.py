@@ -13,7 +13,7 @@ def put_below(scope: Scope, root_path: str) -> None:
     """Put the path of a request below a prefix, as ASGI has it, whether or not a proxy has removed the prefix."""
     path = scope["path"]
     inside = path == root_path or path.startswith(f"{root_path}/")
-    scope |= {"root_path": root_path, "path": path if inside else root_path + path}
+    scope["root_path"], scope["path"] = root_path, path if inside else root_path + path
 
 
 class RootPath:

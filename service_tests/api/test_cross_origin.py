@@ -51,14 +51,14 @@ def test_by_default_no_page_may_call(client: TestClient) -> None:
 
 @pytest.mark.parametrize("origins", ["example.com", "https://example.com/", "https://example.com/page", "*, x"])
 def test_an_origin_of_another_form_is_refused(origins: str) -> None:
-    with pytest.raises(ValidationError, match="expected origins such as https://example.com"):
-        Settings(cors_origins=origins)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="expected origins such as https"):
+        Settings(cors_origins=origins)
 
 
 @pytest.mark.parametrize("proxies", ["localhost", "10.0.0.0/99", "nginx, 10.0.0.1"])
 def test_a_proxy_that_is_no_address_is_refused(proxies: str) -> None:
     with pytest.raises(ValidationError, match="expected addresses or networks"):
-        Settings(trusted_proxies=proxies)  # type: ignore[arg-type]
+        Settings(trusted_proxies=proxies)
 
 
 @pytest.mark.parametrize("root_path", ["innerloop", "/innerloop/", "/a b", "/a?b"])

@@ -30,7 +30,9 @@ def test_headers_of_a_trusted_proxy_count(tmp_path: Path, settings: dict[str, ob
             assert client.post(path, json=body(), headers=FORWARDED).status_code == 201
         assert client.get("/models", headers=FORWARDED | {"x-forwarded-prefix": "https://evil"}).status_code == 200
     log = (tmp_path / "log").read_text()
-    assert '203.0.113.7:0 - "POST /adapt HTTP/1.1" 201' in log, "the access log does not depend on the log level"
+    assert '203.0.113.7:0 - "POST /innerloop/adapt HTTP/1.1" 201' in log, (
+        "the access log does not depend on the log level"
+    )
     assert "127.0.0.1:" in log
 
 

@@ -55,7 +55,7 @@ def navigate(
 def drive(
     bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy that drives.")] = "driving",
     world: Annotated[int, typer.Option(min=0, max=39, help="Number of the held-out world.")] = 0,
-    shots: Annotated[
+    demonstrations: Annotated[
         int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, from a driver who knows the world.")
     ] = 3,
     episodes: Annotated[
@@ -82,7 +82,7 @@ def drive(
     with _needs_highway():
         from app.families.highway.film import animation, strip
 
-        report = asyncio.run(_drive(bundle, world, shots, episodes, server))
+        report = asyncio.run(_drive(bundle, world, demonstrations, episodes, server))
     console.print(str(report), markup=False)
     frames = report.before[0].frames, report.after[0].frames
     target = models_dir / bundle / "film" if save else film
@@ -93,7 +93,7 @@ def drive(
         _write_film(models_dir / bundle, report)
 
 
-async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str | None) -> DriveReport:
+async def _drive(bundle: str, world: int, demonstrations: int, episodes: int, server: str | None) -> DriveReport:
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
         if model.get("actions", {}).get("form") != "discrete":
@@ -101,12 +101,12 @@ async def _drive(bundle: str, world: int, shots: int, episodes: int, server: str
             raise InnerloopError(expectation("bundle", expected, f"{bundle}, which has none"))
         learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
 
-        def adapt(demonstrations: Episodes) -> str:
-            learner.learn(demonstrations)
+        def adapt(shown: Episodes) -> str:
+            learner.learn(shown)
             return f"adaptation {learner.adaptations[0]}: {learner.messages[0]}"
 
         # in another thread: the learner blocks until responses come, and the event loop receives them
-        return await asyncio.to_thread(drive_in_world, learner.act, adapt, world, shots, episodes)
+        return await asyncio.to_thread(drive_in_world, learner.act, adapt, world, demonstrations, episodes)
 
 
 def _write_film(folder: Path, report: DriveReport) -> None:

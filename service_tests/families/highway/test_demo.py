@@ -71,7 +71,7 @@ def test_trajectories_become_the_episodes_of_a_task() -> None:
 
 
 def test_drive_puts_the_film_into_the_card(models: Path, tmp_path: Path) -> None:
-    words = ["drive", "--world", "1", "--shots", "1", "--episodes", "1"]
+    words = ["drive", "--world", "1", "--demonstrations", "1", "--episodes", "1"]
     plain = CliRunner().invoke(cli, [*words, "--film", str(tmp_path / "mine")])
     assert plain.exit_code == 0, plain.output
     assert "before adapting: return" in plain.output

@@ -118,6 +118,7 @@ EXAMPLES = schemas.SupportView(
 )
 PREDICTED = schemas.PredictResponse(
     predictions=[[-0.6426], [3.4109], [0.5271]],
+    unlike=[False, False, False],
     model=MODEL,
     model_digest=_DIGEST,
     losses=_LOSSES,

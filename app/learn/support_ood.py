@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ MAX_FAR_SHARE = 0.01
 
 Below 100 examples any single one counts; among thousands some lie beyond by chance.
 """
+BOUNDS_MARGIN = 1.01
+"""Times the largest distance of an input of training, a query is beyond them."""
 MAX_ERROR = torch.finfo(torch.float32).max
 """Replaces an error that is not finite, or unknown because the inner loop diverged."""
 
@@ -92,6 +95,16 @@ class OODReference:
         if smaller >= 0 and task_error(errors, weights).item() > self.error_limits[smaller]:
             return OODStatus.large_error
         return OODStatus.like
+
+    @cached_property
+    def input_bounds(self) -> tuple[tuple[float, float], ...]:
+        """For each feature, the smallest and the largest value of a query that is not beyond training's inputs.
+
+        They lie a little outside of those: the end of a range is rarely among the inputs that were drawn from it.
+        """
+        reach = BOUNDS_MARGIN * self.input_reach
+        each = zip(self.input_center, self.input_scale, strict=True)
+        return tuple((center - reach * scale, center + reach * scale) for center, scale in each)
 
     def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
         """Which inputs lie further out than all inputs of training."""

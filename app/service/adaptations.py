@@ -19,7 +19,7 @@ from app.errors import (
 )
 from app.learn.outcome import Adapted
 from app.learn.targets import TargetScale
-from app.service.answers import KINDS, QUICK_NUMBERS
+from app.service.answers import KINDS, QUICK_NUMBERS, mark_far
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
@@ -135,6 +135,8 @@ class Adaptations:
         answer = compute() if predictions.size <= QUICK_NUMBERS else await asyncio.to_thread(compute)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
+        if manifest.ood_reference.tasks:
+            answer = mark_far(answer, command.queries, manifest.ood_reference)
         return PredictResult(command, answer, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:

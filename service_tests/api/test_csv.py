@@ -180,6 +180,7 @@ def test_intervals_and_actions_as_csv(client: TestClient) -> None:
     assert table(client.post("/predict", json=body, headers={"Accept": "text/csv"}))[0].keys() == {
         "target",
         "target_std",
+        "unlike",
     }
     body |= {"model": "sinusoid", "interval": 0.9}
     (row,) = table(client.post("/predict", json=body, headers={"Accept": "text/csv"}))
@@ -265,7 +266,7 @@ WRONG_TEXTS: list[tuple[str | bytes, int, str]] = [
     (f'{HEAD}\n"6"1,{ROW}', 400, "body: expected CSV, got text after a closing quote, in line 2"),
     (f"{HEAD}\n{ROW}\0\n", 400, "body: expected CSV in UTF-8, got the byte 0x00 at "),
     (f"{HEAD}\n{ROW}\n".encode("utf-16"), 400, "body: expected CSV in UTF-8, got UTF-16: send the body in UTF-8"),
-    (gzip.compress(TEXT.encode(), mtime=0), 400, "body: expected CSV in UTF-8, got a gzip archive: send the body unc"),
+    (gzip.compress(TEXT.encode(), mtime=0), 400, "body: expected CSV in UTF-8, got a gzip archive: set the header Con"),
     (b"PK\x03\x04\x14\0", 400, "body: expected CSV in UTF-8, got a zip archive or a spreadsheet: send the text, such"),
     (HEAD.encode() + b"\n\xe9", 400, "body: expected CSV in UTF-8, got the byte 0xe9 "),
     (f"{HEAD}\n" + "1" * 200_000, 400, "body: expected CSV, got a cell of more than 131072 characters, in line 2"),

@@ -27,6 +27,9 @@ Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": NUMBERS})]
+Bounds = Annotated[
+    Any, Meta(extra_json_schema={"type": "array", "items": {"type": "array", "items": {"type": ["number", "null"]}}})
+]
 ShownInputs = Annotated[
     Any, Meta(extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, {"type": ["object", "string"]}]}})
 ]

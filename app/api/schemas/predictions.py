@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import NUMBERS, Array, Digest, Labels, Losses
+from app.api.schemas.fields import NUMBERS, Array, Bounds, Digest, Labels, Losses
 
 
 class PredictResponse(ResponseBody):
@@ -42,19 +42,32 @@ class PredictResponse(ResponseBody):
         Annotated[
             Any,
             Meta(
-                description="[query]: `true` if the query is unlike every class of the support set, so that its "
-                "label is a guess. Classification only; left out if the model has no calibration",
+                description="[query]: `true` if the prediction is a guess. Classification: the query is unlike every "
+                "class of the support set. Regression: it lies beyond all inputs of training. Left out if the model "
+                "has nothing to compare with",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]
         | UnsetType
     ) = UNSET
     lower: (
-        Annotated[Array, Meta(description="[query][number]: lower end of the interval, if the request had `interval`")]
+        Annotated[
+            Bounds,
+            Meta(
+                description="[query][number]: lower end of the interval, if the request had `interval`. Null for a "
+                "query that is `unlike`"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     upper: (
-        Annotated[Array, Meta(description="[query][number]: upper end of the interval, if the request had `interval`")]
+        Annotated[
+            Bounds,
+            Meta(
+                description="[query][number]: upper end of the interval, if the request had `interval`. Null for a "
+                "query that is `unlike`"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     std: (

@@ -1,0 +1,76 @@
+"""Queries beyond all inputs of training: `unlike`, and no interval."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.learn.support_ood import OODReference
+from app.service.answers import FEW_NUMBERS, Answer, is_beyond, mark_far
+from service_tests.api.requests import adapt, body
+
+BOUNDS = ((-1.0, 1.0), (0.0, 10.0))
+REFERENCE = OODReference(1, 0, (0.0, 5.0), (1.0, 5.0), 1.0, (1,), (1.0,))
+
+
+@given(st.lists(st.tuples(st.floats(-3, 3, width=32), st.floats(-3, 13, width=32)), min_size=1, max_size=9))
+def test_few_and_many_rows_are_compared_alike(rows: list[tuple[float, float]]) -> None:
+    few = np.array(rows, np.float32)
+    many = np.concatenate([few] * (FEW_NUMBERS // few.size + 1))
+    expected = [not (-1 <= x <= 1 and 0 <= y <= 10) for x, y in few.tolist()]
+    assert is_beyond(few, BOUNDS) == expected
+    assert is_beyond(many, BOUNDS)[: len(few)] == expected
+    one = [not -1 <= x <= 1 for x, _ in few.tolist()]
+    assert is_beyond(few[:, :1], BOUNDS[:1]) == one
+
+
+def test_the_end_of_the_range_is_not_beyond_it() -> None:
+    assert REFERENCE.input_bounds == pytest.approx(np.array([(-1.01, 1.01), (-0.05, 10.05)]))
+    assert OODReference().input_bounds == ()
+    answer = mark_far(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.005, 0], [1.02, 5]], np.float32), REFERENCE)
+    assert answer.unlike == [False, False, True]
+
+
+def test_only_queries_beyond_have_no_interval() -> None:
+    bounds = np.array([[1, 2], [3, 4]], np.float32)
+    answer = Answer(np.zeros((2, 2)), lower=-bounds, upper=bounds)
+    marked = mark_far(answer, np.array([[0, 0], [2, 0]], np.float32), REFERENCE)
+    assert marked.lower is not None
+    assert marked.upper is not None
+    np.testing.assert_array_equal(marked.upper, [[1, 2], [np.nan, np.nan]])
+    np.testing.assert_array_equal(marked.lower, [[-1, -2], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("name", ["sinusoid", "sinusoid-bayes"])
+def test_a_query_far_away_is_unlike_and_has_no_interval(client: TestClient, name: str) -> None:
+    sent = body(model=name, queries=[[-5], [1.0], [5], [1000], [-10.5]], interval=0.9)
+    answer = client.post("/predict", json=sent).json()
+    assert answer["unlike"] == [False, False, False, True, True]
+    assert [bound[0] is None for bound in answer["lower"]] == answer["unlike"]
+    assert [bound[0] is None for bound in answer["upper"]] == answer["unlike"]
+    assert all(prediction[0] is not None for prediction in answer["predictions"])
+
+
+def test_an_adaptation_and_the_initialization_mark_it_too(client: TestClient) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
+    for source in ({"adaptation_id": adaptation_id}, {"model": "sinusoid"}):
+        answer = client.post("/predict", json=source | {"queries": [[0.0], [6.0]]}).json()
+        assert answer["unlike"] == [False, True]
+
+
+def test_a_csv_leaves_its_cells_empty(client: TestClient) -> None:
+    sent = body(queries=[[1.0], [1000]], interval=0.9)
+    lines = client.post("/predict", json=sent, headers={"accept": "text/csv"}).text.splitlines()
+    assert lines[0] == "target,target_lower,target_upper,unlike"
+    assert lines[1].endswith(",false")
+    assert lines[2].endswith(",,,true")
+
+
+def test_a_bundle_without_a_reference_says_nothing(serve: Callable[..., TestClient], client: TestClient) -> None:
+    models = {each["name"]: each for each in client.get("/models").json()["models"]}
+    assert models["navigation"]["kind"] == "decision"
+    answer = client.post("/predict", json={"model": "navigation", "queries": [[0.1, 0.2]]}).json()
+    assert "unlike" not in answer

@@ -94,6 +94,7 @@ def create_app(
         openapi_tags=openapi.TAGS,
         version=app.__version__,
         middleware=list(middleware),
+        generate_unique_id_function=openapi.operation_id,
         redoc_url=None,
         lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us

@@ -107,7 +107,7 @@ async def get_adaptation(id: Id, server: State) -> Response:
         (JSON.media, MSGPACK.media),
     ),
 )
-async def edit(id: Id, request: Request, server: State) -> Response:
+async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
     """Change the label of an adaptation, or when it expires. Its predictions and its revision stay the same."""
     incoming = await receive(request, server.limits.body, server.large_bodies, csv=False)
     body = await server.large_bodies.decode(incoming, schemas.EditRequest)
@@ -166,7 +166,7 @@ async def get_support(id: Id, server: State, request: Request) -> Response:
         (JSON.media, MSGPACK.media),
     ),
 )
-async def extend(id: Id, request: Request, server: State) -> Response:
+async def add_examples(id: Id, request: Request, server: State) -> Response:
     """Add examples and adapt again. This gives the same result as adapting to all examples at once.
 
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
@@ -192,7 +192,7 @@ async def extend(id: Id, request: Request, server: State) -> Response:
         (*DERIVED, UnknownExample, LastExample, Invalid),
     ),
 )
-async def forget(
+async def delete_example(
     id: Id,
     example: Annotated[
         int,
@@ -249,7 +249,7 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
         (*DERIVED, Invalid),
     ),
 )
-async def weights(id: Id, server: State, client: RequestClient) -> Response:
+async def get_weights(id: Id, server: State, client: RequestClient) -> Response:
     """Download the parameters of the adapted network as a safetensors file, to use them without this server.
 
     If the metadata of the file has `target_mean` and `target_std`, a prediction is `output * target_std + target_mean`.

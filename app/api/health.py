@@ -14,7 +14,7 @@ router = APIRouter(tags=[HEALTH])
 @router.get(
     "/health/live", summary="Check that the server runs", responses=response_docs("The server runs.", examples.LIVE)
 )
-async def live() -> Response:
+async def check_live() -> Response:
     """Check that the server answers requests. Restart a server that does not answer."""
     return JSON.respond(schemas.Live(status="live"))
 
@@ -30,7 +30,7 @@ async def live() -> Response:
         503,
     ),
 )
-async def ready(server: State) -> Response:
+async def check_ready(server: State) -> Response:
     """Check that the server can answer requests. `degraded` lists the parts that do not work, with the reasons."""
     serving = server.catalogue.models
     degraded = server.health.degraded

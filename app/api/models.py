@@ -24,7 +24,7 @@ Name = Annotated[
 @router.get(
     "/models", summary="List the models", responses=response_docs("The models of the models folder.", examples.MODELS)
 )
-async def models(server: State) -> Response:
+async def list_models(server: State) -> Response:
     """List the models that the server serves, and the bundles that it cannot serve, each with the reason."""
     good = [model_summary(model) for model in server.catalogue.models.values()]
     bad = [refused_bundle(*item) for item in server.catalogue.refused.items()]
@@ -36,6 +36,6 @@ async def models(server: State) -> Response:
     summary="Get a model",
     responses=response_docs("The model.", examples.ONE_MODEL, 200, (UnknownModel,)),
 )
-async def model(name: Name, server: State) -> Response:
+async def get_model(name: Name, server: State) -> Response:
     """Get a model: which requests it takes, how well it adapts and how it was trained."""
     return JSON.respond(model_detail(server.catalogue.named(name)))

@@ -1,19 +1,19 @@
 """The OpenAPI document: FastAPI's, with the schemas of the wire that msgspec makes."""
 
-import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from app.api import examples, schemas
 from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters
-from app.api.field_examples import field_examples
 from app.api.problems import STATUS, problem, problem_type
+from app.api.wire_schemas import wire_schemas
 from app.errors import InnerloopError
 
 INTRODUCTION = """\
@@ -45,13 +45,6 @@ TAGS = [
 ]
 """The groups of routes, in their order."""
 EVENTS = "text/event-stream"
-
-_BASES = (schemas.RequestBody, schemas.ResponseBody)
-WIRE = [
-    value
-    for value in vars(schemas).values()
-    if isinstance(value, type) and issubclass(value, _BASES) and value not in _BASES
-]
 
 
 def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
@@ -162,6 +155,12 @@ def _problem_docs(errors: list[type[InnerloopError]]) -> dict[str, Any]:
     return {"description": text, "content": content}
 
 
+def operation_id(route: APIRoute) -> str:
+    """The name of a route in generated clients: that of its function, such as `listAdaptations`."""
+    first, *others = route.name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 def install(app: FastAPI) -> None:
     """Add the schemas of the wire to the application's document; remove FastAPI's own error, which is never sent."""
     plain = app.openapi
@@ -169,28 +168,21 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = plain()
-            document["components"] = {"schemas": _wire_schemas()}
+            document["components"] = {"schemas": wire_schemas()}
             for operations in document["paths"].values():
                 for operation in operations.values():
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         del operation["responses"]["422"]
+                    for parameter in operation.get("parameters", []):
+                        _refuse_null(parameter["schema"])
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _wire_schemas() -> dict[str, Any]:
-    _, wire = msgspec.json.schema_components(WIRE, ref_template="#/components/schemas/{name}")
-    values = field_examples()
-    for name, schema in wire.items():
-        # msgspec leaves the indentation of a docstring, which Markdown shows as code
-        schema["description"] = inspect.cleandoc(schema["description"])
-        for field, described in schema["properties"].items():
-            if not holds_bodies(described):
-                described["examples"] = [values[name][field]]
-    return wire
-
-
-def holds_bodies(schema: Mapping[str, Any]) -> bool:
-    """Whether a field is a body of its own, or a list of bodies: their fields have the examples."""
-    return "$ref" in schema.get("items", schema)
+def _refuse_null(schema: dict[str, Any]) -> None:
+    """Say only what an optional parameter is: an address or a header has no null, which FastAPI adds."""
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    if len(options) == 1:
+        del schema["anyOf"]
+        schema |= options[0]

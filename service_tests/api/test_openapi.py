@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from jsonschema_rs import Draft202012Validator
 
-from app.api.openapi import holds_bodies
+from app.api.wire_schemas import holds_bodies
 from app.main import create_app
 from app.settings import Settings
 from service_tests.api.requests import adapt, body, examples
@@ -134,7 +134,7 @@ def test_every_field_has_an_example_that_fits(document: dict[str, Any]) -> None:
     fields = [
         (f"{name}.{field}", value)
         for name, schema in schemas.items()
-        for field, value in schema["properties"].items()
+        for field, value in schema.get("properties", {}).items()
         if not holds_bodies(value)
     ]
     assert len(fields) > 100
@@ -173,19 +173,96 @@ def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> Non
                 assert parameter["description"], f"{path}: {parameter['name']}"
 
 
-def test_every_array_says_what_it_holds(document: dict[str, Any]) -> None:
-    """Generators of clients drop a schema whose array has no items."""
+def parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document, but for examples."""
+    if isinstance(value, dict):
+        yield value
+        for key, each in value.items():
+            if key not in ("example", "examples"):
+                yield from parts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from parts(each)
 
-    def arrays(value: Any) -> Iterator[dict[str, Any]]:
-        if isinstance(value, dict):
-            if value.get("type") == "array":
-                yield value
-            for each in value.values():
-                yield from arrays(each)
-        elif isinstance(value, list):
-            for each in value:
-                yield from arrays(each)
 
-    assert [
-        array for array in arrays(document["components"]) if "items" not in array and "prefixItems" not in array
-    ] == []
+class TestForGenerators:
+    """What generators of clients need; test_generated_clients.py runs two of them."""
+
+    def test_every_operation_has_a_short_name(self, document: dict[str, Any]) -> None:
+        names = {
+            (path, method): operation["operationId"]
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        }
+        assert len(set(names.values())) == len(names)
+        assert [name for name in names.values() if not re.fullmatch("[a-z]+([A-Z][a-z]+)*", name)] == []
+        expected = {
+            ("/adapt", "post"): "adapt",
+            ("/predict", "post"): "predict",
+            ("/adaptations", "get"): "listAdaptations",
+            ("/adaptations/{id}", "get"): "getAdaptation",
+            ("/adaptations/{id}", "delete"): "deleteAdaptation",
+            ("/adaptations/{id}/history", "get"): "getHistory",
+            ("/adaptations/{id}/support", "get"): "getSupport",
+            ("/adaptations/{id}/support", "post"): "addExamples",
+            ("/adaptations/{id}/support/{example}", "delete"): "deleteExample",
+            ("/adaptations/{id}/undo", "post"): "undo",
+            ("/adaptations/{id}/weights", "get"): "getWeights",
+            ("/models", "get"): "listModels",
+            ("/models/{name}", "get"): "getModel",
+            ("/health/live", "get"): "checkLive",
+            ("/health/ready", "get"): "checkReady",
+        }
+        assert {operation: names[operation] for operation in expected} == expected
+
+    def test_every_array_says_what_it_holds(self, document: dict[str, Any]) -> None:
+        """Generators of clients drop a schema whose array has no items."""
+        arrays = [part for part in parts(document) if part.get("type") == "array"]
+        assert len(arrays) > 50
+        assert [array for array in arrays if "items" not in array and "prefixItems" not in array] == []
+
+    def test_every_object_says_which_fields_it_has(self, document: dict[str, Any]) -> None:
+        """Otherwise openapi-typescript takes it for an object without fields."""
+        objects = [part for part in parts(document) if part.get("type") == "object"]
+        assert len(objects) > 20
+        assert [each for each in objects if not each.keys() & {"properties", "additionalProperties"}] == []
+
+    def test_every_choice_has_a_type(self, document: dict[str, Any]) -> None:
+        choices = [part for part in parts(document) if "enum" in part]
+        assert [choice["type"] for choice in choices] == ["string"] * len(choices)
+        assert choices
+
+    def test_fields_with_a_default_may_be_left_out(self, document: dict[str, Any]) -> None:
+        """openapi-typescript requires a field that has a `default` in the document."""
+        assert [part for part in parts(document["components"]) if "default" in part] == []
+        for name, field in (("RawArray", "dtype"), ("AdaptRequest", "reuse"), ("PredictRequest", "sample")):
+            assert "The default is `" in document["components"]["schemas"][name]["properties"][field]["description"]
+
+    def test_no_parameter_is_null(self, document: dict[str, Any]) -> None:
+        parameters = [
+            parameter
+            for methods in document["paths"].values()
+            for operation in methods.values()
+            for parameter in operation.get("parameters", [])
+        ]
+        assert len(parameters) > 20
+        assert [each for each in parameters if each["schema"].get("type") not in ("string", "integer", "boolean")] == []
+
+    def test_a_reference_is_alone(self, document: dict[str, Any]) -> None:
+        """A `type` beside `$ref` makes some generators ignore the reference."""
+        assert [part for part in parts(document["components"]) if "$ref" in part and "type" in part] == []
+
+
+def test_labels_of_any_type_are_as_documented(
+    serve: Callable[..., TestClient], classifiers: Path, document: dict[str, Any]
+) -> None:
+    client = serve(models_dir=classifiers)
+    support = {"inputs": [[0, 0], [3, 3], [-3, 3]], "targets": [1, True, "1"]}
+    adaptation_id = adapt(client, support, model="blobs")["adaptation_id"]
+    queries = {"adaptation_id": adaptation_id, "queries": support["inputs"]}
+    predicted = client.post("/predict", json=queries).json()
+    assert predicted["predictions"] == support["targets"]
+    shown = client.get(f"/adaptations/{adaptation_id}/support").json()
+    for name, answer in (("PredictResponse", predicted), ("SupportView", shown)):
+        schema = {"components": document["components"], "$ref": f"#/components/schemas/{name}"}
+        assert [error.message for error in Draft202012Validator(schema).iter_errors(answer)] == []

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 NUMBERS = {"type": "array", "items": {"type": "number"}}
+COLUMNS_REF = {"$ref": "#/components/schemas/Columns"}
 _IMAGE = "A PNG or JPEG, if the model's `image` is set: base64, alone or in a `data:` URL; binary in msgpack"
 _INPUT = {
     "anyOf": [
@@ -14,16 +15,16 @@ _INPUT = {
             "description": "Numbers: a flat row, or nested like the model's `shape`",
         },
         {"type": "string", "description": _IMAGE},
-        {"type": "object", "description": "Columns by name, in any order, if the model's inputs have columns"},
+        COLUMNS_REF,
     ]
 }
 _TARGET = {"anyOf": [{"type": ["number", "string", "boolean"]}, NUMBERS]}
 Inputs = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _INPUT})]
 Targets = Annotated[list[Any], Meta(extra_json_schema={"items": _TARGET})]
-_LABEL = {"type": ["string", "integer", "boolean"]}
-Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": _LABEL})]
+LABEL = {"type": ["string", "integer", "boolean"]}
+Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": LABEL})]
 SupportInputs = Annotated[list[Any], Meta(extra_json_schema={"items": _INPUT})]
-Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": _LABEL})]
+Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": LABEL})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
 Numbers = Annotated[Any, Meta(extra_json_schema=NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": NUMBERS})]
@@ -31,7 +32,7 @@ Bounds = Annotated[
     Any, Meta(extra_json_schema={"type": "array", "items": {"type": "array", "items": {"type": ["number", "null"]}}})
 ]
 ShownInputs = Annotated[
-    Any, Meta(extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, {"type": ["object", "string"]}]}})
+    Any, Meta(extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, {"type": "string"}, COLUMNS_REF]}})
 ]
 Losses = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": ["number", "null"]}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]

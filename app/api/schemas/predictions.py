@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import NUMBERS, Array, Bounds, Digest, Labels, Losses
+from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, Labels, Losses
 
 
 class PredictResponse(ResponseBody):
@@ -16,10 +16,7 @@ class PredictResponse(ResponseBody):
         Meta(
             description="One prediction for each query. Regression: [query][number]. Classification: [query], the most "
             "probable label. Decisions: [query], the number of an action, or [query][number] if actions are a `box`",
-            extra_json_schema={
-                "type": "array",
-                "items": {"anyOf": [NUMBERS, {"type": "string"}, {"type": "integer"}]},
-            },
+            extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, LABEL]}},
         ),
     ]
     model: Annotated[str, Meta(description="Name of the model that made the predictions")]

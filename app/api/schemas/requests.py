@@ -54,7 +54,7 @@ class AdaptRequest(RequestBody):
         bool,
         Meta(
             description="Return the adaptation that an earlier request with `reuse` and the same content created, if "
-            "there is one, instead of creating another"
+            "there is one, instead of creating another. The default is `false`"
         ),
     ] = False
     pinned: (
@@ -144,7 +144,7 @@ class PredictRequest(RequestBody):
         bool,
         Meta(
             description="Decisions only: `true` draws actions from the policy; `false` takes the most probable action, "
-            "or the mean if actions are a `box`"
+            "or the mean if actions are a `box`. The default is `false`"
         ),
     ] = False
     seed: (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import NUMBERS, Classes, Inputs, SupportInputs, Targets
+from app.api.schemas.fields import COLUMNS_REF, NUMBERS, Classes, Inputs, SupportInputs, Targets
 from app.api.schemas.raw_array import RawArray
 
 ActionValues = (
@@ -103,7 +103,7 @@ class Support(RequestBody):
     ) = UNSET
     rows: (
         Annotated[
-            list[dict[str, Any]],
+            list[Annotated[dict[str, Any], Meta(extra_json_schema=COLUMNS_REF)]],
             Meta(
                 description="[example]: an object with the columns of the input and of the target, in any order, "
                 "instead of `inputs` and `targets`. For models whose inputs have columns with names; "

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import NUMBERS, AdaptationId, Labels, Numbers, ShownInputs
+from app.api.schemas.fields import LABEL, NUMBERS, AdaptationId, Labels, Numbers, ShownInputs
 
 
 class SupportView(ResponseBody):
@@ -32,7 +32,7 @@ class SupportView(ResponseBody):
             Any,
             Meta(
                 description="[example][number] for regression, [example] with labels for classification",
-                extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, {"type": "string"}]}},
+                extra_json_schema={"type": "array", "items": {"anyOf": [NUMBERS, LABEL]}},
             ),
         ]
         | UnsetType

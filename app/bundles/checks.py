@@ -42,6 +42,9 @@ def check_manifest(file: Path, manifest: Manifest) -> None:
         _lists("ood_reference", manifest.ood_reference, f"features ({schema.features})"): (
             manifest.ood_reference.fits(schema.features)
         ),
+        expectation(
+            "image_reference", "a range for each statistic of images", "other lists", COPY_AGAIN
+        ): manifest.image_reference is None or (bool(schema.image) and manifest.image_reference.fits),
         _lists("calibration", manifest.calibration, f"targets ({schema.targets})"): (
             manifest.calibration.fits(schema.targets)
         ),

@@ -11,6 +11,7 @@ from app.bundles.schema import Schema
 from app.encoders.meaning import Meanings
 from app.encoders.spec import EncoderSpec
 from app.learn.calibration import Calibration
+from app.learn.image_ood import ImageReference
 from app.learn.networks import NetworkSpec
 from app.learn.support_ood import OODReference
 from app.learn.targets import TargetScale, TargetSpec
@@ -62,6 +63,7 @@ class Manifest:
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`bundle.default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
+    image_reference: where inputs are images, what those of training look like (`app.training.image_ood`)
     targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
         have it
     """
@@ -81,6 +83,7 @@ class Manifest:
     encoder: EncoderSpec | None = field(default=None, metadata=OPTIONAL)
     meanings: Meanings | None = field(default=None, metadata=OPTIONAL)
     targets: TargetSpec | None = field(default=None, metadata=OPTIONAL)
+    image_reference: ImageReference | None = field(default=None, metadata=OPTIONAL)
     format: int = FORMAT
 
     @property

@@ -44,8 +44,9 @@ class Omniglot:
     description = Description(
         purpose="tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
         "images of dark ink on light paper.",
-        not_for="Photographs, or light ink on dark paper. The model returns labels there too, often with high "
-        "probabilities, but they are guesses, and `unlike` does not mark them reliably.",
+        not_for="Photographs, noise, or light ink on dark paper. The model returns labels there too, often with high "
+        "probabilities, but they are guesses: `unlike` marks them. It also marks drawings with much thicker lines than "
+        "those of Omniglot, or with ink at the border, such as enlarged digits of 8 x 8 pixels.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
         "are for training, 100 for validation and 423 for testing. The other 41 are left out: they are from "
         "Gurmukhi, an alphabet that also has test characters. In training, a character rotated by 90, 180 or 270 "

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from app.errors import (
 )
 from app.learn.outcome import Adapted
 from app.learn.targets import TargetScale
-from app.service.answers import KINDS, QUICK_NUMBERS, mark_far
+from app.service.answers import KINDS, QUICK_NUMBERS, Answer, mark_unlike
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
@@ -131,12 +130,15 @@ class Adaptations:
             )
         manifest = command.model.bundle.manifest
         kind = KINDS[manifest.kind]
-        compute = partial(kind.answer, predictions, task, manifest.schema, manifest.calibration, command.options)
-        answer = compute() if predictions.size <= QUICK_NUMBERS else await asyncio.to_thread(compute)
+
+        def compute() -> Answer:
+            answer = kind.answer(predictions, task, manifest.schema, manifest.calibration, command.options)
+            return mark_unlike(answer, command.queries, manifest)
+
+        quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
+        answer = compute() if quick else await asyncio.to_thread(compute)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
-        if manifest.ood_reference.tasks:
-            answer = mark_far(answer, command.queries, manifest.ood_reference)
         return PredictResult(command, answer, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from app.bundles.manifest import Manifest
 from app.bundles.schema import Schema
 from app.learn import policies, query_ood
 from app.learn.calibration import Calibration
 from app.learn.policies import Actions
-from app.learn.support_ood import OODReference
 from app.service.task import Label, Task
 
 FEW_NUMBERS = 64
@@ -27,8 +27,8 @@ class Answer(NamedTuple):
     predictions: float32 [query, target]; labels [query], the most probable ones; or actions
     labels: the classes of the task
     probabilities: float32 [query, label], or [query, action]
-    unlike: for each query, whether it is unlike anything in the support set, or for regression beyond all inputs of
-        training; None also where there is nothing to compare with
+    unlike: for each query, whether it is unlike anything in the support set, or unlike the inputs of training; None
+        where there is nothing to compare with
     lower, upper: float32 [query, target], the interval that was asked for; NaN for a query that is unlike training
     std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
@@ -155,14 +155,26 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return shares
 
 
-def mark_far(answer: Answer, queries: np.ndarray, reference: OODReference) -> Answer:
-    """The answer of a regression, with the queries that lie beyond all inputs of training, which get no interval."""
-    far = is_beyond(queries, reference.input_bounds)
+def mark_unlike(answer: Answer, queries: np.ndarray, manifest: Manifest) -> Answer:
+    """The answer with the queries that are unlike the inputs of training. These get no interval."""
+    reference, images, far = manifest.ood_reference, manifest.image_reference, None
+    if reference.tasks:
+        far = is_beyond(queries, reference.input_bounds)
+    if images is not None:
+        others = images.is_unlike(torch.from_numpy(queries), manifest.schema.shape).tolist()
+        far = others if far is None else _either(far, others)
+    if far is None:
+        return answer
+    unlike = far if answer.unlike is None else _either(far, answer.unlike)
     if answer.lower is None or answer.upper is None or True not in far:
-        return answer._replace(unlike=far)
+        return answer._replace(unlike=unlike)
     hidden = np.array(far)[:, None]
     lower, upper = (np.where(hidden, np.float32(np.nan), bound) for bound in (answer.lower, answer.upper))
-    return answer._replace(unlike=far, lower=lower, upper=upper)
+    return answer._replace(unlike=unlike, lower=lower, upper=upper)
+
+
+def _either(first: Sequence[bool], second: Sequence[bool]) -> list[bool]:
+    return [one or other for one, other in zip(first, second, strict=True)]
 
 
 def is_beyond(rows: np.ndarray, bounds: Sequence[tuple[float, float]]) -> list[bool]:

@@ -22,6 +22,7 @@ from app.training.evaluation import settings_for
 from app.training.evaluation_tables import as_json, from_json
 from app.training.example import policy_example, task_example, with_example
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
+from app.training.image_ood import make_image_reference
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
 from app.training.plots import bundle_plots, policy_plots
@@ -66,9 +67,10 @@ def with_calibration(bundle: Bundle, family: Family) -> Bundle:
 
 
 def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
-    """The same bundle with an OOD reference from training tasks of the family; empty for all but regression."""
+    """The same bundle with what tells inputs unlike those of training, from tasks of the family, where there is any."""
     reference = KINDS[bundle.manifest.kind].make_ood_reference(bundle, family)
-    return replace(bundle, manifest=replace(bundle.manifest, ood_reference=reference))
+    images = make_image_reference(bundle, family)
+    return replace(bundle, manifest=replace(bundle.manifest, ood_reference=reference, image_reference=images))
 
 
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:

@@ -1,6 +1,7 @@
 """Queries beyond all inputs of training: `unlike`, and no interval."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.bundles.folder import load
 from app.learn.support_ood import OODReference
-from app.service.answers import FEW_NUMBERS, Answer, is_beyond, mark_far
+from app.service.answers import FEW_NUMBERS, Answer, is_beyond, mark_unlike
 from service_tests.api.requests import adapt, body
+from service_tests.processes import MAML
 
 BOUNDS = ((-1.0, 1.0), (0.0, 10.0))
 REFERENCE = OODReference(1, 0, (0.0, 5.0), (1.0, 5.0), 1.0, (1,), (1.0,))
+MANIFEST = replace(load(MAML).manifest, ood_reference=REFERENCE)
 
 
 @given(st.lists(st.tuples(st.floats(-3, 3, width=32), st.floats(-3, 13, width=32)), min_size=1, max_size=9))
@@ -30,14 +34,14 @@ def test_few_and_many_rows_are_compared_alike(rows: list[tuple[float, float]]) -
 def test_the_end_of_the_range_is_not_beyond_it() -> None:
     assert REFERENCE.input_bounds == pytest.approx(np.array([(-1.01, 1.01), (-0.05, 10.05)]))
     assert OODReference().input_bounds == ()
-    answer = mark_far(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.005, 0], [1.02, 5]], np.float32), REFERENCE)
+    answer = mark_unlike(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.005, 0], [1.02, 5]], np.float32), MANIFEST)
     assert answer.unlike == [False, False, True]
 
 
 def test_only_queries_beyond_have_no_interval() -> None:
     bounds = np.array([[1, 2], [3, 4]], np.float32)
     answer = Answer(np.zeros((2, 2)), lower=-bounds, upper=bounds)
-    marked = mark_far(answer, np.array([[0, 0], [2, 0]], np.float32), REFERENCE)
+    marked = mark_unlike(answer, np.array([[0, 0], [2, 0]], np.float32), MANIFEST)
     assert marked.lower is not None
     assert marked.upper is not None
     np.testing.assert_array_equal(marked.upper, [[1, 2], [np.nan, np.nan]])

@@ -1,0 +1,52 @@
+"""Shipped classifiers mark images that are no drawings, through the server."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image, ImageDraw
+
+from app.bundles.folder import load
+from service_tests.learn.test_image_ood import strokes
+from service_tests.processes import ROOT
+
+DRAWINGS = strokes(6).numpy()
+
+
+def unlike(client: TestClient, model: str, queries: np.ndarray) -> list[bool]:
+    support: dict[str, Any] = {"inputs": DRAWINGS[:4].tolist(), "targets": ["a", "a", "b", "b"]}
+    answer = client.post("/predict", json={"model": model, "support": support, "queries": queries.tolist()})
+    assert answer.status_code == 200, answer.text
+    marked: list[bool] = answer.json()["unlike"]
+    return marked
+
+
+@pytest.mark.parametrize("model", ["omniglot", "omniglot-maml"])
+def test_inverted_empty_and_noisy_images_are_unlike(client: TestClient, model: str) -> None:
+    noise = np.random.default_rng(0).random((3, 784), np.float32)
+    others = np.concatenate([1 - DRAWINGS, np.zeros((1, 784)), np.ones((1, 784)), noise])
+    assert all(unlike(client, model, others))
+
+
+def drawing(seed: int, width: int) -> bytes:
+    """A PNG of 105 x 105 pixels with a few lines."""
+    generator, image, file = np.random.default_rng(seed), Image.new("L", (105, 105), 255), io.BytesIO()
+    for _ in range(3):
+        ImageDraw.Draw(image).line(generator.integers(15, 90, 8).tolist(), fill=0, width=width, joint="curve")
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_drawings_with_pens_of_usual_widths_are_like_those_of_training() -> None:
+    bundle = load(ROOT / "models/omniglot")
+    images = bundle.encoder.encode([drawing(seed, width) for seed in range(20) for width in (2, 4, 6)])
+    assert bundle.manifest.image_reference is not None
+    assert not bundle.manifest.image_reference.is_unlike(torch.from_numpy(images), (28, 28)).any()
+
+
+def test_many_images_are_marked_as_few_are(client: TestClient) -> None:
+    few = np.concatenate([DRAWINGS, 1 - DRAWINGS])
+    assert unlike(client, "omniglot", np.concatenate([few] * 5)) == 5 * unlike(client, "omniglot", few)

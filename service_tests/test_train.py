@@ -84,9 +84,12 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
 
 def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
     settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
+    settings += ["--set", "outer_rate=1.0"]  # so that later outer steps are worse
     out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
     assert "validation after 1 outer step: " in out
     training = load(tmp_path / "models/linear").manifest.training
+    seen = [score for each in training["choice"]["rounds"] for score in each["scores"].values()]
+    assert training["validation"]["score"] <= min(seen), "it ships nothing worse than it has seen"
     assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
     assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()
     assert "--algorithm auto" in training["command"]

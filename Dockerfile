@@ -1,22 +1,23 @@
 # syntax=docker/dockerfile:1
 FROM python:3.11-slim-bookworm AS build
 
-# Where pip finds PyTorch: the address of one of its package indexes, for another build than the pin's default.
-ARG TORCH_INDEX_URL=""
+# The package index of the build of PyTorch, in addition to PyPI: by default that of the CPU build. With an empty one pip
+# takes PyPI's build, which on x86 is the one for CUDA and several gigabytes larger.
+ARG TORCH_INDEX_URL="https://download.pytorch.org/whl/cpu"
 
 WORKDIR /src
 RUN python -m venv /opt/innerloop
 ENV PATH=/opt/innerloop/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} torch
+RUN pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-RUN pip install --constraint constraints.txt .
+RUN pip install --constraint constraints.txt '.[train]'
 
 FROM python:3.11-slim-bookworm
 
-# The compiled inner loop needs g++ (Python's headers are in the base image). With an empty COMPILER the image is
-# smaller and the server stays eager.
+# The compiled inner loop and training need g++ (Python's headers are in the base image). With an empty COMPILER the
+# image is smaller, the server stays eager, and `innerloop train` needs --eager.
 ARG COMPILER="g++"
 # hadolint ignore=DL3008
 RUN if [ -n "$COMPILER" ]; then \

@@ -22,7 +22,7 @@ check: .venv/dev  ## check lint, types, import rules, Dockerfile and compose fil
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/docker-compose --profile gpu --profile redis config --quiet
+	$(BIN)/docker-compose --profile gpu --profile redis --profile train config --quiet
 
 bench: .venv/bench  ## compare the inner loop, the training step and the server with their rivals
 	$(BIN)/python -m service_tests.benchmarks.inner_loop

@@ -23,7 +23,7 @@ from app.device import choose_device, describe
 from app.errors import InnerloopError, TrainingError, expectation, one_of
 from app.families.registry import families
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
-from app.training.checkpoints import restore_checkpoint
+from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.loop import make_run, train_to_end
 from app.training.problem import make_family
 from app.training.processes import processes
@@ -34,6 +34,8 @@ from app.training.recipes.registry import recipe_for
 from app.training.run import Run
 
 AUTO = "auto"
+CHOICE = "choice.json"
+"""The file of the result of a search, beside the checkpoint."""
 ENVIRONMENTS = "environments"
 """The family that --env chooses."""
 
@@ -100,17 +102,20 @@ def train(
         with processes(choose_device(device)) as (group, group_device):
             console = Console(quiet=not group.first, markup=False)
             start = partial(make_run, device=group_device, compiled=not eager, processes=group, data=data)
-            recipe, search = choose_recipe(overrides), None
+            recipe, search, checkpoint = choose_recipe(overrides), None, runs_dir / "checkpoint.safetensors"
             if algorithm == AUTO:
-                search = choose_algorithm(recipe, start, runs_dir / "choice.json", console, fresh=fresh)
-                recipe = with_algorithm(recipe, search.algorithm)
+                search = choose_algorithm(recipe, start, checkpoint, console, fresh=fresh)
+                recipe = always_validated(with_algorithm(recipe, search.algorithm))
             run = start(recipe)
-            checkpoint = runs_dir / "checkpoint.safetensors"
             if checkpoint.exists() and not fresh:
                 restore_checkpoint(run, checkpoint)
                 console.print(
                     f"continuing from {checkpoint}, after {run.step} of {outer_steps_text(run.recipe.outer_steps)}"
                 )
+            if search is not None and search.best is not None:
+                run.keep_if_better(search.best)
+                if group.first:
+                    save_search(search, run, checkpoint)
             train_to_end(run, checkpoint, console)
             if group.first:
                 finish(run, checkpoint, models_dir, overrides.command, console, search)
@@ -120,16 +125,26 @@ def train(
 
 
 def choose_algorithm(
-    recipe: Recipe, start: Callable[[Recipe], Run], file: Path, console: Console, *, fresh: bool
+    recipe: Recipe, start: Callable[[Recipe], Run], checkpoint: Path, console: Console, *, fresh: bool
 ) -> SearchResult:
-    """Search for an algorithm, or take the result that an interrupted training left in `file`."""
-    if file.exists() and not fresh:
+    """Search for an algorithm, or take the result that an interrupted training left beside its checkpoint."""
+    file = checkpoint.with_name(CHOICE)
+    if file.exists() and checkpoint.exists() and not fresh:
         return SearchResult.from_json(json.loads(file.read_text()))
     search = search_algorithm(recipe, start, lambda each: console.print(round_text(each)))
     console.print(search.reason)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(search.as_json()).encode())
     return search
+
+
+def save_search(search: SearchResult, run: Run, checkpoint: Path) -> None:
+    """Save the result of a search, and the run that keeps the best of its meta-parameters."""
+    save_checkpoint(run, checkpoint)
+    write_atomically(checkpoint.with_name(CHOICE), json.dumps(search.as_json()).encode())
+
+
+def always_validated(recipe: Recipe) -> Recipe:
+    """The recipe with validations, so that training after a search ships nothing worse than the search has seen."""
+    return dataclasses.replace(recipe, validate_every=recipe.validate_every or recipe.outer_steps)
 
 
 def outer_steps_text(count: int) -> str:
@@ -153,7 +168,7 @@ def finish(
     console.print(f"evaluating, and writing {folder}")
     manifest = write_bundle(run, folder, command, describe(run.device), search)
     checkpoint.unlink(missing_ok=True)
-    checkpoint.with_name("choice.json").unlink(missing_ok=True)
+    checkpoint.with_name(CHOICE).unlink(missing_ok=True)
     console.print((folder / "CARD.md").read_text())
     console.print(f"digest {manifest.digest}")
 

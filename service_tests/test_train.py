@@ -7,9 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
 
 from app.bundles.folder import load
-from app.train import Overrides, choose_recipe
+from app.train import Overrides, always_validated, choose_algorithm, choose_recipe, save_search
+from app.training.algorithm_search import Round, SearchResult
+from app.training.checkpoints import restore_checkpoint
+from app.training.recipes.recipe import Recipe
+from app.training.run import Run
 from service_tests.processes import ROOT
 
 BARE = """
@@ -84,13 +90,37 @@ def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:
 
 def test_the_algorithm_can_be_chosen(tmp_path: Path) -> None:
     settings = ["--set", "validation_tasks=5", "--set", "tasks=4", "--set", "evaluation_shots=[5]"]
+    settings += ["--set", "outer_rate=1.0"]  # so that later outer steps are worse
     out = train(tmp_path, "linear", "--algorithm", "auto", "--outer-steps", "16", *settings)
     assert "validation after 1 outer step: " in out
     training = load(tmp_path / "models/linear").manifest.training
+    seen = [score for each in training["choice"]["rounds"] for score in each["scores"].values()]
+    assert training["validation"]["score"] <= min(seen), "it ships nothing worse than it has seen"
     assert training["recipe"]["algorithm"] == training["choice"]["algorithm"]
     assert "was chosen on validation tasks among" in (tmp_path / "models/linear/CARD.md").read_text()
     assert "--algorithm auto" in training["command"]
     assert not (tmp_path / "runs/linear/choice.json").exists()
+
+
+def test_an_interrupted_training_keeps_the_best_of_its_search(tmp_path: Path) -> None:
+    recipe = always_validated(Recipe("linear", validate_every=None, outer_steps=20, tasks=2))
+    assert recipe.validate_every == 20
+    checkpoint, device = tmp_path / "run/checkpoint.safetensors", torch.device("cpu")
+    run, later = (Run(recipe, device, compiled=False) for _ in range(2))
+    run.keep_if_best(0.5)
+    search = SearchResult("averaging", [Round(1, {"averaging": 0.5})], run.best)
+    save_search(search, run, checkpoint)
+
+    def no_run(recipe: Recipe) -> Run:
+        raise AssertionError("it does not search again")
+
+    assert choose_algorithm(recipe, no_run, checkpoint, Console(quiet=True), fresh=False) == search
+    restore_checkpoint(later, checkpoint)
+    assert later.best is not None
+    assert (later.step, later.best.score) == (0, 0.5)
+    checkpoint.unlink()
+    with pytest.raises(AssertionError):  # the best of the search is lost with the checkpoint
+        choose_algorithm(recipe, no_run, checkpoint, Console(quiet=True), fresh=False)
 
 
 def test_settings_of_the_recipe_hold_for_another_algorithm_too() -> None:

@@ -1,6 +1,7 @@
 """`innerloop try`: adapt a bundle to a random task, and show the errors and the curve."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +12,18 @@ from torch import Tensor
 
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, request, to_raw
-from app.errors import InnerloopError, NoFamily, TrainingError, expectation
+from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
 from app.training.problem import make_family, reads_data
+from app.training.tasks import draw_tasks, sample
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
+
+MAX_SHOWN = 300
+"""Characters of a part of an example that `try` prints."""
 
 
 def try_bundle(
@@ -34,6 +39,7 @@ def try_bundle(
     """Adapt a bundle to a random task over HTTP, and print how well it predicts.
 
     A regression bundle is scored before and after adapting. If its inputs are single numbers, the curve is drawn too.
+    Where there is no random task, as for a policy or for imported weights, the bundle's example request is sent.
     """
     asyncio.run(_try(bundle, shots, steps, seed, data, server))
 
@@ -41,22 +47,50 @@ def try_bundle(
 async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path | None, server: str | None) -> None:
     async with connect(server) as client:
         model = await request(client, "GET", f"/models/{bundle}")
-        family = _family(model, data)
-        if isinstance(family, HasEncoder) or not _takes_features(model["inputs"]):
-            actual = f"{bundle}, whose encoder is {model['inputs']['encoder']}"
-            if model["inputs"].get("scale", False):
-                actual += ", which standardises them"
-            fix = f"see `example` of GET /models/{bundle} for a request"
-            raise InnerloopError(expectation("bundle", "a bundle that takes features", actual, fix))
-        settings = {} if steps is None else {"steps": steps}
-        generator = torch.Generator().manual_seed(seed)
-        if model["kind"] not in TRIALS:
-            raise InnerloopError(
-                expectation(
-                    "bundle", "a regression or classification bundle", f"{bundle}, a policy", _advice(model, family)
-                )
-            )
-        await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
+        settings, generator = {} if steps is None else {"steps": steps}, torch.Generator().manual_seed(seed)
+        try:
+            family = _family(model, data)
+            _check_draws(model, family)
+            await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
+        except (NoFamily, TrainingError, DataError) as reason:
+            if data is not None:
+                raise
+            await _try_example(client, model, settings, str(reason))
+
+
+def _check_draws(model: dict[str, Any], family: Family) -> None:
+    """Raise TrainingError if a random task of the family cannot be posted and scored."""
+    name, inputs = model["name"], model["inputs"]
+    if model["kind"] not in TRIALS:
+        raise TrainingError(f"{name} is a policy: {_advice(model, family)} to score it")
+    if isinstance(family, HasEncoder) or not _takes_features(inputs):
+        encoder = f"{inputs['encoder']}{', which standardises them' if inputs.get('scale', False) else ''}"
+        raise TrainingError(f"The family draws features, but {name} has an encoder: {encoder}")
+
+
+async def _try_example(client: httpx.AsyncClient, model: dict[str, Any], settings: dict[str, int], reason: str) -> None:
+    """Print why there is no random task, and what the bundle answers to its example request."""
+    example = dict(model["example"])
+    queries = example.pop("queries")
+    console.print(f"No random task: {reason}.", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"Here is the example of GET /models/{model['name']} instead.", markup=False, highlight=False, soft_wrap=True
+    )
+    adaptation = await request(client, "POST", "/adapt", example | settings)
+    query = {"adaptation_id": adaptation["adaptation_id"], "queries": queries}
+    answer = await request(client, "POST", "/predict", query)
+    predictions = answer["predictions"]
+    if isinstance(predictions, dict):
+        predictions = from_raw(predictions).tolist()
+    for name, value in (("support", example["support"]), ("queries", queries), ("predictions", predictions)):
+        console.print(f"{name}: {_short(value)}", markup=False, highlight=False, soft_wrap=True)
+    _print_adaptation(adaptation)
+
+
+def _short(value: Any) -> str:
+    """A value as JSON, cut if it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _family(model: dict[str, Any], data: Path | None) -> Family:
@@ -93,19 +127,23 @@ async def _try_regression(
     generator: torch.Generator,
 ) -> None:
     """Print the errors before and after adapting, and draw the curves of one feature."""
-    inputs, targets = (part[0] for part in family.sample(1, shots + QUERIES, generator, split="test"))
-    support = {"inputs": to_raw(inputs[:shots]), "targets": to_raw(targets[:shots])}
-    queries, truth = {"queries": to_raw(inputs[shots:])}, targets[shots:]
+    drawn = draw_tasks(family, 1, (shots, shots), QUERIES, generator, split="test")
+    known = drawn.support.mask[0]
+    inputs, targets = drawn.support.inputs[0][known], drawn.support.targets[0][known]
+    support = {"inputs": to_raw(inputs), "targets": to_raw(targets)}
+    queries, truth = {"queries": to_raw(drawn.query.inputs[0])}, drawn.query.targets[0]
     adaptation = await request(client, "POST", "/adapt", {"model": model["name"], "support": support, **settings})
     by = {"before": {"model": model["name"]}, "after": {"adaptation_id": adaptation["adaptation_id"]}}
     curves = {"truth": truth}
     for name, identity in by.items():
         curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
         error = (curves[name] - truth).square().mean()
-        console.print(f"mean squared error {name} adapting to {_examples(shots)}: {error:.4f}{_squared_unit(model)}")
+        console.print(
+            f"mean squared error {name} adapting to {_examples(len(inputs))}: {error:.4f}{_squared_unit(model)}"
+        )
     _print_adaptation(adaptation)
     if family.features == 1:
-        _draw((inputs[:shots, 0], targets[:shots, 0]), inputs[shots:, 0], curves)
+        _draw((inputs[:, 0], targets[:, 0]), drawn.query.inputs[0, :, 0], curves)
 
 
 async def _try_classification(
@@ -118,7 +156,7 @@ async def _try_classification(
 ) -> None:
     """Print the accuracy on queries of the classes of a task, after adapting."""
     ways = family.targets
-    examples = family.sample(1, shots + CLASS_QUERIES, generator, ways=ways, split="test")
+    examples = sample(family, 1, shots + CLASS_QUERIES, generator, ways=ways, split="test")
     inputs, labels = examples.inputs[0], [f"class {index}" for index in examples.targets[0].argmax(-1).tolist()]
     count = shots * ways  # the classes take turns
     body = {"model": model["name"], "support": {"inputs": to_raw(inputs[:count]), "targets": labels[:count]}}

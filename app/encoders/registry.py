@@ -16,8 +16,8 @@ import numpy as np
 import app.encoders
 from app.encoders.encoder import CodeError, Encoder, EncoderType, Rows, StateError
 from app.encoders.spec import EncoderSpec
-from app.errors import TrainingError, one_of
-from app.plugins import discover, user_code
+from app.errors import TrainingError, expectation, one_of
+from app.plugins import discover, option_names, user_code
 
 
 def encoders() -> dict[str, Callable[[], EncoderType]]:
@@ -34,7 +34,12 @@ def fit(name: str, rows: Rows, options: Mapping[str, Any]) -> Encoder:
     if name not in found:
         raise TrainingError(f"encoder: expected {one_of(sorted(found))}, got {name!r}")
     with user_code(f"the encoder {name}"):
-        return found[name]().fit(rows, **options)
+        factory = found[name]().fit
+        known = option_names(factory)
+        if known is not None and (unknown := sorted(options.keys() - set(known[1:]))):
+            expected = one_of(known[1:]) if known[1:] else "none"
+            raise TrainingError(expectation(f"options of the encoder {name!r}", expected, ", ".join(unknown)))
+        return factory(rows, **options)
 
 
 def restore(spec: EncoderSpec, arrays: Mapping[str, np.ndarray]) -> Encoder:

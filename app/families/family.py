@@ -1,10 +1,12 @@
 """The interface of a family: a problem whose tasks share an initialization."""
 
 from collections.abc import Sequence
+from math import nan
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from app.encoders.encoder import Encoder
 from app.encoders.meaning import Meanings
@@ -26,6 +28,21 @@ class Samples(NamedTuple):
 
     inputs: Float[Tensor, "task example feature"]
     targets: Float[Tensor, "task example target"]
+
+
+class PaddedSamples(Samples):
+    """Examples of tasks of different sizes, as `stack_tasks` makes them: the rows that a task lacks are NaN."""
+
+
+def stack_tasks(tasks: Sequence[tuple[Tensor, Tensor]]) -> Samples:
+    """The samples of tasks that may have different numbers of examples, for `Family.sample`.
+
+    tasks: the inputs [example, feature] and the targets [example, target] of each task
+    """
+    inputs, targets = ([each[part] for each in tasks] for part in range(2))
+    if len({len(each) for each in inputs}) == 1:
+        return Samples(torch.stack(inputs), torch.stack(targets))
+    return PaddedSamples(*(pad_sequence(part, batch_first=True, padding_value=nan) for part in (inputs, targets)))
 
 
 @runtime_checkable
@@ -62,6 +79,9 @@ class Family(Protocol):
         split: Split = "training",
     ) -> Samples:
         """Draw `tasks` tasks and `examples` examples of each, on the generator's device.
+
+        A task without classes may have fewer examples than that, but at least 2; `stack_tasks` puts tasks of different
+        sizes together. Its support set then leaves at least one example for the queries, which repeat its other ones.
 
         ways: in classification, the classes of each task, with `examples` of each class; `targets` if None
         split: which tasks; makes no difference where a family can draw fresh tasks without end

@@ -6,7 +6,7 @@ Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optim
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import TrainingError, expectation
@@ -14,7 +14,7 @@ from app.training.kinds import KINDS
 from app.training.problem import make_family
 from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.recipes.recipe import Recipe
-from app.training.run import Run
+from app.training.run import Best, Run
 from app.training.validation import validation_of
 
 MAX_ALGORITHMS = 8
@@ -25,7 +25,10 @@ FIRST_BUDGET = 1 / 16
 
 @dataclass(frozen=True)
 class Round:
-    """A round of the search. scores: on validation tasks, of each algorithm still in it, after so many outer steps."""
+    """A round of the search.
+
+    scores: the best score on validation tasks, so far, of each algorithm that is still in it after so many outer steps
+    """
 
     outer_steps: int
     scores: Mapping[str, float]
@@ -33,10 +36,15 @@ class Round:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The algorithm that is left, and the rounds that led to it."""
+    """The algorithm that is left, and the rounds that led to it.
+
+    best: its best meta-parameters in these rounds; no score of any algorithm in the search was better. It is not part
+        of the JSON, and None where the result was read from it
+    """
 
     algorithm: str
     rounds: Sequence[Round]
+    best: Best | None = field(default=None, compare=False, repr=False)
 
     @property
     def reason(self) -> str:
@@ -85,13 +93,16 @@ def search_algorithm(
         on_round(rounds[-1])
         runs = sorted(runs, key=lambda run: _rank(run, scores))[: max(1, len(runs) // 2)]
         if len(runs) == 1:
-            return SearchResult(runs[0].recipe.algorithm, rounds)
+            return SearchResult(runs[0].recipe.algorithm, rounds, runs[0].best)
         budget = min(recipe.outer_steps, 2 * budget)
 
 
 def _score(run: Run, outer_steps: int) -> float:
+    """The best score of a run so far, after so many outer steps."""
     run.advance(outer_steps - run.step)
-    return validation_of(run).validate()
+    validation_of(run).validate()
+    assert run.best is not None, "a validation keeps the first score, whatever it is"
+    return run.best.score
 
 
 def _rank(run: Run, scores: Mapping[str, float]) -> float:

@@ -18,7 +18,7 @@ from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
 from app.training.tasks import SEED, TASKS, Setting, draw_held_out
-from app.training.validation import validation_of
+from app.training.validation import next_validation, validation_of
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def train_and_score(run: Run) -> Contender:
         fix = "if the family has decisions to imitate, compare algorithms that imitate, with --set episodes=null"
         actual = f"{run.recipe.family}, which is trained by acting"
         raise TrainingError(expectation("family", "a family that is trained on examples", actual, fix))
-    validation, every = validation_of(run), run.recipe.validate_every or run.recipe.outer_steps
+    validation = validation_of(run)
     while not finished(run):
         started = perf_counter()
-        run.advance(min(run.recipe.outer_steps, run.step - run.step % every + every) - run.step)
+        run.advance((next_validation(run.recipe, run.step) or run.recipe.outer_steps) - run.step)
         run.seconds += perf_counter() - started
         if validation.due:
             validation.validate()

@@ -15,7 +15,7 @@ from app.training.on_policy import OnPolicyRun
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
-from app.training.validation import out_of_patience, validation_of
+from app.training.validation import next_validation, out_of_patience, validation_of
 
 REPORT_EVERY = 100
 CHECKPOINT_EVERY = 1_000
@@ -77,8 +77,9 @@ def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
 
 def next_stop(run: Run) -> int:
     """The next outer step after which there is something to report, to validate or to save."""
-    intervals = (REPORT_EVERY, CHECKPOINT_EVERY, run.recipe.validate_every or run.recipe.outer_steps)
-    return min(run.recipe.outer_steps, *(run.step - run.step % every + every for every in intervals))
+    last = run.recipe.outer_steps
+    stops = (run.step - run.step % every + every for every in (REPORT_EVERY, CHECKPOINT_EVERY))
+    return min(last, next_validation(run.recipe, run.step) or last, *stops)
 
 
 def tensorboard(folder: Path, step: int) -> Any:

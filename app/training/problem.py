@@ -28,7 +28,7 @@ from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build, width
-from app.plugins import user_code
+from app.plugins import option_names, user_code
 from app.training.recipes.recipe import TYPES
 
 
@@ -124,17 +124,6 @@ def _check_types(factory: Callable[..., Any], options: Mapping[str, Any]) -> Non
             expected, types = TYPES[hints[name]]
             if type(value) not in types:
                 raise TrainingError(f"--option {name}: expected {expected}, got {value!r}")
-
-
-def option_names(factory: Callable[..., Any]) -> list[str] | None:
-    """The keyword options that a family's factory takes; None if that cannot be told."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return None
-    return [each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
 
 
 def family_of(bundle: Bundle, data: Path | None = None) -> Family:

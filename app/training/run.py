@@ -139,8 +139,12 @@ class Run:
 
     def keep_if_best(self, score: float) -> None:
         """Keep the meta-parameters if their score on validation tasks is the best so far."""
-        if self.best is None or KINDS[self.family.kind].score.better(score, self.best.score):
-            self.best = Best(score, self.step, {name: value.clone() for name, value in self.meta.items()})
+        self.keep_if_better(Best(score, self.step, {name: value.clone() for name, value in self.meta.items()}))
+
+    def keep_if_better(self, other: Best) -> None:
+        """Keep meta-parameters that another run of this problem and algorithm found, if they are the best so far."""
+        if self.best is None or KINDS[self.family.kind].score.better(other.score, self.best.score):
+            self.best = other
 
     def take_best(self) -> None:
         """Go back to the best meta-parameters, if there was a validation."""

@@ -4,17 +4,20 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.families.family import Family, Samples
+from app.families.family import Family, PaddedSamples, Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.outcome import judge
 from app.learn.shapes import Float
 from app.learn.support_ood import ERROR_QUANTILE, OODReference, distance, task_error
 from app.training.problem import device_of
+from app.training.tasks import sample, sizes_of
 
 TASKS = 600
 SIZES = (2, 3, 5, 7, 10, 20)
 """Of the support sets. With TASKS, this costs about as much as the evaluation."""
+MIN_TASKS = 60
+"""A size that fewer of the tasks have is left out."""
 SEED = 20180709
 """Other tasks than those of the evaluation."""
 MAX_ADAPTATIONS = 4096
@@ -22,9 +25,15 @@ MAX_ADAPTATIONS = 4096
 
 
 def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
-    """The OOD reference of a regression bundle, from fresh training tasks of its family."""
+    """The OOD reference of a regression bundle, from fresh training tasks of its family.
+
+    It has only sizes that enough of the tasks have.
+    """
     generator = torch.Generator(device_of(bundle)).manual_seed(SEED)
-    samples = {size: family.sample(TASKS, size, generator) for size in SIZES}
+    drawn = {size: _complete(sample(family, TASKS, size, generator), size) for size in SIZES}
+    samples = {size: each for size, each in drawn.items() if len(each.inputs) >= MIN_TASKS}
+    if not samples:
+        return OODReference()
     inputs = torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]).double()
     center, scale = inputs.mean(0), inputs.std(0)
     scale = torch.where(scale > 0, scale, 1.0)
@@ -34,9 +43,17 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
         input_center=tuple(center.tolist()),
         input_scale=tuple(scale.tolist()),
         input_reach=distance(inputs, center, scale).max().item(),
-        support_sizes=tuple(size - 1 for size in SIZES),
+        support_sizes=tuple(size - 1 for size in samples),
         error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),
     )
+
+
+def _complete(samples: Samples, size: int) -> Samples:
+    """The tasks that have this many examples."""
+    if not isinstance(samples, PaddedSamples):
+        return samples
+    complete = sizes_of(samples) >= size
+    return Samples(samples.inputs[complete], samples.targets[complete])
 
 
 def score_limit(scores: Float[Tensor, " task"]) -> float:

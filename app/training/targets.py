@@ -7,6 +7,7 @@ from app.errors import TrainingError, expectation
 from app.families.family import Family, HasTargetUnits
 from app.learn.losses import KINDS
 from app.learn.targets import TargetScale, TargetSpec
+from app.training.tasks import sample
 
 TASKS = 1_000
 SEED = 20240131
@@ -27,8 +28,9 @@ def learn_targets(family: Family, examples: int, *, scale: bool) -> TargetSpec |
     if not KINDS[family.kind].numeric:
         place, expected, actual = ("scale_targets", "false", "true") if scale else ("target_names", "none", "some")
         raise TrainingError(expectation(place, f"{expected}, because the family is for {family.kind}", actual))
-    samples = family.sample(TASKS, examples, torch.Generator().manual_seed(SEED))
-    ranges = Ranges.of(samples.targets.flatten(0, 1).double().cpu().numpy())
+    targets = sample(family, TASKS, examples, torch.Generator().manual_seed(SEED)).targets.flatten(0, 1)
+    targets = targets[~targets.isnan().any(-1)]  # without padding
+    ranges = Ranges.of(targets.double().cpu().numpy())
     mean, std, low, high = (tuple(part.tolist()) for part in (ranges.mean, ranges.std, ranges.low, ranges.high))
     names, units = (family.target_names, family.target_units) if isinstance(family, HasTargetUnits) else ((), ())
     spec = TargetSpec(tuple(names), tuple(units), low, high, TargetScale(mean, std) if scale else None)

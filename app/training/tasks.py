@@ -3,11 +3,16 @@
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from app.families.family import Family, Split
+from app.errors import TrainingError, expectation
+from app.families.family import Family, PaddedSamples, Samples, Split
 from app.families.logs import Logged
+from app.learn import losses
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
+from app.learn.shapes import Int
+from app.plugins import user_code
 from app.training.logged_tasks import logged_tasks
 
 TASKS = 600
@@ -18,6 +23,9 @@ SEED = 20170309
 """Of the evaluation tasks. Recipes count their seeds from 0, so no training run draws the same tasks."""
 IMAGE_FEATURES = 100
 """Inputs of at least this many numbers are treated as images, which take about a thousand times as long."""
+
+UNEQUAL = "put tasks of different sizes together with `app.families.family.stack_tasks`"
+"""What to do where a family stacks tasks that cannot be stacked."""
 
 
 class Setting(NamedTuple):
@@ -48,8 +56,10 @@ def draw_tasks(
     if isinstance(family, Logged):
         return logged_tasks(family, tasks, shots, queries, generator, split)
     (min_shots, max_shots), (min_ways, max_ways) = shots, ways or (1, 1)
-    samples = family.sample(tasks, max_shots + queries, generator, max_ways if ways else None, split)
+    samples = sample(family, tasks, max_shots + queries, generator, ways=max_ways if ways else None, split=split)
     counts = torch.randint(min_shots, max_shots + 1, (tasks, 1), generator=generator, device=generator.device)
+    if isinstance(samples, PaddedSamples):
+        return _split(samples, family, counts, max_shots, queries)
     place = torch.arange((max_shots + queries) * max_ways, device=generator.device)
     mask = torch.ones(tasks, len(place), dtype=torch.bool, device=generator.device)
     if min_ways < max_ways:
@@ -60,6 +70,59 @@ def draw_tasks(
     return Tasks(
         *(Examples(samples.inputs[:, part], samples.targets[:, part], mask[:, part]) for part in (support, query))
     )
+
+
+def sample(
+    family: Family,
+    tasks: int,
+    examples: int,
+    generator: torch.Generator,
+    *,
+    ways: int | None = None,
+    split: Split = "training",
+) -> Samples:
+    """Sample from a family, as `Family.sample` does. Samples with fewer examples than that come as `PaddedSamples`.
+
+    Raises TrainingError that names the family where it raises, or where its samples have another form.
+    """
+    name = f"the family {type(family).__name__}"
+    with user_code(name, hints={"equal size": UNEQUAL}):
+        samples = family.sample(tasks, examples, generator, ways, split)
+    classes = losses.KINDS[family.kind].one_hot
+    rows = examples * (ways or family.targets) if classes else examples
+    if samples.inputs.shape[:2] == samples.targets.shape[:2] == (tasks, rows):
+        return samples
+    (count, given), *others = {each.shape[:2] for each in samples}
+    if others or count != tasks or given > rows or classes:
+        actual = " and ".join(str(list(each.shape)) for each in samples)
+        expected = f"{tasks} tasks of {rows} examples in inputs and targets"
+        raise TrainingError(expectation(name, expected, f"the shapes {actual}", "" if classes else UNEQUAL))
+    return PaddedSamples(*samples)
+
+
+def _split(samples: PaddedSamples, family: Family, counts: Tensor, max_shots: int, queries: int) -> Tasks:
+    """Support and query sets of tasks of different sizes. counts: the support examples that each task is to have."""
+    sizes = sizes_of(samples)[:, None]
+    if (smallest := int(sizes.min())) < 2:
+        name = f"the family {type(family).__name__}"
+        raise TrainingError(expectation(name, "at least 2 examples in each task", smallest, "leave smaller tasks out"))
+    place, first = torch.arange(max_shots, device=sizes.device), (sizes - 1).clamp(max=max_shots)
+    support = torch.minimum(place, sizes - 1)
+    query = first + torch.arange(queries, device=sizes.device) % (sizes - first)
+    return Tasks(
+        _examples_at(samples, support, place < torch.minimum(counts, first)),
+        _examples_at(samples, query, torch.ones_like(query, dtype=torch.bool)),
+    )
+
+
+def _examples_at(samples: Samples, rows: Tensor, mask: Tensor) -> Examples:
+    inputs, targets = (part.take_along_dim(rows[..., None], 1) for part in samples)
+    return Examples(inputs, targets, mask)
+
+
+def sizes_of(samples: Samples) -> Int[Tensor, " task"]:
+    """How many examples each task has."""
+    return (~samples.targets.isnan().any(-1)).sum(1)
 
 
 def draw_held_out(

@@ -3,12 +3,17 @@
 from app.training.evaluation import score_tasks, settings_for
 from app.training.on_policy import OnPolicyRun
 from app.training.predictor import offline
+from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, mean_returns
 from app.training.run import Run
 from app.training.tasks import draw_held_out
 
 SEED = 20190610
 """Of the validation tasks: other tasks than those of the evaluation and of the calibration."""
+EARLY = 4
+"""At most so many validations come before `validate_every` outer steps, each after twice as many steps as the last."""
+FIRST_STEP = 50
+"""No early validation comes before this outer step: recipes that validate that often need none."""
 
 
 class Validation:
@@ -25,8 +30,7 @@ class Validation:
     @property
     def due(self) -> bool:
         """Whether the run is to be validated after its latest outer step."""
-        every = self._run.recipe.validate_every
-        return every is not None and (self._run.step % every == 0 or self._run.step == self._run.recipe.outer_steps)
+        return next_validation(self._run.recipe, self._run.step - 1) == self._run.step
 
     def validate(self) -> float:
         """The mean score after the bundle's default steps. The run keeps its meta-parameters if it is the best yet."""
@@ -63,9 +67,23 @@ def validation_of(run: Run) -> Validation:
     return ReturnValidation(run) if isinstance(run, OnPolicyRun) else Validation(run)
 
 
+def next_validation(recipe: Recipe, step: int) -> int | None:
+    """The first outer step after `step` that is followed by a validation; None where nothing is validated.
+
+    These are 1/16, 1/8, 1/4 and 1/2 of `validate_every`, as far as they are FIRST_STEP or more, then each multiple of
+    `validate_every`, and the last outer step. So a run that is best early is seen near its best.
+    """
+    every = recipe.validate_every
+    if every is None:
+        return None
+    early = [every >> halvings for halvings in range(1, EARLY + 1) if every >> halvings >= FIRST_STEP]
+    later = step - step % every + every
+    return min(recipe.outer_steps, later, *(each for each in early if each > step))
+
+
 def out_of_patience(run: Run) -> bool:
-    """Whether `patience` validations in a row found nothing better."""
+    """Whether `patience` validations in a row, those within the first interval not counted, found nothing better."""
     recipe = run.recipe
     if run.best is None or recipe.patience is None or recipe.validate_every is None:
         return False
-    return run.step - run.best.step >= recipe.patience * recipe.validate_every
+    return run.step // recipe.validate_every - run.best.step // recipe.validate_every >= recipe.patience

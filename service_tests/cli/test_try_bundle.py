@@ -47,32 +47,44 @@ def test_try_names_characters() -> None:
     assert int(result.output.split()[0]) > 40, result.output
 
 
+def tried_example(result: Result, bundle: str) -> bool:
+    lines = result.output.splitlines()
+    assert result.exit_code == 0, result.output
+    assert [line.split(":")[0] for line in lines[2:5]] == ["support", "queries", "predictions"], result.output
+    return lines[1] == f"Here is the example of GET /models/{bundle} instead."
+
+
 @pytest.mark.parametrize(
-    ("bundle", "message"),
+    ("bundle", "reason"),
     [
         ("omniglot", "--data: expected the folder of Omniglot, got none: put images_background.zip and "),
-        (
-            "navigation",
-            "bundle: expected a regression or classification bundle, got navigation, a policy: run `innerloop "
-            "navigate navigation`",
-        ),
-        ("driving", "got driving, a policy: run `innerloop drive driving`"),
-        ("choices", "got choices, a policy: run `innerloop evaluate choices --no-write --data FOLDER`"),
+        ("omniglot-maml", "--data: expected the folder of Omniglot, got none"),
+        ("navigation", "navigation is a policy: run `innerloop navigate navigation` to score it."),
+        ("driving", "driving is a policy: run `innerloop drive driving` to score it."),
+        ("choices", "choices is a policy: run `innerloop evaluate choices --no-write --data FOLDER` to score it."),
     ],
 )
-def test_try_names_what_it_takes(bundle: str, message: str) -> None:
-    assert message in str(run_try(bundle).exception)
+def test_try_sends_the_example_where_there_is_no_random_task(bundle: str, reason: str) -> None:
+    result = run_try(bundle)
+    assert result.output.startswith(f"No random task: {reason}")
+    assert tried_example(result, bundle)
 
 
-def test_try_names_what_imported_weights_lack(
+def test_try_refuses_a_folder_without_the_data(tmp_path: Path) -> None:
+    assert "images_background.zip" in str(run_try("omniglot", "--data", str(tmp_path)).exception)
+
+
+def test_try_sends_the_example_of_imported_weights(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = load(models_dir / "sinusoid")
     write(tmp_path / "imported", replace(bundle.manifest, family=None), bundle.meta)
     write(tmp_path / "elsewhere", replace(bundle.manifest, family=FamilySpec("pendulum")), bundle.meta)
     monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path))
-    assert "The bundle imported names no family of tasks" in str(run_try("imported").exception)
-    assert "got 'pendulum'" in str(run_try("elsewhere").exception)
+    for name, reason in (("imported", "The bundle imported names no family of tasks"), ("elsewhere", "got 'pendulum'")):
+        result = run_try(name)
+        assert reason in result.output
+        assert tried_example(result, name)
 
 
 def test_try_adapts_imported_weights_unless_they_have_an_encoder(tmp_path: Path) -> None:
@@ -100,7 +112,7 @@ def test_try_adapts_imported_weights_unless_they_have_an_encoder(tmp_path: Path)
             assert "K²" in tried.stdout
         else:
             came = "numbers, which standardises them" if name == "scaled" else "table"
-            assert tried.stderr == (
-                f"bundle: expected a bundle that takes features, got {name}, whose encoder is {came}: see `example` of "
-                f"GET /models/{name} for a request\n"
-            )
+            assert tried.stdout.splitlines()[:2] == [
+                f"No random task: The family draws features, but {name} has an encoder: {came}.",
+                f"Here is the example of GET /models/{name} instead.",
+            ]

@@ -47,6 +47,14 @@ def test_what_an_encoder_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         registry.restore(EncoderSpec("broken"), {})
 
 
+def test_options_that_an_encoder_lacks_are_refused_with_those_that_exist() -> None:
+    with pytest.raises(
+        TrainingError,
+        match=r"^options of the encoder 'numbers': expected one of shape, scale, names, units, got colour$",
+    ):
+        registry.fit("numbers", [[1.0]], {"scale": True, "colour": 3})
+
+
 def test_numbers_and_tables_need_numpy_alone() -> None:
     result = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout.split() == ["[[1.", "2.]]", "[[0.]]", "[[0.", "1.]]"], result.stderr

@@ -4,8 +4,10 @@ import torch
 from app.errors import TrainingError
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.loop import make_run
+from app.training.recipe_variants import at_budget
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
+from app.training.validation import Validation
 
 CPU = torch.device("cpu")
 
@@ -23,6 +25,19 @@ def test_the_field_is_halved_until_one_is_left() -> None:
     assert result.algorithm == min(result.rounds[-1].scores, key=lambda name: result.rounds[-1].scores[name])
     assert result.reason.startswith(f"`{result.algorithm}` was chosen on validation tasks among ")
     assert SearchResult.from_json(result.as_json()) == result
+
+
+def test_what_is_left_has_the_best_score_of_the_search() -> None:
+    """At this outer rate all algorithms jump about, so the scores of later rounds may be worse."""
+    recipe = Recipe("linear", outer_steps=64, tasks=4, validation_tasks=20, inner_rate=0.1, outer_rate=1.0)
+    result = search_algorithm(recipe, lambda each: Run(each, CPU, compiled=False))
+    best = min(score for each in result.rounds for score in each.scores.values())
+    assert result.best is not None
+    assert result.rounds[-1].scores[result.algorithm] == result.best.score == best
+    run = Run(at_budget(recipe, result.algorithm), CPU, compiled=False)
+    run.keep_if_better(result.best)
+    run.take_best()
+    assert Validation(run).validate() == best
 
 
 def test_policies_are_searched_by_their_returns() -> None:

@@ -17,3 +17,12 @@ def test_patience_ends_with_too_many_validations_in_vain() -> None:
     assert ends == [False, False, False, False, True]
     assert run.best is not None
     assert (run.best.score, run.best.step) == (2.0, 30)
+
+
+def test_patience_counts_validations_and_not_the_early_ones() -> None:
+    run = Run(Recipe("linear", validate_every=1_000, patience=2), torch.device("cpu"), compiled=False)
+    ends = []
+    for run.step in (62, 125, 1_000, 1_999, 2_000):
+        run.keep_if_best(float(run.step))
+        ends.append(finished(run))
+    assert ends == [False, False, False, False, True]

@@ -46,9 +46,12 @@ def test_sizes_of_another_form_are_refused(wrong: dict[str, Any]) -> None:
         ({"network": 3}, "network: expected a string, got 3"),
         ({"patience": 1.5}, r"patience: expected a whole number, got 1\.5"),
         ({"shots": (1, "b")}, r"shots: expected .*such as \[1, 5\], got"),
+        ({"shots": (9, 3)}, r"shots: expected the smallest number first, got \[9, 3\]"),
+        ({"tasks": 0}, "tasks: expected at least 1, got 0"),
+        ({"validate_every": 0}, "validate_every: expected at least 1, got 0"),
     ],
 )
-def test_values_of_another_type_are_refused(wrong: dict[str, Any], message: str) -> None:
+def test_values_that_cannot_be_used_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe("sinusoid", **wrong)
     Recipe("sinusoid", outer_rate=1, patience=None, ways=None)

@@ -1,12 +1,15 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from app.training import calibration, tasks, validation
+from app.training.loop import train_to_end
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
-from app.training.validation import Validation
+from app.training.validation import Validation, next_validation
 
 CPU = torch.device("cpu")
 
@@ -41,6 +44,45 @@ def test_it_is_due_after_so_many_steps_and_at_the_end() -> None:
     for run.step in range(1, 11):
         due += [run.step] if validation.due else []
     assert due == [4, 8, 10]
+
+
+def test_the_first_interval_has_early_ones() -> None:
+    def steps(every: int | None, last: int = 2_500) -> list[int]:
+        recipe, found = Recipe("linear", validate_every=every, outer_steps=last), [0]
+        while (step := next_validation(recipe, found[-1])) is not None and found[-1] < last:
+            found.append(step)
+        return found[1:]
+
+    assert steps(1_000) == [62, 125, 250, 500, 1_000, 2_000, 2_500]
+    assert steps(250, 600) == [62, 125, 250, 500, 600]
+    assert steps(1_000, 300) == [62, 125, 250, 300]
+    assert steps(None) == []
+
+
+def test_what_is_shipped_is_the_best_that_was_seen(tmp_path: Path) -> None:
+    """At this outer rate, the linear family is best early."""
+    recipe = Recipe(
+        "linear",
+        outer_steps=400,
+        validate_every=200,
+        tasks=4,
+        validation_tasks=20,
+        inner_rate=0.1,
+        outer_rate=1.0,
+        seed=2,
+    )
+    watched, run = (Run(recipe, CPU, compiled=False) for _ in range(2))
+    scores = {}
+    for step in (50, 100, 200, 400):
+        watched.advance(step - watched.step)
+        scores[step] = Validation(watched).validate()
+    best = min(scores, key=lambda step: scores[step])
+    assert best < 200, "it gets worse later"
+    train_to_end(run, tmp_path / "checkpoint.safetensors", Console(quiet=True))
+    assert run.best is not None
+    assert (run.best.score, run.best.step) == (scores[best], best)
+    run.take_best()
+    assert Validation(run).validate() == scores[best]
 
 
 def test_its_tasks_are_nobody_elses() -> None:

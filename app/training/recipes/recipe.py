@@ -21,6 +21,9 @@ TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
 }
 """By the type of a field, how users call it, and the types that its value may have."""
 
+COUNTS = ("queries", "tasks", "outer_steps", "validate_every", "validation_tasks", "episodes", "stages", "patience")
+"""The fields that are at least 1."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -50,9 +53,10 @@ class Recipe:
     adapt_steps: the default number of steps of the bundle
     evaluation_shots, evaluation_ways: the numbers of shots and, where there are classes, the numbers of classes that
         the bundle is evaluated at, in all combinations (no ways: the family's number)
-    validate_every, validation_tasks: after every `validate_every` outer steps the run is scored on the same
-        `validation_tasks` tasks in each of these combinations, after the default steps. The bundle has the
-        meta-parameters with the best score (None: the last ones)
+    validate_every, validation_tasks: after every `validate_every` outer steps, and up to 4 times before the first
+        interval ends (`app.training.validation.next_validation`), the run is scored on the same `validation_tasks`
+        tasks in each of these combinations, after the default steps. The bundle has the meta-parameters with the best
+        score (None: the last ones)
     episodes: episodes of a task in a stage. Training then learns from the policies' own decisions in the worlds of the
         family (`app.training.on_policy`), and the bundle is evaluated by returns (None: training from samples)
     stages: stages of episodes to learn from, one after the other
@@ -110,6 +114,11 @@ class Recipe:
             whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(each) is int for each in pair)
             if not whole and (pair is not None or name != "ways"):
                 raise ValueError(f"{name}: expected the smallest and the largest number, such as [1, 5], got {pair!r}")
+            if whole and not 0 <= pair[0] <= pair[1]:
+                raise ValueError(f"{name}: expected the smallest number first, got {list(pair)}")
+        for name in COUNTS:
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise ValueError(f"{name}: expected at least 1, got {count}")
         for name in ("evaluation_shots", "evaluation_ways"):
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):

@@ -64,7 +64,7 @@ def test_a_bomb_of_many_members_is_refused() -> None:
     [
         (b"{}", "body: expected gzip, as Content-Encoding says, got a body that cannot be decompressed"),
         (b"", "body: expected complete gzip, got a body that breaks off after 0 bytes"),
-        (gzip.compress(b"{}" * 99)[:-9], "body: expected complete gzip, got a body that breaks off after"),
+        (gzip.compress(b"{}" * 99, mtime=0)[:-9], "body: expected complete gzip, got a body that breaks off after"),
         (zlib.compress(b"{}"), "body: expected gzip, as Content-Encoding says, got a body that cannot be decompressed"),
     ],
 )

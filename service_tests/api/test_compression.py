@@ -59,6 +59,12 @@ def test_a_bomb_of_many_members_is_refused() -> None:
     assert len(gunzip(100 * gzip.compress(bytes(MIB)), 100 * MIB)) == 100 * MIB
 
 
+def test_a_million_empty_members_are_refused_at_once() -> None:
+    with pytest.raises(Malformed, match="at most 1000 gzip members"):
+        gunzip(gzip.compress(b"") * 1_000_000, MIB)
+    assert gunzip(gzip.compress(b"ab") * 1000, MIB) == b"ab" * 1000
+
+
 @pytest.mark.parametrize(
     ("sent", "detail"),
     [

@@ -109,7 +109,7 @@ def _fast_path() -> list[Replacement]:
 
     from app.api import fast_path
 
-    def install(app: FastAPI, routes: list[fast_path.FastRoute]) -> None:
+    def install(app: FastAPI, routes: list[fast_path.FastRoute], wrappers: object = ()) -> None:
         app.router.routes[:0] = [
             APIRoute(each.path, each.fast_endpoint, methods=[each.method], response_model=None) for each in routes
         ]

@@ -102,7 +102,10 @@ STATE = {"columns": [], "ignore_extra": False}
         ({"name": "table", "row": []}, "row: expected only the fields name, options, rows, state, arrays, got another"),
         ({"name": "table", "rows": {}}, "rows: expected a list, got {}"),
         ({"name": "table"}, "the encoder table: expected training rows with named columns, got none"),
-        ({"name": "table", "rows": OLD, "options": {"colums": 1}}, "the encoder table raised TypeError"),
+        (
+            {"name": "table", "rows": OLD, "options": {"colums": 1}},
+            "options of the encoder 'table': expected one of columns, na",
+        ),
         ({"name": "table", "rows": OLD, "options": {"columns": {"a": "number"}}}, "rows[1].a: expected a number, got"),
         ({"name": "table", "rows": OLD, "state": STATE}, "rows: expected none beside state, got some: send rows and"),
         ({"name": "table", "rows": OLD, "arrays": {}}, "arrays: expected none beside rows, got some: send rows and"),

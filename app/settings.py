@@ -13,6 +13,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 NEARLY = 0.85
 """Similarity to the name of a setting, from 0 to 1, above which another name counts as misspelt."""
 
+ENDPOINTS = ("adapt", "predict", "adaptations", "models", "health", "docs", "openapi.json", "static-offline-docs")
+"""What paths of the server begin with. A prefix of that name could not be told from them."""
+DEFAULT_PORT = r"http://.*:80|https://.*:443"
+"""Browsers leave such a port out."""
 Words = Annotated[tuple[str, ...], NoDecode]
 """Words that an environment variable separates by commas."""
 
@@ -31,7 +35,6 @@ class Settings(BaseSettings):
     cache_dir: Path | None = Field(None, description="Folder of compiled code; by default `cache` in the state folder")
     root_path: str = Field(
         "",
-        pattern=r"^(/[^/?#\s]+)*$",
         description="Prefix below which a proxy serves the server, such as /innerloop; it works whether or not the "
         "proxy removes it",
     )
@@ -140,6 +143,19 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, root_path: str) -> str:
+        root_path = root_path.removesuffix("/")
+        words = root_path.split("/")
+        if words[0] or not all(re.fullmatch(r"(?!\.{1,2}$)[\w.~-]+", word, re.ASCII) for word in words[1:]):
+            raise ValueError(
+                f"expected a path such as /innerloop, of letters, digits, '.', '_', '~' and '-', got {root_path!r}"
+            )
+        if words[1:2] and words[1] in ENDPOINTS:
+            raise ValueError(f"expected another name than that of an endpoint, got {root_path!r}")
+        return root_path
+
     @field_validator("trusted_proxies")
     @classmethod
     def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,17 +163,19 @@ class Settings(BaseSettings):
             try:
                 ip_network("0.0.0.0/0" if proxy == "*" else proxy)
             except ValueError as error:
-                raise ValueError(f"expected addresses or networks such as 10.0.0.0/8, or *, got {proxy!r}") from error
-        return proxies
+                expected = "expected addresses, networks such as 10.0.0.0/8, or *"
+                raise ValueError(f"{expected}, got {proxy!r}: {error}") from error
+        return ("*",) if "*" in proxies else proxies
 
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in origins)
         for origin in origins:
-            if not re.fullmatch(r"\*|null|\w[\w+.-]*://[^/?#\s]+", origin):
+            if not re.fullmatch(r"\*|null|\w[\w+.-]*://[^/?#\s]+", origin) or re.fullmatch(DEFAULT_PORT, origin):
                 raise ValueError(
                     f"expected origins such as https://example.com, or *, got {origin!r}: an origin has a scheme and a "
-                    "host, but no path and no slash at the end"
+                    "host, but no path, no slash at the end, and no port that is the default of its scheme"
                 )
         return origins
 

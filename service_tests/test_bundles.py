@@ -89,7 +89,15 @@ def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path:
     if calibration.has_intervals:
         assert calibration.shots[0] == 0
         calibration = replace(calibration, shots=calibration.shots[1:], half_widths=calibration.half_widths[1:])
-    newest = replace(shipped.manifest, evaluation={}, meanings=None, calibration=calibration)
+    reference = replace(shipped.manifest.ood_reference, input_low=None, input_high=None)
+    newest = replace(
+        shipped.manifest,
+        evaluation={},
+        meanings=None,
+        calibration=calibration,
+        ood_reference=reference,
+        image_reference=None,
+    )
     assert replace(old.manifest, evaluation={}) == newest
     assert old.manifest.evaluation["by_shots"] == shipped.manifest.evaluation["by_shots"]
     assert old.manifest.digest == (DIGESTS | {"sinusoid": MAML_DIGEST})[name]
@@ -97,7 +105,10 @@ def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path:
     assert all(torch.equal(value, shipped.meta[key]) for key, value in old.meta.items())
     write(tmp_path / name, old.manifest, old.meta)
     written, expected = (json.loads((each / name / MANIFEST).read_text()) for each in (tmp_path, models_dir))
-    expected.pop("meanings", None)
+    for newer in ("meanings", "image_reference"):
+        expected.pop(newer, None)
+    for end in ("input_low", "input_high"):
+        expected["ood_reference"].pop(end, None)
     if calibration.has_intervals:
         del expected["calibration"]["shots"][0], expected["calibration"]["half_widths"][0]
     assert written | {"evaluation": {}} == expected | {"evaluation": {}}

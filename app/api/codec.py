@@ -81,7 +81,7 @@ class Codec:
         except msgspec.ValidationError as error:
             raise invalid(error, body, form, self.decoder) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if body.startswith(BOM):
+            if body.startswith(BOM) and not body.startswith(2 * BOM):
                 return self.decode(body.removeprefix(BOM), form)
             raise malformed(error, body, self.name) from error
 

@@ -16,15 +16,14 @@ CHUNK_BYTES = 64 * 2**10
 """Zlib copies what is left of a chunk at the end of each member."""
 
 
-async def decompressed(request: Request, body: bytes, encoding: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
-    """The body as it was before it was compressed.
+async def decompressed(request: Request, body: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
+    """The body of a request as it was before it was compressed.
 
-    encoding: the header Content-Encoding
     limit: the bytes that it may have
 
     Raises UnsupportedEncoding, Malformed, BodyTooLarge and Overloaded.
     """
-    declared = encoding.decode("latin-1")
+    declared = ", ".join(request.headers.getlist("content-encoding"))
     match declared.strip().lower():
         case "" | "identity":
             return body
@@ -56,6 +55,7 @@ def gunzip(body: bytes, limit: int) -> bytes:
             if size > limit:
                 raise BodyTooLarge(limit)
             at += len(chunk) - len(member.unused_data)
-        if at == len(body):
+        zeros_follow = body[at : at + 1] == b"\0" and body.count(0, at) == len(body) - at  # as `gzip` takes them
+        if at == len(body) or zeros_follow:
             return b"".join(parts)
     raise Malformed(f"at most {MAX_MEMBERS} gzip members", "more", "compress the body as a whole")

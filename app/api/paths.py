@@ -1,5 +1,7 @@
 """Paths and methods as clients write them: HEAD where there is GET, a slash at the end, the prefix of a proxy."""
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -7,6 +9,10 @@ def route_path(scope: Scope) -> str:
     """The path of a request without the prefix that a proxy adds, such as "/models"."""
     root, path = scope.get("root_path", ""), str(scope["path"])
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]+)+", re.ASCII)
+"""Prefixes that a proxy may name. They come to stand in pages and documents, where other characters would do harm."""
 
 
 def put_below(scope: Scope, root_path: str) -> None:
@@ -41,7 +47,7 @@ class LenientPaths:
         """Answer a request."""
         if scope["type"] == "http":
             if len(route_path(scope)) > 1 and scope["path"].endswith("/"):
-                scope = {**scope, "path": scope["path"].rstrip("/")}
+                scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
             if scope["method"] == "HEAD":
                 await self._app({**scope, "method": "GET"}, receive, _without_body(send))
                 return

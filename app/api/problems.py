@@ -172,11 +172,13 @@ def _expected(error: Mapping[str, Any]) -> str:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status, methods = HTTPStatus(error.status_code), _methods(request)
+    status, methods, root = HTTPStatus(error.status_code), _methods(request), request.scope.get("root_path", "")
     expected, actual = "a path that exists", "an unknown one"
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         expected, actual = " or ".join(methods), request.method
-    detail = expectation(f"{request.method} {route_path(request.scope)}", expected, actual, "/docs lists all endpoints")
+    detail = expectation(
+        f"{request.method} {route_path(request.scope)}", expected, actual, f"{root}/docs lists all endpoints"
+    )
     response = _answer(Problem(type="about:blank", title=status.phrase, status=status, detail=detail))
     response.headers.update(error.headers or {})
     if methods:

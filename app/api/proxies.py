@@ -1,13 +1,15 @@
 """The client, the scheme and the prefix that a request had before a proxy forwarded it."""
 
+import re
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api.paths import put_below
+from app.api.paths import PREFIX, put_below
 
-PREFIX = b"x-forwarded-prefix"
+CLIENT_HEADER, PREFIX_HEADER = b"x-forwarded-for", b"x-forwarded-prefix"
+ADDRESSES = re.compile(rb"[0-9a-fA-F.:,\[\] ]*")
 
 
 class TrustedProxies:
@@ -19,9 +21,16 @@ class TrustedProxies:
         self._forwarded = ProxyHeadersMiddleware(app, list(proxies))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. A prefix that is no path is ignored."""
+        """Answer a request. A prefix that does not match `paths.PREFIX`, and a client that is no address, are ignored."""
         if scope["type"] == "http" and (scope.get("client") or ("",))[0] in self._forwarded.trusted_hosts:
-            prefix = next((value for name, value in scope["headers"] if name == PREFIX), b"").strip().rstrip(b"/")
-            if prefix.startswith(b"/"):
-                put_below(scope, prefix.decode("latin-1"))
+            prefix = next((value for name, value in scope["headers"] if name == PREFIX_HEADER), b"")
+            prefix = prefix.decode("latin-1").strip().removesuffix("/")
+            if PREFIX.fullmatch(prefix):
+                put_below(scope, prefix)
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if _is_usable(name, value)]
         await self._forwarded(scope, receive, send)  # type: ignore[arg-type]
+
+
+def _is_usable(name: bytes, value: bytes) -> bool:
+    """Whether a header can be believed: the access log repeats the client's address."""
+    return name != CLIENT_HEADER or ADDRESSES.fullmatch(value) is not None

@@ -12,6 +12,7 @@ from app.api.csv_requests import CsvCodec
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
+from app.service.batcher import in_time
 
 T = TypeVar("T")
 
@@ -37,16 +38,17 @@ async def receive(
     ndjson, csv: whether application/x-ndjson and text/csv are taken
 
     Raises UnsupportedMedia and UnsupportedEncoding; BodyTooLarge as soon as the body is over the limit; Overloaded;
-    Malformed where it is compressed and damaged.
+    Invalid for a header; Malformed and DeadlinePassed where it is compressed.
     """
     headers = dict(request.scope["headers"])
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))
     body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
-    if (encoding := headers.get(b"content-encoding")) is not None:
-        body = await decompressed(request, body, encoding, limit, large_bodies)
-    return IncomingRequest(body, Client.from_headers(headers, request.receive), media)
+    client = Client.from_headers(headers, request.receive)
+    if b"content-encoding" in headers:
+        body = await in_time(client, decompressed(request, body, limit, large_bodies))
+    return IncomingRequest(body, client, media)
 
 
 def accepted(request: Request) -> Codec:

@@ -17,7 +17,7 @@ MAX_HEAD_BYTES = 64 * 2**10
 UNREAD_S = 60.0
 """A client that reads nothing of its answer for so long is disconnected, because the answer takes memory."""
 TOO_LARGE = (
-    b'{"type":"urn:problem-type:innerloop:head_too_large","title":"Head too large","status":431,"detail":"headers: '
+    b'{"type":"urn:problem-type:innerloop:head-too-large","title":"Head too large","status":431,"detail":"headers: '
     b'expected at most %d bytes of address and headers, got more: send shorter ones","place":"headers"}'
     % MAX_HEAD_BYTES
 )

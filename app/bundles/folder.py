@@ -59,10 +59,11 @@ def write(
     manifest = without_default_encoder(manifest, encoder_arrays)
     manifest = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
     write_atomically(folder / WEIGHTS, weights)
-    left_out = {
-        each.name for each in fields(manifest) if each.metadata == OPTIONAL and getattr(manifest, each.name) is None
-    }
-    contents = {name: value for name, value in asdict(manifest).items() if name not in left_out}
+    contents = asdict(manifest)
+    for part, owner in ((contents, manifest), (contents["ood_reference"], manifest.ood_reference)):
+        for each in fields(owner):
+            if each.metadata == OPTIONAL and part[each.name] is None:
+                del part[each.name]
     write_atomically(folder / MANIFEST, (json.dumps(contents, indent=2) + "\n").encode())
     return manifest
 

@@ -1,7 +1,7 @@
 """Out-of-distribution detection: compare a support set with those of training tasks."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
@@ -17,8 +17,8 @@ MAX_FAR_SHARE = 0.01
 
 Below 100 examples any single one counts; among thousands some lie beyond by chance.
 """
-BOUNDS_MARGIN = 1.01
-"""Times the largest distance of an input of training, a query is beyond them."""
+BOUNDS_MARGIN = 0.01
+"""By this part of its range, a feature of a query may lie beyond the inputs of training."""
 MAX_ERROR = torch.finfo(torch.float32).max
 """Replaces an error that is not finite, or unknown because the inner loop diverged."""
 
@@ -47,6 +47,7 @@ class OODReference:
     tasks, seed: the number of tasks of each support size, and the seed that they were drawn with
     input_center, input_scale: for each feature; a feature that does not vary has the scale 1
     input_reach: the largest `distance` of an input of these tasks
+    input_low, input_high: the smallest and the largest value of each feature in these tasks; None in older references
     support_sizes: the numbers of support examples that tasks were drawn with, ascending
     error_limits: for each of these sizes, the ERROR_QUANTILE of the tasks' errors (`task_error`) on examples left out,
         each predicted after adapting to that number of others with the bundle's default steps and rate
@@ -59,6 +60,8 @@ class OODReference:
     input_reach: float = 0.0
     support_sizes: tuple[int, ...] = ()
     error_limits: tuple[float, ...] = ()
+    input_low: tuple[float, ...] | None = field(default=None, metadata={"optional": True})
+    input_high: tuple[float, ...] | None = field(default=None, metadata={"optional": True})
 
     def fits(self, features: int) -> bool:
         """Whether the lists fit each other and inputs of that length, or the reference is empty."""
@@ -70,6 +73,8 @@ class OODReference:
             and min(self.input_scale) > 0
             and len(self.error_limits) == len(self.support_sizes) > 0
             and ascending
+            and (self.input_low is None) == (self.input_high is None)
+            and all(ends is None or len(ends) == features for ends in (self.input_low, self.input_high))
         )
 
     def compare(
@@ -102,9 +107,12 @@ class OODReference:
 
         They lie a little outside of those: the end of a range is rarely among the inputs that were drawn from it.
         """
-        reach = BOUNDS_MARGIN * self.input_reach
-        each = zip(self.input_center, self.input_scale, strict=True)
-        return tuple((center - reach * scale, center + reach * scale) for center, scale in each)
+        if self.input_low is None or self.input_high is None:
+            spreads = zip(self.input_center, [self.input_reach * scale for scale in self.input_scale], strict=True)
+            ends = [(center - spread, center + spread) for center, spread in spreads]
+        else:
+            ends = list(zip(self.input_low, self.input_high, strict=True))
+        return tuple((low - BOUNDS_MARGIN * (high - low), high + BOUNDS_MARGIN * (high - low)) for low, high in ends)
 
     def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
         """Which inputs lie further out than all inputs of training."""

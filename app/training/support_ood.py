@@ -43,6 +43,8 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
         input_center=tuple(center.tolist()),
         input_scale=tuple(scale.tolist()),
         input_reach=distance(inputs, center, scale).max().item(),
+        input_low=tuple(inputs.amin(0).tolist()),
+        input_high=tuple(inputs.amax(0).tolist()),
         support_sizes=tuple(size - 1 for size in samples),
         error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),
     )

@@ -103,6 +103,25 @@ def test_a_byte_order_mark_is_skipped(client: TestClient) -> None:
     assert wrong.json()["place"] == "model"
 
 
+def test_a_second_byte_order_mark_is_an_error(client: TestClient) -> None:
+    for marks in (2, 1500):
+        refused = client.post("/adapt", content=marks * BOM + json.dumps(body()).encode(), headers=JSON)
+        assert refused.status_code == 400
+    large = client.post("/adapt", content=30_000 * BOM + json.dumps(body()).encode(), headers=JSON)
+    assert large.status_code == 400
+
+
+def test_an_encoding_that_is_declared_twice_gets_a_415(client: TestClient) -> None:
+    sent, twice = gzip.compress(json.dumps(body()).encode()), [*JSON.items(), *2 * [("content-encoding", "gzip")]]
+    assert client.post("/adapt", content=sent, headers=twice).status_code == 415
+
+
+def test_zeros_behind_a_gzip_are_skipped() -> None:
+    assert gunzip(gzip.compress(b"{}") + bytes(100), 100) == b"{}"
+    with pytest.raises(Malformed):
+        gunzip(gzip.compress(b"{}") + bytes(100) + b"x", 100)
+
+
 def test_damage_is_damage() -> None:
     with pytest.raises(Malformed):
         gunzip(gzip.compress(b"{}") + b"more", 100)

@@ -57,14 +57,28 @@ def test_an_origin_of_another_form_is_refused(origins: str) -> None:
 
 @pytest.mark.parametrize("proxies", ["localhost", "10.0.0.0/99", "nginx, 10.0.0.1"])
 def test_a_proxy_that_is_no_address_is_refused(proxies: str) -> None:
-    with pytest.raises(ValidationError, match="expected addresses or networks"):
+    with pytest.raises(ValidationError, match="expected addresses, networks"):
         Settings(trusted_proxies=proxies)
 
 
-@pytest.mark.parametrize("root_path", ["innerloop", "/innerloop/", "/a b", "/a?b"])
+@pytest.mark.parametrize("root_path", ["ml", "/a b", "/a?b", "/a%20b", "/a/../b", "//b", '/"><script>', "/a, /b"])
 def test_a_prefix_that_is_no_path_is_refused(root_path: str) -> None:
-    with pytest.raises(ValidationError, match="root_path"):
+    with pytest.raises(ValidationError, match="expected a path such as /innerloop"):
         Settings(root_path=root_path)
+
+
+def test_a_prefix_may_end_with_a_slash_but_is_no_endpoint() -> None:
+    assert Settings(root_path="/ml/").root_path == "/ml"
+    assert not Settings(root_path="/").root_path
+    with pytest.raises(ValidationError, match="another name than that of an endpoint"):
+        Settings(root_path="/models")
+
+
+def test_proxies_and_origins_are_normalised() -> None:
+    assert Settings(trusted_proxies="10.0.0.0/8, *").trusted_proxies == ("*",)
+    assert Settings(cors_origins="https://A.Example").cors_origins == ("https://a.example",)
+    with pytest.raises(ValidationError, match="no port that is the default"):
+        Settings(cors_origins="https://a.example:443")
 
 
 class Stamp:

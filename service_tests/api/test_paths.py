@@ -47,6 +47,7 @@ def test_a_slash_at_the_end_is_answered(client: TestClient) -> None:
     assert client.post("/predict/", json=posted).json() == client.post("/predict", json=posted).json()
     assert client.get(f"/adaptations/{adaptation_id}/history/?x=1").status_code == 200
     assert client.get("/nothing/").json()["detail"].startswith("GET /nothing: expected a path that exists")
+    assert client.get("///").json()["detail"].startswith("GET /: expected a path that exists")
 
 
 @pytest.mark.parametrize("sent", ["/innerloop", ""], ids=["the proxy keeps the prefix", "the proxy removes it"])

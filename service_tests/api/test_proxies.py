@@ -28,12 +28,17 @@ def test_headers_of_a_trusted_proxy_count(tmp_path: Path, settings: dict[str, ob
         assert "servers" not in client.get("/openapi.json").json(), "a prefix holds for its request alone"
         for path in ("/adapt", "/innerloop/adapt", "/adapt/"):
             assert client.post(path, json=body(), headers=FORWARDED).status_code == 201
-        assert client.get("/models", headers=FORWARDED | {"x-forwarded-prefix": "https://evil"}).status_code == 200
+        for evil in ("https://evil", "//evil", '/"><script>', "/'-alert(1)-'", "/a/../b", "/a, /b", "/" + 9999 * '"'):
+            headers = FORWARDED | {"x-forwarded-prefix": evil, "x-forwarded-for": '1.2.3.4 - "GET /fake"'}
+            page = client.get("/docs", headers=headers)
+            assert page.text == client.get("/docs").text
+        assert client.post("/adapt", json=body(), headers=FORWARDED | {"x-forwarded-prefix": "/x/"}).status_code == 201
     log = (tmp_path / "log").read_text()
     assert '203.0.113.7:0 - "POST /innerloop/adapt HTTP/1.1" 201' in log, (
         "the access log does not depend on the log level"
     )
     assert "127.0.0.1:" in log
+    assert "1.2.3.4" not in log
 
 
 def test_headers_of_anyone_else_do_not_count(tmp_path: Path, settings: dict[str, object]) -> None:

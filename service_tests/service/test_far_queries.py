@@ -32,10 +32,18 @@ def test_few_and_many_rows_are_compared_alike(rows: list[tuple[float, float]]) -
 
 
 def test_the_end_of_the_range_is_not_beyond_it() -> None:
-    assert REFERENCE.input_bounds == pytest.approx(np.array([(-1.01, 1.01), (-0.05, 10.05)]))
+    assert REFERENCE.input_bounds == pytest.approx(np.array([(-1.02, 1.02), (-0.1, 10.1)]))
     assert OODReference().input_bounds == ()
-    answer = mark_unlike(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.005, 0], [1.02, 5]], np.float32), MANIFEST)
+    answer = mark_unlike(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.01, 0], [1.03, 5]], np.float32), MANIFEST)
     assert answer.unlike == [False, False, True]
+
+
+def test_each_feature_has_its_own_range() -> None:
+    reference = replace(REFERENCE, input_low=(0.0, 20.0), input_high=(60.0, 80.0))
+    assert reference.fits(2)
+    assert not replace(reference, input_high=None).fits(2)
+    assert not replace(reference, input_low=(0.0,)).fits(2)
+    assert reference.input_bounds == pytest.approx(np.array([(-0.6, 60.6), (19.4, 80.6)]))
 
 
 def test_only_queries_beyond_have_no_interval() -> None:

@@ -21,7 +21,7 @@ class TrustedProxies:
         self._forwarded = ProxyHeadersMiddleware(app, list(proxies))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. A prefix that `paths.PREFIX` does not match is ignored, and so is a client that is no IP."""
+        """Answer a request. A prefix that `PREFIX` does not match is ignored, and so is a client that is no IP."""
         if scope["type"] == "http" and (scope.get("client") or ("",))[0] in self._forwarded.trusted_hosts:
             prefix = next((value for name, value in scope["headers"] if name == PREFIX_HEADER), b"")
             prefix = prefix.decode("latin-1").strip().removesuffix("/")

@@ -116,8 +116,10 @@ With more than 64 examples, it leaves out a tenth of them at a time. `unlike_tra
   inputs: more than {percent(MAX_FAR_SHARE)} of them).
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
-Queries are not checked. For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like
-those of training stayed below the limit, so about {percent(1 - ERROR_QUANTILE)} of ordinary support sets are flagged. A
+A query outside of that range is marked `unlike` by `/predict`, and gets no interval.
+
+For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
+below the limit, so about {percent(1 - ERROR_QUANTILE)} of ordinary support sets are flagged. A
 support set that is not flagged may still be unlike training, above all if it has 2 or 3 examples. For a number of
 examples between two rows, the limit of the smaller number applies. For more than {largest}, that of {largest} applies:
 

@@ -34,7 +34,7 @@ class FastRoute(APIRoute):
 
 
 def install(app: FastAPI, routes: list[FastRoute], wrappers: Iterable[Callable[[ASGIApp], ASGIApp]] = ()) -> None:
-    """Serve these routes before all others. An application with middleware serves them through it, as the others.
+    """Serve these routes before all others. Middleware that is added before the first request applies to them too.
 
     wrappers: around all of it, the outermost last
     """
@@ -50,7 +50,8 @@ def install(app: FastAPI, routes: list[FastRoute], wrappers: Iterable[Callable[[
             stack = wrap(stack)
         return stack
 
-    app.build_middleware_stack = build_with_fast_path  # type: ignore[method-assign]  # called once, at the first request
+    # FastAPI calls it once, at the first request
+    app.build_middleware_stack = build_with_fast_path  # type: ignore[method-assign]
 
 
 class _FastPath:

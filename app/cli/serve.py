@@ -76,9 +76,8 @@ def _serve(settings: Settings) -> int:
     from app.main import create_app
 
     cache_problem = _prepare_process(settings)
-    logging.getLogger("uvicorn.access").setLevel(
-        logging.INFO
-    )  # whatever INNERLOOP_LOG_LEVEL says of the other messages
+    # INNERLOOP_ACCESS_LOG alone decides about these lines
+    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     application = create_app(settings)
     closing_s = max(settings.shutdown_s * CLOSING_SHARE, MIN_CLOSING_S)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())

@@ -18,7 +18,7 @@ from app.errors import (
 )
 from app.learn.outcome import Adapted
 from app.learn.targets import TargetScale
-from app.service.answers import KINDS, QUICK_NUMBERS, Answer, mark_unlike
+from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
@@ -128,15 +128,9 @@ class Adaptations:
                 "one whose prediction is not finite",
                 "send a smaller input",
             )
-        manifest = command.model.bundle.manifest
-        kind = KINDS[manifest.kind]
-
-        def compute() -> Answer:
-            answer = kind.answer(predictions, task, manifest.schema, manifest.calibration, command.options)
-            return mark_unlike(answer, command.queries, manifest)
-
+        inputs = predictions, command.queries, task, command.model.bundle.manifest, command.options
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
-        answer = compute() if quick else await asyncio.to_thread(compute)
+        answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
         return PredictResult(command, answer, result.adapted)

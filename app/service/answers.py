@@ -9,9 +9,7 @@ import numpy as np
 import torch
 
 from app.bundles.manifest import Manifest
-from app.bundles.schema import Schema
 from app.learn import policies, query_ood
-from app.learn.calibration import Calibration
 from app.learn.policies import Actions
 from app.service.task import Label, Task
 
@@ -59,8 +57,10 @@ class PredictOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = PredictOptions()
-AnswerFunction = Callable[[np.ndarray, Task | None, Schema, Calibration, PredictOptions], Answer]
-"""(network outputs [query, output], the task adapted to, the bundle's schema and calibration, options) -> answer"""
+Far = Sequence[bool] | None
+"""For each query, whether it is unlike the inputs of training; None where there is nothing to compare with."""
+AnswerFunction = Callable[[np.ndarray, Far, Task | None, Manifest, PredictOptions], Answer]
+"""(network outputs [query, output], far queries, the task adapted to, the bundle's manifest, options) -> answer"""
 
 
 @dataclass(frozen=True)
@@ -79,50 +79,62 @@ class Kind:
     staged: bool = False
 
 
+def answer_queries(
+    outputs: np.ndarray, queries: np.ndarray, task: Task | None, manifest: Manifest, options: PredictOptions
+) -> Answer:
+    """The answer to queries, float32 [query, feature]. outputs: of the network, [query, output]"""
+    return KINDS[manifest.kind].answer(outputs, far_queries(queries, manifest), task, manifest, options)
+
+
 def _regression(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
 ) -> Answer:
     if options.interval is None:
-        return Answer(outputs)
-    half_widths = np.array(calibration.widths_for(options.interval, 0 if task is None else task.size), np.float32)
-    return Answer(outputs, lower=outputs - half_widths, upper=outputs + half_widths)
+        return Answer(outputs, unlike=far)
+    size = 0 if task is None else task.size
+    half_widths = np.array(manifest.calibration.widths_for(options.interval, size), np.float32)
+    if far is not None and True in far:
+        half_widths = np.where(np.array(far)[:, None], np.float32(np.nan), half_widths)
+    return Answer(outputs, unlike=far, lower=outputs - half_widths, upper=outputs + half_widths)
 
 
 def _classification(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
 ) -> Answer:
     assert task is not None, "a support set names the classes"
-    unlike = None
+    unlike, calibration = far, manifest.calibration
     if calibration.has_familiarity and task.rows:
         shots = task.size / task.classes_with_examples
-        unlike = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
+        unfamiliar = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
+        unlike = unfamiliar if far is None else _either(far, unfamiliar)
     labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
     return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 
 
 def _decision(
-    outputs: np.ndarray, task: Task | None, schema: Schema, calibration: Calibration, options: PredictOptions
+    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
 ) -> Answer:
-    assert schema.actions is not None, "a bundle of decisions says what an action is"
-    if schema.actions.is_box:
-        return _box(outputs, schema.actions, options)
+    actions = manifest.schema.actions
+    assert actions is not None, "a bundle of decisions says what an action is"
+    if actions.is_box:
+        return _box(outputs, far, actions, options)
     likely = probabilities(outputs, 1.0)
     if not options.sample:
-        return Answer(likely.argmax(1), probabilities=likely)
+        return Answer(likely.argmax(1), probabilities=likely, unlike=far)
     drawn = noise(len(outputs), 1, options.seed)
     # the first action whose cumulative probability is above the draw
-    actions = (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1)
-    return Answer(actions, probabilities=likely)
+    chosen = (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1)
+    return Answer(chosen, probabilities=likely, unlike=far)
 
 
-def _box(outputs: np.ndarray, actions: Actions, options: PredictOptions) -> Answer:
+def _box(outputs: np.ndarray, far: Far, actions: Actions, options: PredictOptions) -> Answer:
     """Actions that are numbers, by a Gaussian policy."""
     mean, std = _mean_and_std(outputs)
     if not options.sample:
         low, high = _bounds(actions.low), _bounds(actions.high)
-        return Answer(np.minimum(np.maximum(mean, low), high), mean=mean, std=std)
+        return Answer(np.minimum(np.maximum(mean, low), high), unlike=far, mean=mean, std=std)
     drawn = torch.special.ndtri(torch.from_numpy(noise(len(mean), mean.shape[1], options.seed))).numpy()
-    return Answer((mean + std * drawn).astype(np.float32), mean=mean, std=std)
+    return Answer((mean + std * drawn).astype(np.float32), unlike=far, mean=mean, std=std)
 
 
 @lru_cache(maxsize=256)
@@ -155,22 +167,14 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return shares
 
 
-def mark_unlike(answer: Answer, queries: np.ndarray, manifest: Manifest) -> Answer:
-    """The answer with the queries that are unlike the inputs of training. These get no interval."""
-    reference, images, far = manifest.ood_reference, manifest.image_reference, None
-    if reference.tasks:
-        far = is_beyond(queries, reference.input_bounds)
-    if images is not None:
-        others = images.is_unlike(torch.from_numpy(queries), manifest.schema.shape).tolist()
-        far = others if far is None else _either(far, others)
-    if far is None:
-        return answer
-    unlike = far if answer.unlike is None else _either(far, answer.unlike)
-    if answer.lower is None or answer.upper is None or True not in far:
-        return answer._replace(unlike=unlike)
-    hidden = np.array(far)[:, None]
-    lower, upper = (np.where(hidden, np.float32(np.nan), bound) for bound in (answer.lower, answer.upper))
-    return answer._replace(unlike=unlike, lower=lower, upper=upper)
+def far_queries(queries: np.ndarray, manifest: Manifest) -> Far:
+    """Which queries are unlike the inputs of training."""
+    reference, images = manifest.ood_reference, manifest.image_reference
+    far = is_beyond(queries, reference.input_bounds) if reference.tasks else None
+    if images is None:
+        return far
+    others = images.is_unlike(torch.from_numpy(queries), manifest.schema.shape).tolist()
+    return others if far is None else _either(far, others)
 
 
 def _either(first: Sequence[bool], second: Sequence[bool]) -> list[bool]:
@@ -179,13 +183,13 @@ def _either(first: Sequence[bool], second: Sequence[bool]) -> list[bool]:
 
 def is_beyond(rows: np.ndarray, bounds: Sequence[tuple[float, float]]) -> list[bool]:
     """Which rows, [row, number], have a number outside of its bounds."""
+    if rows.size == 1:
+        ((low, high),) = bounds
+        return [not low <= rows.item() <= high]
     if rows.size > FEW_NUMBERS:
         low, high = np.array(bounds).T
         far: list[bool] = ((rows < low) | (rows > high)).any(1).tolist()
         return far
-    if len(bounds) == 1:
-        ((low, high),) = bounds
-        return [not low <= number <= high for number in rows[:, 0].tolist()]
     return [
         not all(low <= number <= high for number, (low, high) in zip(row, bounds, strict=True)) for row in rows.tolist()
     ]

@@ -110,7 +110,8 @@ async def get_adaptation(id: Id, server: State) -> Response:
 async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
     """Change the label of an adaptation, or when it expires. Its predictions and its revision stay the same."""
     incoming = await receive(request, server.limits.body, server.large_bodies, csv=False)
-    body = await server.large_bodies.decode(incoming, schemas.EditRequest)
+    form = schemas.EditRequest
+    body = incoming.decode(form) if incoming.is_small else await server.large_bodies.decode(incoming, form)
     command, client = edit_command(body, server.limits), incoming.client
     edited = await in_time(client, server.adaptations.edit(client.owner, id, command))
     return incoming.media.answer_codec.respond(adapt_response(edited))
@@ -172,11 +173,13 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body, server.large_bodies)
-    client, body = incoming.client, await server.large_bodies.decode(incoming, schemas.Support)
+    form, client, bodies = schemas.Support, incoming.client, server.large_bodies
+    body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
     read = partial(read_addition, body, model, server.limits.support)
-    support = await server.large_bodies.read(incoming, read, is_slow(model, body))
+    at_once = incoming.is_small and not is_slow(model, body)
+    support = read() if at_once else await bodies.read(incoming, read)
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
     return incoming.media.answer_codec.respond(adapt_response(extended))
 

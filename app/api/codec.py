@@ -46,6 +46,14 @@ def _raw_array(value: Any) -> dict[str, Any]:
     raise NotImplementedError(f"cannot write {type(value)}")
 
 
+class ShortResponse(Response):
+    """A response with no headers but the length and the type of its body, made in a third of the time."""
+
+    def __init__(self, body: bytes, status: int, media: str) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media.encode())]
+
+
 class LongResponse(Response):
     """A response that is sent in parts, each once the client has read those before."""
 
@@ -87,7 +95,10 @@ class Codec:
 
     def respond(self, answer: schemas.ResponseBody, status: int = 200) -> Response:
         """An answer as a response."""
-        return respond(self.encoder.encode(answer), status, self.media)
+        body = self.encoder.encode(answer)
+        if len(body) <= PART_BYTES:
+            return ShortResponse(body, status, self.media)
+        return LongResponse(body, status, media_type=self.media)
 
 
 JSON = Codec("application/json", "JSON", msgspec.json.decode, msgspec.json.Encoder(enc_hook=_json_array))

@@ -14,12 +14,13 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.paths import LenientPaths, route_path
+from app.api.state import ServerState, server_state
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request, ServerState], Awaitable[Response]]
 
 
 class FastRoute(APIRoute):
-    """A route whose endpoint takes the request and nothing else."""
+    """A route whose endpoint takes the request and the state of the server, and nothing else."""
 
     def __init__(self, path: str, endpoint: Endpoint, method: str, **options: Any) -> None:
         super().__init__(path, endpoint, methods=[method], **options)
@@ -27,7 +28,8 @@ class FastRoute(APIRoute):
         self.fast_endpoint = endpoint
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await endpoint(Request(scope, receive, send))
+            request = Request(scope, receive, send)
+            response = await endpoint(request, server_state(request))
             await response(scope, receive, send)
 
         self.app = serve
@@ -61,7 +63,7 @@ class _FastPath:
         self._rest = rest
         self._handlers = dict(app.exception_handlers)
         self._endpoints: dict[tuple[str, str], ASGIApp] = {
-            (route.method, route.path): self._serving(route.fast_endpoint) for route in routes
+            (route.method, route.path): self._serving(route.fast_endpoint, app.state.server) for route in routes
         }
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -71,11 +73,11 @@ class _FastPath:
             endpoint = self._endpoints.get((scope["method"], path))
         return (endpoint or self._rest)(scope, receive, send)
 
-    def _serving(self, endpoint: Endpoint) -> ASGIApp:
+    def _serving(self, endpoint: Endpoint, server: ServerState) -> ASGIApp:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             try:
-                response = await endpoint(request)
+                response = await endpoint(request, server)
             except Exception as error:
                 # as starlette's middleware does: what only the handler of Exception takes is raised again, for the log
                 handled = next(base for base in type(error).__mro__ if base in self._handlers)

@@ -17,7 +17,7 @@ from app.api.parse import adapt_command, check_predict_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
-from app.api.state import server_state
+from app.api.state import ServerState, State
 from app.api.support import is_slow
 from app.errors import (
     BodyTooLarge,
@@ -51,61 +51,64 @@ BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
 DERIVED = (*BY_ID, UnknownModel, Outgrown, PinnedBundleGone, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
 
 
-async def adapt(request: Request) -> Response:
+async def adapt(request: Request, server: State) -> Response:
     """Adapt a model to a support set and store the result as an adaptation. Predict with its `adaptation_id`.
 
     Send `Accept: text/event-stream` to receive each loss as soon as it is known; closing the connection cancels the
     remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
     examples as a CSV.
     """
-    server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
-
-    async def command(incoming: IncomingRequest) -> AdaptCommand:
-        body = await server.large_bodies.decode(incoming, schemas.AdaptRequest)
-        model = server.adaptations.model(body.model)
-        read = partial(adapt_command, body, model, incoming.client, server.limits)
-        return await server.large_bodies.read(incoming, read, is_slow(model, body.support))
-
-    async def answer(incoming: IncomingRequest) -> schemas.AdaptResponse:
-        client, ready = incoming.client, await command(incoming)
-        return adapt_response(await in_time(client, server.adaptations.adapt(ready, client)))
-
     if incoming.media.ndjson:
-        return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
+        return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.large_bodies)
     if incoming.media.events:
-        steps = server.adaptations.stream(await command(incoming), incoming.client)
+        steps = server.adaptations.stream(await _adapt_command(incoming, server), incoming.client)
         return await adapt_events(steps, incoming.client)
-    return incoming.media.answer_codec.respond(await answer(incoming), 201)
+    return incoming.media.answer_codec.respond(await _adapted(incoming, server), 201)
 
 
-async def predict(request: Request) -> Response:
+async def _adapted(incoming: IncomingRequest, server: ServerState) -> schemas.AdaptResponse:
+    client, command = incoming.client, await _adapt_command(incoming, server)
+    return adapt_response(await in_time(client, server.adaptations.adapt(command, client)))
+
+
+async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> AdaptCommand:
+    form, bodies = schemas.AdaptRequest, server.large_bodies
+    body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
+    model = server.adaptations.model(body.model)
+    read = partial(adapt_command, body, model, incoming.client, server.limits)
+    at_once = incoming.is_small and not is_slow(model, body.support)
+    return read() if at_once else await bodies.read(incoming, read)
+
+
+async def predict(request: Request, server: State) -> Response:
     """Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
 
     A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
     each line, or `text/csv` to send queries as a CSV. Send `Accept: text/csv` to receive the predictions as a CSV.
     """
-    server = server_state(request)
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
-
-    async def result(incoming: IncomingRequest) -> PredictResult:
-        body = await server.large_bodies.decode(incoming, schemas.PredictRequest)
-        check_predict_fields(body)
-        adaptation, model = await in_time(incoming.client, resolve(body, server.adaptations, incoming.client))
-        read = partial(predict_command, body, model, adaptation, server.limits)
-        slow = is_slow(model, body.support, body.queries)
-        command = await server.large_bodies.read(incoming, read, slow)
-        return await server.adaptations.predict(command, incoming.client)
-
-    async def answer(incoming: IncomingRequest) -> schemas.PredictResponse:
-        return predict_response(await result(incoming))
-
     if incoming.media.ndjson:
-        return answer_lines(incoming, answer, server.limits.lines, server.large_bodies)
-    predicted, respond = await result(incoming), incoming.media.answer_codec.respond
+        return answer_lines(incoming, partial(_predicted_line, server=server), server.limits.lines, server.large_bodies)
+    predicted, respond = await _predicted(incoming, server), incoming.media.answer_codec.respond
     if incoming.media.csv_answer:
         respond = partial(csv_predictions, bundle=predicted.command.model.bundle)
     return await server.large_bodies.write(predict_response(predicted), respond)
+
+
+async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> schemas.PredictResponse:
+    return predict_response(await _predicted(incoming, server))
+
+
+async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictResult:
+    form, client, bodies = schemas.PredictRequest, incoming.client, server.large_bodies
+    body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
+    check_predict_fields(body)
+    adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
+    read = partial(predict_command, body, model, adaptation, server.limits)
+    at_once = incoming.is_small and not is_slow(model, body.support, body.queries)
+    command = read() if at_once else await bodies.read(incoming, read)
+    return await server.adaptations.predict(command, client)
 
 
 async def resolve(

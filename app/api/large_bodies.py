@@ -70,19 +70,14 @@ class LargeBodies:
 
     async def decode(self, request: "IncomingRequest", form: type[T]) -> T:
         """The body of a request as `form`. Raises Malformed, Invalid and DeadlinePassed."""
-        if len(request.body) <= SMALL or request.media.csv:  # `read` reads the rows of a CSV
+        if request.media.csv:  # `read` reads its rows
             return request.decode(form)
         job = body_process.Job(request.media.codec.media, form.__name__, request.body)
         outcome = await in_time(request.client, asyncio.shield(self._decode(job)))
-        return await in_time(request.client, self._call(partial(outcome.read, form)))
+        return await self.read(request, partial(outcome.read, form))
 
-    async def read(self, request: "IncomingRequest", function: Callable[[], T], is_slow: bool = False) -> T:
-        """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises.
-
-        is_slow: whether that takes long even where the body is small
-        """
-        if len(request.body) <= SMALL and not is_slow:
-            return function()
+    async def read(self, request: "IncomingRequest", function: Callable[[], T]) -> T:
+        """Call a function that makes arrays of the values of a body. Raises DeadlinePassed, and what it raises."""
         return await in_time(request.client, self._call(function))
 
     async def write(self, answer: ResponseBody, function: Callable[[ResponseBody], T]) -> T:

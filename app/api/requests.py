@@ -24,6 +24,11 @@ class IncomingRequest(NamedTuple):
     client: Client
     media: MediaTypes
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the event loop reads it itself; `LargeBodies` is for any other."""
+        return len(self.body) <= SMALL
+
     def decode(self, form: type[T]) -> T:
         """The body as `form`. Raises Malformed and Invalid."""
         return self.media.codec.decode(self.body, form)

@@ -125,6 +125,7 @@ class _JoiningTransport:
         self._transport = transport
         self._loop = loop
         self._held = b""
+        self.is_closing = transport.is_closing  # asked for each response, and quicker than by `__getattr__`
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -152,5 +153,5 @@ class _JoiningTransport:
             self._write(held)
 
     def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():  # uvloop raises for a closed one
+        if not self.is_closing():  # uvloop raises for a closed one
             self._transport.write(data)

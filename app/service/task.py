@@ -1,7 +1,7 @@
 """A task to adapt to, and many of them padded into one batch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,9 +20,9 @@ Label = str | int | bool
 """The name of a class. `1`, `true` and `"1"` are three labels, though `1 == True` in Python."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Task:
-    """A support set with its inner-loop settings.
+    """A support set with its inner-loop settings. Nothing changes it.
 
     inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.stage.Stage`)
     targets: float32 [shot, target]; or labels in an object array [shot]; or decisions, float32
@@ -44,6 +44,18 @@ class Task:
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
     kept_by: str | None = None
+    rows: int = field(init=False)
+    bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        inputs, previous = self.inputs, self.previous
+        self.rows = len(inputs)
+        self.bytes = self.targets.nbytes + (rows_bytes(inputs) if inputs.dtype.kind == "O" else inputs.nbytes)
+        if self.weights is not None:
+            self.bytes += self.weights.nbytes
+        if previous is not None:
+            self.rows += previous.rows
+            self.bytes += previous.bytes
 
     @property
     def stages(self) -> "list[Task]":
@@ -53,19 +65,6 @@ class Task:
             stages.append(stage)
             stage = stage.previous
         return stages[::-1]
-
-    @property
-    def bytes(self) -> int:
-        """The size of the arrays of all stages."""
-        if self.previous is None:  # the common case
-            size = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
-            return size + (self.inputs.nbytes if self.inputs.dtype.kind != "O" else rows_bytes(self.inputs))
-        return sum(stage.targets.nbytes + rows_bytes(stage.inputs) for stage in self.stages)
-
-    @property
-    def rows(self) -> int:
-        """The number of rows in all stages."""
-        return len(self.inputs) if self.previous is None else sum(len(stage.inputs) for stage in self.stages)
 
     @property
     def size(self) -> int | float:

@@ -74,11 +74,13 @@ async def _adapted(incoming: IncomingRequest, server: ServerState) -> schemas.Ad
 
 async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> AdaptCommand:
     form, bodies = schemas.AdaptRequest, server.large_bodies
-    body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
+    small = incoming.is_small
+    body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     model = server.adaptations.model(body.model)
-    read = partial(adapt_command, body, model, incoming.client, server.limits)
-    at_once = incoming.is_small and not is_slow(model, body.support)
-    return read() if at_once else await bodies.read(incoming, read)
+    inputs = body, model, incoming.client, server.limits
+    if small and not is_slow(model, body.support):
+        return adapt_command(*inputs)
+    return await bodies.read(incoming, partial(adapt_command, *inputs))
 
 
 async def predict(request: Request, server: State) -> Response:
@@ -102,12 +104,15 @@ async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> sch
 
 async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictResult:
     form, client, bodies = schemas.PredictRequest, incoming.client, server.large_bodies
-    body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
+    small = incoming.is_small
+    body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_predict_fields(body)
     adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
-    read = partial(predict_command, body, model, adaptation, server.limits)
-    at_once = incoming.is_small and not is_slow(model, body.support, body.queries)
-    command = read() if at_once else await bodies.read(incoming, read)
+    inputs = body, model, adaptation, server.limits
+    if small and not is_slow(model, body.support, body.queries):
+        command = predict_command(*inputs)
+    else:
+        command = await bodies.read(incoming, partial(predict_command, *inputs))
     return await server.adaptations.predict(command, client)
 
 

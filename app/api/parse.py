@@ -13,7 +13,7 @@ from app.api.csv_table import CsvBody, CsvTable
 from app.api.state import Limits
 from app.api.support import read_support
 from app.errors import Invalid
-from app.service.answers import PredictOptions
+from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, task_of
 from app.service.cross_validation import Method
 from app.service.model import Model
@@ -77,8 +77,7 @@ def predict_command(
     body: schemas.PredictRequest, model: Model, adaptation: Adaptation | None, limits: Limits
 ) -> PredictCommand:
     """The command of POST /predict for the model that answers it, and for its adaptation. Raises Invalid."""
-    interval, seed = None if body.interval is UNSET else body.interval, None if body.seed is UNSET else body.seed
-    options = PredictOptions(interval, body.sample, seed)
+    options = _options(body)
     if adaptation is None and body.support is UNSET:
         check_initialization(model, options)
     task = None if adaptation is None else adaptation.task
@@ -86,12 +85,21 @@ def predict_command(
         settings = _settings(body)
         check_inner_loop(model, settings)
         task = task_of(model, read_support(body.support, model, limits.support), settings)
-    check_options(model, options, task)
+    if options is not DEFAULT_OPTIONS:
+        check_options(model, options, task)
     if isinstance(body.queries, CsvBody):
         queries = CsvTable(body.queries, model.bundle, with_targets=False).features()
     else:
         queries = read_queries(body.queries, model.bundle.encoder, "queries")
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
+
+
+def _options(body: schemas.PredictRequest) -> PredictOptions:
+    """How the queries of a body are to be answered; `DEFAULT_OPTIONS` itself where it does not say."""
+    if body.interval is UNSET and body.seed is UNSET and not body.sample:
+        return DEFAULT_OPTIONS
+    interval, seed = None if body.interval is UNSET else body.interval, None if body.seed is UNSET else body.seed
+    return PredictOptions(interval, body.sample, seed)
 
 
 def _settings(body: schemas.AdaptRequest | schemas.PredictRequest) -> InnerLoopSettings:

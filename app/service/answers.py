@@ -111,9 +111,7 @@ def _classification(
     return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 
 
-def _decision(
-    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
-) -> Answer:
+def _decision(outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions) -> Answer:
     actions = manifest.schema.actions
     assert actions is not None, "a bundle of decisions says what an action is"
     if actions.is_box:

@@ -6,17 +6,35 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.bundles.folder import load
 from app.bundles.schema import Schema
 from app.learn import losses
 from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.policies import Actions
-from app.service.answers import DEFAULT_OPTIONS, KINDS, PredictOptions, noise, probabilities
+from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Far, PredictOptions, noise, probabilities
 from app.service.task import Task
+from service_tests.processes import MAML
+
+MANIFEST = load(MAML).manifest
 
 LOGITS = np.array([[2.0, 1.0, -3.0], [-1000.0, -990.0, -1000.0], [0.0, 0.0, 1.0]], np.float32)
 LABELS = Task(np.zeros((6, 2), np.float32), np.array(["c", "a", "b", "a", "b", "c"], object), 1, 0.1)
 CALIBRATION = Calibration(tasks=1, shots=(1, 2), familiarity=(-5.0, 0.5), temperature=2.0)
+
+
+def answer(
+    kind: str,
+    outputs: np.ndarray,
+    task: Task | None,
+    schema: Schema,
+    calibration: Calibration = Calibration(),  # noqa: B008  # nothing changes it
+    options: PredictOptions = DEFAULT_OPTIONS,
+    far: Far = None,
+) -> Answer:
+    """The answer of a bundle with this schema and calibration."""
+    manifest = replace(MANIFEST, kind=kind, schema=schema, calibration=calibration)
+    return KINDS[kind].answer(outputs, far, task, manifest, options)
 
 
 def test_every_kind_that_has_a_loss_is_served() -> None:
@@ -24,25 +42,27 @@ def test_every_kind_that_has_a_loss_is_served() -> None:
 
 
 def test_a_label_is_the_most_probable_one() -> None:
-    answer = KINDS["classification"].answer(LOGITS, LABELS, Schema(2, 3), Calibration(), DEFAULT_OPTIONS)
-    assert answer.predictions == ["c", "a", "b"]
-    assert answer.labels == ("c", "a", "b")
-    assert answer.unlike is None
-    assert answer.probabilities is not None
+    result = answer("classification", LOGITS, LABELS, Schema(2, 3))
+    assert result.predictions == ["c", "a", "b"]
+    assert result.labels == ("c", "a", "b")
+    assert result.unlike is None
+    assert result.probabilities is not None
     expected = np.exp(LOGITS[0]) / np.exp(LOGITS[0]).sum()
-    np.testing.assert_allclose(answer.probabilities[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(result.probabilities[0], expected, rtol=1e-6)
 
 
 def test_a_query_is_unlike_if_its_largest_logit_is_small() -> None:
     """With two examples a class the second threshold applies, to the logits before the temperature."""
-    answer = KINDS["classification"].answer(LOGITS, LABELS, Schema(2, 3), CALIBRATION, DEFAULT_OPTIONS)
-    assert answer.unlike == [False, True, False]
+    result = answer("classification", LOGITS, LABELS, Schema(2, 3), CALIBRATION)
+    assert result.unlike == [False, True, False]
     one_each = replace(LABELS, inputs=LABELS.inputs[:3], targets=LABELS.targets[:3])
-    assert KINDS["classification"].answer(LOGITS - 1, one_each, Schema(2, 3), CALIBRATION, DEFAULT_OPTIONS).unlike == [
-        False,
-        True,
-        False,
-    ]
+    assert answer("classification", LOGITS - 1, one_each, Schema(2, 3), CALIBRATION).unlike == [False, True, False]
+
+
+def test_a_query_is_unlike_the_support_set_or_unlike_training() -> None:
+    far = [False, False, True]
+    assert answer("classification", LOGITS, LABELS, Schema(2, 3), far=far).unlike == far
+    assert answer("classification", LOGITS, LABELS, Schema(2, 3), CALIBRATION, far=far).unlike == [False, True, True]
 
 
 @given(st.floats(-(2.0**99), 2.0**99, width=32), st.floats(0.1, 10))
@@ -56,11 +76,22 @@ def test_an_interval_is_centred_on_the_prediction() -> None:
     widths = (((0.5, 1.0), (2.0, 4.0)),)
     calibration = Calibration(tasks=1, shots=(5,), levels=(0.8, 0.9), half_widths=widths)
     outputs = np.array([[1.0, 10.0], [2.0, 20.0]], np.float32)
-    answer = KINDS["regression"].answer(outputs, LABELS, Schema(2, 2), calibration, PredictOptions(interval=0.9))
-    assert answer.predictions is outputs
-    np.testing.assert_array_equal(answer.lower, outputs - np.array([1.0, 4.0]))
-    np.testing.assert_array_equal(answer.upper, outputs + np.array([1.0, 4.0]))
-    assert KINDS["regression"].answer(outputs, LABELS, Schema(2, 2), calibration, DEFAULT_OPTIONS).lower is None
+    result = answer("regression", outputs, LABELS, Schema(2, 2), calibration, PredictOptions(interval=0.9))
+    assert result.predictions is outputs
+    np.testing.assert_array_equal(result.lower, outputs - np.array([1.0, 4.0]))
+    np.testing.assert_array_equal(result.upper, outputs + np.array([1.0, 4.0]))
+    assert answer("regression", outputs, LABELS, Schema(2, 2), calibration).lower is None
+
+
+def test_a_query_that_is_unlike_training_has_no_interval() -> None:
+    calibration = Calibration(tasks=1, shots=(5,), levels=(0.9,), half_widths=(((1.0,), (2.0,)),))
+    outputs, options = np.zeros((2, 2), np.float32), PredictOptions(interval=0.9)
+    result = answer("regression", outputs, LABELS, Schema(2, 2), calibration, options, far=[False, True])
+    assert result.unlike == [False, True]
+    assert result.lower is not None
+    assert result.upper is not None
+    np.testing.assert_array_equal(result.lower, [[-1, -2], [np.nan, np.nan]])
+    np.testing.assert_array_equal(result.upper, [[1, 2], [np.nan, np.nan]])
 
 
 NAMES = Schema(2, 3, actions=Actions(), weighing=Weighing())
@@ -69,34 +100,32 @@ NUMBERS = np.array([[0.5, -3.0, 0.0, np.log(2.0)], [0.0, 0.0, -100.0, 1.0]], np.
 
 
 def test_an_action_is_the_most_probable_one() -> None:
-    answer = KINDS["decision"].answer(LOGITS, None, NAMES, Calibration(), DEFAULT_OPTIONS)
-    assert np.array(answer.predictions).tolist() == [0, 1, 2]
-    assert answer.probabilities is not None
-    np.testing.assert_allclose(answer.probabilities, probabilities(LOGITS, 1.0))
+    result = answer("decision", LOGITS, None, NAMES, far=[False, True, False])
+    assert result.unlike == [False, True, False]
+    assert np.array(result.predictions).tolist() == [0, 1, 2]
+    assert result.probabilities is not None
+    np.testing.assert_allclose(result.probabilities, probabilities(LOGITS, 1.0))
 
 
 def test_a_box_action_is_the_mean_clipped_to_the_bounds() -> None:
-    answer = KINDS["decision"].answer(NUMBERS, None, BOX, Calibration(), DEFAULT_OPTIONS)
-    assert np.array(answer.predictions).tolist() == [[0.5, -1.0], [0.0, 0.0]]
-    assert answer.mean is not None
-    assert answer.std is not None
-    assert answer.mean.tolist() == [[0.5, -3.0], [0.0, 0.0]]
-    np.testing.assert_allclose(answer.std, [[1.0, 2.0], [1e-6, np.e]], rtol=1e-5)
+    result = answer("decision", NUMBERS, None, BOX, far=[False, True])
+    assert result.unlike == [False, True]
+    assert np.array(result.predictions).tolist() == [[0.5, -1.0], [0.0, 0.0]]
+    assert result.mean is not None
+    assert result.std is not None
+    assert result.mean.tolist() == [[0.5, -3.0], [0.0, 0.0]]
+    np.testing.assert_allclose(result.std, [[1.0, 2.0], [1e-6, np.e]], rtol=1e-5)
 
 
 def test_draws_have_the_probabilities_of_the_policy() -> None:
     logits = np.tile(np.log(np.array([[0.2, 0.5, 0.3]], np.float32)), (20_000, 1))
-    drawn = (
-        KINDS["decision"].answer(logits, None, NAMES, Calibration(), PredictOptions(sample=True, seed=0)).predictions
-    )
+    drawn = answer("decision", logits, None, NAMES, options=PredictOptions(sample=True, seed=0)).predictions
     np.testing.assert_allclose(np.bincount(np.array(drawn)) / 20_000, [0.2, 0.5, 0.3], atol=0.015)
 
 
 def test_draws_have_the_mean_and_the_standard_deviation_of_the_policy() -> None:
     outputs = np.tile(np.array([[0.5, -3.0, 0.0, np.log(2.0)]], np.float32), (20_000, 1))
-    drawn = np.array(
-        KINDS["decision"].answer(outputs, None, BOX, Calibration(), PredictOptions(sample=True, seed=0)).predictions
-    )
+    drawn = np.array(answer("decision", outputs, None, BOX, options=PredictOptions(sample=True, seed=0)).predictions)
     np.testing.assert_allclose(drawn.mean(0), [0.5, -3.0], atol=0.06)
     np.testing.assert_allclose(drawn.std(0), [1.0, 2.0], rtol=0.03)
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.03

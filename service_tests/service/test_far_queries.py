@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.bundles.folder import load
 from app.learn.support_ood import OODReference
-from app.service.answers import FEW_NUMBERS, Answer, is_beyond, mark_unlike
+from app.service.answers import FEW_NUMBERS, far_queries, is_beyond
 from service_tests.api.requests import adapt, body
 from service_tests.processes import MAML
 
@@ -34,8 +34,9 @@ def test_few_and_many_rows_are_compared_alike(rows: list[tuple[float, float]]) -
 def test_the_end_of_the_range_is_not_beyond_it() -> None:
     assert REFERENCE.input_bounds == pytest.approx(np.array([(-1.02, 1.02), (-0.1, 10.1)]))
     assert OODReference().input_bounds == ()
-    answer = mark_unlike(Answer(np.zeros((3, 1))), np.array([[1, 10], [1.01, 0], [1.03, 5]], np.float32), MANIFEST)
-    assert answer.unlike == [False, False, True]
+    queries = np.array([[1, 10], [1.01, 0], [1.03, 5]], np.float32)
+    assert far_queries(queries, MANIFEST) == [False, False, True]
+    assert far_queries(queries, replace(MANIFEST, ood_reference=OODReference())) is None
 
 
 def test_each_feature_has_its_own_range() -> None:
@@ -44,16 +45,6 @@ def test_each_feature_has_its_own_range() -> None:
     assert not replace(reference, input_high=None).fits(2)
     assert not replace(reference, input_low=(0.0,)).fits(2)
     assert reference.input_bounds == pytest.approx(np.array([(-0.6, 60.6), (19.4, 80.6)]))
-
-
-def test_only_queries_beyond_have_no_interval() -> None:
-    bounds = np.array([[1, 2], [3, 4]], np.float32)
-    answer = Answer(np.zeros((2, 2)), lower=-bounds, upper=bounds)
-    marked = mark_unlike(answer, np.array([[0, 0], [2, 0]], np.float32), MANIFEST)
-    assert marked.lower is not None
-    assert marked.upper is not None
-    np.testing.assert_array_equal(marked.upper, [[1, 2], [np.nan, np.nan]])
-    np.testing.assert_array_equal(marked.lower, [[-1, -2], [np.nan, np.nan]])
 
 
 @pytest.mark.parametrize("name", ["sinusoid", "sinusoid-bayes"])

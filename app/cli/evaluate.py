@@ -84,6 +84,9 @@ def evaluate(
     """
     loaded, folder = load_named(models_dir, bundle), models_dir / bundle if save else None
     if not scores:
+        if server is not None:
+            fix = "leave --server or --no-scores out"
+            raise InnerloopError(expectation("--no-scores", "a measurement in this process", "--server", fix))
         _evaluate_unlike(loaded, family_of(loaded, data), shots, ways, min(tasks, UNLIKE_TASKS), folder)
         return
     if loaded.manifest.evaluation.get("score") == SCORE:

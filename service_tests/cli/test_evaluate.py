@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service_tests.cli.commands import innerloop
+from service_tests.cli.point import write_point
 from service_tests.processes import ROOT
 
 ON_30_TASKS = [1.7425578653812408, 0.8761295247823]
@@ -71,3 +72,17 @@ def test_evaluate_writes_the_scores(live_server: str, tmp_path: Path, way: str) 
     assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
         ROOT / "models/linear/weights.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--server", "http://127.0.0.1:9"], "leave --server or --no-scores out"),
+        ([], "--no-scores: expected a bundle that has scores, got point, which has none"),
+    ],
+)
+def test_what_no_scores_cannot_do(tmp_path: Path, words: list[str], message: str) -> None:
+    write_point(tmp_path / "models")
+    result = innerloop("evaluate", "point", "--no-scores", *words, folder=tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr

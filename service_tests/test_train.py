@@ -78,6 +78,10 @@ def test_the_evaluation_has_600_tasks_by_steps_with_intervals(folder: Path) -> N
     for scores in evaluation["by_shots"].values():
         assert len(scores["mean"]) == len(scores["half_width_95"]) == len(scores["refused"]) == len(evaluation["steps"])
         assert scores["mean"][10] < scores["mean"][0]
+    assert evaluation["unlike"]["by_setting"].keys() == {"5-shot", "10-shot"}
+    for measures in evaluation["unlike"]["by_setting"].values():
+        assert measures["outside_marked"] == 1, "one of the three numbers is outside"
+        assert measures["false_alarms"] <= 0.01
 
 
 def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:

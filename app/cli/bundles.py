@@ -72,8 +72,9 @@ def calibrate(
     family = family_of(loaded, data)
     manifest = with_calibration(with_ood_reference(loaded, family), family).manifest
     write(folder, manifest, loaded.meta, loaded.encoder_arrays)
+    each_size = " of each support size" if manifest.kind != "decision" else ""
     for name, tasks in (("calibration", manifest.calibration.tasks), ("OOD reference", manifest.ood_reference.tasks)):
-        source = f"measured on {tasks:,} tasks of each support size" if tasks else "none for this kind of bundle"
+        source = f"measured on {tasks:,} tasks{each_size}" if tasks else "none for this kind of bundle"
         console.print(f"{name}: {source}", highlight=False)
     console.print(f"wrote both into {folder / MANIFEST}", markup=False, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from app.bundles.folder import load_named
 from app.cli.console import Data, ModelsDir, show
 from app.cli.remote import over_http, returns_over_http
 from app.device import describe
+from app.errors import InnerloopError, expectation
 from app.families.family import Family
 from app.learn.losses import KINDS
 from app.training.evaluation_tables import as_json, as_text, calibration_as_text, settings_of
@@ -21,9 +22,11 @@ from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.predictor import offline
 from app.training.problem import family_of
-from app.training.publish import publish, publish_policy
+from app.training.publish import publish, publish_policy, with_unlike, write_with_card
 from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, evaluate_policy
 from app.training.tasks import Setting
+from app.training.trust_text import unlike_text
+from app.training.unlike import TASKS as UNLIKE_TASKS
 
 CPU = torch.device("cpu")
 
@@ -56,6 +59,12 @@ def evaluate(
         ),
     ] = None,
     tasks: Annotated[int, typer.Option(min=2, help="Number of held-out tasks.")] = 600,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores/--no-scores", help="Score the predictions, or only measure what `unlike` marks and intervals."
+        ),
+    ] = True,
     server: Annotated[
         str | None, typer.Option(help="URL of a running server that predicts. Without it, this process predicts.")
     ] = None,
@@ -70,31 +79,62 @@ def evaluate(
 ) -> None:
     """Score a bundle on held-out tasks, by number of support examples and inner steps, with 95 % intervals.
 
-    A policy that was trained by acting is scored by its returns in held-out worlds.
+    A policy that was trained by acting is scored by its returns in held-out worlds. Without --server, what `unlike`
+    marks inside and outside of training's range is measured too, on up to 300 other tasks.
     """
     loaded, folder = load_named(models_dir, bundle), models_dir / bundle if save else None
+    if not scores:
+        if server is not None:
+            fix = "leave --server or --no-scores out"
+            raise InnerloopError(expectation("--no-scores", "a measurement in this process", "--server", fix))
+        _evaluate_unlike(loaded, family_of(loaded, data), shots, ways, min(tasks, UNLIKE_TASKS), folder)
+        return
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
         returns = (
             evaluate_policy(loaded, trial) if server is None else asyncio.run(returns_over_http(loaded, trial, server))
         )
+        if server is None:
+            loaded = with_unlike(loaded, family_of(loaded, data), [], min(tasks, UNLIKE_TASKS))
         show_returns(loaded, returns, folder)
         return
     family = family_of(loaded, data)
+    settings = _settings(loaded, family, shots, ways)
     result = evaluate_bundle(
         loaded,
         family,
         offline(loaded) if server is None else over_http(server, loaded),
-        _settings(loaded, family, shots, ways),
+        settings,
         steps_to_evaluate(loaded, steps),
         machine=describe(CPU),
         way=OFFLINE if server is None else OVER_HTTP,
         tasks=tasks,
     )
-    show(f"{result.protocol}.\n\n{as_text(result)}\n\n{calibration_as_text(result)}")
+    if server is None:
+        loaded = with_unlike(loaded, family, settings, min(tasks, UNLIKE_TASKS))
+    unlike = f"\n\n{unlike_text(loaded.manifest)}" if server is None else ""
+    show(f"{result.protocol}.\n\n{as_text(result)}\n\n{calibration_as_text(result)}{unlike}".rstrip())
     if folder is not None:
-        scores = as_json(result)
-        publish(_with_evaluation(loaded, {"over_http": scores} if server else scores), family, folder)
+        content = as_json(result)
+        publish(_with_evaluation(loaded, {"over_http": content} if server else content), family, folder)
+
+
+def _evaluate_unlike(
+    bundle: Bundle,
+    family: Family,
+    shots: Sequence[int] | None,
+    ways: Sequence[int] | None,
+    tasks: int,
+    folder: Path | None,
+) -> None:
+    """Measure what `unlike` marks, print it, and write it into the bundle in `folder` and its card, if any."""
+    if not bundle.manifest.evaluation and folder is not None:
+        expected, fix = "a bundle that has scores", "leave --no-scores out, or add --no-write"
+        raise InnerloopError(expectation("--no-scores", expected, f"{bundle.name}, which has none", fix))
+    measured = with_unlike(bundle, family, _settings(bundle, family, shots, ways), tasks)
+    show(unlike_text(measured.manifest) or "This bundle has nothing to compare queries with.")
+    if folder is not None:
+        write_with_card(measured, family, folder)
 
 
 def _settings(
@@ -116,7 +156,8 @@ def _with_evaluation(bundle: Bundle, scores: Mapping[str, Any]) -> Bundle:
 
 def show_returns(bundle: Bundle, returns: Returns, folder: Path | None) -> None:
     """Print returns, and write them into the bundle in `folder`, if any: those over HTTP beside the offline ones."""
-    show(f"{returns.protocol}.\n\n{returns.as_text()}")
+    unlike = f"\n\n{unlike_text(bundle.manifest)}" if returns.way == OFFLINE else ""
+    show(f"{returns.protocol}.\n\n{returns.as_text()}{unlike}".rstrip())
     if folder is not None:
         beside = returns.way == OVER_HTTP and bundle.manifest.evaluation.get("score") == SCORE
         scores = returns.as_json()

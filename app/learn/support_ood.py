@@ -42,13 +42,13 @@ class OODStatus(Enum):
 
 @dataclass(frozen=True)
 class OODReference:
-    """Statistics of the support sets of training tasks; empty if `tasks` is 0.
+    """Statistics of the support sets of training tasks, or of a policy's observations; empty if `tasks` is 0.
 
     tasks, seed: the number of tasks of each support size, and the seed that they were drawn with
     input_center, input_scale: for each feature; a feature that does not vary has the scale 1
     input_reach: the largest `distance` of an input of these tasks
     input_low, input_high: the smallest and the largest value of each feature in these tasks; None in older references
-    support_sizes: the numbers of support examples that tasks were drawn with, ascending
+    support_sizes: the numbers of support examples that tasks were drawn with, ascending; none for a policy
     error_limits: for each of these sizes, the ERROR_QUANTILE of the tasks' errors (`task_error`) on examples left out,
         each predicted after adapting to that number of others with the bundle's default steps and rate
     """
@@ -71,7 +71,7 @@ class OODReference:
         return (
             len(self.input_center) == len(self.input_scale) == features
             and min(self.input_scale) > 0
-            and len(self.error_limits) == len(self.support_sizes) > 0
+            and len(self.error_limits) == len(self.support_sizes)
             and ascending
             and (self.input_low is None) == (self.input_high is None)
             and all(ends is None or len(ends) == features for ends in (self.input_low, self.input_high))
@@ -107,12 +107,22 @@ class OODReference:
 
         They lie a little outside of those: the end of a range is rarely among the inputs that were drawn from it.
         """
+        return tuple(
+            (low - BOUNDS_MARGIN * (high - low), high + BOUNDS_MARGIN * (high - low)) for low, high in self.input_range
+        )
+
+    @property
+    def input_range(self) -> tuple[tuple[float, float], ...]:
+        """For each feature, the smallest and the largest value in training, as far as the reference tells."""
         if self.input_low is None or self.input_high is None:
             spreads = zip(self.input_center, [self.input_reach * scale for scale in self.input_scale], strict=True)
-            ends = [(center - spread, center + spread) for center, spread in spreads]
-        else:
-            ends = list(zip(self.input_low, self.input_high, strict=True))
-        return tuple((low - BOUNDS_MARGIN * (high - low), high + BOUNDS_MARGIN * (high - low)) for low, high in ends)
+            return tuple((center - spread, center + spread) for center, spread in spreads)
+        return tuple(zip(self.input_low, self.input_high, strict=True))
+
+    def is_beyond(self, inputs: Float[Tensor, "*query feature"]) -> Bool[Tensor, "*query"]:
+        """Which queries have a feature outside of `input_bounds`."""
+        low, high = inputs.new_tensor(self.input_bounds, dtype=torch.float64).unbind(-1)
+        return ((inputs < low) | (inputs > high)).any(-1)
 
     def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
         """Which inputs lie further out than all inputs of training."""

@@ -12,7 +12,7 @@ from app.training.kinds import KINDS
 from app.training.returns import SCORE
 from app.training.scores_text import PAPER_NAMES, count_text, scores_text
 from app.training.training_text import training_text
-from app.training.trust_text import calibration_text, defaults_text, ood_text
+from app.training.trust_text import calibration_text, defaults_text, ood_text, unlike_text
 
 UNKNOWN = Description(
     purpose="has no description: its family does not say what it is for.",
@@ -43,6 +43,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         _film(manifest),
         calibration_text(manifest),
         _limits(manifest),
+        unlike_text(manifest),
         ood_text(manifest),
         f"## Training data\n\n{description.data} Licence of the bundle: {description.licence.upper()}.",
         f"## How it was made\n\n{training_text(manifest.training)}",

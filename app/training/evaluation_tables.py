@@ -140,7 +140,20 @@ MEASURES: Mapping[str, str] = {
     "unfamiliar_found": "queries of other classes marked `unlike`",
 }
 """What the measures of a calibration are called in tables."""
-SHARES = ("coverage_90", "ece", "false_alarms", "unfamiliar_found")
+UNLIKE_MEASURES: Mapping[str, str] = {
+    "false_alarms": "like training, marked `unlike`",
+    "coverage_90": "true values inside 90 % intervals",
+    "interval_score_90": "interval score",
+    "outside_marked": "outside, marked `unlike`",
+    "outside_intervals": "outside, with an interval",
+    "inverted_marked": "inverted, marked `unlike`",
+    "empty_marked": "empty, marked `unlike`",
+}
+"""What the measures of `app.training.unlike` are called in tables."""
+SHARES = (
+    "coverage_90", "ece", "false_alarms", "unfamiliar_found", "outside_marked", "outside_intervals",
+    "inverted_marked", "empty_marked",
+)  # fmt: skip
 """The measures that are shares, which tables show in per cent."""
 
 
@@ -224,16 +237,26 @@ def _decimals(value: float) -> int:
 
 def calibration_as_text(evaluation: Evaluation, *, times: bool = True) -> str:
     """How well the calibration holds, as a table in Markdown, a row a setting. times: whether it has the time too"""
-    names = list(dict.fromkeys(name for results in evaluation.calibration.values() for name in results))
-    heads = [*(MEASURES.get(name, name) for name in names), *(["ms per task"] if times else [])]
-    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    rows: dict[str, Mapping[str, float]] = {}
     for setting in evaluation.curves:
-        results = evaluation.calibration.get(setting, {})
+        time = {"ms per task": evaluation.seconds.get(setting, 0) * 1e3} if times else {}
+        rows[str(setting)] = {**evaluation.calibration.get(setting, {}), **time}
+    return _measures_as_text(rows, MEASURES)
+
+
+def unlike_as_text(unlike: Mapping[str, Any]) -> str:
+    """What is marked `unlike`, and how intervals hold, as a table in Markdown. unlike: from `app.training.unlike`"""
+    return _measures_as_text(unlike["by_setting"], UNLIKE_MEASURES)
+
+
+def _measures_as_text(rows: Mapping[str, Mapping[str, float]], heads: Mapping[str, str]) -> str:
+    """Measures as a table in Markdown. heads: what they are called"""
+    names = list(dict.fromkeys(name for results in rows.values() for name in results))
+    lines = ["| | " + " | ".join(heads.get(name, name) for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row, results in rows.items():
         cells = [
             "" if name not in results else percent(results[name], 1) if name in SHARES else two_digits(results[name])
             for name in names
         ]
-        if times:
-            cells.append(two_digits(evaluation.seconds.get(setting, 0) * 1e3))
-        lines.append(f"| {setting} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from app.learn.policies import weighted_nll
 from app.learn.shapes import Float
 from app.learn.support_ood import OODReference
 from app.training.calibration import calibrate_classes, calibrate_intervals
+from app.training.observation_ood import make_observation_reference
 from app.training.recipes.recipe import Recipe
 from app.training.support_ood import make_ood_reference
 from app.training.tasks import IMAGE_FEATURES
@@ -101,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
     "decision": Kind(
         score=Score("weighted log-likelihood", _log_likelihood, more_is_better=True),
         algorithms=lambda family, shots: POLICIES,
+        make_ood_reference=make_observation_reference,
         pipeline="reinforcement-learning",
     ),
     "regression": Kind(

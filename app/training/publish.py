@@ -1,7 +1,7 @@
 """From a finished run to a bundle: find its bounds, calibrate it, evaluate it, write it with its card and its plots."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from app.training.predictor import offline
 from app.training.problem import family_of
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.run import Run
+from app.training.tasks import Setting
+from app.training.unlike import TASKS, measure_unlike
 
 PLOT = "before-after.svg"
 
@@ -44,20 +46,22 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str, search: Sea
     machine: the name of the machine that trained it, noted with the cost
     search: how the algorithm was chosen, if it was searched for
     """
-    bundle, training = run.as_bundle(folder.name), training_record(run, command, machine, search)
+    bundle = run.as_bundle(folder.name)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, training=training_record(run, command, machine, search)))
     if isinstance(run, OnPolicyRun):
         returns = evaluate_policy(bundle, Trial(episodes=run.episodes, stages=run.recipe.stages), machine)
         loss = initial_policy_loss(bundle, returns.trial)
-        manifest = replace(bundle.manifest, initial_loss=loss, evaluation=returns.as_json(), training=training)
-        return publish_policy(replace(bundle, manifest=manifest), folder)
+        manifest = replace(bundle.manifest, initial_loss=loss, evaluation=returns.as_json())
+        bundle = with_ood_reference(replace(bundle, manifest=manifest), run.family)
+        return publish_policy(with_unlike(bundle, run.family, []), folder)
     settings = settings_for(run.recipe, run.family)
     bundle = with_bounds(bundle, run.family, settings)
     bundle = with_calibration(with_ood_reference(bundle, run.family), run.family)
     evaluation = evaluate_bundle(
         bundle, run.family, offline(bundle), settings, steps_to_evaluate(bundle), machine=machine
     )
-    manifest = replace(bundle.manifest, evaluation=as_json(evaluation), training=training)
-    return publish(replace(bundle, manifest=manifest), run.family, folder)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, evaluation=as_json(evaluation)))
+    return publish(with_unlike(bundle, run.family, settings), run.family, folder)
 
 
 def with_calibration(bundle: Bundle, family: Family) -> Bundle:
@@ -71,6 +75,15 @@ def with_ood_reference(bundle: Bundle, family: Family) -> Bundle:
     reference = KINDS[bundle.manifest.kind].make_ood_reference(bundle, family)
     images = make_image_reference(bundle, family)
     return replace(bundle, manifest=replace(bundle.manifest, ood_reference=reference, image_reference=images))
+
+
+def with_unlike(bundle: Bundle, family: Family, settings: Sequence[Setting], tasks: int = TASKS) -> Bundle:
+    """The same bundle with what `unlike` marks in its evaluation. Arguments as for `measure_unlike`."""
+    evaluation = {name: part for name, part in bundle.manifest.evaluation.items() if name != "unlike"}
+    unlike = measure_unlike(bundle, family, settings, tasks)
+    if unlike is not None:
+        evaluation["unlike"] = unlike
+    return replace(bundle, manifest=replace(bundle.manifest, evaluation=evaluation))
 
 
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:

@@ -6,7 +6,7 @@ from statistics import fmean
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE
+from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
     Evaluation,
     calibration_as_text,
@@ -14,7 +14,9 @@ from app.training.evaluation_tables import (
     percent,
     steps_text,
     two_digits,
+    unlike_as_text,
 )
+from app.training.unlike import FURTHEST, NEAREST
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
@@ -97,7 +99,7 @@ def _numbers(calibration: Calibration, word: str = "") -> str:
 def ood_text(manifest: Manifest) -> str:
     """When a support set counts as unlike training; empty without an OOD reference."""
     reference = manifest.ood_reference
-    if not reference.tasks:
+    if not reference.support_sizes:
         return ""
     # of standardised targets, as other errors have units
     scale = manifest.target_scale
@@ -116,8 +118,6 @@ With more than 64 examples, it leaves out a tenth of them at a time. `unlike_tra
   inputs: more than {percent(MAX_FAR_SHARE)} of them).
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
-A query outside of that range is marked `unlike` by `/predict`, and gets no interval.
-
 For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
 below the limit, so about {percent(1 - ERROR_QUANTILE)} of ordinary support sets are flagged. A
 support set that is not flagged may still be unlike training, above all if it has 2 or 3 examples. For a number of
@@ -126,3 +126,50 @@ examples between two rows, the limit of the smaller number applies. For more tha
 | support examples | limit of the mean squared error |
 |---|---|
 {rows}"""
+
+
+def unlike_text(manifest: Manifest) -> str:
+    """Which queries are marked `unlike` for what they are, and how often; empty if that was not measured."""
+    unlike = manifest.evaluation.get("unlike")
+    if not unlike:
+        return ""
+    columns = {name for row in unlike["by_setting"].values() for name in row}
+    rule, outside = _rule(manifest, "inverted_marked" in columns)
+    sentences = [
+        f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}). {outside}"
+    ]
+    if "interval_score_90" in columns:
+        sentences.append(
+            "The interval score is the mean width of the 90 % intervals, plus 20 times the distance of each true value "
+            "that lies outside (Gneiting and Raftery 2007): lower is better."
+        )
+    return f"""## Inside and outside of training's range
+
+{rule}
+
+{" ".join(sentences)}
+
+{unlike_as_text(unlike)}"""
+
+
+def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
+    """What `/predict` marks `unlike`, and what was outside of training's range when that was measured."""
+    if images:
+        return (
+            "`/predict` also marks an image `unlike` that is no drawing like those of training, for the amount of its "
+            "ink, its edges or the ink at its border.",
+            "The first column is about other drawings of the classes in the support set; the others are about the same "
+            "drawings inverted, and an image without ink.",
+        )
+    one, several, then = "a query", "queries", "."
+    if manifest.kind == "decision":
+        one, several, then = "an observation", "observations", ". The action for it is a guess."
+    elif manifest.calibration.has_intervals:
+        then = ", and gives it no interval."
+    return (
+        f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} It looks at each number alone: an unusual combination "
+        "of usual numbers is not marked.",
+        f"The {several} outside have one number that is {NEAREST:g} to {FURTHEST:g} times as far from the middle of "
+        "its range as the ends are.",
+    )

@@ -186,7 +186,8 @@ def test_intervals_and_actions_as_csv(client: TestClient) -> None:
     (row,) = table(client.post("/predict", json=body, headers={"Accept": "text/csv"}))
     assert float(row["target_lower"]) < float(row["target"]) < float(row["target_upper"])
     (row,) = table(post(client, "/predict?model=navigation", "a,b\n1,2".replace("a,b", MOVES), Accept="text/csv"))
-    assert row.keys() == {f"action_{number}{part}" for number in (1, 2) for part in ("", "_mean", "_std")}
+    numbers = {f"action_{number}{part}" for number in (1, 2) for part in ("", "_mean", "_std")}
+    assert row.keys() == numbers | {"unlike"}
 
 
 MOVES = "position along x,position along y"

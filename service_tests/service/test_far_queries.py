@@ -1,8 +1,12 @@
 """Queries beyond all inputs of training: `unlike`, and no interval."""
 
+import csv
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -13,7 +17,8 @@ from app.bundles.folder import load
 from app.learn.support_ood import OODReference
 from app.service.answers import FEW_NUMBERS, far_queries, is_beyond
 from service_tests.api.requests import adapt, body
-from service_tests.processes import MAML
+from service_tests.bundles import write_policies
+from service_tests.processes import MAML, ROOT
 
 BOUNDS = ((-1.0, 1.0), (0.0, 10.0))
 REFERENCE = OODReference(1, 0, (0.0, 5.0), (1.0, 5.0), 1.0, (1,), (1.0,))
@@ -72,8 +77,41 @@ def test_a_csv_leaves_its_cells_empty(client: TestClient) -> None:
     assert lines[2].endswith(",,,true")
 
 
-def test_a_bundle_without_a_reference_says_nothing(serve: Callable[..., TestClient], client: TestClient) -> None:
-    models = {each["name"]: each for each in client.get("/models").json()["models"]}
-    assert models["navigation"]["kind"] == "decision"
-    answer = client.post("/predict", json={"model": "navigation", "queries": [[0.1, 0.2]]}).json()
+@pytest.mark.parametrize(
+    ("name", "queries"),
+    [
+        ("choices", [[1.0, -0.6, 0.0, 0.2], [1.0, -60.0, 0.0, -29.5], [5.0, 0.0, 0.0, 2.5]]),
+        ("navigation", [[0.1, -0.2], [0.1, -20.0], [1000.0, 0.0]]),
+        ("driving", [[0.0] * 18, [1e3] + [0.0] * 17, [0.0] * 17 + [-1e3]]),
+    ],
+)
+def test_an_observation_unlike_those_of_training_is_marked(
+    client: TestClient, name: str, queries: list[list[float]]
+) -> None:
+    if name == "driving":
+        low, high = np.array(load(ROOT / "models/driving").manifest.ood_reference.input_range).T
+        queries = [((low + high) / 2 + np.array(row)).tolist() for row in queries]
+    sent = {"model": name, "queries": queries}
+    answer = client.post("/predict", json=sent).json()
+    assert answer["unlike"] == [False, True, True]
+    assert len(answer["predictions"]) == 3
+    packed = client.post("/predict", json=sent, headers={"accept": "application/msgpack"})
+    assert msgspec.msgpack.decode(packed.content)["unlike"] == [False, True, True]
+    lines = client.post("/predict", json=sent, headers={"accept": "text/csv"}).text.splitlines()
+    table = list(csv.DictReader(lines))
+    assert [row["unlike"] for row in table] == ["false", "true", "true"]
+    ndjson = {"content-type": "application/x-ndjson"}
+    line = client.post("/predict", content=json.dumps(sent) + "\n", headers=ndjson).text
+    assert json.loads(line)["unlike"] == [False, True, True]
+
+
+def test_an_adapted_policy_marks_them_too(client: TestClient) -> None:
+    episode = {"observations": [[1.0, -0.6, 0.0, 0.2], [0.4, -0.6, 0.0, -0.1]], "actions": [1, 0]}
+    sent = {"model": "choices", "support": {"episodes": [episode]}, "queries": [[0.2, 0.0, 0.0, 0.1], [4, 0, 0, 2]]}
+    assert client.post("/predict", json=sent).json()["unlike"] == [False, True]
+
+
+def test_a_bundle_without_a_reference_says_nothing(serve: Callable[..., TestClient], tmp_path: Path) -> None:
+    write_policies(tmp_path)
+    answer = serve(models_dir=tmp_path).post("/predict", json={"model": "names", "queries": [[0.1, 0.2]]}).json()
     assert "unlike" not in answer

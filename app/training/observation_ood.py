@@ -1,0 +1,61 @@
+"""The OOD reference of a policy: the range of each number of the observations that it was trained on."""
+
+import torch
+from torch import Tensor
+
+from app.bundles.bundle import Bundle
+from app.families.family import Family, Split
+from app.families.worlds import Worlds
+from app.learn.shapes import Float
+from app.learn.support_ood import OODReference, distance
+from app.training.problem import device_of
+from app.training.rollouts import local_learner, run_stages
+from app.training.tasks import QUERIES, sample
+
+TASKS = 600
+WORLDS = 300
+"""Of a policy that was trained by acting, which takes longer."""
+EPISODES, STAGES = 5, 1
+"""The episodes in a world before the first stage and after each, and the stages that the policy adapts to."""
+SEED = 20180709
+
+
+def make_observation_reference(bundle: Bundle, family: Family) -> OODReference:
+    """The OOD reference of a policy. It has no limits of errors: decisions to adapt to are not compared."""
+    tasks = WORLDS if learns_by_acting(bundle, family) else TASKS
+    rows = draw_observations(bundle, family, tasks, "training", SEED).double()
+    center, scale = rows.mean(0), rows.std(0)
+    scale = torch.where(scale > 0, scale, 1.0)
+    return OODReference(
+        tasks=tasks,
+        seed=SEED,
+        input_center=tuple(center.tolist()),
+        input_scale=tuple(scale.tolist()),
+        input_reach=distance(rows, center, scale).max().item(),
+        input_low=tuple(rows.amin(0).tolist()),
+        input_high=tuple(rows.amax(0).tolist()),
+    )
+
+
+def draw_observations(
+    bundle: Bundle, family: Family, tasks: int, split: Split, seed: int
+) -> Float[Tensor, "observation feature"]:
+    """Observations of fresh tasks.
+
+    A policy that was trained by acting makes its own: it acts in fresh worlds before and after it adapts. For any other
+    they are those of the decisions to imitate, QUERIES of each task.
+    """
+    generator = torch.Generator(device_of(bundle)).manual_seed(seed)
+    if isinstance(family, Worlds) and learns_by_acting(bundle, family):
+        worlds, learner = family.draw(tasks, generator, split), local_learner(bundle, tasks, generator)
+        stages = run_stages(family, worlds, learner, EPISODES, STAGES, generator)
+        rows = torch.cat([episodes.observations[episodes.mask] for episodes in stages])
+    else:
+        rows = sample(family, tasks, QUERIES, generator, split=split).inputs.flatten(0, 1)
+    return rows[rows.isfinite().all(-1)].cpu()  # tasks that have fewer decisions are padded with NaN
+
+
+def learns_by_acting(bundle: Bundle, family: Family) -> bool:
+    """Whether a policy was trained on its own decisions. One that was imported learns so if it has worlds to act in."""
+    recipe = bundle.manifest.training.get("recipe")
+    return isinstance(family, Worlds) and (recipe is None or recipe["episodes"] is not None)

@@ -94,12 +94,14 @@ class Result(NamedTuple):
         queries, or `adapted` is not usable
     weights: the parameters by name, where the job asks for them
     spread: the standard deviation of each prediction, where the algorithm gives it
+    finite: whether it is known that all predictions are finite; they were looked at together with those of other jobs
     """
 
     adapted: Adapted | None
     predictions: np.ndarray | None
     weights: dict[str, np.ndarray] | None
     spread: np.ndarray | None = None
+    finite: bool = False
 
 
 class _Size(NamedTuple):
@@ -267,9 +269,13 @@ class Engine:
         predictions = self._predict(
             model, fast, jobs, lambda keys, queries: model.predict_rows(fast.states, fast.rows(keys), queries)
         )
+        finite = model.ways is None and _are_finite([*predictions.values()])
         results = [
             Result(
-                adapted.get(job.key), predictions.get(index), self._weights(model, fast, job) if job.weights else None
+                adapted.get(job.key),
+                predictions.get(index),
+                self._weights(model, fast, job) if job.weights else None,
+                finite=finite,
             )
             for index, job in enumerate(jobs)
         ]
@@ -329,6 +335,14 @@ class Engine:
         if job.key not in fast:
             return None
         return model.parameters(fast.gather([job.key]))
+
+
+def _are_finite(predictions: Sequence[np.ndarray]) -> bool:
+    """Whether all numbers are finite, [query, target] each: one look at many takes no longer than a look at one."""
+    if not predictions:
+        return False
+    together = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)
+    return bool(np.vdot(together, together) < np.inf)
 
 
 def _by_model(jobs: Sequence[Job]) -> dict[Model, list[int]]:

@@ -22,7 +22,7 @@ def test_the_first_query_without_a_finite_prediction_is_named(client: TestClient
 
 def test_requests_of_the_same_fused_call_are_judged_alone(client: TestClient) -> None:
     async def together() -> list[int]:
-        async with AsyncClient(transport=ASGITransport(client.app), base_url="http://test") as http:  # type: ignore[arg-type]
+        async with AsyncClient(transport=ASGITransport(client.app), base_url="http://test") as http:
             sent = [body(queries=[[3e38 if index % 2 else 1.0]]) for index in range(8)]
             return [each.status_code for each in await asyncio.gather(*(http.post("/predict", json=x) for x in sent))]
 

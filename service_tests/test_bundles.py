@@ -231,7 +231,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         ),
         (
             lambda c: c["network"]["options"].update(inputs=2),
-            "network: expected one that accepts 1 features, got the error ",
+            'features: expected the number of features that the network takes, got 1: the network fails with "',
         ),
         (
             lambda c: c["network"]["options"].update(outputs=2),

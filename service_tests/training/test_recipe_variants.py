@@ -55,10 +55,10 @@ def test_a_head_is_put_on_the_last_hidden_layer() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "reason"),
     [
-        ("magic", "algorithm: expected one of .*, got 'magic'"),
+        ("magic", "--algorithm: expected one of .*, got 'magic'"),
         (
             "protonet",
-            "algorithm: expected an algorithm for regression, got protonet, which is for classification: choose "
+            "--algorithm: expected an algorithm for regression, got protonet, which is for classification: choose "
             "one of alpaca",
         ),
     ],

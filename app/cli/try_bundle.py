@@ -12,7 +12,7 @@ import typer
 from torch import Tensor
 
 from app.cli.console import Data, Server, console
-from app.cli.remote import connect, from_raw, request, to_raw
+from app.cli.remote import connect, from_raw, get_model, request, to_raw
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder
 from app.families.worlds import Worlds
@@ -50,7 +50,7 @@ def try_bundle(
 
 async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path | None, server: str | None) -> None:
     async with connect(server) as client:
-        model = await request(client, "GET", f"/models/{bundle}")
+        model = await get_model(client, bundle)
         settings, generator = {} if steps is None else {"steps": steps}, torch.Generator().manual_seed(seed)
         try:
             family = _family(model, data)

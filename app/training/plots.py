@@ -136,7 +136,7 @@ def image_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
         axes.imshow(_mosaic(images, ways), cmap="gray_r")
         texts = [(names[index], SUPPORT) for index in range(ways)]
         for answer, target, each in zip(answers.tolist(), truth.tolist(), probabilities, strict=True):
-            texts.append((f"{names[answer]}  {each[answer]:.0%}", AFTER if answer == target else WRONG))
+            texts.append((f"{names[answer]}  {100 * each[answer]:.0f} %", AFTER if answer == target else WRONG))
         for index, (text, color) in enumerate(texts):
             place = (index % ways + 0.5) * columns, (index // ways) * (rows + 12) + rows + 8
             axes.text(*place, text, color=color, ha="center", fontsize=8)

@@ -6,7 +6,7 @@ from statistics import fmean
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
-from app.learn.support_ood import ERROR_QUANTILE, MAX_FAR_SHARE
+from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
     Evaluation,
     calibration_as_text,
@@ -83,7 +83,9 @@ def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
     if not shares or max(shares) >= RELIABLE_SHARE:
         return ""
     missed = percent(1 - max(shares))
-    text = f"\n\nDo not rely on `unlike` of this bundle: it misses {missed} of the queries of other classes."
+    text = f"\n\nDo not rely on `unlike` of this bundle to find queries of other classes: it misses {missed} of them."
+    if manifest.image_reference is not None:
+        text += " It does mark images that are no drawings."
     start = Path(manifest.training.get("recipe", {}).get("start", "")).name
     return f"{text} Try `{start}`, the bundle from which its training started." if start else text
 
@@ -116,7 +118,8 @@ With more than 64 examples, it leaves out a tenth of them at a time. `unlike_tra
   inputs: more than {percent(MAX_FAR_SHARE)} of them).
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
-A query outside of that range is marked `unlike` by `/predict`, and gets no interval.
+`/predict` marks a query that lies outside of that range by more than {percent(BOUNDS_MARGIN)} of its width as `unlike`.
+It gets no interval.
 
 For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
 below the limit, so about {percent(1 - ERROR_QUANTILE)} of ordinary support sets are flagged. A

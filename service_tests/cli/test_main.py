@@ -40,7 +40,7 @@ def test_the_version_is_printed() -> None:
     ("arguments", "message"),
     [
         (("evaluate", "nothing"), "bundle: expected one of choices, "),
-        (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
+        (("try", "nothing"), f'bundle: expected one of {", ".join(SHIPPED)}, got "nothing"'),
         (("try", "--server", "http://127.0.0.1:9"), "--server: expected an answer from http://127.0.0.1:9"),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),

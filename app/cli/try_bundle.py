@@ -153,7 +153,7 @@ async def _try_regression(
     curves = {"truth": truth}
     for name, identity in by.items():
         curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
-        error = _number((curves[name] - truth).square().mean().item()) + _squared_unit(model)
+        error = number_text((curves[name] - truth).square().mean().item()) + _squared_unit(model)
         console.print(f"mean squared error {name} adapting to {_examples(len(inputs))}: {error}")
     _print_adaptation(adaptation)
     if family.features == 1:
@@ -194,7 +194,7 @@ def _squared_unit(model: dict[str, Any]) -> str:
     return f" {units[0]}²" if units[0].isalpha() else f" ({units[0]})²"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
     """A loss with three digits, small or large: `0.0000123`, `0.286`, `12,346`."""
     if abs(value) >= LARGE or value == 0:
         return f"{value:,.0f}"
@@ -207,7 +207,7 @@ def _examples(count: int) -> str:
 
 
 def _print_adaptation(adaptation: dict[str, Any]) -> None:
-    losses = ", ".join(map(_number, from_raw(adaptation["losses"]).tolist()))
+    losses = ", ".join(map(number_text, from_raw(adaptation["losses"]).tolist()))
     console.print(f"support loss by step: {losses}", soft_wrap=True)
     message = f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
     console.print(message, markup=False, soft_wrap=True)

@@ -85,7 +85,7 @@ def task_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
     steps = bundle.manifest.inner_loop.steps
     # two tasks, because an axis of 1 would be another program
     support, query = tasks = draw_held_out(family, setting, device_of(bundle), tasks=2)
-    before, after = offline(bundle)(tasks, [0, steps]).outputs[:, 0]
+    before, after = offline(bundle)(tasks, [0, steps]).outputs[[0, -1], 0]
     one_feature = family.features == 1
     x = (query.inputs if one_feature else query.targets)[0, :, 0].cpu()
     order = x.argsort()

@@ -16,7 +16,7 @@ from app.families.family import HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
-from app.learn.outer import Tasks, clip_norm
+from app.learn.outer import Tasks, clip_norm, multi_step
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.kinds import KINDS
@@ -102,6 +102,9 @@ class Run:
         """The inner loop early in training, where fewer gradients may flow back (`Algorithm.first_order`)."""
         self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
         """The smallest and the largest number of inner steps of a task."""
+        if self.algorithm.outer is multi_step and self.inner_steps[1] == 0:
+            expected = f"at least 1 step for the algorithm {recipe.algorithm}"
+            raise TrainingError(expectation("--set: inner_steps", expected, list(self.inner_steps)))
         self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
         """The default steps of the bundle."""
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from app.bundles.folder import load, write
 from app.bundles.manifest import FamilySpec
 from app.cli.main import cli
+from app.cli.try_bundle import number_text
 from app.learn.networks import initialize
 from service_tests.cli.commands import innerloop, installed
 from service_tests.processes import DATA
@@ -24,6 +25,21 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
     assert after < before
     for name in ("truth", "before", "after", "support"):
         assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.28571, "0.286"),
+        (12.091, "12.1"),
+        (0.0000123456, "0.0000123"),
+        (12345.6, "12,346"),
+        (3e-12, "3e-12"),
+    ],
+)
+def test_losses_have_three_digits(value: float, text: str) -> None:
+    assert number_text(value) == text
 
 
 def run_try(*words: str) -> Result:

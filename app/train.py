@@ -42,7 +42,6 @@ NOT_SET = {
     "family": "name the family as the first argument instead",
     "family_options": "use --option instead",
     "algorithm": "use --algorithm instead",
-    "variants": "use --algorithm, and --set for each field, instead",
 }
 """The fields of a recipe that --set does not change, and what to do instead."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.errors import TrainingError, expectation
 from app.families.family import Family
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import NetworkSpec
+from app.learn.networks import NETWORKS, NetworkSpec
 from app.training.problem import check_network_name, find_algorithm, fit_network, make_family, schema_of
 from app.training.recipes.recipe import Recipe
 
@@ -57,7 +57,7 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
         else:
             return candidate
     expected = f"an algorithm that can adapt the network of {recipe.family}"
-    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(reasons)}"))
+    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(dict.fromkeys(reasons))}"))
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:
@@ -71,7 +71,8 @@ def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSp
         yield NetworkSpec(name, embedding)
     yield NetworkSpec(name, options)
     yield NetworkSpec(name, with_outputs)
-    yield NetworkSpec(f"context_{name}", with_outputs)
+    if f"context_{name}" in NETWORKS:
+        yield NetworkSpec(f"context_{name}", with_outputs)
 
 
 def fitting_algorithms(recipe: Recipe) -> list[str]:

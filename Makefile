@@ -32,6 +32,7 @@ bench: .venv/bench  ## compare the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.capacity
 	$(BIN)/python -m service_tests.benchmarks.evicted
 	$(BIN)/python -m service_tests.benchmarks.load_latency
+	$(BIN)/python -m service_tests.benchmarks.large_work
 	$(BIN)/python -m service_tests.benchmarks.conv_http
 	$(BIN)/python -m service_tests.benchmarks.closed_loop
 	$(BIN)/python -m service_tests.benchmarks.table > app/docs/performance.md

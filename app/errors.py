@@ -48,10 +48,18 @@ def expectation(place: str, expected: str, actual: object, fix: str = "") -> str
     expected: empty where no value would do; `fix` is the whole sentence then
     fix: what to do, where that is not obvious
     """
-    if not expected:
-        return f"{place}: {fix}"
-    text = f"{place}: expected {expected}, got {actual}"
+    return f"{place}: {expected_text(expected, actual, fix) if expected else fix}"
+
+
+def expected_text(expected: str, actual: object, fix: str = "") -> str:
+    """What follows the place in `expectation`."""
+    text = f"expected {expected}, got {actual}"
     return f"{text}: {fix}" if fix else text
+
+
+def cause_text(error: Exception) -> str:
+    """What an error says, in quotes; without the number and the file that Python puts around it."""
+    return f'"{getattr(error, "strerror", None) or error}"'
 
 
 def shown(text: str) -> str:

@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     cache_dir: Path | None = Field(None, description="Folder of compiled code; by default `cache` in the state folder")
     root_path: str = Field(
         "",
-        description="Prefix below which a proxy serves the server, such as /innerloop; it works whether or not the "
-        "proxy removes it",
+        description="Prefix under which a proxy serves the server, such as /innerloop. The proxy may remove the prefix "
+        "or keep it",
     )
     trusted_proxies: Words = Field(
         (),
@@ -55,7 +55,8 @@ class Settings(BaseSettings):
     threads: int = Field(1, ge=1, le=1024, description="Number of CPU threads that one computation uses")
     compile: bool = Field(
         True,
-        description="Whether to compile the inner loop in the background at start; this needs g++ and Python's headers",
+        description="Whether to compile the inner loop of regression models, and the predictions of policies, in the "
+        "background at start; this needs g++ and Python's headers. Classifiers always run uncompiled",
     )
     watch: bool = Field(
         True, description="Whether to load bundles again when the models folder changes; SIGHUP always does"
@@ -153,7 +154,8 @@ class Settings(BaseSettings):
                 f"expected a path such as /innerloop, of letters, digits, '.', '_', '~' and '-', got {root_path!r}"
             )
         if words[1:2] and words[1] in ENDPOINTS:
-            raise ValueError(f"expected another name than that of an endpoint, got {root_path!r}")
+            expected = "expected a prefix that does not begin like an endpoint"
+            raise ValueError(f"{expected}, got {root_path!r}: choose another, such as /innerloop")
         return root_path
 
     @field_validator("trusted_proxies")
@@ -188,7 +190,9 @@ class Settings(BaseSettings):
             capitals = name.upper()  # a setting is found whatever its case
             near = get_close_matches(capitals, ours, 1, NEARLY) if capitals.startswith("INNERLOOP_") else []
             if near and capitals not in ours:
-                raise ValueError(f"{name}: expected {near[0]}, got a misspelt name: correct it, or unset the variable")
+                raise ValueError(
+                    f"{name}: unknown setting. Did you mean {near[0]}? Correct the name, or unset the variable"
+                )
         return values
 
     @property

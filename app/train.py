@@ -38,6 +38,12 @@ CHOICE = "choice.json"
 """The file of the result of a search, beside the checkpoint."""
 ENVIRONMENTS = "environments"
 """The family that --env chooses."""
+NOT_SET = {
+    "family": "name the family as the first argument instead",
+    "family_options": "use --option instead",
+    "algorithm": "use --algorithm instead",
+}
+"""The fields of a recipe that --set does not change, and what to do instead."""
 
 
 def _listed_families() -> str:
@@ -58,7 +64,8 @@ def train(
         int | None, typer.Option(min=1, help="Number of outer steps; by default the recipe's.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the initial parameters and the training tasks; by default the recipe's.")
+        int | None,
+        typer.Option(min=0, help="Seed of the initial parameters and the training tasks; by default the recipe's."),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")
@@ -232,22 +239,24 @@ def choose_recipe(overrides: Overrides) -> Recipe:
 
 def recipe_changes(overrides: Overrides) -> dict[str, Any]:
     """The fields of the recipe that the command line sets, but for the options of the family."""
-    changes = dict(parse_option(text, "--set") for text in overrides.settings)
-    fields = [field.name for field in dataclasses.fields(Recipe)]
+    changes = dict(parse_option(text, "--set", "outer_steps=1000") for text in overrides.settings)
+    fields = [field.name for field in dataclasses.fields(Recipe) if field.name not in NOT_SET]
+    for name in NOT_SET.keys() & changes.keys():
+        raise TrainingError(f"--set {name}: {NOT_SET[name]}")
     if unknown := sorted(changes.keys() - set(fields)):
         raise TrainingError(expectation("--set", one_of(list(fields)), ", ".join(unknown)))
     named = {"outer_steps": overrides.outer_steps, "seed": overrides.seed}
     return changes | {key: value for key, value in named.items() if value is not None}
 
 
-def parse_option(text: str, flag: str = "--option") -> tuple[str, Any]:
+def parse_option(text: str, flag: str = "--option", example: str = "features=3") -> tuple[str, Any]:
     """`features=3` as ("features", 3). The value is JSON, with lists as tuples, or else a string.
 
-    flag: where the text comes from, for the error
+    flag, example: where the text comes from, and what it may be, for the error
     """
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise TrainingError(expectation(flag, "KEY=VALUE, such as features=3", repr(text)))
+        raise TrainingError(expectation(flag, f"KEY=VALUE, such as {example}", repr(text)))
     try:
         parsed = json.loads(value)
     except ValueError:

@@ -125,7 +125,7 @@ def state(**changes: Any) -> Callable[[dict[str, Any]], Any]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda contents: contents.update(encoder=3), "encoder: expected an object, got an integer"),
+        (lambda contents: contents.update(encoder=3), "encoder: expected an object, got a whole number"),
         (lambda contents: contents["encoder"].pop("name"), "encoder.name: expected a value, got none"),
         (
             section(name="molecule"),
@@ -136,7 +136,7 @@ def state(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         (section(state=[]), "encoder.state: expected an object, got []"),
         (state(ignore_extra=1), "encoder: state.ignore_extra: expected true or false, got 1: copy the whole bundle"),
         (state(columns=[]), "encoder: state.columns: expected at least 1"),
-        (lambda contents: contents["schema"].update(features=7), "network"),
+        (lambda contents: contents["schema"].update(features=7), "features: expected the number of features that "),
         (lambda contents: contents["schema"].update(shape=[4, 4]), "encoder: expected features of schema.shape [4, 4]"),
     ],
 )

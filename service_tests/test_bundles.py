@@ -224,11 +224,11 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
     [
         (lambda c: c.update(format=3), "format: expected 1 to 2, got 3: upgrade"),
         (lambda c: c.update(format=0), "format: expected 1 to 2, got 0"),
-        (lambda c: c.update(format="2"), "format: expected an integer, got '2'"),
+        (lambda c: c.update(format="2"), "format: expected a whole number, got '2'"),
         (lambda c: c.update(surprise=1), "top level: expected only the fields algorithm, calibration, "),
         (lambda c: c.pop("algorithm"), "algorithm: expected a value, got none"),
-        (lambda c: c["schema"].update(features="1"), "schema.features: expected an integer, got '1'"),
-        (lambda c: c["schema"].update(features=True), "schema.features: expected an integer, got True"),
+        (lambda c: c["schema"].update(features="1"), "schema.features: expected a whole number, got '1'"),
+        (lambda c: c["schema"].update(features=True), "schema.features: expected a whole number, got True"),
         (lambda c: c.update(initial_loss=float("nan")), "initial_loss: expected a number, got nan"),
         (
             lambda c: c["schema"].update(features=2),
@@ -236,7 +236,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
         ),
         (
             lambda c: c["network"]["options"].update(inputs=2),
-            "network: expected one that accepts 1 features, got the error ",
+            'features: expected the number of features that the network takes, got 1: the network fails with "',
         ),
         (
             lambda c: c["network"]["options"].update(outputs=2),
@@ -271,7 +271,7 @@ def test_a_manifest_that_is_none(folder: Path, text: str) -> None:
             lambda c: c["ood_reference"]["input_scale"].append(1.0),
             "expected lists that fit features (1) and each other, got 1 in input_center, 2 in input_scale",
         ),
-        (lambda c: c["schema"].update(shape=[1.0]), "schema.shape[0]: expected an integer, got 1.0"),
+        (lambda c: c["schema"].update(shape=[1.0]), "schema.shape[0]: expected a whole number, got 1.0"),
         (
             lambda c: c["schema"].update(shape=[1, 2]),
             "schema.shape: expected lengths whose product is features (1), got [1, 2]",

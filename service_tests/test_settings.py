@@ -25,7 +25,9 @@ def test_the_case_of_a_variable_does_not_matter_and_a_misspelt_one_is_refused(mo
     for misspelt in ("innerloop_durabilty", "INNERLOOP_DURABILTY", "Innerloop_Durabilty"):
         with monkeypatch.context() as environment:
             environment.setenv(misspelt, "process")
-            with pytest.raises(ValidationError, match=f"{misspelt}: expected INNERLOOP_DURABILITY, got a misspelt"):
+            with pytest.raises(
+                ValidationError, match=rf"{misspelt}: unknown setting\. Did you mean INNERLOOP_DURABILITY\? "
+            ):
                 Settings()
 
 

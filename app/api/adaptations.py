@@ -20,6 +20,7 @@ from app.api.support import is_slow, read_addition, show_support
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,
+    Diverged,
     Invalid,
     KeyReused,
     LastExample,
@@ -189,10 +190,11 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     summary="Delete one example",
     openapi_extra=header_docs(),
     responses=response_docs(
-        "The adaptation to the other examples.",
+        "The adaptation to the other examples. If the inner loop diverges without the example, the example is deleted "
+        "all the same, and `status` is `diverged` or `not_finite`.",
         examples.FORGOTTEN,
         200,
-        (*DERIVED, UnknownExample, LastExample, Invalid),
+        (*(each for each in DERIVED if each is not Diverged), UnknownExample, LastExample, Invalid),
     ),
 )
 async def delete_example(

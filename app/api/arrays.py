@@ -21,7 +21,7 @@ MAX_LABEL = 200
 """Characters of a label."""
 MIN_TOTAL = 1e-30
 """Of the weights of examples: losses are divided by it, in float32."""
-LABEL = "a label: a string, an integer or true or false"
+LABEL = "a label: a string, a whole number or true or false"
 """What a target of classification is."""
 Values = Sequence[Any] | schemas.RawArray
 """Inputs or targets as they are posted."""
@@ -147,10 +147,12 @@ def _not_a_label(value: Any, place: str) -> Invalid | None:
         case int() if INT64.min <= value <= INT64.max:
             return None
         case int():
-            return Invalid(place, f"an integer from {INT64.min} to {INT64.max}", "another one", "send it as a string")
+            return Invalid(
+                place, f"a whole number from {INT64.min} to {INT64.max}", "another one", "send it as a string"
+            )
         case float():
             whole = value.is_integer() and abs(value) < 2**53
-            fix = f"write it as an integer: {value:.0f}" if whole else "send it as a string"
+            fix = f"write it as a whole number: {value:.0f}" if whole else "send it as a string"
             return Invalid(place, LABEL, str(value), fix)
     return Invalid(place, LABEL, show(value))
 

@@ -50,13 +50,15 @@ class CsvCodec:
         for name, text in _pairs(self._query_string):
             if name not in known:
                 expected = f"one of the parameters {', '.join(known)}" if known else "no parameters"
-                raise Invalid(name[:MAX_SHOWN], expected, "an unknown parameter", "correct its name, or leave it out")
+                raise Invalid(
+                    _place(name[:MAX_SHOWN]), expected, "an unknown parameter", "correct its name, or leave it out"
+                )
             if name in values:
-                raise Invalid(name, "one value", "several", "send it once")
+                raise Invalid(_place(name), "one value", "several", "send it once")
             values[name] = _read(name, text, known[name].type)
         for name, field in known.items():
             if name not in values and field.required:
-                raise Invalid(name, "a value", "none", f"add the parameter: ?{name}=")
+                raise Invalid(_place(name), "a value", "none", f"add the parameter: ?{name}=")
         return values
 
 
@@ -75,5 +77,12 @@ def _read(name: str, text: str, kind: Any) -> Any:
     except msgspec.ValidationError as error:
         at_field = msgspec.ValidationError(f"{error} - at `$.{name}`")
         wrong = invalid(at_field, b"", schemas.AdaptRequest, lambda body: {name: text})
-        expected, actual, _ = wrong.reason
-        raise Invalid(name, expected, shown(text) if actual == "a string" else actual) from error
+        expected, actual, fix = wrong.reason
+        if actual == "a string":
+            actual, fix = shown(text), ""
+        raise Invalid(_place(name), expected, actual, fix) from error
+
+
+def _place(name: str) -> str:
+    """The place of a parameter, as that of other parameters is named."""
+    return f"query.{name}"

@@ -46,7 +46,8 @@ def invalid(error: msgspec.ValidationError, body: bytes, form: type, decoder: De
     if bound := re.fullmatch(r"Expected (.*)", message):
         expected = _bound(bound[1])
         is_length = "element" in expected or "character" in expected
-        return Invalid(place, expected, len(value) if is_length and value is not MISSING else described(value))
+        actual = len(value) if is_length and value is not MISSING else described(value)
+        return Invalid(place, expected, actual, _as_share(value) if place == "interval" else "")
     return Invalid(place, "a value that fits the field", described(value), "/docs describes each field")
 
 
@@ -166,6 +167,15 @@ def _message_and_place(error: str) -> tuple[str, str]:
     return message, path.removeprefix("key` in `").strip("$`").lstrip(".")
 
 
+def _as_share(value: Any) -> str:
+    """What to send instead of a level in per cent; "" where the value is none."""
+    try:
+        level = float(value)
+    except (TypeError, ValueError):
+        return ""
+    return f"for {level:g} % send {level / 100:g}" if 1 < level < 100 else ""
+
+
 def _beyond_float64(body: bytes, form: type, place: str) -> tuple[str, str]:
     """The message and the place of the first error in JSON that has a number like 1e400, which msgspec cannot read."""
     try:
@@ -203,14 +213,14 @@ def _type_mismatch(expected: str, actual: str, value: Any) -> tuple[str, str, st
     usual = [each for each in types if each not in ("null", "an object", "bytes", "an array")]
     words = " or ".join(usual) or ("an array" if "an array" in types else types[0])
     came = _WORDS.get(actual.strip("`"), described(value))
-    if value is not MISSING and (came == "a boolean" or (came, words) == ("a number", "an integer")):
+    if value is not MISSING and (came == "a boolean" or (came, words) == ("a number", "a whole number")):
         came = described(value)
-    fix = UNQUOTED if came == "a string" and words in ("a number", "an integer") else ""
+    fix = UNQUOTED if came == "a string" and words in ("a number", "a whole number") else ""
     return words.replace("a boolean", "true or false"), came, fix
 
 
 _WORDS = {
-    "int": "an integer",
+    "int": "a whole number",
     "float": "a number",
     "str": "a string",
     "bool": "a boolean",
@@ -238,8 +248,8 @@ _BOUNDS = {
     r"an array of length >= (\d+)": r"at least \1 elements",
     r"an array of length <= (\d+)": r"at most \1 elements",
     r"a string of length <= (\d+)": r"at most \1 characters",
-    r"(an integer|a number) >= (\d+)": r"\1 of at least \2",
-    r"(an integer|a number) <= (\d+)": r"\1 of at most \2",
+    r"(a whole number|a number) >= (\d+)": r"\1 of at least \2",
+    r"(a whole number|a number) <= (\d+)": r"\1 of at most \2",
     r"a number > (\d+)(\.0)?\b": r"a number above \1",
     r"a number < (\d+)(\.0)?\b": r"a number below \1",
 }

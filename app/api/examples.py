@@ -236,7 +236,7 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
         ),
         (
             "A field, a parameter or a header has a value that cannot be used; `place` is its path.",
-            Invalid("support.inputs[4]", "1 number", 2),
+            Invalid("support.inputs[4]", "1 number", 2, "send 1 number in each row"),
         ),
         (
             "The inner loop diverged, and nothing is stored; `losses` has the support losses by step.",

@@ -40,6 +40,7 @@ _REQUESTS: list[msgspec.Struct] = [
     ),
     msgspec.convert(examples.EDIT, schemas.EditRequest),
 ]
+_FULL = "The disk that holds the folder `state` is full (0.0 MiB free): make room, then try again"
 _MODEL: dict[str, Any] = {
     "model": "letters",
     "model_digest": examples.ADAPTED.model_digest,
@@ -109,8 +110,8 @@ _OTHERS: list[msgspec.Struct] = [
         models=["linear", "sinusoid"],
         compiled=True,
         compiling=False,
-        degraded={"disk": "The disk of state is full (0.0 MB are free): make room, then try again"},
-        failing={"sweep": "StoreFailed: The disk of state is full (0.0 MB are free): make room, then try again"},
+        degraded={"disk": _FULL},
+        failing={"sweep": f"StoreFailed: {_FULL}"},
     ),
     schemas.Problem(
         type="urn:problem-type:innerloop:invalid",

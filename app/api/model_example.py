@@ -6,6 +6,7 @@ from typing import Any
 from app.api.columns import describe_inputs, describe_targets
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
+from app.encoders.image import ImageEncoder, drawing
 
 LABELS = ("a", "b")
 NUMBERS = 0.0, 1.0
@@ -33,13 +34,20 @@ def example_request(bundle: Bundle) -> dict[str, Any]:
 
 
 def _other_row(inputs: Mapping[str, Any]) -> Any:
-    """A row like the example, with another value in each column that has one."""
+    """A row like the example, with another value in each column that has one, or another drawing."""
     columns, row = inputs["columns"], inputs["example"]
+    if inputs["encoder"] == ImageEncoder.name:
+        return drawing(tuple(inputs["shape"]), upright=False)
     if not columns:
-        return row
+        return _raised(row)
     if isinstance(row, dict):
         return {column["name"]: _other(column, row[column["name"]]) for column in columns}
     return [_other(column, value) for column, value in zip(columns, row, strict=True)]
+
+
+def _raised(row: Any) -> Any:
+    """Nested lists of numbers, each 1 larger."""
+    return [_raised(each) for each in row] if isinstance(row, list) else row + 1
 
 
 def _other(column: Mapping[str, Any], value: Any) -> Any:

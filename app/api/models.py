@@ -38,4 +38,4 @@ async def list_models(server: State) -> Response:
 )
 async def get_model(name: Name, server: State) -> Response:
     """Get a model: which requests it takes, how well it adapts and how it was trained."""
-    return JSON.respond(model_detail(server.catalogue.named(name)))
+    return JSON.respond(model_detail(server.catalogue.named(name, "path.name")))

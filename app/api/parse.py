@@ -60,7 +60,9 @@ def edit_command(body: schemas.EditRequest, limits: Limits) -> EditCommand:
 def check_predict_fields(body: schemas.PredictRequest) -> None:
     """The fields of POST /predict fit one of its three forms. Raises Invalid."""
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
-        raise Invalid("", "exactly one of adaptation_id and model", "neither" if body.model is UNSET else "both")
+        actual = "neither" if body.model is UNSET else "both"
+        fix = "send adaptation_id for a stored adaptation, or model to adapt in this request"
+        raise Invalid("", "exactly one of adaptation_id and model", actual, fix)
     if body.adaptation_id is not UNSET and body.support is not UNSET:
         raise Invalid.unusable("support", "the adaptation has its support set already, so leave support out")
     for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):

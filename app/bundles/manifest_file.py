@@ -39,7 +39,7 @@ def read_manifest(file: Path) -> Manifest:
     return manifest
 
 
-_JSON_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string", dict: "an object"}
+_JSON_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", dict: "an object"}
 
 
 def _json_name(value: Any) -> str:

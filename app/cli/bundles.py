@@ -1,7 +1,5 @@
 """`innerloop models`, `innerloop bundle` and `innerloop calibrate`: the bundles in a folder."""
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +8,12 @@ from rich.table import Table
 
 from app.bundles.files import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
-from app.bundles.manifest import Bounds, FamilySpec
-from app.bundles.schema import Schema
+from app.bundles.manifest import FamilySpec
+from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
 from app.cli.console import Data, ModelsDir, console
-from app.errors import InnerloopError, expectation
-from app.learn.decision_weights import Weighing
+from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
-from app.learn.policies import Actions
-from app.learn.targets import TargetScale, TargetSpec
 from app.train import parse_option
 from app.training.encoder_file import read_encoder
 from app.training.import_weights import import_weights
@@ -83,12 +78,17 @@ def bundle(
     name: Annotated[str, typer.Argument(help="Name of the new bundle.")],
     network: Annotated[str, typer.Option(help="MODULE:CLASS of a torch.nn.Module, or a built-in network such as mlp.")],
     weights: Annotated[Path, typer.Option(help="Safetensors file with the network's state dict.")],
-    rate: Annotated[float, typer.Option(help="Inner learning rate.")] = 0.01,
+    rate: Annotated[float, typer.Option(help="Inner learning rate, above 0.")] = 0.01,
     max_rate: Annotated[
         float | None, typer.Option(help="Largest learning rate of a request; by default the value of --rate.")
     ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Number of inner steps.")] = 5,
-    max_steps: Annotated[int, typer.Option(min=0, help="Largest number of inner steps of a request.")] = 100,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Largest number of inner steps of a request; by default 100, or the value of --steps if larger."
+        ),
+    ] = None,
     algorithm: Annotated[str, typer.Option(help="Algorithm that adapts the network.")] = "maml",
     kind: Annotated[
         str, typer.Option(help="What the network predicts: regression, classification or decision.")
@@ -117,10 +117,13 @@ def bundle(
             help="Upper bound of one number of an action; repeat it for each number, as in --high 1 --high 0.5."
         ),
     ] = None,
-    discount: Annotated[float, typer.Option(min=0, max=1, help="Discount factor for the rewards of decisions.")] = 1.0,
+    discount: Annotated[
+        float | None, typer.Option(min=0, max=1, help="For decisions: discount factor of the rewards; by default 1.")
+    ] = None,
     smoothing: Annotated[
-        float, typer.Option(min=0, max=1, help="Lambda of generalized advantage estimation, for decisions.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0, max=1, help="For decisions: lambda of generalized advantage estimation; by default 1."),
+    ] = None,
     shape: Annotated[
         list[int] | None,
         typer.Option(
@@ -180,45 +183,30 @@ def bundle(
     """Make a bundle from weights that you trained elsewhere, such as with learn2learn, higher or plain PyTorch."""
     check_name(name)
     if (models_dir / name).exists() and not force:
-        raise InnerloopError(
-            expectation(
-                "name", f"a name that no bundle in {models_dir} has", repr(name), "replace that bundle with --force"
-            )
-        )
-    if rate <= 0:
-        raise InnerloopError(f"--rate: expected a number above 0, got {rate:g}")
+        fix = "choose another name, or replace it with --force"
+        raise InnerloopError(f"name: the bundle {name!r} exists in {models_dir}: {fix}")
     if kind not in KINDS:
-        raise InnerloopError(f"--kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    actions = Actions(tuple(low or ()), tuple(high or ())) if KINDS[kind].weighted or low or high else None
-    weighing = None if actions is None else Weighing(discount, smoothing)
+        raise InnerloopError(expectation("--kind", one_of(list(KINDS)), repr(kind)))
+    bounds = inner_bounds(steps, max_steps, rate, max_rate)
+    check_initial_loss(initial_loss)
+    actions = actions_of(kind, targets, low or (), high or ())
+    weighing = weighing_of(kind, discount, smoothing)
     chosen = None if encoder is None else read_encoder(encoder)
-    if features is None:
-        features = 1 if chosen is None else math.prod(chosen.feature_shape)
     imported = import_weights(
         models_dir / name,
         weights,
-        NetworkSpec(network, dict(map(parse_option, option or []))),
+        NetworkSpec(network, dict(parse_option(text, "--option", "hidden=64") for text in option or [])),
         algorithm,
         kind,
-        Schema(features, targets, tuple(shape or ()), image, actions, weighing),
-        Bounds(steps, max(steps, max_steps), rate, max_rate or rate),
+        schema_of(features, targets, shape or (), image, chosen, encoder, actions, weighing),
+        bounds,
         initial_loss,
         None
         if family is None
         else FamilySpec(family, dict(parse_option(text, "--family-option") for text in family_option or [])),
         encoder=chosen,
-        targets=_targets(target_name or (), target_unit or (), target_mean or (), target_std or ()),
+        targets=targets_of(kind, targets, target_name or (), target_unit or (), target_mean or (), target_std or ()),
     )
     console.print(
         f"wrote the bundle {models_dir / name} with the digest {imported.manifest.digest}", markup=False, soft_wrap=True
     )
-
-
-def _targets(
-    names: Sequence[str], units: Sequence[str], mean: Sequence[float], std: Sequence[float]
-) -> TargetSpec | None:
-    """What the options say of the targets; None if they say nothing."""
-    if not (names or units or mean or std):
-        return None
-    scale = TargetScale(tuple(mean), tuple(std)) if mean or std else None
-    return TargetSpec(tuple(names), tuple(units), scale=scale)

@@ -91,6 +91,14 @@ async def request(client: httpx.AsyncClient, method: str, path: str, body: Any =
     raise InnerloopError(sentence)
 
 
+async def get_model(client: httpx.AsyncClient, bundle: str) -> Any:
+    """What the server says of a model. Raises InnerloopError that names the argument `bundle` where it has none."""
+    try:
+        return await request(client, "GET", f"/models/{bundle}")
+    except InnerloopError as error:
+        raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error
+
+
 def to_raw(values: Tensor) -> Mapping[str, Any]:
     """An array as a msgpack body has it (`app.api.schemas.RawArray`)."""
     return {"shape": list(values.shape), "data": values.numpy(force=True).astype("<f4").tobytes(), "dtype": "float32"}
@@ -207,7 +215,7 @@ async def returns_over_http(bundle: Bundle, trial: Trial, server: str | None) ->
     worlds = worlds_of(bundle)
     check_takes_features(bundle)
     async with connect(server) as client:
-        model = await request(client, "GET", f"/models/{bundle.name}")
+        model = await get_model(client, bundle.name)
         check_digest(model, bundle)
         learner = RemoteLearner(client, model, trial.tasks, seed=trial.seed)
         # in another thread: the learner blocks until responses come, and the event loop receives them
@@ -251,7 +259,7 @@ async def _predict_all(url: str, bundle: Bundle, bodies: Sequence[Mapping[str, A
                 return None
 
     async with connect(url) as client:
-        check_digest(await request(client, "GET", f"/models/{bundle.name}"), bundle)
+        check_digest(await get_model(client, bundle.name), bundle)
         return await asyncio.gather(*map(predict, bodies))
 
 

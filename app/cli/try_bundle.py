@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from torch import Tensor
 
 from app.cli.console import Data, Server, console
-from app.cli.remote import connect, from_raw, request, to_raw
+from app.cli.remote import connect, from_raw, get_model, request, to_raw
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder
 from app.families.worlds import Worlds
@@ -21,6 +22,9 @@ from app.training.tasks import draw_tasks, sample
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
+
+LARGE, MAX_DIGITS = 1000, 8
+"""A loss from LARGE on is printed as a whole number, one with more than MAX_DIGITS decimals as a power of ten."""
 
 MAX_SHOWN = 300
 """Characters of a part of an example that `try` prints."""
@@ -46,36 +50,48 @@ def try_bundle(
 
 async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path | None, server: str | None) -> None:
     async with connect(server) as client:
-        model = await request(client, "GET", f"/models/{bundle}")
+        model = await get_model(client, bundle)
         settings, generator = {} if steps is None else {"steps": steps}, torch.Generator().manual_seed(seed)
         try:
             family = _family(model, data)
             _check_draws(model, family)
             await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
-        except (NoFamily, TrainingError, DataError) as reason:
+        except (NoFamily, TrainingError, DataError) as error:
             if data is not None:
                 raise
-            await _try_example(client, model, settings, str(reason))
+            await _try_example(client, model, settings, _reason(error, bundle))
+
+
+def _reason(error: Exception, bundle: str) -> str:
+    """Why there is no random task, in sentences."""
+    if isinstance(error, DataError):
+        return (
+            f"The tasks of {bundle} come from a data set, so `try` has no random task for it without one. To adapt to "
+            f"one, run `innerloop try {bundle} --data FOLDER`"
+        )
+    return str(error)
 
 
 def _check_draws(model: dict[str, Any], family: Family) -> None:
     """Raise TrainingError if a random task of the family cannot be posted and scored."""
     name, inputs = model["name"], model["inputs"]
     if model["kind"] not in TRIALS:
-        raise TrainingError(f"{name} is a policy: {_advice(model, family)} to score it")
+        raise TrainingError(
+            f"{name} is a policy, so `try` has no random task for it. To score it, {_advice(model, family)}"
+        )
     if isinstance(family, HasEncoder) or not _takes_features(inputs):
         encoder = f"{inputs['encoder']}{', which standardises them' if inputs.get('scale', False) else ''}"
-        raise TrainingError(f"The family draws features, but {name} has an encoder: {encoder}")
+        raise TrainingError(
+            f"{name} has an encoder ({encoder}), but its family draws features, so `try` has no random task for it"
+        )
 
 
 async def _try_example(client: httpx.AsyncClient, model: dict[str, Any], settings: dict[str, int], reason: str) -> None:
     """Print why there is no random task, and what the bundle answers to its example request."""
     example = dict(model["example"])
     queries = example.pop("queries")
-    console.print(f"No random task: {reason}.", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"Here is the example of GET /models/{model['name']} instead.", markup=False, highlight=False, soft_wrap=True
-    )
+    text = f"{reason}. This is its example request instead:"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
     adaptation = await request(client, "POST", "/adapt", example | settings)
     query = {"adaptation_id": adaptation["adaptation_id"], "queries": queries}
     answer = await request(client, "POST", "/predict", query)
@@ -100,7 +116,7 @@ def _family(model: dict[str, Any], data: Path | None) -> Family:
     try:
         return make_family(model["family"], model["family_options"], data)
     except TrainingError as error:
-        raise TrainingError(f"{model['name']}: {error}") from error
+        raise TrainingError(f"`try` has no random task for {model['name']}: {error}") from error
 
 
 def _takes_features(inputs: dict[str, Any]) -> bool:
@@ -137,10 +153,8 @@ async def _try_regression(
     curves = {"truth": truth}
     for name, identity in by.items():
         curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
-        error = (curves[name] - truth).square().mean()
-        console.print(
-            f"mean squared error {name} adapting to {_examples(len(inputs))}: {error:.4f}{_squared_unit(model)}"
-        )
+        error = number_text((curves[name] - truth).square().mean().item()) + _squared_unit(model)
+        console.print(f"mean squared error {name} adapting to {_examples(len(inputs))}: {error}")
     _print_adaptation(adaptation)
     if family.features == 1:
         _draw((inputs[:, 0], targets[:, 0]), drawn.query.inputs[0, :, 0], curves)
@@ -180,12 +194,20 @@ def _squared_unit(model: dict[str, Any]) -> str:
     return f" {units[0]}²" if units[0].isalpha() else f" ({units[0]})²"
 
 
+def number_text(value: float) -> str:
+    """A loss with three digits, small or large: `0.0000123`, `0.286`, `12,346`."""
+    if abs(value) >= LARGE or value == 0:
+        return f"{value:,.0f}"
+    digits = 2 - math.floor(math.log10(abs(value))) if math.isfinite(value) else 0
+    return f"{value:.{max(digits, 0)}f}" if digits <= MAX_DIGITS else f"{value:.3g}"
+
+
 def _examples(count: int) -> str:
     return f"{count} example{'' if count == 1 else 's'}"
 
 
 def _print_adaptation(adaptation: dict[str, Any]) -> None:
-    losses = ", ".join(f"{loss:.4f}" for loss in from_raw(adaptation["losses"]).tolist())
+    losses = ", ".join(map(number_text, from_raw(adaptation["losses"]).tolist()))
     console.print(f"support loss by step: {losses}", soft_wrap=True)
     message = f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
     console.print(message, markup=False, soft_wrap=True)

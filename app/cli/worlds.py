@@ -14,7 +14,7 @@ from rich.progress import Progress, TaskID
 from app.bundles.folder import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
-from app.cli.remote import RemoteLearner, connect, request, returns_over_http
+from app.cli.remote import RemoteLearner, connect, get_model, returns_over_http
 from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
@@ -95,7 +95,7 @@ def drive(
 
 async def _drive(bundle: str, world: int, demonstrations: int, episodes: int, server: str | None) -> DriveReport:
     async with connect(server) as client:
-        model = await request(client, "GET", f"/models/{bundle}")
+        model = await get_model(client, bundle)
         if model.get("actions", {}).get("form") != "discrete":
             expected = "a bundle with discrete actions, such as driving"
             raise InnerloopError(expectation("bundle", expected, f"{bundle}, which has none"))

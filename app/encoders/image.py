@@ -114,7 +114,7 @@ class ImageEncoder:
             "shape": list(self.shape),
             "columns": [],
             "formats": [form.name for form in FORMATS],
-            "example": _example(self.shape),
+            "example": drawing(self.shape),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -142,12 +142,16 @@ def _read_files(rows: Rows) -> dict[int, bytes]:
     return files
 
 
-def _example(shape: tuple[int, int]) -> str:
-    """A drawing of one stroke, as a `data:` URL of a PNG."""
+def drawing(shape: tuple[int, int], *, upright: bool = True) -> str:
+    """A drawing of one stroke, upright or lying, as a `data:` URL of a PNG."""
     from PIL import Image  # training on numbers or tables does without it
 
     paper = np.full(shape, 255, np.uint8)
-    paper[shape[0] // 4 : shape[0] - shape[0] // 4, shape[1] // 2] = 0
+    rows, columns = shape
+    if upright:
+        paper[rows // 4 : rows - rows // 4, columns // 2] = 0
+    else:
+        paper[rows // 2, columns // 4 : columns - columns // 4] = 0
     file = io.BytesIO()
     Image.fromarray(paper).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -37,7 +37,7 @@ def read_pixels(array: np.ndarray, shape: tuple[int, int], first: int = 0) -> np
     values = array / 255 if array.dtype == np.uint8 else array
     gray = _one_channel(values)
     if gray is None or (gray.ndim == 2 and gray.shape[1] != math.prod(shape)):
-        raise Invalid(place(0), expected_pixels(shape), many(array.shape[1:]), "send [H, W], with 3 channels at most")
+        raise Invalid(place(0), expected_pixels(shape), many(array.shape[1:]), _forms(shape))
     exact = gray.ndim == 2 or 1 in gray.shape[1:] or gray.shape[1:] == shape
     if exact and math.prod(gray.shape[1:]) == math.prod(shape):
         return _checked(to_float32(gray).reshape(-1, *shape))
@@ -48,6 +48,15 @@ def read_pixels(array: np.ndarray, shape: tuple[int, int], first: int = 0) -> np
 def expected_pixels(shape: Sequence[int]) -> str:
     """What an image can be."""
     return f"a PNG, a JPEG or {many(shape)}"
+
+
+def _forms(shape: tuple[int, int]) -> str:
+    """What to send instead of an array of another form."""
+    rows, columns = shape
+    return (
+        f"send {many((rows * columns,))} in one row, {rows} row{'' if rows == 1 else 's'} of {many((columns,))}, or "
+        "nested lists [rows][columns] of another size"
+    )
 
 
 def _one_channel(values: np.ndarray) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from app.encoders.encoder import ArraysError, StateError
 MAX_FEATURES = 2**24
 """Numbers in a row."""
 
-_NAMES = {bool: "true or false", int: "an integer", str: "a string", list: "a list", dict: "an object"}
+_NAMES = {bool: "true or false", int: "a whole number", str: "a string", list: "a list", dict: "an object"}
 
 
 def check_fields(json: Any, kinds: Mapping[str, type], place: str = "state") -> None:

@@ -45,7 +45,7 @@ def show(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int) and value.bit_length() > 64:
-        return "an integer of more than 64 bits"
+        return "a whole number of more than 64 bits"
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
     return NAMES.get(type(value), f"a value of the type {type(value).__name__}")

@@ -130,7 +130,7 @@ class Environments:
         """Raise DataError: there are no decisions to imitate."""
         raise DataError(
             expectation(
-                "episodes",
+                "--set: episodes",
                 "a number of episodes, because environments have no decisions to imitate",
                 "none",
                 "add --set episodes=10",
@@ -158,11 +158,11 @@ class Environments:
             space, observation_space = environment.action_space, environment.observation_space
         bounded = getattr(space, "shape", None) is not None and len(space.shape) == 1 and np.isfinite(space.low).all()
         if not hasattr(space, "n") and not bounded:
-            raise ValueError(
-                f"{self.env}: expected actions in Discrete, or in a Box of one axis with bounds, got {space}"
-            )
+            expected = "an environment whose actions are Discrete, or a Box of one axis with bounds"
+            raise DataError(expectation("--env", expected, f"{space} from {self.env}"))
         if not getattr(observation_space, "shape", None):
-            raise ValueError(f"{self.env}: expected observations in a Box, got {observation_space}")
+            expected = "an environment whose observations are a Box"
+            raise DataError(expectation("--env", expected, f"{observation_space} from {self.env}"))
         return environment
 
     @cached_property
@@ -171,11 +171,19 @@ class Environments:
             raise DataError(expectation("--env", "MODULE:make_env, the function that makes your environments", "none"))
         module, colon, name = self.env.partition(":")
         if not colon:
-            raise ValueError(f"env: expected MODULE:make_env, got {self.env!r}")
+            raise DataError(expectation("--env", "MODULE:make_env", repr(self.env)))
         with user_code(f"importing {module}"):
-            function: Callable[[int], Any] | None = getattr(importlib.import_module(module), name, None)
+            try:
+                imported = importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name not in (module, module.partition(".")[0]):
+                    raise  # the module was found, but not what it imports
+                actual = f'{module} ("{error}")'
+                fix = f"run the command in the folder of {module.partition('.')[0]}.py, or install it"
+                raise DataError(expectation("--env", "a module that can be imported", actual, fix)) from error
+        function: Callable[[int], Any] | None = getattr(imported, name, None)
         if not callable(function):
-            raise ValueError(expectation("env", f"a function {name} in the module {module}", "none"))
+            raise DataError(expectation("--env", f"a function {name} in the module {module}", "none"))
         return function
 
 

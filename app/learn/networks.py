@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from app.errors import expectation, one_of
+from app.errors import expectation, expected_text, one_of
 from app.learn.shapes import Float
 from app.learn.support_norm import SupportNorm
 from app.learn.update_rules import Params
@@ -30,6 +30,20 @@ class NetworkSpec:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NetworkError(ValueError):
+    """A network cannot be made, or does not take its inputs. The message is that of `expectation`.
+
+    part: what is wrong: the "network" itself, its "options", or the number of "features"
+    place: "" where the reason names the network
+    reason: the message without the place
+    """
+
+    def __init__(self, part: str, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.part = part
+        self.reason = reason
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -220,27 +234,35 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 def find(name: str) -> Callable[..., nn.Module]:
     """The function or class that makes the network of that name.
 
-    Raises ValueError where there is none, or where its module cannot be imported, whatever that raises: the module may
-    be a user's own. From an imported module only subclasses of `torch.nn.Module` are ever called, so that a bundle
+    Raises NetworkError where there is none, or where its module cannot be imported, whatever that raises: the module
+    may be a user's own. From an imported module only subclasses of `torch.nn.Module` are ever called, so that a bundle
     cannot run any other function.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
-        return _lookup("network", name, NETWORKS)
+        if name not in NETWORKS:
+            raise NetworkError("network", "network", expected_text(one_of(sorted(NETWORKS)), repr(name)))
+        return NETWORKS[name]
     try:
-        factory = getattr(importlib.import_module(module), attribute, None)
+        imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"the network {name!r} cannot be imported: {_reason(error)}") from error
+        actual = f'{module} ("{_reason(error)}")'
+        raise NetworkError("network", "network", expected_text("a module that can be imported", actual)) from error
+    factory = getattr(imported, attribute, None)
     if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
-        raise ValueError(expectation("network", "a subclass of torch.nn.Module", repr(name)))
+        if factory is None:
+            expected, actual = f"a class of the module {module}", f"{attribute}, which does not exist"
+        else:
+            expected, actual = "a subclass of torch.nn.Module", f"{name}, which is none"
+        raise NetworkError("network", "network", expected_text(expected, actual))
     return factory
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     """The structure of a network without its parameters, on the meta device; each call is given the parameters.
 
-    Raises ValueError for an unknown name, for options that the network does not take, and where its constructor fails,
-    whatever that raises.
+    Raises NetworkError for an unknown name, for options that the network does not take, and where its constructor
+    fails, whatever that raises.
     """
     with torch.device("meta"):
         return _construct(name, options)
@@ -249,7 +271,7 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
 def initialize(name: str, options: Mapping[str, Any], seed: int) -> Params:
     """Initial parameters, as the network's layers draw them. The global random generator keeps its state.
 
-    Raises ValueError as `build` does.
+    Raises NetworkError as `build` does.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -262,14 +284,15 @@ def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
     try:
         signature.bind(**options)
     except TypeError as error:
-        raise ValueError(
-            f"options of the network {name!r}: expected {', '.join(signature.parameters)}, got "
-            f"{', '.join(options) or 'none'}: {str(error).removeprefix('got an ')}"
-        ) from error
+        reason = expected_text(
+            ", ".join(signature.parameters), ", ".join(options) or "none", str(error).removeprefix("got an ")
+        )
+        raise NetworkError("options", f"options of the network {name!r}", reason) from error
     try:
         return factory(**options)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"the network {name!r} cannot be built: {_reason(error)}") from error
+        reason = f"the network {name!r} cannot be built: {_reason(error)}"
+        raise NetworkError("options", "", reason) from error
 
 
 def _reason(error: BaseException) -> str:
@@ -280,14 +303,17 @@ def _reason(error: BaseException) -> str:
 def width(network: nn.Module, features: int) -> int:
     """The length of a network's output for inputs of length `features`. network: on the meta device.
 
-    Raises ValueError if the network does not take such inputs, or does not return a row of numbers for each.
+    Raises NetworkError if the network does not take such inputs, or does not return a row of numbers for each.
     """
     try:
         outputs = network(torch.empty(2, features, device="meta"))
     except RuntimeError as error:
-        actual = f'the error "{" ".join(str(error).split())}"'
-        raise ValueError(expectation("network", f"one that accepts {features} features", actual)) from error
+        failure = f'the network fails with "{" ".join(str(error).split())}"'
+        reason = expected_text("the number of features that the network takes", features, failure)
+        raise NetworkError("features", "features", reason) from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 2:
         shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ValueError(expectation("network", "a row of numbers for each input", f"{shape} for 2 inputs"))
+        raise NetworkError(
+            "network", "network", expected_text("a row of numbers for each input", f"{shape} for 2 inputs")
+        )
     return outputs.shape[1]

@@ -155,7 +155,9 @@ def _descent(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer
 
 def _whole_step(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
     if rate != 1.0:
-        raise ValueError(expectation("outer_rate", "1.0 for the algorithm `averaging`", rate))
+        raise ValueError(
+            expectation("outer_rate", "1.0 for the algorithm averaging", f"{rate:g}", "leave outer_rate out")
+        )
     return torch.optim.SGD(parameters, lr=1.0)
 
 

@@ -106,7 +106,7 @@ class Catalogue:
         refused: why a bundle cannot be served; where an older one of its name serves, that one goes on
         """
         for name, model in new.items():
-            log.info("%s: serving the version %s", name, model.digest[:12])
+            log.info("%s: serving version %s", name, model.digest[:12])
         for name in self._by_name.keys() - bundles.keys() - refused.keys():
             log.info("%s: no longer served, because it is no longer in the models folder", name)
             del self._by_name[name]

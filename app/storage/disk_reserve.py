@@ -42,7 +42,8 @@ class DiskReserve:
                     self._allocate()
             except OSError as error:
                 reason = (
-                    f'The disk of {self._folder} cannot be used ("{error.strerror}"): check the folder and its disk'
+                    f"The disk that holds the folder `{self._folder}` cannot be used "
+                    f'("{error.strerror}"): check the folder and its disk'
                 )
                 self._health.begin(CONDITION, reason)
             else:
@@ -63,9 +64,10 @@ class DiskReserve:
 
     def refusal(self) -> StoreFailed:
         """The error for what is not written because the disk is full."""
+        free = f"{self._free_bytes() / 2**20:.1f} MiB free"
         return StoreFailed(
-            f"The disk of {self._folder} is full ({self._free_bytes() / 1e6:.1f} MB are free): make room, then try "
-            "again. Until then you can predict with stored adaptations, and delete them as long as any room is left"
+            f"The disk that holds the folder `{self._folder}` is full ({free}): make room, then try again. Until then "
+            "you can predict with stored adaptations, and delete them as long as any room is left"
         )
 
     def _give_up(self) -> bool:

@@ -84,9 +84,6 @@ def _plot_intervals(manifest: Manifest) -> str:
 def _summary(manifest: Manifest) -> str:
     """The form of an input and of an answer, and what adapts."""
     schema = manifest.schema
-    what = count_text(schema.features, "number")
-    if schema.image:
-        what = f"a PNG or a JPEG of up to 4,096 pixels a side, which is scaled to {_shape(schema.shape)} pixels of gray"
     answer = {
         "regression": count_text(schema.targets, "number"),
         "classification": "a label",
@@ -100,8 +97,14 @@ def _summary(manifest: Manifest) -> str:
     alone = "every task gets the same predictions"
     if manifest.kind == "classification":
         alone = "the model knows no classes and predicts nothing"
+    forms = f"An {row} is {count_text(schema.features, 'number')}, and a prediction is {answer}."
+    if schema.image:
+        forms = (
+            f"An {row} is a PNG or a JPEG of up to 4,096 pixels a side, or an array of pixels. It is scaled to "
+            f"{_shape(schema.shape)} pixels of gray. A prediction is {answer}."
+        )
     return (
-        f"An {row} is {what}, and a prediction is {answer}. Adapt to a support set before you predict, or in the same "
+        f"{forms} Adapt to a support set before you predict, or in the same "
         f"request. Without a support set, {alone}. The model adapts with {algorithm}.{_features(manifest)}"
         f"{targets_text(manifest)}"
     )

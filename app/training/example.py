@@ -77,7 +77,7 @@ def policy_example(bundle: Bundle) -> Example:
     rows = int(episodes.mask[0, 0].sum())
     posted = {
         "observations": _inputs(episodes.observations[0, 0, :rows]),
-        "actions": _inputs(episodes.actions[0, 0, :rows]),
+        "actions": _taken(episodes.actions[0, 0, :rows], bundle),
         "rewards": _numbers(episodes.rewards[0, 0, :rows]),
     }
     request = {"model": bundle.name, "support": {"episodes": [posted, CUT]}, "queries": _inputs(queries[0])}
@@ -145,6 +145,14 @@ def _classification(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any,
     likely = (outputs / bundle.manifest.calibration.temperature).softmax(-1)
     answer = {"predictions": labels(outputs), "labels": names, "probabilities": _inputs(likely)}
     return support, answer, f"The true labels are {', '.join(labels(tasks.query.targets[0, :QUERIES]))}."
+
+
+def _taken(actions: Tensor, bundle: Bundle) -> list[Any]:
+    """Actions as a request has them: numbers of discrete actions, or rows of numbers."""
+    space = bundle.manifest.schema.actions
+    if space is None or not space.is_box:
+        return actions.argmax(-1).tolist()
+    return _inputs(actions)
 
 
 def _decision(bundle: Bundle, tasks: Tasks, outputs: Tensor) -> tuple[Any, Any, str]:

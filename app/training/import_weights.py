@@ -17,16 +17,21 @@ from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.bundles.schema import Schema
 from app.encoders.encoder import Encoder
 from app.encoders.spec import EncoderSpec
-from app.errors import BundleError, TrainingError, expectation
+from app.errors import BundleError, TrainingError, cause_text, expectation, one_of
+from app.families.family import Family
+from app.families.registry import families
 from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build
 from app.learn.targets import TargetSpec
 from app.learn.update_rules import Params
-from app.plugins import user_code
+from app.plugins import option_names, user_code
 from app.training.card import targets_text
-from app.training.problem import family_of, fit_network
+from app.training.problem import find_algorithm, fit_network, make_family, size_text
 from app.training.publish import with_calibration, with_ood_reference
+
+OPTIONS = {"network": "--network", "options": "--option", "features": "--features"}
+"""By `NetworkError.part`, the option of `innerloop bundle` to change."""
 
 
 def import_weights(
@@ -56,11 +61,9 @@ def import_weights(
     Raises TrainingError with the reason where network, weights and schema do not fit each other, or where a prediction
     would depend on the other queries in its batch.
     """
-    if algorithm not in ALGORITHMS:
-        raise TrainingError(f"algorithm: expected one of {', '.join(sorted(ALGORITHMS))}, got {algorithm!r}")
     if kind not in KINDS:
-        raise TrainingError(f"kind: expected one of {', '.join(sorted(KINDS))}, got {kind!r}")
-    closed_form = ALGORITHMS[algorithm].closed_form
+        raise TrainingError(expectation("--kind", one_of(sorted(KINDS)), repr(kind)))
+    closed_form = find_algorithm(algorithm, kind).closed_form
     manifest = Manifest(
         family=family,
         network=network,
@@ -80,11 +83,32 @@ def import_weights(
     )
     bundle = _verified(folder, weights, manifest, {} if encoder is None else encoder.arrays())
     if family is not None:
-        problem = family_of(bundle, data)
+        problem = _family_for(bundle.manifest, family, data)
         bundle = with_calibration(with_ood_reference(bundle, problem), problem)
     write(folder, bundle.manifest, bundle.meta, bundle.encoder_arrays)
     (folder / "CARD.md").write_text(imported_card(folder.name, bundle.manifest))
     return bundle
+
+
+def _family_for(manifest: Manifest, spec: FamilySpec, data: Path | None) -> Family:
+    """The family that was named. Raises TrainingError where it does not fit what the network predicts."""
+    family = make_family(spec.name, spec.options, data, place="--family", options_place="--family-option")
+    schema = manifest.schema
+    if family.kind != manifest.kind:
+        fix = f"choose another family, or set --kind {family.kind}"
+        raise TrainingError(
+            expectation("--family", f"a family for {manifest.kind}", f"{spec.name}, which is for {family.kind}", fix)
+        )
+    if (family.features, family.targets) != (schema.features, schema.targets):
+        known = option_names(families()[spec.name]()) or ()
+        wanted = {"features": schema.features, "targets": schema.targets}
+        options = " ".join(f"--family-option {name}={size}" for name, size in wanted.items() if name in known)
+        fix = f"set {options}" if options else "choose another family"
+        raise TrainingError(
+            f"--family: the family {spec.name!r} has {size_text(family.features, family.targets)}, but the network has "
+            f"{size_text(schema.features, schema.targets)}: {fix}"
+        )
+    return family
 
 
 def _verified(folder: Path, weights: Path, manifest: Manifest, encoder_arrays: Mapping[str, np.ndarray]) -> Bundle:
@@ -126,7 +150,7 @@ def read_weights(weights: Path) -> Params:
             expectation(
                 "--weights",
                 "a safetensors file",
-                f'{weights}, which cannot be read: "{error}"',
+                f"{weights}, which cannot be read: {cause_text(error)}",
                 "write it with safetensors.torch.save_file(network.state_dict(), FILE)",
             )
         ) from error
@@ -141,7 +165,11 @@ def read_weights(weights: Path) -> Params:
 def complete_meta(manifest: Manifest, params: Params) -> Params:
     """The meta-parameters: those of the file, and fresh ones for what else the algorithm learns."""
     algorithm, schema, bounds = ALGORITHMS[manifest.algorithm], manifest.schema, manifest.inner_loop
-    form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind)
+    try:
+        form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind, OPTIONS)
+    except TrainingError as error:
+        fix = ". Set --features" if str(error).startswith(OPTIONS["features"]) else ""
+        raise TrainingError(f"{error}{fix}") from error
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):
         raise TrainingError(

@@ -85,7 +85,7 @@ def task_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
     steps = bundle.manifest.inner_loop.steps
     # two tasks, because an axis of 1 would be another program
     support, query = tasks = draw_held_out(family, setting, device_of(bundle), tasks=2)
-    before, after = offline(bundle)(tasks, [0, steps]).outputs[:, 0]
+    before, after = offline(bundle)(tasks, [0, steps]).outputs[[0, -1], 0]
     one_feature = family.features == 1
     x = (query.inputs if one_feature else query.targets)[0, :, 0].cpu()
     order = x.argsort()
@@ -136,7 +136,7 @@ def image_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
         axes.imshow(_mosaic(images, ways), cmap="gray_r")
         texts = [(names[index], SUPPORT) for index in range(ways)]
         for answer, target, each in zip(answers.tolist(), truth.tolist(), probabilities, strict=True):
-            texts.append((f"{names[answer]}  {each[answer]:.0%}", AFTER if answer == target else WRONG))
+            texts.append((f"{names[answer]}  {100 * each[answer]:.0f} %", AFTER if answer == target else WRONG))
         for index, (text, color) in enumerate(texts):
             place = (index % ways + 0.5) * columns, (index // ways) * (rows + 12) + rows + 8
             axes.text(*place, text, color=color, ha="center", fontsize=8)

@@ -27,7 +27,7 @@ from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
-from app.learn.networks import NetworkSpec, build, width
+from app.learn.networks import NetworkError, NetworkSpec, build, find, width
 from app.plugins import option_names, user_code
 from app.training.recipes.recipe import TYPES
 
@@ -69,16 +69,24 @@ def weighing_of(family: Family) -> Weighing:
     return family.weighing if isinstance(family, HasWeighing) else Weighing()
 
 
-def make_family(name: str, options: Mapping[str, Any], data: Path | None = None) -> Family:
+def make_family(
+    name: str,
+    options: Mapping[str, Any],
+    data: Path | None = None,
+    *,
+    place: str = "family",
+    options_place: str = "--option",
+) -> Family:
     """The family of that name with these options.
 
     data: the folder of its data set, if the family reads one
+    place, options_place: where the name and the options come from, for errors
 
     Raises TrainingError for an unknown name, for options that the family does not have or refuses, and for whatever
     else a plug-in raises when it is imported or called.
     """
     if name not in families():
-        raise TrainingError(expectation("family", one_of(sorted(families())), repr(name)))
+        raise TrainingError(expectation(place, one_of(sorted(families())), repr(name)))
     with user_code(f"the family {name!r}"):
         factory = families()[name]()
         parameters = option_names(factory)
@@ -88,12 +96,12 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
                 expected = (
                     f"{one_of(known)} for the family {name!r}" if known else f"no options for the family {name!r}"
                 )
-                raise TrainingError(expectation("family options", expected, ", ".join(unknown)))
+                raise TrainingError(expectation(options_place, expected, ", ".join(unknown)))
             if data is not None and "data" not in parameters:
                 raise TrainingError(
                     expectation("--data", f"no data set for the family {name!r}", str(data), "leave --data out")
                 )
-            _check_types(factory, options)
+            _check_types(factory, options, options_place)
         try:
             family = make(name, options, data)
         except ValueError as error:
@@ -103,8 +111,8 @@ def make_family(name: str, options: Mapping[str, Any], data: Path | None = None)
             raise TrainingError(f"the family {name!r}: kind: expected one of {kinds}, got {family.kind!r}")
         for part, size in (("features", family.features), ("targets", family.targets)):
             if size < 1:
-                place = f"--option {part}" if part in options else f"the family {name!r}: {part}"
-                raise TrainingError(expectation(place, "at least 1", size))
+                wrong = f"{options_place} {part}" if part in options else f"the family {name!r}: {part}"
+                raise TrainingError(expectation(wrong, "at least 1", size))
     return family
 
 
@@ -113,7 +121,7 @@ def reads_data(family: Family) -> bool:
     return "data" in (option_names(type(family)) or ())
 
 
-def _check_types(factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+def _check_types(factory: Callable[..., Any], options: Mapping[str, Any], place: str) -> None:
     """The options have the types that the factory declares, as far as these are simple. Raises TrainingError."""
     try:
         hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
@@ -123,7 +131,7 @@ def _check_types(factory: Callable[..., Any], options: Mapping[str, Any]) -> Non
         if hints.get(name) in TYPES:
             expected, types = TYPES[hints[name]]
             if type(value) not in types:
-                raise TrainingError(f"--option {name}: expected {expected}, got {value!r}")
+                raise TrainingError(expectation(f"{place} {name}", expected, repr(value)))
 
 
 def family_of(bundle: Bundle, data: Path | None = None) -> Family:
@@ -136,7 +144,7 @@ def family_of(bundle: Bundle, data: Path | None = None) -> Family:
     if spec is None:
         raise NoFamily(bundle.name)
     try:
-        family = make_family(spec.name, spec.options, data)
+        family = make_family(spec.name, spec.options, data, options_place="family options")
     except TrainingError as error:
         raise TrainingError(f"{bundle.name}: {error}") from error
     form = manifest.kind, manifest.schema.features, manifest.schema.targets
@@ -147,16 +155,24 @@ def family_of(bundle: Bundle, data: Path | None = None) -> Family:
 
 
 def _form_text(kind: str, features: int, targets: int) -> str:
-    return f"{kind} with {features} features and {targets} targets"
+    return f"{kind} with {size_text(features, targets)}"
+
+
+def size_text(features: int, targets: int) -> str:
+    """`1 feature and 2 targets`."""
+    counts = ((features, "feature"), (targets, "target"))
+    return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
 def find_algorithm(name: str, kind: str) -> Algorithm:
-    """The algorithm of that name. Raises TrainingError where it is not for the kind of prediction."""
+    """The algorithm of that name. Raises TrainingError where there is none, or none for the kind of prediction."""
+    fitting = sorted(each for each, other in ALGORITHMS.items() if kind in other.kinds)
+    if name not in ALGORITHMS:
+        raise TrainingError(expectation("--algorithm", one_of(fitting), repr(name)))
     algorithm = ALGORITHMS[name]
     if kind not in algorithm.kinds:
-        fitting = ", ".join(sorted(each for each, other in ALGORITHMS.items() if kind in other.kinds))
-        actual = f"{name}, which is for {' and '.join(sorted(algorithm.kinds))}"
-        raise TrainingError(expectation("algorithm", f"an algorithm for {kind}", actual, f"choose one of {fitting}"))
+        actual, fix = f"{name}, which is for {' and '.join(sorted(algorithm.kinds))}", f"choose {one_of(fitting)}"
+        raise TrainingError(expectation("--algorithm", f"an algorithm for {kind}", actual, fix))
     return algorithm
 
 
@@ -175,18 +191,47 @@ def device_of(bundle: Bundle) -> torch.device:
     return next(iter(bundle.meta.values())).device
 
 
-def fit_network(spec: NetworkSpec, algorithm: Algorithm, schema: Schema, kind: str) -> tuple[nn.Module, int]:
-    """The network on the meta device, and the width of its outputs.
+IN_A_RECIPE = {"network": "--set: network", "options": "--set: network_options", "features": "--set: network_options"}
+"""By `NetworkError.part`, what to change where a recipe names the network."""
 
-    Raises TrainingError where it cannot be built, or does not fit the algorithm or the schema.
+
+def build_network(spec: NetworkSpec, features: int, places: Mapping[str, str] | None = None) -> tuple[nn.Module, int]:
+    """The network on the meta device, and the width of its outputs. Raises TrainingError where it cannot be built.
+
+    places: by `NetworkError.part`, what to change, for errors (None: these name the network)
     """
     with user_code(f"the network {spec.name!r}"):
         try:
             network = build(spec.name, spec.options)
-            outputs = width(network, schema.features)
+            return network, width(network, features)
+        except NetworkError as error:
+            raise TrainingError(f"{places[error.part]}: {error.reason}" if places else str(error)) from error
+
+
+def check_network_name(name: str) -> None:
+    """Raise TrainingError where a recipe names a network that does not exist."""
+    try:
+        find(name)
+    except NetworkError as error:
+        raise TrainingError(f"{IN_A_RECIPE[error.part]}: {error.reason}") from error
+
+
+def fit_network(
+    spec: NetworkSpec, algorithm: Algorithm, schema: Schema, kind: str, places: Mapping[str, str] | None = None
+) -> tuple[nn.Module, int]:
+    """The network on the meta device, and the width of its outputs.
+
+    places: as for `build_network`
+
+    Raises TrainingError where it cannot be built, or does not fit the algorithm or the schema.
+    """
+    network, outputs = build_network(spec, schema.features, places)
+    with user_code(f"the network {spec.name!r}"):
+        try:
             algorithm.check(network, schema.targets, outputs, kind)
             if KINDS[kind].weighted and schema.actions is not None:
                 policies.check(outputs, schema.targets, schema.actions.is_box)
         except ValueError as error:
-            raise TrainingError(str(error)) from error
+            place = places["network"] if places else "network"
+            raise TrainingError(f"{place}: {str(error).removeprefix('network: ')}") from error
     return network, outputs

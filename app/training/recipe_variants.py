@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.errors import TrainingError, expectation, one_of
+from app.errors import TrainingError, expectation
 from app.families.family import Family
 from app.learn.algorithms import ALGORITHMS
-from app.learn.networks import NetworkSpec
-from app.training.problem import find_algorithm, fit_network, make_family, schema_of
+from app.learn.networks import NETWORKS, NetworkSpec
+from app.training.problem import check_network_name, find_algorithm, fit_network, make_family, schema_of
 from app.training.recipes.recipe import Recipe
 
 
@@ -17,8 +17,7 @@ def with_algorithm(recipe: Recipe, algorithm: str) -> Recipe:
 
     Raises TrainingError where there is no such algorithm, or where it cannot adapt the recipe's network.
     """
-    if algorithm not in ALGORITHMS:
-        raise TrainingError(expectation("algorithm", one_of(sorted(ALGORITHMS)), repr(algorithm)))
+    find_algorithm(algorithm, make_family(recipe.family, recipe.family_options).kind)
     if algorithm == recipe.algorithm:
         # the recipe's network fits its algorithm; the family's may not, because a family has no algorithm
         return recipe if recipe.network or _fits(recipe, algorithm) else _with_network(recipe, algorithm)
@@ -47,6 +46,8 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
     """The recipe's network in a form that the algorithm can adapt. Raises TrainingError where there is none."""
     family = make_family(recipe.family, recipe.family_options)
     found = find_algorithm(algorithm, family.kind)
+    if recipe.network is not None:
+        check_network_name(recipe.network)
     reasons = []
     for candidate in _forms(recipe, family, algorithm):
         try:
@@ -56,7 +57,7 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
         else:
             return candidate
     expected = f"an algorithm that can adapt the network of {recipe.family}"
-    raise TrainingError(expectation("algorithm", expected, f"{algorithm}: {'; '.join(reasons)}"))
+    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(dict.fromkeys(reasons))}"))
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:
@@ -70,7 +71,8 @@ def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSp
         yield NetworkSpec(name, embedding)
     yield NetworkSpec(name, options)
     yield NetworkSpec(name, with_outputs)
-    yield NetworkSpec(f"context_{name}", with_outputs)
+    if f"context_{name}" in NETWORKS:
+        yield NetworkSpec(f"context_{name}", with_outputs)
 
 
 def fitting_algorithms(recipe: Recipe) -> list[str]:

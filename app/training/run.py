@@ -16,11 +16,19 @@ from app.families.family import HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
-from app.learn.outer import Tasks, clip_norm
+from app.learn.outer import Tasks, clip_norm, multi_step
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.kinds import KINDS
-from app.training.problem import encoder_of, find_algorithm, fit_network, make_family, schema_of
+from app.training.problem import (
+    IN_A_RECIPE,
+    build_network,
+    encoder_of,
+    find_algorithm,
+    fit_network,
+    make_family,
+    schema_of,
+)
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.targets import learn_targets
@@ -73,6 +81,7 @@ class Run:
         )
         self.algorithm = find_algorithm(recipe.algorithm, self.family.kind)
         self.loss: losses.Loss = losses.KINDS[self.family.kind].loss
+        self._check_network()
         try:
             self.form, self.width = fit_network(self.network, self.algorithm, schema_of(self.family), self.family.kind)
         except TrainingError as error:
@@ -93,6 +102,9 @@ class Run:
         """The inner loop early in training, where fewer gradients may flow back (`Algorithm.first_order`)."""
         self.inner_steps = (1, 1) if self.algorithm.closed_form else recipe.inner_steps
         """The smallest and the largest number of inner steps of a task."""
+        if self.algorithm.outer is multi_step and self.inner_steps[1] == 0:
+            expected = f"at least 1 step for the algorithm {recipe.algorithm}"
+            raise TrainingError(expectation("--set: inner_steps", expected, list(self.inner_steps)))
         self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
         """The default steps of the bundle."""
 
@@ -105,7 +117,10 @@ class Run:
         self.meta: Params = {name: value.to(device) for name, value in initial.items()}
         outer = self.algorithm.outer
         self.outer_rate = recipe.outer_rate or outer.rate
-        self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
+        try:
+            self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
+        except ValueError as error:
+            raise TrainingError(f"--set: {error}") from error
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         self._direction = self._find_direction
         if compiled:
@@ -207,6 +222,11 @@ class Run:
         # the optimizer reads parameter, gradient and state side by side
         return {name: value.contiguous() for name, value in direction.items()}, loss
 
+    def _check_network(self) -> None:
+        """Raise TrainingError where the network cannot be built, whatever the algorithm."""
+        own = dict.fromkeys(IN_A_RECIPE, f"the family {self.recipe.family!r}: network")
+        build_network(self.network, self.family.features, IN_A_RECIPE if self.recipe.network else own)
+
     def _first_parameters(self) -> Params:
         """The parameters of the network that training begins with: fresh ones, or those of the recipe's start.
 
@@ -220,11 +240,11 @@ class Run:
         if start.manifest.network != self.network:
             expected = f"a bundle with the network {self.network.name} of this recipe"
             actual = f"{start.name}, whose network has another name or other options"
-            raise TrainingError(expectation("start", expected, actual))
+            raise TrainingError(expectation("--set: start", expected, actual))
         if (start.manifest.target_scale is None) == self.recipe.scale_targets:
             expected = f"a bundle {_with_scale(self.recipe.scale_targets)}, as scale_targets says"
             actual = f"{start.name}, which is {_with_scale(not self.recipe.scale_targets)}"
-            raise TrainingError(expectation("start", expected, actual, "change scale_targets"))
+            raise TrainingError(expectation("--set: start", expected, actual, "change scale_targets"))
         return {name: start.meta[name] for name in params}
 
 

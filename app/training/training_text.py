@@ -5,6 +5,7 @@ from typing import Any
 
 from app.learn.algorithms import ALGORITHMS
 from app.training.evaluation_tables import machine_text
+from app.training.scores_text import count_text
 
 MEANINGS: Mapping[str, str] = {
     "family": "the problem",
@@ -123,4 +124,4 @@ def _machine(training: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return count_text(round(seconds), "second") if seconds < 100 else count_text(round(seconds / 60), "minute")

@@ -85,7 +85,9 @@ def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
     if not shares or max(shares) >= RELIABLE_SHARE:
         return ""
     missed = percent(1 - max(shares))
-    text = f"\n\nDo not rely on `unlike` of this bundle: it misses {missed} of the queries of other classes."
+    text = f"\n\nDo not rely on `unlike` of this bundle to find queries of other classes: it misses {missed} of them."
+    if manifest.image_reference is not None:
+        text += " It does mark images that are no drawings."
     start = Path(manifest.training.get("recipe", {}).get("start", "")).name
     return f"{text} Try `{start}`, the bundle from which its training started." if start else text
 

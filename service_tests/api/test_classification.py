@@ -21,7 +21,7 @@ SUPPORT: dict[str, list[Any]] = {
 }
 QUERIES = [[0.1, 0.1], [4, 4], [-4, 4], [1, 2]]
 MODELS = ["blobs", "fixed"]
-LABEL = "expected a label: a string, an integer or true or false"
+LABEL = "expected a label: a string, a whole number or true or false"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_large_body_keeps_the_types_of_labels(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("targets", "detail", "place"),
     [
-        (["a", "b", "c", "a", "b", 3.0], f"{LABEL}, got 3.0: write it as an integer: 3", "support.targets[5]"),
+        (["a", "b", "c", "a", "b", 3.0], f"{LABEL}, got 3.0: write it as a whole number: 3", "support.targets[5]"),
         (["a", "b", "c", "a", "b", 3.5], f"{LABEL}, got 3.5: send it as a string", "support.targets[5]"),
         (["a", "b", "c", "a", "b", 2**63], "got another one: send it as a string", "support.targets[5]"),
         ([["a"]] * 6, f"{LABEL}, got an array", "support.targets[0]"),

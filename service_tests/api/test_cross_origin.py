@@ -70,7 +70,10 @@ def test_a_prefix_that_is_no_path_is_refused(root_path: str) -> None:
 def test_a_prefix_may_end_with_a_slash_but_is_no_endpoint() -> None:
     assert Settings(root_path="/ml/").root_path == "/ml"
     assert not Settings(root_path="/").root_path
-    with pytest.raises(ValidationError, match="another name than that of an endpoint"):
+    with pytest.raises(
+        ValidationError,
+        match="a prefix that does not begin like an endpoint, got '/models': choose another, such as /inn",
+    ):
         Settings(root_path="/models")
 
 

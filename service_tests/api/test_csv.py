@@ -111,7 +111,7 @@ def test_an_adaptation_grows_by_a_csv(client: TestClient) -> None:
     assert extended.raise_for_status().json()["support_size"] == len(ROWS)
     np.testing.assert_allclose(predicted(client, adaptation, as_csv(QUERIES)), predict(client, OBJECTS), atol=1e-5)
     answer = post(client, f"/adaptations/{adaptation}/support?steps=3", TEXT)
-    assert answer.json()["detail"].startswith("steps: expected no parameters, got an unknown parameter")
+    assert answer.json()["detail"].startswith("query.steps: expected no parameters, got an unknown parameter")
 
 
 def test_a_label_that_is_not_declared_is_named(client: TestClient) -> None:
@@ -303,24 +303,25 @@ def test_episodes_are_no_csv(client: TestClient) -> None:
 
 
 WRONG_PARAMETERS = [
-    ("", "model: expected a value, got none: add the parameter: ?model="),
+    ("", "query.model: expected a value, got none: add the parameter: ?model="),
     ("model=nope", "model: expected one of choices, "),
-    ("model=wards&model=risks", "model: expected one value, got several: send it once"),
+    ("model=wards&model=risks", "query.model: expected one value, got several: send it once"),
     (
         "model=wards&label=%ff",
         "query: expected parameters in UTF-8, got the byte 0xff: encode each value as UTF-8, then",
     ),
-    ("model=wards&steps=x", 'steps: expected an integer, got "x"'),
-    ("model=wards&steps=", 'steps: expected an integer, got ""'),
-    ("model=wards&steps=-1", 'steps: expected an integer of at least 0, got "-1"'),
+    ("model=wards&steps=x", 'query.steps: expected a whole number, got "x"'),
+    ("model=wards&steps=", 'query.steps: expected a whole number, got ""'),
+    ("model=wards&steps=-1", 'query.steps: expected a whole number of at least 0, got "-1"'),
     ("model=wards&steps=51", "steps: expected 0 to 50 for wards, got 51"),
-    ("model=wards&learning_rate=nan", 'learning_rate: expected a number above 0, got "nan"'),
-    ("model=wards&learning_rate=1e400", "learning_rate: expected a finite number, got"),
-    ("model=wards&assess=often", 'assess: expected one of leave_one_out, k_fold, got "often"'),
-    ("model=wards&pinned=maybe", 'pinned: expected true or false, got "maybe"'),
-    ("model=wards&stepz=1", "stepz: expected one of the parameters model, steps, "),
-    ("model=wards&support=1", "support: expected one of the parameters model, steps, "),
-    ("model=wards&" + "x" * 500 + "=1", "x" * 60 + ": expected one of the parameters"),
+    ("model=wards&learning_rate=nan", 'query.learning_rate: expected a number above 0, got "nan"'),
+    ("model=wards&learning_rate=1e400", "query.learning_rate: expected a finite number, got"),
+    ("model=wards&queries=1", "query.queries: expected one of the parameters model, steps, "),
+    ("model=wards&assess=often", 'query.assess: expected one of leave_one_out, k_fold, got "often"'),
+    ("model=wards&pinned=maybe", 'query.pinned: expected true or false, got "maybe"'),
+    ("model=wards&stepz=1", "query.stepz: expected one of the parameters model, steps, "),
+    ("model=wards&support=1", "query.support: expected one of the parameters model, steps, "),
+    ("model=wards&" + "x" * 500 + "=1", "query." + "x" * 60 + ": expected one of the parameters"),
 ]
 
 
@@ -333,7 +334,9 @@ def test_a_wrong_parameter_is_named(client: TestClient) -> None:
 
 def test_parameters_of_a_support_set_are_not_those_of_queries(client: TestClient) -> None:
     answer = post(client, "/predict?model=wards&steps=3", as_csv(QUERIES)).json()
-    assert answer["detail"].startswith("steps: expected one of the parameters adaptation_id, model, pinned, interval, ")
+    assert answer["detail"].startswith(
+        "query.steps: expected one of the parameters adaptation_id, model, pinned, interval, "
+    )
 
 
 def test_json_takes_no_notice_of_parameters(client: TestClient) -> None:

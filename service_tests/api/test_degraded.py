@@ -56,7 +56,7 @@ def test_on_a_full_disk_nothing_is_stored_and_all_else_goes_on(
     ids = [adapt(client)["adaptation_id"] for _ in range(3)]
     before = predictions(client, ids[0])
     disk.fill()
-    fix = f"The disk of {disk.folder} is full ("
+    fix = f"The disk that holds the folder `{disk.folder}` is full ("
     for _ in range(2):
         assert_503(client.post("/adapt", json=body()), fix)
     assert_503(client.post("/adapt", json=body(pinned=True)), fix)

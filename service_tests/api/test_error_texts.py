@@ -50,10 +50,11 @@ WAVE = {"inputs": [[1], [2]], "targets": [1, 2]}
 ADAPT = {"model": "sinusoid", "support": WAVE}
 PREDICT = {"model": "sinusoid", "queries": [[1]]}
 LETTERS = {"inputs": [ROW], "targets": ["a"]}
+NESTED = "send 784 numbers in one row, 28 rows of 28 numbers, or nested lists [rows][columns] of another size"
 IMAGE, PIXELS = "expected a PNG, a JPEG or 28 x 28 numbers", "send a picture file or its pixels"
 MISSING = "a missing value: this bundle takes none, so fill it in or leave the row out"
 FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
-LABEL, UNQUOTED = "a label: a string, an integer or true or false", "send it without quotes"
+LABEL, UNQUOTED = "a label: a string, a whole number or true or false", "send it without quotes"
 
 
 def support(model: str, **fields: Any) -> dict[str, Any]:
@@ -102,7 +103,7 @@ ADAPT_TEXTS = [
     (letters([["a"]], ["a"]), f"support.inputs[0]: {IMAGE}, got rows of unequal length or without numbers: {PIXELS}"),
     (letters([None], ["a"]), f"support.inputs[0]: {IMAGE}, got null: {PIXELS}"),
     (letters([5], ["a"]), f"support.inputs[0]: {IMAGE}, got 5: {PIXELS}"),
-    (letters([ROW[:10]], ["a"]), f"support.inputs[0]: {IMAGE}, got 10 numbers: send [H, W], with 3 channels at most"),
+    (letters([ROW[:10]], ["a"]), f"support.inputs[0]: {IMAGE}, got 10 numbers: {NESTED}"),
     (letters(["aGVsbG8="], ["a"]), "support.inputs[0]: expected a PNG or JPEG, got 5 other bytes: convert other "
      "formats to PNG"),
     (letters(["data:image/gif;base64,R0lGODlh"], ["a"]), "support.inputs[0]: expected a PNG or JPEG, got a GIF: "
@@ -147,8 +148,8 @@ ADAPT_TEXTS = [
         "support: expected episodes for navigation, got inputs and targets: leave inputs and targets out",
     ),
     # the other fields
-    (ADAPT | {"steps": "5"}, f"steps: expected an integer, got a string: {UNQUOTED}"),
-    (ADAPT | {"steps": 1.5}, "steps: expected an integer, got 1.5"),
+    (ADAPT | {"steps": "5"}, f"steps: expected a whole number, got a string: {UNQUOTED}"),
+    (ADAPT | {"steps": 1.5}, "steps: expected a whole number, got 1.5"),
     (ADAPT | {"steps": 10**40}, "steps: expected 0 to 100 for sinusoid, got 10000000000000000000..."),
     (ADAPT | {"reuse": "yes"}, "reuse: expected true or false, got a string"),
     (ADAPT | {"assess": None}, "assess: expected one of leave_one_out, k_fold, got null"),
@@ -162,7 +163,8 @@ ADAPT_TEXTS = [
     ([], "body: expected an object, got an array"),
 ]  # fmt: skip
 PREDICT_TEXTS = [
-    ({"queries": [[1]]}, "body: expected exactly one of adaptation_id and model, got neither"),
+    ({"queries": [[1]]}, "body: expected exactly one of adaptation_id and model, got neither: send adaptation_id for "
+     "a stored adaptation, or model to adapt in this request"),
     (PREDICT | {"queries": [[1, 2]]}, "queries[0]: expected 1 number, got 2: send 1 number in each row"),
     (PREDICT | {"steps": 5}, "steps: there is nothing to adapt to, so send support, or leave steps out"),
     (PREDICT | {"pinned": True}, "pinned: this needs adaptation_id, so send it instead of model, or leave "
@@ -182,7 +184,7 @@ PREDICT_TEXTS = [
 ]  # fmt: skip
 RAW_TEXTS = [
     ('{"model": 1e400}', "model: expected a string, got a number"),
-    ('{"model": "sinusoid", "steps": 1e400}', "steps: expected an integer, got a number that is too large"),
+    ('{"model": "sinusoid", "steps": 1e400}', "steps: expected a whole number, got a number that is too large"),
     (
         '{"model": "sinusoid", "learning_rate": 1e400, "support": {}}',
         "learning_rate: expected a finite number, got a number that is too large",
@@ -218,11 +220,11 @@ RAW_TEXTS = [
 ]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MSGPACK_TEXTS = [
-    ({1: 2}, "body: expected strings as names of fields, got an integer"),
+    ({1: 2}, "body: expected strings as names of fields, got a whole number"),
     ({b"model": "x"}, "body: expected strings as names of fields, got bytes"),
     (ADAPT | {"label": b"abc"}, "label: expected a string, got bytes"),
     (ADAPT | {"label": msgspec.msgpack.Ext(5, b"a")}, "label: expected a string, got an extension type of msgpack"),
-    (ADAPT | {"steps": NOW}, "steps: expected an integer, got a timestamp"),
+    (ADAPT | {"steps": NOW}, "steps: expected a whole number, got a timestamp"),
     (ADAPT | {"learning_rate": float("nan")}, "learning_rate: expected a number above 0, got nan"),
     (wave([[NOW]], [1]), "support.inputs[0][0]: expected a number, got a timestamp: send a number"),
     (wave([b"abc"], [1]), "support.inputs[0]: expected a number, got bytes: send a number"),

@@ -70,6 +70,7 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         ({"interval": 0.96}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.96"),
         ({"interval": 0}, "expected a number above 0, got 0"),
         ({"interval": 1}, "expected a number below 1, got 1"),
+        ({"interval": 90}, "interval: expected a number below 1, got 90: for 90 % send 0.9"),
         ({"interval": "0.9"}, "expected a number, got a string"),
         (
             {"interval": 0.9, "steps": 4},

@@ -40,13 +40,13 @@ WRONG = [
         "support.targets[0]: expected a finite float32 number, got -1e+39: scale the data",
     ),
     (GOOD | {"steps": 101}, "steps: expected 0 to 100 for sinusoid, got 101"),
-    (GOOD | {"steps": -1}, "steps: expected an integer of at least 0, got -1"),
-    (GOOD | {"steps": 1.5}, "steps: expected an integer, got 1.5"),
-    (GOOD | {"steps": True}, "steps: expected an integer, got true"),
-    (GOOD | {"steps": None}, "steps: expected an integer, got null"),
+    (GOOD | {"steps": -1}, "steps: expected a whole number of at least 0, got -1"),
+    (GOOD | {"steps": 1.5}, "steps: expected a whole number, got 1.5"),
+    (GOOD | {"steps": True}, "steps: expected a whole number, got true"),
+    (GOOD | {"steps": None}, "steps: expected a whole number, got null"),
     (GOOD | {"learning_rate": 5}, "expected a number above 0 and at most "),
     (GOOD | {"learning_rate": 0}, "expected a number above 0"),
-    (GOOD | {"ttl_s": 0}, "ttl_s: expected an integer of at least 1, got 0"),
+    (GOOD | {"ttl_s": 0}, "ttl_s: expected a whole number of at least 1, got 0"),
     (GOOD | {"ttl_s": 10**9}, "ttl_s: expected at most 2678400 seconds (INNERLOOP_MAX_TTL_S), got 1000000000"),
     (GOOD | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
     (GOOD | {"stepz": 3}, "stepz: expected one of the fields "),
@@ -104,7 +104,7 @@ def test_an_unknown_model_gets_the_list_of_models(client: TestClient) -> None:
     for place, response in (
         ("model", client.post("/adapt", json=GOOD | {"model": "cosinusoid"})),
         ("model", client.post("/predict", json={"model": "cosinusoid", "queries": [[1]]})),
-        ("model", client.get("/models/cosinusoid")),
+        ("path.name", client.get("/models/cosinusoid")),
         ("query.model", client.get("/adaptations?model=cosinusoid")),
     ):
         document = problem(response, 404)

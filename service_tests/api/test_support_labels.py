@@ -69,7 +69,7 @@ def test_types_are_told_apart(client: TestClient) -> None:
     [
         (["left", "up"], "targets[4]", 'expected one of the labels, got "日本 🜲": add it to labels, or correct it'),
         ([*CLASSES, "up"], "labels[4]", 'expected each label once, got "up" as in support.labels[1]'),
-        ([*CLASSES, 0.5], "labels[4]", "expected a label: a string, an integer or true or false, got 0.5"),
+        ([*CLASSES, 0.5], "labels[4]", "expected a label: a string, a whole number or true or false, got 0.5"),
         ([*CLASSES, None], "labels[4]", "got null"),
         ([], "labels", "expected at least 1 element, got 0"),
         ("left", "labels", "got a string"),

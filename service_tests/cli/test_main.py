@@ -40,7 +40,7 @@ def test_the_version_is_printed() -> None:
     ("arguments", "message"),
     [
         (("evaluate", "nothing"), "bundle: expected one of choices, "),
-        (("try", "nothing"), f'model: expected one of {", ".join(SHIPPED)}, got "nothing"'),
+        (("try", "nothing"), f'bundle: expected one of {", ".join(SHIPPED)}, got "nothing"'),
         (("try", "--server", "http://127.0.0.1:9"), "--server: expected an answer from http://127.0.0.1:9"),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--kind", "magic"),
@@ -54,7 +54,7 @@ def test_the_version_is_printed() -> None:
         ),
         (
             ("bundle", "linear", "--network", "mlp", "--weights", "none"),
-            "name: expected a name that no bundle in models has, got 'linear': replace that bundle with --force",
+            "name: the bundle 'linear' exists in models: choose another name, or replace it with --force",
         ),
         (
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),
@@ -66,7 +66,7 @@ def test_the_version_is_printed() -> None:
         ),
         (
             ("bundle", "new", "--network", "a:b", "--weights", "w", "--option", "hidden"),
-            "--option: expected KEY=VALUE, such as features=3, got 'hidden'",
+            "--option: expected KEY=VALUE, such as hidden=64, got 'hidden'",
         ),
         (
             ("bundle", "new", "--network", "a:b", "--weights", "w", "--family", "linear", "--family-option", "=3"),
@@ -119,13 +119,32 @@ def test_a_wrong_setting_is_one_line_on_stderr(
         (("train", "cosinusoid"), "family: expected one of bandit, "),
         (
             ("train", "linear", "--option", "colour=3"),
-            "family options: expected one of features",
+            "--option: expected one of features, targets for the family 'linear', got colour",
         ),
         (("train", "linear", "--option", "features=abc"), "--option features: expected a whole number, got 'abc'"),
         (("train", "linear", "--name", "a b"), "the name of a bundle: expected letters, digits, "),
-        (("train", "linear", "--algorithm", "magic"), "algorithm: expected one of alpaca, "),
+        (("train", "linear", "--algorithm", "magic"), "--algorithm: expected one of alpaca, "),
+        (("train", "linear", "--algorithm", "protonet"), "--algorithm: expected an algorithm for regression, got "),
         (("train", "linear", "--set", "decay=sudden"), "decay: expected one of constant, cosine, got 'sudden'"),
-        (("train", "linear", "--set", "colour=3"), "--set: expected one of family, "),
+        (("train", "linear", "--set", "colour=3"), "--set: expected one of network, "),
+        (("train", "linear", "--set", "shots"), "--set: expected KEY=VALUE, such as outer_steps=1000, got 'shots'"),
+        (("train", "linear", "--set", "family=blobs"), "--set family: name the family as the first argument instead"),
+        (("train", "linear", "--set", "adapt_steps=-1"), "--set: adapt_steps: expected at least 0, got -1"),
+        (
+            ("train", "linear", "--set", "outer_rate=0.5"),
+            "--set: outer_rate: expected 1.0 for the algorithm averaging, got 0.5: leave outer_rate out",
+        ),
+        (("train", "linear", "--set", "network=foo"), "--set: network: expected one of context_mlp, "),
+        (
+            ("train", "linear", "--algorithm", "maml", "--set", "network=foo"),
+            "--set: network: expected one of context_",
+        ),
+        (("train", "linear", "--set", "network=mlp"), "--set: network_options: expected inputs, outputs, hidden, "),
+        (
+            ("train", "environments", "--env", "no_corridors:make"),
+            "--env: expected a module that can be imported, got no_corridors (\"No module named 'no_corridors'\"): run "
+            "the command in the folder of no_corridors.py, or install it",
+        ),
     ],
 )
 def test_an_error_of_training_is_printed(arguments: tuple[str, ...], message: str) -> None:

@@ -109,7 +109,7 @@ def test_a_refusal_has_the_servers_sentence(models: Path) -> None:
         async with served(models) as client:
             await request(client, "GET", "/models/nothing")
 
-    with pytest.raises(InnerloopError, match='expected point, got "nothing"'):
+    with pytest.raises(InnerloopError, match=r'^path\.name: expected point, got "nothing"$'):
         asyncio.run(send())
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from app.bundles.folder import load, write
 from app.bundles.manifest import FamilySpec
 from app.cli.main import cli
+from app.cli.try_bundle import number_text
 from app.learn.networks import initialize
 from service_tests.cli.commands import innerloop, installed
 from service_tests.processes import DATA
@@ -24,6 +25,21 @@ def test_try_adapts_predicts_and_draws(live_server: str, where: str) -> None:
     assert after < before
     for name in ("truth", "before", "after", "support"):
         assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.28571, "0.286"),
+        (12.091, "12.1"),
+        (0.0000123456, "0.0000123"),
+        (12345.6, "12,346"),
+        (3e-12, "3e-12"),
+    ],
+)
+def test_losses_have_three_digits(value: float, text: str) -> None:
+    assert number_text(value) == text
 
 
 def run_try(*words: str) -> Result:
@@ -47,26 +63,32 @@ def test_try_names_characters() -> None:
     assert int(result.output.split()[0]) > 40, result.output
 
 
+POLICY = "is a policy, so `try` has no random task for it. To score it,"
+FROM_DATA = "The tasks of omniglot come from a data set, so `try` has no random task for it without one."
+
+
 def tried_example(result: Result, bundle: str) -> bool:
     lines = result.output.splitlines()
     assert result.exit_code == 0, result.output
-    assert [line.split(":")[0] for line in lines[2:5]] == ["support", "queries", "predictions"], result.output
-    return lines[1] == f"Here is the example of GET /models/{bundle} instead."
+    assert [line.split(":")[0] for line in lines[1:4]] == ["support", "queries", "predictions"], result.output
+    return bundle in lines[0] and lines[0].endswith(". This is its example request instead:")
 
 
 @pytest.mark.parametrize(
     ("bundle", "reason"),
     [
-        ("omniglot", "--data: expected the folder of Omniglot, got none: put images_background.zip and "),
-        ("omniglot-maml", "--data: expected the folder of Omniglot, got none"),
-        ("navigation", "navigation is a policy: run `innerloop navigate navigation` to score it."),
-        ("driving", "driving is a policy: run `innerloop drive driving` to score it."),
-        ("choices", "choices is a policy: run `innerloop evaluate choices --no-write --data FOLDER` to score it."),
+        ("omniglot", f"{FROM_DATA} To adapt to one, run `innerloop try omniglot --data FOLDER`."),
+        ("navigation", f"navigation {POLICY} run `innerloop navigate navigation`."),
+        ("driving", f"driving {POLICY} run `innerloop drive driving`."),
+        ("choices", f"choices {POLICY} run `innerloop evaluate choices --no-write --data FOLDER`."),
     ],
 )
 def test_try_sends_the_example_where_there_is_no_random_task(bundle: str, reason: str) -> None:
     result = run_try(bundle)
-    assert result.output.startswith(f"No random task: {reason}")
+    assert result.output.startswith(reason)
+    if bundle == "omniglot":
+        first, *_, last = result.output.partition("support loss by step: ")[2].splitlines()[0].split(", ")
+        assert float(last) < float(first), "the two drawings differ"
     assert tried_example(result, bundle)
 
 
@@ -112,7 +134,7 @@ def test_try_adapts_imported_weights_unless_they_have_an_encoder(tmp_path: Path)
             assert "K²" in tried.stdout
         else:
             came = "numbers, which standardises them" if name == "scaled" else "table"
-            assert tried.stdout.splitlines()[:2] == [
-                f"No random task: The family draws features, but {name} has an encoder: {came}.",
-                f"Here is the example of GET /models/{name} instead.",
-            ]
+            assert tried.stdout.splitlines()[0] == (
+                f"{name} has an encoder ({came}), but its family draws features, so `try` has no random task for it. "
+                "This is its example request instead:"
+            )

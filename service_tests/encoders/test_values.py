@@ -26,7 +26,7 @@ def test_a_long_name_is_cut_once() -> None:
     ("value", "text"),
     [
         ("abc", '"abc"'), ("a" * 70, f'"{"a" * 60}..."'), (None, "null"), (True, "true"), (1, "1"), (1.5, "1.5"),
-        (np.float32(1.5), "1.5"), (10**30, "an integer of more than 64 bits"), ([1], "an array"), ({}, "an object"),
+        (np.float32(1.5), "1.5"), (10**30, "a whole number of more than 64 bits"), ([1], "an array"), ({}, "an object"),
         (b"x", "bytes"), (1j, "a value of the type complex"), (datetime(2026, 3, 31, tzinfo=UTC), "a timestamp"),
     ],
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """Environments of one's own, acted in side by side."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from app.learn.policies import Actions
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 STEPS = "service_tests.families.corridors:make_env"
+NEEDS_MORE = "corridors_that_need_more"
 METRES = "service_tests.families.corridors:make_metres"
 
 
@@ -53,13 +56,19 @@ def test_splits_have_tasks_of_their_own() -> None:
         assert all(first <= task < first + 1_000_000 for task in family.draw(50, generator, split))  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_had_is_said() -> None:
+def test_what_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{NEEDS_MORE}.py").write_text("import no_such_package")
+    monkeypatch.syspath_prepend(tmp_path)
     for env, why in (
         ("corridors", "MODULE:make_env"),
-        ("no.such:thing", "importing no.such raised ModuleNotFoundError"),
-        ("math:pi", "env: expected a function pi in the module math, got none"),
+        (
+            "no.such:thing",
+            "--env: expected a module that can be imported, got no.such .*: run the command in the folder of no.py",
+        ),
+        (f"{NEEDS_MORE}:make", "importing .* raised ModuleNotFoundError: No module named 'no_such_package'"),
+        ("math:pi", "--env: expected a function pi in the module math, got none"),
     ):
-        with pytest.raises((TrainingError, ValueError), match=why):
+        with pytest.raises((TrainingError, DataError), match=why):
             Environments(env)
     with pytest.raises(DataError, match="environments have no decisions to imitate"):
         Environments(STEPS).sample(1, 1, torch.Generator())

@@ -196,7 +196,9 @@ def test_reptile_goes_part_of_the_way_that_averaging_goes() -> None:
 
 
 def test_averaging_refuses_another_rate() -> None:
-    with pytest.raises(ValueError, match=r"outer_rate: expected 1\.0 for the algorithm `averaging`, got 0\.5"):
+    with pytest.raises(
+        ValueError, match=r"outer_rate: expected 1\.0 for the algorithm averaging, got 0\.5: leave outer_rate out$"
+    ):
         mean_of_adapted.optimizer([torch.zeros(1)], 0.5)
 
 

@@ -69,9 +69,13 @@ def test_a_disk_that_the_store_fills_itself(disk: Disk, caplog: pytest.LogCaptur
         assert (disk.folder / RESERVE).stat().st_size == 4 * 2**20
         count = await put_until_full(store)
         assert count > 1000
-        with pytest.raises(StoreFailed, match=r"^The disk of .* is full"):
+        with pytest.raises(
+            StoreFailed, match=r"^The disk that holds the folder `.*` is full \(\d+\.\d MiB free\): make room"
+        ):
             await put(store, 99_999)
-        with pytest.raises(StoreFailed, match=r"^The disk of .* is full"):
+        with pytest.raises(
+            StoreFailed, match=r"^The disk that holds the folder `.*` is full \(\d+\.\d MiB free\): make room"
+        ):
             await store.replace(revised(record(0)), expected=1, erase=False)
         assert list(health.degraded) == ["disk"]
         assert health.unavailable is None
@@ -93,7 +97,7 @@ def test_a_disk_that_others_fill_is_noticed_and_heals(disk: Disk, caplog: pytest
         disk.fill()
         await store.check()
         await store.check()
-        assert "0.0 MB" in health.degraded["disk"]
+        assert "0.0 MiB" in health.degraded["disk"]
         assert not (disk.folder / RESERVE).exists()
         answers = await asyncio.gather(
             put(store, 4), store.delete("ann", id_of(1)), store.get("ann", id_of(2)), return_exceptions=True
@@ -131,7 +135,9 @@ def test_what_a_killed_server_left_is_opened_on_a_full_disk(disk: Disk, tmp_path
         assert health.unavailable is None
         assert await ids(store) == [1, 2, 3]
         assert await store.get("ann", id_of(1)) is not None
-        with pytest.raises(StoreFailed, match=r"^The disk of .* is full"):
+        with pytest.raises(
+            StoreFailed, match=r"^The disk that holds the folder `.*` is full \(\d+\.\d MiB free\): make room"
+        ):
             await put(store, 4)
         disk.empty()
         await store.check()

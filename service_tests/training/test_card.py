@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
 
-from app.bundles.folder import load
+from app.bundles.folder import load, write
 from app.families.family import HasDescription
 from app.service.cross_validation import MAX_LEFT_OUT_ALONE
 from app.training.card import card
 from app.training.evaluation_tables import with_interval
-from app.training.example import Example
+from app.training.example import Example, policy_example
+from app.training.on_policy import OnPolicyRun
 from app.training.problem import family_of
 from app.training.publish import PLOT
 from app.training.recipes.recipe import Recipe
@@ -45,7 +47,10 @@ def test_its_numbers_are_for_people(folder: Path) -> None:
 
 
 def test_a_classifier_without_useful_unlike_says_so() -> None:
-    warning = "Do not rely on `unlike` of this bundle: it misses 92 % of the queries of other classes. Try `omniglot`"
+    warning = (
+        "Do not rely on `unlike` of this bundle to find queries of other classes: it misses 92 % of them. "
+        "It does mark images that are no drawings. Try `omniglot`"
+    )
     assert warning in (ROOT / "models/omniglot-maml/CARD.md").read_text()
     assert "Do not rely" not in (ROOT / "models/omniglot/CARD.md").read_text()
 
@@ -100,6 +105,41 @@ def test_the_example_is_what_the_server_answers(folder: Path, serve: Callable[..
             assert response[field] == value
         else:
             np.testing.assert_allclose(response[field], value, atol=2e-3)
+
+
+@pytest.mark.parametrize("form", ["discrete", "box"])
+def test_the_example_of_a_policy_is_taken_by_the_server(
+    tmp_path: Path, serve: Callable[..., TestClient], form: str
+) -> None:
+    pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
+    env = f"service_tests.families.corridors:{'make_env' if form == 'discrete' else 'make_metres'}"
+    recipe = Recipe("environments", {"env": env, "longest": 5}, tasks=2, episodes=2, stages=1)
+    bundle = OnPolicyRun(recipe, torch.device("cpu"), compiled=False).as_bundle("corridors", initial_loss=1.0)
+    example = policy_example(bundle)
+    request = json.loads(example.request.replace(", ...]", "]"))
+    actions = request["support"]["episodes"][0]["actions"]
+    assert {type(action) for action in actions} == {int if form == "discrete" else list}
+    write(tmp_path / "corridors", bundle.manifest, bundle.meta)
+    client = serve(models_dir=tmp_path)
+    answer = client.post("/predict", json=request).raise_for_status().json()
+    assert answer.keys() >= json.loads(example.answer).keys()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.6, "took 1 second on"),
+        (1.4, "took 1 second on"),
+        (2.0, "took 2 seconds on"),
+        (99.0, "took 99 seconds on"),
+        (119.0, "took 2 minutes on"),
+    ],
+)
+def test_one_second_is_singular(seconds: float, text: str) -> None:
+    manifest = load(ROOT / "models/sinusoid").manifest
+    training = copy.deepcopy(dict(manifest.training))
+    training["cost"]["seconds"] = seconds
+    assert text in card("sinusoid", replace(manifest, training=training), None, PLOT)
 
 
 @pytest.mark.parametrize(

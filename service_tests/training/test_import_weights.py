@@ -148,19 +148,40 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema": Schema(3, 3)}, "expected one that accepts 3 features"),
-        ({"schema": Schema(2, 1)}, r"as many outputs as a target has numbers \(1\), got 3"),
-        ({"kind": "divination"}, "kind: expected one of .*, got 'divination'"),
-        ({"algorithm": "magic"}, "algorithm: expected one of .*, got 'magic'"),
-        ({"network": NetworkSpec("their_networks:Gone")}, "Gone"),
-        ({"network": NetworkSpec("their_networks:Net", {"depth": 3})}, "depth"),
+        (
+            {"schema": Schema(3, 3)},
+            r'^--features: expected the number of .* takes, got 3: the network fails with ".*"\. Set --features$',
+        ),
+        ({"schema": Schema(2, 1)}, r"^--network: expected as many outputs as a target has numbers \(1\), got 3"),
+        ({"kind": "divination"}, "^--kind: expected one of .*, got 'divination'"),
+        ({"algorithm": "magic"}, "^--algorithm: expected one of .*, got 'magic'"),
+        (
+            {"algorithm": "protonet"},
+            "^--algorithm: expected an algorithm for regression, got protonet, .*: choose one of",
+        ),
+        (
+            {"network": NetworkSpec("their_networks:Gone")},
+            "^--network: expected a class of the module their_networks, got Gone, ",
+        ),
+        ({"network": NetworkSpec("their_networks:Net", {"depth": 3})}, "^--option: expected hidden, got depth: "),
         (
             {"network": NetworkSpec("their_networks:Batch")},
             "--weights: expected the parameters .*, got .*, without 0.bias, 0.weight",
         ),
         ({"network": NetworkSpec("their_networks:Net", {"hidden": 9})}, "expected float32"),
         ({"inner_loop": Bounds(11, 10, 0.05, 0.1)}, "inner_loop: expected steps from 0 to max_steps"),
-        ({"family": FamilySpec("sinusoid")}, "expected a bundle of the family 'sinusoid'"),
+        ({"family": FamilySpec("cosinusoid")}, "^--family: expected one of bandit, .*, got 'cosinusoid'"),
+        ({"family": FamilySpec("linear", {"depth": 3})}, "^--family-option: expected one of features, targets for "),
+        ({"family": FamilySpec("blobs")}, "^--family: expected a family for regression, got blobs, which is for class"),
+        (
+            {"family": FamilySpec("sinusoid")},
+            "^--family: the family 'sinusoid' has 1 feature and 1 target, but the network has 2 features and 3 "
+            "targets: choose another family$",
+        ),
+        (
+            {"family": FamilySpec("linear", {"targets": 3})},
+            "but the network has 2 features and 3 targets: set --family-option features=2 --family-option targets=3$",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -228,11 +249,3 @@ def test_policies_adapt_to_episodes(tmp_path: Path, serve: Callable[..., TestCli
     body = {"model": "brought", "support": {"episodes": [episode]}, "queries": [[0.1, 0.2]]}
     answer = client.post("/predict", json=body).raise_for_status().json()
     assert len(answer["losses"]) == 6
-
-
-def test_bounds_of_actions_are_of_decisions_alone(make_network: Callable[..., nn.Module], tmp_path: Path) -> None:
-    make_network("Net")
-    words = ["bundle", "brought", "--network", "their_networks:Net", "--features", "2", "--targets", "3"]
-    words += ["--weights", str(tmp_path / "weights.safetensors"), "--models-dir", str(tmp_path / "models")]
-    done = CliRunner().invoke(cli, [*words, "--low", "0", "--high", "1"])
-    assert "schema.actions: expected null, because kind is regression, got an object" in str(done.exception)

@@ -113,7 +113,9 @@ def test_a_line_that_is_no_decision_is_named(line: str, bundle: Bundle, tmp_path
 
 
 def test_what_is_not_there_is_said(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected a text file that can be read, got "):
+    with pytest.raises(
+        DataError, match=r'none\.jsonl: expected a text file that can be read, got "No such file or directory"$'
+    ):
         read_log(tmp_path / "none.jsonl", bundle)
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(DataError, match="expected at least 1 decision, got none"):

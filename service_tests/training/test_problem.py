@@ -92,16 +92,16 @@ def test_a_family_of_an_unknown_kind_is_refused(install: PluginInstaller) -> Non
 def test_unknown_options_are_refused_with_those_that_exist() -> None:
     with pytest.raises(
         TrainingError,
-        match=r"family options: expected one of features, targets for the family 'linear', got colour, foo$",
+        match=r"--option: expected one of features, targets for the family 'linear', got colour, foo$",
     ):
         make_family("linear", {"foo": 1, "colour": "red", "features": 2})
-    with pytest.raises(TrainingError, match=r"family options: expected no options for the family 'sinusoid', got foo$"):
+    with pytest.raises(TrainingError, match=r"--option: expected no options for the family 'sinusoid', got foo$"):
         make_family("sinusoid", {"foo": 1})
     with pytest.raises(
-        TrainingError, match=r"family options: expected one of cut, distortion for the family 'omniglot', got data$"
+        TrainingError, match=r"--option: expected one of cut, distortion for the family 'omniglot', got data$"
     ):
         make_family("omniglot", {"data": "here"})
-    with pytest.raises(TrainingError, match=r"--set: expected one of family, .*patience, got foo$"):
+    with pytest.raises(TrainingError, match=r"--set: expected one of network, .*patience, got foo$"):
         choose_recipe(Overrides("linear", None, None, None, None, [], ["foo=1"]))
     spec, schema = NetworkSpec("mlp", {"inputs": 1, "depth": 3}), schema_of(Linear())
     with pytest.raises(
@@ -149,12 +149,12 @@ def test_a_bundle_without_a_family(models_dir: Path) -> None:
         (
             "blobs",
             {},
-            "sinusoid: expected a bundle of the family 'blobs': classification with .*, got regression with 1 features",
+            "sinusoid: expected a bundle of the family 'blobs': classification with .*, got regression with 1 feature",
         ),
         (
             "linear",
             {"features": 2},
-            "sinusoid: expected a bundle of the family 'linear': regression with 2 features and 1 targets, got "
+            "sinusoid: expected a bundle of the family 'linear': regression with 2 features and 1 target, got "
             "regression with 1 ",
         ),
     ],

@@ -55,10 +55,10 @@ def test_a_head_is_put_on_the_last_hidden_layer() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "reason"),
     [
-        ("magic", "algorithm: expected one of .*, got 'magic'"),
+        ("magic", "--algorithm: expected one of .*, got 'magic'"),
         (
             "protonet",
-            "algorithm: expected an algorithm for regression, got protonet, which is for classification: choose "
+            "--algorithm: expected an algorithm for regression, got protonet, which is for classification: choose "
             "one of alpaca",
         ),
     ],
@@ -66,3 +66,10 @@ def test_a_head_is_put_on_the_last_hidden_layer() -> None:
 def test_what_does_not_fit_is_refused(algorithm: str, reason: str) -> None:
     with pytest.raises(TrainingError, match=reason):
         with_algorithm(Recipe("sinusoid"), algorithm)
+
+
+def test_a_reason_is_named_once() -> None:
+    reason = "the network of linear, got cavia: network: expected a parameter `context`, got none: use the network "
+    with pytest.raises(TrainingError, match=reason) as caught:
+        with_algorithm(Recipe("linear"), "cavia")
+    assert str(caught.value).count("got none") == 1

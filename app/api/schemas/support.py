@@ -95,8 +95,9 @@ class Support(RequestBody):
             Meta(
                 description="Classification only: the classes, each once, also those that have no example yet. All "
                 "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
-                "has already. Without it, the classes are those of the examples. `labels` alone, without any example, "
-                "adapt models whose network has an output for each class, for example by MAML"
+                "has already. Without it, the classes are those of the examples. You can send `labels` alone, "
+                "without any example, to models whose network has an output for each class, such as by MAML, and to "
+                "models of `ridge`"
             ),
         ]
         | UnsetType

@@ -194,12 +194,13 @@ def compile_single(model: Model) -> Programs:
     max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
     max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
-        "%s: %s of a single task compiled in %.1f s, used for up to %d examples and %s one after another",
+        "%s: compiled a program for one task (%s) in %.1f s. It serves support sets of up to %s, and up to %s that "
+        "arrive together",
         model.bundle.name,
         _count(steps, "step"),
         seconds,
-        max_shots,
-        _count(max_singles, "task"),
+        _count(max_shots, "example"),
+        _count(max_singles, "request"),
     )
     shots = range(2, max_shots + 1)
     return replace(model.programs, steps=steps, single=single, single_shots=shots, max_singles=max_singles)

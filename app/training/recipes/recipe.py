@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
+
+from app.errors import expectation, one_of
 
 DECAYS: dict[str, Callable[[float], float]] = {
     "constant": lambda part: 1.0,
@@ -21,8 +23,26 @@ TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
 }
 """By the type of a field, how users call it, and the types that its value may have."""
 
-COUNTS = ("queries", "tasks", "outer_steps", "validate_every", "validation_tasks", "episodes", "stages", "patience")
-"""The fields that are at least 1."""
+LARGEST = 1_000_000
+"""The largest number of anything that training draws at once, and the largest rate."""
+FEWEST = {
+    **dict.fromkeys(("queries", "tasks", "outer_steps", "validate_every", "validation_tasks"), 1),
+    **dict.fromkeys(("episodes", "stages", "decisions", "patience"), 1),
+    **dict.fromkeys(("warmup_steps", "seed", "adapt_steps", "stage_steps"), 0),
+}
+"""The smallest value of each field that is a whole number."""
+MOST = {
+    **dict.fromkeys(("queries", "tasks", "validation_tasks", "episodes", "stages"), LARGEST),
+    "adapt_steps": 10_000,
+    "seed": 2**63 - 1,
+}
+"""The largest value of fields that are whole numbers, where there is one."""
+ABOVE_0 = ("outer_rate", "outer_clip", "inner_rate", "ratio", "divergence")
+"""The fields that are numbers above 0 and at most LARGEST."""
+PAIRS = {"shots": (0, LARGEST), "ways": (1, LARGEST), "inner_steps": (0, 10_000)}
+"""The fields that are the smallest and the largest number of something: between which numbers they lie."""
+SIZES = {"evaluation_shots": 1, "evaluation_ways": 0}
+"""The fields that are lists of numbers above 0: how many numbers they have at least."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +126,37 @@ class Recipe:
         """Raise ValueError for a value that cannot be used."""
         self._check_types()
         if self.decay not in DECAYS:
-            raise ValueError(f"decay: expected one of {', '.join(DECAYS)}, got {self.decay!r}")
+            raise ValueError(expectation("decay", one_of(list(DECAYS)), repr(self.decay)))
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
-        for name in ("shots", "ways", "inner_steps"):
+            raise ValueError(expectation("precision", one_of(PRECISIONS), repr(self.precision)))
+        for name, (fewest, most) in PAIRS.items():
             pair = getattr(self, name)
             whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(each) is int for each in pair)
             if not whole and (pair is not None or name != "ways"):
-                raise ValueError(f"{name}: expected the smallest and the largest number, such as [1, 5], got {pair!r}")
-            if whole and not 0 <= pair[0] <= pair[1]:
-                raise ValueError(f"{name}: expected the smallest number first, got {list(pair)}")
-        for name in COUNTS:
-            if (count := getattr(self, name)) is not None and count < 1:
-                raise ValueError(f"{name}: expected at least 1, got {count}")
-        for name in ("evaluation_shots", "evaluation_ways"):
+                raise ValueError(
+                    expectation(name, "the smallest and the largest number, such as [1, 5]", _as_written(pair))
+                )
+            if whole and pair[0] > pair[1]:
+                raise ValueError(expectation(name, "the smallest number first", _as_written(pair)))
+            if whole and not fewest <= pair[0] <= pair[1] <= most:
+                raise ValueError(expectation(name, f"numbers from {fewest} to {most}", _as_written(pair)))
+        for name, fewest in FEWEST.items():
+            if (count := getattr(self, name)) is not None and count < fewest:
+                raise ValueError(expectation(name, f"at least {fewest}", count))
+        for name, most in MOST.items():
+            if (count := getattr(self, name)) is not None and count > most:
+                raise ValueError(expectation(name, f"at most {most}", count))
+        for name in ABOVE_0:
+            if (number := getattr(self, name)) is not None and not 0 < number <= LARGEST:
+                expected = f"at most {LARGEST}" if number > LARGEST else "a number above 0"
+                raise ValueError(expectation(name, expected, f"{number:g}"))
+        for name, fewest in SIZES.items():
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):
-                raise ValueError(f"{name}: expected a list, such as [1, 5], got {sizes!r}")
+                raise ValueError(expectation(name, "a list, such as [1, 5]", _as_written(sizes)))
+            if len(sizes) < fewest or any(not 1 <= each <= LARGEST for each in sizes):
+                expected = f"a list of numbers from 1 to {LARGEST}, such as [1, 5]"
+                raise ValueError(expectation(name, expected, _as_written(sizes)))
 
     def _check_types(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
@@ -132,7 +166,9 @@ class Recipe:
                     continue
                 hint = get_args(hint)[0]
             if hint in TYPES and type(value) not in TYPES[hint][1]:
-                raise ValueError(f"{name}: expected {TYPES[hint][0]}, got {value!r}")
+                raise ValueError(expectation(name, TYPES[hint][0], _as_written(value)))
+            if get_origin(hint) is Mapping and not isinstance(value, Mapping):
+                raise ValueError(expectation(name, 'options, such as {"hidden": [64, 64]}', _as_written(value)))
 
     def rate_factor(self, step: int) -> float:
         """The factor of the outer rate in outer step `step`, counted from 0."""
@@ -143,3 +179,8 @@ class Recipe:
     def stages_at(self, step: int) -> int:
         """The number of stages in outer step `step`, counted from 0."""
         return min(self.stages, 1 + step // self.stage_steps) if self.stage_steps else self.stages
+
+
+def _as_written(value: Any) -> str:
+    """A value for an error: a string in quotes, a tuple as the list that it was written as."""
+    return str(list(value)) if isinstance(value, tuple) else repr(value)

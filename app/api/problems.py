@@ -131,15 +131,18 @@ def _response(error: InnerloopError) -> Response:
     return response
 
 
-def answer_cancelled(app: ASGIApp) -> ASGIApp:
-    """The same application, where a request that is cancelled because the server stops gets a 503.
+def outermost(application: FastAPI) -> ASGIApp:
+    """The application as a server calls it: a request that is cancelled because the server stops gets a 503.
 
-    Otherwise uvicorn would log a traceback for each.
+    Otherwise uvicorn would log a traceback for each. FastAPI's own outermost layer is left out: it looks for
+    OpenTelemetry at each request.
     """
+    application.middleware_stack = stack = application.build_middleware_stack()
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = application
         try:
-            await app(scope, receive, send)
+            await stack(scope, receive, send)
         except asyncio.CancelledError:
             response = _response(Overloaded.stopping())
             with suppress(RuntimeError):  # a response has begun already, and is cut off

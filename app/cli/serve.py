@@ -70,7 +70,7 @@ def _serve(settings: Settings) -> int:
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
-    from app.api.problems import answer_cancelled
+    from app.api.problems import outermost
     from app.api.proxies import TrustedProxies
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
@@ -81,9 +81,9 @@ def _serve(settings: Settings) -> int:
     application = create_app(settings)
     closing_s = max(settings.shutdown_s * CLOSING_SHARE, MIN_CLOSING_S)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())
-    served = TrustedProxies(application, settings.trusted_proxies) if settings.trusted_proxies else application
+    served = outermost(application)
     config = uvicorn.Config(
-        answer_cancelled(served),
+        TrustedProxies(served, settings.trusted_proxies) if settings.trusted_proxies else served,
         log_config=None,
         access_log=settings.access_log,
         proxy_headers=False,  # `TrustedProxies` reads them

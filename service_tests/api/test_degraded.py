@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.api.problems import outermost
 from app.storage.sqlite_file import FILE
 from service_tests.api.requests import QUERIES, adapt, body, predictions, reload
 from service_tests.conftest import Work
@@ -297,16 +299,20 @@ def test_work_that_fails_is_told_until_some_succeeds(
 
 
 def test_a_request_that_is_cancelled_gets_a_503_and_no_traceback() -> None:
-    from app.api.problems import answer_cancelled
-
     sent: list[Any] = []
+    application = FastAPI()
 
-    async def cancelled(scope: Any, receive: Any, send: Any) -> None:
+    @application.get("/")
+    async def cancelled() -> None:
         raise asyncio.CancelledError
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(answer_cancelled(cancelled)({"type": "http"}, None, send))  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    asyncio.run(outermost(application)(scope, receive, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 503
     assert b"shutting down" in sent[1]["body"]

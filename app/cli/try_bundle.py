@@ -13,7 +13,7 @@ from torch import Tensor
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, request, to_raw
 from app.errors import DataError, NoFamily, TrainingError
-from app.families.family import Family, HasEncoder
+from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
 from app.training.problem import make_family, reads_data
@@ -63,7 +63,8 @@ def _check_draws(model: dict[str, Any], family: Family) -> None:
     name, inputs = model["name"], model["inputs"]
     if model["kind"] not in TRIALS:
         raise TrainingError(f"{name} is a policy: {_advice(model, family)} to score it")
-    if isinstance(family, HasEncoder) or not _takes_features(inputs):
+    encoded = isinstance(family, HasEncoder) and not isinstance(family, HasImages)
+    if encoded or not _takes_features(inputs):
         encoder = f"{inputs['encoder']}{', which standardises them' if inputs.get('scale', False) else ''}"
         raise TrainingError(f"The family draws features, but {name} has an encoder: {encoder}")
 

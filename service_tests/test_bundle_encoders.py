@@ -86,14 +86,24 @@ def test_it_is_part_of_the_digest(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["linear", "omniglot"])
 def test_the_default_is_left_out(name: str, tmp_path: Path) -> None:
-    bundle = load(ROOT / "models" / name)
+    shipped = load(ROOT / "models" / name)
+    write(tmp_path / name, replace(shipped.manifest, encoder=None), shipped.meta)
+    unnamed, bundle = (tmp_path / name / MANIFEST).read_bytes(), load(tmp_path / name)
     assert isinstance(bundle.encoder, ImageEncoder if name == "omniglot" else NumbersEncoder)
     named = replace(bundle.manifest, encoder=EncoderSpec.of(bundle.encoder))
     assert write(tmp_path / name, named, bundle.meta) == bundle.manifest
-    assert (tmp_path / name / MANIFEST).read_bytes() == (ROOT / "models" / name / MANIFEST).read_bytes()
+    assert (tmp_path / name / MANIFEST).read_bytes() == unnamed
     section = {"name": bundle.encoder.name, "state": bundle.encoder.to_json()}
     edit(tmp_path / name, lambda contents: contents.update(encoder=section))
     assert load(tmp_path / name).manifest.digest == bundle.manifest.digest
+
+
+def test_normalising_drawings_is_part_of_the_digest(tmp_path: Path) -> None:
+    bundle = load(ROOT / "models/omniglot")
+    assert bundle.manifest.encoder == EncoderSpec("image", {"shape": [28, 28], "normalise": "drawing"})
+    assert bundle.takes_features
+    plain = write(tmp_path / "omniglot", replace(bundle.manifest, encoder=None), bundle.meta)
+    assert plain.digest == "b081f738ba8b38500c77fb6ab83e873f644735e3e55f7d3ada22929f7d35eabc"  # before it normalised
 
 
 def test_the_default_is_named_where_it_was_fitted(tmp_path: Path) -> None:

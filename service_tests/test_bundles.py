@@ -27,8 +27,8 @@ DIGESTS = {
     "driving": "5b12c69da581c35e21f63a8f9e6262195cf7102a83fc1727829f2a74b369d739",
     "linear": "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88",
     "navigation": "15c7a7b88c0f98f94feecec54d66b06e35a3745d9e1dce795859dac75ebdb498",
-    "omniglot": "b081f738ba8b38500c77fb6ab83e873f644735e3e55f7d3ada22929f7d35eabc",
-    "omniglot-maml": "4d8740727f73362b5298059a90d164e868d124bcc8d28df2435c0c7585ac325a",
+    "omniglot": "6ed9b8f8347a4c42b378a8dd12e936a89017a23c9ba1a338c2ebbeb5d12f1320",
+    "omniglot-maml": "2b7acff276396e0a659b05a09b6f2726cfcd3c636ac904be40181373ac3c6723",
     "sinusoid": "f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87",
     "sinusoid-bayes": "e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c",
 }

@@ -130,10 +130,14 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
 def is_slow(model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType) -> bool:
     """Whether reading support sets or inputs takes long however small they are: where some are files, for example.
 
-    A CSV takes long for an encoder that is slow, as its cells may be files.
+    A CSV takes long for an encoder that is slow, as its cells may be files, and so do arrays that it does not keep as
+    they are.
     """
-    if not model.bundle.encoder.slow:
+    encoder = model.bundle.encoder
+    if not encoder.slow:
         return False
+    if not encoder.keeps_features:
+        return True
     return not all(isinstance(row, list) for values in _inputs(posted) for row in values)
 
 

@@ -70,6 +70,11 @@ class Bundle:
         spec = self.manifest.encoder
         return default_encoder(self.manifest.schema) if spec is None else restore(spec, self.encoder_arrays)
 
+    @property
+    def takes_features(self) -> bool:
+        """Whether features can be posted, as a family draws them: numbers as they are, or images."""
+        return self.manifest.encoder is None or bool(self.manifest.schema.image)
+
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of an input; empty where they have none."""

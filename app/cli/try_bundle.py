@@ -14,7 +14,7 @@ from torch import Tensor
 from app.cli.console import Data, Server, console
 from app.cli.remote import connect, from_raw, get_model, request, to_raw
 from app.errors import DataError, NoFamily, TrainingError
-from app.families.family import Family, HasEncoder
+from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
 from app.training.problem import make_family, reads_data
@@ -79,7 +79,8 @@ def _check_draws(model: dict[str, Any], family: Family) -> None:
         raise TrainingError(
             f"{name} is a policy, so `try` has no random task for it. To score it, {_advice(model, family)}"
         )
-    if isinstance(family, HasEncoder) or not _takes_features(inputs):
+    encoded = isinstance(family, HasEncoder) and not isinstance(family, HasImages)
+    if encoded or not _takes_features(inputs):
         encoder = f"{inputs['encoder']}{', which standardises them' if inputs.get('scale', False) else ''}"
         raise TrainingError(
             f"{name} has an encoder ({encoder}), but its family draws features, so `try` has no random task for it"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from app.encoders import drawings
 from app.encoders.encoder import Rows, StateError
 from app.encoders.float_rows import NUMBERS, as_numbers
 from app.encoders.ink import picture_ink
@@ -24,6 +25,8 @@ MAX_PIXELS = 2**24
 """In the picture files of one request (1,500 of 105 x 105): what decoding them may cost in time and memory."""
 FILE = str | bytes | bytearray | memoryview
 """The types of a picture file."""
+NORMALISATIONS = ("", "drawing")
+"""How images become like those of training: not at all, or as `drawings.normalise` does it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,35 +35,46 @@ class ImageEncoder:
 
     A picture file is dark ink on light paper. In an array 0 is paper, and 1, true or 255 in uint8 is ink.
     shape: rows and columns of the network's raster
+    normalise: one of NORMALISATIONS
     """
 
     shape: tuple[int, int]
+    normalise: str = ""
 
     name: ClassVar[str] = "image"
     slow: ClassVar[bool] = True
-    keeps_features: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, rows: Rows, shape: Sequence[int] = ()) -> Self:
+    def fit(cls, rows: Rows, shape: Sequence[int] = (), normalise: str = "") -> Self:
         """The encoder for a raster of `shape`; by default that of the first row, which is an array [H, W] then."""
         if not shape:
             first = as_numbers(rows[0]) if len(rows) else None
             shape = () if first is None else first.shape
         if len(shape) != 2 or not all(type(side) is int and side > 0 for side in shape):
             raise TrainingError(f"the encoder image: shape: expected rows and columns, got {list(shape)}")
-        fitted = cls((shape[0], shape[1]))
+        if normalise not in NORMALISATIONS:
+            raise TrainingError(f"the encoder image: normalise: expected 'drawing' or '', got {normalise!r}")
+        fitted = cls((shape[0], shape[1]), normalise)
         fitted.canonical(rows)
         return fitted
 
     @classmethod
     def from_state(cls, json: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Read back `to_json`."""
-        check_fields(json, {"shape": list})
+        normalises = isinstance(json, Mapping) and "normalise" in json
+        check_fields(json, {"shape": list, **({"normalise": str} if normalises else {})})
         check_arrays(arrays, {})
         shape = check_shape(json)
         if len(shape) != 2:
             raise StateError(f"state.shape: expected rows and columns, got {list(shape)}")
-        return cls(shape)
+        if normalises and json["normalise"] not in NORMALISATIONS[1:]:
+            raise StateError(f"state.normalise: expected 'drawing', got {json['normalise']!r:.60}")
+        return cls(shape, json.get("normalise", ""))
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether arrays stay as they are posted."""
+        return not self.normalise
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -68,18 +82,25 @@ class ImageEncoder:
         return self.shape
 
     def seconds(self, kept: Rows) -> float:
-        """Of decoding the picture files."""
-        return sum(decoding_seconds(each) for each in kept if isinstance(each, bytes))
+        """Of decoding the picture files, and of normalising all images."""
+        decoding = sum(decoding_seconds(each) for each in kept if isinstance(each, bytes))
+        return decoding + (drawings.IMAGE_S * len(kept) if self.normalise else 0)
 
     def encode(self, rows: Rows) -> np.ndarray:
-        """Ink, float32 [row, feature]: see `ink.picture_ink` and `pixels.read_pixels`."""
-        kept = self.canonical(rows)
+        """Ink, float32 [row, feature]: see `ink.picture_ink`, `pixels.read_pixels` and `drawings.normalise`."""
+        ink = self._ink(self.canonical(rows))
+        if self.normalise:
+            ink = drawings.normalise(ink)
+        return ink.reshape(-1, math.prod(self.shape))
+
+    def _ink(self, kept: Rows) -> np.ndarray:
+        """The ink of canonical rows, float32 [row, *shape]."""
         if isinstance(kept, np.ndarray):
-            return kept.reshape(-1, math.prod(self.shape))
+            return kept
         ink = np.empty((len(kept), *self.shape), np.float32)
         for index, image in enumerate(kept):
             ink[index] = picture_ink(image, self.shape, place(index)) if isinstance(image, bytes) else image
-        return ink.reshape(-1, math.prod(self.shape))
+        return ink
 
     def canonical(self, rows: Rows) -> Rows:
         """Arrays as float32 [row, *shape]; where there are picture files too, a list of bytes and float32 [*shape].
@@ -118,8 +139,8 @@ class ImageEncoder:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The shape."""
-        return {"shape": list(self.shape)}
+        """The shape, and the normalisation if there is one."""
+        return {"shape": list(self.shape), **({"normalise": self.normalise} if self.normalise else {})}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """None."""

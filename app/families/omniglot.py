@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from app.encoders.drawings import normalise
+from app.encoders.image import ImageEncoder
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
 from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
@@ -30,7 +32,8 @@ class Omniglot:
     distortion: how much training drawings are rotated, stretched, slanted and shifted at random (`distort`)
     data: the folder of the data set (`omniglot_images`)
 
-    In training only, a character rotated by 90, 180 or 270 degrees is another class.
+    In training only, a character rotated by 90, 180 or 270 degrees is another class. Validation and test drawings are
+    encoded as a server encodes them (`encoder`), which changes few of them.
     """
 
     cut: str = "alphabets"
@@ -43,10 +46,10 @@ class Omniglot:
     targets = 5
     description = Description(
         purpose="tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
-        "images of dark ink on light paper.",
+        "images of dark ink on light paper. Drawings without margins, or with much thinner, thicker or fainter lines "
+        "than those of Omniglot, are scaled and centred to look like them.",
         not_for="Photographs, noise, or light ink on dark paper. The model returns labels there too, often with high "
-        "probabilities, but they are guesses: `unlike` marks them. It also marks drawings with much thicker lines than "
-        "those of Omniglot, or with ink at the border, such as enlarged digits of 8 x 8 pixels.",
+        "probabilities, but they are guesses: `unlike` marks them.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
         "are for training, 100 for validation and 423 for testing. The other 41 are left out: they are from "
         "Gurmukhi, an alphabet that also has test characters. In training, a character rotated by 90, 180 or 270 "
@@ -56,6 +59,11 @@ class Omniglot:
     def __post_init__(self) -> None:
         if self.cut not in ("alphabets", "random"):
             raise ValueError(f"cut: expected 'alphabets' or 'random', got {self.cut!r}")
+
+    @property
+    def encoder(self) -> ImageEncoder:
+        """Makes drawings of other pens and sizes like those of Omniglot."""
+        return ImageEncoder(self.shape, "drawing")
 
     @property
     def network(self) -> NetworkSpec:
@@ -98,7 +106,13 @@ class Omniglot:
     @cached_property
     def _characters(self) -> Mapping[Split, Tensor]:
         images = read(self.data)
-        return {split: images[torch.tensor(each)] for split, each in characters(self.cut).items()}
+        drawings = {split: images[torch.tensor(each)] for split, each in characters(self.cut).items()}
+        return {split: each if split == "training" else _encoded(each) for split, each in drawings.items()}
+
+
+def _encoded(drawings: Float[Tensor, "character person row column"]) -> Float[Tensor, "character person row column"]:
+    """The drawings as a server encodes them."""
+    return torch.from_numpy(normalise(drawings.flatten(0, 1).numpy())).reshape(drawings.shape)
 
 
 def characters(cut: str) -> Mapping[Split, list[int]]:

@@ -89,7 +89,7 @@ def with_unlike(bundle: Bundle, family: Family, settings: Sequence[Setting], tas
 def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     """Write an evaluated bundle with its card and its plots."""
     evaluation = from_json(bundle.manifest.kind, bundle.manifest.evaluation)
-    if bundle.manifest.encoder is None:  # a family draws features, not what people post
+    if bundle.takes_features:  # a family draws features, not what people post
         bundle = with_example(bundle, task_example(bundle, family, min(evaluation.curves)))
     manifest = write_with_card(bundle, family, folder)
     write_atomically(folder / PLOT, bundle_plots(bundle, family, evaluation))
@@ -99,7 +99,7 @@ def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
 def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
     """Write a bundle that was evaluated by returns, with its card and its plots."""
     returns = Returns.from_json(bundle.manifest.evaluation)
-    if bundle.manifest.encoder is None:
+    if bundle.takes_features:
         bundle = with_example(bundle, policy_example(bundle))
     manifest = write_with_card(bundle, family_of(bundle), folder)
     write_atomically(folder / PLOT, policy_plots(bundle, returns))

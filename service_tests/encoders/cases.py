@@ -32,6 +32,13 @@ def drawing(side: int = 28, seed: int = 0) -> np.ndarray:
     return np.where(np.random.default_rng(seed).random((side, side)) < 0.2, 0, 255).astype(np.uint8)
 
 
+def stroke(side: int, width: int) -> np.ndarray:
+    """A black diagonal on white, uint8 [row, column]."""
+    row, column = np.mgrid[:side, :side]
+    inside = (np.minimum(row, column) >= side // 5) & (np.maximum(row, column) < side - side // 5)
+    return np.where(inside & (2 * abs(row - column) <= width), 0, 255).astype(np.uint8)
+
+
 def url(data: bytes, kind: str = "png") -> str:
     """A `data:` URL."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -184,5 +191,10 @@ CASES: Mapping[str, Sequence[Case]] = {
             ],
         ),
         Case(np.random.default_rng(0).random((3, 5, 4)), {}, []),
+        Case(
+            [picture(drawing(8, 1)), url(picture(stroke(40, 6))), stroke(28, 1) == 0, 255 - stroke(28, 9)],
+            {"shape": [28, 28], "normalise": "drawing"},
+            [([0.0] * 783, f"{RASTER}783 numbers: send")],
+        ),
     ],
 }

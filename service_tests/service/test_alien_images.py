@@ -8,6 +8,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
+from sklearn.datasets import load_digits
 
 from app.bundles.folder import load
 from service_tests.learn.test_image_ood import strokes
@@ -42,9 +43,22 @@ def drawing(seed: int, width: int) -> bytes:
 
 def test_drawings_with_pens_of_usual_widths_are_like_those_of_training() -> None:
     bundle = load(ROOT / "models/omniglot")
-    images = bundle.encoder.encode([drawing(seed, width) for seed in range(20) for width in (2, 4, 6)])
+    images = bundle.encoder.encode([drawing(seed, width) for seed in range(20) for width in (1, 2, 4, 6, 8)])
     assert bundle.manifest.image_reference is not None
     assert not bundle.manifest.image_reference.is_unlike(torch.from_numpy(images), (28, 28)).any()
+
+
+def test_digits_of_8_by_8_pixels_are_told_apart_and_not_marked(client: TestClient) -> None:
+    """Digits from 5, as those below chose the limits of `app.encoders.drawings`."""
+    digits = load_digits()
+    rows = [np.flatnonzero(digits.target == digit)[:20] for digit in range(5, 10)]
+    images = [[(digits.images[row] / 16).tolist() for row in each] for each in rows]
+    support = {"inputs": [image for each in images for image in each[:5]], "targets": [*np.repeat([*"56789"], 5)]}
+    queries = [image for each in images for image in each[5:]]
+    answer = client.post("/predict", json={"model": "omniglot", "support": support, "queries": queries})
+    predicted = np.array(answer.raise_for_status().json()["predictions"])
+    assert (predicted == np.repeat([*"56789"], 15)).mean() > 0.9
+    assert np.mean(answer.json()["unlike"]) < 0.1
 
 
 def test_many_images_are_marked_as_few_are(client: TestClient) -> None:

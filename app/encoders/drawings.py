@@ -1,17 +1,17 @@
-"""Drawings of other hands: the same ink, margins and width of strokes, whatever pen and paper they were made with."""
+"""Normalise drawings: the same ink, margins and line width, whatever pen and paper they were made with."""
 
 import numpy as np
 
 RASTER = 28
-"""Rows or columns of the raster, whichever are fewer, that the pixels below count on."""
+"""The pixels below are those of a raster with this many rows or columns, whichever are fewer."""
 FULL_INK = 0.5
 """The typical ink of a drawing is at least this (`_typical_ink`): fainter ones get more."""
 USUAL_INK = 0.7
 """What the typical ink of a fainter drawing becomes."""
 WIDTHS = (1.1, 2.9)
-"""Pixels that usual strokes are wide (`_stroke_width`)."""
+"""Pixels that usual lines are wide (`_line_width`)."""
 USUAL_WIDTH = 1.4
-"""What the width of other strokes becomes by scaling the drawing, as far as SIZES allow it."""
+"""What the width of other lines becomes by scaling the drawing, as far as SIZES allow it."""
 SIZES = (10, 20)
 """Pixels of the longer side of a drawing that is scaled."""
 MAX_BORDER = 0.1
@@ -19,25 +19,27 @@ MAX_BORDER = 0.1
 MAX_PAPER = 0.3
 """Gray paper is at most as dark as this."""
 MAX_UNEVENNESS = 0.02
-"""Of the lighter half of the paper, for the contrast of ink and paper: noise and photographs have more."""
+"""Paper is even: its lower quartile minus its lightest pixel is at most this part of the contrast of ink and paper.
+
+Noise and photographs have more.
+"""
 MIN_CONTRAST = 0.1
 """Of ink and paper: with less, there is no drawing."""
 ROUNDING = 1e-5
-"""By this much, a mean of pixels may be above 1."""
+"""A pixel may exceed 1 by this much, because it is a rounded mean."""
 MAX_COVERED = 0.55
 """Part of the raster that a drawing covers, at most: with more, it is no drawing, such as one that is inverted."""
 MAX_LENGTH = 3
-"""All strokes together are at most this long, for the longer side of the drawing: noise is longer."""
-
+"""The length of all lines together, in units of the longer side of the drawing, is at most this. Noise has more."""
 IMAGE_S = 2e-4
-"""Of normalising a drawing that is not usual."""
+"""Seconds to normalise one drawing that is not usual."""
 
 
 def normalise(images: np.ndarray) -> np.ndarray:
     """Drawings as usual ones, float32 [image, row, column], each without regard to the others.
 
     Usual drawings pass unchanged, and so does what is no drawing: light on dark, empty, noise, or numbers outside of
-    [0, 1]. The others get full ink on white paper, are scaled until their strokes have the usual width, and are
+    [0, 1]. The others get full ink on white paper, are scaled until their lines have the usual width, and are
     centred. The limits were chosen with scikit-learn's digits 0 to 4 and the validation characters of Omniglot.
     """
     normalised = images.astype(np.float32)
@@ -50,7 +52,7 @@ def _is_usual(images: np.ndarray) -> np.ndarray:
     """Which images need nothing, [image]."""
     border = np.ones(images.shape[1:], bool)
     border[1:-1, 1:-1] = False
-    width = _stroke_width(images) * RASTER / min(images.shape[1:])
+    width = _line_width(images) * RASTER / min(images.shape[1:])
     usual: np.ndarray = (
         (_typical_ink(images) >= FULL_INK)
         & (WIDTHS[0] <= width)
@@ -74,7 +76,7 @@ def _normalise(image: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
     side = max(np.ptp(rows), np.ptp(columns)) + 1
     usual_width, low, high = (pixels * min(image.shape) / RASTER for pixels in (USUAL_WIDTH, *SIZES))
-    width = _stroke_width(np.pad(drawing, 1)[None])[0]
+    width = _line_width(np.pad(drawing, 1)[None])[0]
     if drawing.sum() / width > MAX_LENGTH * side:
         return image
     factor = np.clip(usual_width / width, low / side, high / side)
@@ -96,10 +98,10 @@ def _typical_ink(images: np.ndarray) -> np.ndarray:
     return typical
 
 
-def _stroke_width(images: np.ndarray) -> np.ndarray:
-    """The width of the strokes in pixels, [image]: twice the area for the length of the outline.
+def _line_width(images: np.ndarray) -> np.ndarray:
+    """The width of the lines in pixels, [image]: twice the area for the length of the outline.
 
-    The outline is measured along rows and columns: in strokes of all directions, this makes it longer by 4 / pi.
+    The outline is measured along rows and columns: in lines of all directions, this makes it longer by 4 / pi.
     """
     outline = sum(np.abs(np.diff(images, axis=axis)).sum((1, 2)) for axis in (1, 2))
     width: np.ndarray = 8 / np.pi * images.sum((1, 2)) / np.maximum(outline, 1e-9)

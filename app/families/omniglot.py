@@ -49,7 +49,7 @@ class Omniglot:
         "images of dark ink on light paper. Drawings without margins, or with much thinner, thicker or fainter lines "
         "than those of Omniglot, are scaled and centred to look like them.",
         not_for="Photographs, noise, or light ink on dark paper. The model returns labels there too, often with high "
-        "probabilities, but they are guesses: `unlike` marks them.",
+        "probabilities, but they are guesses: `unlike` marks nearly all of them.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "
         "are for training, 100 for validation and 423 for testing. The other 41 are left out: they are from "
         "Gurmukhi, an alphabet that also has test characters. In training, a character rotated by 90, 180 or 270 "

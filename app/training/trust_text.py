@@ -86,10 +86,9 @@ def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
         return ""
     missed = percent(1 - max(shares))
     text = f"\n\nDo not rely on `unlike` of this bundle to find queries of other classes: it misses {missed} of them."
-    if manifest.image_reference is not None:
-        text += " It does mark images that are no drawings."
-    start = Path(manifest.training.get("recipe", {}).get("start", "")).name
-    return f"{text} Try `{start}`, the bundle from which its training started." if start else text
+    if start := Path(manifest.training.get("recipe", {}).get("start", "")).name:
+        text += f" Try `{start}`, the bundle from which its training started."
+    return text if manifest.image_reference is None else f"{text} `unlike` does mark images that are no drawings."
 
 
 def _numbers(calibration: Calibration, word: str = "") -> str:
@@ -142,8 +141,9 @@ def unlike_text(manifest: Manifest) -> str:
     ]
     if "interval_score_90" in columns:
         sentences.append(
-            "The interval score is the mean width of the 90 % intervals, plus 20 times the distance of each true value "
-            "that lies outside (Gneiting and Raftery 2007): lower is better."
+            "The interval score of a query is the width of its 90 % interval. If the true value lies outside of the "
+            "interval, 20 times its distance from the interval is added (Gneiting and Raftery 2007). The table has the "
+            "mean: lower is better."
         )
     return f"""## Inside and outside of training's range
 
@@ -158,8 +158,8 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     """What `/predict` marks `unlike`, and what was outside of training's range when that was measured."""
     if images:
         return (
-            "`/predict` also marks an image `unlike` that is no drawing like those of training, for the amount of its "
-            "ink, its edges or the ink at its border.",
+            "`/predict` also marks an image `unlike` if the amount of its ink, its edges or the ink at its border "
+            "differs from those of training.",
             "The first column is about other drawings of the classes in the support set; the others are about the same "
             "drawings inverted, and an image without ink.",
         )
@@ -170,7 +170,7 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         then = ", and gives it no interval."
     return (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
-        f"more than {percent(BOUNDS_MARGIN)} of that range{then} It looks at each number alone: an unusual combination "
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual combination "
         "of usual numbers is not marked.",
         f"The {several} outside have one number that is {NEAREST:g} to {FURTHEST:g} times as far from the middle of "
         "its range as the ends are.",

@@ -49,7 +49,7 @@ def test_its_numbers_are_for_people(folder: Path) -> None:
 def test_a_classifier_without_useful_unlike_says_so() -> None:
     warning = (
         "Do not rely on `unlike` of this bundle to find queries of other classes: it misses 92 % of them. "
-        "It does mark images that are no drawings. Try `omniglot`"
+        "Try `omniglot`, the bundle from which its training started. `unlike` does mark images that are no drawings."
     )
     assert warning in (ROOT / "models/omniglot-maml/CARD.md").read_text()
     assert "Do not rely" not in (ROOT / "models/omniglot/CARD.md").read_text()

@@ -83,7 +83,8 @@ def test_the_guides_file_and_request_fit_each_other(tmp_path: Path) -> None:
 def test_a_number_of_features_that_the_encoder_does_not_make(file: Path, tmp_path: Path) -> None:
     _, done = make_bundle(tmp_path, 3, "--encoder", str(file), "--features", "3")
     assert done.returncode == 1
-    assert "encoder: expected schema.features (3) features, got 16 from 'table': fit the encoder to" in done.stderr
+    assert "--encoder: expected 3 features (--features), got 16 from" in done.stderr
+    assert "set --features 16 for a network that takes 16" in done.stderr
     assert not (tmp_path / "models/wards").exists()
 
 

@@ -170,8 +170,8 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         then = ", and gives it no interval."
     return (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
-        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual combination "
-        "of usual numbers is not marked.",
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual "
+        "combination of usual numbers is not marked.",
         f"The {several} outside have one number that is {NEAREST:g} to {FURTHEST:g} times as far from the middle of "
         "its range as the ends are.",
     )

@@ -23,7 +23,8 @@
     │   └── StoreFailed         the store cannot be reached or cannot write
     ├── BundleError             the author of the bundle: it cannot be loaded
     ├── NoFamily                the author of the bundle: it names no family to draw tasks from
-    ├── DataError               the user of a command: the data set is missing, damaged or too small
+    ├── DataError               the user of a command: the data set is missing, damaged or too small, or the
+    │                           environments cannot be made
     ├── DeviceError             the user of a command: the device does not exist
     ├── StartError              the operator: the server cannot start
     └── TrainingError           the user of a command: training cannot run with these arguments
@@ -322,7 +323,7 @@ class NoFamily(InnerloopError):
 
 
 class DataError(InnerloopError):
-    """A family's data set is missing, damaged or too small."""
+    """A family's data set is missing, damaged or too small, or its environments cannot be made."""
 
 
 class DeviceError(InnerloopError):

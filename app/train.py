@@ -41,7 +41,7 @@ ENVIRONMENTS = "environments"
 NOT_SET = {
     "family": "name the family as the first argument instead",
     "family_options": "use --option instead",
-    "algorithm": "use --algorithm instead",
+    "algorithm": "choose it with --algorithm (train) or --algorithms (compare)",
 }
 """The fields of a recipe that --set does not change, and what to do instead."""
 
@@ -218,8 +218,11 @@ class Overrides:
         return shlex.join(words + [word for setting in self.settings for word in ("--set", setting)])
 
 
-def choose_recipe(overrides: Overrides) -> Recipe:
-    """The family's recipe with what the command line overrides. Raises TrainingError where that cannot be used."""
+def choose_recipe(overrides: Overrides, place: str = "--algorithm") -> Recipe:
+    """The family's recipe with what the command line overrides. Raises TrainingError where that cannot be used.
+
+    place: the option that names algorithms, for errors
+    """
     check_name(overrides.bundle)
     recipe, changes = recipe_for(overrides.family), recipe_changes(overrides)
     if overrides.options:
@@ -228,13 +231,13 @@ def choose_recipe(overrides: Overrides) -> Recipe:
     try:
         recipe = dataclasses.replace(recipe, **changes)
     except (TypeError, ValueError) as error:
-        raise TrainingError(f"--set: {error}") from error
+        raise TrainingError(f"--set {error}") from error
     if overrides.algorithm == AUTO:
         return recipe
     # the changes are applied again because another algorithm has its own usual rates; but not those of the network,
     # which is in the form that the algorithm needs by now
     again = {key: value for key, value in changes.items() if key not in ("network", "network_options")}
-    return dataclasses.replace(with_algorithm(recipe, overrides.algorithm or recipe.algorithm), **again)
+    return dataclasses.replace(with_algorithm(recipe, overrides.algorithm or recipe.algorithm, place), **again)
 
 
 def recipe_changes(overrides: Overrides) -> dict[str, Any]:

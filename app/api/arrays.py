@@ -131,7 +131,9 @@ def _raw_labels(raw: schemas.RawArray, place: str) -> Sequence[Any]:
     values = _from_raw(raw, place)
     if values.dtype.kind == "f" or values.size != len(values):
         actual = f"an array of {raw.dtype} of the shape {raw.shape}"
-        raise Invalid(place, "a label for each example: integers or booleans", actual, "send strings as a list")
+        raise Invalid(
+            place, "a label for each example: whole numbers, or true and false", actual, "send strings as a list"
+        )
     labels: list[Any] = values.reshape(-1).tolist()
     return labels
 

@@ -47,7 +47,10 @@ def _raw_array(value: Any) -> dict[str, Any]:
 
 
 class ShortResponse(Response):
-    """A response with no headers but the length and the type of its body, made in a third of the time."""
+    """A response whose only headers are the length and the type of its body.
+
+    Making it takes a third of the time of Starlette's `Response`.
+    """
 
     def __init__(self, body: bytes, status: int, media: str) -> None:
         self.body, self.status_code, self.background = body, status, None

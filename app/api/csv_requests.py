@@ -84,5 +84,5 @@ def _read(name: str, text: str, kind: Any) -> Any:
 
 
 def _place(name: str) -> str:
-    """The place of a parameter, as that of other parameters is named."""
+    """The `place` of a query parameter in an error."""
     return f"query.{name}"

@@ -168,7 +168,7 @@ def _message_and_place(error: str) -> tuple[str, str]:
 
 
 def _as_share(value: Any) -> str:
-    """What to send instead of a level in per cent; "" where the value is none."""
+    """What to send instead of a percentage; "" where the value is not one."""
     try:
         level = float(value)
     except (TypeError, ValueError):

@@ -130,8 +130,8 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
 def is_slow(model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType) -> bool:
     """Whether reading support sets or inputs takes long however small they are: where some are files, for example.
 
-    A CSV takes long for an encoder that is slow, as its cells may be files, and so do arrays that it does not keep as
-    they are.
+    A CSV takes long for an encoder that is slow, as its cells may be files. Arrays take long if the encoder changes
+    them (`keeps_features` is false).
     """
     encoder = model.bundle.encoder
     if not encoder.slow:

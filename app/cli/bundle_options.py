@@ -61,7 +61,8 @@ def weighing_of(kind: str, discount: float | None, smoothing: float | None) -> W
     given = {"discount": discount, "smoothing": smoothing}
     for name, value in given.items():
         if value is not None and not KINDS[kind].weighted:
-            raise TrainingError(f"--{name}: only for --kind decision, so leave it out")
+            fix = f"set --kind decision, or leave --{name} out"
+            raise TrainingError(expectation(f"--{name}", "--kind decision", kind, fix))
     if not KINDS[kind].weighted:
         return None
     return Weighing(**{name: value for name, value in given.items() if value is not None})
@@ -112,7 +113,8 @@ def targets_of(
         return None
     for option, values in given.items():
         if values and not KINDS[kind].numeric:
-            raise TrainingError(f"{option}: only for --kind regression, so leave it out")
+            fix = f"set --kind regression, or leave {option} out"
+            raise TrainingError(expectation(option, "--kind regression", kind, fix))
         if values and len(values) != targets:
             raise TrainingError(expectation(option, f"{targets} (one for each target) or none", len(values)))
     for option, values, other in (("--target-mean", mean, std), ("--target-std", std, mean)):

@@ -57,9 +57,9 @@ def calibrate(
     data: Data = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
-    """Measure the calibration and the OOD reference of a bundle on tasks of its family, and store both in it.
+    """Measure the calibration of a bundle, and what inputs were usual in training, on tasks of its family.
 
-    Training does the same, so only older and imported bundles need this.
+    Store both in the bundle. Training does the same, so only older and imported bundles need this.
     The weights and the digest do not change.
     """
     folder = models_dir / bundle
@@ -67,11 +67,15 @@ def calibrate(
     family = family_of(loaded, data)
     manifest = with_calibration(with_ood_reference(loaded, family), family).manifest
     write(folder, manifest, loaded.meta, loaded.encoder_arrays)
-    each_size = " of each support size" if manifest.kind != "decision" else ""
-    for name, tasks in (("calibration", manifest.calibration.tasks), ("OOD reference", manifest.ood_reference.tasks)):
-        source = f"measured on {tasks:,} tasks{each_size}" if tasks else "none for this kind of bundle"
-        console.print(f"{name}: {source}", highlight=False)
-    console.print(f"wrote both into {folder / MANIFEST}", markup=False, soft_wrap=True)
+    images, each_size = manifest.image_reference, " of each support size" if manifest.kind != "decision" else ""
+    for name, tasks, kind_of_task in (
+        ("calibration", manifest.calibration.tasks, each_size),
+        ("OOD reference", manifest.ood_reference.tasks, each_size),
+        ("image reference", images.tasks if images else 0, " of training and as many of validation"),
+    ):
+        if tasks:
+            console.print(f"{name}: measured on {tasks:,} tasks{kind_of_task}", highlight=False)
+    console.print(f"wrote them into {folder / MANIFEST}", markup=False, soft_wrap=True)
 
 
 def bundle(

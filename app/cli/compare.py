@@ -36,11 +36,11 @@ def compare(
     data: Data = None,
 ) -> None:
     """Train several algorithms for the same number of outer steps, and score them on the same held-out tasks."""
-    base = choose_recipe(Overrides(family, None, None, outer_steps, None, option or [], setting or []))
+    base = choose_recipe(Overrides(family, None, None, outer_steps, None, option or [], setting or []), "--algorithms")
     names = fitting_algorithms(base) if algorithms == "all" else algorithms.split(",")
     contenders = []
     for name in names:
-        run = Run(at_budget(base, name), choose_device(device), compiled=not eager, data=data)
+        run = Run(at_budget(base, name, "--algorithms"), choose_device(device), compiled=not eager, data=data)
         contenders.append(train_and_score(run))
         console.print(f"{name}: mean score {contenders[-1].mean:.4g}, trained in {contenders[-1].seconds:.0f} s")
     show(f"{comparison_protocol(base)}.\n\n{comparison_text(contenders)}")

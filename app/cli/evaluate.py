@@ -62,7 +62,9 @@ def evaluate(
     scores: Annotated[
         bool,
         typer.Option(
-            "--scores/--no-scores", help="Score the predictions, or only measure what `unlike` marks and intervals."
+            "--scores/--no-scores",
+            help="Score the predictions. `--no-scores` only measures which queries `unlike` marks, and how well 90 % "
+            "intervals hold.",
         ),
     ] = True,
     server: Annotated[
@@ -132,7 +134,8 @@ def _evaluate_unlike(
         expected, fix = "a bundle that has scores", "leave --no-scores out, or add --no-write"
         raise InnerloopError(expectation("--no-scores", expected, f"{bundle.name}, which has none", fix))
     measured = with_unlike(bundle, family, _settings(bundle, family, shots, ways), tasks)
-    show(unlike_text(measured.manifest) or "This bundle has nothing to compare queries with.")
+    nothing = f"{bundle.name} has nothing to compare queries with: run `innerloop calibrate {bundle.name}` first"
+    show(unlike_text(measured.manifest) or nothing)
     if folder is not None:
         write_with_card(measured, family, folder)
 

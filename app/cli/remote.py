@@ -120,7 +120,7 @@ def check_digest(model: Mapping[str, Any], bundle: Bundle) -> None:
 
 
 def check_takes_features(bundle: Bundle) -> None:
-    """Raise InnerloopError if a bundle encodes what is posted: its family draws features, which it does not take."""
+    """Raise InnerloopError if a bundle's encoder takes rows of another form than the features that its family draws."""
     if bundle.manifest.encoder is not None and not bundle.takes_features:
         actual = f"{bundle.name}, whose encoder is {bundle.manifest.encoder.name}"
         raise InnerloopError(expectation("--server", "a bundle that takes features", actual, "leave --server out"))

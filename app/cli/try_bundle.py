@@ -66,8 +66,8 @@ def _reason(error: Exception, bundle: str) -> str:
     """Why there is no random task, in sentences."""
     if isinstance(error, DataError):
         return (
-            f"The tasks of {bundle} come from a data set, so `try` has no random task for it without one. To adapt to "
-            f"one, run `innerloop try {bundle} --data FOLDER`"
+            f"The tasks of {bundle} come from a data set, and `--data` is not given. To adapt to a random task, run "
+            f"`innerloop try {bundle} --data FOLDER`"
         )
     return str(error)
 
@@ -81,7 +81,7 @@ def _check_draws(model: dict[str, Any], family: Family) -> None:
         )
     encoded = isinstance(family, HasEncoder) and not isinstance(family, HasImages)
     if encoded or not _takes_features(inputs):
-        encoder = f"{inputs['encoder']}{', which standardises them' if inputs.get('scale', False) else ''}"
+        encoder = f"{inputs['encoder']}{', which standardises numbers' if inputs.get('scale', False) else ''}"
         raise TrainingError(
             f"{name} has an encoder ({encoder}), but its family draws features, so `try` has no random task for it"
         )
@@ -91,7 +91,7 @@ async def _try_example(client: httpx.AsyncClient, model: dict[str, Any], setting
     """Print why there is no random task, and what the bundle answers to its example request."""
     example = dict(model["example"])
     queries = example.pop("queries")
-    text = f"{reason}. This is its example request instead:"
+    text = f"{reason}. Here is the example request of {model['name']} instead:"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     adaptation = await request(client, "POST", "/adapt", example | settings)
     query = {"adaptation_id": adaptation["adaptation_id"], "queries": queries}

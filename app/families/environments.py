@@ -130,7 +130,7 @@ class Environments:
         """Raise DataError: there are no decisions to imitate."""
         raise DataError(
             expectation(
-                "--set: episodes",
+                "--set episodes",
                 "a number of episodes, because environments have no decisions to imitate",
                 "none",
                 "add --set episodes=10",

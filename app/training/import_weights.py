@@ -168,7 +168,8 @@ def complete_meta(manifest: Manifest, params: Params) -> Params:
     try:
         form, outputs = fit_network(manifest.network, algorithm, schema, manifest.kind, OPTIONS)
     except TrainingError as error:
-        fix = ". Set --features" if str(error).startswith(OPTIONS["features"]) else ""
+        rows = ". Set it to the length of the rows that the network takes"
+        fix = rows if str(error).startswith(OPTIONS["features"]) else ""
         raise TrainingError(f"{error}{fix}") from error
     names = form.state_dict().keys()
     if missing := sorted(names - params.keys()):

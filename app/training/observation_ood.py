@@ -56,6 +56,9 @@ def draw_observations(
 
 
 def learns_by_acting(bundle: Bundle, family: Family) -> bool:
-    """Whether a policy was trained on its own decisions. One that was imported learns so if it has worlds to act in."""
+    """Whether a policy was trained on its own decisions.
+
+    An imported policy counts as such if its family has worlds to act in.
+    """
     recipe = bundle.manifest.training.get("recipe")
     return isinstance(family, Worlds) and (recipe is None or recipe["episodes"] is not None)

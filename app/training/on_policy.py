@@ -74,7 +74,7 @@ class OnPolicyRun(Run):
         super().__init__(recipe, device, compiled=False, processes=processes, data=data)
         if not isinstance(self.family, Worlds):
             expected = "a family with worlds to act in"
-            raise TrainingError(expectation("--set: episodes", expected, recipe.family, "train it without episodes"))
+            raise TrainingError(expectation("--set episodes", expected, recipe.family, "train it without episodes"))
         if processes.count > 1:
             fix = "a policy that is trained by acting trains in one process, so start training without torchrun"
             raise TrainingError(expectation("torchrun", "one process", processes.count, fix))

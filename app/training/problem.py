@@ -164,15 +164,18 @@ def size_text(features: int, targets: int) -> str:
     return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
-def find_algorithm(name: str, kind: str) -> Algorithm:
-    """The algorithm of that name. Raises TrainingError where there is none, or none for the kind of prediction."""
+def find_algorithm(name: str, kind: str, place: str = "--algorithm") -> Algorithm:
+    """The algorithm of that name. Raises TrainingError where there is none, or none for the kind of prediction.
+
+    place: where the name comes from, for errors
+    """
     fitting = sorted(each for each, other in ALGORITHMS.items() if kind in other.kinds)
     if name not in ALGORITHMS:
-        raise TrainingError(expectation("--algorithm", one_of(fitting), repr(name)))
+        raise TrainingError(expectation(place, one_of(fitting), repr(name)))
     algorithm = ALGORITHMS[name]
     if kind not in algorithm.kinds:
         actual, fix = f"{name}, which is for {' and '.join(sorted(algorithm.kinds))}", f"choose {one_of(fitting)}"
-        raise TrainingError(expectation("--algorithm", f"an algorithm for {kind}", actual, fix))
+        raise TrainingError(expectation(place, f"an algorithm for {kind}", actual, fix))
     return algorithm
 
 
@@ -191,7 +194,7 @@ def device_of(bundle: Bundle) -> torch.device:
     return next(iter(bundle.meta.values())).device
 
 
-IN_A_RECIPE = {"network": "--set: network", "options": "--set: network_options", "features": "--set: network_options"}
+IN_A_RECIPE = {"network": "--set network", "options": "--set network_options", "features": "--set network_options"}
 """By `NetworkError.part`, what to change where a recipe names the network."""
 
 

@@ -12,40 +12,48 @@ from app.training.problem import check_network_name, find_algorithm, fit_network
 from app.training.recipes.recipe import Recipe
 
 
-def with_algorithm(recipe: Recipe, algorithm: str) -> Recipe:
+def with_algorithm(recipe: Recipe, algorithm: str, place: str = "--algorithm") -> Recipe:
     """The recipe with another algorithm, at its usual outer rate, and with the changes of the recipe's variant for it.
+
+    place: where the name of the algorithm comes from, for errors
 
     Raises TrainingError where there is no such algorithm, or where it cannot adapt the recipe's network.
     """
-    find_algorithm(algorithm, make_family(recipe.family, recipe.family_options).kind)
+    find_algorithm(algorithm, make_family(recipe.family, recipe.family_options).kind, place)
     if algorithm == recipe.algorithm:
         # the recipe's network fits its algorithm; the family's may not, because a family has no algorithm
-        return recipe if recipe.network or _fits(recipe, algorithm) else _with_network(recipe, algorithm)
+        return recipe if recipe.network or _fits(recipe, algorithm, place) else _with_network(recipe, algorithm, place)
     changes = recipe.variants.get(algorithm, {})
-    base = recipe if "network" in changes else _with_network(recipe, algorithm)
+    base = recipe if "network" in changes else _with_network(recipe, algorithm, place)
     return dataclasses.replace(base, **({"algorithm": algorithm, "outer_rate": None, "variants": {}} | dict(changes)))
 
 
-def at_budget(recipe: Recipe, algorithm: str) -> Recipe:
-    """The recipe with another algorithm, but with its own numbers of tasks and outer steps, to compare the two."""
+def at_budget(recipe: Recipe, algorithm: str, place: str = "--algorithm") -> Recipe:
+    """The recipe with another algorithm, but with its own numbers of tasks and outer steps, to compare the two.
+
+    place: where the name of the algorithm comes from, for errors
+    """
     return dataclasses.replace(
-        with_algorithm(recipe, algorithm), tasks=recipe.tasks, outer_steps=recipe.outer_steps, patience=None
+        with_algorithm(recipe, algorithm, place), tasks=recipe.tasks, outer_steps=recipe.outer_steps, patience=None
     )
 
 
-def _fits(recipe: Recipe, algorithm: str) -> bool:
-    return network_for(recipe, algorithm) == make_family(recipe.family, recipe.family_options).network
+def _fits(recipe: Recipe, algorithm: str, place: str) -> bool:
+    return network_for(recipe, algorithm, place) == make_family(recipe.family, recipe.family_options).network
 
 
-def _with_network(recipe: Recipe, algorithm: str) -> Recipe:
-    network = network_for(recipe, algorithm)
+def _with_network(recipe: Recipe, algorithm: str, place: str) -> Recipe:
+    network = network_for(recipe, algorithm, place)
     return dataclasses.replace(recipe, network=network.name, network_options=network.options)
 
 
-def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
-    """The recipe's network in a form that the algorithm can adapt. Raises TrainingError where there is none."""
+def network_for(recipe: Recipe, algorithm: str, place: str) -> NetworkSpec:
+    """The recipe's network in a form that the algorithm can adapt. Raises TrainingError where there is none.
+
+    place: where the name of the algorithm comes from, for errors
+    """
     family = make_family(recipe.family, recipe.family_options)
-    found = find_algorithm(algorithm, family.kind)
+    found = find_algorithm(algorithm, family.kind, place)
     if recipe.network is not None:
         check_network_name(recipe.network)
     reasons = []
@@ -57,7 +65,7 @@ def network_for(recipe: Recipe, algorithm: str) -> NetworkSpec:
         else:
             return candidate
     expected = f"an algorithm that can adapt the network of {recipe.family}"
-    raise TrainingError(expectation("--algorithm", expected, f"{algorithm}: {'; '.join(dict.fromkeys(reasons))}"))
+    raise TrainingError(expectation(place, expected, f"{algorithm}: {'; '.join(dict.fromkeys(reasons))}"))
 
 
 def _forms(recipe: Recipe, family: Family, algorithm: str) -> Iterator[NetworkSpec]:

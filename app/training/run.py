@@ -104,7 +104,7 @@ class Run:
         """The smallest and the largest number of inner steps of a task."""
         if self.algorithm.outer is multi_step and self.inner_steps[1] == 0:
             expected = f"at least 1 step for the algorithm {recipe.algorithm}"
-            raise TrainingError(expectation("--set: inner_steps", expected, list(self.inner_steps)))
+            raise TrainingError(expectation("--set inner_steps", expected, list(self.inner_steps)))
         self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
         """The default steps of the bundle."""
 
@@ -120,7 +120,7 @@ class Run:
         try:
             self.optimizer = outer.optimizer(self.meta.values(), self.outer_rate)
         except ValueError as error:
-            raise TrainingError(f"--set: {error}") from error
+            raise TrainingError(f"--set {error}") from error
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         self._direction = self._find_direction
         if compiled:
@@ -240,11 +240,11 @@ class Run:
         if start.manifest.network != self.network:
             expected = f"a bundle with the network {self.network.name} of this recipe"
             actual = f"{start.name}, whose network has another name or other options"
-            raise TrainingError(expectation("--set: start", expected, actual))
+            raise TrainingError(expectation("--set start", expected, actual))
         if (start.manifest.target_scale is None) == self.recipe.scale_targets:
             expected = f"a bundle {_with_scale(self.recipe.scale_targets)}, as scale_targets says"
             actual = f"{start.name}, which is {_with_scale(not self.recipe.scale_targets)}"
-            raise TrainingError(expectation("--set: start", expected, actual, "change scale_targets"))
+            raise TrainingError(expectation("--set start", expected, actual, "change scale_targets"))
         return {name: start.meta[name] for name in params}
 
 

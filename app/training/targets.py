@@ -28,7 +28,7 @@ def learn_targets(family: Family, examples: int, *, scale: bool) -> TargetSpec |
     if not KINDS[family.kind].numeric:
         place, expected, actual = ("target_names", "none", "some")
         if scale:
-            place, expected, actual = ("--set: scale_targets", "false", "true")
+            place, expected, actual = ("--set scale_targets", "false", "true")
         raise TrainingError(expectation(place, f"{expected}, because the family is for {family.kind}", actual))
     targets = sample(family, TASKS, examples, torch.Generator().manual_seed(SEED)).targets.flatten(0, 1)
     targets = targets[~targets.isnan().any(-1)]  # without padding

@@ -132,7 +132,7 @@ def test_a_large_body_keeps_the_types_of_labels(client: TestClient) -> None:
         (["a"], "expected as many inputs as targets, got 6 and 1", "support"),
         (
             {"shape": [6, 1], "data": "AAAA" * 8},
-            "for each example: integers or booleans, got an array of float32 of the shape [6, 1]",
+            "for each example: whole numbers, or true and false, got an array of float32 of the shape [6, 1]",
             "support.targets",
         ),
         (None, "expected an array, got null", "support.targets"),

@@ -52,7 +52,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--target-mean 1", "--target-mean: expected 2 (one for each target) or none, got 1"),
         ("--target-mean 1 --target-mean 2", "--target-std: expected 2, as --target-mean is given, got none"),
         ("--target-std 1 --target-std 2", "--target-mean: expected 2, as --target-std is given, got none"),
-        ("--kind decision --target-name a", "--target-name: only for --kind regression, so leave it out"),
+        (
+            "--kind decision --target-name a",
+            "--target-name: expected --kind regression, got decision: set --kind regression, or leave --target-name "
+            "out",
+        ),
         (
             "--family linear",
             "--family: the family 'linear' has 1 feature and 1 target, but the network has 7 features and 2 targets: "
@@ -64,8 +68,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "takes 2, or change the columns",
         ),
         ("--initial-loss 0", "--initial-loss: expected a number above 0, got 0"),
-        ("--discount 0.5", "--discount: only for --kind decision, so leave it out"),
-        ("--smoothing 0.5", "--smoothing: only for --kind decision, so leave it out"),
+        (
+            "--discount 0.5",
+            "--discount: expected --kind decision, got regression: set --kind decision, or leave --discount out",
+        ),
+        (
+            "--smoothing 0.5",
+            "--smoothing: expected --kind decision, got regression: set --kind decision, or leave --smoothing out",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(folder: Path, words: str, message: str) -> None:
@@ -80,7 +90,7 @@ def test_features_are_named_where_the_network_takes_another_number(folder: Path)
     assert result.stderr.startswith(
         '--features: expected the number of features that the network takes, got 1: the network fails with "'
     )
-    assert result.stderr.endswith('". Set --features\n')
+    assert result.stderr.endswith('". Set it to the length of the rows that the network takes\n')
 
 
 @pytest.mark.parametrize(("words", "most"), [("--steps 5", 100), ("--steps 200", 200), ("--max-steps 7", 7)])

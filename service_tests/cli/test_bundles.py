@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(before | {"calibration": before["calibration"] | {"seed": 1}}))
     result = innerloop("calibrate", "linear", folder=tmp_path)
     assert result.returncode == 0, result.stderr
+    assert re.fullmatch(
+        r"calibration: measured on [\d,]+ tasks of each support size\n"
+        r"OOD reference: measured on [\d,]+ tasks of each support size\n"
+        r"wrote them into models/linear/bundle\.json\n",
+        result.stdout,
+    )
     after = json.loads(manifest.read_text())
     assert after["calibration"]["seed"] == before["calibration"]["seed"]
     assert after["calibration"]["tasks"] > 0

@@ -64,20 +64,20 @@ def test_try_names_characters() -> None:
 
 
 POLICY = "is a policy, so `try` has no random task for it. To score it,"
-FROM_DATA = "The tasks of omniglot come from a data set, so `try` has no random task for it without one."
+FROM_DATA = "The tasks of omniglot come from a data set, and `--data` is not given."
 
 
 def tried_example(result: Result, bundle: str) -> bool:
     lines = result.output.splitlines()
     assert result.exit_code == 0, result.output
     assert [line.split(":")[0] for line in lines[1:4]] == ["support", "queries", "predictions"], result.output
-    return bundle in lines[0] and lines[0].endswith(". This is its example request instead:")
+    return lines[0].endswith(f". Here is the example request of {bundle} instead:")
 
 
 @pytest.mark.parametrize(
     ("bundle", "reason"),
     [
-        ("omniglot", f"{FROM_DATA} To adapt to one, run `innerloop try omniglot --data FOLDER`."),
+        ("omniglot", f"{FROM_DATA} To adapt to a random task, run `innerloop try omniglot --data FOLDER`."),
         ("navigation", f"navigation {POLICY} run `innerloop navigate navigation`."),
         ("driving", f"driving {POLICY} run `innerloop drive driving`."),
         ("choices", f"choices {POLICY} run `innerloop evaluate choices --no-write --data FOLDER`."),
@@ -133,8 +133,8 @@ def test_try_adapts_imported_weights_unless_they_have_an_encoder(tmp_path: Path)
             assert "mean squared error after adapting to 5 examples" in tried.stdout
             assert "K²" in tried.stdout
         else:
-            came = "numbers, which standardises them" if name == "scaled" else "table"
+            came = "numbers, which standardises numbers" if name == "scaled" else "table"
             assert tried.stdout.splitlines()[0] == (
                 f"{name} has an encoder ({came}), but its family draws features, so `try` has no random task for it. "
-                "This is its example request instead:"
+                f"Here is the example request of {name} instead:"
             )

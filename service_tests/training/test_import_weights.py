@@ -150,7 +150,8 @@ def test_statistics_over_a_batch_are_refused(make_network: Callable[..., nn.Modu
     [
         (
             {"schema": Schema(3, 3)},
-            r'^--features: expected the number of .* takes, got 3: the network fails with ".*"\. Set --features$',
+            r'^--features: expected the number of .* takes, got 3: the network fails with ".*"\. '
+            r"Set it to the length of the rows that the network takes$",
         ),
         ({"schema": Schema(2, 1)}, r"^--network: expected as many outputs as a target has numbers \(1\), got 3"),
         ({"kind": "divination"}, "^--kind: expected one of .*, got 'divination'"),

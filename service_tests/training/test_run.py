@@ -119,14 +119,14 @@ def test_a_network_that_does_not_fit_is_refused() -> None:
         Run(Recipe("sinusoid", network="mlp", network_options={"inputs": 1, "outputs": 2}), CPU, compiled=False)
     with pytest.raises(TrainingError, match=r"network: expected one of .*, got 'unheard-of'"):
         Run(Recipe("sinusoid", network="unheard-of"), CPU, compiled=False)
-    with pytest.raises(TrainingError, match=r"--set: network_options: expected the number of features .*, got 1: the"):
+    with pytest.raises(TrainingError, match=r"--set network_options: expected the number of features .*, got 1: the"):
         Run(Recipe("sinusoid", network="mlp", network_options={"inputs": 2, "outputs": 1}), CPU, compiled=False)
 
 
 def test_settings_that_an_algorithm_refuses_are_refused_before_training() -> None:
-    with pytest.raises(TrainingError, match=r"--set: outer_rate: expected 1\.0 for the algorithm averaging, got 0\.5"):
+    with pytest.raises(TrainingError, match=r"--set outer_rate: expected 1\.0 for the algorithm averaging, got 0\.5"):
         Run(Recipe("linear", algorithm="averaging", outer_rate=0.5), CPU, compiled=False)
-    with pytest.raises(TrainingError, match="--set: inner_steps: expected at least 1 step for the algorithm mamlpp"):
+    with pytest.raises(TrainingError, match="--set inner_steps: expected at least 1 step for the algorithm mamlpp"):
         Run(Recipe("linear", algorithm="mamlpp", inner_steps=(0, 0)), CPU, compiled=False)
 
 

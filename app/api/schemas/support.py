@@ -73,8 +73,8 @@ class Support(RequestBody):
             Targets | RawArray,
             Meta(
                 description="One target for each input. Regression: [example][number], or [example] if a target is a "
-                "single number. Classification: [example] with labels: strings, integers or "
-                'booleans. `1`, `true` and `"1"` are three labels'
+                "single number. Classification: [example] with labels: strings, whole "
+                'numbers, or true and false. `1`, `true` and `"1"` are three labels'
             ),
         ]
         | UnsetType
@@ -96,8 +96,8 @@ class Support(RequestBody):
                 description="Classification only: the classes, each once, also those that have no example yet. All "
                 "labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation "
                 "has already. Without it, the classes are those of the examples. You can send `labels` alone, "
-                "without any example, to models whose network has an output for each class, such as by MAML, and to "
-                "models of `ridge`"
+                "without any example, if the network has an output for each class, as in MAML, or if the algorithm is "
+                "`ridge`"
             ),
         ]
         | UnsetType

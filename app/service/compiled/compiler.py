@@ -194,8 +194,7 @@ def compile_single(model: Model) -> Programs:
     max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
     max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
-        "%s: compiled a program for one task (%s) in %.1f s. It serves support sets of up to %s, and up to %s that "
-        "arrive together",
+        "%s: compiled a program for one task (%s) in %.1f s. Used for at most %s, and for at most %s at a time",
         model.bundle.name,
         _count(steps, "step"),
         seconds,

@@ -29,6 +29,7 @@ bench: .venv/bench  ## compare the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.training_step
 	$(BIN)/python -m service_tests.benchmarks.adapt_http
 	$(BIN)/python -m service_tests.benchmarks.predict_http
+	$(BIN)/python -m service_tests.benchmarks.forms_http
 	$(BIN)/python -m service_tests.benchmarks.capacity
 	$(BIN)/python -m service_tests.benchmarks.evicted
 	$(BIN)/python -m service_tests.benchmarks.load_latency

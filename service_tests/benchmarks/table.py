@@ -96,6 +96,21 @@ SECTIONS = (
     ),
     Section("predict_http", "POST /predict", "Each request sends one query to one of 10,000 adaptations.", SPEED),
     Section(
+        "forms_http",
+        "Lists and objects",
+        "One model takes 10 standardised numbers that have names. The same values are sent as lists of numbers, as "
+        "objects whose columns are in the order of the model or in another one, and as rows that have the target among "
+        "their columns. The share is that of the requests a second that lists of numbers get.",
+        {
+            "request": _value("path", "POST {}"),
+            "form": _value("form", "{}"),
+            "connections": _value("connections"),
+            "requests a second": _value("requests_per_s", "{:,.0f}"),
+            "median, ms": _value("p50_ms", "{:.2f}"),
+            "share of lists of numbers": _ratio("share_of_numbers"),
+        },
+    ),
+    Section(
         "load_latency",
         "Latency under load",
         "Requests to adapt arrive at a constant rate. The rate is a share of the largest rate that each server can "

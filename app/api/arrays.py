@@ -10,7 +10,7 @@ from app.api import schemas
 from app.api.decode_errors import UNQUOTED
 from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
-from app.encoders.float_rows import FLOAT32_MAX, as_numbers, finite_float32, many
+from app.encoders.float_rows import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.encoders.values import show
 from app.errors import Invalid
 from app.service.stage import object_rows
@@ -71,7 +71,11 @@ def read_numbers(values: Values, width: int, place: str) -> np.ndarray:
     uneven = len(types) > 1 and list in types
     array = None if bool in types else as_numbers([_row(each) for each in rows] if uneven else rows)
     if array is None or array.dtype.kind == "b" or array.shape[1:] not in ((width,), () if width == 1 else (width,)):
-        raise next(filter(None, (_not_numbers(each, width, f"{place}[{index}]") for index, each in enumerate(rows))))
+        for index, each in enumerate(rows):
+            if (mistake := _not_numbers(each, width, f"{place}[{index}]")) is not None:
+                raise mistake
+        # whole numbers of more than 64 bits are left, which NumPy has no type for
+        array = np.array([[to_float(value) for value in _row(each)] for each in rows])
     try:
         return finite_float32(array).reshape(-1, width)
     except Invalid as error:

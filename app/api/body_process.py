@@ -108,6 +108,9 @@ def decode(job: Job) -> Outcome:
         return Outcome(place=error.place, reason=error.reason)
     except Malformed as error:
         return Outcome(reason=error.reason)
+    except OverflowError:  # msgpack has no such whole numbers
+        fix = "write it with an exponent, such as 1e30"
+        return Outcome(place="", reason=("whole numbers of at most 64 bits in a large body", "a larger one", fix))
     except MemoryError:
         fix = "send numbers as raw arrays in msgpack, or fewer of them"
         return Outcome(reason=("a body whose values fit into memory", "more", fix))

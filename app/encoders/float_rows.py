@@ -107,6 +107,11 @@ def _number(value: Any, where: str) -> float:
     if not isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
         fix = "send it without quotes" if isinstance(value, str) else "send a number"
         raise Invalid(where, "a number", show(value), fix)
+    return to_float(value)
+
+
+def to_float(value: Any) -> float:
+    """A number as float64; infinite where it is beyond that range."""
     try:
         return float(value)
     except OverflowError:

@@ -57,6 +57,37 @@ def test_a_large_body_with_rows_of_another_width_is_refused_at_the_rows(client: 
     assert answer.json()["detail"] == "queries[0]: expected 1 number, got 2: send 1 number in each row"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queries": [[2 * 10**19]]},
+        {"queries": [[0.5]], "support": {"inputs": [[1]], "targets": [10**30]}},
+        {"queries": [[0.5]], "steps": 10**30},
+    ],
+)
+def test_whole_numbers_of_more_than_64_bits_are_refused_in_large_bodies(
+    client: TestClient, fields: dict[str, Any]
+) -> None:
+    answer = post(client, "/predict", large({"model": "sinusoid"} | fields))
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == (
+        "body: expected whole numbers of at most 64 bits in a large body, got a larger one: "
+        "write it with an exponent, such as 1e30"
+    )
+
+
+@pytest.mark.parametrize("targets", [[2 * 10**19, 0.5], [[2 * 10**19], [0.5]], [2 * 10**19, [0.5]]])
+def test_they_are_numbers_in_small_bodies(client: TestClient, targets: list[Any]) -> None:
+    def answer(values: list[Any]) -> Any:
+        support = {"inputs": [[0], [1]], "targets": values}
+        return client.post("/predict", json={"model": "sinusoid-bayes", "support": support, "queries": [[0.5]]}).json()
+
+    assert answer(targets) == answer([2e19, 0.5])
+    refused = client.post("/adapt", json={"model": "linear", "support": {"inputs": [[0]], "targets": [10**400]}})
+    assert refused.status_code == 422
+    assert refused.json()["place"] == "support.targets[0][0]"
+
+
 @pytest.mark.parametrize("depth", [5, 6, 34, 66])
 def test_a_deep_body_is_refused_at_the_rows(client: TestClient, depth: int) -> None:
     nested = json.loads("[" * depth + "1" + "]" * depth)

@@ -109,7 +109,7 @@ def decode(job: Job) -> Outcome:
     except Malformed as error:
         return Outcome(reason=error.reason)
     except OverflowError:  # msgpack has no such whole numbers
-        fix = "write it with an exponent, such as 1e30"
+        fix = "write larger numbers with an exponent, such as 1e30, and larger labels as strings"
         return Outcome(place="", reason=("whole numbers of at most 64 bits in a large body", "a larger one", fix))
     except MemoryError:
         fix = "send numbers as raw arrays in msgpack, or fewer of them"

@@ -101,7 +101,7 @@ class Codec:
         body = self.encoder.encode(answer)
         if len(body) <= PART_BYTES:
             return ShortResponse(body, status, self.media)
-        return LongResponse(body, status, media_type=self.media)
+        return respond(body, status, self.media)
 
 
 JSON = Codec("application/json", "JSON", msgspec.json.decode, msgspec.json.Encoder(enc_hook=_json_array))

@@ -59,7 +59,7 @@ def calibrate(
 ) -> None:
     """Measure the calibration of a bundle, and what inputs were usual in training, on tasks of its family.
 
-    Store both in the bundle. Training does the same, so only older and imported bundles need this.
+    Store the results in the bundle. Training does the same, so only older and imported bundles need this.
     The weights and the digest do not change.
     """
     folder = models_dir / bundle
@@ -75,7 +75,7 @@ def calibrate(
     ):
         if tasks:
             console.print(f"{name}: measured on {tasks:,} tasks{kind_of_task}", highlight=False)
-    console.print(f"wrote them into {folder / MANIFEST}", markup=False, soft_wrap=True)
+    console.print(f"wrote {folder / MANIFEST}", markup=False, soft_wrap=True)
 
 
 def bundle(

@@ -134,7 +134,8 @@ def _evaluate_unlike(
         expected, fix = "a bundle that has scores", "leave --no-scores out, or add --no-write"
         raise InnerloopError(expectation("--no-scores", expected, f"{bundle.name}, which has none", fix))
     measured = with_unlike(bundle, family, _settings(bundle, family, shots, ways), tasks)
-    nothing = f"{bundle.name} has nothing to compare queries with: run `innerloop calibrate {bundle.name}` first"
+    command = f"`innerloop calibrate {bundle.name}`"
+    nothing = f"{bundle.name} has no ranges of training: {command} measures them for numbers, observations and images"
     show(unlike_text(measured.manifest) or nothing)
     if folder is not None:
         write_with_card(measured, family, folder)

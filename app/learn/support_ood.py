@@ -111,6 +111,31 @@ class OODReference:
             (low - BOUNDS_MARGIN * (high - low), high + BOUNDS_MARGIN * (high - low)) for low, high in self.input_range
         )
 
+    @classmethod
+    def of(
+        cls,
+        inputs: Float[Tensor, "row feature"],
+        tasks: int,
+        seed: int,
+        support_sizes: tuple[int, ...] = (),
+        error_limits: tuple[float, ...] = (),
+    ) -> "OODReference":
+        """The reference of all inputs of these tasks. Other arguments are the fields of that name."""
+        rows = inputs.double()
+        center, scale = rows.mean(0), rows.std(0)
+        scale = torch.where(scale > 0, scale, 1.0)
+        return cls(
+            tasks=tasks,
+            seed=seed,
+            input_center=tuple(center.tolist()),
+            input_scale=tuple(scale.tolist()),
+            input_reach=distance(rows, center, scale).max().item(),
+            support_sizes=support_sizes,
+            error_limits=error_limits,
+            input_low=tuple(rows.amin(0).tolist()),
+            input_high=tuple(rows.amax(0).tolist()),
+        )
+
     @property
     def input_range(self) -> tuple[tuple[float, float], ...]:
         """For each feature, the smallest and the largest value in training, as far as the reference tells."""

@@ -7,7 +7,7 @@ from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
 from app.families.worlds import Worlds
 from app.learn.shapes import Float
-from app.learn.support_ood import OODReference, distance
+from app.learn.support_ood import OODReference
 from app.training.problem import device_of
 from app.training.rollouts import local_learner, run_stages
 from app.training.tasks import QUERIES, sample
@@ -23,18 +23,7 @@ SEED = 20180709
 def make_observation_reference(bundle: Bundle, family: Family) -> OODReference:
     """The OOD reference of a policy. It has no limits of errors: decisions to adapt to are not compared."""
     tasks = WORLDS if learns_by_acting(bundle, family) else TASKS
-    rows = draw_observations(bundle, family, tasks, "training", SEED).double()
-    center, scale = rows.mean(0), rows.std(0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    return OODReference(
-        tasks=tasks,
-        seed=SEED,
-        input_center=tuple(center.tolist()),
-        input_scale=tuple(scale.tolist()),
-        input_reach=distance(rows, center, scale).max().item(),
-        input_low=tuple(rows.amin(0).tolist()),
-        input_high=tuple(rows.amax(0).tolist()),
-    )
+    return OODReference.of(draw_observations(bundle, family, tasks, "training", SEED), tasks, SEED)
 
 
 def draw_observations(

@@ -104,7 +104,9 @@ class Run:
         """The smallest and the largest number of inner steps of a task."""
         if self.algorithm.outer is multi_step and self.inner_steps[1] == 0:
             expected = f"at least 1 step for the algorithm {recipe.algorithm}"
-            raise TrainingError(expectation("--set inner_steps", expected, list(self.inner_steps)))
+            raise TrainingError(
+                expectation("--set inner_steps", expected, list(self.inner_steps), "raise its upper end")
+            )
         self.adapt_steps = 1 if self.algorithm.closed_form else recipe.adapt_steps
         """The default steps of the bundle."""
 
@@ -240,7 +242,8 @@ class Run:
         if start.manifest.network != self.network:
             expected = f"a bundle with the network {self.network.name} of this recipe"
             actual = f"{start.name}, whose network has another name or other options"
-            raise TrainingError(expectation("--set start", expected, actual))
+            fix = "choose another bundle, or change network and network_options"
+            raise TrainingError(expectation("--set start", expected, actual, fix))
         if (start.manifest.target_scale is None) == self.recipe.scale_targets:
             expected = f"a bundle {_with_scale(self.recipe.scale_targets)}, as scale_targets says"
             actual = f"{start.name}, which is {_with_scale(not self.recipe.scale_targets)}"

@@ -9,7 +9,7 @@ from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.outcome import judge
 from app.learn.shapes import Float
-from app.learn.support_ood import ERROR_QUANTILE, OODReference, distance, task_error
+from app.learn.support_ood import ERROR_QUANTILE, OODReference, task_error
 from app.training.problem import device_of
 from app.training.tasks import sample, sizes_of
 
@@ -34,17 +34,10 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
     samples = {size: each for size, each in drawn.items() if len(each.inputs) >= MIN_TASKS}
     if not samples:
         return OODReference()
-    inputs = torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]).double()
-    center, scale = inputs.mean(0), inputs.std(0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    return OODReference(
-        tasks=TASKS,
-        seed=SEED,
-        input_center=tuple(center.tolist()),
-        input_scale=tuple(scale.tolist()),
-        input_reach=distance(inputs, center, scale).max().item(),
-        input_low=tuple(inputs.amin(0).tolist()),
-        input_high=tuple(inputs.amax(0).tolist()),
+    return OODReference.of(
+        torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]),
+        TASKS,
+        SEED,
         support_sizes=tuple(size - 1 for size in samples),
         error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),
     )

@@ -72,7 +72,7 @@ def test_whole_numbers_of_more_than_64_bits_are_refused_in_large_bodies(
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
         "body: expected whole numbers of at most 64 bits in a large body, got a larger one: "
-        "write it with an exponent, such as 1e30"
+        "write larger numbers with an exponent, such as 1e30, and larger labels as strings"
     )
 
 

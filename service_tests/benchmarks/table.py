@@ -100,7 +100,7 @@ SECTIONS = (
         "Lists and objects",
         "One model takes 10 standardised numbers that have names. The same values are sent as lists of numbers, as "
         "objects whose columns are in the order of the model or in another one, and as rows that have the target among "
-        "their columns. The share is that of the requests a second that lists of numbers get.",
+        "their columns. The share is the requests a second, divided by those of lists of numbers.",
         {
             "request": _value("path", "POST {}"),
             "form": _value("form", "{}"),

@@ -38,7 +38,7 @@ def test_calibrate_writes_the_calibration_again(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"calibration: measured on [\d,]+ tasks of each support size\n"
         r"OOD reference: measured on [\d,]+ tasks of each support size\n"
-        r"wrote them into models/linear/bundle\.json\n",
+        r"wrote models/linear/bundle\.json\n",
         result.stdout,
     )
     after = json.loads(manifest.read_text())

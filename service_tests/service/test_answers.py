@@ -17,6 +17,7 @@ from app.service.task import Task
 from service_tests.processes import MAML
 
 MANIFEST = load(MAML).manifest
+NONE = Calibration()
 
 LOGITS = np.array([[2.0, 1.0, -3.0], [-1000.0, -990.0, -1000.0], [0.0, 0.0, 1.0]], np.float32)
 LABELS = Task(np.zeros((6, 2), np.float32), np.array(["c", "a", "b", "a", "b", "c"], object), 1, 0.1)
@@ -28,7 +29,7 @@ def answer(
     outputs: np.ndarray,
     task: Task | None,
     schema: Schema,
-    calibration: Calibration = Calibration(),  # noqa: B008  # nothing changes it
+    calibration: Calibration = NONE,
     options: PredictOptions = DEFAULT_OPTIONS,
     far: Far = None,
 ) -> Answer:

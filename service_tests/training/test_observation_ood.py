@@ -8,6 +8,7 @@ import torch
 
 from app.bundles.folder import load
 from app.families.navigation import Navigation
+from app.families.risky_choices import SOURCE
 from app.training.observation_ood import WORLDS, draw_observations, learns_by_acting, make_observation_reference
 from app.training.on_policy import OnPolicyRun
 from app.training.problem import family_of
@@ -19,7 +20,7 @@ from service_tests.processes import DATA
 
 def test_the_bundle_holds_the_range_of_the_decisions_that_it_imitates(models_dir: Path) -> None:
     if not (DATA / "decisions").is_dir():
-        pytest.skip("needs the decisions of `choices`")
+        pytest.skip(f"no decisions here: {SOURCE}")
     bundle = load(models_dir / "choices")
     family = family_of(bundle, DATA / "decisions")
     reference = make_observation_reference(bundle, family)

@@ -54,8 +54,11 @@ class Transactions(Protocol):
     def erase(self) -> Exception | None:
         """Erase what was deleted from the disk. Returns the error where that fails."""
 
-    def tend(self, *, patient: bool) -> None:
-        """Do the housekeeping after a transaction, when its operations are acknowledged. patient: it may wait."""
+    def tend(self, *, patient: bool) -> bool:
+        """Do the housekeeping after a transaction, when its operations are acknowledged.
+
+        patient: it may wait for the medium. Otherwise returns False where it would have to
+        """
 
 
 class _Waiting(NamedTuple):
@@ -77,6 +80,7 @@ class GroupCommit:
         self._in_thread = 0
         self._closing = False
         self._disk_s = float("inf")  # that a commit waits for the disk
+        self._behind = False  # the housekeeping has to wait: the next commit is handed over, and the thread waits
         self._quiet = True  # operations come one at a time, and none was done in this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self._arrived: list[_Waiting] = []
@@ -126,15 +130,17 @@ class GroupCommit:
                 break
             _resolve(answers)
             arrived = arrived[MAX_OPERATIONS:]
-            self._transactions.tend(patient=False)
+            self._tend_here()
         if arrived:
+            self._behind = False
             self._in_thread += len(arrived)
             self._handed_over.put(arrived)
 
     def _may_run_here(self, operations: Sequence[Operation[Any]]) -> bool:
         """Whether they may be done on the event loop."""
-        quick = not self._waits or self._disk_s < QUICK_S
-        return quick and not self._in_thread and not any(operation.erases for operation in operations)
+        if self._in_thread or self._behind or (self._waits and self._disk_s >= QUICK_S):
+            return False
+        return not any(operation.erases for operation in operations)
 
     def _do_at_once(self, operation: Operation[Any]) -> list[object] | None:
         """Do an operation that comes alone now, instead of two turns of the event loop later; as `_outcomes`."""
@@ -144,7 +150,10 @@ class GroupCommit:
 
     def _end_turn(self) -> None:
         self._quiet = not self._arrived and not self._in_thread
-        self._transactions.tend(patient=False)
+        self._tend_here()
+
+    def _tend_here(self) -> None:
+        self._behind = not self._transactions.tend(patient=False)
 
     def _left_thread(self, count: int) -> None:
         self._in_thread -= count

@@ -227,8 +227,11 @@ class WriteAheadLog:
         self._thread = Thread(target=self._copy, name="checkpoints", daemon=True)
         self._thread.start()
 
-    def note_written(self, size: int, *, patient: bool = True) -> None:
-        """Note the bytes that a transaction wrote, and keep the log short. patient: wait for readers of a long log."""
+    def note_written(self, size: int, *, patient: bool = True) -> bool:
+        """Note the bytes that a transaction wrote, and keep the log short.
+
+        patient: wait until a long log is copied. Otherwise returns False where it is too long to go on without that
+        """
         self._bytes += size
         self._uncopied += size
         if self._uncopied > CHECKPOINT_BYTES:
@@ -238,8 +241,11 @@ class WriteAheadLog:
             late = self._bytes > 2 * MAX_LOG_BYTES
             if self._copy_rest(patience_s=1.0 if late and patient else 0.0):
                 self._bytes = 0
+            elif late and not patient:
+                return False
             elif late:  # a reader holds it: wait again when as much more is written
                 self._bytes = MAX_LOG_BYTES
+        return True
 
     def _copy_rest(self, patience_s: float) -> bool:
         """Copy the rest. Returns whether nothing is left, so that the next transaction restarts the log.

@@ -182,13 +182,14 @@ class SqliteTransactions:
         self._unerased = True
         return failure
 
-    def tend(self, *, patient: bool) -> None:
-        """Keep the log short."""
+    def tend(self, *, patient: bool) -> bool:
+        """Keep the log short. Returns False where that would have to wait."""
         written, self._written = self._written, 0
         try:
-            self._log.note_written(written, patient=patient)
+            return self._log.note_written(written, patient=patient)
         except sqlite3.Error as error:  # the log has all records
             self.reports.failure(error)
+            return True
 
     def _roll_back(self) -> None:
         self._tables = None  # it has counted what is not stored now

@@ -38,8 +38,8 @@ class Recorded:
         self.erased += 1
         return None
 
-    def tend(self, *, patient: bool) -> None:
-        pass
+    def tend(self, *, patient: bool) -> bool:
+        return True
 
 
 class Disk(Recorded):
@@ -196,6 +196,33 @@ def test_one_commit_that_waits_long_hands_the_next_over_at_once() -> None:
         assert disk.on_the_loop[-2:] == [True, False]
 
     run(scenario, Disk())
+
+
+class LongLog(Disk):
+    """Its housekeeping has to wait whenever it is `behind`, and the thread's ends that."""
+
+    behind = False
+
+    def tend(self, *, patient: bool) -> bool:
+        self.behind = self.behind and not patient
+        return not self.behind
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_housekeeping_that_has_to_wait_is_done_by_the_thread(alone: bool) -> None:
+    async def scenario(commits: GroupCommit, disk: LongLog) -> None:
+        await commit_until_on_the_loop(commits, disk)
+        await asyncio.sleep(0.01)
+        disk.behind = True
+        disk.on_the_loop.clear()
+        for _ in range(2):  # the housekeeping after the first commit has to wait
+            await asyncio.gather(*(commits.submit(Double(1)) for _ in range(1 if alone else 2)))
+            await asyncio.sleep(0.01)
+        assert False in disk.on_the_loop
+        assert not disk.behind
+        await commit_until_on_the_loop(commits, disk)
+
+    run(scenario, LongLog())
 
 
 class Locked(Disk):

@@ -219,7 +219,6 @@ def test_a_redis_that_loads_its_data(tmp_path: Path) -> None:
         assert "wait until Redis has loaded its data" in health.degraded["store"]
         with pytest.raises(StoreFailed, match="wait until Redis has loaded"):
             await store.get("ann", id_of(1))
-        command(port, "CONFIG", "SET", "key-load-delay", "0")
         while health.degraded:
             await store.check()
             await asyncio.sleep(0.05)

@@ -20,7 +20,7 @@ from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, connect
+from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, WriteAheadLog, connect
 from app.storage.sqlite_operations import MAX_UNCOUNTED, MIGRATIONS
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
@@ -365,6 +365,26 @@ def test_the_log_stays_short_under_continuous_load(tmp_path: Path) -> None:
         assert wal.stat().st_size < 5 * MAX_LOG_BYTES
 
     run(tmp_path, scenario)
+
+
+def test_a_long_log_that_a_reader_holds_has_to_wait(tmp_path: Path) -> None:
+    run(tmp_path, put_one)
+    writer, copier, reader = (connect(tmp_path / FILE, fsync=False) for _ in range(3))
+    errors: list[sqlite3.Error] = []
+    log = WriteAheadLog(tmp_path, writer, copier, errors.append)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM adaptations").fetchone()
+    writer.execute("UPDATE adaptations SET expires_at = 1")
+    assert log.note_written(MAX_LOG_BYTES + 1, patient=False), "it is not long yet"
+    assert not log.note_written(MAX_LOG_BYTES, patient=False)
+    assert not log.note_written(0, patient=False), "nobody has waited yet"
+    assert log.note_written(0, patient=True)
+    assert log.note_written(0, patient=False), "it has waited, and waits again when as much more is written"
+    reader.execute("COMMIT")
+    log.close()
+    assert not errors
+    for connection in (writer, copier, reader):
+        connection.close()
 
 
 def test_history_that_is_long_stays_as_it_was(tmp_path: Path) -> None:

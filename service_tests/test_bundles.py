@@ -82,14 +82,15 @@ def test_a_shipped_bundle_loads_with_its_digest(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in FORMAT_1.iterdir()))
 def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path: Path, name: str) -> None:
     """But for the evaluation, whose sentences have been reworded (its scores are the same), and for what is newer: the
-    meanings, the ranges of inputs, and the calibration without support examples.
+    meanings, the ranges of inputs, and intervals without support examples and by the distance from them.
     """
     assert json.loads((FORMAT_1 / name / MANIFEST).read_text())["format"] == 1
     old, shipped = load(FORMAT_1 / name), load(models_dir / name)
     calibration = shipped.manifest.calibration
     if calibration.has_intervals:
         assert calibration.shots[0] == 0
-        calibration = replace(calibration, shots=calibration.shots[1:], half_widths=calibration.half_widths[1:])
+        assert calibration.has_distances
+        calibration = replace(old.manifest.calibration, levels=calibration.levels, shots=calibration.shots[1:])
     reference = OODReference()
     if shipped.manifest.kind != "decision":
         reference = replace(shipped.manifest.ood_reference, input_low=None, input_high=None)
@@ -115,7 +116,7 @@ def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path:
     if shipped.manifest.kind == "decision":
         expected["ood_reference"] = written["ood_reference"]
     if calibration.has_intervals:
-        del expected["calibration"]["shots"][0], expected["calibration"]["half_widths"][0]
+        expected["calibration"] = written["calibration"]
     assert written | {"evaluation": {}} == expected | {"evaluation": {}}
 
 

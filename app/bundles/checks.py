@@ -48,6 +48,9 @@ def check_manifest(file: Path, manifest: Manifest) -> None:
         _lists("calibration", manifest.calibration, f"targets ({schema.targets})"): (
             manifest.calibration.fits(schema.targets)
         ),
+        expectation(
+            "calibration.distances", "an ood_reference, which has the scale of each feature", "none", COPY_AGAIN
+        ): manifest.ood_reference.tasks > 0 or not manifest.calibration.has_distances,
     }
     for reason in (*schema.errors(manifest.kind), *_meaning_errors(manifest), *_target_errors(manifest)):
         raise BundleError(file, reason)

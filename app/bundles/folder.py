@@ -60,7 +60,11 @@ def write(
     manifest = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
     write_atomically(folder / WEIGHTS, weights)
     contents = asdict(manifest)
-    for part, owner in ((contents, manifest), (contents["ood_reference"], manifest.ood_reference)):
+    for part, owner in (
+        (contents, manifest),
+        (contents["ood_reference"], manifest.ood_reference),
+        (contents["calibration"], manifest.calibration),
+    ):
         for each in fields(owner):
             if each.metadata == OPTIONAL and part[each.name] is None:
                 del part[each.name]

@@ -2,12 +2,18 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from math import exp, log
+from math import exp, inf, log
+
+import torch
+from torch import Tensor
+
+from app.learn.shapes import Float
 
 FALSE_ALARM_RATE = 0.02
-"""The share of queries that are flagged as unlike the support set although their class is in it."""
+"""The share of the queries of validation tasks that are flagged as unlike the support set."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,14 @@ class Calibration:
     shots: the numbers of support examples that are calibrated (for classification: examples per class), ascending; 0
         is the initialization
     levels: the levels of intervals, for regression, between 0 and 1, ascending
-    half_widths: [shots][target][level], the half widths of the intervals
+    half_widths: [shots][target][level], the half widths of the intervals, where `stretch` is 1
     temperature: logits are divided by it before the softmax
     familiarity: [shots], for classification; 1 - FALSE_ALARM_RATE of the queries whose class is in the support set have
         a largest logit, before the temperature, of at least this
+    distances: [shots][knot], for regression; how far queries were from the nearest support example
+        (`app.learn.query_ood.nearest_distances`), from the nearest query to that which FALSE_ALARM_RATE of them exceed.
+        No knots for 0 shots. None if it was not measured
+    stretch: [shots][target][knot], by what intervals are multiplied at these distances
     """
 
     tasks: int = 0
@@ -32,6 +42,8 @@ class Calibration:
     half_widths: tuple[tuple[tuple[float, ...], ...], ...] = ()
     temperature: float = 1.0
     familiarity: tuple[float, ...] = ()
+    distances: tuple[tuple[float, ...], ...] | None = field(default=None, metadata={"optional": True})
+    stretch: tuple[tuple[tuple[float, ...], ...], ...] | None = field(default=None, metadata={"optional": True})
 
     def fits(self, targets: int) -> bool:
         """Whether the lists fit each other and targets of that length, or the calibration is empty."""
@@ -49,6 +61,20 @@ class Calibration:
             and all(len(levels) == len(self.levels) > 0 and min(levels) >= 0 for levels in by_target)
             and self.temperature > 0
             and len(self.familiarity) in (0, len(self.shots))
+            and self._distances_fit(targets)
+        )
+
+    def _distances_fit(self, targets: int) -> bool:
+        if self.distances is None or self.stretch is None:
+            return self.distances is None and self.stretch is None
+        if not len(self.distances) == len(self.stretch) == len(self.half_widths):
+            return False
+        return all(
+            (len(knots) > 1 if shots else not knots)
+            and list(knots) == sorted(knots)
+            and len(by_target) == targets
+            and all(len(factors) == len(knots) and min(factors, default=1) > 0 for factors in by_target)
+            for shots, knots, by_target in zip(self.shots, self.distances, self.stretch, strict=True)
         )
 
     @property
@@ -79,6 +105,61 @@ class Calibration:
             _interpolate(self._width_at(level, first), self._width_at(level, second), fraction)
             for first, second in widths
         )
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether queries can be told from the distance to the support set: `largest_distance` and `stretch_for`."""
+        return self.distances is not None
+
+    def largest_distance(self, shots: int | float) -> float:
+        """The distance from the nearest support example beyond which a query counts as unlike the support set.
+
+        Arguments and the numbers between are as for `widths_for`. It is infinite for fewer shots than were calibrated.
+        """
+        limits = self._largest_distances
+        if isinstance(shots, int) and shots < len(limits):
+            return limits[shots]
+        return self._largest_distance(shots)
+
+    @cached_property
+    def _largest_distances(self) -> tuple[float, ...]:
+        """Those of 0, 1, 2... shots: each prediction needs one."""
+        return tuple(self._largest_distance(shots) for shots in range(self.shots[-1] + 1))
+
+    def _largest_distance(self, shots: int | float) -> float:
+        assert self.distances is not None, "it has distances"
+        smaller, larger, fraction = self.neighbours(shots)
+        if not self.distances[smaller]:
+            return inf
+        return _interpolate(self.distances[smaller][-1], self.distances[larger][-1], fraction)
+
+    def stretch_for(self, shots: int | float, distances: Float[Tensor, "*query"]) -> Float[Tensor, "*query target"]:
+        """By what the half widths of `widths_for` are multiplied, float64.
+
+        distances: those of the queries from the nearest support example
+
+        Between two knots, and between two numbers of shots, it is interpolated linearly; beyond the last knot it is
+        that of the last one.
+        """
+        assert self.distances is not None, "it has distances"
+        smaller, larger, fraction = self.neighbours(shots)
+        if not self.distances[smaller]:
+            smaller = larger
+        return torch.lerp(self._stretch_at(smaller, distances), self._stretch_at(larger, distances), fraction)
+
+    def _stretch_at(self, index: int, distances: Tensor) -> Tensor:
+        """That of the shots with this index; 1 without support examples."""
+        assert self.distances is not None, "it has distances"
+        assert self.stretch is not None, "it has distances"
+        knots, factors = (
+            distances.new_tensor(each, dtype=torch.float64) for each in (self.distances[index], self.stretch[index])
+        )
+        if not len(knots):
+            return distances.new_ones((*distances.shape, len(factors)), dtype=torch.float64)
+        above = torch.searchsorted(knots, distances.double()).clamp(1, len(knots) - 1)
+        low, high = knots[above - 1], knots[above]
+        part = ((distances - low) / (high - low)).nan_to_num(nan=1.0).clamp(0, 1)
+        return torch.lerp(factors[:, above - 1], factors[:, above], part).movedim(0, -1)
 
     def neighbours(self, shots: int | float) -> tuple[int, int, float]:
         """The indices of the calibrated numbers around `shots`, and the fraction of the way from first to second."""

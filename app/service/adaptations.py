@@ -127,7 +127,8 @@ class Adaptations:
                 "one whose prediction is not finite",
                 "send a smaller input",
             )
-        inputs = predictions, command.queries, task, command.model.bundle.manifest, command.options
+        manifest = command.model.bundle.manifest
+        inputs = predictions, command.queries, task, manifest, command.options, result.distances
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
         if result.spread is not None:

@@ -11,6 +11,7 @@ import torch
 from app.bundles.manifest import Manifest
 from app.learn import policies, query_ood
 from app.learn.policies import Actions
+from app.service.nearest import Distances, are_further
 from app.service.task import Label, Task
 
 FEW_NUMBERS = 64
@@ -27,7 +28,7 @@ class Answer(NamedTuple):
     probabilities: float32 [query, label], or [query, action]
     unlike: for each query, whether it is unlike anything in the support set, or unlike the inputs of training; None
         where there is nothing to compare with
-    lower, upper: float32 [query, target], the interval that was asked for; NaN for a query that is unlike training
+    lower, upper: float32 [query, target], the interval that was asked for; NaN for a query that is `unlike`
     std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
     mean: float32 [query, target], the mean of the numbers of an action
@@ -59,8 +60,9 @@ class PredictOptions(NamedTuple):
 DEFAULT_OPTIONS = PredictOptions()
 Far = Sequence[bool] | None
 """For each query, whether it is unlike the inputs of training; None where there is nothing to compare with."""
-AnswerFunction = Callable[[np.ndarray, Far, Task | None, Manifest, PredictOptions], Answer]
-"""(network outputs [query, output], far queries, the task adapted to, the bundle's manifest, options) -> answer"""
+AnswerFunction = Callable[[np.ndarray, Far, Task | None, Manifest, PredictOptions, Distances | None], Answer]
+"""(network outputs [query, output], far queries, the task adapted to, the bundle's manifest, options, distances of the
+queries from the nearest support example) -> answer"""
 
 
 @dataclass(frozen=True)
@@ -80,26 +82,55 @@ class Kind:
 
 
 def answer_queries(
-    outputs: np.ndarray, queries: np.ndarray, task: Task | None, manifest: Manifest, options: PredictOptions
+    outputs: np.ndarray,
+    queries: np.ndarray,
+    task: Task | None,
+    manifest: Manifest,
+    options: PredictOptions,
+    distances: Distances | None = None,
 ) -> Answer:
-    """The answer to queries, float32 [query, feature]. outputs: of the network, [query, output]"""
-    return KINDS[manifest.kind].answer(outputs, far_queries(queries, manifest), task, manifest, options)
+    """The answer to queries, float32 [query, feature].
+
+    outputs: of the network, [query, output]
+    distances: how far each query is from the nearest support example, where the bundle compares them
+    """
+    return KINDS[manifest.kind].answer(outputs, far_queries(queries, manifest), task, manifest, options, distances)
 
 
 def _regression(
-    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
+    outputs: np.ndarray,
+    far: Far,
+    task: Task | None,
+    manifest: Manifest,
+    options: PredictOptions,
+    distances: Distances | None,
 ) -> Answer:
+    size, calibration = 0 if task is None else task.size, manifest.calibration
+    if not calibration.has_distances:  # it was exchanged while the worker measured them
+        distances = None
+    if distances is not None:
+        remote = are_further(distances, calibration.largest_distance(size))
+        far = remote if far is None else _either(far, remote)
     if options.interval is None:
         return Answer(outputs, unlike=far)
-    size = 0 if task is None else task.size
-    half_widths = np.array(manifest.calibration.widths_for(options.interval, size), np.float32)
+    half_widths = np.array(calibration.widths_for(options.interval, size))
+    if distances is not None:
+        half_widths = (
+            half_widths * calibration.stretch_for(size, torch.as_tensor(distances, dtype=torch.float64)).numpy()
+        )
     if far is not None and True in far:
-        half_widths = np.where(np.array(far)[:, None], np.float32(np.nan), half_widths)
+        half_widths = np.where(np.array(far)[:, None], np.nan, half_widths)
+    half_widths = half_widths.astype(np.float32)
     return Answer(outputs, unlike=far, lower=outputs - half_widths, upper=outputs + half_widths)
 
 
 def _classification(
-    outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions
+    outputs: np.ndarray,
+    far: Far,
+    task: Task | None,
+    manifest: Manifest,
+    options: PredictOptions,
+    distances: Distances | None,
 ) -> Answer:
     assert task is not None, "a support set names the classes"
     unlike, calibration = far, manifest.calibration
@@ -111,7 +142,14 @@ def _classification(
     return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
 
 
-def _decision(outputs: np.ndarray, far: Far, task: Task | None, manifest: Manifest, options: PredictOptions) -> Answer:
+def _decision(
+    outputs: np.ndarray,
+    far: Far,
+    task: Task | None,
+    manifest: Manifest,
+    options: PredictOptions,
+    distances: Distances | None,
+) -> Answer:
     actions = manifest.schema.actions
     assert actions is not None, "a bundle of decisions says what an action is"
     if actions.is_box:

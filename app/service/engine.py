@@ -17,6 +17,7 @@ from app.learn.outcome import Adapted
 from app.service.fast_weights import FastWeights
 from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
+from app.service.nearest import Distances, nearest_distances
 from app.service.task import MAX_TASKS, Task, fused_batches
 from app.service.work import LARGE, PASSES, PRICE_A_SECOND
 
@@ -39,6 +40,7 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
+    measures_distances: whether queries are compared with the support set
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
     """
@@ -49,6 +51,7 @@ class Job:
     queries: np.ndarray | None = None
     keep: bool = True
     weights: bool = False
+    measures_distances: bool = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
 
@@ -59,7 +62,8 @@ class Job:
 
     def __post_init__(self) -> None:
         variant, task = self.variant, self.task
-        self.answer_price = 0 if self.queries is None else len(self.queries) * variant.answer_price
+        self.measures_distances = task is not None and task.rows > 0 and self.model.measures_distances
+        self.answer_price = 0 if self.queries is None else len(self.queries) * self._query_price
         self.price = self.answer_price
         if task is not None:
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
@@ -67,9 +71,23 @@ class Job:
                 self.price += int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
 
     @property
+    def _query_price(self) -> int:
+        """What the answer to one query costs, in multiply-adds."""
+        price = self.variant.answer_price
+        if self.task is not None and self.measures_distances:
+            price += self.task.rows * self.model.bundle.manifest.schema.features
+        return price
+
+    def distances(self) -> Distances | None:
+        """How far each query is from the nearest support example, where the bundle compares them."""
+        if self.task is None or self.queries is None or not self.measures_distances:
+            return None
+        return nearest_distances(self.queries, self.task.inputs, self.model.bundle.manifest.ood_reference.input_scale)
+
+    @property
     def queries_at_once(self) -> int:
         """The number of queries whose answer costs no more than `LARGE / PARTS`."""
-        return max(1, LARGE // PARTS // self.variant.answer_price)
+        return max(1, LARGE // PARTS // self._query_price)
 
     @property
     def bytes(self) -> int:
@@ -95,6 +113,7 @@ class Result(NamedTuple):
     weights: the parameters by name, where the job asks for them
     spread: the standard deviation of each prediction, where the algorithm gives it
     finite: whether it is known that all predictions are finite; they were looked at together with those of other jobs
+    distances: how far each query is from the nearest support example, where the bundle compares them
     """
 
     adapted: Adapted | None
@@ -102,6 +121,7 @@ class Result(NamedTuple):
     weights: dict[str, np.ndarray] | None
     spread: np.ndarray | None = None
     finite: bool = False
+    distances: Distances | None = None
 
 
 class _Size(NamedTuple):
@@ -143,8 +163,8 @@ class _ModelState:
         return self._seconds.get(size, float("inf"))
 
     def encoding_seconds(self, model: Model, jobs: Sequence[Job]) -> float:
-        """About how long encoding takes for the jobs whose fast weights are missing; infinity for a slow encoder."""
-        tasks = [job.task for job in jobs if job.key not in self.fast]
+        """About how long encoding takes for the jobs that need it; infinity for a slow encoder."""
+        tasks = [job.task for job in jobs if _needs_features(job, self.fast)]
         seconds = sum(model.encoding_seconds(task) for task in tasks)
         return float("inf") if seconds and model.bundle.encoder.slow else seconds
 
@@ -225,8 +245,8 @@ class Engine:
         return results
 
     def _encoded(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs, with features for those whose fast weights are missing. Raises Outgrown."""
-        missing = {job.key: job.task for job in jobs if job.task is not None and job.key not in fast}
+        """The jobs, with features for those that need them. Raises Outgrown."""
+        missing = {job.key: job.task for job in jobs if job.task is not None and _needs_features(job, fast)}
         encoded = dict(zip(missing, encode_tasks(model, [*missing.values()], self.features), strict=True))
         return [replace(job, task=encoded[job.key]) if job.key in encoded else job for job in jobs]
 
@@ -276,6 +296,7 @@ class Engine:
                 predictions.get(index),
                 self._weights(model, fast, job) if job.weights else None,
                 finite=finite,
+                distances=job.distances(),
             )
             for index, job in enumerate(jobs)
         ]
@@ -335,6 +356,11 @@ class Engine:
         if job.key not in fast:
             return None
         return model.parameters(fast.gather([job.key]))
+
+
+def _needs_features(job: Job, fast: FastWeights) -> bool:
+    """Whether a job needs the features of its support set: to adapt, or to compare queries with it."""
+    return job.key not in fast or (job.measures_distances and job.queries is not None)
 
 
 def _are_finite(predictions: Sequence[np.ndarray]) -> bool:

@@ -15,6 +15,7 @@ from app.service.batcher import ClientDisconnected
 from app.service.engine import Engine, Job, Result
 from app.service.features import FeatureCache
 from app.service.model import Model
+from app.service.nearest import Distances
 from app.service.task import MAX_TASKS, Task
 from app.service.work import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
@@ -86,7 +87,8 @@ class LargeWork:
 
     def _run_divided(self, job: Job, abandoned: Abandoned) -> Result:
         """Run one job, some of its queries after others."""
-        whole: Result | None = None
+        first: Result | None = None
+        rooms: list[np.ndarray | None] = []
         done = 0
         for queries in _parts(job):
             if abandoned():
@@ -94,14 +96,16 @@ class LargeWork:
             (part,) = self._engine.run([replace(job, queries=queries, keep=True)])
             if part.predictions is None:  # the inner loop has diverged, or there are no queries
                 return part
-            if whole is None:
-                whole = part._replace(predictions=_room(job, part.predictions), spread=_room(job, part.spread))
-            for all_rows, rows in ((whole.predictions, part.predictions), (whole.spread, part.spread)):
-                if all_rows is not None and rows is not None:
-                    all_rows[done : done + len(rows)] = rows
+            answers = part.predictions, part.spread, part.distances
+            if first is None:
+                first, rooms = part, [_room(job, each) for each in answers]
+            for room, rows in zip(rooms, answers, strict=True):
+                if room is not None and rows is not None:
+                    room[done : done + len(rows)] = rows
             done += len(part.predictions)
-        assert whole is not None, "there is at least one part"
-        return whole
+        assert first is not None, "there is at least one part"
+        predictions, spread, distances = rooms
+        return first._replace(predictions=predictions, spread=spread, distances=distances)
 
     def _own(self, job: Job) -> Job:
         """The job with a model of this thread."""
@@ -156,10 +160,13 @@ def _parts(job: Job) -> Iterator[np.ndarray | None]:
         yield job.queries[start : start + job.queries_at_once]
 
 
-def _room(job: Job, part: np.ndarray | None) -> np.ndarray | None:
+def _room(job: Job, part: Distances | None) -> np.ndarray | None:
     """An array for the answers to all queries, as those of a part are.
 
     Parts that were kept until the end would lie in memory between the large arrays that come and go, which then find
     no room there again: 2 GiB for 8 million queries.
     """
-    return None if part is None or job.queries is None else np.empty((len(job.queries), *part.shape[1:]), part.dtype)
+    if part is None or job.queries is None:
+        return None
+    rows = np.asarray(part)
+    return np.empty((len(job.queries), *rows.shape[1:]), rows.dtype)

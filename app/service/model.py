@@ -96,6 +96,11 @@ class Model:
         return known[self.digest]
 
     @property
+    def measures_distances(self) -> bool:
+        """Whether queries are compared with the support set."""
+        return self.bundle.manifest.calibration.has_distances
+
+    @property
     def variants(self) -> Sequence["Model"]:
         """This model, and those that `for_task` has made."""
         return [self, *self._variants.values()]

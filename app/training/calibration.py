@@ -1,7 +1,10 @@
 """Calibrating a bundle on validation tasks (`app.learn.calibration`), and measuring the calibration on test tasks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from math import ceil, exp
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +13,7 @@ from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.outer import Tasks
-from app.learn.query_ood import familiarity_threshold
+from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shapes import Bool, Float
 from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
 from app.training.problem import device_of
@@ -28,24 +31,68 @@ SHOTS = (1, 2, 3, 5, 10)
 CLASS_TASKS, CLASS_QUERIES = 200, 5
 SHOWN_LEVEL = 0.9
 """The level of the intervals whose coverage is measured."""
+KNOTS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1 - FALSE_ALARM_RATE)
+"""The shares of queries that are nearer to the support set than the distances that intervals are stretched at."""
+MIN_STRETCH = 0.01
+"""So that no interval has no width at all."""
 BINS = 15
 MIN_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE = -4.0, 4.0
 
 
+class _Widths(NamedTuple):
+    """What intervals need for one number of support examples; the fields of `Calibration` without their first axis."""
+
+    half_widths: tuple[tuple[float, ...], ...]
+    distances: tuple[float, ...]
+    stretch: tuple[tuple[float, ...], ...]
+
+
 def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
-    """Half widths of intervals for regression, by number of support examples, target and level."""
+    """Half widths of intervals for regression, by number of support examples, target and level.
+
+    Where the bundle has an OOD reference, which tells the scale of each feature, they depend on the distance of a query
+    from the support set too.
+    """
     tasks = _draw(bundle, family, Setting(EXAMPLES[0]), TASKS, QUERIES)
-    widths = [_half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs())]
+    initially = _half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs())
+    sizes = [_Widths(initially, (), ((),) * bundle.manifest.schema.targets)]
     for examples in EXAMPLES:
         tasks = _draw(bundle, family, Setting(examples), TASKS, QUERIES)
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
-        errors = (answers.outputs[0] - tasks.query.targets).abs()
         # the server answers 422 where the inner loop diverged, without an interval
-        usable = errors[answers.usable[0]]
-        if not len(usable):
+        usable = answers.usable[0]
+        if not usable.any():
             return Calibration()
-        widths.append(_half_widths(usable))
-    return Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, tuple(widths))
+        errors = (answers.outputs[0] - tasks.query.targets).abs()[usable]
+        distances = distances_of(bundle, tasks)
+        sizes.append(_widths(errors, None if distances is None else distances[usable]))
+    widths, knots, stretch = zip(*sizes, strict=True)
+    known = Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, widths)
+    return replace(known, distances=knots, stretch=stretch) if knots[-1] else known
+
+
+def distances_of(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query"] | None:
+    """How far queries are from the nearest support example; None where the bundle has no OOD reference."""
+    scale = bundle.manifest.ood_reference.input_scale
+    return nearest_distances(tasks.query.inputs, tasks.support.inputs, scale) if scale else None
+
+
+def _widths(errors: Float[Tensor, "task query target"], distances: Float[Tensor, "task query"] | None) -> _Widths:
+    """From the errors of one number of support examples."""
+    if distances is None:
+        return _Widths(_half_widths(errors), (), ())
+    ranks = distances.flatten().argsort()
+    ascending, ranked = distances.flatten()[ranks], errors.flatten(0, 1)[ranks].double()
+    size = len(ranks)
+    borders = [0, *(round((first + second) / 2 * size) for first, second in pairwise(KNOTS)), size]
+    near = torch.stack([ranked[start : max(end, start + 1)].mean(0) for start, end in pairwise(borders)])
+    parts = torch.where(ranked.mean(0) > 0, near / ranked.mean(0), 1.0).clamp(min=MIN_STRETCH)
+    # an interval is never narrower at a larger distance, though a wave is easy to tell half a period away
+    stretch = tuple(tuple(each) for each in parts.cummax(0).values.T.tolist())
+    # a little more, because the server may round the same distance otherwise
+    knots = tuple(ascending[min(round(knot * size), size - 1)].item() * (1 + 1e-6) for knot in KNOTS)
+    known = Calibration(shots=(1,), distances=(knots,), stretch=(stretch,))
+    return _Widths(_half_widths(errors / known.stretch_for(1, distances)), knots, stretch)
 
 
 def _half_widths(errors: Float[Tensor, "task query target"]) -> tuple[tuple[float, ...], ...]:
@@ -135,11 +182,11 @@ def measure_calibration(
     """
     calibration = bundle.manifest.calibration
     if calibration.has_intervals:
-        half_width = outputs.new_tensor(calibration.widths_for(SHOWN_LEVEL, setting.shots))
-        errors = (outputs - tasks.query.targets).abs()[usable]
+        errors = (outputs - tasks.query.targets).abs()
+        half_width = half_widths_of(bundle, setting.shots, tasks)
         return {
-            "coverage_90": (errors <= half_width).double().mean().item(),
-            "half_width_90": half_width.mean().item(),
+            "coverage_90": (errors <= half_width)[usable].double().mean().item(),
+            "half_width_90": half_width[usable].mean().item(),
         }
     if calibration.has_familiarity:
         threshold = familiarity_threshold(calibration, setting.shots)
@@ -151,6 +198,18 @@ def measure_calibration(
             "unfamiliar_found": (logits[absent].amax(-1) < threshold).double().mean().item(),
         }
     return {}
+
+
+def half_widths_of(bundle: Bundle, shots: int, tasks: Tasks) -> Float[Tensor, "task query target"]:
+    """The half width of the 90 % interval of each query."""
+    calibration = bundle.manifest.calibration
+    widths = torch.zeros_like(tasks.query.targets) + tasks.query.targets.new_tensor(
+        calibration.widths_for(SHOWN_LEVEL, shots)
+    )
+    distances = distances_of(bundle, tasks)
+    if distances is None or not calibration.has_distances:
+        return widths
+    return widths * calibration.stretch_for(shots, distances)
 
 
 def calibration_error(logits: Tensor, targets: Tensor, temperature: float) -> float:

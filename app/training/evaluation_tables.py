@@ -144,6 +144,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
     "false_alarms": "like training, marked `unlike`",
     "coverage_90": "true values inside 90 % intervals",
     "interval_score_90": "interval score",
+    "far_coverage_90": "true values inside, far from the support set",
     "outside_marked": "outside, marked `unlike`",
     "outside_intervals": "outside, with an interval",
     "inverted_marked": "inverted, marked `unlike`",
@@ -151,7 +152,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
 }
 """What the measures of `app.training.unlike` are called in tables."""
 SHARES = (
-    "coverage_90", "ece", "false_alarms", "unfamiliar_found", "outside_marked", "outside_intervals",
+    "coverage_90", "far_coverage_90", "ece", "false_alarms", "unfamiliar_found", "outside_marked", "outside_intervals",
     "inverted_marked", "empty_marked",
 )  # fmt: skip
 """The measures that are shares, which tables show in per cent."""

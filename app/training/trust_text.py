@@ -16,7 +16,7 @@ from app.training.evaluation_tables import (
     two_digits,
     unlike_as_text,
 )
-from app.training.unlike import FURTHEST, NEAREST
+from app.training.unlike import FURTHEST, FURTHEST_SHARE, NEAREST
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
@@ -56,11 +56,17 @@ def _intervals(calibration: Calibration, defaults: str) -> str:
     needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
     zero = " 0 is the initialization alone." if initial else ""
     limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
+    width = "All queries of a request get the same width, which depends on the number of support examples."
+    if calibration.has_distances:
+        width = (
+            "The width depends on the number of support examples, and grows with the distance of the query from the "
+            "nearest of them."
+        )
     return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
 
 Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
-share can be higher or lower. All queries of a request get the same width, which depends on the number of support
-examples. The widths were measured by split conformal prediction, on {calibration.tasks:,} tasks of the validation split
+share can be higher or lower. {width}
+The widths were measured by split conformal prediction, on {calibration.tasks:,} tasks of the validation split
 for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
 interpolated. For more than {calibration.shots[-1]} examples it is that for {calibration.shots[-1]}."""
 
@@ -145,6 +151,10 @@ def unlike_text(manifest: Manifest) -> str:
             "interval, 20 times its distance from the interval is added (Gneiting and Raftery 2007). The table has the "
             "mean: lower is better."
         )
+    if "far_coverage_90" in columns:
+        sentences.append(
+            f"Far from the support set is the {percent(FURTHEST_SHARE, 1)} of the queries that are furthest from its examples."
+        )
     return f"""## Inside and outside of training's range
 
 {rule}
@@ -168,10 +178,19 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         one, several, then = "an observation", "observations", ". The action for it is a guess."
     elif manifest.calibration.has_intervals:
         then = ", and gives it no interval."
-    return (
+    text = (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
-        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual "
-        "combination of usual numbers is not marked.",
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} This looks at each number alone: an unusual "
+        "combination of usual numbers is not marked."
+    )
+    if manifest.calibration.has_distances:
+        text += (
+            f" A query is also marked, and gets no interval, if it lies further from every support example than "
+            f"{percent(1 - FALSE_ALARM_RATE)} of the queries of validation tasks with as many examples. The distance "
+            "is Euclidean, with each number divided by its standard deviation in training."
+        )
+    return (
+        text,
         f"The {several} outside have one number that is {NEAREST:g} to {FURTHEST:g} times as far from the middle of "
         "its range as the ends are.",
     )

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family
-from app.learn.calibration import Calibration
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold
 from app.learn.shapes import Bool, Float
 from app.learn.support_ood import OODReference
-from app.training.calibration import SHOWN_LEVEL
+from app.training.calibration import SHOWN_LEVEL, distances_of, half_widths_of
 from app.training.observation_ood import draw_observations
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import device_of
@@ -27,6 +26,8 @@ CLASS_QUERIES = 5
 """Images of each class of a task."""
 NEAREST, FURTHEST = 2.0, 200.0
 """Numbers outside are so many times as far from the middle of their range in training as its ends are."""
+FURTHEST_SHARE = 1 / 8
+"""Of the queries inside: the part that is furthest from the support set, whose intervals are measured alone too."""
 OBSERVATIONS = "observations"
 """The row of a policy, whose observations are compared whatever it has adapted to."""
 
@@ -42,8 +43,9 @@ def measure_unlike(
 
     By setting: the share of the queries of these tasks that are marked (`false_alarms`), and that of queries outside of
     training's range: `outside_marked` for numbers, `inverted_marked` and `empty_marked` for images. Where there are
-    intervals, those of the queries that are not marked (`coverage_90`, `interval_score_90`), and the share of the
-    queries outside that have one (`outside_intervals`).
+    intervals, those of the queries that are not marked (`coverage_90`, `interval_score_90`, and `far_coverage_90` for
+    those that are furthest from the support set), and the share of the queries outside that have one
+    (`outside_intervals`).
     """
     manifest = bundle.manifest
     by_setting: Mapping[str, Measures] = {}
@@ -62,24 +64,30 @@ def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Me
     """Of queries that are rows of numbers, after adapting with the bundle's defaults."""
     manifest, tasks = bundle.manifest, draw_held_out(family, setting, device_of(bundle), tasks=count, seed=SEED)
     marked = manifest.ood_reference.is_beyond(tasks.query.inputs)
+    distances = distances_of(bundle, tasks)
+    if distances is not None and manifest.calibration.has_distances:
+        marked = marked | (distances > manifest.calibration.largest_distance(setting.shots))
     outside = manifest.ood_reference.is_beyond(move_outside(tasks.query.inputs, manifest.ood_reference))
     false_alarms, found = {"false_alarms": _share(marked)}, {"outside_marked": _share(outside)}
     if not manifest.calibration.has_intervals:
         return false_alarms | found
     answers = predict_in_portions(offline(bundle), tasks, [manifest.inner_loop.steps])
     inside = answers.usable[0].unsqueeze(-1) & ~marked
-    errors = (answers.outputs[0] - tasks.query.targets).abs()[inside]
-    intervals = measure_intervals(manifest.calibration, setting.shots, errors)
+    errors = (answers.outputs[0] - tasks.query.targets).abs()
+    half_widths = half_widths_of(bundle, setting.shots, tasks)
+    intervals = dict(measure_intervals(half_widths[inside], errors[inside]))
+    if distances is not None:
+        far = inside & (distances >= distances[inside].quantile(1 - FURTHEST_SHARE))
+        intervals["far_coverage_90"] = measure_intervals(half_widths[far], errors[far])["coverage_90"]
     return {**false_alarms, **intervals, **found, "outside_intervals": _share(~outside)}
 
 
-def measure_intervals(calibration: Calibration, shots: int, errors: Float[Tensor, "query target"]) -> Measures:
+def measure_intervals(half_widths: Float[Tensor, "query target"], errors: Float[Tensor, "query target"]) -> Measures:
     """The coverage of 90 % intervals, and their mean interval score. errors: distances of true values from predictions.
 
     The score of an interval is its width, and 2 / (1 - level) times the distance of a true value outside of it.
     Gneiting and Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", section 6.2
     """
-    half_widths = errors.new_tensor(calibration.widths_for(SHOWN_LEVEL, shots))
     scores = 2 * half_widths + 2 / (1 - SHOWN_LEVEL) * (errors - half_widths).clamp(min=0)
     return {"coverage_90": _share(errors <= half_widths), "interval_score_90": scores.double().mean().item()}
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from app.learn.calibration import Calibration
 
@@ -68,6 +69,54 @@ def test_what_fits() -> None:
 )
 def test_what_does_not_fit(change: dict[str, object]) -> None:
     assert not replace(KNOWN, **change).fits(targets=2)  # type: ignore[arg-type]
+
+
+NEAR = replace(
+    KNOWN,
+    shots=(0, 4),
+    distances=((), (0.0, 1.0, 2.0)),
+    stretch=(((), ()), ((0.5, 1.0, 3.0), (1.0, 1.0, 1.0))),
+)
+
+
+def test_intervals_are_stretched_by_the_distance() -> None:
+    assert NEAR.fits(targets=2)
+    assert NEAR.stretch_for(4, torch.tensor([0.0, 0.5, 1.5, 9.0])).tolist() == [[0.5, 1], [0.75, 1], [2, 1], [3, 1]]
+    equal = replace(NEAR, distances=((), (0.0, 1.0, 1.0)))
+    assert equal.stretch_for(4, torch.tensor([1.0, 1.5])).tolist() == [[1, 1], [3, 1]]
+    assert NEAR.stretch_for(100, torch.tensor([1.5])).tolist() == [[2, 1]]
+    assert NEAR.stretch_for(1, torch.tensor([1.5])).tolist() == [[2, 1]], "without examples there is no distance"
+    between = replace(NEAR, shots=(1, 4), distances=((0.0, 4.0), (0.0, 2.0)), stretch=(((1.0, 3.0),) * 2,) * 2)
+    assert between.fits(targets=2)
+    assert between.stretch_for(2, torch.tensor([2.0]))[0, 0] == pytest.approx(2.5), "halfway by the logarithm"
+
+
+def test_the_largest_distance_is_that_of_the_shots() -> None:
+    calibration = replace(NEAR, shots=(1, 4), distances=((0.0, 4.0), (0.0, 1.0)))
+    assert [calibration.largest_distance(shots) for shots in (1, 4, 5, 100)] == [4.0, 1.0, 1.0, 1.0]
+    assert calibration.largest_distance(2) == pytest.approx(2.0)
+    assert calibration.largest_distance(2.0) == pytest.approx(2.0), "the sum of weights"
+    assert NEAR.largest_distance(0) == float("inf")
+    assert replace(NEAR, shots=(2, 4), distances=((0.0, 4.0), (0.0, 1.0))).largest_distance(1) == 4.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"distances": None},
+        {"stretch": None},
+        {"distances": ((),)},
+        {"distances": ((0.0,), (0.0, 1.0, 2.0))},
+        {"distances": ((), ()), "stretch": (((), ()), ((), ()))},
+        {"distances": ((), (0.0, 2.0, 1.0))},
+        {"distances": ((), (0.0,)), "stretch": (((), ()), ((1.0,), (1.0,)))},
+        {"stretch": (((), ()), ((0.5, 1.0, 3.0),))},
+        {"stretch": (((), ()), ((0.5, 1.0), (1.0, 1.0)))},
+        {"stretch": (((), ()), ((0.5, 1.0, 0.0), (1.0, 1.0, 1.0)))},
+    ],
+)
+def test_distances_that_do_not_fit(change: dict[str, object]) -> None:
+    assert not replace(NEAR, **change).fits(targets=2)  # type: ignore[arg-type]
 
 
 def test_other_targets_do_not_fit() -> None:

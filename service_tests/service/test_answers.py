@@ -13,6 +13,7 @@ from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.policies import Actions
 from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Far, PredictOptions, noise, probabilities
+from app.service.nearest import Distances
 from app.service.task import Task
 from service_tests.processes import MAML
 
@@ -32,10 +33,11 @@ def answer(
     calibration: Calibration = NONE,
     options: PredictOptions = DEFAULT_OPTIONS,
     far: Far = None,
+    distances: Distances | None = None,
 ) -> Answer:
     """The answer of a bundle with this schema and calibration."""
     manifest = replace(MANIFEST, kind=kind, schema=schema, calibration=calibration)
-    return KINDS[kind].answer(outputs, far, task, manifest, options)
+    return KINDS[kind].answer(outputs, far, task, manifest, options, distances)
 
 
 def test_every_kind_that_has_a_loss_is_served() -> None:
@@ -93,6 +95,24 @@ def test_a_query_that_is_unlike_training_has_no_interval() -> None:
     assert result.upper is not None
     np.testing.assert_array_equal(result.lower, [[-1, -2], [np.nan, np.nan]])
     np.testing.assert_array_equal(result.upper, [[1, 2], [np.nan, np.nan]])
+
+
+def test_a_query_further_from_the_support_set_has_a_wider_interval_and_at_last_none() -> None:
+    widths, stretch = (((1.0,), (2.0,)),), (((1.0, 3.0), (1.0, 1.0)),)
+    calibration = Calibration(
+        tasks=1, shots=(5,), levels=(0.9,), half_widths=widths, distances=((0.0, 2.0),), stretch=stretch
+    )
+    outputs, options, distances = np.zeros((3, 2), np.float32), PredictOptions(interval=0.9), [0.0, 1.0, 2.5]
+    for far, unlike in ((None, [False, False, True]), ([True, False, False], [True, False, True])):
+        result = answer("regression", outputs, LABELS, Schema(2, 2), calibration, options, far, distances)
+        assert result.unlike == unlike
+        assert result.upper is not None
+        expected = np.where(np.array(unlike)[:, None], np.nan, [[1, 2], [2, 2], [3, 2]])
+        np.testing.assert_array_equal(result.upper, expected)
+        plain = answer("regression", outputs, LABELS, Schema(2, 2), calibration, far=far, distances=distances)
+        assert plain.unlike == unlike
+    unmeasured = answer("regression", outputs, LABELS, Schema(2, 2), calibration, options)
+    assert unmeasured.unlike is None
 
 
 NAMES = Schema(2, 3, actions=Actions(), weighing=Weighing())

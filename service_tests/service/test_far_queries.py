@@ -115,3 +115,17 @@ def test_a_bundle_without_a_reference_says_nothing(serve: Callable[..., TestClie
     write_policies(tmp_path)
     answer = serve(models_dir=tmp_path).post("/predict", json={"model": "names", "queries": [[0.1, 0.2]]}).json()
     assert "unlike" not in answer
+
+
+def test_a_query_further_from_the_support_set_has_a_wider_interval(client: TestClient) -> None:
+    inputs, targets = [[-1.0], [-0.95], [-0.9], [-0.85], [-0.8]], [0.5, 0.52, 0.49, 0.51, 0.5]
+    queries = [[-0.9], [-0.7], [-0.4], [0.0], [1.0]]
+    sent = {"model": "linear", "support": {"inputs": inputs, "targets": targets}, "queries": queries, "interval": 0.9}
+    answer = client.post("/predict", json=sent).json()
+    widths = [up[0] - low[0] for up, low in zip(answer["upper"], answer["lower"], strict=True) if up[0] is not None]
+    assert len(widths) >= 3
+    assert widths == sorted(widths)
+    assert widths[-1] > 2 * widths[0]
+    adapted = client.post("/adapt", json={"model": "linear", "support": sent["support"]}).json()
+    again = {"adaptation_id": adapted["adaptation_id"], "queries": queries, "interval": 0.9}
+    assert client.post("/predict", json=again).json()["upper"] == answer["upper"]

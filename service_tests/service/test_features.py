@@ -15,7 +15,7 @@ from app.service.model import Model
 from app.service.stage import object_rows
 from app.service.task import Task
 from app.service.work import PRICE_A_SECOND
-from service_tests.bundles import write_encoder_bundle
+from service_tests.bundles import compare_queries, write_encoder_bundle
 from service_tests.encoders.cases import drawing, picture
 
 FILES = [picture(drawing(28, seed)) for seed in range(4)]
@@ -116,6 +116,24 @@ def test_only_what_is_missing_is_encoded(model: Model, encoded: list[int]) -> No
     assert encoded == [2, 2]
     engine.forget(task(FILES))
     assert len(engine.features) == 0
+
+
+def test_queries_are_compared_with_the_features_of_what_is_kept(model: Model, encoded: list[int]) -> None:
+    """Also where the fast weights are cached; the features come from the cache then."""
+    compare_queries(model)
+    queries = model.bundle.encoder.encode(FILES[1:])
+    encoded.clear()
+    engine, job = Engine(2**20), Job(model, "one", task(FILES[:2]), queries)
+    for _ in range(2):
+        distances = engine.run([job])[0].distances
+        assert distances is not None
+        assert distances[0] == 0
+        assert distances[1] == pytest.approx(
+            min(np.linalg.norm(queries[1] - each) / 2 for each in model.bundle.encoder.encode(FILES[:2])), rel=1e-6
+        )
+    assert engine.seconds([job]) == float("inf"), "not on the event loop"
+    assert encoded[0] == 2
+    assert engine.run([Job(model, "one", job.task)])[0].distances is None
 
 
 def test_image_files_are_never_encoded_on_the_event_loop(model: Model) -> None:

@@ -21,6 +21,7 @@ from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.task import Task
 from app.service.work import KERNELS, NUMBER_BYTES, multiply_adds, peak_bytes
+from service_tests.bundles import compare_queries
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30
@@ -75,7 +76,11 @@ def test_memory_is_foreseen_without_using_it(classifier: Model) -> None:
 
 
 @pytest.mark.parametrize("shots", [5, 300])
-def test_large_work_answers_as_small_work_does(model: Model, monkeypatch: pytest.MonkeyPatch, shots: int) -> None:
+def test_large_work_answers_as_small_work_does(models_dir: Path, monkeypatch: pytest.MonkeyPatch, shots: int) -> None:
+    model = Model(load(models_dir / "sinusoid"), DEVICE)
+    price = job(model, shots, 500).price
+    compare_queries(model)
+    assert job(model, shots, 500).price - price == 500 * shots, "a multiply-add a query and example"
     expected = Engine(0).run([job(model, shots, 500)])[0]
     for module in (lanes, large_work):
         monkeypatch.setattr(module, "LARGE", 1000)
@@ -92,6 +97,7 @@ def test_large_work_answers_as_small_work_does(model: Model, monkeypatch: pytest
         assert engine.fast_weights(job(model, shots, key="walked")) is not None
         for result in (first, again):
             np.testing.assert_allclose(result.predictions, expected.predictions, rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+            np.testing.assert_allclose(result.distances, expected.distances, rtol=1e-9)  # type: ignore[arg-type]
         assert expected.adapted is not None
         np.testing.assert_allclose(np.array(first.adapted.losses), np.array(expected.adapted.losses), rtol=1e-4)
         assert isinstance(walked[-1], Adapted)

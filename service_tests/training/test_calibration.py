@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from app.bundles.folder import load
+from app.learn.calibration import FALSE_ALARM_RATE
 from app.training.calibration import (
     calibration_error,
+    distances_of,
     error_quantile,
     fit_temperature,
     mean_surprise,
@@ -41,11 +43,21 @@ def test_intervals_cover_what_they_say_of_fresh_queries_of_fresh_tasks(models_di
     for examples in (1, 4, 5, 6, 8, 10, 12):
         tasks = draw_held_out(family_of(bundle), Setting(examples), CPU, tasks=3000, queries=20, seed=SEED + 5)
         scores = score_tasks(offline(bundle), "regression", tasks, [steps])
-        errors = (scores.outputs - tasks.query.targets).abs()[scores.usable[-1]]
+        usable = scores.usable[-1]
+        errors = (scores.outputs - tasks.query.targets).abs()[usable]
+        distances = distances_of(bundle, tasks)
+        assert distances is not None
+        distances = distances[usable]
+        stretch = calibration.stretch_for(examples, distances)
         for level in (0.8, 0.88, 0.9, 0.95):
-            covered = (errors <= errors.new_tensor(calibration.widths_for(level, examples))).double().mean().item()
-            print(f"{name}, {examples} examples: {level:.0%} intervals cover {covered:.1%}")  # noqa: T201
-            assert covered == pytest.approx(level, abs=0.02)
+            inside = errors <= errors.new_tensor(calibration.widths_for(level, examples)) * stretch
+            share = inside.double().mean().item()
+            print(f"{name}, {examples} examples: {level:.0%} intervals cover {share:.1%}")  # noqa: T201
+            assert share == pytest.approx(level, abs=0.02)
+            far = distances > distances.flatten().double().quantile(0.875)
+            assert inside[far].double().mean().item() >= level - 0.07
+        beyond = distances > calibration.largest_distance(examples)
+        assert beyond.double().mean().item() == pytest.approx(FALSE_ALARM_RATE, abs=0.01)
 
 
 def test_the_error_quantile_is_exceeded_as_rarely_as_it_should_where_errors_of_a_task_are_alike() -> None:

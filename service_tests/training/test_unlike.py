@@ -9,11 +9,11 @@ import torch
 from fastapi.testclient import TestClient
 
 from app.bundles.folder import load
-from app.learn.calibration import Calibration
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.learn.support_ood import OODReference
 from app.service.answers import is_beyond
+from app.training.calibration import half_widths_of
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import family_of
 from app.training.tasks import Setting, draw_held_out
@@ -51,9 +51,8 @@ def test_rows_are_beyond_for_the_evaluation_where_they_are_for_the_server() -> N
 
 
 def test_the_interval_score_is_that_of_its_definition() -> None:
-    calibration = Calibration(1, 0, (5,), (0.8, 0.9, 0.95), (((1.0, 2.0, 3.0),),))
     errors = torch.tensor([[0.0], [1.0], [2.0], [3.5]])
-    measures = measure_intervals(calibration, 5, errors)
+    measures = measure_intervals(torch.full((4, 1), 2.0), errors)
     assert measures["coverage_90"] == 0.75
     assert measures["interval_score_90"] == pytest.approx(np.mean([4, 4, 4, 4 + 20 * 1.5]))
 
@@ -61,14 +60,14 @@ def test_the_interval_score_is_that_of_its_definition() -> None:
 def test_intervals_score_best_at_the_calibrated_width(models_dir: Path) -> None:
     """The score is proper: it is lowest at the quantiles, so wider and narrower intervals score worse."""
     bundle = load(models_dir / "linear")
-    calibration, steps = bundle.manifest.calibration, bundle.manifest.inner_loop.steps
+    steps = bundle.manifest.inner_loop.steps
     tasks = draw_held_out(family_of(bundle), Setting(10), torch.device("cpu"), tasks=600, seed=SEED)
     outputs = predict_in_portions(offline(bundle), tasks, [steps]).outputs[0]
     errors = (outputs - tasks.query.targets).abs().flatten(0, 1)
+    half_widths = half_widths_of(bundle, 10, tasks).flatten(0, 1)
 
     def score(factor: float) -> float:
-        # errors that are smaller by a factor are those of intervals that are wider by it, in other units
-        return factor * measure_intervals(calibration, 10, errors / factor)["interval_score_90"]
+        return measure_intervals(factor * half_widths, errors)["interval_score_90"]
 
     assert score(1.0) < min(score(0.5), score(2.0))
 

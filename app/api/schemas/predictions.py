@@ -41,8 +41,8 @@ class PredictResponse(ResponseBody):
             Meta(
                 description="[query]: `true` if the prediction is a guess. Classification: the query is unlike every "
                 "class of the support set, or an image unlike those of training. Regression and decisions: one of its "
-                "numbers lies outside of the range that it had in training. Left out if the model has nothing to "
-                "compare with",
+                "numbers lies outside of the range that it had in training. Regression: or it is far from every "
+                "example. Left out if the model has nothing to compare with",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]

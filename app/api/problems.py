@@ -17,6 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codec import JSON
+from app.api.csv_requests import as_parameter
 from app.api.paths import route_path
 from app.api.responses import losses_array
 from app.api.schemas import Problem
@@ -121,6 +122,8 @@ def _document(error: Exception) -> Problem:
 
 async def _innerloop_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, InnerloopError)
+    if isinstance(error, Invalid):
+        error = as_parameter(error, request.headers.get("content-type", ""))
     return _response(error)
 
 

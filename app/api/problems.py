@@ -205,4 +205,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return _answer(_document(error))  # the error is raised again for the server, which logs it
+    response = _answer(_document(error))
+    if request.scope["http_version"].startswith("1"):  # HTTP/2 has no such header
+        response.headers["Connection"] = "close"  # the error is raised again for uvicorn, which logs it and disconnects
+    return response

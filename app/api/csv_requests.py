@@ -26,6 +26,15 @@ def parameters(form: type) -> dict[str, FieldInfo]:
     return {field.name: field for field in fields(form) if field.name not in left_out}
 
 
+PARAMETERS = parameters(schemas.AdaptRequest).keys() | parameters(schemas.PredictRequest).keys()
+
+
+def as_parameter(error: Invalid, content_type: str) -> Invalid:
+    """An error of a field, at the place of the query parameter where the body is CSV."""
+    csv = content_type.partition(";")[0].strip().lower() == CSV
+    return Invalid(_place(error.place), *error.reason) if csv and error.place in PARAMETERS else error
+
+
 class CsvCodec:
     """Makes the values of a request of its query string and its body. The rows stay text until the model is known."""
 

@@ -51,8 +51,8 @@ def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
 
 
-def _text(description: str) -> dict[str, Any]:
-    return {"schema": {"type": "string", "description": description}}
+def _text(description: str, **bounds: int) -> dict[str, Any]:
+    return {"schema": {"type": "string", "description": description, **bounds}}
 
 
 def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], ndjson: bool = False) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
     documented = header_docs(key=form in (schemas.AdaptRequest, schemas.Support))["parameters"]
     if form in examples.CSV_TEXTS:
         text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
-        content[CSV] = _text(text) | {"example": examples.CSV_TEXTS[form]}
+        content[CSV] = _text(text, minLength=1) | {"example": examples.CSV_TEXTS[form]}
         documented += map(_csv_parameter, parameters(form))
     return {"requestBody": {"required": True, "content": content}, "parameters": documented}
 
@@ -175,9 +175,24 @@ def install(app: FastAPI) -> None:
                         del operation["responses"]["422"]
                     for parameter in operation.get("parameters", []):
                         _refuse_null(parameter["schema"])
+            _link_adaptations(document["paths"])
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _link_adaptations(paths: dict[str, Any]) -> None:
+    """Say which operations take the id of a new adaptation."""
+    names = [
+        operation["operationId"]
+        for path, operations in paths.items()
+        if path.startswith("/adaptations/{id}")
+        for operation in operations.values()
+    ]
+    parameters = {"id": "$response.body#/adaptation_id"}
+    paths["/adapt"]["post"]["responses"]["201"]["links"] = {
+        name: {"operationId": name, "parameters": parameters} for name in names
+    }
 
 
 def _refuse_null(schema: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.codec import JSON
+from app.api.csv_requests import as_parameter
 from app.api.paths import route_path
 from app.api.responses import losses_array
 from app.api.schemas import Problem
@@ -121,6 +122,8 @@ def _document(error: Exception) -> Problem:
 
 async def _innerloop_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, InnerloopError)
+    if isinstance(error, Invalid):
+        error = as_parameter(error, request.headers.get("content-type", ""))
     return _response(error)
 
 
@@ -202,4 +205,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return _answer(_document(error))  # the error is raised again for the server, which logs it
+    response = _answer(_document(error))
+    if request.scope["http_version"].startswith("1"):  # HTTP/2 has no such header
+        response.headers["Connection"] = "close"  # the error is raised again for uvicorn, which logs it and disconnects
+    return response

@@ -1,5 +1,6 @@
 """The client, the scheme and the prefix that a request had before a proxy forwarded it."""
 
+import logging
 import re
 from collections.abc import Sequence
 
@@ -34,3 +35,11 @@ class TrustedProxies:
 def _is_usable(name: bytes, value: bytes) -> bool:
     """Whether a header can be believed: the access log repeats the client's address."""
     return name != CLIENT_HEADER or ADDRESSES.fullmatch(value) is not None
+
+
+def leave_out_unknown_port(record: logging.LogRecord) -> bool:
+    """A filter of the access log. Proxies forward the address of a client without its port: uvicorn writes port 0."""
+    assert isinstance(record.args, tuple)
+    client, *others = record.args
+    record.args = (str(client).removesuffix(":0"), *others)
+    return True

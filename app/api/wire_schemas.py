@@ -41,6 +41,7 @@ def wire_schemas() -> dict[str, Any]:
                 _say_types(part)
             if not holds_bodies(described):
                 described["examples"] = [values[name][field]]
+    wire[schemas.EditRequest.__name__]["minProperties"] = 1
     return {"Columns": dict(_COLUMNS), **wire}
 
 

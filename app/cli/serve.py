@@ -71,13 +71,15 @@ def _serve(settings: Settings) -> int:
     import uvicorn
 
     from app.api.problems import outermost
-    from app.api.proxies import TrustedProxies
+    from app.api.proxies import TrustedProxies, leave_out_unknown_port
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app
 
     cache_problem = _prepare_process(settings)
     # INNERLOOP_ACCESS_LOG alone decides about these lines
-    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
+    access_log = logging.getLogger("uvicorn.access")
+    access_log.setLevel(logging.INFO)
+    access_log.addFilter(leave_out_unknown_port)
     application = create_app(settings)
     closing_s = max(settings.shutdown_s * CLOSING_SHARE, MIN_CLOSING_S)
     signal.signal(signal.SIGHUP, lambda *_: application.state.reloader.request())

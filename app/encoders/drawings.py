@@ -43,8 +43,9 @@ def normalise(images: np.ndarray) -> np.ndarray:
     centred. The limits were chosen with scikit-learn's digits 0 to 4 and the validation characters of Omniglot.
     """
     normalised = images.astype(np.float32)
-    for index in np.flatnonzero(~_is_usual(images)):
-        normalised[index] = _normalise(normalised[index])
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of numbers such as 1e38, which are no drawing
+        for index in np.flatnonzero(~_is_usual(images)):
+            normalised[index] = _normalise(normalised[index])
     return normalised
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from app.bundles.bundle import Bundle
+from app.bundles.files import MANIFEST
 from app.bundles.folder import load
 from app.bundles.manifest import Bounds, FamilySpec, Manifest
-from app.errors import TrainingError, expectation
+from app.errors import BundleError, TrainingError, expectation
 from app.families.family import HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
@@ -232,13 +233,13 @@ class Run:
     def _first_parameters(self) -> Params:
         """The parameters of the network that training begins with: fresh ones, or those of the recipe's start.
 
-        Raises BundleError or TrainingError where the bundle to start from cannot be read or has another network.
+        Raises TrainingError where the bundle to start from cannot be read or has another network.
         """
         with user_code(f"the network {self.network.name!r}"):
             params = initialize(self.network.name, self.network.options, self.recipe.seed)
         if self.recipe.start is None:
             return params
-        start = load(Path(self.recipe.start))
+        start = _load_start(Path(self.recipe.start))
         if start.manifest.network != self.network:
             expected = f"a bundle with the network {self.network.name} of this recipe"
             actual = f"{start.name}, whose network has another name or other options"
@@ -249,6 +250,16 @@ class Run:
             actual = f"{start.name}, which is {_with_scale(not self.recipe.scale_targets)}"
             raise TrainingError(expectation("--set start", expected, actual, "change scale_targets"))
         return {name: start.meta[name] for name in params}
+
+
+def _load_start(folder: Path) -> Bundle:
+    if not (folder / MANIFEST).is_file():
+        fix = "name a folder in your models folder, such as models/sinusoid"
+        raise TrainingError(expectation("--set start", "the folder of a bundle", repr(str(folder)), fix))
+    try:
+        return load(folder)
+    except BundleError as error:
+        raise TrainingError(f"--set start: {error}") from error
 
 
 def _with_scale(scale: bool) -> str:

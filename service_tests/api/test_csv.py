@@ -313,7 +313,8 @@ WRONG_PARAMETERS = [
     ("model=wards&steps=x", 'query.steps: expected a whole number, got "x"'),
     ("model=wards&steps=", 'query.steps: expected a whole number, got ""'),
     ("model=wards&steps=-1", 'query.steps: expected a whole number of at least 0, got "-1"'),
-    ("model=wards&steps=51", "steps: expected 0 to 50 for wards, got 51"),
+    ("model=wards&steps=51", "query.steps: expected 0 to 50 for wards, got 51"),
+    ("model=wards&ttl_s=1000000000", "query.ttl_s: expected at most 2678400 seconds"),
     ("model=wards&learning_rate=nan", 'query.learning_rate: expected a number above 0, got "nan"'),
     ("model=wards&learning_rate=1e400", "query.learning_rate: expected a finite number, got"),
     ("model=wards&queries=1", "query.queries: expected one of the parameters model, steps, "),
@@ -330,6 +331,11 @@ def test_a_wrong_parameter_is_named(client: TestClient) -> None:
         answer = post(client, f"/adapt?{query}", TEXT)
         assert answer.status_code in (404, 422)
         assert answer.json()["detail"].startswith(detail)
+        assert answer.json()["place"] == detail.partition(":")[0]
+    other = post(client, "/predict?model=wards&seed=1", as_csv(QUERIES)).json()
+    assert other["place"] == "query.seed"
+    answer = client.post("/adapt", json={"model": "wards", "support": {"rows": ROWS}, "steps": 51})
+    assert answer.json()["place"] == "steps", "a body of JSON has the field itself"
 
 
 def test_parameters_of_a_support_set_are_not_those_of_queries(client: TestClient) -> None:

@@ -38,18 +38,6 @@ ROUTES = {
 }
 
 
-SCHEMATHESIS = """
-hooks = "service_tests.api.schemathesis_hooks"
-
-[checks]
-not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 504]  # it sends deadlines of a millisecond
-
-[[operations]]
-include-path-regex = "/adaptations/[^/]+/"
-parameters = {{ "path.id" = "{id}" }}
-"""
-
-
 @pytest.fixture
 def document(client: TestClient) -> dict[str, Any]:
     contents: dict[str, Any] = client.get("/openapi.json").json()
@@ -101,6 +89,21 @@ def test_the_statuses_of_errors_are_documented(document: dict[str, Any]) -> None
     }  # fmt: skip
 
 
+def test_a_new_adaptation_links_to_what_takes_its_id(document: dict[str, Any]) -> None:
+    links = document["paths"]["/adapt"]["post"]["responses"]["201"]["links"]
+    assert links.keys() == {
+        "getAdaptation", "editAdaptation", "deleteAdaptation", "getHistory", "getSupport", "addExamples",
+        "deleteExample", "undo", "getWeights"
+    }  # fmt: skip
+    assert links["getHistory"] == {
+        "operationId": "getHistory", "parameters": {"id": "$response.body#/adaptation_id"}
+    }  # fmt: skip
+
+
+def test_an_edit_changes_something(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["EditRequest"]["minProperties"] == 1
+
+
 def test_the_docs_work_offline(client: TestClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
@@ -111,15 +114,35 @@ def test_the_docs_work_offline(client: TestClient) -> None:
         assert client.get(link).status_code == 200
 
 
-def test_valid_and_invalid_requests_are_answered_as_documented(live_server: str, tmp_path: Path) -> None:
-    """schemathesis generates valid and invalid requests from the document, and checks the answers against it."""
-    adaptation_id = httpx.post(f"{live_server}/adapt", json=body(examples(200))).json()["adaptation_id"]
-    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS.format(id=adaptation_id))
-    command = [program("schemathesis"), "run", f"{live_server}/openapi.json", "--seed", "1"]
-    command += ["--max-examples", "30", "--request-timeout", "20", "--exclude-checks", "positive_data_acceptance"]
+class TestBySchemathesis:
+    """schemathesis generates valid and invalid requests from the document, and checks the answers against it.
+
+    Its coverage phase sends each kind of wrong value, and its fuzzing phase random ones. Both take long, so each runs
+    on one server only. Its stateful phase, where a request takes its id from another, runs on both.
+    """
+
+    def test_requests_are_answered_as_documented(self, live_server: str, tmp_path: Path) -> None:
+        run_schemathesis(live_server, tmp_path, "examples,coverage,stateful")
+
+    def test_requests_below_a_prefix_are_answered_as_documented(
+        self, serve_live: Callable[..., str], tmp_path: Path
+    ) -> None:
+        run_schemathesis(serve_live(root_path="/ml") + "/ml", tmp_path, "fuzzing,stateful")
+
+
+def run_schemathesis(url: str, folder: Path, phases: str) -> None:
+    """Run schemathesis with all its checks against a server. url: with the prefix, if any"""
+    adaptation_id = httpx.post(f"{url}/adapt", json=body(examples(200))).json()["adaptation_id"]
+    settings = (ROOT / "service_tests/api/schemathesis.toml").read_text().replace("ADAPTATION_ID", adaptation_id)
+    (folder / "schemathesis.toml").write_text(settings)
+    command = [program("schemathesis"), "run", f"{url}/openapi.json", "--seed", "1", "--phases", phases]
+    command += ["--checks", "all", "--request-timeout", "20"]
     paths = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False, env=paths)
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False, env=paths)
     assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
+    links = re.search(r"API Links: +(\d+) covered", process.stdout)
+    assert links is not None, "the stateful phase has not run"
+    assert int(links[1]) > 0, "the stateful phase has followed no link"
 
 
 def test_two_applications_have_the_same_document() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -239,6 +240,22 @@ def test_a_failure_of_the_server_gets_a_problem(
     document = problem(client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}), 500)
     expected = "The server met an unexpected error: its log has the cause"
     assert document["detail"] == expected
+
+
+def test_after_a_failure_the_server_says_that_it_disconnects(
+    serve_live: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the next request on this connection would fail without an answer."""
+    monkeypatch.setattr("app.service.engine.Engine._predict", lambda *_: 1 / 0)
+    monkeypatch.setattr("app.service.adaptations.Adaptations.page", lambda *_: 1 / 0)
+    with httpx.Client(base_url=serve_live()) as client:
+        for answer in (
+            client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}),
+            client.get("/adaptations"),
+            client.post("/predict", json={"model": "sinusoid", "queries": [[1]]}),
+        ):
+            assert answer.headers["connection"] == "close"
+            assert problem(answer, 500)["title"] == "Internal Server Error"
 
 
 def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,10 @@ def test_an_encoder_that_does_not_normalise_is_stored_as_before() -> None:
     assert ImageEncoder(RASTER, "drawing").seconds([cross(28, 2)]) > 0
     assert ImageEncoder(RASTER, "drawing").to_json() == {"shape": [28, 28], "normalise": "drawing"}
     assert not ImageEncoder(RASTER, "drawing").keeps_features
+
+
+def test_huge_pixels_stay_as_they_are() -> None:
+    """Their sums overflow, of which numpy warns nobody: warnings are errors here."""
+    images = np.stack([1e38 * cross(28, 2), 3e38 * (cross(28, 2) - cross(28, 4)), np.full(RASTER, 3e38)])
+    images = images.astype(np.float32)
+    np.testing.assert_array_equal(normalise(images), images)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.errors import BundleError, TrainingError
+from app.errors import TrainingError
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
@@ -204,7 +204,10 @@ def test_training_starts_from_another_bundle(models_dir: Path, tmp_path: Path) -
     assert run.meta.keys() > start.meta.keys(), "what an algorithm learns besides is fresh"
     with pytest.raises(TrainingError, match="start: expected a bundle with the network mlp of this recipe, got linear"):
         Run(Recipe("sinusoid", start=str(models_dir / "linear")), CPU, compiled=False)
-    with pytest.raises(BundleError, match=r"bundle\.json: expected a file, got none"):
+    with pytest.raises(TrainingError, match=r"^--set start: expected the folder of a bundle, got 'foo': name a folder"):
+        Run(Recipe("sinusoid", start="foo"), CPU, compiled=False)
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"^--set start: .*bundle\.json: "):
         Run(Recipe("sinusoid", start=str(tmp_path)), CPU, compiled=False)
 
 

@@ -103,7 +103,8 @@ def test_a_bundle_of_format_1_equals_the_shipped_one(models_dir: Path, tmp_path:
         image_reference=None,
     )
     assert replace(old.manifest, evaluation={}) == newest
-    assert old.manifest.evaluation["by_shots"] == shipped.manifest.evaluation["by_shots"]
+    for shots, scores in old.manifest.evaluation["by_shots"].items():
+        assert scores["mean"] == shipped.manifest.evaluation["by_shots"][shots]["mean"]
     assert old.manifest.digest == (DIGESTS | {"sinusoid": MAML_DIGEST})[name]
     assert old.meta.keys() == shipped.meta.keys()
     assert all(torch.equal(value, shipped.meta[key]) for key, value in old.meta.items())

@@ -81,7 +81,7 @@ def test_the_evaluation_has_600_tasks_by_steps_with_intervals(folder: Path) -> N
     assert evaluation["unlike"]["by_setting"].keys() == {"5-shot", "10-shot"}
     for measures in evaluation["unlike"]["by_setting"].values():
         assert measures["outside_marked"] == 1, "one of the three numbers is outside"
-        assert measures["false_alarms"] <= 0.01
+        assert measures["false_alarms"] <= 0.03
 
 
 def test_the_card_has_its_plot_and_the_command(folder: Path) -> None:

@@ -94,12 +94,18 @@ class OODReference:
         """
         if not self.tasks:
             return OODStatus.unknown
-        if _mean(self.is_far(inputs).double(), weights) > MAX_FAR_SHARE:
+        if self.has_far_inputs(inputs, weights):
             return OODStatus.far_inputs
         smaller = bisect_right(self.support_sizes, adapted_to) - 1
         if smaller >= 0 and task_error(errors, weights).item() > self.error_limits[smaller]:
             return OODStatus.large_error
         return OODStatus.like
+
+    def has_far_inputs(
+        self, inputs: Float[Tensor, "example feature"], weights: Float[Tensor, " example"] | None = None
+    ) -> bool:
+        """Whether more than MAX_FAR_SHARE of a support set's inputs lie beyond all inputs of training."""
+        return bool(_mean(self.is_far(inputs).double(), weights) > MAX_FAR_SHARE)
 
     @cached_property
     def input_bounds(self) -> tuple[tuple[float, float], ...]:

@@ -79,10 +79,20 @@ class Job:
         return price
 
     def distances(self) -> Distances | None:
-        """How far each query is from the nearest support example, where the bundle compares them."""
-        if self.task is None or self.queries is None or not self.measures_distances:
+        """How far each query is from the nearest support example, where the bundle compares them.
+
+        Infinitely far from a support set beyond the inputs of training, where errors were not measured.
+        """
+        task, queries, model = self.task, self.queries, self.model
+        if task is None or queries is None or not self.measures_distances:
             return None
-        return nearest_distances(self.queries, self.task.inputs, self.model.bundle.manifest.ood_reference.input_scale)
+        reference = model.bundle.manifest.ood_reference
+        if model.digest not in task.far_inputs:
+            weights = None if task.weights is None else torch.tensor(task.weights)
+            task.far_inputs[model.digest] = reference.has_far_inputs(torch.tensor(task.inputs), weights)
+        if task.far_inputs[model.digest]:
+            return [float("inf")] * len(queries)
+        return nearest_distances(queries, task.inputs, reference.input_scale)
 
     @property
     def queries_at_once(self) -> int:

@@ -25,7 +25,7 @@ def nearest_distances(queries: np.ndarray, support: np.ndarray, scale: Sequence[
         apart = (queries[:, None].astype(np.float64) - support) / scale
         nearest: list[float] = np.sqrt((apart * apart).sum(-1).min(-1)).tolist()
         return nearest
-    return query_ood.nearest_distances(torch.from_numpy(queries), torch.from_numpy(support), scale).numpy()
+    return query_ood.nearest_distances(torch.tensor(queries), torch.tensor(support), scale).numpy()
 
 
 def are_further(distances: Distances, largest: float) -> list[bool]:

@@ -77,6 +77,11 @@ class Task:
         return {}
 
     @cached_property
+    def far_inputs(self) -> dict[str, bool]:
+        """Whether inputs lie beyond those of training, by the digest of a bundle. `Job.distances` fills it."""
+        return {}
+
+    @cached_property
     def classes(self) -> tuple[Label, ...]:
         """`labels`, or the labels in the order of their first example; none where targets are numbers."""
         return self.labels or distinct_labels(self.targets)

@@ -153,7 +153,8 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"Far from the support set is the {percent(FURTHEST_SHARE, 1)} of the queries that are furthest from its examples."
+            f"Far from the support set is the {percent(FURTHEST_SHARE, 1)} of the queries that are furthest from its "
+            "examples."
         )
     return f"""## Inside and outside of training's range
 
@@ -180,14 +181,15 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         then = ", and gives it no interval."
     text = (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
-        f"more than {percent(BOUNDS_MARGIN)} of that range{then} This looks at each number alone: an unusual "
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual "
         "combination of usual numbers is not marked."
     )
     if manifest.calibration.has_distances:
-        text += (
+        text = text.replace("`unlike` looks", "This looks") + (
             f" A query is also marked, and gets no interval, if it lies further from every support example than "
             f"{percent(1 - FALSE_ALARM_RATE)} of the queries of validation tasks with as many examples. The distance "
-            "is Euclidean, with each number divided by its standard deviation in training."
+            "is Euclidean, with each number divided by its standard deviation in training. If the inputs of the "
+            "support set lie outside of training's range, all queries are marked."
         )
     return (
         text,

@@ -281,6 +281,7 @@ def replace_by_three_features(folder: Path) -> None:
     """Replace a bundle of 1 feature by one of 3 features."""
     from app.bundles.manifest import FamilySpec
     from app.bundles.schema import Schema
+    from app.learn.calibration import Calibration
     from app.learn.networks import NetworkSpec, initialize
     from app.learn.support_ood import OODReference
 
@@ -291,6 +292,7 @@ def replace_by_three_features(folder: Path) -> None:
         network=NetworkSpec("linear", {"inputs": 3, "outputs": 1}),
         schema=Schema(3, 1),
         ood_reference=OODReference(),
+        calibration=Calibration(),
     )
     write(folder, manifest, initialize("linear", {"inputs": 3, "outputs": 1}, seed=0))
 

@@ -129,3 +129,13 @@ def test_a_query_further_from_the_support_set_has_a_wider_interval(client: TestC
     adapted = client.post("/adapt", json={"model": "linear", "support": sent["support"]}).json()
     again = {"adaptation_id": adapted["adaptation_id"], "queries": queries, "interval": 0.9}
     assert client.post("/predict", json=again).json()["upper"] == answer["upper"]
+
+
+def test_a_support_set_beyond_training_leaves_nothing_to_compare_with(client: TestClient) -> None:
+    support = {"inputs": [[-0.9], [-0.5], [0.2], [0.8], [1.5]], "targets": [0.5, 0.5, 0.5, 0.5, 0.5]}
+    sent = {"model": "linear", "support": support, "queries": [[-0.5], [0.3]], "interval": 0.9}
+    answer = client.post("/predict", json=sent).json()
+    assert answer["unlike"] == [True, True]
+    assert answer["lower"] == [[None], [None]]
+    weighted = support | {"weights": [1, 1, 1, 1, 0.001]}
+    assert client.post("/predict", json=sent | {"support": weighted}).json()["unlike"] == [False, False]

@@ -177,4 +177,4 @@ def task_error(
 
 def _mean(values: Float[Tensor, "*task example"], weights: Float[Tensor, " example"] | None) -> Float[Tensor, "*task"]:
     """The mean over the examples, by their weights."""
-    return values.mean(-1) if weights is None else values @ (weights / weights.sum())
+    return values.mean(-1) if weights is None else values @ (weights.to(values) / weights.to(values).sum())

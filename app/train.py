@@ -6,7 +6,9 @@ It needs neither FastAPI nor pydantic, so a bare GPU machine can run it from a c
 
 import dataclasses
 import json
+import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -126,9 +128,22 @@ def train(
             train_to_end(run, checkpoint, console)
             if group.first:
                 finish(run, checkpoint, models_dir, overrides.command, console, search)
+        if not group.first:
+            end_at_once()
     except InnerloopError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
+
+
+def end_at_once() -> None:
+    """End this process without Python's own clean-up. Nothing is left to do.
+
+    Within a moment of the last exchange with other processes, that clean-up sometimes aborts (SIGABRT, "terminate
+    called without an active exception"). torchrun then stops the first process, before it has written the bundle.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def choose_algorithm(

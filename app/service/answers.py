@@ -110,7 +110,7 @@ def _regression(
         distances = None
     if distances is not None:
         remote = are_further(distances, calibration.largest_distance(size))
-        far = remote if far is None else _either(far, remote)
+        far = _either(far, remote) if far is not None and True in far else remote
     if options.interval is None:
         return Answer(outputs, unlike=far)
     half_widths = np.array(calibration.widths_for(options.interval, size))

@@ -40,7 +40,7 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
-    measures_distances: whether queries are compared with the support set
+    scale: by what each feature is divided where queries are compared with the support set; None where they are not
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
     """
@@ -51,7 +51,7 @@ class Job:
     queries: np.ndarray | None = None
     keep: bool = True
     weights: bool = False
-    measures_distances: bool = field(init=False)
+    scale: Sequence[float] | None = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
 
@@ -62,42 +62,36 @@ class Job:
 
     def __post_init__(self) -> None:
         variant, task = self.variant, self.task
-        self.measures_distances = task is not None and task.rows > 0 and self.model.measures_distances
-        self.answer_price = 0 if self.queries is None else len(self.queries) * self._query_price
+        self.scale = None
+        self.answer_price = 0
+        if self.queries is not None:
+            price = variant.answer_price
+            if task is not None and task.rows and self.model.scale is not None:
+                self.scale = self.model.scale
+                price += task.rows * len(self.scale)
+            self.answer_price = len(self.queries) * price
         self.price = self.answer_price
         if task is not None:
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
             if self.model.encodes:
                 self.price += int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
 
-    @property
-    def _query_price(self) -> int:
-        """What the answer to one query costs, in multiply-adds."""
-        price = self.variant.answer_price
-        if self.task is not None and self.measures_distances:
-            price += self.task.rows * self.model.bundle.manifest.schema.features
-        return price
-
     def distances(self) -> Distances | None:
         """How far each query is from the nearest support example, where the bundle compares them.
 
         Infinitely far from a support set beyond the inputs of training, where errors were not measured.
         """
-        task, queries, model = self.task, self.queries, self.model
-        if task is None or queries is None or not self.measures_distances:
+        if self.scale is None or self.task is None or self.queries is None:
             return None
-        reference = model.bundle.manifest.ood_reference
-        if model.digest not in task.far_inputs:
-            weights = None if task.weights is None else torch.tensor(task.weights)
-            task.far_inputs[model.digest] = reference.has_far_inputs(torch.tensor(task.inputs), weights)
-        if task.far_inputs[model.digest]:
-            return [float("inf")] * len(queries)
-        return nearest_distances(queries, task.inputs, reference.input_scale)
+        if self.model.has_far_inputs(self.task):
+            return [float("inf")] * len(self.queries)
+        return nearest_distances(self.queries, self.task.inputs, self.scale)
 
     @property
     def queries_at_once(self) -> int:
         """The number of queries whose answer costs no more than `LARGE / PARTS`."""
-        return max(1, LARGE // PARTS // self._query_price)
+        price = self.answer_price // len(self.queries) if self.queries is not None else self.variant.answer_price
+        return max(1, LARGE // PARTS // price)
 
     @property
     def bytes(self) -> int:
@@ -370,7 +364,7 @@ class Engine:
 
 def _needs_features(job: Job, fast: FastWeights) -> bool:
     """Whether a job needs the features of its support set: to adapt, or to compare queries with it."""
-    return job.key not in fast or (job.measures_distances and job.queries is not None)
+    return job.key not in fast or job.scale is not None
 
 
 def _are_finite(predictions: Sequence[np.ndarray]) -> bool:

@@ -78,7 +78,7 @@ class Task:
 
     @cached_property
     def far_inputs(self) -> dict[str, bool]:
-        """Whether inputs lie beyond those of training, by the digest of a bundle. `Job.distances` fills it."""
+        """Whether inputs lie beyond those of training, by the digest of a bundle. `Model.has_far_inputs` fills it."""
         return {}
 
     @cached_property

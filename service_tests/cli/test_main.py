@@ -160,6 +160,18 @@ def test_an_error_of_training_is_printed(arguments: tuple[str, ...], message: st
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("module", ["fcntl", "pwd", "resource"])
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("try", "linear"), ("navigate",)])
+def test_commands_that_serve_say_which_systems_they_run_on(arguments: tuple[str, ...], module: str) -> None:
+    """Windows lacks these modules."""
+    code = f"import sys; sys.modules[{module!r}] = None; from app.cli.main import main; main()"
+    environment = {"INNERLOOP_MODELS_DIR": str(ROOT / "models"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    message = "the server runs on Linux and macOS: on Windows, use WSL or Docker\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+
+
 @pytest.mark.parametrize(
     ("absent", "arguments", "extra"),
     [

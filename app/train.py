@@ -26,6 +26,7 @@ from app.errors import InnerloopError, TrainingError, expectation, one_of
 from app.families.registry import families
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.extras import LOG, PLOTS, require
 from app.training.loop import make_run, train_to_end
 from app.training.problem import make_family
 from app.training.processes import processes
@@ -108,6 +109,7 @@ def train(
     overrides = Overrides(family, name, algorithm, outer_steps, seed, options, setting or [], has_data=data is not None)
     runs_dir, models_dir = runs_dir / overrides.bundle, models_dir / overrides.bundle
     try:
+        require(LOG, PLOTS)
         with processes(choose_device(device)) as (group, group_device):
             console = Console(quiet=not group.first, markup=False)
             start = partial(make_run, device=group_device, compiled=not eager, processes=group, data=data)

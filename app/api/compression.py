@@ -10,6 +10,8 @@ from app.errors import BodyTooLarge, Malformed, UnsupportedEncoding
 
 GZIP = 16 + zlib.MAX_WBITS
 """What zlib takes for the format of gzip."""
+GZIP_MAGIC = b"\x1f\x8b"
+"""The first two bytes of gzip."""
 MAX_MEMBERS = 1000
 """Each costs time of its own, however small it is."""
 CHUNK_BYTES = 64 * 2**10
@@ -32,6 +34,19 @@ async def decompressed(request: Request, body: bytes, limit: int, large_bodies: 
     raise UnsupportedEncoding(["gzip", "identity"], declared)
 
 
+def _no_gzip(body: bytes, start: int) -> tuple[str, str]:
+    """What a body that zlib cannot read is, and what to do. start: where the member begins that it cannot read"""
+    first = body[start : start + 2]
+    if first == GZIP_MAGIC:
+        return "gzip that is damaged", "send the body as it was compressed"
+    if start:
+        return f"gzip that ends after {start} bytes, and then other bytes", "send the gzip alone"
+    # RFC 1950: the method is 8, and the two bytes are a multiple of 31
+    if len(first) == 2 and first[0] & 15 == zlib.DEFLATED and int.from_bytes(first) % 31 == 0:
+        return "a body in the format zlib (deflate)", "compress it with gzip instead"
+    return "a body that is not compressed with gzip", "compress it with gzip, or leave Content-Encoding out"
+
+
 def gunzip(body: bytes, limit: int) -> bytes:
     """A body that gzip compressed, in one or more members. limit: the bytes that it may have decompressed
 
@@ -39,7 +54,7 @@ def gunzip(body: bytes, limit: int) -> bytes:
     """
     parts, size, at, view = [], 0, 0, memoryview(body)
     for _ in range(MAX_MEMBERS):
-        member = zlib.decompressobj(GZIP)
+        member, start = zlib.decompressobj(GZIP), at
         while not member.eof:
             chunk = view[at : at + CHUNK_BYTES]
             if not chunk:
@@ -48,9 +63,7 @@ def gunzip(body: bytes, limit: int) -> bytes:
             try:
                 parts.append(member.decompress(chunk, limit - size + 1))
             except zlib.error as error:
-                fix = "compress it with gzip, or leave Content-Encoding out"
-                actual = f"a body that cannot be decompressed ({error})"
-                raise Malformed("gzip, as Content-Encoding says", actual, fix) from error
+                raise Malformed("gzip, as Content-Encoding says", *_no_gzip(body, start)) from error
             size += len(parts[-1])
             if size > limit:
                 raise BodyTooLarge(limit)

@@ -50,7 +50,9 @@ CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
     schemas.PredictRequest: "time\n-3\n1\n3\n",
     schemas.Support: "time,target\n3,0.56\n",
 }
-"""Bodies in CSV; the query has `model=sinusoid` or the id of an adaptation of it."""
+"""Bodies in CSV, which go with CSV_PARAMETERS or the id of an adaptation of that model."""
+CSV_PARAMETERS: Mapping[str, dict[str, Any]] = {"model": {"example": MODEL}}
+"""By query parameter of a request in CSV, what the document says beside its description."""
 CSV_ANSWER = "target\n-0.6426\n3.4109\n0.5271\n"
 PREDICT = {"model": MODEL, "support": SUPPORT, "queries": [[-3], [1], [3]]}
 

@@ -78,9 +78,13 @@ def header_docs(key: bool = False) -> dict[str, Any]:
 
 
 def _csv_parameter(name: str) -> dict[str, Any]:
-    """A field of the body that is a query parameter where the body is CSV. It has no type: JSON bodies ignore it."""
+    """A field of the body that is a query parameter where the body is CSV. It has no type: JSON bodies ignore it.
+
+    /docs fills in its example, whatever the type of the body.
+    """
     description = f"Only with a `text/csv` body: what `{name}` is in a JSON body"
-    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
+    parameter = {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+    return parameter | {"description": description} | examples.CSV_PARAMETERS.get(name, {})
 
 
 def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

@@ -183,7 +183,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         expected, actual = " or ".join(methods), request.method
     detail = expectation(
-        f"{request.method} {route_path(request.scope)}", expected, actual, f"{root}/docs lists all endpoints"
+        f"{request.method} {request.scope['path']}", expected, actual, f"{root}/docs lists all endpoints"
     )
     response = _answer(Problem(type="about:blank", title=status.phrase, status=status, detail=detail))
     response.headers.update(error.headers or {})

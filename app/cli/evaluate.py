@@ -18,6 +18,7 @@ from app.errors import InnerloopError, expectation
 from app.families.family import Family
 from app.learn.losses import KINDS
 from app.training.evaluation_tables import as_json, as_text, calibration_as_text, settings_of
+from app.training.extras import PLOTS, require
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.predictor import offline
@@ -91,6 +92,8 @@ def evaluate(
             raise InnerloopError(expectation("--no-scores", "a measurement in this process", "--server", fix))
         _evaluate_unlike(loaded, family_of(loaded, data), shots, ways, min(tasks, UNLIKE_TASKS), folder)
         return
+    if save:
+        require(PLOTS)
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
         returns = (

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
+from app.cli.system import check_system
 from app.device import describe
 from app.errors import Diverged, InnerloopError, expectation
 from app.families.worlds import Episodes
@@ -41,6 +42,7 @@ async def connect(server: str | None) -> AsyncIterator[httpx.AsyncClient]:
         async with httpx.AsyncClient(base_url=server, timeout=120) as client:
             yield client
         return
+    check_system()
     from app.main import create_app  # the server takes a second to import, and `--help` does without
 
     application = create_app(Settings(compile=False, watch=False, store="memory"))

@@ -5,7 +5,6 @@ import errno
 import gc
 import logging
 import os
-import platform
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 import typer
 
+from app.cli.system import check_system
 from app.device import keep_freed_memory
 from app.errors import StartError, expectation
 from app.service import health
@@ -50,8 +50,7 @@ def serve(
     Settings are environment variables, such as INNERLOOP_MODELS_DIR; the README lists them.
     --host and --port override INNERLOOP_HOST and INNERLOOP_PORT.
     """
-    if platform.system() == "Windows":
-        raise StartError("the server runs on Linux and macOS: on Windows, use WSL or Docker")
+    check_system()
     options = {"host": host, "port": port}
     settings = Settings.model_validate({name: value for name, value in options.items() if value is not None})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -19,6 +19,7 @@ from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
+from app.training.extras import PLOTS, require
 from app.training.problem import family_of
 from app.training.publish import write_with_card
 from app.training.returns import SEED, Trial
@@ -48,6 +49,8 @@ def navigate(
     In `navigation` a world is a goal in the plane that the policy has to find.
     """
     loaded = load_named(models_dir, bundle)
+    if save:
+        require(PLOTS)
     returns = asyncio.run(returns_over_http(loaded, Trial(count, episodes, stages, seed), server))
     show_returns(loaded, returns, models_dir / bundle if save else None)
 

@@ -8,7 +8,7 @@ networks should not either.
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -280,19 +280,32 @@ def initialize(name: str, options: Mapping[str, Any], seed: int) -> Params:
 
 def _construct(name: str, options: Mapping[str, Any]) -> nn.Module:
     factory = find(name)
-    signature = inspect.signature(factory)
-    try:
-        signature.bind(**options)
-    except TypeError as error:
-        reason = expected_text(
-            ", ".join(signature.parameters), ", ".join(options) or "none", str(error).removeprefix("got an ")
-        )
-        raise NetworkError("options", f"options of the network {name!r}", reason) from error
+    parameters = inspect.signature(factory).parameters
+    if wrong := _wrong_options(parameters.values(), options):
+        reason = expected_text(", ".join(parameters), ", ".join(options) or "none", wrong)
+        raise NetworkError("options", f"options of the network {name!r}", reason)
     try:
         return factory(**options)
     except (Exception, SystemExit) as error:
         reason = f"the network {name!r} cannot be built: {_reason(error)}"
         raise NetworkError("options", "", reason) from error
+
+
+def _wrong_options(parameters: Collection[inspect.Parameter], options: Collection[str]) -> str:
+    """Which options are unknown, and which are missing, in words; empty if a function takes them.
+
+    parameters: those of the function
+    """
+    single = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    named = {each.name for each in single if each.kind is not each.POSITIONAL_ONLY}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    unknown = [] if takes_any else [name for name in options if name not in named]
+    required = [each.name for each in single if each.default is each.empty]
+    missing = [name for name in required if name not in options or name not in named]
+    found = ((unknown, "unknown"), (missing, "missing"))
+    return ", ".join(
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {how}" for names, how in found if names
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from app.learn.shapes import Bool, Float
 ERROR_QUANTILE = 0.98
 """The share of training tasks whose error is below the limit. A support set with a larger error is unlike them."""
 MAX_FAR_SHARE = 0.01
-"""The share of a support set's inputs that may lie beyond all inputs of training.
+"""The share of a support set's inputs that may lie beyond all inputs of training, or be images unlike those.
 
 Below 100 examples any single one counts; among thousands some lie beyond by chance.
 """
@@ -33,11 +33,15 @@ class OODStatus(Enum):
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
         f"{ERROR_QUANTILE * 100:.0f} % of training tasks."
     )
+    like_images = "The support set has images like those that the model was trained on."
+    unlike_images = (
+        "The support set is unlike what the model was trained on: some images do not look like those of training."
+    )
 
     @property
     def unlike_training(self) -> bool | None:
         """Whether the support set is unlike those of training; None if that is unknown."""
-        return None if self is OODStatus.unknown else self is not OODStatus.like
+        return None if self is OODStatus.unknown else self not in (OODStatus.like, OODStatus.like_images)
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,15 @@ class OODReference:
         """Which inputs lie further out than all inputs of training."""
         center, scale = inputs.new_tensor(self.input_center), inputs.new_tensor(self.input_scale)
         return distance(inputs, center, scale) > self.input_reach
+
+
+def compare_images(unlike: Bool[Tensor, " example"], weights: Float[Tensor, " example"] | None = None) -> OODStatus:
+    """Compare the images of a support set with those of training.
+
+    unlike: which of them are unlike those of training
+    weights: how often each example counts; None for once
+    """
+    return OODStatus.unlike_images if _mean(unlike.double(), weights) > MAX_FAR_SHARE else OODStatus.like_images
 
 
 def distance(

@@ -11,7 +11,7 @@ import torch
 from app.errors import Invalid
 from app.learn.losses import KINDS
 from app.learn.significance import sign_test
-from app.learn.support_ood import OODStatus
+from app.learn.support_ood import OODStatus, compare_images
 from app.service.engine import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task, class_indices
@@ -132,7 +132,12 @@ class CrossValidation:
 
     def _likeness(self, errors: np.ndarray) -> OODStatus:
         """The comparison with support sets of training. errors: with the bundle's default settings"""
-        judged = ~self._single
+        images, judged = OODStatus.unknown, ~self._single
+        if (reference := self._manifest.image_reference) is not None:
+            unlike = reference.is_unlike(torch.tensor(self._task.inputs), self._manifest.schema.shape)
+            images = compare_images(unlike, torch.from_numpy(self._weights))
+        if images.unlike_training or not self._manifest.ood_reference.tasks:
+            return images
         weights = self._weights[judged]
         return self._manifest.ood_reference.compare(
             torch.tensor(self._task.inputs[judged]),

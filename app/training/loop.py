@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.errors import TrainingError, missing_package
 from app.training.checkpoints import save_checkpoint
+from app.training.extras import LOG, require
 from app.training.on_policy import OnPolicyRun
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
@@ -83,9 +83,11 @@ def next_stop(run: Run) -> int:
 
 
 def tensorboard(folder: Path, step: int) -> Any:
-    """A TensorBoard writer that drops what an interrupted run logged after its last checkpoint."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as error:
-        raise TrainingError(missing_package("tensorboard", "train")) from error
+    """A TensorBoard writer that drops what an interrupted run logged after its last checkpoint.
+
+    Raises TrainingError where TensorBoard is missing.
+    """
+    require(LOG)
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(folder), purge_step=step)

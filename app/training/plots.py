@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.errors import TrainingError, missing_package
 from app.families.family import Family, HasImages, HasShape
 from app.families.worlds import Episodes
 from app.learn.shapes import Float
 from app.training.evaluation_tables import Evaluation, steps_text
+from app.training.extras import PLOTS, require
 from app.training.kinds import KINDS
 from app.training.predictor import offline
 from app.training.problem import device_of, worlds_of
@@ -62,11 +62,10 @@ def policy_plots(bundle: Bundle, returns: Returns) -> bytes:
 
 def _svg(panels: Sequence[Panel]) -> bytes:
     """The panels side by side. Raises TrainingError where matplotlib is missing."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise TrainingError(missing_package("matplotlib", "train")) from error
+    require(PLOTS)
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     width, height = PANEL_INCHES
     buffer = BytesIO()
     with rc_context(STYLE):

@@ -68,10 +68,25 @@ def test_a_million_empty_members_are_refused_at_once() -> None:
 @pytest.mark.parametrize(
     ("sent", "detail"),
     [
-        (b"{}", "body: expected gzip, as Content-Encoding says, got a body that cannot be decompressed"),
+        (b"{}", "body: expected gzip, as Content-Encoding says, got a body that is not compressed with gzip: compress"),
         (b"", "body: expected complete gzip, got a body that breaks off after 0 bytes"),
         (gzip.compress(b"{}" * 99, mtime=0)[:-9], "body: expected complete gzip, got a body that breaks off after"),
-        (zlib.compress(b"{}"), "body: expected gzip, as Content-Encoding says, got a body that cannot be decompressed"),
+        (
+            zlib.compress(b"{}"),
+            "body: expected gzip, as Content-Encoding says, got a body in the format zlib (deflate): ",
+        ),
+        (
+            zlib.compress(b"{}", 0),
+            "body: expected gzip, as Content-Encoding says, got a body in the format zlib (deflate)",
+        ),
+        (
+            gzip.compress(bytes(range(256)) * 400, 0, mtime=0)[:-8] + bytes(8),  # longer than a chunk
+            "body: expected gzip, as Content-Encoding says, got gzip that is damaged: send the body as it was",
+        ),
+        (
+            gzip.compress(b"{}", mtime=0) + b"{}",
+            "body: expected gzip, as Content-Encoding says, got gzip that ends after 22 bytes, and then other bytes: ",
+        ),
     ],
 )
 def test_what_is_no_gzip_gets_a_400(client: TestClient, sent: bytes, detail: str) -> None:

@@ -50,6 +50,18 @@ def test_a_slash_at_the_end_is_answered(client: TestClient) -> None:
     assert client.get("///").json()["detail"].startswith("GET /: expected a path that exists")
 
 
+def test_a_path_that_does_not_exist_is_named_as_the_client_asked_for_it(serve: Callable[..., TestClient]) -> None:
+    client = serve(root_path="/ml")
+    for asked, named in (
+        ("/ml", "/ml"),
+        ("/ml/", "/ml/"),
+        ("/ml/nothing/", "/ml/nothing"),
+        ("/nothing", "/ml/nothing"),
+    ):
+        detail = f"GET {named}: expected a path that exists, got an unknown one: /ml/docs lists all endpoints"
+        assert client.get(asked).json()["detail"] == detail
+
+
 @pytest.mark.parametrize("sent", ["/innerloop", ""], ids=["the proxy keeps the prefix", "the proxy removes it"])
 def test_a_prefix_of_a_proxy(serve: Callable[..., TestClient], sent: str) -> None:
     client = serve(root_path="/innerloop")

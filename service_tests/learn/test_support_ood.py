@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.learn.support_ood import MAX_ERROR, OODReference, OODStatus, task_error
+from app.learn.support_ood import MAX_ERROR, OODReference, OODStatus, compare_images, task_error
 
 REFERENCE = OODReference(
     tasks=600,
@@ -60,7 +60,14 @@ def test_an_empty_reference_gives_no_status() -> None:
 @pytest.mark.parametrize("status", [each for each in OODStatus if each is not OODStatus.unknown])
 def test_each_status_has_its_sentence(status: OODStatus) -> None:
     assert status.value.startswith("The support set ")
-    assert status.unlike_training is (status is not OODStatus.like)
+    assert status.unlike_training is (" is unlike " in status.value)
+
+
+def test_of_many_images_a_few_may_be_unlike_those_of_training() -> None:
+    unlike = torch.arange(100) < 1
+    assert compare_images(unlike) is OODStatus.like_images
+    assert compare_images(unlike[:99]) is OODStatus.unlike_images
+    assert compare_images(unlike[:99], torch.where(unlike, 0.5, 1.0)[:99].double()) is OODStatus.like_images
 
 
 def test_fits() -> None:

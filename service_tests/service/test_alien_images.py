@@ -1,6 +1,7 @@
 """Shipped classifiers mark images that are no drawings, through the server."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
 from app.bundles.folder import load
+from app.service.cross_validation import CrossValidation, Method
+from app.service.engine import Engine
+from app.service.model import Model
+from app.service.task import Task
+from service_tests.device import DEVICE
 from service_tests.learn.test_image_ood import strokes
 from service_tests.processes import ROOT
 
@@ -30,6 +36,45 @@ def test_inverted_empty_and_noisy_images_are_unlike(client: TestClient, model: s
     noise = np.random.default_rng(0).random((3, 784), np.float32)
     others = np.concatenate([1 - DRAWINGS, np.zeros((1, 784)), np.ones((1, 784)), noise])
     assert all(unlike(client, model, others))
+
+
+def quality(client: TestClient, images: np.ndarray, **fields: Any) -> dict[str, Any]:
+    """The quality of an adaptation of omniglot to images of two classes, in turns."""
+    support = {"inputs": images.tolist(), "targets": [*"ab"] * (len(images) // 2), **fields}
+    answer = client.post("/adapt", json={"model": "omniglot", "support": support, "assess": "leave_one_out"})
+    assert answer.status_code == 201, answer.text
+    assessed: dict[str, Any] = answer.json()["quality"]
+    return assessed
+
+
+def test_a_support_set_of_drawings_is_like_those_of_training_and_an_inverted_one_is_not(client: TestClient) -> None:
+    assessed = quality(client, DRAWINGS)
+    assert assessed["unlike_training"] is False
+    assert assessed["message"].endswith("The support set has images like those that the model was trained on.")
+    for images in (1 - DRAWINGS, np.concatenate([DRAWINGS[:5], 1 - DRAWINGS[5:]])):
+        assessed = quality(client, images)
+        assert assessed["unlike_training"] is True
+        assert assessed["message"].endswith(": some images do not look like those of training.")
+
+
+def test_the_only_image_of_a_class_is_compared_with_those_of_training_too(client: TestClient) -> None:
+    images = np.concatenate([DRAWINGS[:3], 1 - DRAWINGS[3:4]])
+    assert quality(client, images, targets=[*"aaab"])["unlike_training"] is True
+
+
+def test_inverted_images_that_hardly_count_do_not_make_a_support_set_unlike_training(client: TestClient) -> None:
+    images = np.concatenate([DRAWINGS[:5], 1 - DRAWINGS[5:]])
+    assert quality(client, images, weights=[1, 1, 1, 1, 1, 0.01])["unlike_training"] is False
+    assert quality(client, images, weights=[1, 1, 1, 1, 1, 0.1])["unlike_training"] is True
+    assert quality(client, images, weights=[1, 1, 1, 1, 1, 0])["unlike_training"] is False
+
+
+def test_without_an_image_reference_it_is_unknown_whether_images_are_unlike_training() -> None:
+    bundle = load(ROOT / "models/omniglot")
+    bare = replace(bundle, manifest=replace(bundle.manifest, image_reference=None))
+    task = Task(1 - DRAWINGS, np.array([*"ababab"], object), 1, 0.0)
+    cross_validation = CrossValidation(Model(bare, DEVICE), task, Method.leave_one_out)
+    assert cross_validation.quality(Engine(2**28).run(cross_validation.jobs))["unlike_training"] is None
 
 
 def drawing(seed: int, width: int) -> bytes:

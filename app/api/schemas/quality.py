@@ -41,8 +41,8 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Regression only: whether the support set is unlike those of training; null if unknown. "
-            "`innerloop calibrate` adds the statistics that this needs"
+            description="Whether the support set is unlike those of training; null if unknown. For a classifier of "
+            "images, whether the images are. `innerloop calibrate` adds the statistics that this needs"
         ),
     ]
     worst_example: Annotated[

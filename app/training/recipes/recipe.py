@@ -1,5 +1,6 @@
 """Recipes: everything that decides what training produces."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,11 @@ class Recipe:
     def __post_init__(self) -> None:
         """Raise ValueError for a value that cannot be used."""
         self._check_types()
+        if self.network is None and self.network_options:
+            actual, fix = json.dumps(dict(self.network_options), default=str), "set network too, such as network=mlp"
+            raise ValueError(
+                expectation("network_options", "the options of the network that network names", actual, fix)
+            )
         if self.decay not in DECAYS:
             raise ValueError(expectation("decay", one_of(list(DECAYS)), repr(self.decay)))
         if self.precision not in PRECISIONS:

@@ -128,4 +128,4 @@ def compare_queries(model: Model) -> None:
         calibration=Calibration(1, 0, (1,), (0.9,), (((1.0,),),), distances=((0.0, 1.0),), stretch=(((1.0, 2.0),),)),
         ood_reference=OODReference(1, 0, (0.0,) * features, (2.0,) * features, 1.0, (1,), (1.0,)),
     )
-    model.exchange(replace(model.bundle, manifest=manifest))
+    model.replace_bundle(replace(model.bundle, manifest=manifest))

@@ -34,13 +34,13 @@ async def decompressed(request: Request, body: bytes, limit: int, large_bodies: 
     raise UnsupportedEncoding(["gzip", "identity"], declared)
 
 
-def _no_gzip(body: bytes, start: int) -> tuple[str, str]:
+def _actual_and_fix(body: bytes, start: int) -> tuple[str, str]:
     """What a body that zlib cannot read is, and what to do. start: where the member begins that it cannot read"""
     first = body[start : start + 2]
     if first == GZIP_MAGIC:
-        return "gzip that is damaged", "send the body as it was compressed"
+        return "gzip that is damaged", "compress it and send it again, unchanged"
     if start:
-        return f"gzip that ends after {start} bytes, and then other bytes", "send the gzip alone"
+        return f"gzip followed by other bytes, from byte {start} on", "send nothing after the gzip"
     # RFC 1950: the method is 8, and the two bytes are a multiple of 31
     if len(first) == 2 and first[0] & 15 == zlib.DEFLATED and int.from_bytes(first) % 31 == 0:
         return "a body in the format zlib (deflate)", "compress it with gzip instead"
@@ -63,7 +63,7 @@ def gunzip(body: bytes, limit: int) -> bytes:
             try:
                 parts.append(member.decompress(chunk, limit - size + 1))
             except zlib.error as error:
-                raise Malformed("gzip, as Content-Encoding says", *_no_gzip(body, start)) from error
+                raise Malformed("gzip, as Content-Encoding says", *_actual_and_fix(body, start)) from error
             size += len(parts[-1])
             if size > limit:
                 raise BodyTooLarge(limit)

@@ -52,7 +52,7 @@ CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
 }
 """Bodies in CSV, which go with CSV_PARAMETERS or the id of an adaptation of that model."""
 CSV_PARAMETERS: Mapping[str, dict[str, Any]] = {"model": {"example": MODEL}}
-"""By query parameter of a request in CSV, what the document says beside its description."""
+"""Examples of query parameters of requests in CSV, by name."""
 CSV_ANSWER = "target\n-0.6426\n3.4109\n0.5271\n"
 PREDICT = {"model": MODEL, "support": SUPPORT, "queries": [[-3], [1], [3]]}
 

@@ -78,7 +78,7 @@ def header_docs(key: bool = False) -> dict[str, Any]:
 
 
 def _csv_parameter(name: str) -> dict[str, Any]:
-    """A field of the body that is a query parameter where the body is CSV. It has no type: JSON bodies ignore it.
+    """A field of the body that is a query parameter where the body is CSV. Other bodies ignore it, whatever it is.
 
     /docs fills in its example, whatever the type of the body.
     """

@@ -108,7 +108,7 @@ class Calibration:
 
     @property
     def has_distances(self) -> bool:
-        """Whether queries can be told from the distance to the support set: `largest_distance` and `stretch_for`."""
+        """Whether `largest_distance` and `stretch_for` can be called."""
         return self.distances is not None
 
     def largest_distance(self, shots: int | float) -> float:
@@ -116,17 +116,17 @@ class Calibration:
 
         Arguments and the numbers between are as for `widths_for`. It is infinite for fewer shots than were calibrated.
         """
-        limits = self._largest_distances
+        limits = self._limits_of_whole_numbers
         if isinstance(shots, int) and shots < len(limits):
             return limits[shots]
-        return self._largest_distance(shots)
+        return self._interpolated_limit(shots)
 
     @cached_property
-    def _largest_distances(self) -> tuple[float, ...]:
+    def _limits_of_whole_numbers(self) -> tuple[float, ...]:
         """Those of 0, 1, 2... shots: each prediction needs one."""
-        return tuple(self._largest_distance(shots) for shots in range(self.shots[-1] + 1))
+        return tuple(self._interpolated_limit(shots) for shots in range(self.shots[-1] + 1))
 
-    def _largest_distance(self, shots: int | float) -> float:
+    def _interpolated_limit(self, shots: int | float) -> float:
         assert self.distances is not None, "it has distances"
         smaller, larger, fraction = self.neighbours(shots)
         if not self.distances[smaller]:
@@ -148,18 +148,10 @@ class Calibration:
         return torch.lerp(self._stretch_at(smaller, distances), self._stretch_at(larger, distances), fraction)
 
     def _stretch_at(self, index: int, distances: Tensor) -> Tensor:
-        """That of the shots with this index; 1 without support examples."""
+        """That of the shots with this index."""
         assert self.distances is not None, "it has distances"
         assert self.stretch is not None, "it has distances"
-        knots, factors = (
-            distances.new_tensor(each, dtype=torch.float64) for each in (self.distances[index], self.stretch[index])
-        )
-        if not len(knots):
-            return distances.new_ones((*distances.shape, len(factors)), dtype=torch.float64)
-        above = torch.searchsorted(knots, distances.double()).clamp(1, len(knots) - 1)
-        low, high = knots[above - 1], knots[above]
-        part = ((distances - low) / (high - low)).nan_to_num(nan=1.0).clamp(0, 1)
-        return torch.lerp(factors[:, above - 1], factors[:, above], part).movedim(0, -1)
+        return interpolate_stretch(self.distances[index], self.stretch[index], distances)
 
     def neighbours(self, shots: int | float) -> tuple[int, int, float]:
         """The indices of the calibrated numbers around `shots`, and the fraction of the way from first to second."""
@@ -178,6 +170,23 @@ class Calibration:
             return widths[at]
         low, high = self.levels[at - 1], self.levels[at]
         return widths[at - 1] + (level - low) / (high - low) * (widths[at] - widths[at - 1])
+
+
+def interpolate_stretch(
+    knots: Sequence[float], stretch: Sequence[Sequence[float]], distances: Float[Tensor, "*query"]
+) -> Float[Tensor, "*query target"]:
+    """By what half widths are multiplied at these distances, float64; 1 where there are no knots.
+
+    knots, stretch: `distances` and `stretch` of a `Calibration`, for one number of shots
+    """
+    by_target = distances.new_tensor(stretch, dtype=torch.float64)
+    if not knots:
+        return distances.new_ones((*distances.shape, len(by_target)), dtype=torch.float64)
+    ends = distances.new_tensor(knots, dtype=torch.float64)
+    above = torch.searchsorted(ends, distances.double()).clamp(1, len(ends) - 1)
+    low, high = ends[above - 1], ends[above]
+    part = ((distances - low) / (high - low)).nan_to_num(nan=1.0).clamp(0, 1)
+    return torch.lerp(by_target[:, above - 1], by_target[:, above], part).movedim(0, -1)
 
 
 def _interpolate(first: float, second: float, fraction: float) -> float:

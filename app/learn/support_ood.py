@@ -28,7 +28,9 @@ class OODStatus(Enum):
 
     unknown = ""
     like = "The support set looks like what the model was trained on."
-    far_inputs = "The support set is unlike what the model was trained on: some inputs lie beyond all training inputs."
+    far_inputs = (
+        "The support set is unlike what the model was trained on: some inputs lie outside of the range of training."
+    )
     large_error = (
         "The support set is unlike what the model was trained on: the error on examples left out is larger than in "
         f"{ERROR_QUANTILE * 100:.0f} % of training tasks."
@@ -108,8 +110,8 @@ class OODReference:
     def has_far_inputs(
         self, inputs: Float[Tensor, "example feature"], weights: Float[Tensor, " example"] | None = None
     ) -> bool:
-        """Whether more than MAX_FAR_SHARE of a support set's inputs lie beyond all inputs of training."""
-        return bool(_mean(self.is_far(inputs).double(), weights) > MAX_FAR_SHARE)
+        """Whether more than MAX_FAR_SHARE of a support set's inputs are `is_beyond`."""
+        return bool(_mean(self.is_beyond(inputs).double(), weights) > MAX_FAR_SHARE)
 
     @cached_property
     def input_bounds(self) -> tuple[tuple[float, float], ...]:
@@ -158,11 +160,6 @@ class OODReference:
         """Which queries have a feature outside of `input_bounds`."""
         low, high = inputs.new_tensor(self.input_bounds, dtype=torch.float64).unbind(-1)
         return ((inputs < low) | (inputs > high)).any(-1)
-
-    def is_far(self, inputs: Float[Tensor, "example feature"]) -> Bool[Tensor, " example"]:
-        """Which inputs lie further out than all inputs of training."""
-        center, scale = inputs.new_tensor(self.input_center), inputs.new_tensor(self.input_scale)
-        return distance(inputs, center, scale) > self.input_reach
 
 
 def compare_images(unlike: Bool[Tensor, " example"], weights: Float[Tensor, " example"] | None = None) -> OODStatus:

@@ -106,18 +106,17 @@ def _regression(
     distances: Distances | None,
 ) -> Answer:
     size, calibration = 0 if task is None else task.size, manifest.calibration
-    if not calibration.has_distances:  # it was exchanged while the worker measured them
+    if not calibration.has_distances:  # the bundle's calibration was replaced after the distances were measured
         distances = None
     if distances is not None:
-        remote = are_further(distances, calibration.largest_distance(size))
-        far = _either(far, remote) if far is not None and True in far else remote
+        far_from_examples = are_further(distances, calibration.largest_distance(size))
+        far = _either(far, far_from_examples) if far is not None and True in far else far_from_examples
     if options.interval is None:
         return Answer(outputs, unlike=far)
     half_widths = np.array(calibration.widths_for(options.interval, size))
     if distances is not None:
-        half_widths = (
-            half_widths * calibration.stretch_for(size, torch.as_tensor(distances, dtype=torch.float64)).numpy()
-        )
+        stretch = calibration.stretch_for(size, torch.as_tensor(distances, dtype=torch.float64))
+        half_widths = half_widths * stretch.numpy()
     if far is not None and True in far:
         half_widths = np.where(np.array(far)[:, None], np.nan, half_widths)
     half_widths = half_widths.astype(np.float32)

@@ -132,12 +132,12 @@ class CrossValidation:
 
     def _likeness(self, errors: np.ndarray) -> OODStatus:
         """The comparison with support sets of training. errors: with the bundle's default settings"""
-        images, judged = OODStatus.unknown, ~self._single
-        if (reference := self._manifest.image_reference) is not None:
-            unlike = reference.is_unlike(torch.tensor(self._task.inputs), self._manifest.schema.shape)
-            images = compare_images(unlike, torch.from_numpy(self._weights))
-        if images.unlike_training or not self._manifest.ood_reference.tasks:
-            return images
+        if (images := self._manifest.image_reference) is not None:
+            unlike = images.is_unlike(torch.tensor(self._task.inputs), self._manifest.schema.shape)
+            status = compare_images(unlike, torch.from_numpy(self._weights))
+            if status.unlike_training or not self._manifest.ood_reference.tasks:
+                return status
+        judged = ~self._single
         weights = self._weights[judged]
         return self._manifest.ood_reference.compare(
             torch.tensor(self._task.inputs[judged]),

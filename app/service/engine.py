@@ -17,7 +17,7 @@ from app.learn.outcome import Adapted
 from app.service.fast_weights import FastWeights
 from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
-from app.service.nearest import Distances, nearest_distances
+from app.service.nearest import Distances, quick_nearest_distances
 from app.service.task import MAX_TASKS, Task, fused_batches
 from app.service.work import LARGE, PASSES, PRICE_A_SECOND
 
@@ -40,7 +40,8 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
-    scale: by what each feature is divided where queries are compared with the support set; None where they are not
+    distance_scale: by what features are divided to compare queries with the support set; None where they are not
+    query_price: what the answer to one query costs, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
     """
@@ -51,7 +52,8 @@ class Job:
     queries: np.ndarray | None = None
     keep: bool = True
     weights: bool = False
-    scale: Sequence[float] | None = field(init=False)
+    distance_scale: Sequence[float] | None = field(init=False)
+    query_price: int = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
 
@@ -62,14 +64,12 @@ class Job:
 
     def __post_init__(self) -> None:
         variant, task = self.variant, self.task
-        self.scale = None
-        self.answer_price = 0
-        if self.queries is not None:
-            price = variant.answer_price
-            if task is not None and task.rows and self.model.scale is not None:
-                self.scale = self.model.scale
-                price += task.rows * len(self.scale)
-            self.answer_price = len(self.queries) * price
+        self.distance_scale = None
+        self.query_price = variant.answer_price
+        if task is not None and task.rows and self.queries is not None and self.model.distance_scale is not None:
+            self.distance_scale = self.model.distance_scale
+            self.query_price += task.rows * len(self.distance_scale)
+        self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
         self.price = self.answer_price
         if task is not None:
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
@@ -81,17 +81,16 @@ class Job:
 
         Infinitely far from a support set beyond the inputs of training, where errors were not measured.
         """
-        if self.scale is None or self.task is None or self.queries is None:
+        if self.distance_scale is None or self.task is None or self.queries is None:
             return None
         if self.model.has_far_inputs(self.task):
             return [float("inf")] * len(self.queries)
-        return nearest_distances(self.queries, self.task.inputs, self.scale)
+        return quick_nearest_distances(self.queries, self.task.inputs, self.distance_scale)
 
     @property
     def queries_at_once(self) -> int:
         """The number of queries whose answer costs no more than `LARGE / PARTS`."""
-        price = self.answer_price // len(self.queries) if self.queries is not None else self.variant.answer_price
-        return max(1, LARGE // PARTS // price)
+        return max(1, LARGE // PARTS // self.query_price)
 
     @property
     def bytes(self) -> int:
@@ -364,7 +363,7 @@ class Engine:
 
 def _needs_features(job: Job, fast: FastWeights) -> bool:
     """Whether a job needs the features of its support set: to adapt, or to compare queries with it."""
-    return job.key not in fast or job.scale is not None
+    return job.key not in fast or job.distance_scale is not None
 
 
 def _are_finite(predictions: Sequence[np.ndarray]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +19,8 @@ from app.service.nearest import Distances
 from app.service.task import MAX_TASKS, Task
 from app.service.work import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
+BY_QUERY = ("predictions", "spread", "distances")
+"""The fields of a `Result` that have a row for each query."""
 Abandoned = Callable[[], bool]
 """Whether nobody waits for the result any more."""
 
@@ -88,7 +90,7 @@ class LargeWork:
     def _run_divided(self, job: Job, abandoned: Abandoned) -> Result:
         """Run one job, some of its queries after others."""
         first: Result | None = None
-        rooms: list[np.ndarray | None] = []
+        wholes: dict[str, Any] = {}
         done = 0
         for queries in _parts(job):
             if abandoned():
@@ -96,16 +98,14 @@ class LargeWork:
             (part,) = self._engine.run([replace(job, queries=queries, keep=True)])
             if part.predictions is None:  # the inner loop has diverged, or there are no queries
                 return part
-            answers = part.predictions, part.spread, part.distances
             if first is None:
-                first, rooms = part, [_room(job, each) for each in answers]
-            for room, rows in zip(rooms, answers, strict=True):
-                if room is not None and rows is not None:
-                    room[done : done + len(rows)] = rows
+                first, wholes = part, {name: _empty_for(job, getattr(part, name)) for name in BY_QUERY}
+            for name, whole in wholes.items():
+                if whole is not None:
+                    whole[done : done + len(part.predictions)] = getattr(part, name)
             done += len(part.predictions)
         assert first is not None, "there is at least one part"
-        predictions, spread, distances = rooms
-        return first._replace(predictions=predictions, spread=spread, distances=distances)
+        return first._replace(**wholes)
 
     def _own(self, job: Job) -> Job:
         """The job with a model of this thread."""
@@ -160,7 +160,7 @@ def _parts(job: Job) -> Iterator[np.ndarray | None]:
         yield job.queries[start : start + job.queries_at_once]
 
 
-def _room(job: Job, part: Distances | None) -> np.ndarray | None:
+def _empty_for(job: Job, part: Distances | None) -> np.ndarray | None:
     """An array for the answers to all queries, as those of a part are.
 
     Parts that were kept until the end would lie in memory between the large arrays that come and go, which then find

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from app.learn.support_ood import OODReference
+
 MAX_TASKS = 256
 """Tasks in one fused call. With more the time per task falls no further (`service_tests/benchmarks/inner_loop.py`)."""
 MAX_ROWS = 65_536
@@ -46,6 +48,8 @@ class Task:
     kept_by: str | None = None
     rows: int = field(init=False)
     bytes: int = field(init=False)
+    far_inputs: tuple[OODReference, bool] | None = field(default=None, init=False)
+    """What `Model.has_far_inputs` found last, with the reference that it compared with."""
 
     def __post_init__(self) -> None:
         inputs, previous = self.inputs, self.previous
@@ -74,11 +78,6 @@ class Task:
     @cached_property
     def encoding_seconds(self) -> dict[str, float]:
         """About how long encoding the inputs takes, by the digest of a bundle. `Model.encoding_seconds` fills it."""
-        return {}
-
-    @cached_property
-    def far_inputs(self) -> dict[str, bool]:
-        """Whether inputs lie beyond those of training, by the digest of a bundle. `Model.has_far_inputs` fills it."""
         return {}
 
     @cached_property

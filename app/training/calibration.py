@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration
+from app.learn.calibration import FALSE_ALARM_RATE, Calibration, interpolate_stretch
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shapes import Bool, Float
@@ -32,14 +32,14 @@ CLASS_TASKS, CLASS_QUERIES = 200, 5
 SHOWN_LEVEL = 0.9
 """The level of the intervals whose coverage is measured."""
 KNOTS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1 - FALSE_ALARM_RATE)
-"""The shares of queries that are nearer to the support set than the distances that intervals are stretched at."""
+"""Quantiles of the distance at which the stretch of intervals is measured."""
 MIN_STRETCH = 0.01
 """So that no interval has no width at all."""
 BINS = 15
 MIN_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE = -4.0, 4.0
 
 
-class _Widths(NamedTuple):
+class _BySize(NamedTuple):
     """What intervals need for one number of support examples; the fields of `Calibration` without their first axis."""
 
     half_widths: tuple[tuple[float, ...], ...]
@@ -55,7 +55,7 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     """
     tasks = _draw(bundle, family, Setting(EXAMPLES[0]), TASKS, QUERIES)
     initially = _half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs())
-    sizes = [_Widths(initially, (), ((),) * bundle.manifest.schema.targets)]
+    by_size = [_BySize(initially, (), ((),) * bundle.manifest.schema.targets)]
     for examples in EXAMPLES:
         tasks = _draw(bundle, family, Setting(examples), TASKS, QUERIES)
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
@@ -65,10 +65,14 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
             return Calibration()
         errors = (answers.outputs[0] - tasks.query.targets).abs()[usable]
         distances = distances_of(bundle, tasks)
-        sizes.append(_widths(errors, None if distances is None else distances[usable]))
-    widths, knots, stretch = zip(*sizes, strict=True)
-    known = Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, widths)
-    return replace(known, distances=knots, stretch=stretch) if knots[-1] else known
+        by_size.append(
+            _BySize(_half_widths(errors), (), ()) if distances is None else _by_distance(errors, distances[usable])
+        )
+    half_widths, distances_by_size, stretch = zip(*by_size, strict=True)
+    calibration = Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, half_widths)
+    if not bundle.manifest.ood_reference.tasks:
+        return calibration
+    return replace(calibration, distances=distances_by_size, stretch=stretch)
 
 
 def distances_of(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query"] | None:
@@ -77,22 +81,20 @@ def distances_of(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query"] | 
     return nearest_distances(tasks.query.inputs, tasks.support.inputs, scale) if scale else None
 
 
-def _widths(errors: Float[Tensor, "task query target"], distances: Float[Tensor, "task query"] | None) -> _Widths:
-    """From the errors of one number of support examples."""
-    if distances is None:
-        return _Widths(_half_widths(errors), (), ())
-    ranks = distances.flatten().argsort()
-    ascending, ranked = distances.flatten()[ranks], errors.flatten(0, 1)[ranks].double()
-    size = len(ranks)
+def _by_distance(errors: Float[Tensor, "task query target"], distances: Float[Tensor, "task query"]) -> _BySize:
+    """From the errors of one number of support examples, and the distances of their queries from the support set."""
+    order = distances.flatten().argsort()
+    ascending, errors_by_distance = distances.flatten()[order], errors.flatten(0, 1)[order].double()
+    size = len(order)
     borders = [0, *(round((first + second) / 2 * size) for first, second in pairwise(KNOTS)), size]
-    near = torch.stack([ranked[start : max(end, start + 1)].mean(0) for start, end in pairwise(borders)])
-    parts = torch.where(ranked.mean(0) > 0, near / ranked.mean(0), 1.0).clamp(min=MIN_STRETCH)
+    means = torch.stack([errors_by_distance[start : max(end, start + 1)].mean(0) for start, end in pairwise(borders)])
+    mean = errors_by_distance.mean(0)
     # an interval is never narrower at a larger distance, though a wave is easy to tell half a period away
-    stretch = tuple(tuple(each) for each in parts.cummax(0).values.T.tolist())
+    stretch = torch.where(mean > 0, means / mean, 1.0).clamp(min=MIN_STRETCH).cummax(0).values.T
     # a little more, because the server may round the same distance otherwise
     knots = tuple(ascending[min(round(knot * size), size - 1)].item() * (1 + 1e-6) for knot in KNOTS)
-    known = Calibration(shots=(1,), distances=(knots,), stretch=(stretch,))
-    return _Widths(_half_widths(errors / known.stretch_for(1, distances)), knots, stretch)
+    by_size = _BySize((), knots, tuple(tuple(each) for each in stretch.tolist()))
+    return by_size._replace(half_widths=_half_widths(errors / interpolate_stretch(knots, by_size.stretch, distances)))
 
 
 def _half_widths(errors: Float[Tensor, "task query target"]) -> tuple[tuple[float, ...], ...]:
@@ -176,17 +178,18 @@ def measure_calibration(
 
     outputs, usable: after the default steps, as in `app.training.evaluation.TaskScores`
 
-    For regression: the share of true values that the intervals cover, and their half width. For classes: the negative
-    log-likelihood and the calibration error of the probabilities, the share of queries of known classes that are called
-    unlike the support set, and that of queries of another class.
+    For regression: the share of true values that the intervals cover, and their mean half width, where the server gives
+    an interval. For classes: the negative log-likelihood and the calibration error of the probabilities, the share of
+    queries of known classes that are called unlike the support set, and that of queries of another class.
     """
     calibration = bundle.manifest.calibration
     if calibration.has_intervals:
         errors = (outputs - tasks.query.targets).abs()
-        half_width = half_widths_of(bundle, setting.shots, tasks)
+        half_widths = half_widths_of(bundle, setting.shots, tasks)
+        answered = usable.unsqueeze(-1) & ~are_marked(bundle, tasks, setting.shots)
         return {
-            "coverage_90": (errors <= half_width)[usable].double().mean().item(),
-            "half_width_90": half_width[usable].mean().item(),
+            "coverage_90": (errors <= half_widths)[answered].double().mean().item(),
+            "half_width_90": half_widths[answered].mean().item(),
         }
     if calibration.has_familiarity:
         threshold = familiarity_threshold(calibration, setting.shots)
@@ -210,6 +213,17 @@ def half_widths_of(bundle: Bundle, shots: int, tasks: Tasks) -> Float[Tensor, "t
     if distances is None or not calibration.has_distances:
         return widths
     return widths * calibration.stretch_for(shots, distances)
+
+
+def are_marked(bundle: Bundle, tasks: Tasks, shots: int) -> Bool[Tensor, "task query"]:
+    """Which queries, rows of numbers, the server marks `unlike`."""
+    reference, calibration = bundle.manifest.ood_reference, bundle.manifest.calibration
+    marked = reference.is_beyond(tasks.query.inputs)
+    distances = distances_of(bundle, tasks)
+    if distances is None or not calibration.has_distances:
+        return marked
+    far_support = torch.tensor([reference.has_far_inputs(inputs) for inputs in tasks.support.inputs])
+    return marked | (distances > calibration.largest_distance(shots)) | far_support.to(marked.device).unsqueeze(-1)
 
 
 def calibration_error(logits: Tensor, targets: Tensor, temperature: float) -> float:

@@ -133,7 +133,7 @@ COLUMNS = (0, 1, 2, 5, 10)
 """Numbers of steps that a table shows, besides the default and the last."""
 MEASURES: Mapping[str, str] = {
     "coverage_90": "true values inside 90 % intervals",
-    "half_width_90": "half width of 90 % intervals",
+    "half_width_90": "mean half width of 90 % intervals",
     "nll": "negative log-likelihood (nats)",
     "ece": "expected calibration error",
     "false_alarms": "queries of known classes marked `unlike`",
@@ -144,7 +144,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
     "false_alarms": "like training, marked `unlike`",
     "coverage_90": "true values inside 90 % intervals",
     "interval_score_90": "interval score",
-    "far_coverage_90": "true values inside, far from the support set",
+    "far_coverage_90": "the same, far from the examples",
     "outside_marked": "outside, marked `unlike`",
     "outside_intervals": "outside, with an interval",
     "inverted_marked": "inverted, marked `unlike`",

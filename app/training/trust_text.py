@@ -59,14 +59,14 @@ def _intervals(calibration: Calibration, defaults: str) -> str:
     width = "All queries of a request get the same width, which depends on the number of support examples."
     if calibration.has_distances:
         width = (
-            "The width depends on the number of support examples, and grows with the distance of the query from the "
-            "nearest of them."
+            "The width depends on the level, on the number of support examples and on the distance of the query from "
+            "the nearest of them: further away it is larger, or the same."
         )
     return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
 
 Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
 share can be higher or lower. {width}
-The widths were measured by split conformal prediction, on {calibration.tasks:,} tasks of the validation split
+The widths were measured by conformal prediction, on {calibration.tasks:,} tasks of the validation split
 for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
 interpolated. For more than {calibration.shots[-1]} examples it is that for {calibration.shots[-1]}."""
 
@@ -121,8 +121,8 @@ def ood_text(manifest: Manifest) -> str:
 With `"assess": "leave_one_out"` in `/adapt`, the server predicts each support example after adapting to the others.
 With more than 64 examples, it leaves out a tenth of them at a time. `unlike_training` is true in either of two cases:
 
-- At least one support input lies outside the range of all training inputs (with {1 / MAX_FAR_SHARE:.0f} or more support
-  inputs: more than {percent(MAX_FAR_SHARE)} of them).
+- At least one support input lies outside of training's range, by more than {percent(BOUNDS_MARGIN)} of it
+  (with {1 / MAX_FAR_SHARE:.0f} or more support inputs: more than {percent(MAX_FAR_SHARE)} of them).
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
 For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
@@ -153,8 +153,7 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"Far from the support set is the {percent(FURTHEST_SHARE, 1)} of the queries that are furthest from its "
-            "examples."
+            f"Far from the examples are the furthest {percent(FURTHEST_SHARE, 1)} of the queries that are not marked."
         )
     return f"""## Inside and outside of training's range
 
@@ -179,17 +178,21 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         one, several, then = "an observation", "observations", ". The action for it is a guess."
     elif manifest.calibration.has_intervals:
         then = ", and gives it no interval."
+    near = manifest.calibration.has_distances
+    rule = "This rule" if near else "`unlike`"
     text = (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
-        f"more than {percent(BOUNDS_MARGIN)} of that range{then} `unlike` looks at each number alone: an unusual "
+        f"more than {percent(BOUNDS_MARGIN)} of that range{then} {rule} looks at each number alone: an unusual "
         "combination of usual numbers is not marked."
     )
-    if manifest.calibration.has_distances:
-        text = text.replace("`unlike` looks", "This looks") + (
-            f" A query is also marked, and gets no interval, if it lies further from every support example than "
-            f"{percent(1 - FALSE_ALARM_RATE)} of the queries of validation tasks with as many examples. The distance "
-            "is Euclidean, with each number divided by its standard deviation in training. If the inputs of the "
-            "support set lie outside of training's range, all queries are marked."
+    if near:
+        text += (
+            " A query is also marked, and gets no interval, if it lies further from every support example than "
+            f"{percent(1 - FALSE_ALARM_RATE)} of the queries of validation tasks with as many examples (measured for "
+            "the numbers of examples above, and interpolated in between). The distance is Euclidean, with each number "
+            "divided by its standard deviation in training. If a support input lies outside of training's range (with "
+            f"{1 / MAX_FAR_SHARE:.0f} or more inputs: more than {percent(MAX_FAR_SHARE)} of them), all queries are "
+            "marked."
         )
     return (
         text,

@@ -13,7 +13,7 @@ from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold
 from app.learn.shapes import Bool, Float
 from app.learn.support_ood import OODReference
-from app.training.calibration import SHOWN_LEVEL, distances_of, half_widths_of
+from app.training.calibration import SHOWN_LEVEL, are_marked, distances_of, half_widths_of
 from app.training.observation_ood import draw_observations
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import device_of
@@ -63,10 +63,7 @@ def measure_unlike(
 def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Measures:
     """Of queries that are rows of numbers, after adapting with the bundle's defaults."""
     manifest, tasks = bundle.manifest, draw_held_out(family, setting, device_of(bundle), tasks=count, seed=SEED)
-    marked = manifest.ood_reference.is_beyond(tasks.query.inputs)
-    distances = distances_of(bundle, tasks)
-    if distances is not None and manifest.calibration.has_distances:
-        marked = marked | (distances > manifest.calibration.largest_distance(setting.shots))
+    marked, distances = are_marked(bundle, tasks, setting.shots), distances_of(bundle, tasks)
     outside = manifest.ood_reference.is_beyond(move_outside(tasks.query.inputs, manifest.ood_reference))
     false_alarms, found = {"false_alarms": _share(marked)}, {"outside_marked": _share(outside)}
     if not manifest.calibration.has_intervals:
@@ -75,11 +72,14 @@ def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Me
     inside = answers.usable[0].unsqueeze(-1) & ~marked
     errors = (answers.outputs[0] - tasks.query.targets).abs()
     half_widths = half_widths_of(bundle, setting.shots, tasks)
-    intervals = dict(measure_intervals(half_widths[inside], errors[inside]))
+    intervals = measure_intervals(half_widths[inside], errors[inside])
+    far_intervals: Measures = {}
     if distances is not None:
         far = inside & (distances >= distances[inside].quantile(1 - FURTHEST_SHARE))
-        intervals["far_coverage_90"] = measure_intervals(half_widths[far], errors[far])["coverage_90"]
-    return {**false_alarms, **intervals, **found, "outside_intervals": _share(~outside)}
+        far_intervals = {"far_coverage_90": measure_intervals(half_widths[far], errors[far])["coverage_90"]}
+    score = {"interval_score_90": intervals["interval_score_90"]}
+    coverage = {"coverage_90": intervals["coverage_90"], **far_intervals}
+    return {**false_alarms, **coverage, **score, **found, "outside_intervals": _share(~outside)}
 
 
 def measure_intervals(half_widths: Float[Tensor, "query target"], errors: Float[Tensor, "query target"]) -> Measures:

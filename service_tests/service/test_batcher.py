@@ -18,7 +18,7 @@ class Free:
 
     ways = None
     answer_price = 0
-    scale = None
+    distance_scale = None
 
 
 def job(key: object, size: int = 0) -> Job:

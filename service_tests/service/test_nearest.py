@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.learn import query_ood
-from app.service.nearest import FEW_NUMBERS, nearest_distances
+from app.service.nearest import NUMPY_UP_TO, quick_nearest_distances
 
 SCALE = (0.5, 2.0)
 ROWS = st.lists(st.tuples(st.floats(-30, 30, width=32), st.floats(-30, 30, width=32)), min_size=1, max_size=6)
@@ -17,12 +17,12 @@ ROWS = st.lists(st.tuples(st.floats(-30, 30, width=32), st.floats(-30, 30, width
 def test_few_and_many_are_the_same(queries: list[tuple[float, float]], support: list[tuple[float, float]]) -> None:
     few, examples = np.array(queries, np.float32), np.array(support, np.float32)
     expected = [min(np.hypot((a - c) / 0.5, (b - d) / 2) for c, d in support) for a, b in queries]
-    many = np.concatenate([few] * (FEW_NUMBERS // examples.size + 1))
-    assert len(many) * examples.size > FEW_NUMBERS
+    many = np.concatenate([few] * (NUMPY_UP_TO // examples.size + 1))
+    assert len(many) * examples.size > NUMPY_UP_TO
     for rows in (few, many):
-        found = nearest_distances(rows, examples, SCALE)[: len(few)]
+        found = quick_nearest_distances(rows, examples, SCALE)[: len(few)]
         assert np.array(found) == pytest.approx(np.array(expected), rel=1e-9, abs=1e-12)
-    one = nearest_distances(few[:1, :1], examples[:, :1], SCALE[:1])
+    one = quick_nearest_distances(few[:1, :1], examples[:, :1], SCALE[:1])
     assert one == pytest.approx([min(abs(queries[0][0] - x) / 0.5 for x, _ in support)], rel=1e-9)
 
 

@@ -41,8 +41,9 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those of training; null if unknown. For a classifier of "
-            "images, whether the images are. `innerloop calibrate` adds the statistics that this needs"
+            description="Whether the support set is unlike those of training; null if unknown, as "
+            "for a classifier of numbers. For a classifier of images: whether some images do not look like those of "
+            "training. `innerloop calibrate` adds the statistics that this needs"
         ),
     ]
     worst_example: Annotated[

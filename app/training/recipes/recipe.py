@@ -1,6 +1,5 @@
 """Recipes: everything that decides what training produces."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -127,10 +126,8 @@ class Recipe:
         """Raise ValueError for a value that cannot be used."""
         self._check_types()
         if self.network is None and self.network_options:
-            actual, fix = json.dumps(dict(self.network_options), default=str), "set network too, such as network=mlp"
-            raise ValueError(
-                expectation("network_options", "the options of the network that network names", actual, fix)
-            )
+            fix = "add --set network=mlp, or the network that you want"
+            raise ValueError(expectation("network_options", "`network` to be set too", "options without it", fix))
         if self.decay not in DECAYS:
             raise ValueError(expectation("decay", one_of(list(DECAYS)), repr(self.decay)))
         if self.precision not in PRECISIONS:

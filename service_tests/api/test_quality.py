@@ -71,7 +71,7 @@ def test_inputs_beyond_those_of_training_are_unlike_training(client: TestClient)
     response = client.post("/adapt", json=ADAPT | {"support": far, "steps": 0})
     quality = response.json()["quality"]
     assert quality["unlike_training"] is True
-    assert "inputs lie beyond all training inputs" in quality["message"]
+    assert "inputs lie outside of the range of training" in quality["message"]
 
 
 def test_an_unknown_method_is_refused(client: TestClient) -> None:

@@ -144,7 +144,7 @@ def test_a_wrong_setting_is_one_line_on_stderr(
             "--set network: expected one of context_",
         ),
         (("train", "linear", "--set", "network=mlp"), "got none: inputs is missing"),
-        (("train", "linear", "--set", 'network_options={"foo":1}'), "--set network_options: expected the options of "),
+        (("train", "linear", "--set", 'network_options={"foo":1}'), "--set network_options: expected `network` to be "),
         (
             ("train", "environments", "--env", "no_corridors:make"),
             "--env: expected a module that can be imported, got no_corridors (\"No module named 'no_corridors'\"): run "

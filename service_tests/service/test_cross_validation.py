@@ -146,7 +146,7 @@ def test_unlike_training_depends_on_the_support_set_and_not_on_the_settings(mode
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda task: replace(task, inputs=task.inputs + 20), "inputs lie beyond all training inputs"),
+        (lambda task: replace(task, inputs=task.inputs + 20), "inputs lie outside of the range of training"),
         (lambda task: replace(task, targets=task.targets * 12), "the error on examples left out is larger"),
     ],
 )

@@ -139,3 +139,9 @@ def test_a_support_set_beyond_training_leaves_nothing_to_compare_with(client: Te
     assert answer["lower"] == [[None], [None]]
     weighted = support | {"weights": [1, 1, 1, 1, 0.001]}
     assert client.post("/predict", json=sent | {"support": weighted}).json()["unlike"] == [False, False]
+
+
+def test_support_inputs_at_the_ends_of_the_range_are_not_beyond_it(client: TestClient) -> None:
+    support = {"inputs": [[-1.0], [-0.5], [0.0], [0.5], [1.0]], "targets": [0.5, 0.5, 0.5, 0.5, 0.5]}
+    sent = {"model": "linear", "support": support, "queries": [[-1.0], [0.3], [1.0]], "interval": 0.9}
+    assert client.post("/predict", json=sent).json()["unlike"] == [False, False, False]

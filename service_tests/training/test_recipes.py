@@ -68,7 +68,7 @@ def test_sizes_of_another_form_are_refused(wrong: dict[str, Any]) -> None:
         ({"evaluation_shots": ()}, r"evaluation_shots: expected a list of numbers from 1 to 1000000, .*, got \[\]"),
         ({"evaluation_ways": (0,)}, r"evaluation_ways: expected a list of numbers from 1 to 1000000, .*, got \[0\]"),
         ({"network_options": 3}, r'network_options: expected options, such as {"hidden": \[64, 64\]}, got 3'),
-        ({"network_options": {"hidden": (8,)}}, r'network names, got {"hidden": \[8\]}: set network too'),
+        ({"network_options": {"hidden": (8,)}}, "options without it: add --set network=mlp"),
         ({"variants": "maml"}, "variants: expected options, .*, got 'maml'"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.policies import Actions
-from app.learn.support_ood import OODReference
-from app.service.model import Model
 from app.training.problem import schema_of
 from service_tests.encoders.cases import PATIENTS, TABLE
 
@@ -118,14 +115,3 @@ def write_encoder_bundle(folder: Path, encoder: Encoder, kind: str = "regression
         encoder=EncoderSpec.of(encoder),
     )
     write(folder, manifest, initialize(network.name, network.options, seed), encoder.arrays())
-
-
-def compare_queries(model: Model) -> None:
-    """Let a model of one target compare queries with the support set; each feature is divided by 2."""
-    features = model.bundle.manifest.schema.features
-    manifest = replace(
-        model.bundle.manifest,
-        calibration=Calibration(1, 0, (1,), (0.9,), (((1.0,),),), distances=((0.0, 1.0),), stretch=(((1.0, 2.0),),)),
-        ood_reference=OODReference(1, 0, (0.0,) * features, (2.0,) * features, 1.0, (1,), (1.0,)),
-    )
-    model.replace_bundle(replace(model.bundle, manifest=manifest))

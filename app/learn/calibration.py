@@ -72,8 +72,10 @@ class Calibration:
         return all(
             (len(knots) > 1 if shots else not knots)
             and list(knots) == sorted(knots)
+            and min(knots, default=0) >= 0
             and len(by_target) == targets
             and all(len(factors) == len(knots) and min(factors, default=1) > 0 for factors in by_target)
+            and all(list(factors) == sorted(factors) for factors in by_target)
             for shots, knots, by_target in zip(self.shots, self.distances, self.stretch, strict=True)
         )
 
@@ -124,7 +126,7 @@ class Calibration:
     @cached_property
     def _limits_of_whole_numbers(self) -> tuple[float, ...]:
         """Those of 0, 1, 2... shots: each prediction needs one."""
-        return tuple(self._interpolated_limit(shots) for shots in range(self.shots[-1] + 1))
+        return tuple(self._interpolated_limit(shots) for shots in range(min(self.shots[-1], 100) + 1))
 
     def _interpolated_limit(self, shots: int | float) -> float:
         assert self.distances is not None, "it has distances"
@@ -139,12 +141,10 @@ class Calibration:
         distances: those of the queries from the nearest support example
 
         Between two knots, and between two numbers of shots, it is interpolated linearly; beyond the last knot it is
-        that of the last one.
+        that of the last one. It is 1 for 0 shots.
         """
         assert self.distances is not None, "it has distances"
         smaller, larger, fraction = self.neighbours(shots)
-        if not self.distances[smaller]:
-            smaller = larger
         return torch.lerp(self._stretch_at(smaller, distances), self._stretch_at(larger, distances), fraction)
 
     def _stretch_at(self, index: int, distances: Tensor) -> Tensor:

@@ -113,7 +113,15 @@ class Adaptations:
             task = adaptation.task
         else:
             key = INITIAL if task is None else object()
-        job = Job(command.model, key, task, command.queries, keep=adaptation is not None)
+        manifest = command.model.bundle.manifest  # one for all, as a reload may exchange its calibration
+        job = Job(
+            command.model,
+            key,
+            task,
+            command.queries,
+            keep=adaptation is not None,
+            reference=manifest.compared_with,
+        )
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:
             check_usable(result.adapted, command.model, stored=adaptation is not None)
@@ -127,7 +135,6 @@ class Adaptations:
                 "one whose prediction is not finite",
                 "send a smaller input",
             )
-        manifest = command.model.bundle.manifest
         inputs = predictions, command.queries, task, manifest, command.options, result.distances
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)

@@ -92,7 +92,7 @@ def answer_queries(
     """The answer to queries, float32 [query, feature].
 
     outputs: of the network, [query, output]
-    distances: how far each query is from the nearest support example, where the bundle compares them
+    distances: how far each query is from the nearest support example, where the calibration has distances
     """
     return KINDS[manifest.kind].answer(outputs, far_queries(queries, manifest), task, manifest, options, distances)
 
@@ -106,8 +106,6 @@ def _regression(
     distances: Distances | None,
 ) -> Answer:
     size, calibration = 0 if task is None else task.size, manifest.calibration
-    if not calibration.has_distances:  # the bundle's calibration was replaced after the distances were measured
-        distances = None
     if distances is not None:
         far_from_examples = are_further(distances, calibration.largest_distance(size))
         far = _either(far, far_from_examples) if far is not None and True in far else far_from_examples

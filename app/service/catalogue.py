@@ -111,7 +111,7 @@ class Catalogue:
             log.info("%s: no longer served, because it is no longer in the models folder", name)
             del self._by_name[name]
         for name in (self._by_name.keys() & bundles.keys()) - new.keys() - refused.keys():
-            self._by_name[name].replace_bundle(bundles[name])
+            self._by_name[name].bundle = bundles[name]
         for error in refused.values():
             log.error("bundle refused: %s", error)
         self._refused = dict(refused)

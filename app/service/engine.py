@@ -14,12 +14,13 @@ import torch
 
 from app.learn.inner import repeat_state
 from app.learn.outcome import Adapted
+from app.learn.support_ood import OODReference
 from app.service.fast_weights import FastWeights
 from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
 from app.service.nearest import Distances, quick_nearest_distances
 from app.service.task import MAX_TASKS, Task, fused_batches
-from app.service.work import LARGE, PASSES, PRICE_A_SECOND
+from app.service.work import LARGE, PASSES, PRICE_A_SECOND, distance_price
 
 INITIAL = None
 """The key of the initialization, whose fast weights are those before any step."""
@@ -40,7 +41,7 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
-    distance_scale: by what features are divided to compare queries with the support set; None where they are not
+    reference: of the inputs of training, to tell how far the queries are from the support set; None for that not
     query_price: what the answer to one query costs, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
@@ -52,7 +53,7 @@ class Job:
     queries: np.ndarray | None = None
     keep: bool = True
     weights: bool = False
-    distance_scale: Sequence[float] | None = field(init=False)
+    reference: OODReference | None = None
     query_price: int = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
@@ -64,11 +65,9 @@ class Job:
 
     def __post_init__(self) -> None:
         variant, task = self.variant, self.task
-        self.distance_scale = None
         self.query_price = variant.answer_price
-        if task is not None and task.rows and self.queries is not None and self.model.distance_scale is not None:
-            self.distance_scale = self.model.distance_scale
-            self.query_price += task.rows * len(self.distance_scale)
+        if task is not None and self.reference is not None:
+            self.query_price += task.rows * distance_price(len(self.reference.input_scale))
         self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
         self.price = self.answer_price
         if task is not None:
@@ -77,15 +76,20 @@ class Job:
                 self.price += int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
 
     def distances(self) -> Distances | None:
-        """How far each query is from the nearest support example, where the bundle compares them.
+        """How far each query is from the nearest support example, where they are compared.
 
-        Infinitely far from a support set beyond the inputs of training, where errors were not measured.
+        Infinitely far from a support set beyond the inputs of training, where errors were not measured. An example of
+        less than half of the mean weight is left out: it hardly tells what is near it.
         """
-        if self.distance_scale is None or self.task is None or self.queries is None:
+        task = self.task
+        if self.reference is None or task is None or self.queries is None or not task.rows:
             return None
-        if self.model.has_far_inputs(self.task):
+        if task.has_far_inputs(self.reference):
             return [float("inf")] * len(self.queries)
-        return quick_nearest_distances(self.queries, self.task.inputs, self.distance_scale)
+        support = task.inputs
+        if task.weights is not None:
+            support = support[task.weights >= task.weights.mean() / 2]
+        return quick_nearest_distances(self.queries, support, self.reference.input_scale)
 
     @property
     def queries_at_once(self) -> int:
@@ -116,7 +120,7 @@ class Result(NamedTuple):
     weights: the parameters by name, where the job asks for them
     spread: the standard deviation of each prediction, where the algorithm gives it
     finite: whether it is known that all predictions are finite; they were looked at together with those of other jobs
-    distances: how far each query is from the nearest support example, where the bundle compares them
+    distances: how far each query is from the nearest support example, where the job has a reference
     """
 
     adapted: Adapted | None
@@ -363,7 +367,7 @@ class Engine:
 
 def _needs_features(job: Job, fast: FastWeights) -> bool:
     """Whether a job needs the features of its support set: to adapt, or to compare queries with it."""
-    return job.key not in fast or job.distance_scale is not None
+    return job.key not in fast or job.reference is not None
 
 
 def _are_finite(predictions: Sequence[np.ndarray]) -> bool:

@@ -39,7 +39,7 @@ class Model:
     def __init__(self, bundle: Bundle, device: torch.device, ways: int = MIN_WAYS) -> None:
         manifest = bundle.manifest
         labels, self.staged = KINDS[manifest.kind].labels, KINDS[manifest.kind].staged
-        self.replace_bundle(bundle)
+        self.bundle = bundle
         self.digest = manifest.digest
         """The digest of the bundle."""
         self.encodes = bundle.encoder.slow or not bundle.encoder.keeps_features
@@ -94,22 +94,6 @@ class Model:
         if self.digest not in known:
             known[self.digest] = sum(encoder.seconds(stage.inputs) for stage in task.stages)
         return known[self.digest]
-
-    def replace_bundle(self, bundle: Bundle) -> None:
-        """Take another evaluation and calibration, those of a bundle with the same digest."""
-        self.bundle = bundle
-        self.distance_scale = (
-            bundle.manifest.ood_reference.input_scale if bundle.manifest.calibration.has_distances else None
-        )
-        """By what each feature is divided where queries are compared with the support set; None where they are not."""
-
-    def has_far_inputs(self, task: Task) -> bool:
-        """Whether a support set lies beyond the inputs of training. The task keeps the result."""
-        reference = self.bundle.manifest.ood_reference
-        if task.far_inputs is None or task.far_inputs[0] is not reference:
-            weights = None if task.weights is None else torch.tensor(task.weights)
-            task.far_inputs = reference, reference.has_far_inputs(torch.tensor(task.inputs), weights)
-        return task.far_inputs[1]
 
     @property
     def variants(self) -> Sequence["Model"]:

@@ -49,7 +49,7 @@ class Task:
     rows: int = field(init=False)
     bytes: int = field(init=False)
     far_inputs: tuple[OODReference, bool] | None = field(default=None, init=False)
-    """What `Model.has_far_inputs` found last, with the reference that it compared with."""
+    """What `has_far_inputs` found last, with the reference that it compared with."""
 
     def __post_init__(self) -> None:
         inputs, previous = self.inputs, self.previous
@@ -60,6 +60,13 @@ class Task:
         if previous is not None:
             self.rows += previous.rows
             self.bytes += previous.bytes
+
+    def has_far_inputs(self, reference: OODReference) -> bool:
+        """Whether inputs lie beyond those of training. It is kept."""
+        if self.far_inputs is None or self.far_inputs[0] is not reference:
+            weights = None if self.weights is None else torch.tensor(self.weights)
+            self.far_inputs = reference, reference.has_far_inputs(torch.tensor(self.inputs), weights)
+        return self.far_inputs[1]
 
     @property
     def stages(self) -> "list[Task]":

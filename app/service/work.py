@@ -25,6 +25,11 @@ KERNELS = 2
 """The kernels of convolutions take memory of their own, up to as much as the tensors that are measured."""
 
 
+def distance_price(features: int) -> int:
+    """The price of the distance between two rows: it takes longer than so many multiply-adds of a matrix product."""
+    return 40 + 8 * features
+
+
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
     """The multiply-adds of the matrix products and convolutions of one call."""
     with FlopCounterMode(display=False) as counter:

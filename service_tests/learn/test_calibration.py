@@ -85,7 +85,8 @@ def test_intervals_are_stretched_by_the_distance() -> None:
     equal = replace(NEAR, distances=((), (0.0, 1.0, 1.0)))
     assert equal.stretch_for(4, torch.tensor([1.0, 1.5])).tolist() == [[1, 1], [3, 1]]
     assert NEAR.stretch_for(100, torch.tensor([1.5])).tolist() == [[2, 1]]
-    assert NEAR.stretch_for(1, torch.tensor([1.5])).tolist() == [[2, 1]], "without examples there is no distance"
+    assert NEAR.stretch_for(0, torch.tensor([1.5])).tolist() == [[1, 1]], "without examples there is no distance"
+    assert 1 < NEAR.stretch_for(1, torch.tensor([1.5]))[0, 0] < 2
     between = replace(NEAR, shots=(1, 4), distances=((0.0, 4.0), (0.0, 2.0)), stretch=(((1.0, 3.0),) * 2,) * 2)
     assert between.fits(targets=2)
     assert between.stretch_for(2, torch.tensor([2.0]))[0, 0] == pytest.approx(2.5), "halfway by the logarithm"
@@ -109,6 +110,8 @@ def test_the_largest_distance_is_that_of_the_shots() -> None:
         {"distances": ((0.0,), (0.0, 1.0, 2.0))},
         {"distances": ((), ()), "stretch": (((), ()), ((), ()))},
         {"distances": ((), (0.0, 2.0, 1.0))},
+        {"distances": ((), (-1.0, 1.0, 2.0))},
+        {"stretch": (((), ()), ((0.5, 3.0, 1.0), (1.0, 1.0, 1.0)))},
         {"distances": ((), (0.0,)), "stretch": (((), ()), ((1.0,), (1.0,)))},
         {"stretch": (((), ()), ((0.5, 1.0, 3.0),))},
         {"stretch": (((), ()), ((0.5, 1.0), (1.0, 1.0)))},

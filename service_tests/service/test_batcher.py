@@ -18,7 +18,6 @@ class Free:
 
     ways = None
     answer_price = 0
-    distance_scale = None
 
 
 def job(key: object, size: int = 0) -> Job:

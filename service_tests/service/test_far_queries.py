@@ -145,3 +145,23 @@ def test_support_inputs_at_the_ends_of_the_range_are_not_beyond_it(client: TestC
     support = {"inputs": [[-1.0], [-0.5], [0.0], [0.5], [1.0]], "targets": [0.5, 0.5, 0.5, 0.5, 0.5]}
     sent = {"model": "linear", "support": support, "queries": [[-1.0], [0.3], [1.0]], "interval": 0.9}
     assert client.post("/predict", json=sent).json()["unlike"] == [False, False, False]
+
+
+def test_an_example_that_hardly_counts_is_not_near(client: TestClient) -> None:
+    """It neither narrows an interval, nor keeps a query from being unlike."""
+    inputs, targets = [[-1.0], [-0.95], [-0.9], [-0.85], [-0.8]], [0.5, 0.52, 0.49, 0.51, 0.5]
+    sent = {"model": "linear", "queries": [[-0.2], [0.9]], "interval": 0.9}
+    without = client.post("/predict", json=sent | {"support": {"inputs": inputs, "targets": targets}}).json()
+    support = {"inputs": [*inputs, [0.9]], "targets": [*targets, 0.5], "weights": [1, 1, 1, 1, 1, 1e-9]}
+    answer = client.post("/predict", json=sent | {"support": support}).json()
+    assert answer["unlike"] == without["unlike"] == [False, True]
+    assert answer["lower"][0] == pytest.approx(without["lower"][0], rel=1e-5)
+    assert answer["lower"][1] == [None]
+
+
+def test_examples_that_all_hardly_count_tell_as_much_as_none(client: TestClient) -> None:
+    sent = {"model": "linear", "queries": [[-0.9], [0.5]], "interval": 0.9}
+    support = {"inputs": [[-0.9], [-0.5]], "targets": [0.5, 0.4], "weights": [1e-9, 1e-9]}
+    answers = [client.post("/predict", json=sent | more).json() for more in ({}, {"support": support})]
+    alone, few = ([up[0] - low[0] for up, low in zip(each["upper"], each["lower"], strict=True)] for each in answers)
+    assert few == pytest.approx(alone, rel=1e-4)

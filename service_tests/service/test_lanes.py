@@ -20,8 +20,7 @@ from app.service.lanes import Lanes
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.task import Task
-from app.service.work import KERNELS, NUMBER_BYTES, multiply_adds, peak_bytes
-from service_tests.bundles import compare_queries
+from app.service.work import KERNELS, NUMBER_BYTES, distance_price, multiply_adds, peak_bytes
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30
@@ -76,12 +75,10 @@ def test_memory_is_foreseen_without_using_it(classifier: Model) -> None:
 
 
 @pytest.mark.parametrize("shots", [5, 300])
-def test_large_work_answers_as_small_work_does(models_dir: Path, monkeypatch: pytest.MonkeyPatch, shots: int) -> None:
-    model = Model(load(models_dir / "sinusoid"), DEVICE)
-    price = job(model, shots, 500).price
-    compare_queries(model)
-    assert job(model, shots, 500).price - price == 500 * shots, "a multiply-add a query and example"
-    expected = Engine(0).run([job(model, shots, 500)])[0]
+def test_large_work_answers_as_small_work_does(model: Model, monkeypatch: pytest.MonkeyPatch, shots: int) -> None:
+    compared = replace(job(model, shots, 500), reference=model.bundle.manifest.ood_reference)
+    assert compared.price - job(model, shots, 500).price == 500 * shots * distance_price(1)
+    expected = Engine(0).run([compared])[0]
     for module in (lanes, large_work):
         monkeypatch.setattr(module, "LARGE", 1000)
     monkeypatch.setattr("app.service.engine.LARGE", 100_000)
@@ -89,8 +86,8 @@ def test_large_work_answers_as_small_work_does(models_dir: Path, monkeypatch: py
     async def scenario() -> None:
         engine = Engine(0)
         async with lanes_of(engine) as worker:
-            first = await worker.submit(job(model, shots, 500))
-            again = await worker.submit(job(model, shots, 500))
+            first = await worker.submit(compared)
+            again = await worker.submit(compared)
             walked = [event async for event in worker.walk(job(model, shots, key="walked"))]
         assert first.adapted is not None
         assert again.adapted is None, "the fast weights were kept"

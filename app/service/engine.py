@@ -41,7 +41,7 @@ class Job:
     queries: float32 [query, feature], or None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
-    reference: of the inputs of training, to tell how far the queries are from the support set; None for that not
+    reference: where queries are compared with the support set, statistics of the inputs of training; otherwise None
     query_price: what the answer to one query costs, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
@@ -88,7 +88,7 @@ class Job:
             return [float("inf")] * len(self.queries)
         support = task.inputs
         if task.weights is not None:
-            support = support[task.weights >= task.weights.mean() / 2]
+            support = support[task.weights >= task.weights.mean(dtype=np.float64) / 2]
         return quick_nearest_distances(self.queries, support, self.reference.input_scale)
 
     @property

@@ -62,7 +62,7 @@ class Task:
             self.bytes += previous.bytes
 
     def has_far_inputs(self, reference: OODReference) -> bool:
-        """Whether inputs lie beyond those of training. It is kept."""
+        """Whether inputs lie beyond those of training. The task keeps the answer."""
         if self.far_inputs is None or self.far_inputs[0] is not reference:
             weights = None if self.weights is None else torch.tensor(self.weights)
             self.far_inputs = reference, reference.has_far_inputs(torch.tensor(self.inputs), weights)

@@ -26,7 +26,7 @@ KERNELS = 2
 
 
 def distance_price(features: int) -> int:
-    """The price of the distance between two rows: it takes longer than so many multiply-adds of a matrix product."""
+    """The price of the distance between two rows: about how many multiply-adds of a matrix product take as long."""
     return 40 + 8 * features
 
 

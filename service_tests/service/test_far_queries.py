@@ -165,3 +165,9 @@ def test_examples_that_all_hardly_count_tell_as_much_as_none(client: TestClient)
     answers = [client.post("/predict", json=sent | more).json() for more in ({}, {"support": support})]
     alone, few = ([up[0] - low[0] for up, low in zip(each["upper"], each["lower"], strict=True)] for each in answers)
     assert few == pytest.approx(alone, rel=1e-4)
+
+
+def test_the_largest_weights_are_compared_too(client: TestClient) -> None:
+    support = {"inputs": [[-0.9], [-0.5]], "targets": [0.5, 0.4], "weights": [3e38, 3e38]}
+    sent = {"model": "sinusoid-bayes", "queries": [[-0.9]], "support": support}
+    assert client.post("/predict", json=sent).status_code in (200, 422)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 import app
 from app.api import adaptations as adaptation_routes
-from app.api import fast_path, health, inference, models, openapi, problems
+from app.api import docs_page, fast_path, health, inference, models, openapi, problems
 from app.api.large_bodies import LargeBodies
 from app.api.paths import RootPath
 from app.api.state import Limits, ServerState
@@ -95,6 +95,7 @@ def create_app(
         version=app.__version__,
         middleware=list(middleware),
         generate_unique_id_function=openapi.operation_id,
+        docs_url=None,  # `docs_page` serves it
         redoc_url=None,
         lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
@@ -168,6 +169,7 @@ def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp],
         application.include_router(routes.router)
     problems.install(application)
     openapi.install(application)
+    docs_page.install(application)
     fast_path.install(application, inference.FAST_ROUTES, list(wrappers))
 
 

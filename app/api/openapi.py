@@ -23,9 +23,9 @@ which is a few labelled examples. The server stores it under an id.
 1. `POST /adapt` with a `model` and a `support` set. The answer has an `adaptation_id`.
 2. `POST /predict` with this `adaptation_id` and `queries`. The answer has `predictions`.
 
-To send a request from this page, open an endpoint and press **Try it out**, then **Execute**. An error is a problem
-document (RFC 9457) that names the field and the fix. The guide is in the folder `app/docs` of the source code; start
-with `http.md`.
+To send a request from this page, open an endpoint and press **Try it out**, then **Execute**. Write a msgpack body as
+JSON: the page encodes it. An error is a problem document (RFC 9457) that names the field and the fix. The guide is in
+the folder `app/docs` of the source code; start with `http.md`.
 """
 """What the document says first."""
 ADAPT_AND_PREDICT, ADAPTATIONS, MODELS, HEALTH = "Adapt and predict", "Adaptations", "Models", "Health"

@@ -42,6 +42,7 @@ class Job:
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
     reference: where queries are compared with the support set, statistics of the inputs of training; otherwise None
+    variant: that of the model for the task's number of classes
     query_price: what the answer to one query costs, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
     price: what adapting, with encoding, and the answer cost together
@@ -54,17 +55,14 @@ class Job:
     keep: bool = True
     weights: bool = False
     reference: OODReference | None = None
+    variant: Model = field(init=False)
     query_price: int = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
 
-    @property
-    def variant(self) -> Model:
-        """The variant of the model for the task's number of classes."""
-        return self.model if self.model.ways is None else self.model.for_task(self.task)
-
     def __post_init__(self) -> None:
-        variant, task = self.variant, self.task
+        task = self.task
+        self.variant = variant = self.model if self.model.ways is None else self.model.for_task(task)
         self.query_price = variant.answer_price
         if task is not None and self.reference is not None:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
@@ -160,10 +158,13 @@ class _ModelState:
 
     def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
         """The size of the work of these jobs."""
-        adapted = [job.key in self.fast for job in jobs]
-        rows = sum([job.rows(cached) for job, cached in zip(jobs, adapted, strict=True)])
-        weighted = [True for job in jobs if job.task is not None and job.task.weights is not None]
-        return _Size(model.programs.compiled and not weighted, all(adapted), rows.bit_length())
+        compiled, adapted, rows = model.programs.compiled, True, 0
+        for job in jobs:
+            cached = job.key in self.fast
+            adapted = adapted and cached
+            rows += job.rows(cached)
+            compiled = compiled and (job.task is None or job.task.weights is None)
+        return _Size(compiled, adapted, rows.bit_length())
 
     def seconds(self, size: _Size) -> float:
         """The measured time of work of this size; infinity before the first measurement."""

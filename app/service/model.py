@@ -171,7 +171,8 @@ class Model:
             and all(task.steps == programs.steps and len(task.inputs) in programs.single_shots for task in tasks)
         ):
             results = [programs.single(task) for task in tasks]
-            states, losses = results[0] if len(results) == 1 else map(torch.cat, zip(*results, strict=True))
+            states = results[0][0] if len(results) == 1 else torch.cat([state for state, _ in results])
+            losses = [row for _, row in results]
         else:
             support, rate, steps = self._batch(tasks, programs.min_adapt)
             max_steps = max(task.steps for task in tasks)
@@ -179,13 +180,14 @@ class Model:
                 if start is None:
                     start = repeat_state(self.initial_state, len(rate))
                 if programs.unrolled is not None and max_steps == programs.steps:
-                    states, losses = programs.unrolled(self.meta, start, support, rate, steps)
+                    states, all_losses = programs.unrolled(self.meta, start, support, rate, steps)
                 else:
                     inner = programs.inner_for(len(rate))
-                    states, losses = adapt(inner, self.meta, support, Schedule(rate, steps, max_steps), start)
+                    states, all_losses = adapt(inner, self.meta, support, Schedule(rate, steps, max_steps), start)
+            losses = all_losses.tolist()
         initial_loss = self.bundle.manifest.initial_loss
         outcomes = []
-        for task, row in zip(tasks, losses.tolist(), strict=False):
+        for task, row in zip(tasks, losses, strict=False):
             task_losses = tuple(row[: task.steps + 1])
             outcomes.append(Adapted(task_losses, judge(task_losses, initial_loss)))
         return states, outcomes

@@ -22,8 +22,8 @@ Unrolled = Callable[[Params, torch.Tensor, Examples, torch.Tensor, torch.Tensor]
 """(meta, states, support, rate, steps) -> the states after the steps, and the losses [task, step]."""
 LookUp = Callable[[Params, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(meta, rows [task], queries [task, 1, feature], states [row, number]) -> the answers [task, 1, target]."""
-Single = Callable[[Task], tuple[torch.Tensor, torch.Tensor]]
-"""task -> its state after the steps, [1, number], and its losses [1, step]."""
+Single = Callable[[Task], tuple[torch.Tensor, list[float]]]
+"""task -> its state after the steps, [1, number], and its losses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,10 @@ def check_examples(model: Model, size: int, place: str) -> None:
 
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     """Steps and learning rate lie within the bundle's bounds; a solved or a learned rate cannot be chosen."""
-    bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
     steps, rate = settings
+    if steps is None and rate is None:
+        return
+    bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
     if algorithm.closed_form and steps is not None and steps != bounds.steps:
         fix = f"{name} adapts in closed form, so leave steps out"
         raise Invalid("steps", str(bounds.steps), _shown(steps), fix)

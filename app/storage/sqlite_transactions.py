@@ -120,9 +120,8 @@ class SqliteTransactions:
             self._cache.clear()  # it may have been written all the same
             failure = self.reports.failure(error) if isinstance(error, sqlite3.Error) else error
             return [failure] * len(operations)
-        records = sum(len(each.row.record) for each in operations if isinstance(each, Put | Replace))
-        self._written += records + PAGES_PER_TRANSACTION * 4096
-        self._drop_changed(operations, outcomes)
+        self._written += PAGES_PER_TRANSACTION * 4096
+        self._note(operations, outcomes)
         if self.reports.failing and not self._unerased:
             self.reports.success()
         return outcomes
@@ -143,12 +142,16 @@ class SqliteTransactions:
             else:
                 return True
 
-    def _drop_changed(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
-        """Drop changed and deleted records from the cache, before the changes are acknowledged."""
+    def _note(self, operations: Sequence[Operation[Any]], outcomes: Sequence[object]) -> None:
+        """Count what was written, and drop changed and deleted records from the cache, before it is acknowledged."""
         for operation, outcome in zip(operations, outcomes, strict=True):
             match operation:
-                case Replace(row=row) if outcome is True:
-                    self._cache.drop((row.owner, row.id))
+                case Put():
+                    self._written += len(operation.row.record)
+                case Replace(row=row):
+                    self._written += len(row.record)
+                    if outcome is True:
+                        self._cache.drop((row.owner, row.id))
                 case Delete(owner=owner, id=id) if outcome is True:
                     self._cache.drop((owner, id))
                 case Sweep() if outcome:

@@ -113,7 +113,8 @@ def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int,
     ]
 
     def run_single() -> list[torch.Tensor]:
-        return [torch.cat(parts) for parts in zip(*map(single, one_by_one), strict=True)]
+        ends, losses = zip(*map(single, one_by_one), strict=True)
+        return [torch.cat(ends), torch.tensor(losses)]
 
     def run_baseline() -> list[torch.Tensor]:
         return [part[:tasks] for part in baseline(model.meta, states, support, rate, active.long() * steps)]

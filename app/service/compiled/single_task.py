@@ -6,7 +6,8 @@ program runs on these (`Recording`). A program that cannot be recorded, such as 
 is. `single-task-program` of the ablation benchmark: 1.29 times the requests to adapt through one connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class _Buffers(NamedTuple):
     inputs: np.ndarray
     targets: np.ndarray
     rate: np.ndarray
-    run: Callable[[], tuple[Tensor, Tensor]]
+    run: Callable[[], tuple[Tensor, list[float]]]
 
 
 class SingleTask:
@@ -59,8 +60,8 @@ class SingleTask:
         example = (*self._constants, self._zeros(shots=11), torch.tensor(0.0))
         self._program = Program(run, example, (0, 0, 1, 0), FUSED, AS_SUMS)
 
-    def __call__(self, task: Task) -> tuple[Tensor, Tensor]:
-        """The state after the steps, [1, number], and the losses [1, step]. The task has at least two examples."""
+    def __call__(self, task: Task) -> tuple[Tensor, list[float]]:
+        """The state after the steps, [1, number], and the losses. The task has at least two examples."""
         shots = len(task.inputs)
         buffers = self._buffers.get(shots)
         if buffers is None:
@@ -78,13 +79,14 @@ class SingleTask:
         support, rate = self._zeros(shots), torch.tensor(0.0)
         arguments = (*self._constants, support, rate)
         arrays = support.inputs.numpy(), support.targets.numpy(), rate.numpy()
+        call: Callable[[], Sequence[Tensor]]
         try:
-            recording = Recording(self._program.run, leaves(arguments))
+            call = Recording(self._program.run, leaves(arguments))
         except TypeError:
-            return _Buffers(*arrays, lambda: self._program(*arguments))
+            call = partial(self._program, *arguments)
 
-        def replay() -> tuple[Tensor, Tensor]:
-            state, losses = recording()
-            return state.clone(), losses.clone()  # the next call overwrites them
+        def run() -> tuple[Tensor, list[float]]:
+            state, losses = call()
+            return state.clone(), losses[0].tolist()  # the next call of a recording overwrites them
 
-        return _Buffers(*arrays, replay)
+        return _Buffers(*arrays, run)

@@ -187,12 +187,12 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     )
     if near:
         text += (
-            " A query is also marked, and gets no interval, if it lies further from every support example than "
-            f"{percent(1 - FALSE_ALARM_RATE)} of the queries of validation tasks with as many examples (measured for "
-            "the numbers of examples above, and interpolated in between). The distance is Euclidean, with each number "
-            "divided by its standard deviation in training. If a support input lies outside of training's range (with "
-            f"{1 / MAX_FAR_SHARE:.0f} or more inputs: more than {percent(MAX_FAR_SHARE)} of them), all queries are "
-            "marked."
+            " A query is also marked, and gets no interval, if its distance from the nearest support example is larger "
+            f"than that of {percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples "
+            "(measured for the numbers of examples above, and interpolated in between). The distance is Euclidean, "
+            "with each number divided by its standard deviation in training. All queries are marked if more than "
+            f"{percent(MAX_FAR_SHARE)} of the support inputs (with fewer than {1 / MAX_FAR_SHARE:.0f}: one) lie "
+            "outside of training's range."
         )
     return (
         text,

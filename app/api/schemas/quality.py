@@ -41,9 +41,10 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those of training; null if unknown, as "
-            "for a classifier of numbers. For a classifier of images: whether some images do not look like those of "
-            "training. `innerloop calibrate` adds the statistics that this needs"
+            description="Whether the support set is unlike those of training. For a classifier of images: whether "
+            "more than 1 % of the images (with fewer than 100: one) do not look like those of training. Null if "
+            "unknown: always for a classifier of numbers, and for an older bundle until `innerloop calibrate` has "
+            "added the statistics that this needs"
         ),
     ]
     worst_example: Annotated[

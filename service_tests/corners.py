@@ -128,6 +128,9 @@ def corners(share: float = 1.0) -> Iterator[Corner]:
     points = {"inputs": raw(wave), "targets": raw(np.sin(wave))}
     assessed = posted("/adapt", {"model": "sinusoid", "support": points, "assess": "k_fold"}, MSGPACK)
     yield Corner(f"assess: {part(10_000)} points in 10 folds", [assessed])
+    apart = np.linspace(-5, 5, part(1_000_000), dtype=np.float32)[:, None]
+    compared = posted("/predict", {"model": "sinusoid", "support": points, "queries": raw(apart)}, MSGPACK)
+    yield Corner(f"{len(apart)} queries compared with {len(wave)} points", [compared])
     bomb = encoded(Image.new("L", (4096, 4096)))
     for count in (1, 20):
         support = {"inputs": [bomb] * count + [drawings[0]], "targets": labels(count + 1, 2)}

@@ -92,11 +92,6 @@ class Manifest:
         return None if self.targets is None else self.targets.scale
 
     @cached_property
-    def compared_with(self) -> OODReference | None:
-        """The OOD reference, where the calibration has distances from the support set; None elsewhere."""
-        return self.ood_reference if self.calibration.has_distances else None
-
-    @cached_property
     def digest(self) -> str:
         """The identity of the bundle's predictions: sha256 over all that they depend on, the weights and their use.
 

@@ -120,7 +120,7 @@ class Adaptations:
             task,
             command.queries,
             keep=adaptation is not None,
-            reference=manifest.compared_with,
+            reference=manifest.ood_reference if manifest.calibration.has_distances else None,
         )
         result = await self._worker.submit(job, caller)
         if result.adapted is not None:

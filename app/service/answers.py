@@ -60,9 +60,22 @@ class PredictOptions(NamedTuple):
 DEFAULT_OPTIONS = PredictOptions()
 Far = Sequence[bool] | None
 """For each query, whether it is unlike the inputs of training; None where there is nothing to compare with."""
-AnswerFunction = Callable[[np.ndarray, Far, Task | None, Manifest, PredictOptions, Distances | None], Answer]
-"""(network outputs [query, output], far queries, the task adapted to, the bundle's manifest, options, distances of the
-queries from the nearest support example) -> answer"""
+
+
+class Outputs(NamedTuple):
+    """Outputs of a network, and what turns them into an answer.
+
+    numbers: float32 [query, output]
+    task: the task adapted to; None for the initialization
+    distances: how far each query is from the nearest support example, where the calibration has distances
+    """
+
+    numbers: np.ndarray
+    far: Far
+    task: Task | None
+    manifest: Manifest
+    options: PredictOptions
+    distances: Distances | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Kind:
     staged: whether examples are episodes; each posted set is a stage that begins with the weights after the one before
     """
 
-    answer: AnswerFunction
+    answer: Callable[[Outputs], Answer]
     intervals: bool = False
     labels: bool = False
     staged: bool = False
@@ -94,23 +107,18 @@ def answer_queries(
     outputs: of the network, [query, output]
     distances: how far each query is from the nearest support example, where the calibration has distances
     """
-    return KINDS[manifest.kind].answer(outputs, far_queries(queries, manifest), task, manifest, options, distances)
+    far = far_queries(queries, manifest)
+    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances))
 
 
-def _regression(
-    outputs: np.ndarray,
-    far: Far,
-    task: Task | None,
-    manifest: Manifest,
-    options: PredictOptions,
-    distances: Distances | None,
-) -> Answer:
+def _regression(outputs: Outputs) -> Answer:
+    numbers, far, task, manifest, options, distances = outputs
     size, calibration = 0 if task is None else task.size, manifest.calibration
     if distances is not None:
         far_from_examples = are_further(distances, calibration.largest_distance(size))
         far = _either(far, far_from_examples) if far is not None and True in far else far_from_examples
     if options.interval is None:
-        return Answer(outputs, unlike=far)
+        return Answer(numbers, unlike=far)
     half_widths = np.array(calibration.widths_for(options.interval, size))
     if distances is not None:
         stretch = calibration.stretch_for(size, torch.as_tensor(distances, dtype=torch.float64))
@@ -118,43 +126,31 @@ def _regression(
     if far is not None and True in far:
         half_widths = np.where(np.array(far)[:, None], np.nan, half_widths)
     half_widths = half_widths.astype(np.float32)
-    return Answer(outputs, unlike=far, lower=outputs - half_widths, upper=outputs + half_widths)
+    return Answer(numbers, unlike=far, lower=numbers - half_widths, upper=numbers + half_widths)
 
 
-def _classification(
-    outputs: np.ndarray,
-    far: Far,
-    task: Task | None,
-    manifest: Manifest,
-    options: PredictOptions,
-    distances: Distances | None,
-) -> Answer:
+def _classification(outputs: Outputs) -> Answer:
+    numbers, far, task, manifest, *_ = outputs
     assert task is not None, "a support set names the classes"
     unlike, calibration = far, manifest.calibration
     if calibration.has_familiarity and task.rows:
         shots = task.size / task.classes_with_examples
-        unfamiliar = (outputs.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
+        unfamiliar = (numbers.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
         unlike = unfamiliar if far is None else _either(far, unfamiliar)
-    labels = [task.classes[index] for index in outputs.argmax(1).tolist()]
-    return Answer(labels, task.classes, probabilities(outputs, calibration.temperature), unlike)
+    labels = [task.classes[index] for index in numbers.argmax(1).tolist()]
+    return Answer(labels, task.classes, probabilities(numbers, calibration.temperature), unlike)
 
 
-def _decision(
-    outputs: np.ndarray,
-    far: Far,
-    task: Task | None,
-    manifest: Manifest,
-    options: PredictOptions,
-    distances: Distances | None,
-) -> Answer:
+def _decision(outputs: Outputs) -> Answer:
+    numbers, far, _, manifest, options, _ = outputs
     actions = manifest.schema.actions
     assert actions is not None, "a bundle of decisions says what an action is"
     if actions.is_box:
-        return _box(outputs, far, actions, options)
-    likely = probabilities(outputs, 1.0)
+        return _box(numbers, far, actions, options)
+    likely = probabilities(numbers, 1.0)
     if not options.sample:
         return Answer(likely.argmax(1), probabilities=likely, unlike=far)
-    drawn = noise(len(outputs), 1, options.seed)
+    drawn = noise(len(numbers), 1, options.seed)
     # the first action whose cumulative probability is above the draw
     chosen = (likely.cumsum(1, np.float64) <= drawn * likely.sum(1, keepdims=True)).sum(1)
     return Answer(chosen, probabilities=likely, unlike=far)

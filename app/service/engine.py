@@ -69,9 +69,9 @@ class Job:
         self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
         self.price = self.answer_price
         if task is not None:
-            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
-            if self.model.encodes:
-                self.price += int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
+            encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
+            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price + encoding
+            self.answer_price += 0 if self.reference is None else encoding
 
     def distances(self) -> Distances | None:
         """How far each query is from the nearest support example, where they are compared.
@@ -251,6 +251,13 @@ class Engine:
             results += self._run_fused(model, state.fast, part)
         state.record(size, perf_counter() - started)
         return results
+
+    def encoded(self, job: Job) -> Job:
+        """The job with the features of its task. Raises Outgrown."""
+        if job.task is None or not job.model.encodes:
+            return job
+        (task,) = encode_tasks(job.model, [job.task], self.features)
+        return replace(job, task=task)
 
     def _encoded(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> list[Job]:
         """The jobs, with features for those that need them. Raises Outgrown."""

@@ -78,14 +78,23 @@ class FeatureCache:
 def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> list[Task]:
     """The tasks of records, with features in the place of what the records keep.
 
+    Where queries are compared with them each time, the task keeps its features, if they are no larger than its inputs.
     Raises Outgrown where the encoder of the model refuses a row of any of them.
     """
-    stages = [stage for task in tasks for stage in task.stages]
+    known = [task.encoded_for(model.digest) for task in tasks]
+    stages = [stage for task, found in zip(tasks, known, strict=True) if found is None for stage in task.stages]
     try:
         features = dict(zip(map(id, stages), _encode(model, stages, cache), strict=True))
     except Invalid as error:
         raise Outgrown(model.bundle.name) from error
-    return [_with_features(task, features) for task in tasks]
+    except SystemExit as error:  # raised by a user's encoder, it would end the server
+        raise RuntimeError(f"an encoder exits: {error}") from error
+    encoded = [found or _with_features(task, features) for task, found in zip(tasks, known, strict=True)]
+    if model.bundle.manifest.calibration.has_distances:
+        for task, new in zip(tasks, encoded, strict=True):
+            if new.bytes <= task.bytes:
+                task.encoded = model.digest, new
+    return encoded
 
 
 def _with_features(task: Task, features: Mapping[int, np.ndarray]) -> Task:

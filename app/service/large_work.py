@@ -92,6 +92,8 @@ class LargeWork:
         first: Result | None = None
         wholes: dict[str, Any] = {}
         done = 0
+        if job.reference is not None:
+            job = self._engine.encoded(job)  # once for all parts
         for queries in _parts(job):
             if abandoned():
                 raise ClientDisconnected

@@ -87,8 +87,8 @@ class Model:
         return self._variants[ways]
 
     def encoding_seconds(self, task: Task | None) -> float:
-        """About how long encoding the inputs of a task takes; 0 where they are features."""
-        if not self.encodes or task is None or task.kept_by is None:
+        """About how long encoding the inputs of a task takes; 0 where they are features, or the task has these."""
+        if not self.encodes or task is None or task.kept_by is None or task.encoded_for(self.digest) is not None:
             return 0.0
         known, encoder = task.encoding_seconds, self.bundle.encoder
         if self.digest not in known:

@@ -50,6 +50,8 @@ class Task:
     bytes: int = field(init=False)
     far_inputs: tuple[OODReference, bool] | None = field(default=None, init=False)
     """What `has_far_inputs` found last, with the reference that it compared with."""
+    encoded: "tuple[str, Task] | None" = field(default=None, init=False)
+    """The digest of a bundle, and this task with its features. `app.service.features.encode_tasks` keeps them here."""
 
     def __post_init__(self) -> None:
         inputs, previous = self.inputs, self.previous
@@ -60,6 +62,10 @@ class Task:
         if previous is not None:
             self.rows += previous.rows
             self.bytes += previous.bytes
+
+    def encoded_for(self, digest: str) -> "Task | None":
+        """This task with the features of the bundle with this digest, where they are kept."""
+        return self.encoded[1] if self.encoded is not None and self.encoded[0] == digest else None
 
     def has_far_inputs(self, reference: OODReference) -> bool:
         """Whether inputs lie beyond those of training. The task keeps the answer."""

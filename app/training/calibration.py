@@ -185,8 +185,9 @@ def measure_calibration(
     calibration = bundle.manifest.calibration
     if calibration.has_intervals:
         errors = (outputs - tasks.query.targets).abs()
-        half_widths = half_widths_of(bundle, setting.shots, tasks)
-        answered = usable.unsqueeze(-1) & ~are_marked(bundle, tasks, setting.shots)
+        distances = distances_of(bundle, tasks)
+        half_widths = half_widths_of(bundle, setting.shots, tasks, distances)
+        answered = usable.unsqueeze(-1) & ~are_marked(bundle, setting.shots, tasks, distances)
         return {
             "coverage_90": (errors <= half_widths)[answered].double().mean().item(),
             "half_width_90": half_widths[answered].mean().item(),
@@ -203,23 +204,25 @@ def measure_calibration(
     return {}
 
 
-def half_widths_of(bundle: Bundle, shots: int, tasks: Tasks) -> Float[Tensor, "task query target"]:
-    """The half width of the 90 % interval of each query."""
+def half_widths_of(
+    bundle: Bundle, shots: int, tasks: Tasks, distances: Float[Tensor, "task query"] | None
+) -> Float[Tensor, "task query target"]:
+    """The half width of the 90 % interval of each query. distances: those of `distances_of`"""
     calibration = bundle.manifest.calibration
     widths = torch.zeros_like(tasks.query.targets) + tasks.query.targets.new_tensor(
         calibration.widths_for(SHOWN_LEVEL, shots)
     )
-    distances = distances_of(bundle, tasks)
     if distances is None or not calibration.has_distances:
         return widths
     return widths * calibration.stretch_for(shots, distances)
 
 
-def are_marked(bundle: Bundle, tasks: Tasks, shots: int) -> Bool[Tensor, "task query"]:
-    """Which queries, rows of numbers, the server marks `unlike`."""
+def are_marked(
+    bundle: Bundle, shots: int, tasks: Tasks, distances: Float[Tensor, "task query"] | None
+) -> Bool[Tensor, "task query"]:
+    """Which queries, rows of numbers, the server marks `unlike`. distances: those of `distances_of`"""
     reference, calibration = bundle.manifest.ood_reference, bundle.manifest.calibration
     marked = reference.is_beyond(tasks.query.inputs)
-    distances = distances_of(bundle, tasks)
     if distances is None or not calibration.has_distances:
         return marked
     far_support = torch.tensor([reference.has_far_inputs(inputs) for inputs in tasks.support.inputs])

@@ -63,7 +63,8 @@ def measure_unlike(
 def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Measures:
     """Of queries that are rows of numbers, after adapting with the bundle's defaults."""
     manifest, tasks = bundle.manifest, draw_held_out(family, setting, device_of(bundle), tasks=count, seed=SEED)
-    marked, distances = are_marked(bundle, tasks, setting.shots), distances_of(bundle, tasks)
+    distances = distances_of(bundle, tasks)
+    marked = are_marked(bundle, setting.shots, tasks, distances)
     outside = manifest.ood_reference.is_beyond(move_outside(tasks.query.inputs, manifest.ood_reference))
     false_alarms, found = {"false_alarms": _share(marked)}, {"outside_marked": _share(outside)}
     if not manifest.calibration.has_intervals:
@@ -71,7 +72,7 @@ def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Me
     answers = predict_in_portions(offline(bundle), tasks, [manifest.inner_loop.steps])
     inside = answers.usable[0].unsqueeze(-1) & ~marked
     errors = (answers.outputs[0] - tasks.query.targets).abs()
-    half_widths = half_widths_of(bundle, setting.shots, tasks)
+    half_widths = half_widths_of(bundle, setting.shots, tasks, distances)
     intervals = measure_intervals(half_widths[inside], errors[inside])
     far_intervals: Measures = {}
     if distances is not None:

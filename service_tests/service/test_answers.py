@@ -12,7 +12,7 @@ from app.learn import losses
 from app.learn.calibration import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.policies import Actions
-from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Far, PredictOptions, noise, probabilities
+from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Far, Outputs, PredictOptions, noise, probabilities
 from app.service.nearest import Distances
 from app.service.task import Task
 from service_tests.processes import MAML
@@ -37,7 +37,7 @@ def answer(
 ) -> Answer:
     """The answer of a bundle with this schema and calibration."""
     manifest = replace(MANIFEST, kind=kind, schema=schema, calibration=calibration)
-    return KINDS[kind].answer(outputs, far, task, manifest, options, distances)
+    return KINDS[kind].answer(Outputs(outputs, far, task, manifest, options, distances))
 
 
 def test_every_kind_that_has_a_loss_is_served() -> None:

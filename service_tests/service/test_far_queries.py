@@ -168,6 +168,18 @@ def test_examples_that_all_hardly_count_tell_as_much_as_none(client: TestClient)
 
 
 def test_the_largest_weights_are_compared_too(client: TestClient) -> None:
-    support = {"inputs": [[-0.9], [-0.5]], "targets": [0.5, 0.4], "weights": [3e38, 3e38]}
-    sent = {"model": "sinusoid-bayes", "queries": [[-0.9]], "support": support}
-    assert client.post("/predict", json=sent).status_code in (200, 422)
+    """Two whose sum float32 still holds are answered as two of 1,000 are."""
+    support = {"inputs": [[-0.9], [-0.5]], "targets": [0.5, 0.4]}
+    sent = {"model": "linear", "queries": [[-0.9], [0.9]], "interval": 0.9}
+    few, many = (
+        client.post("/predict", json=sent | {"support": support | {"weights": [weight] * 2}}).json()
+        for weight in (1000, 1.7e38)
+    )
+    assert few["unlike"] == many["unlike"] == [False, True]
+    for name in ("predictions", "lower", "upper"):
+        assert many[name][0] == pytest.approx(few[name][0], rel=1e-5)
+        assert few[name][0][0] is not None
+    assert few["lower"][1] == many["lower"][1] == [None]
+    beyond = client.post("/predict", json=sent | {"support": support | {"weights": [3e38, 3e38]}})
+    assert beyond.status_code == 422
+    assert beyond.json()["detail"].startswith("support.weights: expected weights whose sum is a finite float32 number")

@@ -1,6 +1,7 @@
 """Features of what records keep: encoded once and together, cached by owner and content, counted before it begins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.errors import Outgrown
 from app.learn.support_ood import OODReference
 from app.service.engine import Engine, Job
 from app.service.features import ENTRY_BYTES, FeatureCache, encode_tasks
+from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.stage import object_rows
 from app.service.task import Task
@@ -136,6 +138,54 @@ def test_queries_are_compared_with_the_features_of_what_is_kept(model: Model, en
     assert encoded[0] == 2
     assert engine.run([Job(model, "one", job.task, reference=reference)])[0].distances is None
     assert engine.run([Job(model, "one", job.task, queries)])[0].distances is None
+
+
+def near(features: int) -> OODReference:
+    return OODReference(1, 0, (0.0,) * features, (2.0,) * features)
+
+
+def compared(model: Model) -> Model:
+    """The model of a bundle whose calibration has distances."""
+    calibration = replace(model.bundle.manifest.calibration, distances=(), stretch=())
+    manifest = replace(model.bundle.manifest, calibration=calibration)
+    return Model(replace(model.bundle, manifest=manifest), model.device)
+
+
+def test_a_task_keeps_features_that_are_compared_and_no_larger_than_its_inputs(model: Model, tmp_path: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    scaled = model_of(tmp_path / "scaled", NumbersEncoder.fit(rows, scale=True))
+    for each, inputs, kept in ((scaled, rows, False), (compared(scaled), rows, True), (compared(model), FILES, False)):
+        posted = task(list(inputs), "ann")
+        first, second = (encode_tasks(each, [posted], FeatureCache())[0] for _ in range(2))
+        assert (first is second) == kept == (posted.encoded_for(each.digest) is first)
+        assert posted.encoded_for("another") is None
+        np.testing.assert_array_equal(first.inputs, second.inputs)
+        np.testing.assert_array_equal(first.inputs, each.bundle.encoder.encode(inputs))
+
+
+def test_comparing_costs_the_encoding_until_the_features_are_kept(tmp_path: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(900, 2)).astype(np.float32)
+    scaled = compared(model_of(tmp_path / "scaled", NumbersEncoder.fit(rows, scale=True)))
+    posted, queries = task(list(rows), "ann"), np.zeros((1, 2), np.float32)
+    new = Job(scaled, "one", posted, queries, reference=near(2))
+    Engine(2**20).run([new])
+    kept = Job(scaled, "one", posted, queries, reference=near(2))
+    encoding = int(scaled.bundle.encoder.seconds(rows) * PRICE_A_SECOND)
+    assert encoding > 0
+    assert new.answer_price - kept.answer_price == new.price - kept.price == encoding
+    assert kept.answer_price == kept.query_price
+
+
+def test_the_parts_of_large_work_share_their_features(
+    model: Model, encoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.service.engine.LARGE", 1)
+    queries = np.zeros((5, 784), np.float32)
+    job = Job(model, "one", task(FILES[:2]), queries, reference=near(784))
+    ((result, _),) = LargeWork(2**40, FeatureCache(0)).run([LargeJob(job, None)], lambda: False)
+    assert encoded == [2]
+    assert result.distances is not None
+    assert len(result.distances) == 5
 
 
 def test_image_files_are_never_encoded_on_the_event_loop(model: Model) -> None:

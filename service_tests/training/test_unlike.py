@@ -13,7 +13,7 @@ from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.learn.support_ood import OODReference
 from app.service.answers import is_beyond
-from app.training.calibration import half_widths_of
+from app.training.calibration import distances_of, half_widths_of
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import family_of
 from app.training.tasks import Setting, draw_held_out
@@ -64,7 +64,7 @@ def test_intervals_score_best_at_the_calibrated_width(models_dir: Path) -> None:
     tasks = draw_held_out(family_of(bundle), Setting(10), torch.device("cpu"), tasks=600, seed=SEED)
     outputs = predict_in_portions(offline(bundle), tasks, [steps]).outputs[0]
     errors = (outputs - tasks.query.targets).abs().flatten(0, 1)
-    half_widths = half_widths_of(bundle, 10, tasks).flatten(0, 1)
+    half_widths = half_widths_of(bundle, 10, tasks, distances_of(bundle, tasks)).flatten(0, 1)
 
     def score(factor: float) -> float:
         return measure_intervals(factor * half_widths, errors)["interval_score_90"]

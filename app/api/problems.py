@@ -178,7 +178,9 @@ def _expected(error: Mapping[str, Any]) -> str:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status, methods, root = HTTPStatus(error.status_code), _methods(request), request.scope.get("root_path", "")
+    status, methods = HTTPStatus(error.status_code), _methods(request)
+    # Starlette adds the path of mounted files to `root_path`, and keeps the one before in `app_root_path`
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
     expected, actual = "a path that exists", "an unknown one"
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         expected, actual = " or ".join(methods), request.method

@@ -65,7 +65,8 @@ class Task:
 
     def encoded_for(self, digest: str) -> "Task | None":
         """This task with the features of the bundle with this digest, where they are kept."""
-        return self.encoded[1] if self.encoded is not None and self.encoded[0] == digest else None
+        known, encoded = self.encoded or ("", None)
+        return encoded if known == digest else None
 
     def has_far_inputs(self, reference: OODReference) -> bool:
         """Whether inputs lie beyond those of training. The task keeps the answer."""

@@ -9,11 +9,12 @@ from threading import Lock
 from typing import NamedTuple
 
 from app.service.record import Adaptation
+from app.service.task import rows_bytes
 
 MAX_BYTES = 64 * 2**20
 """The size of the cached records in their encoded form, whose arrays they share, and of their objects."""
 OBJECTS_BYTES = 4096
-"""About what the objects of a record take besides its arrays."""
+"""About what the objects of a record take besides its arrays and rows."""
 
 Key = tuple[str, str | bytes]
 """Owner and id."""
@@ -57,8 +58,9 @@ class RecordCache:
             if drops != self.drops:
                 return
             self._remove(key)
-            self._entries[key] = _Entry(adaptation, size + OBJECTS_BYTES)
-            self._bytes += size + OBJECTS_BYTES
+            rows = sum(rows_bytes(stage.inputs) for stage in adaptation.stages if stage.inputs.dtype == object)
+            self._entries[key] = entry = _Entry(adaptation, size + OBJECTS_BYTES + rows)
+            self._bytes += entry.bytes
             while self._bytes > self._max_bytes:
                 self._bytes -= self._entries.popitem(last=False)[1].bytes
 

@@ -153,7 +153,8 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"Far from the examples are the furthest {percent(FURTHEST_SHARE, 1)} of the queries that are not marked."
+            f"Those far from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that are "
+            "furthest from their nearest example."
         )
     return f"""## Inside and outside of training's range
 

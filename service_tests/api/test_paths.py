@@ -57,6 +57,7 @@ def test_a_path_that_does_not_exist_is_named_as_the_client_asked_for_it(serve: C
         ("/ml/", "/ml/"),
         ("/ml/nothing/", "/ml/nothing"),
         ("/nothing", "/ml/nothing"),
+        ("/ml/static-offline-docs/nothing", "/ml/static-offline-docs/nothing"),
     ):
         detail = f"GET {named}: expected a path that exists, got an unknown one: /ml/docs lists all endpoints"
         assert client.get(asked).json()["detail"] == detail

@@ -8,6 +8,7 @@ import pytest
 
 from app.service.record import Adaptation
 from app.service.store import Store
+from app.service.task import ROW_BYTES, VALUE_BYTES
 from app.storage.memory import MemoryStore
 from app.storage.record_cache import OBJECTS_BYTES, RecordCache
 from app.storage.sqlite import SqliteStore
@@ -57,6 +58,15 @@ def test_one_that_is_too_large_is_not_kept() -> None:
     cache = RecordCache(max_bytes=OBJECTS_BYTES)
     cache.put(("ann", "1"), record(1), 10, cache.drops)
     assert cache.get(("ann", "1")) is None
+
+
+def test_rows_of_a_table_count_as_much_as_their_objects_take() -> None:
+    rows = np.empty(100, object)
+    rows[:] = [[float(number), "blue"] for number in range(100)]
+    cache = RecordCache(max_bytes=OBJECTS_BYTES + 10 + 100 * (ROW_BYTES + 2 * VALUE_BYTES))
+    for number in (1, 2):
+        cache.put(("ann", str(number)), record(number, inputs=rows), 10, cache.drops)
+    assert [cache.get(("ann", each)) is not None for each in "12"] == [False, True]
 
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])

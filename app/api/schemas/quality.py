@@ -43,8 +43,8 @@ class Quality(ResponseBody):
         Meta(
             description="Whether the support set is unlike those of training. For a classifier of images: whether "
             "more than 1 % of the images (with fewer than 100: one) do not look like those of training. Null if "
-            "unknown: always for a classifier of numbers, and for an older bundle until `innerloop calibrate` has "
-            "added the statistics that this needs"
+            "unknown: always for a classifier of numbers, and for any other bundle without the statistics that this "
+            "needs, which `innerloop calibrate` adds"
         ),
     ]
     worst_example: Annotated[

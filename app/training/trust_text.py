@@ -153,7 +153,7 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"Those far from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that are "
+            f"The queries far from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that are "
             "furthest from their nearest example."
         )
     return f"""## Inside and outside of training's range

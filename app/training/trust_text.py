@@ -56,7 +56,7 @@ def _intervals(calibration: Calibration, defaults: str) -> str:
     needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
     zero = " 0 is the initialization alone." if initial else ""
     limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
-    width = "All queries of a request get the same width, which depends on the number of support examples."
+    width = "All queries get the same width for each target. It depends on the number of support examples."
     if calibration.has_distances:
         width = (
             "The width depends on the level, on the number of support examples and on the distance of the query from "
@@ -192,8 +192,8 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
             f"than that of {percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples "
             "(measured for the numbers of examples above, and interpolated in between). The distance is Euclidean, "
             "with each number divided by its standard deviation in training. All queries are marked if more than "
-            f"{percent(MAX_FAR_SHARE)} of the support inputs (with fewer than {1 / MAX_FAR_SHARE:.0f}: one) lie "
-            "outside of training's range."
+            f"{percent(MAX_FAR_SHARE)} of the support inputs (of fewer than {1 / MAX_FAR_SHARE:.0f}, one is enough) "
+            "lie outside of training's range."
         )
     return (
         text,

@@ -42,8 +42,9 @@ class PredictResponse(ResponseBody):
                 description="[query]: `true` if the prediction is a guess. Classification: the query is unlike every "
                 "class of the support set, or an image unlike those of training. Regression: a number of the query "
                 "lies outside of its range in training, the query is far from every example, or more than 1 % of the "
-                "support inputs (with fewer than 100: one) lie outside of training's range. Decisions: a number of the "
-                "observation lies outside of its range in training. Left out if the model has nothing to compare with",
+                "support inputs (of fewer than 100, one is enough) lie outside of training's range. Decisions: a "
+                "number of the observation lies outside of its range in training. Left out if the model has nothing to "
+                "compare with",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]

@@ -42,8 +42,8 @@ class Quality(ResponseBody):
         bool | None,
         Meta(
             description="Whether the support set is unlike those of training. For a classifier of images: whether "
-            "more than 1 % of the images (with fewer than 100: one) do not look like those of training. Null if "
-            "unknown: always for a classifier of numbers, and for any other bundle without the statistics that this "
+            "more than 1 % of the images (of fewer than 100, one is enough) do not look like those of training. Null "
+            "if unknown: always for a classifier of numbers, and for any other bundle without the statistics that this "
             "needs, which `innerloop calibrate` adds"
         ),
     ]

@@ -1,0 +1,60 @@
+"""The Python client of Innerloop, the server for models that learn from a handful of examples.
+
+    with Client() as innerloop:
+        pump = innerloop.adapt("sinusoid", x, y, label="pump 17")
+        pump.predict(queries)
+
+`AsyncClient` has the same methods, to await.
+"""
+
+from innerloop_client.adaptation import Adaptation, AsyncAdaptation
+from innerloop_client.client import AsyncClient, Client
+from innerloop_client.errors import (
+    Conflict,
+    ConnectionFailed,
+    DeadlinePassed,
+    Diverged,
+    Expired,
+    InnerloopError,
+    InvalidRequest,
+    MissingExtra,
+    NotFound,
+    Overloaded,
+    QuotaExceeded,
+    ServerError,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnsupportedInput,
+)
+from innerloop_client.prediction import Prediction
+from innerloop_client.records import Health, Model, Quality, RefusedBundle, Revision
+
+__version__ = "0.2.0.dev0"
+
+__all__ = [
+    "Adaptation",
+    "AsyncAdaptation",
+    "AsyncClient",
+    "Client",
+    "Conflict",
+    "ConnectionFailed",
+    "DeadlinePassed",
+    "Diverged",
+    "Expired",
+    "Health",
+    "InnerloopError",
+    "InvalidRequest",
+    "MissingExtra",
+    "Model",
+    "NotFound",
+    "Overloaded",
+    "Prediction",
+    "Quality",
+    "QuotaExceeded",
+    "RefusedBundle",
+    "Revision",
+    "ServerError",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "UnsupportedInput",
+]

@@ -1,0 +1,77 @@
+"""What an adaptation is, as the server last described it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from innerloop_client.records import Quality, from_body, read_time
+from innerloop_client.session import Session
+
+
+@dataclass(repr=False, eq=False, init=False)
+class AdaptationFields:
+    """A model adapted to a support set. Methods that change it update the fields in place.
+
+    id: identifies it on the server
+    revision: 1 at first, and 1 more after each change
+    model, model_digest: the name and the version of the model
+    kind: `regression`, `classification` or `decision`
+    support_size, examples: how many examples it has, and the number of each
+    steps, learning_rate: of the inner loop
+    losses: the support loss before the first step and after each step; None if not finite
+    status, message: whether the support loss fell, in a word and in a sentence
+    created_at, expires_at: times in UTC
+    label: your name for it
+    labels: the classes, for a classifier
+    pinned: whether it stays with this version of the model
+    quality: whether adapting helped, if you asked with `assess`
+    lineage: digests of earlier versions of the model
+    change: what the last `forget` or `undo` changed, in words
+    """
+
+    id: str
+    revision: int
+    model: str
+    model_digest: str
+    kind: str
+    support_size: int
+    examples: list[int]
+    steps: int
+    learning_rate: float
+    losses: list[float | None]
+    status: str
+    message: str
+    created_at: datetime
+    expires_at: datetime
+    label: str | None = None
+    labels: list[Any] | None = None
+    pinned: bool = False
+    quality: Quality | None = None
+    lineage: tuple[str, ...] = ()
+    change: str | None = None
+
+    def __init__(self, session: Session, body: Mapping[str, Any]) -> None:
+        """body: the adaptation as the server describes it."""
+        self._session = session
+        self._read(body)
+
+    def _read(self, body: Mapping[str, Any]) -> None:
+        """Take over what the server says."""
+        values = {**body, "id": body["adaptation_id"], "lineage": tuple(body.get("lineage", ()))}
+        values |= {name: read_time(body[name]) for name in ("created_at", "expires_at")}
+        if "quality" in body:
+            values["quality"] = from_body(Quality, body["quality"])
+        for each in fields(self):
+            value = values.get(each.name, each.default)
+            if value is MISSING:
+                raise KeyError(each.name)
+            setattr(self, each.name, value)
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        """The fields that people look at first."""
+        names = ("id", "model", "label", "revision", "support_size", "losses", "status", "message", "expires_at")
+        yield from ((name, getattr(self, name)) for name in names if getattr(self, name) is not None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"

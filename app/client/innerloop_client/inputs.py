@@ -1,0 +1,77 @@
+"""What a user has, as the server takes it: examples, targets and queries."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from innerloop_client.arrays import as_numpy, packed, to_wire
+from innerloop_client.bodies import LARGE
+from innerloop_client.errors import UnsupportedInput
+from innerloop_client.session import Session
+
+SUPPORT = "x and y, or episodes"
+
+
+async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:
+    """Inputs of a model as they are sent. Raises UnsupportedInput."""
+    array = as_numpy(values)
+    if array is not None:
+        return to_wire(array, place)
+    rows = _rows(values, place)
+    return packed(rows, LARGE) or [_plain(row, f"{place}[{index}]") for index, row in enumerate(rows)]
+
+
+def read_values(values: Any, place: str) -> Any:
+    """Targets, weights, classes or actions as they are sent. Raises UnsupportedInput."""
+    array = as_numpy(values)
+    if array is not None:
+        return to_wire(array, place)
+    return [_plain(value, f"{place}[{index}]") for index, value in enumerate(_rows(values, place))]
+
+
+async def read_support(
+    session: Session,
+    model: str,
+    x: Any = None,
+    y: Any = None,
+    weights: Any = None,
+    labels: Any = None,
+    episodes: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """A support set as it is sent."""
+    support: dict[str, Any] = {}
+    if x is not None:
+        support["inputs"] = await read_inputs(session, model, x, "x")
+    for name, values, place in (("targets", y, "y"), ("weights", weights, "weights"), ("labels", labels, "labels")):
+        if values is not None:
+            support[name] = read_values(values, place)
+    if episodes is not None:
+        support["episodes"] = [
+            {
+                name: await read_inputs(session, model, values, f"episodes[{index}].{name}")
+                if name == "observations"
+                else read_values(values, f"episodes[{index}].{name}")
+                for name, values in episode.items()
+            }
+            for index, episode in enumerate(episodes)
+        ]
+    return support
+
+
+def _rows(values: Any, place: str) -> list[Any]:
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+        raise UnsupportedInput(f"{place}: expected a list or an array, got {type(values).__name__}")
+    return list(values)
+
+
+def _plain(value: Any, place: str) -> Any:
+    """A row, a target or a part of one, without arrays and scalars of numpy in it."""
+    if value is None or isinstance(value, str | bool | int | float | bytes):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _plain(each, f"{place}.{name}") for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, place) for each in value]
+    array = as_numpy(value)
+    if array is None:
+        raise UnsupportedInput(f"{place}: cannot send a value of type {type(value).__name__}")
+    return array.tolist() if array.ndim == 0 else to_wire(array, place)

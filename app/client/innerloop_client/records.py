@@ -1,0 +1,104 @@
+"""What the server says of models, revisions and itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+def from_body(form: type[R], body: Mapping[str, Any]) -> R:
+    """A body as a dataclass. Fields that a newer server adds are ignored."""
+    names = {each.name for each in fields(form)}  # type: ignore[arg-type]
+    return form(**{name: value for name, value in body.items() if name in names})
+
+
+def read_time(text: str) -> datetime:
+    """A time of the server, RFC 3339 in UTC."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the server serves, and the requests that it takes.
+
+    inputs, target_columns, example, evaluation and training are there if you ask for one model
+    """
+
+    name: str
+    digest: str
+    kind: str
+    algorithm: str
+    features: int
+    targets: int
+    inner_loop: Mapping[str, Any]
+    compiled: bool
+    family: str | None = None
+    shape: list[int] | None = None
+    max_classes: int | None = None
+    image: str | None = None
+    actions: Mapping[str, Any] | None = None
+    intervals: list[float] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    target_columns: list[Mapping[str, Any]] = field(default_factory=list, repr=False)
+    example: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    family_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    evaluation: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    training: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class RefusedBundle:
+    """A bundle that the server cannot load: the file that is wrong, and why."""
+
+    name: str
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Whether adapting helped, by cross-validation: `assess` in `adapt`."""
+
+    method: str
+    folds: int
+    error: float | None
+    initial_error: float | None
+    errors: list[float | None]
+    helped: bool | None
+    unlike_training: bool | None
+    worst_example: int | None
+    message: str
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision of an adaptation, with the change that made it."""
+
+    revision: int
+    change: str
+    support_size: int
+    model_digest: str
+    at: str
+    added: list[int]
+    forgotten: int | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether the server can answer requests, and which parts of it do not work."""
+
+    status: str
+    device: str
+    models: list[str]
+    compiled: bool
+    compiling: bool
+    failing: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server can answer requests."""
+        return self.status in ("ready", "degraded")

@@ -1,0 +1,182 @@
+"""One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
+
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import httpx
+
+from innerloop_client.bodies import JSON, decode, encode
+from innerloop_client.errors import ConnectionFailed, InnerloopError, UnexpectedAnswer, server_error
+from innerloop_client.retries import RETRIED, wait_s
+from innerloop_client.transport import Transport
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+CONNECT_S = 10.0
+"""Longest wait for a connection, after which the request is sent again."""
+MAX_TIMEOUT_MS = 86_400_000
+"""The largest X-Timeout-Ms that the server takes."""
+MODEL_CACHE_S = 60.0
+"""How long `Session.model` trusts what the server said: a bundle may be replaced."""
+
+
+@dataclass
+class Call:
+    """A request before it is sent.
+
+    content, media: the body and its type
+    accept: the type of the answer
+    key: Idempotency-Key of a request that creates or changes something, so that repeats of it do so once
+    """
+
+    method: str
+    path: str
+    content: bytes | None = None
+    media: str = JSON
+    accept: str = JSON
+    params: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+    @classmethod
+    def of_body(cls, path: str, body: Mapping[str, Any], **options: Any) -> "Call":
+        """A POST with a body: JSON, or msgpack if it has images or large arrays."""
+        content, media = encode(body)
+        return cls("POST", path, content, media, **options)
+
+
+class Reply(NamedTuple):
+    """An answer, and whether the request was sent more than once: an earlier one may have arrived too."""
+
+    response: httpx.Response
+    repeated: bool
+
+    @property
+    def body(self) -> Any:
+        """The decoded body. Raises the error that it describes."""
+        return answer(self.response)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a client connects. timeout: seconds of a call, with its repeats; retries: most repeats of a request."""
+
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
+    retries: int
+
+    @classmethod
+    def read(cls, url: str | None, api_key: str | None, timeout: float, retries: int) -> "Options":
+        """With what is None from the environment."""
+        url = url or os.environ.get("INNERLOOP_URL") or DEFAULT_URL
+        if not url.startswith(("http://", "https://")):
+            raise InnerloopError(f"url: expected a URL such as {DEFAULT_URL}, got {url!r}")
+        api_key = api_key or os.environ.get("INNERLOOP_API_KEY")
+        return cls(url.rstrip("/"), {"Authorization": f"Bearer {api_key}"} if api_key else {}, timeout, retries)
+
+
+class Session:
+    """Sends calls, again where that may help, until the deadline."""
+
+    def __init__(self, transport: Transport, options: Options) -> None:
+        self.transport = transport
+        self.options = options
+        self._models: dict[str, tuple[float, Mapping[str, Any]]] = {}
+
+    async def get(self, path: str, timeout: float | None = None, **params: Any) -> Any:
+        """The decoded body of a GET. Parameters that are None are left out."""
+        present = {name: value for name, value in params.items() if value is not None}
+        return (await self.send(Call("GET", path, params=present), timeout)).body
+
+    async def model(self, name: str) -> Mapping[str, Any]:
+        """What the server says of a model, asked for once a minute at most."""
+        known = self._models.get(name)
+        if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
+            self._models[name] = known = time.monotonic(), await self.get(f"/models/{name}")
+        return known[1]
+
+    async def send(self, call: Call, timeout: float | None = None) -> Reply:
+        """Send a call until it is answered, and return the answer; it may be an error.
+
+        Raises ConnectionFailed if no answer came.
+        """
+        return await self._answered(call, timeout, stream=False)
+
+    @asynccontextmanager
+    async def stream(self, call: Call, timeout: float | None = None) -> AsyncIterator[httpx.Response]:
+        """Send a call until its answer begins, and read the body within the context. Raises an error it describes."""
+        response = (await self._answered(call, timeout, stream=True)).response
+        try:
+            if response.is_error:
+                await self.transport.read(response)
+                answer(response)
+            yield response
+        finally:
+            await self.transport.close_response(response)
+
+    async def _answered(self, call: Call, timeout: float | None, *, stream: bool) -> Reply:
+        deadline = time.monotonic() + (self.options.timeout if timeout is None else timeout)
+        attempt = 0
+        while True:
+            response, failure = None, None
+            try:
+                response = await self.transport.send(self._request(call, deadline), stream=stream)
+                if response.status_code not in RETRIED:
+                    return Reply(response, attempt > 0)
+            except httpx.TransportError as error:
+                failure = error
+            wait = wait_s(attempt, response)
+            if attempt >= self.options.retries or time.monotonic() + wait >= deadline:
+                if response is None:
+                    raise ConnectionFailed(self._no_answer(failure)) from failure
+                return Reply(response, attempt > 0)
+            if response is not None:
+                await self.transport.close_response(response)
+            await self.transport.sleep(wait)
+            attempt += 1
+
+    def _request(self, call: Call, deadline: float) -> httpx.Request:
+        left = max(0.001, deadline - time.monotonic())
+        headers = {"Accept": call.accept, "X-Timeout-Ms": str(max(1, min(MAX_TIMEOUT_MS, int(left * 1000))))}
+        if call.content is not None:
+            headers["Content-Type"] = call.media
+        if call.key is not None:
+            headers["Idempotency-Key"] = call.key
+        return self.transport.http.build_request(
+            call.method,
+            self.options.url + call.path,
+            content=call.content,
+            params=call.params or None,
+            headers=headers | dict(self.options.headers),
+            timeout=httpx.Timeout(left, connect=min(left, CONNECT_S)),
+        )
+
+    def _no_answer(self, error: httpx.TransportError | None) -> str:
+        reason = str(error) or type(error).__name__
+        return f"{self.options.url} does not answer ({reason}): check that the server runs and that the URL is right"
+
+
+def new_key() -> str:
+    """A new Idempotency-Key."""
+    return uuid.uuid4().hex
+
+
+def answer(response: httpx.Response) -> Any:
+    """The decoded body of a response; None if it has none. Raises the error that it describes."""
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return None
+    try:
+        body = decode(response.content, response.headers.get("content-type", ""))
+        problem = None if response.is_success else server_error(body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnexpectedAnswer(
+            f"{response.url}: expected an answer from Innerloop, got status {response.status_code} from another "
+            "server: check the URL"
+        ) from error
+    if problem is not None:
+        raise problem
+    return body

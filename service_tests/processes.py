@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
@@ -64,7 +64,7 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
 
 
 @contextmanager
-def serving_in_a_thread(app: FastAPI) -> Iterator[str]:
+def serving_in_a_thread(app: ASGIApp) -> Iterator[str]:
     """Serve an application on loopback, on a thread of this process; its URL."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)

@@ -1,17 +1,22 @@
 """What can be done with an adaptation, written once for both clients."""
 
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import EllipsisType
 from typing import Any, TypeVar
 
-from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
+from innerloop_client.errors import UnsupportedInput
 from innerloop_client.inputs import read_support
-from innerloop_client.predicting import predict
-from innerloop_client.session import Call, new_key
+from innerloop_client.records import Revision
+from innerloop_client.remote import Remote
+from innerloop_client.session import Call, answer, new_key
 
 A = TypeVar("A", bound="AsyncAdaptation")
 
 
-class AsyncAdaptation(AdaptationFields):
+class AsyncAdaptation(Remote):
     """An adaptation whose methods are awaited."""
 
     async def predict(
@@ -37,22 +42,108 @@ class AsyncAdaptation(AdaptationFields):
         pinned: True predicts with the version of the model that the adaptation was made with
         timeout: seconds, instead of the client's
         """
-        fields = {
-            "adaptation_id": self.id, "interval": interval, "sample": sample, "seed": seed, "pinned": pinned,
-        }  # fmt: skip
-        result = await predict(self._session, self.model, queries, fields, timeout)
+        fields = {"interval": interval, "sample": sample, "seed": seed, "pinned": pinned}
+        result = await self._predict(queries, timeout, **fields)
         return result if details or interval is not None else result.predictions
 
-    async def extend(self: A, x: Any = None, y: Any = None, *, timeout: float | None = None) -> A:
-        """Add examples and adapt again, as if all examples had been there at first. Returns the adaptation itself."""
-        support = await read_support(self._session, self.model, x, y)
-        call = Call.of_body(f"/adaptations/{self.id}/support", support, key=new_key())
-        self._read((await self._session.send(call, timeout)).body)
-        return self
+    async def predict_proba(self, queries: Any, *, pinned: bool | None = None, timeout: float | None = None) -> Any:
+        """The probability of each class for each query, or of each action of a policy: [query, label].
+
+        The columns are in the order of `labels`; for a DataFrame they have the labels as names.
+        """
+        probabilities = (await self._predict(queries, timeout, pinned=pinned)).probabilities
+        if probabilities is None:
+            raise UnsupportedInput(f"predict_proba: {self.model} predicts no labels: use predict")
+        return probabilities
+
+    async def extend(
+        self: A,
+        x: Any = None,
+        y: Any = None,
+        *,
+        weights: Any = None,
+        labels: Any = None,
+        episodes: Sequence[Mapping[str, Any]] | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> A:
+        """Add examples and adapt again, as if all examples had been there at first. Returns this adaptation, changed.
+
+        Episodes form a new stage, which starts from the weights after the previous one. See `Client.adapt` for the
+        other arguments.
+        """
+        support = await read_support(self._session, self.model, x, y, weights, labels, episodes)
+        call = Call.of_body(f"{self._path}/support", support, key=idempotency_key or new_key())
+        return await self._change(call, timeout)
+
+    async def forget(self: A, example: int, *, timeout: float | None = None) -> A:
+        """Delete an example by its number (see `examples`) from every revision, and adapt again without it.
+
+        `undo` does not restore it. Returns this adaptation, changed.
+        """
+        return await self._forget(example, timeout)
+
+    async def undo(self: A, *, idempotency_key: str | None = None, timeout: float | None = None) -> A:
+        """Remove the examples that were added last, and adapt again. Returns this adaptation, changed."""
+        return await self._change(Call("POST", f"{self._path}/undo", key=idempotency_key or new_key()), timeout)
+
+    async def refresh(self: A, *, timeout: float | None = None) -> A:
+        """Ask the server for the adaptation again, which others may have changed. Returns this adaptation, changed."""
+        return await self._change(Call("GET", self._path), timeout)
+
+    async def edit(
+        self: A,
+        *,
+        label: str | EllipsisType | None = ...,
+        ttl_s: int | None = None,
+        timeout: float | None = None,
+    ) -> A:
+        """Change the label, or when the adaptation expires. Returns this adaptation, changed.
+
+        label: None removes it; without it the label stays
+        ttl_s: seconds from now
+        """
+        body: dict[str, Any] = {} if label is ... else {"label": label}
+        if ttl_s is not None:
+            body["ttl_s"] = ttl_s
+        return await self._change(Call.of_body(self._path, body, method="PATCH"), timeout)
+
+    async def history(self, *, timeout: float | None = None) -> list[Revision]:
+        """All revisions, the oldest first, each with the change that made it."""
+        return await self._history(timeout)
+
+    async def support(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """The examples with their numbers, as the server keeps them: `inputs` and `targets`, or `episodes`."""
+        body: dict[str, Any] = await self._session.get(f"{self._path}/support", timeout)
+        return body
+
+    async def weights(self, path: str | PathLike[str] | None = None, *, timeout: float | None = None) -> bytes:
+        """The adapted weights as a safetensors file, to use them without the server; also written to `path`."""
+        response = (await self._session.send(Call("GET", f"{self._path}/weights"), timeout)).response
+        if response.is_error:
+            answer(response)
+        if path is not None:
+            Path(path).write_bytes(response.content)
+        return response.content
+
+    async def delete(self, *, timeout: float | None = None) -> None:
+        """Delete the adaptation and its examples for good."""
+        reply = await self._session.send(Call("DELETE", self._path), timeout)
+        if not (reply.repeated and reply.not_found):  # otherwise an earlier attempt has deleted it
+            answer(reply.response)
 
 
-class Adaptation(AdaptationFields):
+class Adaptation(Remote):
     """An adaptation whose methods block."""
 
     predict = blocking(AsyncAdaptation.predict)
+    predict_proba = blocking(AsyncAdaptation.predict_proba)
     extend = changing(AsyncAdaptation.extend)
+    forget = changing(AsyncAdaptation.forget)
+    undo = changing(AsyncAdaptation.undo)
+    refresh = changing(AsyncAdaptation.refresh)
+    edit = changing(AsyncAdaptation.edit)
+    history = blocking(AsyncAdaptation.history)
+    support = blocking(AsyncAdaptation.support)
+    weights = blocking(AsyncAdaptation.weights)
+    delete = blocking(AsyncAdaptation.delete)

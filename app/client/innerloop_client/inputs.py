@@ -1,27 +1,49 @@
 """What a user has, as the server takes it: examples, targets and queries."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from innerloop_client.arrays import as_numpy, packed, to_wire
+from innerloop_client.arrays import as_numpy, is_a, packed, to_wire
 from innerloop_client.bodies import LARGE
 from innerloop_client.errors import UnsupportedInput
+from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session
-
-SUPPORT = "x and y, or episodes"
+from innerloop_client.tables import is_table, read_column, read_table
 
 
 async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:
-    """Inputs of a model as they are sent. Raises UnsupportedInput."""
+    """Inputs of a model as they are sent. Raises UnsupportedInput.
+
+    The server is asked about the model where that matters: for DataFrames, and for texts that may name image files.
+    """
+    if is_table(values):
+        values = read_table(values, await session.model(model), place)
+        if not isinstance(values, list):
+            return values
     array = as_numpy(values)
     if array is not None:
         return to_wire(array, place)
     rows = _rows(values, place)
-    return packed(rows, LARGE) or [_plain(row, f"{place}[{index}]") for index, row in enumerate(rows)]
+    large = packed(rows, LARGE)
+    if large is not None:
+        return large
+    if any(map(names_image, rows)) and (await session.model(model))["inputs"]["encoder"] == "image":
+        rows = [Path(row) if names_image(row) else row for row in rows]
+    arrays = [as_numpy(row) for row in rows]
+    if arrays and all(each is not None and each.shape == arrays[0].shape and each.ndim for each in arrays):
+        return to_wire(sys.modules["numpy"].stack(arrays), place)
+    return [
+        read_image(row, f"{place}[{index}]") if is_image(row) else _plain(row, f"{place}[{index}]")
+        for index, row in enumerate(rows)
+    ]
 
 
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights, classes or actions as they are sent. Raises UnsupportedInput."""
+    if is_a(values, "pandas", "Series") or is_a(values, "pandas", "Index"):
+        return read_column(values.to_series() if is_a(values, "pandas", "Index") else values)
     array = as_numpy(values)
     if array is not None:
         return to_wire(array, place)
@@ -37,8 +59,10 @@ async def read_support(
     labels: Any = None,
     episodes: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """A support set as it is sent."""
+    """A support set as it is sent. y may be the name of a column of the DataFrame x."""
     support: dict[str, Any] = {}
+    if isinstance(y, str) and is_a(x, "pandas", "DataFrame"):
+        x, y = x.drop(columns=y), x[y]
     if x is not None:
         support["inputs"] = await read_inputs(session, model, x, "x")
     for name, values, place in (("targets", y, "y"), ("weights", weights, "weights"), ("labels", labels, "labels")):
@@ -58,8 +82,10 @@ async def read_support(
 
 
 def _rows(values: Any, place: str) -> list[Any]:
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        raise UnsupportedInput(f"{place}: expected a list or an array, got {type(values).__name__}")
+    if isinstance(values, str | bytes | Mapping | Path) or not hasattr(values, "__iter__"):
+        raise UnsupportedInput(
+            f"{place}: expected a list or an array, got {type(values).__name__}: put a single one into a list"
+        )
     return list(values)
 
 

@@ -5,13 +5,19 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
+from innerloop_client.errors import UnexpectedAnswer
+
 R = TypeVar("R")
 
 
 def from_body(form: type[R], body: Mapping[str, Any]) -> R:
-    """A body as a dataclass. Fields that a newer server adds are ignored."""
+    """A body as a dataclass. Fields that a newer server adds are ignored. Raises UnexpectedAnswer."""
     names = {each.name for each in fields(form)}  # type: ignore[arg-type]
-    return form(**{name: value for name, value in body.items() if name in names})
+    try:
+        return form(**{name: value for name, value in body.items() if name in names})
+    except (AttributeError, TypeError) as error:
+        expected = f"expected what Innerloop says of {form.__name__}"
+        raise UnexpectedAnswer(f"{expected}, got {str(body)[:60]} from another server: check the URL") from error
 
 
 def read_time(text: str) -> datetime:
@@ -81,7 +87,7 @@ class Revision:
     change: str
     support_size: int
     model_digest: str
-    at: str
+    at: datetime
     added: list[int]
     forgotten: int | None = None
 

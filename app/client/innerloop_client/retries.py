@@ -1,7 +1,6 @@
 """When a request is sent again, and after how long."""
 
 import random
-import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
@@ -31,5 +30,4 @@ def retry_after_s(header: str) -> float:
         date = parsedate_to_datetime(header)
     except ValueError:
         return 0.0
-    now = datetime.fromtimestamp(time.time(), timezone.utc)
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or timezone.utc) - now).total_seconds())
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds())

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx
 
@@ -31,6 +32,7 @@ class Call:
     content, media: the body and its type
     accept: the type of the answer
     key: Idempotency-Key of a request that creates or changes something, so that repeats of it do so once
+    retried: the status codes after which it is sent again
     """
 
     method: str
@@ -40,12 +42,13 @@ class Call:
     accept: str = JSON
     params: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
+    retried: frozenset[int] = RETRIED
 
     @classmethod
-    def of_body(cls, path: str, body: Mapping[str, Any], **options: Any) -> "Call":
-        """A POST with a body: JSON, or msgpack if it has images or large arrays."""
+    def of_body(cls, path: str, body: Mapping[str, Any], *, method: str = "POST", **options: Any) -> "Call":
+        """A request with a body: JSON, or msgpack if it has images or large arrays."""
         content, media = encode(body)
-        return cls("POST", path, content, media, **options)
+        return cls(method, path, content, media, **options)
 
 
 class Reply(NamedTuple):
@@ -58,6 +61,11 @@ class Reply(NamedTuple):
     def body(self) -> Any:
         """The decoded body. Raises the error that it describes."""
         return answer(self.response)
+
+    @property
+    def not_found(self) -> bool:
+        """Whether the answer is a 404."""
+        return self.response.status_code == httpx.codes.NOT_FOUND
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Session:
         """What the server says of a model, asked for once a minute at most."""
         known = self._models.get(name)
         if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
-            self._models[name] = known = time.monotonic(), await self.get(f"/models/{name}")
+            self._models[name] = known = time.monotonic(), await self.get(f"/models/{quote(name, safe='')}")
         return known[1]
 
     async def send(self, call: Call, timeout: float | None = None) -> Reply:
@@ -125,7 +133,7 @@ class Session:
             response, failure = None, None
             try:
                 response = await self.transport.send(self._request(call, deadline), stream=stream)
-                if response.status_code not in RETRIED:
+                if response.status_code not in call.retried:
                     return Reply(response, attempt > 0)
             except httpx.TransportError as error:
                 failure = error
@@ -169,14 +177,24 @@ def answer(response: httpx.Response) -> Any:
     """The decoded body of a response; None if it has none. Raises the error that it describes."""
     if response.status_code == httpx.codes.NO_CONTENT:
         return None
+    body = decoded(response)
+    if response.is_success:
+        return body
+    if not isinstance(body, dict) or not {"detail", "status"} <= body.keys():
+        raise _not_innerloop(response)
+    raise server_error(body)
+
+
+def decoded(response: httpx.Response) -> Any:
+    """The body of a response. Raises UnexpectedAnswer if it is neither JSON nor msgpack."""
     try:
-        body = decode(response.content, response.headers.get("content-type", ""))
-        problem = None if response.is_success else server_error(body)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnexpectedAnswer(
-            f"{response.url}: expected an answer from Innerloop, got status {response.status_code} from another "
-            "server: check the URL"
-        ) from error
-    if problem is not None:
-        raise problem
-    return body
+        return decode(response.content, response.headers.get("content-type", ""))
+    except ValueError as error:
+        raise _not_innerloop(response) from error
+
+
+def _not_innerloop(response: httpx.Response) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"{response.url}: expected an answer from Innerloop, got status {response.status_code} from another server: "
+        "check the URL"
+    )

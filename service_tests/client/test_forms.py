@@ -1,0 +1,186 @@
+"""The forms of inputs and answers: each gives the same numbers, and comes back as itself."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from innerloop_client import Client, InvalidRequest, UnsupportedInput
+from service_tests.api.requests import QUERIES, WAVE
+from service_tests.bundles import write_tables
+from service_tests.client.watched import Watched
+from service_tests.encoders.cases import PATIENTS
+
+X, Y = WAVE["inputs"], WAVE["targets"]
+TARGETS = [1.0, 0.5, 2.0, -1.0, 0.0]
+FRAME = pd.DataFrame(PATIENTS, index=list("abcde"))
+LABELS = ["low", "high", "low", "high", "low"]
+
+
+@pytest.fixture
+def tables(serve_live: Callable[..., str], tmp_path: Path) -> Iterator[Client]:
+    """A client of a server with `wards` and `risks`."""
+    write_tables(tmp_path / "models")
+    with Client(serve_live(models_dir=tmp_path / "models")) as client:
+        yield client
+
+
+@pytest.fixture
+def blobs(serve_live: Callable[..., str], classifiers: Path) -> Iterator[Client]:
+    with Client(serve_live(models_dir=classifiers)) as client:
+        yield client
+
+
+NUMBERS: list[Callable[[Any], Any]] = [
+    list,
+    tuple,
+    lambda rows: [tuple(row) for row in rows],
+    lambda rows: [np.array(row) for row in rows],
+    lambda rows: [[np.float32(row[0])] for row in rows],
+    lambda rows: (row for row in rows),
+]
+
+
+@pytest.mark.parametrize("form", NUMBERS, ids=range(len(NUMBERS)))
+def test_what_is_no_array_comes_back_as_a_list(innerloop: Client, form: Callable[[Any], Any]) -> None:
+    expected = innerloop.predict("sinusoid", QUERIES, X, Y)
+    predicted = innerloop.predict("sinusoid", form(QUERIES), form(X), Y)
+    assert isinstance(predicted, list)
+    assert predicted == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8", "int8", "int64", "uint16", "longdouble"])
+def test_arrays_of_every_type(innerloop: Client, dtype: str) -> None:
+    whole = [[-3], [1], [2]] if dtype[0] != "u" else [[3], [1], [2]]
+    expected = innerloop.predict("sinusoid", whole, X, Y)
+    for count in (1, 3000):
+        queries = np.array(whole * count, dtype)
+        for each in (queries, np.asfortranarray(queries), queries[::1]):
+            predicted = innerloop.predict("sinusoid", each, X, Y)
+            np.testing.assert_allclose(predicted, expected * count, atol=1e-5)
+            assert predicted.dtype == np.float32
+
+
+def test_tensors(innerloop: Client) -> None:
+    expected = innerloop.predict("sinusoid", QUERIES, X, Y)
+    pump = innerloop.adapt("sinusoid", torch.tensor(X, requires_grad=True), torch.tensor(Y))
+    predicted = pump.predict(torch.tensor(QUERIES))
+    torch.testing.assert_close(predicted, torch.tensor(expected), atol=1e-5, rtol=0)
+    coarse = pump.predict(torch.tensor(QUERIES, dtype=torch.bfloat16))
+    assert coarse.dtype == torch.float32
+
+
+def test_large_arrays_and_lists_are_sent_as_bytes(url: str) -> None:
+    http = Watched()
+    with Client(url, http=http) as innerloop:
+        small = innerloop.predict("sinusoid", [[0.5]], X, Y)
+        many = [[0.5]] * 4000
+        assert innerloop.predict("sinusoid", many, X, Y) == pytest.approx(small * 4000, abs=1e-5)
+        assert innerloop.predict("sinusoid", np.array(many), np.array(X), Y)[-1] == pytest.approx(small[0], abs=1e-5)
+        innerloop.predict("sinusoid", [[1], [0.5]] * 2000, X, Y)
+    assert [kind for kind, _ in http.sent] == ["json", "msgpack", "msgpack", "json"]
+    assert [type(body["queries"]) for _, body in http.sent[1:3]] == [dict, dict]
+    assert http.sent[1][1]["queries"]["dtype"] == "float64"
+
+
+def test_a_frame_is_sent_by_the_names_of_its_columns(tables: Client) -> None:
+    rows = [{name: value for name, value in row.items() if value == value} for row in PATIENTS]
+    expected = tables.predict("wards", rows, rows, TARGETS)
+    ward = tables.adapt("wards", FRAME[FRAME.columns[::-1]], pd.Series(TARGETS, index=FRAME.index))
+    predicted = ward.predict(FRAME)
+    assert isinstance(predicted, pd.Series)
+    assert (predicted.name, list(predicted.index)) == ("target", list("abcde"))
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+
+
+def test_types_of_pandas(tables: Client) -> None:
+    """Categories, nullable numbers, times and missing values of every kind."""
+    typed = FRAME.assign(
+        sex=FRAME.sex.astype("category"),
+        smoker=FRAME.smoker.astype("boolean"),
+        seen=pd.to_datetime(FRAME.seen, utc=True, format="ISO8601"),
+        dose=FRAME.dose.astype("Float64"),
+        ward=FRAME.ward.astype("Int64"),
+    )
+    plain = tables.predict("wards", FRAME, FRAME, TARGETS)
+    np.testing.assert_allclose(tables.predict("wards", typed, typed, TARGETS), plain, atol=1e-5)
+
+
+def test_the_target_can_be_a_column(tables: Client) -> None:
+    examples = FRAME.assign(days=TARGETS)
+    predicted = tables.adapt("wards", examples, "days").predict(FRAME)
+    np.testing.assert_allclose(predicted, tables.adapt("wards", FRAME, TARGETS).predict(FRAME), atol=1e-5)
+    with pytest.raises(InvalidRequest, match="days"):
+        tables.adapt("wards", FRAME, TARGETS).predict(examples)
+
+
+def test_labels_of_a_frame(tables: Client) -> None:
+    risk = tables.adapt("risks", FRAME, pd.Series(LABELS, index=FRAME.index, dtype="category"))
+    assert risk.labels == ["low", "high"]
+    predicted = risk.predict(FRAME)
+    assert predicted.name == "label"
+    assert set(predicted) <= {"low", "high"}
+    probabilities = risk.predict_proba(FRAME)
+    assert list(probabilities.columns) == ["low", "high"]
+    assert list(probabilities.index) == list("abcde")
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_frame_for_a_model_without_names(innerloop: Client) -> None:
+    frame = pd.DataFrame({"time": [row[0] for row in X]}, index=range(10, 15))
+    expected = innerloop.predict("sinusoid", X, X, Y)
+    predicted = innerloop.predict("sinusoid", frame, frame, Y)
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    assert list(predicted.index) == list(frame.index)
+    np.testing.assert_allclose(innerloop.predict("sinusoid", frame.time, frame, Y), expected, atol=1e-5)
+    bounds = innerloop.adapt("sinusoid-bayes", frame, Y).predict(frame, interval=0.9)
+    assert isinstance(bounds.lower, pd.Series)
+    with pytest.raises(UnsupportedInput, match="sinusoid takes numbers, but pump"):
+        innerloop.adapt("sinusoid", frame.assign(pump="a"), Y)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 1, 2], ["a", "b", "a", "b"], [True, False, True, False], [1, "1", 1, "1"]])
+def test_labels_come_back_as_they_were(blobs: Client, labels: list[Any]) -> None:
+    x = [[0.0, 0.0], [5.0, 5.0], [0.2, 0.0], [5.0, 5.4]]
+    adapted = blobs.adapt("blobs", x, labels)
+    predicted = adapted.predict(x)
+    assert [(type(each), each) for each in predicted] == [(type(each), each) for each in labels]
+    array = blobs.adapt("blobs", np.array(x), np.array(labels, None if len({*map(type, labels)}) == 1 else object))
+    assert array.labels == adapted.labels
+    assert array.predict(np.array(x)).tolist() == labels
+    probabilities = array.predict_proba(np.array(x))
+    assert (probabilities.argmax(axis=1) == [0, 1, 0, 1]).all()
+    if not isinstance(labels[0], str) and len(set(map(type, labels))) == 1:
+        assert array.predict(torch.tensor(x)).tolist() == labels
+
+
+def test_weights_and_classes_without_examples(blobs: Client) -> None:
+    x = [[0.0, 0.0], [5.0, 5.0], [0.2, 0.0]]
+    adapted = blobs.adapt("blobs", x, ["a", "b", "a"], weights=np.array([1, 1, 0.5]), labels=["b", "a"])
+    assert adapted.labels == ["b", "a"]
+    assert adapted.extend([[9.0, 0.0]], ["c"], labels=["c"], weights=[2]).labels == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        ("rows.csv", "x: expected a list or an array, got str: put a single one into a list"),
+        (3, "x: expected a list or an array, got int"),
+        ([object()], r"x\[0\]: cannot send a value of type object"),
+        (np.array(3), "x: expected rows, got a single value"),
+        (np.array([1j]), "x: expected real numbers, got complex128"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_its_place(innerloop: Client, x: Any, sentence: str) -> None:
+    with pytest.raises(UnsupportedInput, match=sentence):
+        innerloop.adapt("sinusoid", x, Y)
+
+
+def test_numbers_that_are_not_finite_are_refused_by_the_server(innerloop: Client) -> None:
+    for x in ([[float("nan")], [1.0]], np.array([[np.nan], [1.0]])):
+        with pytest.raises(InvalidRequest, match=r"support\.inputs\[0\]"):
+            innerloop.adapt("sinusoid", x, [0.0, 1.0])

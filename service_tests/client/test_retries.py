@@ -1,0 +1,177 @@
+"""Requests that are sent again: after which answers, and never with a second effect."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from innerloop_client import (
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    DeadlinePassed,
+    InnerloopError,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    UnexpectedAnswer,
+)
+from innerloop_client.retries import MAX_S, retry_after_s, wait_s
+from service_tests.api.requests import WAVE
+from service_tests.client.flaky import Flaky
+from service_tests.processes import free_port, serving_in_a_thread
+
+X, Y = WAVE["inputs"], WAVE["targets"]
+
+
+@pytest.fixture
+def flaky(models_dir: Path, reused_models: None) -> Flaky:
+    from app.main import create_app
+    from app.settings import Settings
+
+    return Flaky(create_app(Settings(models_dir=models_dir, compile=False, watch=False, store="memory")))
+
+
+@pytest.fixture
+def flaky_url(flaky: Flaky) -> Iterator[str]:
+    with serving_in_a_thread(flaky) as url:
+        yield url
+
+
+@pytest.fixture
+def innerloop(flaky_url: str) -> Iterator[Client]:
+    with Client(flaky_url) as client:
+        yield client
+
+
+FAULTS = [("busy",), ("lost",), ("busy", "lost", "lost", "busy")]
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_an_adaptation_is_made_once(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    flaky.spoil(*faults)
+    pump = innerloop.adapt("sinusoid", X, Y)
+    keys = {headers["idempotency-key"] for _, _, headers in flaky.requests}
+    assert (len(flaky.requests), len(keys)) == (len(faults) + 1, 1)
+    assert [each.id for each in innerloop.adaptations()] == [pump.id]
+    innerloop.adapt("sinusoid", X, Y)
+    assert len(list(innerloop.adaptations())) == 2, "another call has another key"
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_changes_are_made_once(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    pump = innerloop.adapt("sinusoid", X, Y)
+    flaky.spoil(*faults)
+    assert pump.extend([[3.0], [1.0]], [0.5, 3.4]).examples == [0, 1, 2, 3, 4, 5, 6]
+    flaky.spoil(*faults)
+    assert pump.extend([[2.5]], [0.7]).revision == 3
+    flaky.spoil(*faults)
+    assert pump.undo().examples == [0, 1, 2, 3, 4, 5, 6]
+    flaky.spoil(*faults)
+    assert pump.forget(5).examples == [0, 1, 2, 3, 4, 6]
+    flaky.spoil(*faults)
+    assert pump.edit(label="pump 17").label == "pump 17"
+    flaky.spoil(*faults)
+    pump.delete()
+    assert list(innerloop.adaptations()) == []
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_an_example_that_never_was_is_not_forgotten(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    pump = innerloop.adapt("sinusoid", X, Y)
+    flaky.spoil(*faults)
+    with pytest.raises(NotFound):
+        pump.forget(17)
+
+
+def test_awaited_calls_are_repeated_too(flaky_url: str, flaky: Flaky) -> None:
+    async def run() -> int:
+        async with AsyncClient(flaky_url) as innerloop:
+            flaky.spoil("lost", "busy")
+            await innerloop.adapt("sinusoid", X, Y)
+            return len([each async for each in innerloop.adaptations()])
+
+    assert asyncio.run(run()) == 1
+
+
+def test_what_is_wrong_is_not_repeated(innerloop: Client, flaky: Flaky) -> None:
+    with pytest.raises(InvalidRequest):
+        innerloop.adapt("sinusoid", X, Y[1:])
+    assert len(flaky.requests) == 1
+
+
+def test_it_gives_up(flaky_url: str, flaky: Flaky) -> None:
+    with Client(flaky_url, retries=2) as innerloop:
+        flaky.spoil(*["busy"] * 5)
+        with pytest.raises(Overloaded, match="the queue is full"):
+            innerloop.models()
+        assert len(flaky.requests) == 3
+        flaky.spoil(*["lost"] * 5)
+        with pytest.raises(ConnectionFailed, match="does not answer"):
+            innerloop.models()
+        assert len(flaky.requests) == 3
+
+
+def test_it_does_not_wait_beyond_the_deadline(innerloop: Client, flaky: Flaky) -> None:
+    flaky.retry_after = b"3600"
+    flaky.spoil("busy")
+    with pytest.raises(Overloaded):
+        innerloop.adapt("sinusoid", X, Y, timeout=30)
+    assert len(flaky.requests) == 1
+
+
+def test_the_server_knows_the_deadline(innerloop: Client, flaky: Flaky) -> None:
+    innerloop.adapt("sinusoid", X, Y, timeout=30)
+    assert 29_000 < int(flaky.requests[-1][2]["x-timeout-ms"]) <= 30_000
+    with pytest.raises((DeadlinePassed, ConnectionFailed)):
+        innerloop.adapt("sinusoid", X, Y, timeout=0.0001)
+
+
+def test_no_server_at_all() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url, retries=1) as innerloop, pytest.raises(ConnectionFailed, match=f"{url} does not answer"):
+        innerloop.health()
+
+
+def test_another_server(tmp_path: Path) -> None:
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"<p>Hello</p>"})
+
+    with serving_in_a_thread(other) as url, Client(url) as innerloop:
+        for call in (innerloop.health, innerloop.models):
+            with pytest.raises(UnexpectedAnswer, match="check the URL"):
+                call()
+
+
+def test_an_impossible_url_is_refused_at_once() -> None:
+    with pytest.raises(InnerloopError, match="url: expected a URL such as"):
+        Client("localhost:8000")
+
+
+def test_the_environment_names_server_and_key(flaky_url: str, flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", flaky_url + "/")
+    monkeypatch.setenv("INNERLOOP_API_KEY", "s3cret")
+    with Client() as innerloop:
+        innerloop.models()
+    assert flaky.requests[-1][1:] == ("/models", flaky.requests[-1][2])
+    assert flaky.requests[-1][2]["authorization"] == "Bearer s3cret"
+
+
+def test_waits_grow_up_to_a_bound() -> None:
+    longest = [max(wait_s(attempt, None) for _ in range(200)) for attempt in range(12)]
+    assert longest[0] <= 0.1 < longest[3] <= 0.8
+    assert longest[11] <= MAX_S
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert retry_after_s("7") == 7
+    assert retry_after_s("") == retry_after_s("soon") == retry_after_s("-1") == 0
+    now = datetime.fromtimestamp(time.time(), UTC)
+    assert 58 < retry_after_s(format_datetime(now + timedelta(seconds=60), usegmt=True)) <= 60
+    assert retry_after_s(format_datetime(now - timedelta(seconds=60), usegmt=True)) == 0

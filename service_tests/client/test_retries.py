@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -29,43 +28,23 @@ from service_tests.processes import free_port, serving_in_a_thread
 X, Y = WAVE["inputs"], WAVE["targets"]
 
 
-@pytest.fixture
-def flaky(models_dir: Path, reused_models: None) -> Flaky:
-    from app.main import create_app
-    from app.settings import Settings
-
-    return Flaky(create_app(Settings(models_dir=models_dir, compile=False, watch=False, store="memory")))
-
-
-@pytest.fixture
-def flaky_url(flaky: Flaky) -> Iterator[str]:
-    with serving_in_a_thread(flaky) as url:
-        yield url
-
-
-@pytest.fixture
-def innerloop(flaky_url: str) -> Iterator[Client]:
-    with Client(flaky_url) as client:
-        yield client
-
-
 FAULTS = [("busy",), ("lost",), ("busy", "lost", "lost", "busy")]
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-def test_an_adaptation_is_made_once(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+def test_an_adaptation_is_made_once(flaky_client: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
     flaky.spoil(*faults)
-    pump = innerloop.adapt("sinusoid", X, Y)
+    pump = flaky_client.adapt("sinusoid", X, Y)
     keys = {headers["idempotency-key"] for _, _, headers in flaky.requests}
     assert (len(flaky.requests), len(keys)) == (len(faults) + 1, 1)
-    assert [each.id for each in innerloop.adaptations()] == [pump.id]
-    innerloop.adapt("sinusoid", X, Y)
-    assert len(list(innerloop.adaptations())) == 2, "another call has another key"
+    assert [each.id for each in flaky_client.adaptations()] == [pump.id]
+    flaky_client.adapt("sinusoid", X, Y)
+    assert len(list(flaky_client.adaptations())) == 2, "another call has another key"
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-def test_changes_are_made_once(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
-    pump = innerloop.adapt("sinusoid", X, Y)
+def test_changes_are_made_once(flaky_client: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    pump = flaky_client.adapt("sinusoid", X, Y)
     flaky.spoil(*faults)
     assert pump.extend([[3.0], [1.0]], [0.5, 3.4]).examples == [0, 1, 2, 3, 4, 5, 6]
     flaky.spoil(*faults)
@@ -78,12 +57,14 @@ def test_changes_are_made_once(innerloop: Client, flaky: Flaky, faults: tuple[st
     assert pump.edit(label="pump 17").label == "pump 17"
     flaky.spoil(*faults)
     pump.delete()
-    assert list(innerloop.adaptations()) == []
+    assert list(flaky_client.adaptations()) == []
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-def test_an_example_that_never_was_is_not_forgotten(innerloop: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
-    pump = innerloop.adapt("sinusoid", X, Y)
+def test_an_example_that_never_was_is_not_forgotten(
+    flaky_client: Client, flaky: Flaky, faults: tuple[str, ...]
+) -> None:
+    pump = flaky_client.adapt("sinusoid", X, Y)
     flaky.spoil(*faults)
     with pytest.raises(NotFound):
         pump.forget(17)
@@ -99,9 +80,9 @@ def test_awaited_calls_are_repeated_too(flaky_url: str, flaky: Flaky) -> None:
     assert asyncio.run(run()) == 1
 
 
-def test_what_is_wrong_is_not_repeated(innerloop: Client, flaky: Flaky) -> None:
+def test_what_is_wrong_is_not_repeated(flaky_client: Client, flaky: Flaky) -> None:
     with pytest.raises(InvalidRequest):
-        innerloop.adapt("sinusoid", X, Y[1:])
+        flaky_client.adapt("sinusoid", X, Y[1:])
     assert len(flaky.requests) == 1
 
 
@@ -117,19 +98,19 @@ def test_it_gives_up(flaky_url: str, flaky: Flaky) -> None:
         assert len(flaky.requests) == 3
 
 
-def test_it_does_not_wait_beyond_the_deadline(innerloop: Client, flaky: Flaky) -> None:
+def test_it_does_not_wait_beyond_the_deadline(flaky_client: Client, flaky: Flaky) -> None:
     flaky.retry_after = b"3600"
     flaky.spoil("busy")
     with pytest.raises(Overloaded):
-        innerloop.adapt("sinusoid", X, Y, timeout=30)
+        flaky_client.adapt("sinusoid", X, Y, timeout=30)
     assert len(flaky.requests) == 1
 
 
-def test_the_server_knows_the_deadline(innerloop: Client, flaky: Flaky) -> None:
-    innerloop.adapt("sinusoid", X, Y, timeout=30)
+def test_the_server_knows_the_deadline(flaky_client: Client, flaky: Flaky) -> None:
+    flaky_client.adapt("sinusoid", X, Y, timeout=30)
     assert 29_000 < int(flaky.requests[-1][2]["x-timeout-ms"]) <= 30_000
     with pytest.raises((DeadlinePassed, ConnectionFailed)):
-        innerloop.adapt("sinusoid", X, Y, timeout=0.0001)
+        flaky_client.adapt("sinusoid", X, Y, timeout=0.0001)
 
 
 def test_no_server_at_all() -> None:

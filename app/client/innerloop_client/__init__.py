@@ -8,6 +8,7 @@
 """
 
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
+from innerloop_client.adapting import Task
 from innerloop_client.client import AsyncClient, Client
 from innerloop_client.errors import (
     Conflict,
@@ -28,11 +29,14 @@ from innerloop_client.errors import (
 )
 from innerloop_client.prediction import Prediction
 from innerloop_client.records import Health, Model, Quality, RefusedBundle, Revision
+from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 
 __version__ = "0.2.0.dev0"
 
 __all__ = [
+    "AdaptStream",
     "Adaptation",
+    "AsyncAdaptStream",
     "AsyncAdaptation",
     "AsyncClient",
     "Client",
@@ -54,6 +58,7 @@ __all__ = [
     "RefusedBundle",
     "Revision",
     "ServerError",
+    "Task",
     "Unauthorized",
     "UnexpectedAnswer",
     "UnsupportedInput",

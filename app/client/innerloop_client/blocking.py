@@ -47,15 +47,17 @@ def changing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, Any]]) ->
 def iterate(values: AsyncIterator[T]) -> Iterator[T]:
     """The values of an asynchronous iterator that never suspends."""
     while True:
-        try:
-            value = finish(_next(values))
-        except StopAsyncIteration:
+        ended, value = finish(_next(values))
+        if ended:
             return
-        yield value
+        yield cast("T", value)
 
 
-async def _next(values: AsyncIterator[T]) -> T:
-    return await anext(values)
+async def _next(values: AsyncIterator[T]) -> tuple[bool, T | None]:
+    """Whether there is no further value, and the next one."""
+    async for value in values:
+        return False, value
+    return True, None
 
 
 def iterating(method: Callable[Concatenate[Any, P], AsyncIterator[T]]) -> Callable[Concatenate[Any, P], Iterator[T]]:

@@ -1,17 +1,19 @@
 """What a client can do, written once for both clients."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from innerloop_client.adaptation_fields import AdaptationFields
+from innerloop_client.adapting import Assess, Task, adapt_body
+from innerloop_client.errors import InnerloopError
 from innerloop_client.inputs import read_support
+from innerloop_client.many import adapt_many
 from innerloop_client.predicting import predict
 from innerloop_client.records import Health, Model, RefusedBundle, from_body
 from innerloop_client.session import Call, Session, decoded, new_key
 
 A = TypeVar("A", bound=AdaptationFields)
-Assess = Literal["leave_one_out", "k_fold"]
 
 
 class Calls(Generic[A]):
@@ -55,14 +57,34 @@ class Calls(Generic[A]):
         idempotency_key: a call with the same key and content returns the first adaptation, even from another process
         timeout: seconds, instead of the client's
         """
-        support = await read_support(self._session, model, x, y, weights, labels, episodes)
         options = {
-            "steps": steps, "learning_rate": learning_rate, "ttl_s": ttl_s, "label": label, "assess": assess,
-            "reuse": reuse, "pinned": pinned,
+            "weights": weights, "labels": labels, "episodes": episodes, "steps": steps, "learning_rate": learning_rate,
+            "ttl_s": ttl_s, "label": label, "assess": assess, "reuse": reuse, "pinned": pinned,
         }  # fmt: skip
-        body = {"model": model, "support": support} | {k: v for k, v in options.items() if v is not None}
+        body = await adapt_body(self._session, model, x, y, options)
         call = Call.of_body("/adapt", body, key=idempotency_key or new_key())
         return self._form(self._session, (await self._session.send(call, timeout)).body)
+
+    async def adapt_many(
+        self,
+        tasks: Iterable[Task],
+        *,
+        progress: bool = False,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> list[A | InnerloopError]:
+        """Adapt to many tasks, some of them in each request.
+
+        Returns the adaptations in the order of the tasks. In the place of one that failed there is the error: it is not
+        raised. If the server is gone, the tasks that are left get ConnectionFailed.
+
+        tasks: mappings with the arguments of `adapt`, such as {"model": "sinusoid", "x": x, "y": y, "label": "pump 17"}
+        progress: show a progress bar, which needs rich
+        idempotency_key: a call with the same key and tasks returns the same adaptations, even from another process
+        timeout: seconds of each request, instead of the client's
+        """
+        outcomes = await adapt_many(self._session, tasks, idempotency_key, progress, timeout)
+        return [each if isinstance(each, InnerloopError) else self._form(self._session, each) for each in outcomes]
 
     async def predict(
         self,

@@ -1,12 +1,19 @@
 """The clients: `AsyncClient` for an event loop, and `Client`, which blocks."""
 
+from typing import TYPE_CHECKING, Any
+
 import httpx
 
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
+from innerloop_client.adapting import AdaptOptions
 from innerloop_client.blocking import blocking, finish, iterating
 from innerloop_client.calls import Calls
 from innerloop_client.session import Options, Session
+from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 from innerloop_client.transport import AsyncTransport, BlockingTransport
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from Python 3.11 on
 
 TIMEOUT_S, RETRIES = 60.0, 5
 
@@ -28,6 +35,12 @@ class AsyncClient(Calls[AsyncAdaptation]):
         """See `Client`."""
         options = Options.read(url, api_key, timeout, retries)
         self._session = Session(AsyncTransport(http or httpx.AsyncClient()), options)
+
+    def adapt_stream(
+        self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]"
+    ) -> AsyncAdaptStream:
+        """See `Client.adapt_stream`. Iterate with `async for`."""
+        return AsyncAdaptStream(self._session, AsyncAdaptation, (model, x, y), options)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -66,6 +79,7 @@ class Client:
         self._session = Session(BlockingTransport(http or httpx.Client()), options)
 
     adapt = blocking(Calls[Adaptation].adapt)
+    adapt_many = blocking(Calls[Adaptation].adapt_many)
     predict = blocking(Calls[Adaptation].predict)
     adaptation = blocking(Calls[Adaptation].adaptation)
     adaptations = iterating(Calls[Adaptation].adaptations)
@@ -73,6 +87,14 @@ class Client:
     refused_bundles = blocking(Calls[Adaptation].refused_bundles)
     model = blocking(Calls[Adaptation].model)
     health = blocking(Calls[Adaptation].health)
+
+    def adapt_stream(self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]") -> AdaptStream:
+        """Adapt step by step: iterate over the support loss before the first step and after each step.
+
+        The stream has the `adaptation` after the last loss. Closing it before cancels the steps that are left. See
+        `adapt` for the options.
+        """
+        return AdaptStream(self._session, Adaptation, (model, x, y), options)
 
     def close(self) -> None:
         """Close all connections."""

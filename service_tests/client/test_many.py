@@ -1,0 +1,104 @@
+"""Many tasks in few requests."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from innerloop_client import (
+    Adaptation,
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    Task,
+    UnsupportedInput,
+    many,
+)
+from service_tests.api.requests import QUERIES, WAVE
+from service_tests.client.flaky import Flaky
+
+X, Y = WAVE["inputs"], WAVE["targets"]
+
+
+def tasks(count: int) -> Iterator[Task]:
+    """Sine waves of many amplitudes, some as arrays."""
+    for index in range(count):
+        y = np.array(Y) * (index + 1) / count
+        yield {"model": "sinusoid", "x": np.array(X), "y": y if index % 2 else y.tolist(), "label": f"pump {index}"}
+
+
+def test_they_come_back_in_order(innerloop: Client) -> None:
+    adapted = innerloop.adapt_many(tasks(150))
+    assert [each.label for each in adapted if isinstance(each, Adaptation)] == [f"pump {n}" for n in range(150)]
+    last = adapted[-1]
+    assert isinstance(last, Adaptation)
+    assert last.predict(QUERIES) == pytest.approx(innerloop.adapt("sinusoid", X, Y).predict(QUERIES), abs=1e-5)
+    assert innerloop.adapt_many([]) == []
+
+
+def test_awaited(url: str) -> None:
+    async def run() -> list[Any]:
+        async with AsyncClient(url) as innerloop:
+            return [type(each).__name__ for each in await innerloop.adapt_many(tasks(3))]
+
+    assert asyncio.run(run()) == ["AsyncAdaptation"] * 3
+
+
+def test_a_bad_task_has_its_error_in_its_place(innerloop: Client) -> None:
+    good: Any = {"model": "sinusoid", "x": X, "y": Y}
+    mixed = [good, good | {"y": [1]}, good | {"x": object()}, good, good | {"stpes": 3}, good | {"model": "sine"}, {}]
+    results = innerloop.adapt_many(mixed)
+    kinds = [Adaptation, InvalidRequest, UnsupportedInput, Adaptation, UnsupportedInput, NotFound, UnsupportedInput]
+    assert [type(each) for each in results] == kinds
+    assert str(results[1]).startswith("support: expected as many inputs as targets")
+    assert str(results[2]) == "tasks[2]: x: expected a list or an array, got object: put a single one into a list"
+    assert str(results[4]).startswith("tasks[4]: unknown 'stpes': a task has")
+    assert str(results[6]) == "tasks[6]: model is missing"
+
+
+def test_large_tasks_go_in_more_requests(flaky_client: Client, flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "CHUNK_BYTES", 1000)
+    assert all(isinstance(each, Adaptation) for each in flaky_client.adapt_many(tasks(20)))
+    assert 3 < len(flaky.requests) < 20
+
+
+@pytest.mark.parametrize("faults", [("busy",), ("lost",), ("lost", "busy", "lost")])
+def test_each_adaptation_is_made_once(flaky_client: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    flaky.spoil(*faults)
+    adapted = flaky_client.adapt_many(tasks(100))
+    ids = [each.id for each in adapted if isinstance(each, Adaptation)]
+    assert sorted(ids) == sorted(each.id for each in flaky_client.adaptations())
+    assert len(set(ids)) == 100
+
+
+def test_a_line_that_the_server_was_too_busy_for_is_sent_again(flaky_client: Client, flaky: Flaky) -> None:
+    flaky.spoil("busy line")
+    adapted = flaky_client.adapt_many(tasks(5))
+    assert all(isinstance(each, Adaptation) for each in adapted)
+    assert len(list(flaky_client.adaptations())) == 5
+
+
+def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:
+    first, again = (innerloop.adapt_many(tasks(70), idempotency_key="monday") for _ in range(2))
+    assert [each.id for each in first if isinstance(each, Adaptation)] == [
+        each.id for each in again if isinstance(each, Adaptation)
+    ]
+
+
+def test_without_a_server_every_task_has_the_error(flaky_url: str, flaky: Flaky) -> None:
+    with Client(flaky_url, retries=1) as innerloop:
+        flaky.spoil(*["lost"] * 10)
+        results = innerloop.adapt_many(tasks(200))
+    assert [type(each) for each in results] == [ConnectionFailed] * 200
+    assert len(flaky.requests) == 2, "the first chunk twice, and no other"
+
+
+def test_progress_is_shown_on_request(innerloop: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    innerloop.adapt_many(list(tasks(3)), progress=True)
+    assert "Adapting" in capsys.readouterr().out
+    innerloop.adapt_many(list(tasks(3)))
+    assert capsys.readouterr().out == ""

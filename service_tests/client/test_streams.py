@@ -1,0 +1,86 @@
+"""Losses as they come, then the adaptation."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+import pytest
+
+from innerloop_client import AsyncClient, Client, Diverged, InnerloopError, InvalidRequest, UnsupportedInput
+from service_tests.api.requests import QUERIES, WAVE
+from service_tests.client.cutting import Cutting
+from service_tests.client.flaky import Flaky
+from service_tests.conftest import Work
+from service_tests.processes import wait_until
+
+X, Y = WAVE["inputs"], WAVE["targets"]
+
+
+def test_losses_come_before_the_adaptation(innerloop: Client) -> None:
+    stream = innerloop.adapt_stream("sinusoid", X, Y, steps=3, label="pump 17")
+    with pytest.raises(InnerloopError, match="iterate over all losses first"):
+        assert stream.adaptation
+    losses = list(stream)
+    pump = stream.adaptation
+    assert losses == pytest.approx(pump.losses)
+    assert (len(losses), pump.label) == (4, "pump 17")
+    assert list(stream) == []
+    assert pump.predict(QUERIES) == pytest.approx(innerloop.adapt("sinusoid", X, Y, steps=3).predict(QUERIES), abs=1e-5)
+
+
+def test_an_awaited_stream(url: str) -> None:
+    async def run() -> tuple[list[float], list[float | None]]:
+        async with AsyncClient(url) as innerloop:
+            stream = innerloop.adapt_stream("sinusoid", X, Y)
+            return [loss async for loss in stream], stream.adaptation.losses
+
+    losses, expected = asyncio.run(run())
+    assert losses == pytest.approx(expected)
+
+
+def test_each_loss_comes_at_once_and_leaving_cancels_the_rest(serve_live: Callable[..., str], work: Work) -> None:
+    with Client(serve_live()) as innerloop:
+        work.hold()
+        stream = innerloop.adapt_stream("sinusoid", X, Y, steps=50)
+        for steps in range(3):
+            work.let_through()
+            assert next(stream) > 0
+            assert work.steps == steps + 1
+        del stream
+        gc.collect()
+        work.release()
+        assert list(innerloop.adaptations()) == []
+        wait_until(lambda: innerloop.health().ready, "not ready", 10)
+        assert work.steps < 50
+
+
+def test_errors_of_a_stream(innerloop: Client) -> None:
+    with pytest.raises(InvalidRequest, match=r"support\.inputs\[1\]"):
+        list(innerloop.adapt_stream("sinusoid", [[1], [2, 3]], [0, 1]))
+    with pytest.raises(Diverged):
+        list(innerloop.adapt_stream("sinusoid", [[1e20], [-1e20]], [1e20, -1e20]))
+    with pytest.raises(UnsupportedInput):
+        list(innerloop.adapt_stream("sinusoid", "x", Y))
+
+
+@pytest.mark.parametrize("faults", [("busy",), ("lost",), ("half", "lost")])
+def test_a_stream_that_breaks_off_goes_on(flaky_client: Client, flaky: Flaky, faults: tuple[str, ...]) -> None:
+    flaky.spoil(*faults)
+    stream = flaky_client.adapt_stream("sinusoid", X, Y)
+    assert list(stream) == pytest.approx(stream.adaptation.losses)
+    assert [each.id for each in flaky_client.adaptations()] == [stream.adaptation.id]
+    assert len(flaky.requests) == len(faults) + 2, "each spoiled request, the last one, and the list"
+
+
+def test_no_loss_comes_twice(serve_live: Callable[..., str], work: Work) -> None:
+    """The server has cancelled the steps, and adapts again from the first one on."""
+    with Cutting(serve_live()) as network, Client(network.url) as innerloop:
+        work.hold()
+        stream = innerloop.adapt_stream("sinusoid", X, Y)
+        work.let_through(2)
+        losses = [next(stream), next(stream)]
+        network.cut()
+        work.release()
+        losses += list(stream)
+        assert losses == pytest.approx(stream.adaptation.losses)
+        assert [each.id for each in innerloop.adaptations()] == [stream.adaptation.id]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from innerloop_client.records import Quality, from_body, read_time
@@ -75,3 +76,22 @@ class AdaptationFields:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """The same for rich, in color."""
+        yield from self._shown()
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = (f"<tr><th>{name}</th><td>{escape(_text(value))}</td></tr>" for name, value in self._shown())
+        return f"<table>{''.join(rows)}</table>"
+
+
+def _text(value: Any) -> str:
+    """A value as people read it: losses as the first, the last and their number."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, list):
+        first, last = (f"{loss:.4g}" if loss is not None else "not finite" for loss in (value[0], value[-1]))
+        return f"{first} before the first step, {last} after {len(value) - 1}"
+    return str(value)

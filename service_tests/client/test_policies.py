@@ -1,0 +1,38 @@
+"""Adaptations of policies, from episodes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from innerloop_client import Client
+
+EPISODE: dict[str, Any] = {"observations": [[0.1, 0.2], [0.3, -0.1]], "rewards": [1.0, 0.0]}
+QUERIES = [[0.1, 0.2], [0.5, 0.5]]
+
+
+@pytest.fixture
+def innerloop(serve_live: Callable[..., str], policies: Path) -> Iterator[Client]:
+    with Client(serve_live(models_dir=policies)) as client:
+        yield client
+
+
+def test_numbered_actions(innerloop: Client) -> None:
+    policy = innerloop.adapt("names", episodes=[EPISODE | {"actions": [0, 2]}])
+    assert policy.kind == "decision"
+    actions = policy.predict(QUERIES)
+    assert set(actions) <= {0, 1, 2}
+    assert np.shape(policy.predict_proba(QUERIES)) == (2, 3)
+    policy.extend(episodes=[EPISODE | {"actions": np.array([1, 1]), "observations": np.array(QUERIES)}])
+    assert policy.support_size == 2
+    drawn = [policy.predict(QUERIES * 20, sample=True, seed=1) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+
+
+def test_actions_that_are_a_box_stay_rows(innerloop: Client) -> None:
+    policy = innerloop.adapt("box", episodes=[EPISODE | {"actions": [[0.1, 0.0], [0.0, -0.2]]}])
+    result = policy.predict(np.array(QUERIES), details=True)
+    assert (result.predictions.shape, result.mean.shape, result.std.shape) == ((2, 2),) * 3
+    assert policy.predict(QUERIES) == pytest.approx(np.array(result.predictions), abs=1e-6)

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from app.cli.checks.finding import Finding
+from app.errors import cause_text
 from app.settings import Settings
 
 PART = "compiler"
@@ -29,7 +30,12 @@ def check(settings: Settings, device: torch.device) -> Finding:
         return Finding(PART, "ok", "not needed, because INNERLOOP_COMPILE is false")
     if device.type == "cpu" and shutil.which("g++") is None:
         return Finding(PART, "warning", f"g++ is not installed: {GXX}, {OTHERWISE}")
-    with tempfile.TemporaryDirectory(prefix="innerloop-doctor-", ignore_cleanup_errors=True) as cache:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="innerloop-doctor-", ignore_cleanup_errors=True)
+    except OSError as error:
+        text = f"nothing can be compiled without a folder for temporary files ({cause_text(error)})"
+        return Finding(PART, "warning", f"{text}: set TMPDIR to a folder that can be written, {OTHERWISE}")
+    with temporary as cache:
         output = _compile(device, Path(cache))
     if output is None:
         return Finding(PART, "ok", f"torch.compile works on {device}")

@@ -67,3 +67,12 @@ def test_a_compiler_that_never_ends_is_ended(leftovers: Path, monkeypatch: pytes
 def test_it_is_not_needed_where_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert compiler.check(Settings(compile=False), CPU).mark == "ok"
+
+
+def test_a_machine_without_a_folder_for_temporary_files_gets_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    finding = compiler.check(Settings(), CPU)
+    assert finding.mark == "warning"
+    assert '("No such file or directory"): set TMPDIR to a folder that can be written' in finding.message

@@ -2,9 +2,11 @@
 PYTHON ?= $(firstword $(shell command -v python3.11) python3)
 BIN := .venv/bin
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
+TYPESCRIPT := app/client/typescript
+NPM := $(if $(shell command -v npm),.venv/npm)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help serve test check bench train format clean
+.PHONY: help serve test check bench train types format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -12,7 +14,7 @@ help:  ## list the targets
 serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings apply)
 	$(BIN)/innerloop serve
 
-test: .venv/dev  ## run the tests
+test: .venv/dev $(NPM)  ## run the tests
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) -m compiled
 
@@ -41,12 +43,15 @@ bench: .venv/bench  ## compare the inner loop, the training step and the server 
 train: .venv/train  ## train models/sinusoid again
 	$(BIN)/python -m app.train sinusoid
 
+types: .venv/dev .venv/npm  ## generate the types of the TypeScript client again
+	$(BIN)/python -m service_tests.client.test_typescript
+
 format: .venv/dev  ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:  ## remove .venv and what the tools keep
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(TYPESCRIPT)/dist $(TYPESCRIPT)/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/bin/python:
 	@echo "making .venv with $(PYTHON)"
@@ -73,3 +78,9 @@ clean:  ## remove .venv and what the tools keep
 	@echo "installing the rivals into .venv"
 	@$(INSTALL) --editable '.[bench]'
 	@touch $@
+
+# without a network the tests of the TypeScript client are skipped
+.venv/npm: .venv/bin/python $(TYPESCRIPT)/package.json
+	@echo "installing the tools of the TypeScript client into $(TYPESCRIPT)/node_modules"
+	@if npm install --prefix $(TYPESCRIPT) --ignore-scripts --no-package-lock --no-audit --no-fund --silent; \
+	then touch $@; else echo "npm cannot install them, so the tests of the TypeScript client are skipped"; fi

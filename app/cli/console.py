@@ -23,13 +23,13 @@ def show(markdown: str) -> None:
 
 def print_error(error: Exception) -> None:
     """Print an error as one line on stderr, with its brackets: `[train]` is no markup."""
-    message = _settings_message(error) if isinstance(error, ValidationError) else str(error)
+    message = settings_message(error) if isinstance(error, ValidationError) else str(error)
     Console(stderr=True).print(
         " ".join(message.split()), style="red", markup=False, highlight=False, emoji=False, soft_wrap=True
     )
 
 
-def _settings_message(error: ValidationError) -> str:
+def settings_message(error: ValidationError) -> str:
     """Each setting that was refused, as its environment variable, with the reason."""
     reasons = []
     for part in error.errors(include_url=False):

@@ -11,6 +11,7 @@ import app
 from app.cli.bundles import bundle, calibrate, models
 from app.cli.compare import compare
 from app.cli.console import console, print_error
+from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
@@ -31,6 +32,7 @@ cli.command(name="try")(try_bundle)
 cli.command()(navigate)
 cli.command()(drive)
 cli.command()(collect)
+cli.command()(doctor)
 
 
 def print_version(value: bool) -> None:

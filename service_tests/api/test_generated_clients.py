@@ -1,9 +1,10 @@
-"""Generators of clients understand the OpenAPI document: what they generate adapts, predicts and reads the rest."""
+"""openapi-python-client understands the OpenAPI document: its client adapts, predicts and reads the rest.
+
+service_tests/client/test_typescript.py tests what openapi-typescript generates.
+"""
 
 import importlib
-import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,15 +15,12 @@ import httpx
 import pytest
 
 from service_tests.api.requests import QUERIES, WAVE, body
-from service_tests.processes import ROOT
 
 PYTHON_GENERATOR = ("openapi-python-client==0.29.1", "typer==0.27.3")
 """It takes typer below 0.28, and the server a newer one: so it gets an environment of its own."""
-TYPESCRIPT_GENERATOR = ("openapi-typescript@7.13.0", "typescript@5.9.3")
-PACKAGE = "innerloop_client"
+PACKAGE = "generated_client"
 UNKNOWN_TO_IT = {"application/msgpack", "application/x-ndjson", "text/csv"}
 """Media types that openapi-python-client has no code for. It says so, and generates what sends and reads JSON."""
-TYPESCRIPT_CLIENT = ROOT / "service_tests/api/typescript_client.mts"
 
 
 def install(words: list[str], packages: tuple[str, ...]) -> None:
@@ -145,32 +143,3 @@ def test_the_python_client_reads_problems(python_client: PythonClient) -> None:
     problem = python_client.call("get_model", "Problem", "cosinusoid")
     assert (problem.status, problem.type_) == (404, "urn:problem-type:innerloop:unknown-model")
     assert "sinusoid" in problem.models
-
-
-@pytest.fixture(scope="module")
-def npx() -> list[str]:
-    """The words that run a command of the npm packages, which npm keeps in its cache."""
-    if shutil.which("npx") is None:
-        pytest.skip("install Node.js 20 or newer, with npm")
-    words = ["npx", "--yes", *(word for package in TYPESCRIPT_GENERATOR for word in ("--package", package)), "--"]
-    install([*words, "tsc", "--version"], TYPESCRIPT_GENERATOR)
-    return words
-
-
-def test_a_typescript_client_adapts_and_predicts(npx: list[str], live_server: str, tmp_path: Path) -> None:
-    def run(*words: str) -> str:
-        process = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-        assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
-        return process.stdout
-
-    shutil.copy(TYPESCRIPT_CLIENT, tmp_path)
-    run(*npx, "openapi-typescript", f"{live_server}/openapi.json", "--output", "api.d.ts")
-    options = ["--strict", "--target", "es2022", "--lib", "es2022,dom", "--module", "nodenext"]
-    run(*npx, "tsc", *options, TYPESCRIPT_CLIENT.name)
-    answer = json.loads(run("node", "typescript_client.mjs", live_server))
-
-    expected = httpx.post(f"{live_server}/predict", json=body(queries=[[-3], [1], [3]])).json()
-    assert answer["predictions"] == expected["predictions"]
-    assert answer["first"] == expected["losses"][0]
-    assert answer["encoder"] == "numbers"
-    assert answer["problem"]["status"] == 404

@@ -212,7 +212,7 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 class TestForGenerators:
-    """What generators of clients need; test_generated_clients.py runs two of them."""
+    """What generators of clients need; test_generated_clients.py and client/test_typescript.py run one each."""
 
     def test_every_operation_has_a_short_name(self, document: dict[str, Any]) -> None:
         names = {

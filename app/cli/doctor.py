@@ -1,0 +1,94 @@
+"""`innerloop doctor`: whether this machine can serve, what is wrong, and what to do about it."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+
+from app.cli.checks.finding import Finding, Mark, worst
+from app.cli.console import console, settings_message
+from app.cli.system import check_system
+from app.device import choose_device
+from app.errors import DeviceError
+from app.settings import Settings
+
+STYLES: dict[Mark, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
+NOT_LOGGED = logging.NullHandler()
+"""What the server would log is in the findings."""
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Tell whether this machine can serve, what is wrong, and what to do about it. Nothing is changed.
+
+    The settings are those of `innerloop serve`: INNERLOOP_ variables. If INNERLOOP_URL is set, the server there is
+    asked for its health. Each line is ok, a warning or a problem. The exit code is 1 if there is a problem, else 0.
+    """
+    check_system()
+    logging.getLogger("app").addHandler(NOT_LOGGED)
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    mark = worst(findings)
+    if as_json:
+        document = {"mark": mark, "findings": [finding._asdict() for finding in findings]}
+        console.print(json.dumps(document, indent=2), markup=False, highlight=False, emoji=False, soft_wrap=True)
+    else:
+        console.print(_verdict(findings), highlight=False)
+    if mark == "problem":
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """The findings, each as soon as it is known."""
+    from app.cli.checks import server, variables, versions  # these take a second to import, and `--help` does without
+
+    yield versions.check()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        text = f"{settings_message(error)}. The parts that depend on settings are not checked until then"
+        yield Finding(variables.PART, "problem", text)
+    else:
+        yield variables.check()
+        yield from _examine_machine(settings)
+    if url := os.environ.get("INNERLOOP_URL"):
+        yield server.check(url)
+
+
+def _examine_machine(settings: Settings) -> Iterator[Finding]:
+    from app.cli.checks import bundles, compiler, disk, hardware, store
+
+    try:
+        device = choose_device(settings.device)
+        yield hardware.check(device)
+    except DeviceError as error:
+        yield Finding(hardware.PART, "problem", str(error))
+        device = choose_device("cpu")
+    yield compiler.check(settings, device)
+    yield store.check(settings)
+    yield from disk.check(settings)
+    yield from bundles.check(settings.models_dir, device)
+
+
+def _print(finding: Finding) -> None:
+    mark = f"{finding.mark:7}", STYLES[finding.mark]
+    console.print(Text.assemble(mark, f"  {finding.part:8}  {finding.message}"), soft_wrap=True, emoji=False)
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    """Whether the machine can serve, and how much is wrong."""
+    marks = [finding.mark for finding in findings]
+    counts = [
+        f"{count} {mark}{'' if count == 1 else 's'}" for mark in ("problem", "warning") if (count := marks.count(mark))
+    ]
+    answer = "Not everything works" if "problem" in marks else "This machine can serve"
+    return f"{answer}: {', '.join(counts)}" if counts else answer

@@ -1,0 +1,150 @@
+"""The TypeScript client: its types are those of the server, it compiles, and it adapts and predicts.
+
+`python -m service_tests.client.test_typescript` writes its types again.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+from service_tests.api.requests import body
+from service_tests.processes import ROOT
+
+FOLDER = ROOT / "app/client/typescript"
+TYPES = FOLDER / "src/schema.ts"
+PROGRAM = Path(__file__).with_name("uses_client.mts")
+STRICT = ("--strict", "--target", "es2022", "--lib", "es2022,dom", "--module", "nodenext")
+MADE = ("dist", "node_modules", "package-lock.json", "*.tgz")
+"""What npm and tsc make. Git and Docker ignore it, so that it is not packed into the wheel and the image."""
+
+
+def run(*words: object, folder: Path) -> str:
+    """Run a command in a folder. Returns what it prints."""
+    process = subprocess.run(
+        list(map(str, words)), cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    return process.stdout
+
+
+def write_types(tools: Path, file: Path) -> None:
+    """Generate the types of this server's OpenAPI document. tools: the folder of the programs of npm packages"""
+    app = create_app(Settings(models_dir=ROOT / "models", compile=False, watch=False, store="memory"))
+    document = file.with_suffix(".json")
+    document.write_text(json.dumps(app.openapi()))
+    run(tools / "openapi-typescript", document, "--output", file, folder=file.parent)
+    document.unlink()
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """The folder of the programs that `make test` installs, if there is Node.js with npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("install Node.js 20 or newer, with npm")
+    folder = FOLDER / "node_modules/.bin"
+    pinned = json.loads((FOLDER / "package.json").read_text())
+    for name, version in (pinned["dependencies"] | pinned["devDependencies"]).items():
+        package = FOLDER / "node_modules" / name / "package.json"
+        if not package.exists() or json.loads(package.read_text())["version"] != version:
+            pytest.skip(f"{name} {version} is not installed. To see why, run: make .venv/npm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's project in which the client is installed, as `npm pack` packs it."""
+    folder = tmp_path_factory.mktemp("typescript")
+    source, project = folder / "source", folder / "project"
+    shutil.copytree(FOLDER, source, ignore=shutil.ignore_patterns(*MADE))
+    (source / "node_modules").symlink_to(FOLDER / "node_modules")
+    run("npm", "pack", "--offline", folder=source)  # compiles it
+    (package,) = source.glob("*.tgz")
+    packages = project / "node_modules"
+    packages.mkdir(parents=True)
+    run("tar", "-xzf", package, "-C", packages, folder=folder)
+    (packages / "package").rename(packages / "innerloop-client")
+    for name in ("openapi-fetch", "openapi-typescript-helpers"):
+        (packages / name).symlink_to(FOLDER / "node_modules" / name)
+    return project
+
+
+def run_program(tools: Path, project: Path, file: Path, *words: str) -> str:
+    """Compile a program in a project, and run it."""
+    shutil.copy(file, project)
+    run(tools / "tsc", *STRICT, file.name, folder=project)
+    return run("node", file.with_suffix(".mjs").name, *words, folder=project)
+
+
+@pytest.fixture(scope="module")
+def answer(tools: Path, project: Path, live_server: str) -> dict[str, Any]:
+    """What the program prints."""
+    answer: dict[str, Any] = json.loads(run_program(tools, project, PROGRAM, live_server))
+    return answer
+
+
+def test_the_types_are_those_of_the_server(tools: Path, tmp_path: Path) -> None:
+    write_types(tools, tmp_path / "schema.ts")
+    assert (tmp_path / "schema.ts").read_text() == TYPES.read_text(), "run `make types`"
+
+
+def test_a_program_adapts_and_predicts(answer: dict[str, Any], live_server: str) -> None:
+    expected = httpx.post(f"{live_server}/predict", json=body(queries=[[-3], [1], [3]])).json()
+    assert answer["answer"]["predictions"] == expected["predictions"]
+    assert answer["first"] == expected["losses"][0]
+    assert answer["stored"] == answer["adapted"]
+    assert answer["adapted"]["adaptation_id"] in answer["listed"]
+    assert answer["encoder"] == "numbers"
+
+
+def test_a_program_reads_problems(answer: dict[str, Any], live_server: str) -> None:
+    table = {"model": "nothing", "support": {"rows": [{"age": 61, "smoker": True, "target": 1.5}]}}
+    expected = httpx.post(f"{live_server}/adapt", json=table).json()
+    assert answer["problem"] == {
+        "status": 404,
+        "type": "urn:problem-type:innerloop:unknown-model",
+        "place": "model",
+        "models": expected["models"],
+        "message": expected["detail"],
+    }
+    gateway = {"status": 502, "type": "about:blank", "title": "Bad Gateway", "detail": "<h1>502</h1>"}
+    assert answer["gateway"] == {**gateway, "name": "InnerloopError"}
+
+
+def test_the_example_of_its_page_runs(tools: Path, project: Path, live_server: str, tmp_path: Path) -> None:
+    page = (FOLDER / "README.md").read_text()
+    (example,) = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
+    assert len([line for line in example.splitlines() if line]) <= 10
+    (tmp_path / "example.mts").write_text(example.replace("http://127.0.0.1:8000", live_server))
+    printed = run_program(tools, project, tmp_path / "example.mts").splitlines()
+    numbers = [float(number) for number in re.findall(r"-?[0-9.]+", "".join(printed[:-1]))]
+    (promised,) = re.findall(r"// (\[\[.*\]\]), in more digits", example)
+    assert [[round(number, 2)] for number in numbers] == json.loads(promised)
+    assert printed[-1].startswith("404 adaptation_id: expected the id of a stored adaptation, got ")
+
+
+def test_the_file_to_install_has_the_version_of_the_page(project: Path) -> None:
+    version = json.loads((FOLDER / "package.json").read_text())["version"]
+    assert f"innerloop-client-{version}.tgz" in (FOLDER / "README.md").read_text()
+    assert (project.parent / f"source/innerloop-client-{version}.tgz").exists()
+
+
+def test_git_and_docker_ignore_what_npm_and_tsc_make() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for name in MADE:
+        path = FOLDER / name.replace("*", "client")
+        run("git", "check-ignore", "--quiet", path if path.suffix else path / "file", folder=ROOT)
+        assert f"**/{name}" in ignored
+
+
+if __name__ == "__main__":
+    write_types(FOLDER / "node_modules/.bin", TYPES)
+    sys.stdout.write(f"wrote {TYPES.relative_to(ROOT)}\n")

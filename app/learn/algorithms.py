@@ -175,7 +175,10 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
     "protonet": Algorithm(
-        query_gradient, head=prototypes, kinds=CLASSIFICATION, summary="the mean embedding of each class"
+        query_gradient,
+        head=prototypes,
+        kinds=CLASSIFICATION,
+        summary="the network turns inputs into features, and a query gets the class whose mean features are nearest",
     ),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
     "protomaml": Algorithm(

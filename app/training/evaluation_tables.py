@@ -144,7 +144,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
     "false_alarms": "like training, marked `unlike`",
     "coverage_90": "true values inside 90 % intervals",
     "interval_score_90": "interval score",
-    "far_coverage_90": "the same, far from the examples",
+    "far_coverage_90": "the same, furthest from the examples",
     "outside_marked": "outside, marked `unlike`",
     "outside_intervals": "outside, with an interval",
     "inverted_marked": "inverted, marked `unlike`",
@@ -181,8 +181,8 @@ def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
     return (
-        f"Adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}, in batches of "
-        f"{_batch(evaluation, features)} on one core of {machine_text(evaluation.machine)}. A single request takes "
+        f"When {_batch(evaluation, features)} are computed at once on one core of {machine_text(evaluation.machine)}, "
+        f"adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}. A task alone takes "
         "longer."
     )
 

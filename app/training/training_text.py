@@ -10,7 +10,7 @@ from app.training.scores_text import count_text
 MEANINGS: Mapping[str, str] = {
     "family": "the problem",
     "family_options": "options of the family",
-    "network": "the network, if it is not that of the family",
+    "network": "the network, if it is not the usual one of the family",
     "network_options": "options of the network",
     "start": "bundle whose parameters training started from",
     "algorithm": "how the model adapts",
@@ -97,7 +97,7 @@ def _drawn(recipe: Mapping[str, Any]) -> str:
     if not drawn:
         return ""
     names = " and ".join(filter(None, [", ".join(drawn[:-1]), drawn[-1]]))
-    return f"For each training task, {names} are drawn between these two numbers, inclusive.\n\n"
+    return f"For each training task, {names} are drawn between the two numbers in the table, inclusive.\n\n"
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration import FALSE_ALARM_RATE, Calibration
 from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
+    UNLIKE_MEASURES,
     Evaluation,
     calibration_as_text,
     from_json,
@@ -31,7 +32,7 @@ def calibration_text(manifest: Manifest) -> str:
         return ""
     title, text = "Probabilities", _probabilities(calibration)
     if calibration.has_intervals:
-        title, text = "Intervals", _intervals(calibration, defaults_text(manifest))
+        title, text = "Intervals", _intervals(calibration, defaults_text(manifest), manifest.schema.targets)
     evaluation = from_json(manifest.kind, manifest.evaluation)
     return f"""## {title}
 
@@ -50,18 +51,23 @@ def defaults_text(manifest: Manifest) -> str:
     return "the default steps and learning rate" if algorithm.takes_rate else "the default steps"
 
 
-def _intervals(calibration: Calibration, defaults: str) -> str:
+def _intervals(calibration: Calibration, defaults: str, targets: int) -> str:
     levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
     initial = calibration.shots[0] == 0
     needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
     zero = " 0 is the initialization alone." if initial else ""
     limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
-    width = "All queries get the same width for each target. It depends on the number of support examples."
+    width = (
+        "The width depends on the level and on the number of support examples, and is the same for all queries of a "
+        "request."
+    )
     if calibration.has_distances:
         width = (
             "The width depends on the level, on the number of support examples and on the distance of the query from "
             "the nearest of them: further away it is larger, or the same."
         )
+    if targets > 1:
+        width += " Each number of a prediction has its own width."
     return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
 
 Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
@@ -72,17 +78,19 @@ interpolated. For more than {calibration.shots[-1]} examples it is that for {cal
 
 
 def _probabilities(calibration: Calibration) -> str:
-    return f"""The response has `probabilities`. The network's outputs are divided by {calibration.temperature:.2f} (the
-temperature) before the softmax. Of the labels with a probability of 97 %, about 97 % are right. The temperature was
-chosen on validation tasks: {calibration.tasks} each with {_numbers(calibration, "and")} examples per class.
+    return f"""The response has `probabilities`. Of the labels with a probability of 97 %, about 97 % are right. For
+that, the network's outputs are divided by {calibration.temperature:.2f} (the *temperature*) before the *softmax* turns
+them into probabilities. The temperature was chosen on validation tasks: {calibration.tasks} each with
+{_numbers(calibration, "and")} examples per class.
 
 The response also has `unlike`, which marks a query that looks like no class of the support set. A marked query still
 gets a label. On the validation tasks, {percent(FALSE_ALARM_RATE)} of the queries of known classes were marked.
 
 In the table, lower is better in the first three columns. In the last, higher is better: its queries come from classes
 that have no example. The negative log-likelihood is the mean of -ln p, where p is the probability of the true label: 0
-at best, 0.69 nats if p is 50 %. The expected calibration error is the mean difference between the probability of a
-label and the share of such labels that are right."""
+at best, 0.69 if p is 50 %. Its unit is the nat. For the expected calibration error, predictions are grouped by the
+probability of their label. It is the mean difference between this probability and the share of right labels in the
+group: 0 % at best."""
 
 
 def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
@@ -121,8 +129,9 @@ def ood_text(manifest: Manifest) -> str:
 With `"assess": "leave_one_out"` in `/adapt`, the server predicts each support example after adapting to the others.
 With more than 64 examples, it leaves out a tenth of them at a time. `unlike_training` is true in either of two cases:
 
-- At least one support input lies outside of training's range, by more than {percent(BOUNDS_MARGIN)} of it
-  (with {1 / MAX_FAR_SHARE:.0f} or more support inputs: more than {percent(MAX_FAR_SHARE)} of them).
+- More than {percent(MAX_FAR_SHARE)} of the support inputs have a number outside of its range in training, by more
+  than {percent(BOUNDS_MARGIN)} of that range. Of fewer than {1 / MAX_FAR_SHARE:.0f} inputs with equal weights, one is
+  enough.
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
 For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
@@ -153,8 +162,8 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"The queries far from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that are "
-            "furthest from their nearest example."
+            f'The column "{UNLIKE_MEASURES["far_coverage_90"]}" is about the {percent(FURTHEST_SHARE, 1)} of the '
+            "unmarked queries that are furthest from their nearest example."
         )
     return f"""## Inside and outside of training's range
 
@@ -169,8 +178,8 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     """What `/predict` marks `unlike`, and what was outside of training's range when that was measured."""
     if images:
         return (
-            "`/predict` also marks an image `unlike` if the amount of its ink, its edges or the ink at its border "
-            "differs from those of training.",
+            "`unlike` marks an image for a second reason too: the amount of its ink, its edges or the ink at its "
+            "border differ from those of training.",
             "The first column is about other drawings of the classes in the support set; the others are about the same "
             "drawings inverted, and an image without ink.",
         )
@@ -192,8 +201,8 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
             f"than that of {percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples "
             "(measured for the numbers of examples above, and interpolated in between). The distance is Euclidean, "
             "with each number divided by its standard deviation in training. All queries are marked if more than "
-            f"{percent(MAX_FAR_SHARE)} of the support inputs (of fewer than {1 / MAX_FAR_SHARE:.0f}, one is enough) "
-            "lie outside of training's range."
+            f"{percent(MAX_FAR_SHARE)} of the support inputs lie outside of training's range. Of fewer than "
+            f"{1 / MAX_FAR_SHARE:.0f} inputs with equal weights, one is enough."
         )
     return (
         text,

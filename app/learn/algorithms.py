@@ -185,7 +185,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         query_gradient,
         prototype_head=True,
         kinds=CLASSIFICATION,
-        summary="gradient steps from the mean embedding of each class",
+        summary="gradient steps that start from the mean features of each class",
     ),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
     "foprotomaml": Algorithm(
@@ -193,7 +193,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         prototype_head=True,
         first_order=1.0,
         kinds=CLASSIFICATION,
-        summary="gradient steps from the mean embedding of each class, trained without second derivatives",
+        summary="gradient steps that start from the mean features of each class, trained without second derivatives",
     ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(

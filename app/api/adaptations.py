@@ -33,7 +33,7 @@ from app.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
-from app.service.batcher import in_time
+from app.service.deadlines import in_time
 from app.service.store import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])

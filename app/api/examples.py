@@ -35,7 +35,7 @@ from app.errors import (
 )
 from app.learn.algorithms import ALGORITHMS
 from app.learn.outcome import Status
-from app.service.batcher import LATE
+from app.service.deadlines import LATE
 from app.service.request_checks import diverged_detail
 
 # requests

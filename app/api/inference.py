@@ -38,8 +38,8 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.adaptations import Adaptations
-from app.service.batcher import in_time
 from app.service.commands import AdaptCommand, PredictResult
+from app.service.deadlines import in_time
 from app.service.model import Model
 from app.service.record import Adaptation
 

@@ -20,7 +20,7 @@ from app.api.codec import LongResponse
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import Overloaded
 from app.service.answers import QUICK_NUMBERS
-from app.service.batcher import in_time
+from app.service.deadlines import in_time
 
 if TYPE_CHECKING:
     from app.api.requests import IncomingRequest

@@ -47,7 +47,7 @@ from app.errors import (
     expectation,
     shown,
 )
-from app.service.batcher import ClientDisconnected
+from app.service.deadlines import ClientDisconnected
 
 log = logging.getLogger(__name__)
 

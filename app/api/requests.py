@@ -12,7 +12,7 @@ from app.api.csv_requests import CsvCodec
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
-from app.service.batcher import in_time
+from app.service.deadlines import in_time
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from app.api.codec import JSON
 from app.api.problems import problem
 from app.api.responses import adapt_response, round_loss
 from app.errors import InnerloopError
-from app.service.batcher import Caller, ClientDisconnected, in_time
+from app.service.deadlines import Caller, ClientDisconnected, in_time
 from app.service.record import Adaptation
 
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

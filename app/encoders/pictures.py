@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.encoders import jpeg, png
+from app.encoders import jpeg_segments, png_chunks
 from app.encoders.values import show
 from app.errors import Invalid
 
@@ -39,8 +39,8 @@ class Format(NamedTuple):
 
 
 FORMATS = (
-    Format("PNG", png.START, png.size, png.strip, lambda data, place: 1),
-    Format("JPEG", jpeg.START, jpeg.size, jpeg.strip, jpeg.orientation),
+    Format("PNG", png_chunks.START, png_chunks.size, png_chunks.strip, lambda data, place: 1),
+    Format("JPEG", jpeg_segments.START, jpeg_segments.size, jpeg_segments.strip, jpeg_segments.orientation),
 )
 
 
@@ -83,7 +83,7 @@ def to_keep(data: bytes, place: str) -> bytes:
 
 def decoding_seconds(kept: bytes) -> float:
     """About how long it takes to decode a picture that `to_keep` returned. Only the header of a PNG says its size."""
-    rows, columns = png.size(kept, "") if kept.startswith(png.START) else (MAX_KEPT_SIDE, MAX_KEPT_SIDE)
+    rows, columns = png_chunks.size(kept, "") if kept.startswith(png_chunks.START) else (MAX_KEPT_SIDE, MAX_KEPT_SIDE)
     return FILE_S + rows * columns * PIXEL_S
 
 

@@ -56,8 +56,8 @@ class Driving:
         not_for="Real vehicles, or any simulator other than highway-env as `innerloop collect driving` sets it up.",
         data="Episodes of a rule-based driver who knows the world, in highway-env (Leurent 2018), in 160 worlds for "
         "training, 10 for validation and 40 for testing. All test tasks come from these 40 worlds. Half of them "
-        "combine little grip with dense traffic, which no training world does. The others lie beyond the ranges of "
-        "training.",
+        "combine little grip with dense traffic, which no training world does. In the others, the density of "
+        "traffic, grip and sight lie outside of their ranges in training.",
     )
 
     @property

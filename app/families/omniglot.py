@@ -45,9 +45,9 @@ class Omniglot:
     image = "ink"
     targets = 5
     description = Description(
-        purpose="tells drawn characters apart after one or a few drawings of each, in any alphabet. Inputs are "
-        "images of dark ink on light paper. Drawings without margins, or with much thinner, thicker or fainter lines "
-        "than those of Omniglot, are scaled and centred to look like them.",
+        purpose="tells drawn characters apart after one or a few drawings of each, also in alphabets that it was not "
+        "trained on. Inputs are images of dark ink on light paper. Drawings without margins, or with much thinner, "
+        "thicker or fainter lines than those of Omniglot, are scaled and centred to look like them.",
         not_for="Photographs, noise, or light ink on dark paper. The model returns labels there too, often with high "
         "probabilities, but they are guesses: `unlike` marks nearly all of them.",
         data="Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people. Of these, 1,059 "

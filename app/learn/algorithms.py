@@ -175,14 +175,17 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
     "protonet": Algorithm(
-        query_gradient, head=prototypes, kinds=CLASSIFICATION, summary="the mean embedding of each class"
+        query_gradient,
+        head=prototypes,
+        kinds=CLASSIFICATION,
+        summary="the network turns inputs into features, and a query gets the class whose mean features are nearest",
     ),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
     "protomaml": Algorithm(
         query_gradient,
         prototype_head=True,
         kinds=CLASSIFICATION,
-        summary="gradient steps from the mean embedding of each class",
+        summary="gradient steps that start from the mean features of each class",
     ),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
     "foprotomaml": Algorithm(
@@ -190,7 +193,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         prototype_head=True,
         first_order=1.0,
         kinds=CLASSIFICATION,
-        summary="gradient steps from the mean embedding of each class, trained without second derivatives",
+        summary="gradient steps that start from the mean features of each class, trained without second derivatives",
     ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from app.learn.classes import mask_absent
+from app.learn.class_mask import mask_absent
 from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.inner import (
     Examples,

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.utils._pytree import tree_map
 
-from app.learn.classes import class_counts, mask_absent
+from app.learn.class_mask import class_counts, mask_absent
 from app.learn.example_weights import Mask
 from app.learn.losses import Loss
 from app.learn.pytrees import leaves, rebuild

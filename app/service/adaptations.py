@@ -19,11 +19,11 @@ from app.errors import (
 from app.learn.outcome import Adapted
 from app.learn.targets import TargetScale
 from app.service.answers import QUICK_NUMBERS, answer_queries
-from app.service.batcher import Caller, in_time
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
 from app.service.cross_validation import CrossValidation
+from app.service.deadlines import Caller, in_time
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, request_fingerprint

@@ -11,6 +11,7 @@ import torch
 from app.bundles.manifest import Manifest
 from app.learn import policies, query_ood
 from app.learn.policies import Actions
+from app.service.intervals import intervals
 from app.service.nearest import Distances, are_further
 from app.service.task import Label, Task
 
@@ -113,20 +114,16 @@ def answer_queries(
 
 def _regression(outputs: Outputs) -> Answer:
     numbers, far, task, manifest, options, distances = outputs
+    if distances is None and options.interval is None:  # before what takes longer
+        return Answer(numbers, unlike=far)
     size, calibration = 0 if task is None else task.size, manifest.calibration
     if distances is not None:
         far_from_examples = are_further(distances, calibration.largest_distance(size))
         far = _either(far, far_from_examples) if far is not None and True in far else far_from_examples
     if options.interval is None:
         return Answer(numbers, unlike=far)
-    half_widths = np.array(calibration.widths_for(options.interval, size))
-    if distances is not None:
-        stretch = calibration.stretch_for(size, torch.as_tensor(distances, dtype=torch.float64))
-        half_widths = half_widths * stretch.numpy()
-    if far is not None and True in far:
-        half_widths = np.where(np.array(far)[:, None], np.nan, half_widths)
-    half_widths = half_widths.astype(np.float32)
-    return Answer(numbers, unlike=far, lower=numbers - half_widths, upper=numbers + half_widths)
+    lower, upper = intervals(numbers, options.interval, calibration, size, distances, far)
+    return Answer(numbers, unlike=far, lower=lower, upper=upper)
 
 
 def _classification(outputs: Outputs) -> Answer:

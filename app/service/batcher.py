@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from app.errors import DeadlinePassed, InnerloopError, Overloaded
+from app.service.deadlines import LATE, Caller, ClientDisconnected, in_time
 from app.service.engine import Job, Result
 from app.service.health import Health
 from app.service.task import MAX_TASKS
-from app.service.work import LARGE
+from app.service.work_cost import LARGE
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -21,12 +22,6 @@ QUICK_S = 0.005
 compete for the interpreter's lock (`quick-on-the-loop` of the ablation benchmark: 1.31 times the predictions a second
 through one connection)."""
 
-
-LATE = (
-    "The answer was not ready within X-Timeout-Ms: send a larger X-Timeout-Ms, or fewer examples, steps or queries; or "
-    "try again when the server has less to do"
-)
-"""The text of DeadlinePassed."""
 CONDITION = "worker"
 STUCK_S = 60.0
 """A batch that takes longer counts as one that does not end."""
@@ -40,38 +35,6 @@ class Runner(Protocol):
 
     def seconds(self, jobs: Sequence[Job]) -> float:
         """The time that they may take."""
-
-
-class Caller(Protocol):
-    """The client that waits for a result."""
-
-    @property
-    def deadline(self) -> float | None:
-        """The event loop's time after which the result is of no use; None for any time."""
-
-    def disconnected(self) -> bool:
-        """Whether the client has disconnected."""
-
-
-class ClientDisconnected(InnerloopError):
-    """The client has disconnected, so its work was not begun."""
-
-    def __init__(self) -> None:
-        super().__init__("the client has disconnected")
-
-
-def in_time(caller: Caller | None, work: Awaitable[T]) -> Awaitable[T]:
-    """The result of the work. Raises DeadlinePassed, and cancels the work, once the caller's deadline has passed."""
-    deadline = None if caller is None else caller.deadline
-    return work if deadline is None else _until(deadline, work)
-
-
-async def _until(deadline: float, work: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await work
-    except TimeoutError:
-        raise DeadlinePassed(LATE) from None
 
 
 class _Item:

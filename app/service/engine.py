@@ -20,7 +20,7 @@ from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
 from app.service.nearest import Distances, quick_nearest_distances
 from app.service.task import MAX_TASKS, Task, fused_batches
-from app.service.work import LARGE, PASSES, PRICE_A_SECOND, distance_price
+from app.service.work_cost import LARGE, PASSES, PRICE_A_SECOND, distance_price
 
 INITIAL = None
 """The key of the initialization, whose fast weights are those before any step."""
@@ -44,7 +44,7 @@ class Job:
     reference: where queries are compared with the support set, statistics of the inputs of training; otherwise None
     variant: that of the model for the task's number of classes
     query_price: what the answer to one query costs, in multiply-adds
-    answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work`)
+    answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work_cost`)
     price: what adapting, with encoding, and the answer cost together
     """
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from app.errors import Invalid, Overloaded
 from app.learn.outcome import Adapted
-from app.service.batcher import Batcher, Caller
+from app.service.batcher import Batcher
+from app.service.deadlines import Caller
 from app.service.engine import Engine, Job, Result
 from app.service.large_work import LargeJob, LargeResult, LargeWork
 from app.service.model import Model
 from app.service.task import Task
-from app.service.work import LARGE
+from app.service.work_cost import LARGE
 
 MAX_WAITING = 4
 """All waiting large work together may cost at most this many times what one request may cost."""

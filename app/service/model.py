@@ -11,7 +11,7 @@ from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, 
 from app.learn.outcome import Adapted, judge
 from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
-from app.service import decisions, work
+from app.service import decisions, work_cost
 from app.service.answers import KINDS
 from app.service.programs import Programs, eager
 from app.service.task import (
@@ -61,11 +61,11 @@ class Model:
         """Whether the algorithm gives a standard deviation with each prediction (`spread`)."""
         self.compiling = False
         """Whether something is being compiled for this model."""
-        self.row_price = work.multiply_adds(self._try_out) + manifest.schema.features
+        self.row_price = work_cost.multiply_adds(self._try_out) + manifest.schema.features
         """What passing a row through the network costs, in multiply-adds."""
         self.outputs = self.ways or manifest.schema.targets
         """Numbers in the answer to one query, about."""
-        self.answer_price = self.row_price + work.NUMBER_PRICE * self.outputs
+        self.answer_price = self.row_price + work_cost.NUMBER_PRICE * self.outputs
         """What the answer to one query costs, in multiply-adds."""
 
     @torch.no_grad()
@@ -136,8 +136,8 @@ class Model:
             torch.ones(1, rows, dtype=torch.bool, device=device),
         )
         schedule = Schedule(start.new_zeros(1), torch.ones(1, dtype=torch.int64, device=device), 1)
-        answering = work.peak_bytes(inner.apply, meta, start, start.new_zeros(1, queries, schema.features))
-        return max(answering, work.peak_bytes(adapt, inner, meta, support, schedule, start) if rows else 0)
+        answering = work_cost.peak_bytes(inner.apply, meta, start, start.new_zeros(1, queries, schema.features))
+        return max(answering, work_cost.peak_bytes(adapt, inner, meta, support, schedule, start) if rows else 0)
 
     def adapt(self, tasks: Sequence[Task]) -> tuple[torch.Tensor, list[Adapted]]:
         """Run the inner loop on all tasks at once: their states, [task, number], padding at the end; their outcomes.

@@ -15,4 +15,4 @@ def ids(clock: Callable[[], float]) -> Iterator[str]:
         # 48 bits of milliseconds, and 12 bits that count within a millisecond
         last = max(last + 1, int(clock() * 1000) << 12)
         random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
-        yield f"{last >> 12:012x}7{last & 0xFFF:03x}{1 << 63 | random:016x}"
+        yield f"{last >> 12 << 80 | 7 << 76 | (last & 0xFFF) << 64 | 1 << 63 | random:032x}"

@@ -35,7 +35,7 @@ from app.storage import redis_scripts as scripts
 from app.storage.bundle_redis import BundleRedis
 from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.in_batches import sweep_in_batches
-from app.storage.redis_calls import Calls, Word
+from app.storage.redis_pipeline import Calls, Word
 
 log = logging.getLogger(__name__)
 

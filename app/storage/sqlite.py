@@ -299,11 +299,9 @@ class _Refusing:
 
 
 def _row(adaptation: Adaptation) -> Row:
-    key = id_bytes(adaptation.id)
-    assert key is not None, "`put` checks it"
     return Row(
         adaptation.owner,
-        key,
+        bytes.fromhex(adaptation.id),
         adaptation.version,
         adaptation.model,
         adaptation.label,

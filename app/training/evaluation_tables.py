@@ -144,7 +144,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
     "false_alarms": "like training, marked `unlike`",
     "coverage_90": "true values inside 90 % intervals",
     "interval_score_90": "interval score",
-    "far_coverage_90": "the same, far from the examples",
+    "far_coverage_90": "true values inside 90 % intervals, for the queries furthest from the examples",
     "outside_marked": "outside, marked `unlike`",
     "outside_intervals": "outside, with an interval",
     "inverted_marked": "inverted, marked `unlike`",
@@ -176,14 +176,13 @@ def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
 
     features: numbers in an input, which decide how many tasks were computed at once
     """
-    times = [f"{two_digits(each * 1e3)} ms ({setting})" for setting, each in evaluation.seconds.items() if each]
+    times = [f"{two_digits(each * 1e3)} ms a task ({setting})" for setting, each in evaluation.seconds.items() if each]
     if not times:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
     return (
-        f"Adapting to a task by {steps_text(steps)} and predicting all its queries takes {listed}, in batches of "
-        f"{_batch(evaluation, features)} on one core of {machine_text(evaluation.machine)}. A single request takes "
-        "longer."
+        f"Adapting to {_batch(evaluation, features)} at once by {steps_text(steps)}, and predicting all their queries, "
+        f"takes {listed} on one core of {machine_text(evaluation.machine)}. A single task alone takes longer."
     )
 
 

@@ -76,7 +76,9 @@ def _legend(manifest: Manifest, evaluation: Evaluation, weighted: bool) -> str:
     sentences = [f"{better} is better.{_decisions(manifest, weighted)}", *rows]
     sentences.append(_guessing(evaluation) if _is_guess(manifest) else f'"0 steps" {start}.')
     if algorithm.closed_form:
-        sentences.append('"1 step" means adapting in closed form, without gradient steps.')
+        sentences.append(
+            'This model adapts by a formula (in closed form), without gradient steps. The table calls that "1 step".'
+        )
     return " ".join(sentences)
 
 
@@ -127,10 +129,9 @@ def _same_over_http(offline: Evaluation, over_http: Evaluation, *, initial: bool
     if over_http.steps == offline.steps and set(rows.splitlines()) <= set(
         as_text(offline, initial=initial).splitlines()
     ):
-        measured = "" if len(over_http.curves) == len(offline.curves) else ", measured for "
-        return (
-            f"Over HTTP, the scores are the same{measured}{', '.join(map(str, over_http.curves)) if measured else ''}."
-        )
+        some = len(over_http.curves) < len(offline.curves)
+        measured = f", measured for {', '.join(map(str, over_http.curves))}" if some else ""
+        return f"A server gives the same scores over HTTP{measured}."
     return f"Scores of the same tasks over HTTP:\n\n{rows}"
 
 

@@ -10,7 +10,7 @@ from app.training.scores_text import count_text
 MEANINGS: Mapping[str, str] = {
     "family": "the problem",
     "family_options": "options of the family",
-    "network": "the network, if it is not that of the family",
+    "network": "the network, if it is not the usual one of the family",
     "network_options": "options of the network",
     "start": "bundle whose parameters training started from",
     "algorithm": "how the model adapts",
@@ -93,11 +93,15 @@ def _unused(recipe: Mapping[str, Any]) -> set[str]:
 
 def _drawn(recipe: Mapping[str, Any]) -> str:
     """Which settings each training task draws between two numbers, as a paragraph."""
-    drawn = [f"`{name}`" for name in ("shots", "ways", "inner_steps") if isinstance(recipe.get(name), list)]
+    bounds = {name: recipe.get(name) for name in ("shots", "ways", "inner_steps")}
+    drawn = [f"`{name}`" for name, ends in bounds.items() if isinstance(ends, list) and ends[0] < ends[-1]]
     if not drawn:
         return ""
     names = " and ".join(filter(None, [", ".join(drawn[:-1]), drawn[-1]]))
-    return f"For each training task, {names} are drawn between these two numbers, inclusive.\n\n"
+    return (
+        f"Each training task draws {names} at random, from the smaller to the larger number in the table (both "
+        "included).\n\n"
+    )
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ def calibration_text(manifest: Manifest) -> str:
         return ""
     title, text = "Probabilities", _probabilities(calibration)
     if calibration.has_intervals:
-        title, text = "Intervals", _intervals(calibration, defaults_text(manifest))
+        title, text = "Intervals", _intervals(calibration, defaults_text(manifest), manifest.schema.targets)
     evaluation = from_json(manifest.kind, manifest.evaluation)
     return f"""## {title}
 
@@ -50,39 +50,46 @@ def defaults_text(manifest: Manifest) -> str:
     return "the default steps and learning rate" if algorithm.takes_rate else "the default steps"
 
 
-def _intervals(calibration: Calibration, defaults: str) -> str:
+def _intervals(calibration: Calibration, defaults: str, targets: int) -> str:
     levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
     initial = calibration.shots[0] == 0
     needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
-    zero = " 0 is the initialization alone." if initial else ""
+    zero = " 0 is a prediction without support examples." if initial else ""
     limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
-    width = "All queries get the same width for each target. It depends on the number of support examples."
+    width = (
+        "The width depends on the level and on the number of support examples, and is the same for all queries of a "
+        "request."
+    )
     if calibration.has_distances:
         width = (
             "The width depends on the level, on the number of support examples and on the distance of the query from "
             "the nearest of them: further away it is larger, or the same."
         )
+    if targets > 1:
+        width += " Each number of a prediction has its own width."
     return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
 
 Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
 share can be higher or lower. {width}
-The widths were measured by conformal prediction, on {calibration.tasks:,} tasks of the validation split
-for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
+The widths were measured by conformal prediction (they are quantiles of errors), on {calibration.tasks:,} tasks of the
+validation split for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
 interpolated. For more than {calibration.shots[-1]} examples it is that for {calibration.shots[-1]}."""
 
 
 def _probabilities(calibration: Calibration) -> str:
-    return f"""The response has `probabilities`. The network's outputs are divided by {calibration.temperature:.2f} (the
-temperature) before the softmax. Of the labels with a probability of 97 %, about 97 % are right. The temperature was
-chosen on validation tasks: {calibration.tasks} each with {_numbers(calibration, "and")} examples per class.
+    return f"""The response has `probabilities`. Of the labels with a probability of 97 %, about 97 % are right. For
+that, the network's outputs are divided by {calibration.temperature:.2f} (the *temperature*) before the *softmax* turns
+them into probabilities. The temperature was chosen on validation tasks: {calibration.tasks} each with
+{_numbers(calibration, "and")} examples per class.
 
 The response also has `unlike`, which marks a query that looks like no class of the support set. A marked query still
 gets a label. On the validation tasks, {percent(FALSE_ALARM_RATE)} of the queries of known classes were marked.
 
 In the table, lower is better in the first three columns. In the last, higher is better: its queries come from classes
 that have no example. The negative log-likelihood is the mean of -ln p, where p is the probability of the true label: 0
-at best, 0.69 nats if p is 50 %. The expected calibration error is the mean difference between the probability of a
-label and the share of such labels that are right."""
+at best, 0.69 if p is 50 %. Its unit is the nat. For the expected calibration error, predictions are grouped by the
+probability of their label. The error is the mean difference, over all predictions, between the mean probability in
+the group and the share of right labels in it: 0 % at best."""
 
 
 def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
@@ -115,20 +122,21 @@ def ood_text(manifest: Manifest) -> str:
     rows = "\n".join(
         f"| {others + 1} | {'no limit' if error > none else two_digits(error)} |" for others, error in limits
     )
-    defaults, largest = defaults_text(manifest), reference.support_sizes[-1] + 1
+    defaults = defaults_text(manifest)
     return f"""## When a support set is unlike training
 
 With `"assess": "leave_one_out"` in `/adapt`, the server predicts each support example after adapting to the others.
 With more than 64 examples, it leaves out a tenth of them at a time. `unlike_training` is true in either of two cases:
 
-- At least one support input lies outside of training's range, by more than {percent(BOUNDS_MARGIN)} of it
-  (with {1 / MAX_FAR_SHARE:.0f} or more support inputs: more than {percent(MAX_FAR_SHARE)} of them).
+- More than {percent(MAX_FAR_SHARE)} of the support inputs have a number outside of its range in training, by more
+  than {percent(BOUNDS_MARGIN)} of that range. With fewer than {1 / MAX_FAR_SHARE:.0f} support inputs, one is
+  enough, unless the request gives it a small weight.
 - The mean squared error of these predictions{f", after {defaults}," if defaults else ""} is above the limit.
 
 For each number of support examples, {percent(ERROR_QUANTILE)} of {reference.tasks} tasks like those of training stayed
 below the limit, so about {percent(1 - ERROR_QUANTILE)} of ordinary support sets are flagged. A
 support set that is not flagged may still be unlike training, above all if it has 2 or 3 examples. For a number of
-examples between two rows, the limit of the smaller number applies. For more than {largest}, that of {largest} applies:
+examples that is not in the table, the limit of the next smaller number applies:
 
 | support examples | limit of the mean squared error |
 |---|---|
@@ -142,8 +150,11 @@ def unlike_text(manifest: Manifest) -> str:
         return ""
     columns = {name for row in unlike["by_setting"].values() for name in row}
     rule, outside = _rule(manifest, "inverted_marked" in columns)
+    shares = manifest.calibration.has_intervals or manifest.calibration.has_familiarity
+    differ = ", so shares differ a little from those above" if shares else ""
     sentences = [
-        f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}). {outside}"
+        f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}){differ}. "
+        f"{outside}"
     ]
     if "interval_score_90" in columns:
         sentences.append(
@@ -153,8 +164,8 @@ def unlike_text(manifest: Manifest) -> str:
         )
     if "far_coverage_90" in columns:
         sentences.append(
-            f"The queries far from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that are "
-            "furthest from their nearest example."
+            f"The queries furthest from the examples are the {percent(FURTHEST_SHARE, 1)} of the unmarked queries that "
+            "are furthest from their nearest example."
         )
     return f"""## Inside and outside of training's range
 
@@ -169,8 +180,9 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     """What `/predict` marks `unlike`, and what was outside of training's range when that was measured."""
     if images:
         return (
-            "`/predict` also marks an image `unlike` if the amount of its ink, its edges or the ink at its border "
-            "differs from those of training.",
+            "`unlike` is also true for an image that does not look like a drawing of training: its amount of ink, its "
+            "edges or the ink at its border lies outside of the range that 99 % of the drawings in training and "
+            "validation tasks have, widened by 5 % at each end.",
             "The first column is about other drawings of the classes in the support set; the others are about the same "
             "drawings inverted, and an image without ink.",
         )
@@ -188,12 +200,14 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     )
     if near:
         text += (
-            " A query is also marked, and gets no interval, if its distance from the nearest support example is larger "
-            f"than that of {percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples "
-            "(measured for the numbers of examples above, and interpolated in between). The distance is Euclidean, "
+            " A query is also marked, and gets no interval, if it is further from its nearest support example than "
+            f"{percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples are from "
+            "theirs. This limit was measured for the numbers of examples in the section Intervals, except 0. Between "
+            f"two of them it is interpolated; above {manifest.calibration.shots[-1]}, that for "
+            f"{manifest.calibration.shots[-1]} applies. The distance is Euclidean, "
             "with each number divided by its standard deviation in training. All queries are marked if more than "
-            f"{percent(MAX_FAR_SHARE)} of the support inputs (of fewer than {1 / MAX_FAR_SHARE:.0f}, one is enough) "
-            "lie outside of training's range."
+            f"{percent(MAX_FAR_SHARE)} of the support inputs lie outside of training's range. With fewer than "
+            f"{1 / MAX_FAR_SHARE:.0f} support inputs, one is enough, unless the request gives it a small weight."
         )
     return (
         text,

@@ -32,7 +32,7 @@ def test_evaluate_prints_the_table(tmp_path: Path) -> None:
     assert calibration[0][-1] == "ms per task"
     assert all(float(cell.rstrip(" %")) > 0 for row in calibration[2:] for cell in row[1:])
     heads = ["", "like training, marked `unlike`", "true values inside 90 % intervals"]
-    heads += ["the same, far from the examples", "interval score"]
+    heads += ["true values inside 90 % intervals, for the queries furthest from the examples", "interval score"]
     assert unlike[0] == [*heads, "outside, marked `unlike`", "outside, with an interval"]
     assert [(row[0], *row[5:]) for row in unlike[2:]] == [
         ("3-shot", "100.0 %", "0.0 %"),

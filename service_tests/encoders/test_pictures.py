@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from app.encoders import jpeg
+from app.encoders import jpeg_segments
 from app.encoders.image import ImageEncoder
 from app.encoders.pictures import MAX_KEPT_SIDE, MAX_SIDE, opened, size, to_keep
 from app.errors import Invalid
@@ -83,7 +83,7 @@ def test_a_photograph_is_turned_upright(orientation: int, order: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"II", b"MM\0*\0\0\0\x08", b"II*\0\xff\xff\xff\xff", b"XX*\0\0\0\0\x08\0\1"])
 def test_damaged_exif_is_upright(content: bytes) -> None:
-    assert jpeg.orientation(picture(COLOURS, "JPEG", exif=b"Exif\0\0" + content), "") == 1
+    assert jpeg_segments.orientation(picture(COLOURS, "JPEG", exif=b"Exif\0\0" + content), "") == 1
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
@@ -122,9 +122,9 @@ def test_bombs_and_damaged_files_are_refused_before_they_are_decoded(data: bytes
 
 def test_a_jpeg_with_two_sizes_or_many_scans_is_refused() -> None:
     file = picture(COLOURS, "JPEG")
-    frame = next(segment.data for segment in jpeg.segments(file, "") if segment.marker in jpeg.SIZES)
-    scan = next(segment.data for segment in jpeg.segments(file, "") if segment.marker == jpeg.SOS)
-    for bad in (file[:2] + frame + file[2:], file[:-2] + scan * jpeg.MAX_SCANS + file[-2:]):
+    frame = next(segment.data for segment in jpeg_segments.segments(file, "") if segment.marker in jpeg_segments.SIZES)
+    scan = next(segment.data for segment in jpeg_segments.segments(file, "") if segment.marker == jpeg_segments.SOS)
+    for bad in (file[:2] + frame + file[2:], file[:-2] + scan * jpeg_segments.MAX_SCANS + file[-2:]):
         with pytest.raises(Invalid, match="expected a complete JPEG"):
             size(bad, "[0]")
 

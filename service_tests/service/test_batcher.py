@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from app.errors import DeadlinePassed, Overloaded
-from app.service.batcher import QUICK_S, Batcher, ClientDisconnected, Runner
+from app.service.batcher import QUICK_S, Batcher, Runner
+from app.service.deadlines import ClientDisconnected
 from app.service.engine import Job, Result
 from app.service.model import Model
 from app.service.task import MAX_TASKS

@@ -17,7 +17,7 @@ from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.stage import object_rows
 from app.service.task import Task
-from app.service.work import PRICE_A_SECOND
+from app.service.work_cost import PRICE_A_SECOND
 from service_tests.bundles import write_encoder_bundle
 from service_tests.encoders.cases import drawing, picture
 

@@ -13,14 +13,15 @@ from app.bundles.folder import load
 from app.errors import Invalid, Overloaded
 from app.learn.outcome import Adapted
 from app.service import lanes, large_work
-from app.service.batcher import Batcher, ClientDisconnected
+from app.service.batcher import Batcher
 from app.service.cross_validation import CrossValidation, Method
+from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine, Job
 from app.service.lanes import Lanes
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.task import Task
-from app.service.work import KERNELS, NUMBER_BYTES, distance_price, multiply_adds, peak_bytes
+from app.service.work_cost import KERNELS, NUMBER_BYTES, distance_price, multiply_adds, peak_bytes
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30

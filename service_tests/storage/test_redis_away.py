@@ -107,7 +107,7 @@ def test_a_cancelled_caller_does_not_count_as_waiting(
     hanging: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, folder = hanging
-    monkeypatch.setattr("app.storage.redis_calls.MAX_WAITING", 10)
+    monkeypatch.setattr("app.storage.redis_pipeline.MAX_WAITING", 10)
 
     async def scenario(store: RedisStore, health: Health) -> None:
         process.send_signal(signal.SIGSTOP)

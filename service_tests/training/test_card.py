@@ -59,7 +59,7 @@ def test_a_classifier_without_useful_unlike_says_so() -> None:
     ("name", "sentence"),
     [
         ("omniglot", "Guessing gets 20 % with 5 classes and 5 % with 20 classes."),
-        ("omniglot", "Over HTTP, the scores are the same."),
+        ("omniglot", "A server gives the same scores over HTTP."),
         ("omniglot-maml", "3 steps score no better than 0 steps"),
         ("driving", "Before adapting, the policy is confident in wrong actions, so it scores worse than guessing."),
         ("driving", "The actions that were taken are 2 (`right`), 4 (`slower`), 1 (`keep`)."),
@@ -81,7 +81,7 @@ def test_scores_that_differ_over_http_are_shown() -> None:
     other["over_http"]["by_shots"]["10"]["mean"][0] -= 1
     text = card("choices", replace(bundle.manifest, evaluation=other), None, PLOT)
     assert "Scores of the same tasks over HTTP:" in text
-    assert "Over HTTP, the scores are the same" not in text
+    assert "A server gives the same scores over HTTP" not in text
 
 
 def test_every_field_of_a_recipe_is_explained() -> None:

@@ -40,11 +40,11 @@ class PredictResponse(ResponseBody):
             Any,
             Meta(
                 description="[query]: `true` if the prediction is a guess. Classification: the query is unlike every "
-                "class of the support set, or an image unlike those of training. Regression: a number of the query "
-                "lies outside of its range in training, the query is far from every example, or more than 1 % of the "
-                "support inputs (of fewer than 100, one is enough) lie outside of training's range. Decisions: a "
-                "number of the observation lies outside of its range in training. Left out if the model has nothing to "
-                "compare with",
+                "class of the support set, or is an image unlike the images of training. Regression: a number of the "
+                "query lies outside of its range in training, the query is far from every example, or more than 1 % of "
+                "the support inputs lie outside of training's range (of fewer than 100 with equal weights, one is "
+                "enough). Decisions: a number of the observation lies outside of its range in training. Left out if "
+                "the model has nothing to compare queries with",
                 extra_json_schema={"type": "array", "items": {"type": "boolean"}},
             ),
         ]

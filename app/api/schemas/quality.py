@@ -41,10 +41,12 @@ class Quality(ResponseBody):
     unlike_training: Annotated[
         bool | None,
         Meta(
-            description="Whether the support set is unlike those of training. For a classifier of images: whether "
-            "more than 1 % of the images (of fewer than 100, one is enough) do not look like those of training. Null "
-            "if unknown: always for a classifier of numbers, and for any other bundle without the statistics that this "
-            "needs, which `innerloop calibrate` adds"
+            description="Whether the support set is unlike the support sets of training. Regression: whether more than "
+            "1 % of the inputs lie outside of training's range, or the error on examples left out is larger than in "
+            "98 % of training tasks. Classifier of images: whether more than 1 % of the images do not look like the "
+            "images of training. Of fewer than 100 examples with equal weights, one such input or image is enough. "
+            "Null for a classifier of numbers, and for a bundle without the statistics for this comparison: "
+            "`innerloop calibrate` adds them"
         ),
     ]
     worst_example: Annotated[

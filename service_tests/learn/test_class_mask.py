@@ -1,6 +1,6 @@
 import torch
 
-from app.learn.classes import class_counts, mask_absent
+from app.learn.class_mask import class_counts, mask_absent
 
 
 def test_only_real_examples_count() -> None:

@@ -27,6 +27,7 @@ from innerloop_client.errors import (
     UnexpectedAnswer,
     UnsupportedInput,
 )
+from innerloop_client.policy import AsyncPolicy, Policy, PolicyRun
 from innerloop_client.prediction import Prediction
 from innerloop_client.records import Health, Model, Quality, RefusedBundle, Revision
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
@@ -39,6 +40,7 @@ __all__ = [
     "AsyncAdaptStream",
     "AsyncAdaptation",
     "AsyncClient",
+    "AsyncPolicy",
     "Client",
     "Conflict",
     "ConnectionFailed",
@@ -52,6 +54,8 @@ __all__ = [
     "Model",
     "NotFound",
     "Overloaded",
+    "Policy",
+    "PolicyRun",
     "Prediction",
     "Quality",
     "QuotaExceeded",

@@ -8,6 +8,7 @@ from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adapting import AdaptOptions
 from innerloop_client.blocking import blocking, finish, iterating
 from innerloop_client.calls import Calls
+from innerloop_client.policy import AsyncPolicy, Policy, PolicyOptions
 from innerloop_client.session import Options, Session
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 from innerloop_client.transport import AsyncTransport, BlockingTransport
@@ -41,6 +42,12 @@ class AsyncClient(Calls[AsyncAdaptation]):
     ) -> AsyncAdaptStream:
         """See `Client.adapt_stream`. Iterate with `async for`."""
         return AsyncAdaptStream(self._session, AsyncAdaptation, (model, x, y), options)
+
+    def policy(
+        self, model: str, adaptation: AsyncAdaptation | None = None, **options: "Unpack[PolicyOptions]"
+    ) -> AsyncPolicy:
+        """See `Client.policy`."""
+        return AsyncPolicy(self, model, adaptation, options)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -95,6 +102,15 @@ class Client:
         `adapt` for the options.
         """
         return AdaptStream(self._session, Adaptation, (model, x, y), options)
+
+    def policy(self, model: str, adaptation: Adaptation | None = None, **options: "Unpack[PolicyOptions]") -> Policy:
+        """A policy to act with, which is the initialization of a model until it adapts. No request is sent.
+
+        model: the name of a model that makes decisions
+        adaptation: one of this model, to go on from
+        options: `steps`, `learning_rate`, `ttl_s`, `label` and `pinned`, for when it adapts; see `adapt`
+        """
+        return Policy(self, model, adaptation, options)
 
     def close(self) -> None:
         """Close all connections."""

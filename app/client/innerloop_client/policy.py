@@ -1,0 +1,156 @@
+"""Policies: act, adapt to episodes, act again."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Generic, TypedDict, TypeVar
+
+from innerloop_client.adaptation import Adaptation, AsyncAdaptation
+from innerloop_client.adaptation_fields import AdaptationFields
+from innerloop_client.blocking import blocking, changing
+from innerloop_client.calls import Calls
+from innerloop_client.episodes import Environment, play
+from innerloop_client.errors import UnsupportedInput
+
+A = TypeVar("A", bound=AdaptationFields)
+P = TypeVar("P", bound="AsyncPolicy")
+
+
+class PolicyOptions(TypedDict, total=False):
+    """Of the first stage; `Client.adapt` says what each is. Later stages keep `steps` and `learning_rate`."""
+
+    steps: int | None
+    learning_rate: float | None
+    ttl_s: int | None
+    label: str | None
+    pinned: bool | None
+
+
+@dataclass(frozen=True)
+class PolicyRun:
+    """What a policy earned, before adapting and after each stage.
+
+    returns: the sum of the rewards of each episode, [stage][episode]; stage 0 is before adapting
+    """
+
+    returns: list[list[float]] = field(repr=False)
+    before: float = field(init=False)
+    after: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "before", self.means[0])
+        object.__setattr__(self, "after", self.means[-1])
+
+    @property
+    def means(self) -> list[float]:
+        """The mean return of each stage; `before` is the first of them, `after` the last."""
+        return [fmean(each) for each in self.returns]
+
+
+class _Policy(Generic[A]):
+    """A policy that acts as the initialization until it has adapted.
+
+    model: its name
+    adaptation: what it has adapted to; None at first
+    """
+
+    def __init__(self, client: Any, model: str, adaptation: A | None, options: Mapping[str, Any]) -> None:
+        if adaptation is not None and adaptation.model != model:
+            raise UnsupportedInput(f"adaptation: expected one of {model}, got one of {adaptation.model}")
+        self._client, self._options = client, options
+        self.model, self.adaptation = model, adaptation
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, adaptation={self.adaptation and self.adaptation.id!r})"
+
+    async def _predict(self, observations: Any, **options: Any) -> Any:
+        if self.adaptation is None:
+            return await Calls.predict(self._client, self.model, observations, **options)
+        return await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
+
+
+class AsyncPolicy(_Policy[AsyncAdaptation]):
+    """A policy whose methods are awaited."""
+
+    async def act(
+        self, observation: Any, *, sample: bool | None = None, seed: int | None = None, timeout: float | None = None
+    ) -> Any:
+        """Choose an action for an observation.
+
+        Returns the number of the action, or the numbers of an action that is a `box`, in the form of the observation.
+
+        sample: draw the action, as you should before adapting to its rewards; otherwise it is the most probable one
+        seed: of the draw; each step needs another
+        timeout: seconds, instead of the client's
+        """
+        observations = observation.reshape(1, -1) if hasattr(observation, "reshape") else [observation]
+        (action,) = await self._predict(observations, sample=sample, seed=seed, timeout=timeout)
+        return action.item() if getattr(action, "ndim", None) == 0 else action
+
+    async def adapt(self: P, episodes: Sequence[Mapping[str, Any]], *, timeout: float | None = None) -> P:
+        """Adapt to episodes of this policy, or of an expert. Returns this policy, changed.
+
+        A further call adds a stage, which starts from the weights after the previous one.
+
+        episodes: mappings with `observations`, `actions` and perhaps `rewards`, each a list or an array
+        timeout: seconds, instead of the client's
+        """
+        if self.adaptation is None:
+            self.adaptation = await Calls.adapt(
+                self._client, self.model, episodes=episodes, timeout=timeout, **self._options
+            )
+        else:
+            await AsyncAdaptation.extend(self.adaptation, episodes=episodes, timeout=timeout)
+        return self
+
+    async def run(
+        self,
+        make_env: Callable[[], Environment],
+        *,
+        episodes: int = 20,
+        stages: int = 1,
+        longest: int = 1000,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> PolicyRun:
+        """Act in an environment, adapt to the episodes and act again: the closed loop.
+
+        Returns the returns of the episodes before adapting and after each stage. The policy draws its actions in all of
+        them. In each step, one request asks for the actions of all episodes that go on.
+
+        make_env: makes a gymnasium environment; it is called once for each of the episodes, which run side by side
+        episodes: how many there are in a stage
+        stages: how often the policy adapts
+        longest: most steps of an episode
+        seed: of the environments and of the draws, to repeat a run
+        timeout: seconds for each request, instead of the client's
+        """
+        if episodes < 1 or stages < 0 or longest < 1:
+            raise UnsupportedInput("run: expected at least 1 episode, 0 stages and a longest of 1")
+
+        async def act(observations: Any, seed: int) -> Any:
+            return await self._predict(observations, sample=True, seed=seed, timeout=timeout)
+
+        seeds = random.Random(seed)  # noqa: S311 (no secret)
+        returns: list[list[float]] = []
+        with ExitStack() as stack:
+            environments: list[Environment] = []
+            for _ in range(episodes):
+                environments.append(make_env())
+                stack.callback(environments[-1].close)
+            for stage in range(stages + 1):
+                played = await play(environments, act, longest, seeds)
+                returns.append([sum(episode["rewards"]) for episode in played])
+                if stage < stages:
+                    await AsyncPolicy.adapt(self, played, timeout=timeout)
+        return PolicyRun(returns)
+
+
+class Policy(_Policy[Adaptation]):
+    """A policy whose methods block."""
+
+    act = blocking(AsyncPolicy.act)
+    adapt = changing(AsyncPolicy.adapt)
+    run = blocking(AsyncPolicy.run)

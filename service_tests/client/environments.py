@@ -1,0 +1,62 @@
+"""Small environments of gymnasium."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+REACH, NEAR = 0.1, 0.01
+
+
+class Point(gymnasium.Env[np.ndarray, np.ndarray]):
+    """The world of the model `navigation`: a point looks for a goal, and the reward is minus the distance to it."""
+
+    observation_space, action_space = Box(-10.0, 10.0, (2,), np.float32), Box(-REACH, REACH, (2,), np.float32)
+
+    def __init__(self, *goal: float) -> None:
+        self.goal = np.array(goal)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.position = np.zeros(2, np.float32)
+        return self.position, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.position = self.position + action
+        away = self.position - self.goal
+        return self.position, -float(np.linalg.norm(away)), bool((abs(away) < NEAR).all()), False, {}
+
+
+class Recorded(gymnasium.Env[np.ndarray, Any]):
+    """An environment that records its seeds and what it is asked to do, and ends episodes after 3 steps."""
+
+    observation_space = Box(-1.0, 1.0, (2, 1), np.float32)
+
+    def __init__(self, action_space: Box | Discrete) -> None:
+        self.action_space = action_space
+        self.actions: list[Any] = []
+        self.seeds: list[int | None] = []
+        self.closed = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.seeds.append(seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        self.actions.append(action)
+        self.steps += 1
+        return self._seen(), self.steps / 10, False, self.steps == 3, {}
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _seen(self) -> np.ndarray:
+        return np.array([[self.steps / 10], [1.0]], np.float32)

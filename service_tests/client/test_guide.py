@@ -29,6 +29,7 @@ def test_the_guide(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert isinstance(names["small"], Adaptation)
     assert isinstance(names["bad"], InnerloopError)
     assert "support.targets: expected at least 1 element, got 0" in capsys.readouterr().out
+    assert (names["lower"] < names["upper"]).all()
     assert names["result"].after > names["result"].before / 2
     names["innerloop"].close()
 

@@ -1,0 +1,89 @@
+"""Classification from a few examples."""
+
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from innerloop_client.errors import UnsupportedInput
+from innerloop_client.sklearn.estimator import FewShotEstimator
+
+C = TypeVar("C", bound="FewShotClassifier")
+
+
+class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc]
+    """Classification whose `fit` adapts a model on a server to a few examples.
+
+    A fitted estimator has the URL and the id of the adaptation. Copies and pickles share the adaptation, until it
+    expires.
+
+    model: its name; None for the only model of classification on the server with as many features
+    url, api_key: of the server, otherwise from the environment; see `Client`
+    steps, learning_rate, label, ttl_s: of the adaptations; see `Client.adapt`
+    timeout: seconds of a call, with all its retries
+
+    After `fit`, `adaptation_id_`, `model_` and `url_` say what has adapted where, and `classes_` has the labels.
+    """
+
+    _kind: ClassVar[str] = "classification"
+    _check_options: ClassVar[dict[str, Any]] = {}
+    classes_: Any
+
+    def fit(self: C, X: Any, y: Any, sample_weight: Any = None) -> C:  # noqa: N803
+        """Adapt the model to examples, as a new adaptation. Returns this estimator.
+
+        X: [example, feature]; images or paths of images for a model of images, a DataFrame for a model of a table
+        y: [example], labels
+        sample_weight: how much each example counts
+        """
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self: C, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> C:  # noqa: N803
+        """Add examples to those of the adaptation, or `fit` if there is none yet. Returns this estimator.
+
+        The examples may have new classes.
+
+        classes: all classes, at the first call. Labels that are not in it are refused from then on
+        """
+        if not hasattr(self, "adaptation_id_"):
+            return self._fit(X, y, sample_weight, classes)
+        self._extend(X, y, sample_weight)
+        self.classes_ = np.union1d(self.classes_, column_or_1d(y))
+        return self
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """Predict the most probable label of each query."""
+        predictions = np.asarray(self._predict(X).predictions, object)
+        return self.classes_[self._positions(predictions.tolist())]
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        """The probability of each class of `classes_`: [query, class]."""
+        prediction = self._predict(X)
+        given = np.asarray(prediction.probabilities, "float32")
+        probabilities = np.zeros((len(given), len(self.classes_)), "float32")
+        probabilities[:, self._positions(prediction.labels or [])] = given
+        return probabilities
+
+    def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
+        self._adapt(X, y, sample_weight, None if classes is None else _labels(np.unique(classes)))
+        self.classes_ = np.unique(column_or_1d(y) if classes is None else classes)
+        return self
+
+    def _targets(self, y: Any) -> Any:
+        check_classification_targets(y)
+        return _labels(column_or_1d(y, warn=True))
+
+    def _positions(self, labels: list[Any]) -> list[int]:
+        """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""
+        positions = {label: position for position, label in enumerate(_labels(self.classes_))}
+        unknown = [label for label in labels if label not in positions]
+        if unknown:
+            raise UnsupportedInput(f"{unknown[0]!r} is a class that was added by others: fit again")
+        return [positions[label] for label in labels]
+
+
+def _labels(values: Any) -> list[Any]:
+    """Labels as the server takes them: whole numbers may not be floats."""
+    return [int(label) if isinstance(label, float) else label for label in np.asarray(values).tolist()]

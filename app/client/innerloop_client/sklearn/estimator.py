@@ -1,0 +1,143 @@
+"""What the regressor and the classifier share."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from innerloop_client.adaptation import Adaptation
+from innerloop_client.blocking import finish
+from innerloop_client.client import TIMEOUT_S, Client
+from innerloop_client.errors import UnsupportedInput
+from innerloop_client.predicting import predict
+from innerloop_client.prediction import Prediction
+from innerloop_client.sklearn.shared_clients import shared_client
+
+NUMBERS = "numbers"
+"""The encoder of models whose inputs are rows of numbers."""
+
+
+class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose `fit` adapts a model on a server, and which asks that server to predict."""
+
+    _kind: ClassVar[str]
+    """Of the models that it takes."""
+    _check_options: ClassVar[dict[str, Any]]
+    """Of `validate_data`, for examples that are numbers."""
+
+    def __init__(
+        self,
+        model: str | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        label: str | None = None,
+        ttl_s: int | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        self.model = model
+        self.url = url
+        self.api_key = api_key
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.label = label
+        self.ttl_s = ttl_s
+        self.timeout = timeout
+
+    def adaptation(self) -> Adaptation:
+        """The adaptation as the server has it now, with its losses, history and weights."""
+        check_is_fitted(self, "adaptation_id_")
+        return self._client.adaptation(self.adaptation_id_, timeout=self.timeout)
+
+    @property
+    def _client(self) -> Client:
+        """A client of the server that has the adaptation, or shall have it."""
+        return shared_client(getattr(self, "url_", self.url), self.api_key)
+
+    def _adapt(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
+        """Adapt to examples. labels: all classes of a classifier, if some may have no example."""
+        client = shared_client(self.url, self.api_key)
+        encoder = NUMBERS if self.model is None else self._described(client, self.model)["inputs"]["encoder"]
+        self._takes_numbers = encoder == NUMBERS
+        X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
+        adaptation = client.adapt(
+            self.model or self._only_model(client, X.shape[1], y),
+            X,
+            y,
+            weights=weights,
+            labels=labels,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            label=self.label,
+            ttl_s=self.ttl_s,
+            timeout=self.timeout,
+        )
+        self.url_, self.model_, self.adaptation_id_ = client._session.options.url, adaptation.model, adaptation.id
+
+    def _extend(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
+        """Add examples to the adaptation."""
+        X, y, weights = self._examples(X, y, sample_weight, reset=False)  # noqa: N806
+        self.adaptation().extend(X, y, weights=weights, labels=labels, timeout=self.timeout)
+
+    def _predict(self, X: Any, **fields: Any) -> Prediction:  # noqa: N803
+        check_is_fitted(self, "adaptation_id_")
+        X = self._inputs(X)  # noqa: N806
+        fields |= {"adaptation_id": self.adaptation_id_}
+        return finish(predict(self._client._session, self.model_, X, fields, self.timeout))
+
+    def _inputs(self, X: Any) -> Any:  # noqa: N803
+        """Queries of as many features as the examples had, and with the same names."""
+        return validate_data(self, X, reset=False, skip_check_array=not self._takes_numbers)
+
+    def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:  # noqa: N803
+        """Examples as the client sends them. Tables, images and texts stay what they are: the server checks them."""
+        options = self._check_options if self._takes_numbers else {"skip_check_array": True}
+        X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
+        y = self._targets(y)
+        if sample_weight is None:
+            return X, y, None
+        weights = column_or_1d(sample_weight, dtype="float64")
+        check_consistent_length(X, weights)
+        assert_all_finite(weights, input_name="sample_weight")
+        if not weights.any():
+            raise ValueError("sample_weight: all weights are zero")
+        return X, y, weights
+
+    def _targets(self, y: Any) -> Any:
+        """The targets as the client sends them."""
+        raise NotImplementedError
+
+    def _described(self, client: Client, model: str) -> Any:
+        """What the server says of a model. Raises UnsupportedInput if it is of another kind."""
+        described = finish(client._session.model(model))
+        if described["kind"] != self._kind:
+            name = type(self).__name__
+            raise UnsupportedInput(
+                f"model: {name} needs a model of {self._kind}, {model} is one of {described['kind']}"
+            )
+        return described
+
+    def _only_model(self, client: Client, features: int, y: Any) -> str:
+        """The model for so many features and targets. Raises UnsupportedInput if there is none, or more than one."""
+        targets = 1 if np.ndim(y) == 1 else y.shape[1]
+        fitting = [
+            each.name
+            for each in client.models(timeout=self.timeout)
+            if (each.kind, each.features) == (self._kind, features)
+            and (self._kind == "classification" or each.targets == targets)
+        ]
+        if len(fitting) != 1:
+            wanted = f"a single model of {self._kind} for n_features={features} and {targets} target(s)"
+            raise UnsupportedInput(
+                f"model: expected {wanted}, got {', '.join(fitting) or 'none'}: pass the name of one"
+            )
+        return fitting[0]

@@ -1,0 +1,21 @@
+"""Clients that estimators share, so that an estimator has no connection in it."""
+
+import atexit
+import os
+from functools import cache
+
+from innerloop_client.client import Client
+
+
+def shared_client(url: str | None, api_key: str | None) -> Client:
+    """The client of this process for a server. What is None comes from the environment."""
+    url, api_key = url or os.environ.get("INNERLOOP_URL"), api_key or os.environ.get("INNERLOOP_API_KEY")
+    return _client(url, api_key, os.getpid())
+
+
+@cache
+def _client(url: str | None, api_key: str | None, process: int) -> Client:
+    """process: its id, as a forked process must not use the connections of its parent."""
+    client = Client(url, api_key)
+    atexit.register(client.close)
+    return client

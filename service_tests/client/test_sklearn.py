@@ -1,0 +1,244 @@
+"""The estimators are those of scikit-learn: its checks, its pipelines and its searches."""
+
+import importlib
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import innerloop_client.sklearn
+from innerloop_client import Client, InvalidRequest, MissingExtra, NotFound, UnsupportedInput
+from innerloop_client.sklearn import FewShotClassifier, FewShotRegressor
+from service_tests.processes import serving_in_a_thread
+
+WIDTHS = (1, 2, 3, 4, 5, 10, 30)
+"""The numbers of features in the checks of scikit-learn."""
+EXPECTED = {
+    "check_regressor_multioutput": "it wants float64, and predictions are float32, as the server computes them",
+    "check_sample_weight_equivalence_on_dense_data": "it wants them equal to 1e-7, and float32 has no more digits: "
+    "the test of weights below has a tolerance for it",
+}
+"""The checks that may fail, each with the reason."""
+SEED = 0
+
+
+@pytest.fixture(scope="module")
+def estimators_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a regressor and a classifier for each width, and a regressor of 5 targets; all untrained."""
+    from app.learn.networks import NetworkSpec  # after the shape checks are installed
+    from app.main import create_app
+    from app.settings import Settings
+    from service_tests.bundles import write_bundle
+
+    folder = tmp_path_factory.mktemp("models")
+    for width in WIDTHS:
+        network = NetworkSpec("linear", {"inputs": width, "outputs": 16})
+        write_bundle(folder / f"regressor-{width}", "linear", "alpaca", network, options={"features": width})
+        write_bundle(folder / f"classifier-{width}", "blobs", "protonet", network, options={"features": width})
+    network = NetworkSpec("linear", {"inputs": 10, "outputs": 16})
+    write_bundle(folder / "five-targets", "linear", "alpaca", network, options={"features": 10, "targets": 5})
+    settings = Settings(models_dir=folder, compile=False, watch=False, store="memory")
+    with serving_in_a_thread(create_app(settings)) as url:
+        yield url
+
+
+@pytest.fixture
+def line() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(SEED).uniform(-1, 1, (40, 2))
+    return x, x @ [2.0, -1.0] + 0.5
+
+
+@pytest.fixture
+def groups() -> tuple[np.ndarray, np.ndarray]:
+    """Two groups far from each other, with texts for labels that are not sorted."""
+    x = np.random.default_rng(SEED).normal(size=(40, 2)) + np.repeat([[-4.0, 0.0], [4.0, 0.0]], 20, 0)
+    return x, np.repeat(["worn", "new"], 20)
+
+
+@pytest.mark.parametrize("form", [FewShotRegressor, FewShotClassifier])
+def test_the_checks_of_scikit_learn(estimators_url: str, form: Any) -> None:
+    results = check_estimator(form(url=estimators_url), expected_failed_checks=EXPECTED, on_skip=None)
+    passed = [each for each in results if each["status"] == "passed"]
+    assert len(passed) > 50
+    assert {each["check_name"] for each in results if each["status"] == "skipped"} <= {"check_array_api_input"}
+
+
+def test_a_regressor_fits_extends_and_predicts_as_its_adaptation(innerloop: Client, url: str) -> None:
+    x, y = np.array([[-4.0], [-2.0], [0.5], [2.0], [4.0]]), np.array([3.03, -3.64, 1.92, 3.64, -3.03])
+    regressor = FewShotRegressor("sinusoid", url, label="pump 17", steps=5).fit(x[:3], y[:3])
+    adaptation = innerloop.adaptation(regressor.adaptation_id_)
+    assert (adaptation.label, adaptation.steps, adaptation.support_size) == ("pump 17", 5, 3)
+    assert regressor.partial_fit(x[3:], y[3:]).adaptation().support_size == 5
+    np.testing.assert_array_equal(regressor.predict(x), adaptation.predict(x))
+    assert regressor.score(x, y) > 0.5
+    assert regressor.n_features_in_ == 1
+    first = regressor.adaptation_id_
+    assert regressor.fit(x, y).adaptation_id_ != first, "fit forgets what was there"
+    assert FewShotRegressor("sinusoid", url).partial_fit(x, y).adaptation().support_size == 5
+
+
+def test_intervals(url: str) -> None:
+    x = np.linspace(-4, 4, 9)[:, None]
+    regressor = FewShotRegressor("sinusoid", url).fit(x, 2 * np.sin(x[:, 0]))
+    queries = np.array([[0.3], [1000.0]])
+    lower, upper = regressor.predict_interval(queries, level=0.9)
+    narrow = regressor.predict_interval(queries, level=0.5)
+    assert lower[0] < narrow[0][0] < regressor.predict(queries)[0] < narrow[1][0] < upper[0]
+    assert np.isnan([lower[1], upper[1]]).all()
+
+
+def test_intervals_need_a_calibration(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    regressor = FewShotRegressor(url=estimators_url).fit(*line)
+    with pytest.raises(InvalidRequest, match="has no calibration"):
+        regressor.predict_interval(line[0])
+
+
+def test_a_classifier_returns_the_labels_that_it_got(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray]
+) -> None:
+    x, y = groups
+    classifier = FewShotClassifier(url=estimators_url).fit(x, y)
+    assert classifier.classes_.tolist() == ["new", "worn"]
+    assert classifier.score(x, y) == 1
+    np.testing.assert_array_equal(classifier.predict_proba(x).argmax(1), y == "worn")
+    classifier.partial_fit([[0.0, 90.0]], ["broken"])
+    assert classifier.classes_.tolist() == ["broken", "new", "worn"]
+    assert classifier.predict([[0.0, 90.0], [-4.0, 0.0]]).tolist() == ["broken", "worn"]
+    assert classifier.predict_proba(x).shape == (40, 3)
+
+
+@pytest.mark.parametrize("labels", [[1.0, 0.0], [True, False], [7, -7], ["b", "a"]], ids=str)
+def test_labels_of_each_type(estimators_url: str, groups: tuple[np.ndarray, np.ndarray], labels: list[Any]) -> None:
+    x, y = groups[0], np.repeat(np.array(labels), 20)
+    classifier = FewShotClassifier(url=estimators_url).fit(x, y)
+    predictions = classifier.predict(x)
+    assert predictions.dtype == y.dtype
+    np.testing.assert_array_equal(predictions, y)
+
+
+def test_classes_that_are_declared(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = groups
+    classifier = FewShotClassifier(url=estimators_url).partial_fit(x, y, classes=["worn", "new", "lost"])
+    assert classifier.classes_.tolist() == ["lost", "new", "worn"]
+    assert classifier.predict_proba(x)[:, 0].max() == 0, "without an example"
+    with pytest.raises(InvalidRequest, match="expected one of the labels"):
+        classifier.partial_fit([[0.0, 90.0]], ["broken"])
+
+
+def test_classes_that_somebody_else_adds(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = FewShotClassifier(url=estimators_url).fit(*groups)
+    pickle.loads(pickle.dumps(classifier)).partial_fit([[0.0, 90.0]], ["broken"])
+    with pytest.raises(UnsupportedInput, match="'broken' is a class that was added by others"):
+        classifier.predict([[0.0, 90.0]])
+
+
+def test_several_targets(estimators_url: str) -> None:
+    x = np.random.default_rng(SEED).normal(size=(40, 10))
+    y = x[:, :5] - x[:, 5:]
+    regressor = FewShotRegressor(url=estimators_url).fit(x, y)
+    assert regressor.model_ == "five-targets"
+    assert (regressor.predict(x).shape, regressor.predict(x).dtype) == ((40, 5), np.float32)
+    assert regressor.score(x, y) > 0.9
+
+
+def test_a_weight_of_2_is_an_example_twice_and_0_is_none(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray]
+) -> None:
+    x, labels = groups
+    y, weights, kept = x[:, 0] - x[:, 1], np.tile([0.0, 2.0], 20), np.repeat(np.arange(1, 40, 2), 2)
+    weighted = FewShotRegressor(url=estimators_url).fit(x, y, weights)
+    repeated = FewShotRegressor(url=estimators_url).fit(x[kept], y[kept])
+    np.testing.assert_allclose(weighted.predict(x), repeated.predict(x), rtol=1e-5, atol=1e-5)
+    classifier = FewShotClassifier(url=estimators_url).fit(x, labels, weights)
+    again = FewShotClassifier(url=estimators_url).fit(x[kept], labels[kept])
+    np.testing.assert_allclose(classifier.predict_proba(x), again.predict_proba(x), atol=1e-5)
+
+
+def test_weights_that_cannot_be_used(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    for weights, message in (
+        (np.zeros(40), "all weights are zero"),
+        (np.full(40, np.nan), "NaN"),
+        ([1.0], "inconsistent"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FewShotRegressor(url=estimators_url).fit(*line, weights)
+
+
+def test_a_pickle_has_no_connection_and_predicts_elsewhere(
+    estimators_url: str, line: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", estimators_url)
+    x, y = line
+    fitted = FewShotRegressor().fit(x, y)
+    data = pickle.dumps(fitted)
+    assert len(data) < 2000
+    monkeypatch.setenv("INNERLOOP_URL", "http://127.0.0.1:9")
+    loaded = pickle.loads(data)
+    assert (loaded.url_, loaded.adaptation_id_) == (estimators_url, fitted.adaptation_id_)
+    np.testing.assert_array_equal(loaded.predict(x), fitted.predict(x))
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(x)
+
+
+def test_pipelines_and_searches(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = line
+    regressor = FewShotRegressor(url=estimators_url, ttl_s=60)
+    pipeline = make_pipeline(StandardScaler(), regressor)
+    assert cross_val_score(pipeline, 100 * x, y, cv=4).min() > 0.9
+    search = GridSearchCV(pipeline, {"standardscaler__with_mean": [True, False]}, cv=2).fit(x, y)
+    assert search.best_estimator_.predict(x).shape == (40,)
+
+
+def test_names_of_columns(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = line
+    frame = pd.DataFrame(x, columns=["width", "height"])
+    regressor = FewShotRegressor(url=estimators_url).fit(frame, pd.Series(y))
+    assert regressor.feature_names_in_.tolist() == ["width", "height"]
+    np.testing.assert_array_equal(regressor.predict(frame), FewShotRegressor(url=estimators_url).fit(x, y).predict(x))
+    with pytest.raises(ValueError, match="feature names should match"):
+        regressor.predict(frame.rename(columns={"width": "depth"}))
+
+
+def test_tables(serve_live: Callable[..., str], tmp_path: Path) -> None:
+    from service_tests.bundles import write_tables  # after the shape checks are installed
+    from service_tests.encoders.cases import PATIENTS
+
+    write_tables(tmp_path)
+    url, frame = serve_live(models_dir=tmp_path), pd.DataFrame(PATIENTS)
+    regressor = FewShotRegressor("wards", url).fit(frame, np.arange(len(frame)))
+    assert regressor.n_features_in_ == len(frame.columns)
+    assert regressor.predict(frame).shape == (len(frame),)
+    classifier = FewShotClassifier("risks", url).fit(frame, ["low", "high", "low", "high", "low"])
+    assert set(classifier.predict(frame)) <= {"low", "high"}
+    assert classifier.predict_proba(frame).shape == (len(frame), 2)
+
+
+def test_models_that_do_not_fit(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = line
+    for estimator, error, message in (
+        (FewShotRegressor("classifier-2", estimators_url), UnsupportedInput, "classifier-2 is one of classification"),
+        (FewShotRegressor("regressor-9", estimators_url), NotFound, "regressor-9"),
+        (FewShotRegressor("regressor-3", estimators_url), InvalidRequest, "expected 3 numbers"),
+    ):
+        with pytest.raises(error, match=message):
+            estimator.fit(x, y)
+    with pytest.raises(UnsupportedInput, match=r"regression for n_features=7 and 1 target.*got none"):
+        FewShotRegressor(url=estimators_url).fit(np.ones((3, 7)), [1, 2, 3])
+    assert not hasattr(estimator, "adaptation_id_")
+
+
+def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(MissingExtra, match=r"needs scikit-learn: pip install 'innerloop-client\[sklearn\]'"):
+        importlib.reload(innerloop_client.sklearn)

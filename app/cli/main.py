@@ -8,6 +8,8 @@ import typer
 from pydantic import ValidationError
 
 import app
+from app.cli.adapt import adapt, predict
+from app.cli.adaptations import adaptations
 from app.cli.bundles import bundle, calibrate, models
 from app.cli.compare import compare
 from app.cli.console import console, print_error
@@ -22,6 +24,9 @@ from app.train import train
 cli = typer.Typer(no_args_is_help=True)
 cli.command()(serve)
 cli.command()(models)
+cli.command()(adapt)
+cli.command()(predict)
+cli.add_typer(adaptations, name="adaptations")
 cli.command()(train)
 cli.command()(compare)
 cli.command()(evaluate)

@@ -2,29 +2,28 @@
 
 import asyncio
 import json
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import torch
 import typer
 from torch import Tensor
 
+from app.cli.connecting import connect, get_model
 from app.cli.console import Data, Server, console
-from app.cli.remote import connect, from_raw, get_model, request, to_raw
+from app.cli.losses import number_text
+from app.cli.remote import rows_of
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
 from app.training.problem import make_family, reads_data
 from app.training.tasks import draw_tasks, sample
+from innerloop_client import AsyncAdaptation, AsyncClient, Model
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
-
-LARGE, MAX_DIGITS = 1000, 8
-"""A loss from LARGE on is printed as a whole number, one with more than MAX_DIGITS decimals as a power of ten."""
 
 MAX_SHOWN = 300
 """Characters of a part of an example that `try` prints."""
@@ -55,7 +54,7 @@ async def _try(bundle: str, shots: int, steps: int | None, seed: int, data: Path
         try:
             family = _family(model, data)
             _check_draws(model, family)
-            await TRIALS[model["kind"]](client, model, family, shots, settings, generator)
+            await TRIALS[model.kind](client, model, family, shots, settings, generator)
         except (NoFamily, TrainingError, DataError) as error:
             if data is not None:
                 raise
@@ -72,10 +71,10 @@ def _reason(error: Exception, bundle: str) -> str:
     return str(error)
 
 
-def _check_draws(model: dict[str, Any], family: Family) -> None:
+def _check_draws(model: Model, family: Family) -> None:
     """Raise TrainingError if a random task of the family cannot be posted and scored."""
-    name, inputs = model["name"], model["inputs"]
-    if model["kind"] not in TRIALS:
+    name, inputs = model.name, model.inputs
+    if model.kind not in TRIALS:
         raise TrainingError(
             f"{name} is a policy, so `try` has no random task for it. To score it, {_advice(model, family)}"
         )
@@ -87,21 +86,30 @@ def _check_draws(model: dict[str, Any], family: Family) -> None:
         )
 
 
-async def _try_example(client: httpx.AsyncClient, model: dict[str, Any], settings: dict[str, int], reason: str) -> None:
+async def _try_example(client: AsyncClient, model: Model, settings: dict[str, Any], reason: str) -> None:
     """Print why there is no random task, and what the bundle answers to its example request."""
-    example = dict(model["example"])
-    queries = example.pop("queries")
-    text = f"{reason}. Here is the example request of {model['name']} instead:"
+    text = f"{reason}. Here is the example request of {model.name} instead:"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-    adaptation = await request(client, "POST", "/adapt", example | settings)
-    query = {"adaptation_id": adaptation["adaptation_id"], "queries": queries}
-    answer = await request(client, "POST", "/predict", query)
-    predictions = answer["predictions"]
-    if isinstance(predictions, dict):
-        predictions = from_raw(predictions).tolist()
-    for name, value in (("support", example["support"]), ("queries", queries), ("predictions", predictions)):
+    support, queries = model.example["support"], model.example["queries"]
+    adaptation = await client.adapt(model.name, **_arguments(support, model), **settings)
+    predictions = await adaptation.predict(queries)
+    if model.kind == "regression" or (model.actions or {}).get("form") == "box":
+        predictions = rows_of(torch.tensor(predictions)).tolist()
+    for name, value in (("support", support), ("queries", queries), ("predictions", predictions)):
         console.print(f"{name}: {_short(value)}", markup=False, highlight=False, soft_wrap=True)
     _print_adaptation(adaptation)
+
+
+def _arguments(support: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The support set of an example request, as the client takes it."""
+    if "episodes" in support:
+        return {"episodes": support["episodes"]}
+    if "inputs" in support:
+        return {"x": support["inputs"], "y": support["targets"]}
+    names = [column["name"] for column in model.target_columns]
+    inputs = [{name: value for name, value in row.items() if name not in names} for row in support["rows"]]
+    targets = [[row[name] for name in names] for row in support["rows"]]
+    return {"x": inputs, "y": targets if len(names) > 1 else [value for (value,) in targets]}
 
 
 def _short(value: Any) -> str:
@@ -110,63 +118,61 @@ def _short(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def _family(model: dict[str, Any], data: Path | None) -> Family:
+def _family(model: Model, data: Path | None) -> Family:
     """The family of a served bundle. Raises NoFamily where it names none, and TrainingError where it cannot be made."""
-    if "family" not in model:
-        raise NoFamily(model["name"])
+    if model.family is None:
+        raise NoFamily(model.name)
     try:
-        return make_family(model["family"], model["family_options"], data)
+        return make_family(model.family, model.family_options, data)
     except TrainingError as error:
-        raise TrainingError(f"`try` has no random task for {model['name']}: {error}") from error
+        raise TrainingError(f"`try` has no random task for {model.name}: {error}") from error
 
 
-def _takes_features(inputs: dict[str, Any]) -> bool:
+def _takes_features(inputs: Mapping[str, Any]) -> bool:
     """Whether the model takes what its family draws. inputs: of `GET /models/{name}`"""
     return inputs["encoder"] in ("numbers", "image") and not inputs.get("scale", False)
 
 
-def _advice(model: dict[str, Any], family: Family) -> str:
+def _advice(model: Model, family: Family) -> str:
     """Which command to run for a policy."""
     if isinstance(family, Worlds):
-        return f"run `innerloop navigate {model['name']}`"
-    if model["family"] == "driving":
-        return f"run `innerloop drive {model['name']}`"
+        return f"run `innerloop navigate {model.name}`"
+    if model.family == "driving":
+        return f"run `innerloop drive {model.name}`"
     data = " --data FOLDER" if reads_data(family) else ""
-    return f"run `innerloop evaluate {model['name']} --no-write{data}`"
+    return f"run `innerloop evaluate {model.name} --no-write{data}`"
 
 
 async def _try_regression(
-    client: httpx.AsyncClient,
-    model: dict[str, Any],
+    client: AsyncClient,
+    model: Model,
     family: Family,
     shots: int,
-    settings: dict[str, int],
+    settings: dict[str, Any],
     generator: torch.Generator,
 ) -> None:
     """Print the errors before and after adapting, and draw the curves of one feature."""
     drawn = draw_tasks(family, 1, (shots, shots), QUERIES, generator, split="test")
     known = drawn.support.mask[0]
     inputs, targets = drawn.support.inputs[0][known], drawn.support.targets[0][known]
-    support = {"inputs": to_raw(inputs), "targets": to_raw(targets)}
-    queries, truth = {"queries": to_raw(drawn.query.inputs[0])}, drawn.query.targets[0]
-    adaptation = await request(client, "POST", "/adapt", {"model": model["name"], "support": support, **settings})
-    by = {"before": {"model": model["name"]}, "after": {"adaptation_id": adaptation["adaptation_id"]}}
-    curves = {"truth": truth}
-    for name, identity in by.items():
-        curves[name] = from_raw((await request(client, "POST", "/predict", identity | queries))["predictions"])
+    queries, truth = drawn.query.inputs[0], drawn.query.targets[0]
+    adaptation = await client.adapt(model.name, inputs, targets, **settings)
+    before, after = await client.predict(model.name, queries), await adaptation.predict(queries)
+    curves = {"truth": truth, "before": rows_of(before), "after": rows_of(after)}
+    for name in ("before", "after"):
         error = number_text((curves[name] - truth).square().mean().item()) + _squared_unit(model)
         console.print(f"mean squared error {name} adapting to {_examples(len(inputs))}: {error}")
     _print_adaptation(adaptation)
     if family.features == 1:
-        _draw((inputs[:, 0], targets[:, 0]), drawn.query.inputs[0, :, 0], curves)
+        _draw((inputs[:, 0], targets[:, 0]), queries[:, 0], curves)
 
 
 async def _try_classification(
-    client: httpx.AsyncClient,
-    model: dict[str, Any],
+    client: AsyncClient,
+    model: Model,
     family: Family,
     shots: int,
-    settings: dict[str, int],
+    settings: dict[str, Any],
     generator: torch.Generator,
 ) -> None:
     """Print the accuracy on queries of the classes of a task, after adapting."""
@@ -174,11 +180,8 @@ async def _try_classification(
     examples = sample(family, 1, shots + CLASS_QUERIES, generator, ways=ways, split="test")
     inputs, labels = examples.inputs[0], [f"class {index}" for index in examples.targets[0].argmax(-1).tolist()]
     count = shots * ways  # the classes take turns
-    body = {"model": model["name"], "support": {"inputs": to_raw(inputs[:count]), "targets": labels[:count]}}
-    adaptation = await request(client, "POST", "/adapt", body | settings)
-    query = {"adaptation_id": adaptation["adaptation_id"], "queries": to_raw(inputs[count:])}
-    answer = await request(client, "POST", "/predict", query)
-    correct = sum(map(str.__eq__, answer["predictions"], labels[count:]))
+    adaptation = await client.adapt(model.name, inputs[:count], labels[:count], **settings)
+    correct = sum(map(str.__eq__, await adaptation.predict(inputs[count:]), labels[count:]))
     task = f"{ways} classes with {_examples(shots)} each"
     console.print(
         f"{correct} of {len(labels) - count} queries are right after adapting to {task}; guessing gets "
@@ -187,30 +190,22 @@ async def _try_classification(
     _print_adaptation(adaptation)
 
 
-def _squared_unit(model: dict[str, Any]) -> str:
+def _squared_unit(model: Model) -> str:
     """What follows a squared error of a model with one target: ` K²` or ` (l/s)²`; empty where it has no unit."""
-    units = [column["unit"] for column in model.get("target_columns", [])]
+    units = [column["unit"] for column in model.target_columns]
     if len(units) != 1 or not units[0]:
         return ""
     return f" {units[0]}²" if units[0].isalpha() else f" ({units[0]})²"
-
-
-def number_text(value: float) -> str:
-    """A loss with three digits, small or large: `0.0000123`, `0.286`, `12,346`."""
-    if abs(value) >= LARGE or value == 0:
-        return f"{value:,.0f}"
-    digits = 2 - math.floor(math.log10(abs(value))) if math.isfinite(value) else 0
-    return f"{value:.{max(digits, 0)}f}" if digits <= MAX_DIGITS else f"{value:.3g}"
 
 
 def _examples(count: int) -> str:
     return f"{count} example{'' if count == 1 else 's'}"
 
 
-def _print_adaptation(adaptation: dict[str, Any]) -> None:
-    losses = ", ".join(map(number_text, from_raw(adaptation["losses"]).tolist()))
+def _print_adaptation(adaptation: AsyncAdaptation) -> None:
+    losses = ", ".join(map(number_text, adaptation.losses))
     console.print(f"support loss by step: {losses}", soft_wrap=True)
-    message = f"adaptation {adaptation['adaptation_id']}: {adaptation['message']}"
+    message = f"adaptation {adaptation.id}: {adaptation.message}"
     console.print(message, markup=False, soft_wrap=True)
 
 

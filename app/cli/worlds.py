@@ -12,9 +12,10 @@ import typer
 from rich.progress import Progress, TaskID
 
 from app.bundles.folder import load, load_named
+from app.cli.connecting import connect, get_model
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
-from app.cli.remote import RemoteLearner, connect, get_model, returns_over_http
+from app.cli.remote import RemoteLearner, returns_over_http
 from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
@@ -99,14 +100,16 @@ def drive(
 async def _drive(bundle: str, world: int, demonstrations: int, episodes: int, server: str | None) -> DriveReport:
     async with connect(server) as client:
         model = await get_model(client, bundle)
-        if model.get("actions", {}).get("form") != "discrete":
+        if (model.actions or {}).get("form") != "discrete":
             expected = "a bundle with discrete actions, such as driving"
             raise InnerloopError(expectation("bundle", expected, f"{bundle}, which has none"))
         learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)
 
         def adapt(shown: Episodes) -> str:
             learner.learn(shown)
-            return f"adaptation {learner.adaptations[0]}: {learner.messages[0]}"
+            (adaptation,) = learner.adaptations
+            assert adaptation is not None, "it has learned"
+            return f"adaptation {adaptation.id}: {adaptation.message}"
 
         # in another thread: the learner blocks until responses come, and the event loop receives them
         return await asyncio.to_thread(drive_in_world, learner.act, adapt, world, demonstrations, episodes)

@@ -31,9 +31,10 @@ import torch
 import uvloop
 from torch import Tensor
 
-from app.cli.remote import RemoteLearner, request
+from app.cli.remote import RemoteLearner
 from app.families.navigation import Navigation
 from app.training.returns import Trial
+from innerloop_client import AsyncClient
 from service_tests.benchmarks.connections import Connection, connected, post, send_all
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import Server, cores, on, rival, serving, stores
@@ -172,11 +173,11 @@ async def _walk(connection: Connection, form: Form, goal: Tensor, adaptation: st
 async def adapt(url: str, stages: int) -> tuple[Tensor, list[str]]:
     """Adapt to the episodes in 64 worlds; return their goals, and the ids of the adaptations."""
     trial = Trial(WORLDS, EPISODES, stages)
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        learner = RemoteLearner(client, await request(client, "GET", "/models/navigation"), WORLDS)
+    async with AsyncClient(url) as client:
+        learner = RemoteLearner(client, await client.model("navigation"), WORLDS)
         # the episodes after the last stage are not used
         await asyncio.to_thread(trial.run, Navigation(), lambda _: learner, torch.device("cpu"))
-    return trial.draw_worlds(Navigation(), torch.device("cpu"))[0], [each for each in learner.adaptations if each]
+    return trial.draw_worlds(Navigation(), torch.device("cpu"))[0], [each.id for each in learner.adaptations if each]
 
 
 def export_weights(url: str, ids: Sequence[str], folder: Path) -> None:

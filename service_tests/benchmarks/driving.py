@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from httpx import AsyncClient
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
@@ -26,7 +25,8 @@ from torch.nn import functional
 
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load
-from app.cli.remote import RemoteLearner, connect, request
+from app.cli.connecting import connect
+from app.cli.remote import RemoteLearner
 from app.families.driving import DrivingLog, read, rows_of
 from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive
@@ -36,6 +36,7 @@ from app.families.highway.world import ACTIONS, worlds
 from app.learn.networks import build, initialize
 from app.learn.significance import interval
 from app.learn.update_rules import Params
+from innerloop_client import AsyncClient
 from service_tests.benchmarks.report import write
 from service_tests.benchmarks.servers import innerloop, serving
 
@@ -126,7 +127,7 @@ async def everywhere(rivals: Rivals, options: argparse.Namespace) -> "Outcomes":
 async def served(client: AsyncClient, log: DrivingLog, place: int, episodes: int) -> dict[str, list[Outcome]]:
     """The bundle in a world's traffic, before and after adapting, by name."""
     seeds, world = seeds_of(place, episodes), worlds("test", WORLDS["test"])[place]
-    drives, model = [Drive(world) for _ in seeds], await request(client, "GET", f"/models/{MODEL}")
+    drives, model = [Drive(world) for _ in seeds], await client.model(MODEL)
     results = {}
     for name, shots in {"initialization": 0, **{f"adapted to {shots}": shots for shots in SHOTS}}.items():
         learner = RemoteLearner(client, model, tasks=1, seed=None, with_rewards=False)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from app.cli.console import print_error
 from app.errors import InnerloopError
 from service_tests.cli.commands import innerloop, installed
 from service_tests.processes import ROOT, SHIPPED
+
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "app/client")])
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "nothing"]])
@@ -165,7 +168,7 @@ def test_an_error_of_training_is_printed(arguments: tuple[str, ...], message: st
 def test_commands_that_serve_say_which_systems_they_run_on(arguments: tuple[str, ...], module: str) -> None:
     """Windows lacks these modules."""
     code = f"import sys; sys.modules[{module!r}] = None; from app.cli.main import main; main()"
-    environment = {"INNERLOOP_MODELS_DIR": str(ROOT / "models"), "PYTHONPATH": str(ROOT)}
+    environment = {"INNERLOOP_MODELS_DIR": str(ROOT / "models"), "PYTHONPATH": PYTHONPATH}
     command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     message = "the server runs on Linux and macOS: on Windows, use WSL or Docker\n"
@@ -189,7 +192,7 @@ def test_a_missing_extra_is_named_with_its_brackets(
     code = f"import sys; sys.modules[{absent!r}] = None; from app.cli.main import main; main()"
     for bundle in ("driving", "linear", "navigation"):  # copies, as the commands write into them
         shutil.copytree(ROOT / "models" / bundle, tmp_path / "models" / bundle)
-    environment = {"INNERLOOP_MODELS_DIR": str(tmp_path / "models"), "PATH": "", "PYTHONPATH": str(ROOT)}
+    environment = {"INNERLOOP_MODELS_DIR": str(tmp_path / "models"), "PATH": "", "PYTHONPATH": PYTHONPATH}
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,

@@ -1,7 +1,7 @@
-"""Asking a server: the closed loop against the same learner in this process, and refusals."""
+"""The closed loop over HTTP against the same learner in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.cli.remote import RemoteLearner, from_raw, request
-from app.errors import Diverged, InnerloopError
+from app.cli.remote import RemoteLearner
 from app.families.navigation import Navigation
 from app.families.worlds import Episodes
 from app.learn.policies import mean_and_deviation
@@ -20,6 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.training.returns import Trial
 from app.training.rollouts import local_learner
+from innerloop_client import AsyncClient
 from service_tests.cli.point import MAX_STEPS, write_point
 
 WORLDS = Navigation(longest=MAX_STEPS)
@@ -32,33 +32,31 @@ def models(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def served(models: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def served(models: Path) -> AsyncIterator[tuple[AsyncClient, httpx.AsyncClient]]:
+    """A client of a server in this process, and the client of httpx below it."""
     app = create_app(Settings(models_dir=models, compile=False, watch=False, store="memory"))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://innerloop") as client,
-    ):
-        yield client
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    async with app.router.lifespan_context(app), AsyncClient("http://innerloop", http=http) as client:
+        yield client, http
 
 
-async def learner_of(client: httpx.AsyncClient, tasks: int, seed: int = 0) -> RemoteLearner:
-    return RemoteLearner(client, await request(client, "GET", "/models/point"), tasks, seed=seed)
+async def learner_of(client: AsyncClient, tasks: int, seed: int | None = 0) -> RemoteLearner:
+    return RemoteLearner(client, await client.model("point"), tasks, seed=seed)
 
 
 def test_it_learns_over_http_what_it_learns_here(models: Path) -> None:
-    bundle, generator = load(models / "point"), torch.Generator().manual_seed(1)
+    bundle, generator, place = load(models / "point"), torch.Generator().manual_seed(1), torch.tensor([[0.1, -0.2]])
     ours = local_learner(bundle, 3, generator)
     stages = Trial(3, 4, 2).run(WORLDS, lambda _: ours, torch.device("cpu"))[:2]
 
     async def over_http() -> list[torch.Tensor]:
-        async with served(models) as client:
+        async with served(models) as (client, _):
             learner = await learner_of(client, 3)
             for each in stages:
                 await asyncio.to_thread(learner.learn, each)
-            bodies = [{"adaptation_id": each, "queries": [[0.1, -0.2]]} for each in learner.adaptations]
-            return [from_raw((await request(client, "POST", "/predict", body))["mean"]) for body in bodies]
+            return [(await each.predict(place, details=True)).mean for each in learner.adaptations if each is not None]
 
-    outputs = ours.inner.apply(ours.meta, ours.state, torch.tensor([[0.1, -0.2]]).expand(3, 1, 2))
+    outputs = ours.inner.apply(ours.meta, ours.state, place.expand(3, 1, 2))
     mean, _ = mean_and_deviation(outputs)
     torch.testing.assert_close(torch.stack(asyncio.run(over_http())), mean, rtol=0, atol=1e-5)
 
@@ -69,23 +67,23 @@ def test_only_episodes_that_go_on_are_asked_for(models: Path) -> None:
 
     async def record(request: httpx.Request) -> None:
         if request.content:
-            bodies.append(msgspec.msgpack.decode(request.content))
+            bodies.append(msgspec.json.decode(request.content))
 
     async def act() -> torch.Tensor:
-        async with served(models) as client:
-            client.event_hooks = {"request": [record]}
+        async with served(models) as (client, http):
+            http.event_hooks = {"request": [record]}
             return await asyncio.to_thread((await learner_of(client, 2)).act, torch.zeros(2, 3, 2), going)
 
     actions = asyncio.run(act())
-    assert [body["queries"]["shape"] for body in bodies] == [[2, 2]], "two decisions of the first task"
+    assert [body["queries"] for body in bodies] == [[[0, 0], [0, 0]]], "two decisions of the first task"
     assert (actions != 0).any(-1).tolist() == going.tolist()
     assert not torch.equal(actions[0, 0], actions[0, 2]), "the same place, but drawn"
 
 
 def test_without_a_seed_the_most_probable_actions_are_taken(models: Path) -> None:
     async def act() -> torch.Tensor:
-        async with served(models) as client:
-            learner = RemoteLearner(client, await request(client, "GET", "/models/point"), 1, seed=None)
+        async with served(models) as (client, _):
+            learner = await learner_of(client, 1, seed=None)
             return await asyncio.to_thread(learner.act, torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool))
 
     actions = asyncio.run(act())
@@ -94,7 +92,7 @@ def test_without_a_seed_the_most_probable_actions_are_taken(models: Path) -> Non
 
 def test_it_acts_and_learns_stage_by_stage(models: Path) -> None:
     async def act() -> list[Episodes]:
-        async with served(models) as client:
+        async with served(models) as (client, _):
             learner = await learner_of(client, 2, seed=3)
             return await asyncio.to_thread(Trial(2, 3, 2).run, WORLDS, lambda _: learner, torch.device("cpu"))
 
@@ -102,40 +100,3 @@ def test_it_acts_and_learns_stage_by_stage(models: Path) -> None:
     assert [each.mask.shape[:2] for each in one] == [(2, 3)] * 3
     for each, again in zip(one, two, strict=True):
         torch.testing.assert_close(each.actions, again.actions, rtol=0, atol=1e-5)
-
-
-def test_a_refusal_has_the_servers_sentence(models: Path) -> None:
-    async def send() -> None:
-        async with served(models) as client:
-            await request(client, "GET", "/models/nothing")
-
-    with pytest.raises(InnerloopError, match=r'^path\.name: expected point, got "nothing"$'):
-        asyncio.run(send())
-
-
-def send_to(url: str, path: str, body: object) -> object:
-    async def send() -> object:
-        async with httpx.AsyncClient(base_url=url) as client:
-            return await request(client, "POST", path, body)
-
-    return asyncio.run(send())
-
-
-def test_divergence_has_its_losses(serve_live: Callable[..., str]) -> None:
-    support = {"inputs": [[0.0], [1.0]], "targets": [1e6, -1e6]}
-    with pytest.raises(Diverged) as raised:
-        send_to(serve_live(), "/predict", {"model": "sinusoid", "support": support, "queries": [[0.0]]})
-    assert len(raised.value.losses) > 1
-
-
-@pytest.mark.parametrize("status", [200, 502])
-def test_another_server_is_told_from_ours(status: int) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>"))
-
-    async def send() -> None:
-        async with httpx.AsyncClient(transport=transport, base_url="http://elsewhere") as client:
-            await request(client, "GET", "/models/point")
-
-    message = f"http://elsewhere/models/point: expected an answer from Innerloop, got status {status}"
-    with pytest.raises(InnerloopError, match=message):
-        asyncio.run(send())

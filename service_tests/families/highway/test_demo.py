@@ -16,7 +16,8 @@ from app.cli.main import cli
 from app.learn.networks import NetworkSpec
 
 pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop-server[driving]'")
-from app.cli.remote import RemoteLearner, connect, request
+from app.cli.connecting import connect
+from app.cli.remote import RemoteLearner
 from app.families.driving import Driving
 from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive
@@ -46,7 +47,7 @@ def test_a_server_drives_as_its_network_does_here(models: Path) -> None:
 
     async def over_http() -> list[Trajectory]:
         async with connect(None) as client:
-            learner = RemoteLearner(client, await request(client, "GET", "/models/driving"), 1, seed=None)
+            learner = RemoteLearner(client, await client.model("driving"), 1, seed=None)
             return await asyncio.to_thread(rollout, learner.act, [Drive(world), Drive(world)], [3, 4])
 
     def act(observation: Any) -> int:

@@ -1,0 +1,136 @@
+"""`innerloop adapt` and `innerloop predict`: from files of examples and queries, at a server."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from app.cli.asking import AsJson, Url, asking, in_words
+from app.cli.completion import complete_id, complete_model
+from app.cli.example_files import Csv, Rows, read_examples
+from app.cli.losses import losses_text
+from app.cli.posting import CSV, adapt_call, predict_call, target_columns
+from app.errors import InnerloopError
+from innerloop_client.session import DEFAULT_URL
+
+DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+File = Annotated[Path, typer.Argument(help="CSV with a line of column names, JSON lines or Parquet; - for stdin.")]
+
+
+def read_duration(text: str) -> int:
+    """The seconds of a time such as `7d`, `12h`, `30m` or `3600`."""
+    match = DURATION.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"expected a time such as 7d, 12h, 30m or 3600 (seconds), got {text!r}")
+    return int(match[1]) * SECONDS[match[2]]
+
+
+def adapt(
+    model: Annotated[str, typer.Argument(help="Name of the model.", autocompletion=complete_model)],
+    file: File,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the target; repeat it for several. By default the columns that the model calls so, such as "
+            "`target` or `label`."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.")] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the model's.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of the inner loop; by default the model's.")
+    ] = None,
+    ttl: Annotated[
+        int | None,
+        typer.Option(parser=read_duration, metavar="TIME", help="Time until it expires, such as 7d, 12h or 3600 (s)."),
+    ] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Stay with this version of the model when a newer one replaces it.")
+    ] = False,
+    assess: Annotated[
+        Literal["leave_one_out", "k_fold"] | None,
+        typer.Option(help="Measure whether adapting helps, by predicting examples that are left out."),
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Adapt a model on a server to the examples in a file, and print the id of the adaptation.
+
+    The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. The columns besides
+    the target are the inputs, and are read as in POST /adapt.
+    """
+    table = read_examples(file)
+    options = {
+        "label": label, "steps": steps, "learning_rate": learning_rate, "ttl_s": ttl, "pinned": pinned or None,
+        "assess": assess,
+    }  # fmt: skip
+    fields = {"model": model} | {name: value for name, value in options.items() if value is not None}
+    with asking(url) as server:
+        with in_words():
+            described = server.get("models", model)
+        targets = target_columns(described, table, target or [], file)
+        call = adapt_call(described, table, targets, fields)
+        with in_words(_place_of(table), {name: column for column, name in targets.items()}):
+            response = server.send(call)
+    if as_json:
+        typer.echo(response.text)
+        return
+    adapted = response.json()
+    typer.echo(adapted["adaptation_id"])
+    typer.echo(_summary(adapted), err=True)
+
+
+def predict(
+    id: Annotated[str, typer.Argument(help="Id of the adaptation.", autocompletion=complete_id)],
+    file: File,
+    interval: Annotated[
+        float | None, typer.Option(help="Share of true values between the columns lower and upper, such as 0.9.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File for the predictions; by default stdout.")] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Predict with the version of the model that the adaptation was made with.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Predict the queries in a file with an adaptation on a server, and print a CSV with a line for each.
+
+    The CSV has the columns that POST /predict answers: the predictions, `unlike`, and others beside them.
+    """
+    table = read_examples(file)
+    fields: dict[str, Any] = {"adaptation_id": id}
+    if interval is not None:
+        fields["interval"] = interval
+    if pinned:
+        fields["pinned"] = True
+    with asking(url) as server, in_words(_place_of(table)):
+        model = None
+        if isinstance(table, Rows):
+            model = server.get("models", server.get("adaptations", id)["model"])
+        response = server.send(predict_call(model, table, fields, "application/json" if as_json else CSV))
+    text = response.text + "\n" if as_json else response.text.replace("\r\n", "\n")
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise InnerloopError(f"--output: cannot write {output}: {error.strerror}") from error
+    typer.echo(f"wrote the predictions to {output}", err=True)
+
+
+def _place_of(table: Csv | Rows) -> Callable[[int], str]:
+    """Where a row is in the file. The server knows the lines of a CSV."""
+    return table.place if isinstance(table, Rows) else "row {}".format
+
+
+def _summary(adapted: Mapping[str, Any]) -> str:
+    """What a new adaptation is, in sentences."""
+    count, unit = adapted["support_size"], "episode" if adapted["kind"] == "decision" else "example"
+    losses = losses_text(adapted["losses"])
+    text = f"adapted {adapted['model']} to {count} {unit}{'' if count == 1 else 's'}. Support loss: {losses}. "
+    quality = f" {adapted['quality']['message']}" if "quality" in adapted else ""
+    return f"{text}{adapted['message']}{quality} It expires at {adapted['expires_at']}"

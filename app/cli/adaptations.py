@@ -1,0 +1,168 @@
+"""`innerloop adaptations`: list, show, delete and export the adaptations on a server."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.asking import Asking, Url, asking, in_words, path_of
+from app.cli.completion import complete_id, complete_model
+from app.cli.console import print_error
+from app.cli.exports import export_support
+from app.cli.losses import losses_text
+from app.errors import InnerloopError, expectation
+from innerloop_client.session import DEFAULT_URL, Call
+
+PAGE = 1000
+"""The most adaptations that the server lists at once."""
+Id = Annotated[str, typer.Argument(help="Id of the adaptation.", autocompletion=complete_id)]
+
+adaptations = typer.Typer(no_args_is_help=True, help="List, show, delete and export the adaptations on a server.")
+
+
+@adaptations.command(name="ls")
+def list_adaptations(
+    model: Annotated[
+        str | None, typer.Option(help="Only adaptations of this model.", autocompletion=complete_model)
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only adaptations with exactly this label.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of adaptations.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as the server describes them, in JSON.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List adaptations, the newest first."""
+    with asking(url) as server, in_words():
+        listed, more = _list(server, limit, model=model, label=label)
+    if as_json:
+        typer.echo(json.dumps({"adaptations": listed}))
+    else:
+        head = ["id", "model", "label", "examples", "revision", "status", "expires"]
+        _print_columns([head, *(_line(each) for each in listed)] if listed else [])
+    if not listed:
+        typer.echo("there are no such adaptations" if model or label else "there are no adaptations", err=True)
+    if more:
+        typer.echo(f"there are more: list them with --limit {10 * limit}", err=True)
+
+
+@adaptations.command()
+def show(
+    id: Id,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as the server describes it, with its revisions, in JSON.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show the fields and the history of an adaptation."""
+    with asking(url) as server, in_words():
+        body = server.get("adaptations", id)
+        revisions = server.get("adaptations", id, "history")["revisions"]
+    if as_json:
+        typer.echo(json.dumps(body | {"revisions": revisions}))
+        return
+    _print_columns(_fields(body))
+    typer.echo()
+    lines = [[f"{each['revision']}", each["at"], _change(each), f"{each['support_size']}"] for each in revisions]
+    _print_columns([["revision", "at", "change", "examples"], *lines])
+
+
+@adaptations.command()
+def rm(
+    ids: Annotated[list[str], typer.Argument(help="Ids of the adaptations.", autocompletion=complete_id)],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Delete adaptations with their examples for good, without a question."""
+    failed = False
+    for each in ids:
+        try:
+            with asking(url) as server, in_words():
+                server.send(Call("DELETE", path_of("adaptations", each)))
+        except InnerloopError as error:
+            print_error(error)
+            failed = True
+        else:
+            typer.echo(f"deleted {each}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@adaptations.command()
+def export(
+    id: Id,
+    file: Annotated[
+        Path, typer.Argument(help="File ending in .safetensors for the weights, in .csv or .jsonl for the examples.")
+    ],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Write the adapted weights or the examples of an adaptation into a file.
+
+    The weights are those of the network, to use them without the server. `innerloop adapt` takes the examples again.
+    """
+    form = file.suffix.lower()
+    if form not in (".safetensors", ".csv", ".jsonl"):
+        expected = "a name that ends in .safetensors (weights), .csv or .jsonl (examples)"
+        raise InnerloopError(expectation("FILE", expected, str(file)))
+    with asking(url) as server, in_words():
+        if form == ".safetensors":
+            call = Call("GET", path_of("adaptations", id, "weights"), accept="application/octet-stream")
+            content, about = server.send(call).content, "the adapted weights"
+        else:
+            content, about = export_support(server, id, form)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise InnerloopError(f"FILE: cannot write {file}: {error.strerror}") from error
+    typer.echo(f"wrote {about} to {file}", err=True)
+
+
+def _list(server: Asking, limit: int, **filters: str | None) -> tuple[list[dict[str, Any]], bool]:
+    """Up to so many adaptations, and whether there are more."""
+    listed: list[dict[str, Any]] = []
+    cursor = None
+    while len(listed) < limit:
+        page = server.get("adaptations", limit=min(limit - len(listed), PAGE), cursor=cursor, **filters)
+        listed += page["adaptations"]
+        cursor = page.get("next")
+        if cursor is None:
+            return listed, False
+    return listed, True
+
+
+def _line(each: Mapping[str, Any]) -> list[str]:
+    label = each.get("label", "-")
+    size, revision = str(each["support_size"]), str(each["revision"])
+    return [each["adaptation_id"], each["model"], label, size, revision, each["status"], each["expires_at"]]
+
+
+def _fields(body: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """The fields that people look at, each with its name."""
+    yield "id", body["adaptation_id"]
+    yield "model", f"{body['model']} ({body['model_digest'][:8]}){', pinned' if body.get('pinned') else ''}"
+    for name in ("label", "labels", "kind"):
+        if name in body:
+            yield name, ", ".join(map(str, body[name])) if name == "labels" else body[name]
+    yield "examples", f"{body['support_size']}: {', '.join(map(str, body['examples']))}"
+    yield "steps", f"{body['steps']}"
+    yield "losses", losses_text(body["losses"])
+    yield "status", f"{body['status']}: {body['message']}"
+    if "quality" in body:
+        yield "quality", body["quality"]["message"]
+    yield "created", body["created_at"]
+    yield "expires", body["expires_at"]
+    if "lineage" in body:
+        yield "earlier", ", ".join(digest[:8] for digest in body["lineage"])
+
+
+def _change(revision: Mapping[str, Any]) -> str:
+    """What made a revision, with the examples that it added or deleted."""
+    numbers = [revision["forgotten"]] if "forgotten" in revision else revision["added"]
+    return f"{revision['change']} {', '.join(map(str, numbers))}".strip()
+
+
+def _print_columns(lines: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> None:
+    """Print cells below each other, with spaces between the columns and no line break in a line."""
+    lines = list(lines)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,143 @@
+"""`innerloop adaptations`: list, show, delete and export; and completion."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from app.cli.main import cli
+from innerloop_client import Client
+from service_tests.api.requests import WAVE
+from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.cli.commands import innerloop
+
+
+@pytest.fixture
+def client(asked: str) -> Iterator[Client]:
+    with Client(asked) as client:
+        yield client
+
+
+def adapt(client: Client, label: str | None = None) -> str:
+    """The id of a new adaptation of sinusoid."""
+    return client.adapt("sinusoid", WAVE["inputs"], WAVE["targets"], label=label).id
+
+
+def test_ls_has_a_line_for_each(client: Client) -> None:
+    first, second = adapt(client, "pump 17"), adapt(client)
+    result = innerloop("adaptations", "ls")
+    head, *lines = result.stdout.splitlines()
+    assert head.split() == ["id", "model", "label", "examples", "revision", "status", "expires"]
+    assert [line.split()[0] for line in lines] == [second, first], "the newest first"
+    assert "  pump 17  5         1         improved  " in lines[1]
+    assert result.stderr == ""
+
+
+def test_ls_filters_and_says_that_there_are_more(client: Client) -> None:
+    first, *others = [adapt(client, label) for label in ("a", "b", "b")]
+    for words, count in ((["--label", "b"], 2), (["--model", "sinusoid"], 3), (["--label", "c"], 0)):
+        listed = json.loads(innerloop("adaptations", "ls", "--json", *words).stdout)["adaptations"]
+        assert len(listed) == count
+    assert listed == []
+    short = innerloop("adaptations", "ls", "--limit", "2")
+    assert [line.split()[0] for line in short.stdout.splitlines()[1:]] == others[::-1]
+    assert short.stderr == "there are more: list them with --limit 20\n"
+    assert innerloop("adaptations", "ls", "--label", "c").stderr == "there are no such adaptations\n"
+    wrong = innerloop("adaptations", "ls", "--model", "nothing")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("--model: expected one of ")
+    assert first in innerloop("adaptations", "ls").stdout
+
+
+def test_show_has_the_fields_and_the_history(client: Client) -> None:
+    adaptation = client.adapt("sinusoid", WAVE["inputs"], WAVE["targets"], label="pump 17")
+    adaptation.extend([[3]], [0.56]).forget(0)
+    fields, _, history = innerloop("adaptations", "show", adaptation.id).stdout.partition("\n\n")
+    lines = dict(line.split(maxsplit=1) for line in fields.splitlines())
+    assert (lines["id"], lines["label"], lines["examples"]) == (adaptation.id, "pump 17", "5: 1, 2, 3, 4, 5")
+    assert [line.split("  ")[-1].strip() for line in history.splitlines()] == ["examples", "5", "6", "5"]
+    assert "extended 5" in history
+    assert "forgot 0" in history
+    shown = json.loads(innerloop("adaptations", "show", adaptation.id, "--json").stdout)
+    assert (shown["adaptation_id"], len(shown["revisions"])) == (adaptation.id, 3)
+
+
+def test_rm_reports_each(client: Client, asked: str) -> None:
+    ids = [adapt(client), adapt(client)]
+    result = innerloop("adaptations", "rm", ids[0], "f" * 32, ids[1])
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [f"deleted {key}" for key in ids]
+    assert result.stderr.startswith("ID: expected the id of a stored adaptation, got ")
+    assert httpx.get(f"{asked}/adaptations").json()["adaptations"] == []
+    assert innerloop("adaptations", "rm", adapt(client)).returncode == 0
+
+
+def test_weights_are_exported(client: Client, tmp_path: Path) -> None:
+    key, file = adapt(client), tmp_path / "pump.safetensors"
+    result = innerloop("adaptations", "export", key, str(file))
+    assert result.stderr == f"wrote the adapted weights to {file}\n"
+    client.adaptation(key).weights(tmp_path / "other.safetensors")
+    weights, others = load_file(file), load_file(tmp_path / "other.safetensors")
+    assert weights.keys() == others.keys()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_exported_examples_adapt_again(client: Client, tmp_path: Path, suffix: str) -> None:
+    supports = {"sinusoid": adapt(client)}
+    for model, rows, target in (("wards", ROWS, "target"), ("risks", LABELLED[:1], "label")):
+        inputs = [{name: value for name, value in row.items() if name != target} for row in rows]
+        supports[model] = client.adapt(model, inputs, [row[target] for row in rows]).id
+    for model, key in supports.items():
+        file = tmp_path / f"{model}.{suffix}"
+        result = innerloop("adaptations", "export", key, str(file))
+        assert result.returncode == 0, result.stderr
+        again = innerloop("adapt", model, str(file))
+        assert again.returncode == 0, again.stderr
+        old, new = (client.adaptation(each).support() for each in (key, again.stdout.strip()))
+        assert (old["inputs"], old["targets"]) == (new["inputs"], new["targets"])
+
+
+def test_exported_episodes_adapt_again(client: Client, tmp_path: Path) -> None:
+    example = client.model("names").example["support"]["episodes"]
+    key, file = client.adapt("names", episodes=example).id, tmp_path / "episodes.jsonl"
+    assert innerloop("adaptations", "export", key, str(file)).stderr == f"wrote 1 episode to {file}\n"
+    again = innerloop("adapt", "names", str(file)).stdout.strip()
+    old, new = (client.adaptation(each).support()["episodes"] for each in (key, again))
+    assert old == new
+    as_csv = innerloop("adaptations", "export", key, str(tmp_path / "episodes.csv"))
+    assert as_csv.stderr == "FILE: expected a name that ends in .jsonl for episodes, got .csv\n"
+
+
+def test_what_a_file_of_examples_does_not_have_is_said(client: Client, tmp_path: Path) -> None:
+    key = client.adapt("sinusoid", WAVE["inputs"], WAVE["targets"], weights=[1, 1, 0.5, 1, 1]).id
+    result = innerloop("adaptations", "export", key, str(tmp_path / "a.csv"))
+    assert result.stderr.splitlines()[0] == "the weights of the examples are not in the file"
+    wrong = innerloop("adaptations", "export", key, str(tmp_path / "a.txt"))
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("FILE: expected a name that ends in .safetensors (weights), .csv or .jsonl")
+
+
+def completed(words: str) -> list[str]:
+    """What the shell gets for the words of a command, of which the last is not complete."""
+    shell = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    result = CliRunner().invoke(cli, env={"_INNERLOOP_COMPLETE": "complete_bash"} | shell, prog_name="innerloop")
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+def test_models_and_ids_are_completed(client: Client) -> None:
+    key = adapt(client)
+    assert completed("innerloop adapt sin") == ["sinusoid", "sinusoid-bayes"]
+    assert completed("innerloop adaptations ls --model war") == ["wards"]
+    for command in ("predict", "adaptations show", "adaptations rm", "adaptations export"):
+        assert completed(f"innerloop {command} {key[:4]}") == [key]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense"])
+def test_completion_is_silent_without_a_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", url)
+    assert completed("innerloop adapt sin") == []

@@ -176,13 +176,15 @@ def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
 
     features: numbers in an input, which decide how many tasks were computed at once
     """
+    batch = _batch(evaluation, features)
+    alone = "" if batch.startswith("1 ") else " A single task alone takes longer."
     times = [f"{two_digits(each * 1e3)} ms a task ({setting})" for setting, each in evaluation.seconds.items() if each]
     if not times:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
     return (
-        f"Adapting to {_batch(evaluation, features)} at once by {steps_text(steps)}, and predicting all their queries, "
-        f"takes {listed} on one core of {machine_text(evaluation.machine)}. A single task alone takes longer."
+        f"Adapting to {batch} at once by {steps_text(steps)}, and predicting all their queries, takes {listed} on one "
+        f"core of {machine_text(evaluation.machine)}.{alone}"
     )
 
 
@@ -190,7 +192,7 @@ def _batch(evaluation: Evaluation, features: int) -> str:
     """How many tasks were computed at once (`app.training.predictor.portions`), in words."""
     numbers = [features * (each.ways or 1) * (each.shots + evaluation.queries) for each in evaluation.curves]
     sizes = sorted({min(evaluation.tasks, max(1, MAX_NUMBERS // each)) for each in numbers})
-    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} tasks"
+    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} task{'' if sizes == [1] else 's'}"
 
 
 def machine_text(machine: str) -> str:

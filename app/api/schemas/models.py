@@ -88,7 +88,7 @@ class ModelSummary(ResponseBody, kw_only=True):
         str,
         Meta(
             description="How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (a "
-            "query gets the class whose mean features are nearest)"
+            "query gets the class whose mean network output is nearest)"
         ),
     ]
     features: Annotated[

@@ -176,15 +176,16 @@ def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
 
     features: numbers in an input, which decide how many tasks were computed at once
     """
-    batch = _batch(evaluation, features)
-    alone = "" if batch.startswith("1 ") else " A single task alone takes longer."
     times = [f"{two_digits(each * 1e3)} ms a task ({setting})" for setting, each in evaluation.seconds.items() if each]
     if not times:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
+    costs = f"takes {listed} on one core of {machine_text(evaluation.machine)}."
+    if (batch := _batch(evaluation, features)) == "1 task":
+        return f"Adapting to a task by {steps_text(steps)}, and predicting its queries, {costs}"
     return (
-        f"Adapting to {batch} at once by {steps_text(steps)}, and predicting all their queries, takes {listed} on one "
-        f"core of {machine_text(evaluation.machine)}.{alone}"
+        f"Adapting to {batch} at once by {steps_text(steps)}, and predicting all their queries, {costs} A single task "
+        "alone takes longer."
     )
 
 

@@ -114,7 +114,7 @@ def _remarks(manifest: Manifest, evaluation: Evaluation) -> list[str]:
         if not any(score.better(each.mean[default] - each.half_width[default], each.mean[0]) for each in curves):
             name = PAPER_NAMES.get(manifest.algorithm, manifest.algorithm)
             return [
-                f"On these tasks, {steps_text(usual)} score no better than 0 steps: the mean features alone are as "
+                f"On these tasks, {steps_text(usual)} score no better than 0 steps: the mean embeddings alone are as "
                 f"good. Use this bundle to try {name}."
             ]
     actions = manifest.schema.actions

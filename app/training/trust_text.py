@@ -152,7 +152,11 @@ def unlike_text(manifest: Manifest) -> str:
     columns = {name for row in unlike["by_setting"].values() for name in row}
     rule, outside = _rule(manifest, "inverted_marked" in columns)
     shares = manifest.calibration.has_intervals or manifest.calibration.has_familiarity
-    differ = " These are other tasks than above, so the percentages differ a little." if shares else ""
+    differ = (
+        " These are not the tasks of the tables above, so the percentages in this table differ a little from those."
+        if shares
+        else ""
+    )
     sentences = [
         f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}).{differ} "
         f"{outside}"
@@ -182,12 +186,12 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     if images:
         return (
             "`unlike` is also true for an image that does not look like a drawing of training: its amount of ink, its "
-            "edges or the ink at its border lies outside of a range. At least 99 % of the drawings in training tasks, "
-            "and of those in validation tasks, are inside all three ranges. Each range was then widened by 5 % at each "
-            "end.",
-            "The first column is about other drawings of the classes in the support set. It also counts those that are "
-            "marked because they do not look like drawings of training. The others are about the same drawings "
-            "inverted, and an image without ink.",
+            "edges or the ink at its border lies outside of its range. There are three ranges, one for each. Before "
+            "each was widened by 5 % at each end, at least 99 % of the drawings in training tasks, and of those in "
+            "validation tasks, were inside all three.",
+            "The first column is the share of marked queries among other drawings of the classes in the support set. "
+            "Unlike the table in Probabilities, it also counts queries that are marked because they do not look like "
+            "drawings of training. The other columns are about the same drawings inverted, and an image without ink.",
         )
     one, several, then = "a query", "queries", "."
     if manifest.kind == "decision":

@@ -86,8 +86,9 @@ async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> Adap
 async def predict(request: Request, server: State) -> Response:
     """Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
 
-    A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
-    each line, or `text/csv` to send queries as a CSV. Send `Accept: text/csv` to receive the predictions as a CSV.
+    A prediction does not depend on the other queries, apart from small rounding differences. Send `Content-Type:
+    application/x-ndjson` to send one request on each line, or `text/csv` to send queries as a CSV. Send `Accept:
+    text/csv` to receive the predictions as a CSV.
     """
     incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
     if incoming.media.ndjson:

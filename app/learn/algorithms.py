@@ -178,14 +178,15 @@ ALGORITHMS: dict[str, Algorithm] = {
         query_gradient,
         head=prototypes,
         kinds=CLASSIFICATION,
-        summary="the network turns inputs into features, and a query gets the class whose mean features are nearest",
+        summary="the network turns each input into a row of numbers, its embedding; a query gets the class whose mean "
+        "embedding is nearest",
     ),
     # Triantafillou et al. 2020, "Meta-Dataset: A Dataset of Datasets for Learning to Learn from Few Examples"
     "protomaml": Algorithm(
         query_gradient,
         prototype_head=True,
         kinds=CLASSIFICATION,
-        summary="gradient steps that start from the mean features of each class",
+        summary="gradient steps that start from the mean embedding of each class",
     ),
     # the same, without the second derivatives of the steps; the gradient flows through the prototypes all the same
     "foprotomaml": Algorithm(
@@ -193,7 +194,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         prototype_head=True,
         first_order=1.0,
         kinds=CLASSIFICATION,
-        summary="gradient steps that start from the mean features of each class, trained without second derivatives",
+        summary="gradient steps that start from the mean embedding of each class, trained without second derivatives",
     ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(

@@ -299,9 +299,11 @@ class _Refusing:
 
 
 def _row(adaptation: Adaptation) -> Row:
+    key = id_bytes(adaptation.id)
+    assert key is not None, "`put` checks it"
     return Row(
         adaptation.owner,
-        bytes.fromhex(adaptation.id),
+        key,
         adaptation.version,
         adaptation.model,
         adaptation.label,

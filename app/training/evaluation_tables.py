@@ -180,9 +180,12 @@ def times_as_text(evaluation: Evaluation, steps: int, features: int) -> str:
     if not times:
         return ""
     listed = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
+    costs = f"takes {listed} on one core of {machine_text(evaluation.machine)}."
+    if (batch := _batch(evaluation, features)) == "1 task":
+        return f"Adapting to a task by {steps_text(steps)}, and predicting its queries, {costs}"
     return (
-        f"Adapting to {_batch(evaluation, features)} at once by {steps_text(steps)}, and predicting all their queries, "
-        f"takes {listed} on one core of {machine_text(evaluation.machine)}. A single task alone takes longer."
+        f"Adapting to {batch} at once by {steps_text(steps)}, and predicting all their queries, {costs} A single task "
+        "alone takes longer."
     )
 
 
@@ -190,7 +193,7 @@ def _batch(evaluation: Evaluation, features: int) -> str:
     """How many tasks were computed at once (`app.training.predictor.portions`), in words."""
     numbers = [features * (each.ways or 1) * (each.shots + evaluation.queries) for each in evaluation.curves]
     sizes = sorted({min(evaluation.tasks, max(1, MAX_NUMBERS // each)) for each in numbers})
-    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} tasks"
+    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} task{'' if sizes == [1] else 's'}"
 
 
 def machine_text(machine: str) -> str:

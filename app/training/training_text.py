@@ -7,6 +7,8 @@ from app.learn.algorithms import ALGORITHMS
 from app.training.evaluation_tables import machine_text
 from app.training.scores_text import count_text
 
+DRAWN = ("shots", "ways", "inner_steps")
+"""Settings that each training task draws between two numbers."""
 MEANINGS: Mapping[str, str] = {
     "family": "the problem",
     "family_options": "options of the family",
@@ -51,13 +53,14 @@ def training_text(training: Mapping[str, Any]) -> str:
         return f"Its weights were trained elsewhere (`{training.get('weights', 'unknown')}`)."
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
     # lists as in JSON, so that a card written again from the manifest is the same
-    recipe: Mapping[str, Any] = {
+    recipe: dict[str, Any] = {
         key: list(value) if isinstance(value, tuple) else value for key, value in training["recipe"].items()
     }
     meanings, unused = dict(MEANINGS), _unused(recipe)
     if ALGORITHMS[recipe["algorithm"]].learned_rate:
         meanings["inner_rate"] += " at the start; training learns the rates"
     recipe = {key: value for key, value in recipe.items() if value and key not in unused}
+    recipe |= {key: recipe[key][0] for key in DRAWN if key in recipe and len(set(recipe[key])) == 1}
     rows = "\n".join(f"| {key} | {value} | {meanings.get(key, '')} |" for key, value in recipe.items())
     sentences = [
         f"`{training['command']}` reproduces it ({versions}, on {training['device']}): the same versions on the same "
@@ -93,8 +96,7 @@ def _unused(recipe: Mapping[str, Any]) -> set[str]:
 
 def _drawn(recipe: Mapping[str, Any]) -> str:
     """Which settings each training task draws between two numbers, as a paragraph."""
-    bounds = {name: recipe.get(name) for name in ("shots", "ways", "inner_steps")}
-    drawn = [f"`{name}`" for name, ends in bounds.items() if isinstance(ends, list) and ends[0] < ends[-1]]
+    drawn = [f"`{name}`" for name in DRAWN if isinstance(recipe.get(name), list)]
     if not drawn:
         return ""
     names = " and ".join(filter(None, [", ".join(drawn[:-1]), drawn[-1]]))

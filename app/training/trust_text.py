@@ -88,8 +88,9 @@ gets a label. On the validation tasks, {percent(FALSE_ALARM_RATE)} of the querie
 In the table, lower is better in the first three columns. In the last, higher is better: its queries come from classes
 that have no example. The negative log-likelihood is the mean of -ln p, where p is the probability of the true label: 0
 at best, 0.69 if p is 50 %. Its unit is the nat. For the expected calibration error, predictions are grouped by the
-probability of their label. The error is the mean difference, over all predictions, between the mean probability in
-the group and the share of right labels in it: 0 % at best."""
+probability of the predicted label. In each group, the mean probability is compared with the share of predictions that
+are right. The error is the mean absolute difference, with each group weighted by its number of predictions: 0 % at
+best."""
 
 
 def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
@@ -151,9 +152,13 @@ def unlike_text(manifest: Manifest) -> str:
     columns = {name for row in unlike["by_setting"].values() for name in row}
     rule, outside = _rule(manifest, "inverted_marked" in columns)
     shares = manifest.calibration.has_intervals or manifest.calibration.has_familiarity
-    differ = ", so shares differ a little from those above" if shares else ""
+    differ = (
+        " These are not the tasks of the tables above, so the percentages in this table differ a little from those."
+        if shares
+        else ""
+    )
     sentences = [
-        f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}){differ}. "
+        f"Measured on {unlike['tasks']} fresh tasks of the {unlike['split']} split (seed {unlike['seed']}).{differ} "
         f"{outside}"
     ]
     if "interval_score_90" in columns:
@@ -181,10 +186,12 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
     if images:
         return (
             "`unlike` is also true for an image that does not look like a drawing of training: its amount of ink, its "
-            "edges or the ink at its border lies outside of the range that 99 % of the drawings in training and "
-            "validation tasks have, widened by 5 % at each end.",
-            "The first column is about other drawings of the classes in the support set; the others are about the same "
-            "drawings inverted, and an image without ink.",
+            "edges or the ink at its border lies outside of its range. There are three ranges, one for each. Before "
+            "each was widened by 5 % at each end, at least 99 % of the drawings in training tasks, and of those in "
+            "validation tasks, were inside all three.",
+            "The first column is the share of marked queries among other drawings of the classes in the support set. "
+            "Unlike the table in Probabilities, it also counts queries that are marked because they do not look like "
+            "drawings of training. The other columns are about the same drawings inverted, and an image without ink.",
         )
     one, several, then = "a query", "queries", "."
     if manifest.kind == "decision":

@@ -87,8 +87,8 @@ class ModelSummary(ResponseBody, kw_only=True):
     algorithm: Annotated[
         str,
         Meta(
-            description="How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (a "
-            "query gets the class whose mean features are nearest)"
+            description="How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the "
+            "network turns inputs into embeddings, and a query gets the class whose mean embedding is nearest)"
         ),
     ]
     features: Annotated[

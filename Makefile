@@ -38,6 +38,7 @@ bench: .venv/bench  ## compare the inner loop, the training step and the server 
 	$(BIN)/python -m service_tests.benchmarks.large_work
 	$(BIN)/python -m service_tests.benchmarks.conv_http
 	$(BIN)/python -m service_tests.benchmarks.closed_loop
+	$(BIN)/python -m service_tests.benchmarks.client
 	$(BIN)/python -m service_tests.benchmarks.table > app/docs/performance.md
 
 train: .venv/train  ## train models/sinusoid again

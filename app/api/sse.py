@@ -1,9 +1,10 @@
 """Adapting as server-sent events: each step's loss as it happens, then the result."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.types import Receive, Scope, Send
 
 from app.api import schemas
 from app.api.codec import JSON
@@ -17,6 +18,21 @@ STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Proxies such as nginx otherwise hold events back until they fill a buffer."""
 
 
+class _Events(EventSourceResponse):
+    """A response that closes its steps when it ends, also where the client has left before the first event.
+
+    Otherwise they would be closed when Python collects them, and repeats of the request would wait until then.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes], steps: AsyncGenerator[float | Adaptation]) -> None:
+        super().__init__(events, headers=STREAM_HEADERS)
+        self._events, self._steps = events, steps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._steps), aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
 async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller) -> EventSourceResponse:
     """Events `step` (`schemas.Step`), and last `result` (`schemas.AdaptResponse`) or `problem`.
 
@@ -24,17 +40,16 @@ async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller
         would be without events.
     """
     first = await in_time(client, anext(steps))
-    return EventSourceResponse(_events(first, steps), headers=STREAM_HEADERS)
+    return _Events(_events(first, steps), steps)
 
 
-async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncIterator[bytes]:
+async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncGenerator[bytes]:
     step = 0
     try:
-        async with aclosing(later):
-            while isinstance(event, float):
-                yield _event("step", schemas.Step(step=step, loss=round_loss(event)))
-                step, event = step + 1, await anext(later)
-            yield _event("result", adapt_response(event))
+        while isinstance(event, float):
+            yield _event("step", schemas.Step(step=step, loss=round_loss(event)))
+            step, event = step + 1, await anext(later)
+        yield _event("result", adapt_response(event))
     except ClientDisconnected:
         return
     except InnerloopError as error:

@@ -73,15 +73,15 @@ class Adaptations:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
         if command.key is None and not command.reuse:
             return await self._adapt(command, (), caller)
-        async with self._idempotency.earlier(command) as (names, earlier):
-            return earlier or await self._adapt(command, names, caller)
+        async with self._idempotency.earlier(command, caller) as (names, earlier, callers):
+            return earlier or await self._adapt(command, names, callers)
 
     async def stream(self, command: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: yield each support loss as soon as it is known, and last the record, which is kept then.
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        async with self._idempotency.earlier(command) as (names, earlier):
+        async with self._idempotency.earlier(command, caller) as (names, earlier, _):
             if earlier is not None:
                 yield earlier
                 return
@@ -221,8 +221,10 @@ class Adaptations:
             except Invalid as error:
                 raise more.locate(error) from error
 
-        request = None if key is None else request_fingerprint(key, Change.extended, *more.content)
-        return await self._change(adaptation, Change.extended, change, caller=caller, request=request)
+        if key is None:
+            return await self._change(adaptation, Change.extended, change, caller=caller)
+        request = request_fingerprint(key, Change.extended, *more.content)
+        return await self._change_once(adaptation, Change.extended, change, caller, request)
 
     def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
         """The record with more examples. Raises Invalid where they are too many, or have a label that is not there."""
@@ -251,12 +253,14 @@ class Adaptations:
 
         key: as for `extend`
         """
-        request = None if key is None else request_fingerprint(key, Change.undone)
 
         def change(old: Adaptation) -> Adaptation:
             return without_last_stage(old, self._needs_examples(old))
 
-        return await self._change(adaptation, Change.undone, change, caller=caller, request=request)
+        if key is None:
+            return await self._change(adaptation, Change.undone, change, caller=caller)
+        request = request_fingerprint(key, Change.undone)
+        return await self._change_once(adaptation, Change.undone, change, caller, request)
 
     def _needs_examples(self, adaptation: Adaptation) -> bool:
         return self.model_of(adaptation).bundle.algorithm.needs_examples
@@ -368,6 +372,18 @@ class Adaptations:
             if (earlier := await self._idempotency.held_by(holder, command, names)) is not None:
                 return earlier
         return adaptation
+
+    async def _change_once(
+        self,
+        old: Adaptation,
+        change: Change,
+        changed: Callable[[Adaptation], Adaptation],
+        caller: Caller | None,
+        request: bytes,
+    ) -> Adaptation:
+        """Do the same as `_change`, while repeats of the request wait for the result. request: as for `_change`"""
+        async with self._idempotency.turn(old.owner, [f"{old.id} {request[:16].hex()}"], caller) as callers:
+            return await self._change(await self.get(old.owner, old.id), change, changed, None, callers, request)
 
     async def _change(
         self,

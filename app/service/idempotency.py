@@ -2,15 +2,30 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
+from app.service.deadlines import Caller
 from app.service.fingerprints import content_bytes
 from app.service.record import CONTENT, KEY, Adaptation
 from app.service.store import Name, NameHolder, Store
+
+
+class Turn(NamedTuple):
+    """The turn of a request among its repeats.
+
+    names: of the request
+    earlier: the adaptation that an earlier request under one of these names made, if any
+    caller: waits for the result, together with the callers of the repeats
+    """
+
+    names: list[Name]
+    earlier: Adaptation | None
+    caller: Caller | None
 
 
 class Idempotency:
@@ -20,21 +35,27 @@ class Idempotency:
         """clock: seconds since the epoch."""
         self._store = store
         self._clock = clock
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._queues: WeakValueDictionary[tuple[str, str], _Queue] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def earlier(self, command: AdaptCommand) -> AsyncIterator[tuple[list[Name], Adaptation | None]]:
-        """The names of a request, and the adaptation that an earlier request under one of them made, if any.
-
-        Other requests under these names wait until the context ends. Raises KeyReused where the key came with another
-        request before.
-        """
+    async def earlier(self, command: AdaptCommand, caller: Caller | None) -> AsyncIterator[Turn]:
+        """The turn of a request. Raises KeyReused where the key came with another request before."""
         names = names_of(command)
-        async with AsyncExitStack() as locked:
-            for name in names:
-                lock = self._locks.setdefault((command.owner, name.name), asyncio.Lock())
-                await locked.enter_async_context(lock)
-            yield names, await self._find(command, names)
+        async with self.turn(command.owner, [each.name for each in names], caller) as waiting:
+            yield Turn(names, await self._find(command, names), waiting)
+
+    @asynccontextmanager
+    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Caller | None]:
+        """Let the requests under these names wait until the context ends.
+
+        Yields a caller that is connected as long as one of the callers is who wait for the result: a client that got no
+        answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
+        """
+        queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
+        async with AsyncExitStack() as held:
+            for queue in queues:
+                await held.enter_async_context(queue.turn(caller))
+            yield None if caller is None else _Callers(caller, queues)
 
     async def _find(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
@@ -49,6 +70,40 @@ class Idempotency:
             raise KeyReused
         adaptation = await self._store.get(command.owner, holder.id)
         return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation
+
+
+class _Queue:
+    """The requests under a name: one has its turn, the callers of the others wait."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Caller | None] = []
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, caller: Caller | None) -> AsyncIterator[None]:
+        self.waiting.append(caller)
+        try:
+            await self._lock.acquire()
+        finally:
+            self.waiting.remove(caller)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+class _Callers:
+    """A caller and those that wait for the same result."""
+
+    def __init__(self, caller: Caller, queues: Sequence[_Queue]) -> None:
+        self.deadline = caller.deadline
+        self._caller = caller
+        self._queues = queues
+
+    def disconnected(self) -> bool:
+        """Whether all of them have disconnected."""
+        others = (each for queue in self._queues for each in queue.waiting)
+        return self._caller.disconnected() and all(each is not None and each.disconnected() for each in others)
 
 
 def names_of(command: AdaptCommand) -> list[Name]:

@@ -255,6 +255,17 @@ def test_concurrent_repeats_of_a_change_are_applied_once(client: TestClient) -> 
     assert client.get(f"/adaptations/{adaptation_id}").json()["support_size"] == 7
 
 
+def test_concurrent_repeats_of_a_change_are_computed_once(client: TestClient, work: Work) -> None:
+    adaptation_id = adapt(client)["adaptation_id"]
+    work.hold()
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(change, client, adaptation_id, examples(2)) for _ in range(8)]
+        work.until_waiting()
+        work.release()
+        assert [each.result().json()["revision"] for each in answers] == [2] * 8
+    assert len(work.tasks) == 2, "one to adapt, and one to extend"
+
+
 def test_an_invalid_key_for_a_change_is_refused(client: TestClient) -> None:
     adaptation_id = adapt(client)["adaptation_id"]
     for response in (

@@ -1,5 +1,6 @@
 """POST /adapt with Accept: text/event-stream: each step's loss as it happens, then the result."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -158,6 +159,33 @@ def test_disconnecting_cancels_the_remaining_steps(serve_live: Callable[..., str
     assert httpx.get(f"{url}/adaptations").json() == {"adaptations": []}
     again = httpx.post(f"{url}/adapt", json=body(steps=100), headers={"idempotency-key": "k"})
     assert again.status_code == 201, "the key is free"
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2])
+def test_a_repeat_does_not_wait_for_events_that_cannot_be_sent(client: TestClient, sent: int) -> None:
+    """Some servers raise an error where uvicorn sends nothing any more. pytest keeps what has raised it."""
+    headers = {"idempotency-key": "k"}
+    request = client.build_request("POST", "/adapt", json=body(), headers=ACCEPT | headers)
+    messages = [{"type": "http.request", "body": request.read(), "more_body": False}]
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if len(answered) == sent:
+            raise OSError
+        answered.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/adapt", "query_string": b"", "root_path": "", "scheme": "http",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+    }  # fmt: skip
+    assert client.portal is not None
+    with pytest.raises(OSError) as failure:  # noqa: PT011 (the test raises it)
+        client.portal.call(client.app, scope, receive, send)
+    response = client.post("/adapt", json=body(), headers=headers | {"x-timeout-ms": "5000"})
+    assert response.status_code == 201, failure
 
 
 def test_a_client_that_disconnects_before_the_first_step_costs_no_step(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -20,7 +21,7 @@ from innerloop_client import (
     Overloaded,
     UnexpectedAnswer,
 )
-from innerloop_client.retries import MAX_S, retry_after_s, wait_s
+from innerloop_client.attempts import MAX_S, Attempts, backoff_s, retry_after_s
 from service_tests.api.requests import WAVE
 from service_tests.client.flaky import Flaky
 from service_tests.processes import free_port, serving_in_a_thread
@@ -145,14 +146,51 @@ def test_the_environment_names_server_and_key(flaky_url: str, flaky: Flaky, monk
 
 
 def test_waits_grow_up_to_a_bound() -> None:
-    longest = [max(wait_s(attempt, None) for _ in range(200)) for attempt in range(12)]
+    longest = [max(backoff_s(attempt) for _ in range(200)) for attempt in range(12)]
     assert longest[0] <= 0.1 < longest[3] <= 0.8
     assert longest[11] <= MAX_S
 
 
-def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_s("7") == 7
-    assert retry_after_s("") == retry_after_s("soon") == retry_after_s("-1") == 0
+@pytest.mark.parametrize(("header", "least", "most"), [("7", 7, 7), ("", 0, 0), ("soon", 0, 0), ("-1", 0, 0)])
+def test_retry_after_is_seconds(header: str, least: float, most: float) -> None:
+    assert least <= asked_s(header) <= most
+
+
+def test_retry_after_is_a_date() -> None:
     now = datetime.fromtimestamp(time.time(), UTC)
-    assert 58 < retry_after_s(format_datetime(now + timedelta(seconds=60), usegmt=True)) <= 60
-    assert retry_after_s(format_datetime(now - timedelta(seconds=60), usegmt=True)) == 0
+    assert 58 < asked_s(format_datetime(now + timedelta(seconds=60), usegmt=True)) <= 60
+    assert asked_s(format_datetime(now - timedelta(seconds=60), usegmt=True)) == 0
+
+
+def asked_s(header: str) -> float:
+    return retry_after_s(httpx.Response(503, headers={"retry-after": header}))
+
+
+SILENT = httpx.ReadTimeout("")
+
+
+@pytest.mark.parametrize(
+    ("timeout", "silences"),
+    [(600, [60, 120, 600]), (60, [6, 12, 60]), (20, [5, 5, 20]), (9, [9]), (0.5, [0.5])],
+)
+def test_the_first_attempts_take_a_part_of_the_timeout(timeout: float, silences: list[float]) -> None:
+    attempts = Attempts(timeout, retries=5)
+    for silence in silences:
+        assert attempts.silence_s(timeout) == silence
+        assert attempts.wait_s(error=SILENT) is not None
+
+
+def test_only_silence_counts() -> None:
+    attempts = Attempts(60, retries=5)
+    for error in (None, httpx.ConnectError(""), httpx.RemoteProtocolError("")):
+        attempts.wait_s(error=error)
+    assert attempts.silence_s(60) == 6
+
+
+def test_the_last_attempt_takes_all_that_is_left() -> None:
+    assert Attempts(60, retries=0).silence_s(60) == 60
+    attempts = Attempts(60, retries=1)
+    assert attempts.silence_s(60) == 6
+    assert attempts.wait_s(error=SILENT) is not None
+    assert attempts.silence_s(54) == 54
+    assert attempts.wait_s(error=SILENT) is None

@@ -1,5 +1,9 @@
-"""The names by which a repeated request is recognised: they stay what they were, or an upgrade would forget them."""
+"""Requests and their repeats: the names by which they are recognised, and how they take turns.
 
+The names stay what they were, or an upgrade would forget them.
+"""
+
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,9 +12,11 @@ import pytest
 
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import Method
-from app.service.idempotency import names_of
+from app.service.idempotency import Idempotency, names_of
 from app.service.record import InnerLoopSettings
+from app.service.store import Quota
 from app.service.support_set import SupportSet
+from app.storage.memory import MemoryStore
 
 MODEL: Any = SimpleNamespace(bundle=SimpleNamespace(name="sinusoid"), digest="ab" * 32)
 SUPPORT = SupportSet(np.array([[1.0], [2.0]], np.float32), np.array([[0.5], [0.25]], np.float32))
@@ -30,3 +36,43 @@ def test_names_are_those_of_version_0_1(
     key, reuse = names_of(command)
     assert (key.name, key.fingerprint.hex()) == ("key:k", fingerprint)
     assert (reuse.name, reuse.fingerprint) == (f"content:{content}", b"")
+
+
+class Waiting:
+    """A caller that can disconnect."""
+
+    deadline = None
+
+    def __init__(self) -> None:
+        self.gone = False
+
+    def disconnected(self) -> bool:
+        return self.gone
+
+
+def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
+    async def run() -> list[bool]:
+        idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)
+        first, repeat = Waiting(), Waiting()
+
+        async def turn_of_repeat() -> None:
+            async with idempotency.turn("", ["key:k"], repeat) as callers:
+                assert callers is not None
+                told.append(callers.disconnected())
+
+        told: list[bool] = []
+        async with idempotency.turn("", ["key:k"], first) as callers:
+            assert callers is not None
+            told.append(callers.disconnected())
+            first.gone = True
+            told.append(callers.disconnected())
+            task = asyncio.create_task(turn_of_repeat())
+            await asyncio.sleep(0)
+            told.append(callers.disconnected())
+            repeat.gone = True
+            told.append(callers.disconnected())
+            repeat.gone = False
+        await task
+        return told
+
+    assert asyncio.run(run()) == [False, True, False, True, False]

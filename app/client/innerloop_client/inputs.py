@@ -12,6 +12,9 @@ from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session
 from innerloop_client.tables import is_table, read_column, read_table
 
+PLAIN = frozenset({float, int, bool, str, type(None)})
+"""The types of JSON's values."""
+
 
 async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:
     """Inputs of a model as they are sent. Raises UnsupportedInput.
@@ -29,6 +32,8 @@ async def read_inputs(session: Session, model: str, values: Any, place: str) -> 
     large = packed(rows, LARGE)
     if large is not None:
         return large
+    if all(map(_is_plain, rows)):
+        return rows
     if any(map(names_image, rows)) and (await session.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
     arrays = [as_numpy(row) for row in rows]
@@ -47,7 +52,10 @@ def read_values(values: Any, place: str) -> Any:
     array = as_numpy(values)
     if array is not None:
         return to_wire(array, place)
-    return [_plain(value, f"{place}[{index}]") for index, value in enumerate(_rows(values, place))]
+    rows = _rows(values, place)
+    if PLAIN.issuperset(map(type, rows)):
+        return rows
+    return [_plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
 
 
 async def read_support(
@@ -79,6 +87,11 @@ async def read_support(
             for index, episode in enumerate(episodes)
         ]
     return support
+
+
+def _is_plain(row: Any) -> bool:
+    """Whether a row is a list that can be sent as it is. Most are, so this is asked first."""
+    return type(row) is list and PLAIN.issuperset(map(type, row))
 
 
 def _rows(values: Any, place: str) -> list[Any]:

@@ -1,7 +1,6 @@
 """Many tasks: a line of NDJSON for each, some of them in one request."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -9,6 +8,7 @@ from typing import Any
 
 from innerloop_client.adapting import Task, adapt_body
 from innerloop_client.arrays import extra
+from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import NDJSON, encode_line
 from innerloop_client.errors import (
     ConnectionFailed,
@@ -18,7 +18,6 @@ from innerloop_client.errors import (
     UnsupportedInput,
     server_error,
 )
-from innerloop_client.retries import RETRIED, wait_s
 from innerloop_client.session import Call, Session, answer, new_key
 
 CHUNK = 64
@@ -87,23 +86,21 @@ async def _send(
     if not good:
         return [line for line in lines if isinstance(line, InnerloopError)]
     call = Call("POST", "/adapt", b"\n".join(good), NDJSON, key=key)
-    deadline = time.monotonic() + (session.options.timeout if timeout is None else timeout)
-    attempt = 0
+    attempts = session.attempts(timeout)
     while True:
-        answers = iter(await _answers(session, call, len(good), deadline - time.monotonic()))
+        answers = iter(await _answers(session, call, len(good), attempts))
         outcomes = [next(answers) if isinstance(line, bytes) else line for line in lines]
-        wait = wait_s(attempt, None)
-        attempt += 1
         busy = any(getattr(each, "status", 0) in RETRIED for each in outcomes)
-        if not busy or attempt > session.options.retries or time.monotonic() + wait >= deadline:
+        wait = attempts.wait_s() if busy else None
+        if wait is None:
             return outcomes
         await session.transport.sleep(wait)
 
 
-async def _answers(session: Session, call: Call, count: int, timeout: float) -> list[Outcome]:
+async def _answers(session: Session, call: Call, count: int, attempts: Attempts) -> list[Outcome]:
     """An answer for each line. An error of the whole request is the answer to all of them."""
     try:
-        response = (await session.send(call, timeout)).response
+        response = (await session.repeat(call, attempts)).response
         if response.is_error:
             answer(response)
         bodies = [json.loads(line) for line in response.content.splitlines()]

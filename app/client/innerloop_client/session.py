@@ -1,6 +1,5 @@
 """One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
 
-import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -11,12 +10,12 @@ from urllib.parse import quote
 
 import httpx
 
+from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import JSON, decode, encode
-from innerloop_client.errors import ConnectionFailed, InnerloopError, UnexpectedAnswer, server_error
-from innerloop_client.retries import RETRIED, wait_s
+from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
+from innerloop_client.options import Options
 from innerloop_client.transport import Transport
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
@@ -68,25 +67,6 @@ class Reply(NamedTuple):
         return self.response.status_code == httpx.codes.NOT_FOUND
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a client connects. timeout: seconds of a call, with its repeats; retries: most repeats of a request."""
-
-    url: str
-    headers: Mapping[str, str]
-    timeout: float
-    retries: int
-
-    @classmethod
-    def read(cls, url: str | None, api_key: str | None, timeout: float, retries: int) -> "Options":
-        """With what is None from the environment."""
-        url = url or os.environ.get("INNERLOOP_URL") or DEFAULT_URL
-        if not url.startswith(("http://", "https://")):
-            raise InnerloopError(f"url: expected a URL such as {DEFAULT_URL}, got {url!r}")
-        api_key = api_key or os.environ.get("INNERLOOP_API_KEY")
-        return cls(url.rstrip("/"), {"Authorization": f"Bearer {api_key}"} if api_key else {}, timeout, retries)
-
-
 class Session:
     """Sends calls, again where that may help, until the deadline."""
 
@@ -107,17 +87,21 @@ class Session:
             self._models[name] = known = time.monotonic(), await self.get(f"/models/{quote(name, safe='')}")
         return known[1]
 
+    def attempts(self, timeout: float | None = None) -> Attempts:
+        """The attempts that a call has. timeout: seconds, instead of the client's"""
+        return Attempts(self.options.timeout if timeout is None else timeout, self.options.retries)
+
     async def send(self, call: Call, timeout: float | None = None) -> Reply:
         """Send a call until it is answered, and return the answer; it may be an error.
 
         Raises ConnectionFailed if no answer came.
         """
-        return await self._answered(call, timeout, stream=False)
+        return await self.repeat(call, self.attempts(timeout))
 
     @asynccontextmanager
-    async def stream(self, call: Call, timeout: float | None = None) -> AsyncIterator[httpx.Response]:
+    async def stream(self, call: Call, attempts: Attempts) -> AsyncIterator[httpx.Response]:
         """Send a call until its answer begins, and read the body within the context. Raises an error it describes."""
-        response = (await self._answered(call, timeout, stream=True)).response
+        response = (await self.repeat(call, attempts, stream=True)).response
         try:
             if response.is_error:
                 await self.transport.read(response)
@@ -126,29 +110,33 @@ class Session:
         finally:
             await self.transport.close_response(response)
 
-    async def _answered(self, call: Call, timeout: float | None, *, stream: bool) -> Reply:
-        deadline = time.monotonic() + (self.options.timeout if timeout is None else timeout)
-        attempt = 0
+    async def repeat(self, call: Call, attempts: Attempts, *, stream: bool = False) -> Reply:
+        """Send a call with the attempts that are left. Raises what `send` raises.
+
+        stream: return as soon as the answer begins
+        """
         while True:
             response, failure = None, None
             try:
-                response = await self.transport.send(self._request(call, deadline), stream=stream)
+                response = await self.transport.send(self._request(call, attempts), stream=stream)
                 if response.status_code not in call.retried:
-                    return Reply(response, attempt > 0)
+                    return Reply(response, attempts.repeated)
             except httpx.TransportError as error:
                 failure = error
-            wait = wait_s(attempt, response)
-            if attempt >= self.options.retries or time.monotonic() + wait >= deadline:
+            repeated = attempts.repeated
+            wait = attempts.wait_s(response, failure)
+            if wait is None:
                 if response is None:
                     raise ConnectionFailed(self._no_answer(failure)) from failure
-                return Reply(response, attempt > 0)
+                return Reply(response, repeated)
             if response is not None:
                 await self.transport.close_response(response)
             await self.transport.sleep(wait)
-            attempt += 1
 
-    def _request(self, call: Call, deadline: float) -> httpx.Request:
-        left = max(0.001, deadline - time.monotonic())
+    def _request(self, call: Call, attempts: Attempts) -> httpx.Request:
+        """The request of an attempt. The server is told all the time that is left, as a repeat waits for its result."""
+        left = max(0.001, attempts.left_s)
+        silence = attempts.silence_s(left)
         headers = {"Accept": call.accept, "X-Timeout-Ms": str(max(1, min(MAX_TIMEOUT_MS, int(left * 1000))))}
         if call.content is not None:
             headers["Content-Type"] = call.media
@@ -160,7 +148,7 @@ class Session:
             content=call.content,
             params=call.params or None,
             headers=headers | dict(self.options.headers),
-            timeout=httpx.Timeout(left, connect=min(left, CONNECT_S)),
+            timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
         )
 
     def _no_answer(self, error: httpx.TransportError | None) -> str:

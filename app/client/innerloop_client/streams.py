@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Generic, TypeVar
 
@@ -11,9 +10,9 @@ import httpx
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.adapting import adapt_body
+from innerloop_client.attempts import RETRIED
 from innerloop_client.blocking import finish
 from innerloop_client.errors import ConnectionFailed, InnerloopError, server_error
-from innerloop_client.retries import RETRIED, wait_s
 from innerloop_client.session import Call, Session, new_key
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -89,12 +88,13 @@ async def _events(
     timeout, key = options.pop("timeout", None), options.pop("idempotency_key", None)
     body = await adapt_body(session, *arguments, options)
     call = Call.of_body("/adapt", body, accept=EVENTS, key=key or new_key())
-    deadline = time.monotonic() + (session.options.timeout if timeout is None else timeout)
+    attempts = session.attempts(timeout)
     step = 0
-    for attempt in range(session.options.retries + 1):
+    while True:
         failure: InnerloopError = ConnectionFailed("the stream of losses broke off")
+        cause: httpx.TransportError | None = None
         try:
-            async with session.stream(call, deadline - time.monotonic()) as response:
+            async with session.stream(call, attempts) as response:
                 async for name, data in _read_events(session.transport.lines(response)):
                     if name == "result":  # alone, if an earlier request made the adaptation
                         for loss in data["losses"][step:]:
@@ -108,11 +108,12 @@ async def _events(
                         step += 1
                         yield _number(data["loss"])
         except httpx.TransportError as error:
-            failure = ConnectionFailed(f"the stream of losses broke off ({error})")
-        wait = wait_s(attempt, None)
+            cause, reason = error, str(error) or type(error).__name__
+            failure = ConnectionFailed(f"the stream of losses broke off ({reason})")
         may_help = isinstance(failure, ConnectionFailed) or getattr(failure, "status", 0) in RETRIED
-        if not may_help or attempt == session.options.retries or time.monotonic() + wait >= deadline:
-            raise failure
+        wait = attempts.wait_s(error=cause) if may_help else None
+        if wait is None:
+            raise failure from cause
         await session.transport.sleep(wait)
 
 

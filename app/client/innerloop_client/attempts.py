@@ -1,0 +1,81 @@
+"""The attempts of one call: how long each may take, and whether another may help."""
+
+import random
+import time
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+RETRIED = frozenset({429, 502, 503})
+"""The status codes of answers after which the same request may succeed."""
+FIRST_S, MAX_S = 0.1, 5.0
+"""Longest wait before the first repeat, and before any."""
+SILENCE = (0.1, 0.2)
+"""How long the server may be silent in the first attempts, in shares of the timeout; after these for all that is left.
+
+So a connection that is dropped without a word costs a tenth of the time, and a call that takes seven tenths of it still
+succeeds, even if the server starts again with each attempt.
+"""
+LEAST_SILENCE_S = 5.0
+"""The server may be silent for so long in any attempt, because it may be slow."""
+
+
+class Attempts:
+    """The attempts of one call, until one succeeds, none is left or the timeout has passed."""
+
+    def __init__(self, timeout: float, retries: int) -> None:
+        """timeout: seconds for all attempts; retries: most repeats."""
+        self._timeout, self._retries = timeout, retries
+        self._deadline = time.monotonic() + timeout
+        self._failed = self._silent = 0
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the next attempt repeats an earlier one, which may have arrived too."""
+        return self._failed > 0
+
+    @property
+    def left_s(self) -> float:
+        """The time that is left."""
+        return self._deadline - time.monotonic()
+
+    def silence_s(self, left_s: float) -> float:
+        """How long the server may be silent in the next attempt. left_s: the time that is left"""
+        if self._silent == len(SILENCE) or self._failed == self._retries:
+            return left_s
+        silence = max(LEAST_SILENCE_S, SILENCE[self._silent] * self._timeout)
+        return silence if 2 * silence < left_s else left_s
+
+    def wait_s(self, response: httpx.Response | None = None, error: httpx.TransportError | None = None) -> float | None:
+        """An attempt has failed: seconds to wait before the next one; None if there is none.
+
+        response, error: how it has failed
+        """
+        wait = backoff_s(self._failed) + (0 if response is None else retry_after_s(response))
+        if self._failed == self._retries or wait >= self.left_s:
+            return None
+        self._failed += 1
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+            self._silent = min(self._silent + 1, len(SILENCE))
+        return wait
+
+
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait after an attempt, counted from 0.
+
+    The wait is random, up to a bound that doubles with each attempt, so that many clients do not come back at once.
+    """
+    return random.uniform(0, min(MAX_S, FIRST_S * 2**attempt))  # noqa: S311 (no secret)
+
+
+def retry_after_s(response: httpx.Response) -> float:
+    """The seconds of a Retry-After header, which has a number or a date; 0 if there is none or it has neither."""
+    header = response.headers.get("retry-after", "")
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        date = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds())

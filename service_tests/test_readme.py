@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service_tests.benchmarks.report import RESULTS
@@ -17,6 +18,7 @@ from service_tests.processes import ROOT, running
 README = (ROOT / "README.md").read_text()
 BASH = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 JSON = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 
 
@@ -50,6 +52,25 @@ def test_the_first_screen_adapts_and_predicts(url: str) -> None:
     assert len(response["losses"]) == 6
 
 
+def test_the_python_client_adapts_and_predicts(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", url)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(PYTHON[0], names)
+    predictions, lower, *losses = capsys.readouterr().out.splitlines()
+    printed = re.findall(r"print\(pump.predict\(queries\)\)  # \[(.*)\]", PYTHON[0])[0]
+    shown, bound = (np.array(line.strip("[]").split(), float) for line in (predictions, lower))
+    assert shown == pytest.approx(np.array(printed.split(), float), abs=0.01)
+    assert (bound < shown).all()
+    assert len(losses) == 6
+    assert float(losses[-1]) < 0.001 < 12 < float(losses[0])
+    assert names["pump"].examples == [0, 1, 2, 4]
+    assert (tmp_path / "pump.safetensors").stat().st_size > 1000
+    assert [adaptation.losses[0] < 13 for adaptation in (names["small"], names["large"])] == [True, True]
+
+
 def test_it_is_short_and_begins_with_code() -> None:
     lines = README.splitlines()
     assert len(lines) <= 200
@@ -67,7 +88,7 @@ def test_the_command_draws(url: str) -> None:
 
 def test_every_block_is_tested() -> None:
     assert len(BASH) == 5
-    assert len(JSON) == 1
+    assert len(JSON) == len(PYTHON) == 1
     # these blocks install something or take minutes; test_train.py and building the image test what they start
     assert [line.split("#")[0].strip() for block in CONSOLE for line in block.splitlines()] == [
         "make .venv/train",

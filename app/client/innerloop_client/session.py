@@ -13,7 +13,7 @@ import httpx
 from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import JSON, decode, encode
 from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
-from innerloop_client.options import Options
+from innerloop_client.options import Options, check_timeout
 from innerloop_client.transport import Transport
 
 CONNECT_S = 10.0
@@ -89,6 +89,8 @@ class Session:
 
     def attempts(self, timeout: float | None = None) -> Attempts:
         """The attempts that a call has. timeout: seconds, instead of the client's"""
+        if timeout is not None:
+            check_timeout(timeout)
         return Attempts(self.options.timeout if timeout is None else timeout, self.options.retries)
 
     async def send(self, call: Call, timeout: float | None = None) -> Reply:
@@ -153,7 +155,9 @@ class Session:
 
     def _no_answer(self, error: httpx.TransportError | None) -> str:
         reason = str(error) or type(error).__name__
-        return f"{self.options.url} does not answer ({reason}): check that the server runs and that the URL is right"
+        return (
+            f"{self.options.shown_url} does not answer ({reason}): check that the server runs and that the URL is right"
+        )
 
 
 def new_key() -> str:

@@ -34,8 +34,8 @@ def adapt(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column of the target; repeat it for several. By default the columns that the model calls so, such as "
-            "`target` or `label`."
+            help="Name of the target column; repeat it for several. By default it is the model's own name for it, such "
+            "as `target` or `label`."
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.")] = None,
@@ -59,8 +59,8 @@ def adapt(
 ) -> None:
     """Adapt a model on a server to the examples in a file, and print the id of the adaptation.
 
-    The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. The columns besides
-    the target are the inputs, and are read as in POST /adapt.
+    The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. All other columns are
+    inputs.
     """
     table = read_examples(file)
     options = {
@@ -87,7 +87,8 @@ def predict(
     id: Annotated[str, typer.Argument(help="Id of the adaptation.", autocompletion=complete_id)],
     file: File,
     interval: Annotated[
-        float | None, typer.Option(help="Share of true values between the columns lower and upper, such as 0.9.")
+        float | None,
+        typer.Option(help="Add columns of an interval that has this share of true values, such as 0.9."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File for the predictions; by default stdout.")] = None,
     pinned: Annotated[
@@ -98,7 +99,7 @@ def predict(
 ) -> None:
     """Predict the queries in a file with an adaptation on a server, and print a CSV with a line for each.
 
-    The CSV has the columns that POST /predict answers: the predictions, `unlike`, and others beside them.
+    The CSV has the prediction, `unlike` (true for a guess) and, with --interval, the ends of the interval.
     """
     table = read_examples(file)
     fields: dict[str, Any] = {"adaptation_id": id}

@@ -73,7 +73,7 @@ def rm(
     ids: Annotated[list[str], typer.Argument(help="Ids of the adaptations.", autocompletion=complete_id)],
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Delete adaptations with their examples for good, without a question."""
+    """Delete adaptations with their examples for good, without asking."""
     failed = False
     for each in ids:
         try:
@@ -98,7 +98,8 @@ def export(
 ) -> None:
     """Write the adapted weights or the examples of an adaptation into a file.
 
-    The weights are those of the network, to use them without the server. `innerloop adapt` takes the examples again.
+    The weights are those of the network, to use them without the server. `innerloop adapt` takes the examples again;
+    their weights and declared labels are left out.
     """
     form = file.suffix.lower()
     if form not in (".safetensors", ".csv", ".jsonl"):

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx
 
 import innerloop_client
-from app.bundles.bundle import Bundle
 from app.cli.system import check_system
 from app.errors import InnerloopError, expectation
 from app.settings import Settings
@@ -64,12 +63,3 @@ async def get_model(client: AsyncClient, bundle: str) -> Model:
         return await client.model(bundle)
     except NotFound as error:
         raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error
-
-
-def check_digest(model: Model, bundle: Bundle) -> None:
-    """Raise InnerloopError if the server's bundle is not this one."""
-    if model.digest != bundle.manifest.digest:
-        raise InnerloopError(
-            f"{bundle.name}: expected the digest {bundle.manifest.digest[:8]} of this models folder, got "
-            f"{model.digest[:8]} from the server: give both the same bundle"
-        )

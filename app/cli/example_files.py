@@ -88,7 +88,7 @@ def _read_csv(text: str, name: str) -> Csv:
     try:
         columns = next((row for row in reader if row), [])
     except csv.Error as error:
-        raise InnerloopError(f"{name}, line {reader.line_num}: this is no CSV: {error}") from error
+        raise InnerloopError(f"{name}, line {reader.line_num}: this is not CSV: {error}") from error
     header = text[: file.tell()]
     return Csv([column.strip() for column in columns], header, text[len(header) :])
 

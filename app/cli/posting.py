@@ -35,8 +35,8 @@ def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence
         if column not in table.columns:
             raise InnerloopError(expectation("--target", f"a column of {file} ({columns})", column))
         if name in table.columns and name not in chosen:
-            fix = f"rename or remove it, as the server calls the target {name} too"
-            raise InnerloopError(expectation("--target", f"no other column called {name}", "one", fix))
+            why = f"{name} is the server's name for the target, and another column of {file} has it"
+            raise InnerloopError(f"--target: {why}: rename or remove that column")
     return dict(zip(chosen, names, strict=True))
 
 

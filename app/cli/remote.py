@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
-from app.cli.connecting import check_digest, connect, get_model
+from app.cli.connecting import connect, get_model
 from app.device import describe
 from app.errors import InnerloopError, expectation
 from app.families.worlds import Episodes
@@ -198,3 +198,12 @@ def _outputs(bundle: Bundle, prediction: Prediction) -> Tensor:
 def rows_of(predictions: Tensor) -> Float[Tensor, "query target"]:
     """Predictions of the client, which are [query] where there is one target."""
     return predictions.reshape(len(predictions), -1)
+
+
+def check_digest(model: Model, bundle: Bundle) -> None:
+    """Raise InnerloopError if the server's bundle is not this one."""
+    if model.digest != bundle.manifest.digest:
+        raise InnerloopError(
+            f"{bundle.name}: expected the digest {bundle.manifest.digest[:8]} of this models folder, got "
+            f"{model.digest[:8]} from the server: give both the same bundle"
+        )

@@ -16,7 +16,11 @@ def main() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM) if is_server else (signal.SIGINT,)
     # at once: an exception in the middle of an import would be wrapped in others
     before = {number: signal.signal(number, lambda *_: os._exit(code)) for number in numbers}
-    from app.cli.main import main as run
+    from app.cli.client_commands import NAMES
+    from app.cli.client_commands import main as run
+
+    if not NAMES.intersection(sys.argv[1:2]):
+        from app.cli.main import main as run
 
     if not is_server:
         for number, handler in before.items():

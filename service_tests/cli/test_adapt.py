@@ -181,7 +181,11 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         (EXAMPLES, ["sinusoid"], "has no column called target: name the column that has the target: time, y"),
         (EXAMPLES, ["sinusoid", "--target", "z"], "--target: expected a column of "),
         (EXAMPLES, ["sinusoid", "--target", "y", "--target", "time"], "--target: expected 1 column (target), got 2"),
-        ("target,y\n1,2\n", ["sinusoid", "--target", "y"], "--target: expected no other column called target, got one"),
+        (
+            "target,y\n1,2\n",
+            ["sinusoid", "--target", "y"],
+            "--target: target is the server's name for the target, and another column of",
+        ),
         (EXAMPLES, ["sinusoid", "--target", "y", "--steps", "1000"], "--steps: expected "),
         (EXAMPLES, ["sinusoid", "--target", "y", "--label", "a" * 300], "--label: expected "),
         ("\n\ntime,y\n1,2\n3,\n", ["sinusoid", "--target", "y"], "line 5, y: expected a number, got an empty cell"),

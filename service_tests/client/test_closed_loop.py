@@ -91,7 +91,7 @@ def test_environments_are_closed_after_an_error(untrained: Client) -> None:
     with pytest.raises(IndexError):
         untrained.policy("names").run(lambda: environments.pop(), episodes=3)
     environment = Recorded(Discrete(2, start=100))
-    with pytest.raises(UnsupportedInput, match="at least 1 episode"):
+    with pytest.raises(UnsupportedInput, match="episodes: expected at least 1, got 0"):
         untrained.policy("names").run(lambda: environment, episodes=0)
     with pytest.raises(ValueError, match="shape"):
         untrained.policy("box").run(lambda: Recorded(Box(-1, 1, (3,), np.float32)), episodes=1)

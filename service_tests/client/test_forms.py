@@ -139,7 +139,7 @@ def test_a_frame_for_a_model_without_names(innerloop: Client) -> None:
     np.testing.assert_allclose(innerloop.predict("sinusoid", frame.time, frame, Y), expected, atol=1e-5)
     bounds = innerloop.adapt("sinusoid-bayes", frame, Y).predict(frame, interval=0.9)
     assert isinstance(bounds.lower, pd.Series)
-    with pytest.raises(UnsupportedInput, match="sinusoid takes numbers, but pump"):
+    with pytest.raises(UnsupportedInput, match="sinusoid takes numbers, but these columns have other values: pump"):
         innerloop.adapt("sinusoid", frame.assign(pump="a"), Y)
 
 
@@ -168,7 +168,7 @@ def test_weights_and_classes_without_examples(blobs: Client) -> None:
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [
-        ("rows.csv", "x: expected a list or an array, got str: put a single one into a list"),
+        ("rows.csv", "x: expected a list or an array, got str: put a single value into a list"),
         (3, "x: expected a list or an array, got int"),
         ([object()], r"x\[0\]: cannot send a value of type object"),
         (np.array(3), "x: expected rows, got a single value"),

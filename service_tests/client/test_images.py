@@ -107,7 +107,7 @@ def test_without_pillow_files_are_sent_as_they_are(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_no_image_is_refused(letters: Client, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedInput, match=r"x\[1\]: expected an image, got 3 other bytes"):
+    with pytest.raises(UnsupportedInput, match=r"x\[1\]: expected an image, got 3 bytes of something else"):
         letters.adapt("letters", [SMALL[0], b"abc"], ["a", "b"])
     with pytest.raises(UnsupportedInput, match=r"x\[0\]: cannot read .*none.png: No such file"):
         letters.adapt("letters", [tmp_path / "none.png"], ["a"])

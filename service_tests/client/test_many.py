@@ -55,7 +55,7 @@ def test_a_bad_task_has_its_error_in_its_place(innerloop: Client) -> None:
     kinds = [Adaptation, InvalidRequest, UnsupportedInput, Adaptation, UnsupportedInput, NotFound, UnsupportedInput]
     assert [type(each) for each in results] == kinds
     assert str(results[1]).startswith("support: expected as many inputs as targets")
-    assert str(results[2]) == "tasks[2]: x: expected a list or an array, got object: put a single one into a list"
+    assert str(results[2]) == "tasks[2]: x: expected a list or an array, got object: put a single value into a list"
     assert str(results[4]).startswith("tasks[4]: unknown 'stpes': a task has")
     assert str(results[6]) == "tasks[6]: model is missing"
 

@@ -135,16 +135,16 @@ def test_another_server(tmp_path: Path) -> None:
     "url", ["localhost:8000", "http://", "http://[::1", "http://x:port", "http://x/?y=1", "ftp://x"]
 )
 def test_an_impossible_url_is_refused_at_once(url: str) -> None:
-    with pytest.raises(InnerloopError, match="^url: expected a URL such as"):
+    with pytest.raises(InnerloopError, match=r"^url: expected a URL such as"):
         Client(url)
 
 
 @pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf"), "10", None])
 def test_an_impossible_timeout_is_refused(flaky_client: Client, flaky: Flaky, timeout: float) -> None:
-    with pytest.raises(InnerloopError, match="^timeout: expected a number of seconds above 0, got "):
+    with pytest.raises(InnerloopError, match=r"^timeout: expected a number of seconds above 0, got "):
         Client(timeout=timeout)
     if timeout is not None:
-        with pytest.raises(InnerloopError, match="^timeout: expected a number of seconds above 0, got "):
+        with pytest.raises(InnerloopError, match=r"^timeout: expected a number of seconds above 0, got "):
             flaky_client.adapt("sinusoid", X, Y, timeout=timeout)
     assert flaky.requests == []
 
@@ -198,13 +198,22 @@ SILENT = httpx.ReadTimeout("")
 
 @pytest.mark.parametrize(
     ("timeout", "silences"),
-    [(600, [60, 120, 600]), (60, [6, 12, 60]), (20, [5, 5, 20]), (9, [9]), (0.5, [0.5])],
+    [(600, [60, 120, 600]), (60, [6, 12, 60]), (20, [5, 20]), (9, [9]), (0.5, [0.5])],
 )
 def test_the_first_attempts_take_a_part_of_the_timeout(timeout: float, silences: list[float]) -> None:
     attempts = Attempts(timeout, retries=5)
     for silence in silences:
         assert attempts.silence_s(timeout) == silence
         assert attempts.wait_s(error=SILENT) is not None
+
+
+@pytest.mark.parametrize("timeout", [6, 15, 17, 20, 25, 30, 34, 50, 60, 600])
+def test_a_call_that_takes_two_thirds_of_the_timeout_succeeds(timeout: float) -> None:
+    attempts, left = Attempts(timeout, retries=5), float(timeout)
+    while (silence := attempts.silence_s(left)) < left:
+        left -= silence + MAX_S / 50
+        assert attempts.wait_s(error=SILENT) is not None
+    assert left >= timeout / 1.5
 
 
 def test_only_silence_counts() -> None:

@@ -28,7 +28,7 @@ def check(folder: Path, device: torch.device) -> Iterator[Finding]:
         yield Finding(PART, "ok", f"{', '.join(models)} (in {folder})")
     for name, refusal in refused.items():
         fix = f"correct or replace the bundle {name}, or move it out of the folder"
-        yield Finding(PART, "problem", f"{refusal}. Unless this says what to do, {fix}")
+        yield Finding(PART, "problem", f"{refusal}. If this names no fix, {fix}")
     if not (models or refused):
         fix = "put a bundle into it, or set INNERLOOP_MODELS_DIR to a folder of bundles"
         actual = "one without bundles" if folder.is_dir() else "no such folder"

@@ -39,8 +39,10 @@ def check(settings: Settings, device: torch.device) -> Finding:
         output = _compile(device, Path(cache))
     if output is None:
         return Finding(PART, "ok", f"torch.compile works on {device}")
-    no_headers = "Python.h" in output or not (Path(sysconfig.get_path("include")) / "Python.h").exists()
-    fix = HEADERS if no_headers else GXX
+    if "Python.h" in output or not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        fix = HEADERS
+    else:
+        fix = GXX if "No such file" in output else "mend what this says"
     return Finding(PART, "warning", f"torch.compile does not work ({_reason(output)}): {fix}, {OTHERWISE}")
 
 

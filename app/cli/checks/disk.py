@@ -39,7 +39,10 @@ def _cache(settings: Settings) -> Finding:
     if can_write(folder) and free >= MIN_FREE_BYTES:
         return Finding(PART, "ok", f"{size_text(free)} free for compiled code ({folder})")
     expected = f"a folder that the server may write to, with {size_text(MIN_FREE_BYTES)} free"
-    actual = f"{size_text(free)} free" if can_write(folder) else "one that it may not write to"
-    fix = "make room on its disk, or set INNERLOOP_CACHE_DIR to another folder"
+    if can_write(folder):
+        actual, fix = f"{size_text(free)} free", "make room on its disk"
+    else:
+        actual, fix = "one that it may not write to", "give it to the user of the server with chown"
+    fix += ", or set INNERLOOP_CACHE_DIR to another folder"
     text = expectation(f"The folder of compiled code, {folder}", expected, actual, fix)
     return Finding(PART, "warning", f"{text}. Until then the server compiles again at each start")

@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from innerloop_client.records import Quality, from_body, read_time
+from innerloop_client.records import Quality, from_body, read_time, reading
 from innerloop_client.session import Session
 
 
@@ -28,7 +28,7 @@ class AdaptationFields:
     pinned: whether it stays with this version of the model
     quality: whether adapting helped, if you asked with `assess`
     lineage: digests of earlier versions of the model
-    change: what the last `forget` or `undo` changed, in words
+    change: what the call changed, in words, if the last one was `forget` or `undo`
     """
 
     id: str
@@ -59,15 +59,16 @@ class AdaptationFields:
 
     def _read(self, body: Mapping[str, Any]) -> None:
         """Take over what the server says."""
-        values = {**body, "id": body["adaptation_id"], "lineage": tuple(body.get("lineage", ()))}
-        values |= {name: read_time(body[name]) for name in ("created_at", "expires_at")}
-        if "quality" in body:
-            values["quality"] = from_body(Quality, body["quality"])
-        for each in fields(self):
-            value = values.get(each.name, each.default)
-            if value is MISSING:
-                raise KeyError(each.name)
-            setattr(self, each.name, value)
+        with reading("an adaptation"):
+            values = {**body, "id": body["adaptation_id"], "lineage": tuple(body.get("lineage", ()))}
+            values |= {name: read_time(body[name]) for name in ("created_at", "expires_at")}
+            if "quality" in body:
+                values["quality"] = from_body(Quality, body["quality"])
+            for each in fields(self):
+                value = values.get(each.name, each.default)
+                if value is MISSING:
+                    raise KeyError(each.name)
+                setattr(self, each.name, value)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         """The fields that people look at first."""

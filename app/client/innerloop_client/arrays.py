@@ -44,7 +44,7 @@ def extra(module: str, package: str, extra_name: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingExtra(f"{purpose} needs {package}: pip install 'innerloop-client[{extra_name}]'") from error
+        raise MissingExtra(f"{purpose} needs {package}: pip install {package}") from error
 
 
 def as_numpy(value: Any) -> Any:

@@ -14,11 +14,15 @@ FIRST_S, MAX_S = 0.1, 5.0
 SILENCE = (0.1, 0.2)
 """How long the server may be silent in the first attempts, in shares of the timeout; after these for all that is left.
 
-So a connection that is dropped without a word costs a tenth of the time, and a call that takes seven tenths of it still
-succeeds, even if the server starts again with each attempt.
+So a connection that is dropped without a word costs a tenth of the time.
 """
 LEAST_SILENCE_S = 5.0
 """The server may be silent for so long in any attempt, because it may be slow."""
+MAX_SILENT = 0.31
+"""The largest share of the timeout that silent attempts take together.
+
+So a call that takes two thirds of the timeout succeeds, even if the server starts again with each attempt.
+"""
 
 
 class Attempts:
@@ -26,9 +30,10 @@ class Attempts:
 
     def __init__(self, timeout: float, retries: int) -> None:
         """timeout: seconds for all attempts; retries: most repeats."""
-        self._timeout, self._retries = timeout, retries
+        self.timeout, self._retries = timeout, retries
         self._deadline = time.monotonic() + timeout
-        self._failed = self._silent = 0
+        self._failed = 0
+        self._silences = self._first_silences()
 
     @property
     def repeated(self) -> bool:
@@ -42,10 +47,9 @@ class Attempts:
 
     def silence_s(self, left_s: float) -> float:
         """How long the server may be silent in the next attempt. left_s: the time that is left"""
-        if self._silent == len(SILENCE) or self._failed == self._retries:
+        if not self._silences or self._failed == self._retries or 2 * self._silences[0] >= left_s:
             return left_s
-        silence = max(LEAST_SILENCE_S, SILENCE[self._silent] * self._timeout)
-        return silence if 2 * silence < left_s else left_s
+        return self._silences[0]
 
     def wait_s(self, response: httpx.Response | None = None, error: httpx.TransportError | None = None) -> float | None:
         """An attempt has failed: seconds to wait before the next one; None if there is none.
@@ -57,8 +61,17 @@ class Attempts:
             return None
         self._failed += 1
         if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-            self._silent = min(self._silent + 1, len(SILENCE))
+            del self._silences[:1]
         return wait
+
+    def _first_silences(self) -> list[float]:
+        """How long the server may be silent in each of the first attempts, in seconds."""
+        silences: list[float] = []
+        for share in SILENCE:
+            silence = max(LEAST_SILENCE_S, share * self.timeout)
+            if sum(silences) + silence <= MAX_SILENT * self.timeout:
+                silences.append(silence)
+        return silences
 
 
 def backoff_s(attempt: int) -> float:

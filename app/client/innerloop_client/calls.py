@@ -10,7 +10,7 @@ from innerloop_client.errors import InnerloopError
 from innerloop_client.inputs import read_support
 from innerloop_client.many import adapt_many
 from innerloop_client.predicting import predict
-from innerloop_client.records import Health, Model, RefusedBundle, from_body
+from innerloop_client.records import Health, Model, RefusedBundle, from_body, reading
 from innerloop_client.session import Call, Session, decoded, new_key
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -46,7 +46,7 @@ class Calls(Generic[A]):
         model: its name; `models()` lists them
         x, y: the inputs and their targets: lists, arrays, tensors, pandas, images or paths of images
         weights: how much each example counts
-        labels: the classes of a classifier, also those without an example
+        labels: all classes of a classifier, even those without an example; other labels are refused
         episodes: the examples of a policy, instead of x and y: `observations`, `actions` and perhaps `rewards`
         steps, learning_rate: of the inner loop, instead of the model's
         ttl_s: seconds until the adaptation expires
@@ -132,19 +132,24 @@ class Calls(Generic[A]):
         cursor = None
         while True:
             page = await self._session.get("/adaptations", timeout, model=model, label=label, cursor=cursor)
-            for each in page["adaptations"]:
+            with reading("a list of adaptations"):
+                listed, cursor = page["adaptations"], page.get("next")
+            for each in listed:
                 yield self._form(self._session, each)
-            cursor = page.get("next")
             if cursor is None:
                 return
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server serves."""
-        return [from_body(Model, each) for each in (await self._session.get("/models", timeout))["models"]]
+        body = await self._session.get("/models", timeout)
+        with reading("a list of models"):
+            return [from_body(Model, each) for each in body["models"]]
 
     async def refused_bundles(self, *, timeout: float | None = None) -> list[RefusedBundle]:
         """The bundles that the server cannot load, each with the reason."""
-        return [from_body(RefusedBundle, each) for each in (await self._session.get("/models", timeout))["refused"]]
+        body = await self._session.get("/models", timeout)
+        with reading("a list of models"):
+            return [from_body(RefusedBundle, each) for each in body["refused"]]
 
     async def model(self, name: str, *, timeout: float | None = None) -> Model:
         """One model, with what its inputs are, its scores and how it was trained."""

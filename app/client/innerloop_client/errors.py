@@ -4,13 +4,13 @@ InnerloopError
 ├── UnsupportedInput      a value that cannot be sent: convert it
 │   └── MissingExtra      a package that the value needs is not installed
 ├── ConnectionFailed      no answer came: check the URL, or try again
-├── UnexpectedAnswer      the server at this URL is not Innerloop
-└── ServerError           the server answered with a problem; the message is the server's
+├── UnexpectedAnswer      the server at this URL is not Innerloop: check the URL
+└── ServerError           the server refused the request, or failed (500): see its log
     ├── InvalidRequest    correct the request (400, 405, 413, 415, 422, 431)
     │   └── Diverged      the inner loop diverged: `losses` has the support losses
-    ├── Unauthorized      send another API key (401, 403)
+    ├── Unauthorized      a proxy before the server refused the API key: send another one (401, 403)
     ├── NotFound          there is no such model, adaptation or example (404)
-    │   └── Expired       the adaptation has expired (410)
+    │   └── Expired       the adaptation has expired: adapt again (410)
     ├── Conflict          the adaptation does not allow it (409)
     ├── Overloaded        try again later (429, 502, 503)
     ├── DeadlinePassed    allow more time (504)
@@ -30,7 +30,7 @@ class UnsupportedInput(InnerloopError, TypeError):
 
 
 class MissingExtra(UnsupportedInput, ImportError):
-    """A package is missing that a value needs."""
+    """A value needs a package that is not installed."""
 
 
 class ConnectionFailed(InnerloopError, ConnectionError):
@@ -38,11 +38,11 @@ class ConnectionFailed(InnerloopError, ConnectionError):
 
 
 class UnexpectedAnswer(InnerloopError):
-    """The answer is not one of Innerloop."""
+    """The answer does not come from Innerloop."""
 
 
 class ServerError(InnerloopError):
-    """The server answered with a problem document (RFC 9457).
+    """The server answered with a problem document (RFC 9457), or a proxy before it with an error.
 
     status: the status code; 500 and the like are this class itself
     type: the kind of error, such as `urn:problem-type:innerloop:invalid`
@@ -128,3 +128,27 @@ def server_error(problem: Mapping[str, Any]) -> ServerError:
         return Diverged(problem)
     status = problem["status"]
     return BY_STATUS.get(status, InvalidRequest if status < 500 else ServerError)(problem)
+
+
+PROXY_FIXES: Mapping[int, str] = {
+    401: "send another API key: set INNERLOOP_API_KEY or api_key",
+    403: "send another API key: set INNERLOOP_API_KEY or api_key",
+    429: "try again later",
+    502: "check that the server behind it runs, or try again later",
+    503: "check that the server behind it runs, or try again later",
+    504: "allow more time, with the proxy and with timeout",
+}
+"""What to do about an error of a proxy, which sends no problem document."""
+
+
+def proxy_error(status: int, url: str) -> ServerError | None:
+    """The error of a proxy before the server; None for a status that rather is of another server."""
+    if status not in PROXY_FIXES:
+        return None
+    detail = f"{url}: a proxy before Innerloop answered with status {status}: {PROXY_FIXES[status]}"
+    return server_error({"status": status, "detail": detail})
+
+
+def deadline_passed(what: str) -> ServerError:
+    """The error of a call whose answer does not come in time."""
+    return server_error({"status": 504, "detail": f"{what}: set a larger timeout, or check that the server runs"})

@@ -29,6 +29,10 @@ class Form:
         """A label, an action or a truth value for each query."""
         return values
 
+    def plain(self, values: Any) -> list[float | None]:
+        """Numbers that are not about queries, as a list. None stands where the server has no number."""
+        return list(values)
+
 
 class NumpyForm(Form):
     """Arrays of numpy. Numbers are float32, as the server computes them, and NaN where it has none."""
@@ -47,6 +51,10 @@ class NumpyForm(Form):
     def column(self, values: Any, name: Any = None) -> Any:
         """See `Form`. Labels of several types stay objects."""
         return _labels(values)
+
+    def plain(self, values: Any) -> list[float | None]:
+        """See `Form`."""
+        return [None if number != number else number for number in _array(values).tolist()]
 
 
 class TorchForm(NumpyForm):

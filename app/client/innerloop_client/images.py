@@ -8,7 +8,7 @@ from innerloop_client.arrays import extra, is_a
 from innerloop_client.errors import UnsupportedInput
 
 MAX_SIDE = 512
-"""Pixels of a side: the server keeps no more of a picture."""
+"""The longest side of an image in pixels: the server keeps no more."""
 PLAIN = frozenset(
     {"jfif", "jfif_density", "jfif_unit", "jfif_version", "dpi", "progression", "progressive", "transparency"}
 )
@@ -45,7 +45,7 @@ def read_image(value: Any, place: str) -> bytes:
             keep = image.format in FORMATS and max(image.size) <= MAX_SIDE and set(image.info) <= PLAIN
             return data if keep else _redrawn(image)
     except UnidentifiedImageError as error:
-        raise UnsupportedInput(f"{place}: expected an image, got {len(data)} other bytes") from error
+        raise UnsupportedInput(f"{place}: expected an image, got {len(data)} bytes of something else") from error
     except OSError as error:
         raise UnsupportedInput(f"{place}: the image is cut off or damaged: {error}") from error
 

@@ -69,8 +69,8 @@ async def read_support(
 ) -> dict[str, Any]:
     """A support set as it is sent. y may be the name of a column of the DataFrame x."""
     support: dict[str, Any] = {}
-    if isinstance(y, str) and is_a(x, "pandas", "DataFrame"):
-        x, y = x.drop(columns=y), x[y]
+    if isinstance(y, str):
+        x, y = _split(x, y)
     if x is not None:
         support["inputs"] = await read_inputs(session, model, x, "x")
     for name, values, place in (("targets", y, "y"), ("weights", weights, "weights"), ("labels", labels, "labels")):
@@ -81,6 +81,16 @@ async def read_support(
             await _episode(session, model, episode, f"episodes[{index}]") for index, episode in enumerate(episodes)
         ]
     return support
+
+
+def _split(x: Any, y: str) -> tuple[Any, Any]:
+    """A DataFrame without a column, and that column. Raises UnsupportedInput."""
+    if not is_a(x, "pandas", "DataFrame"):
+        raise UnsupportedInput(f"y: the name of a column needs a DataFrame as x, got {type(x).__name__}")
+    if y not in x.columns:
+        columns = ", ".join(map(str, x.columns))
+        raise UnsupportedInput(f"y: expected a column of x ({columns}), got {y!r}")
+    return x.drop(columns=y), x[y]
 
 
 async def _episode(session: Session, model: str, episode: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -100,7 +110,7 @@ def _is_plain(row: Any) -> bool:
 def _rows(values: Any, place: str) -> list[Any]:
     if isinstance(values, str | bytes | Mapping | Path) or not hasattr(values, "__iter__"):
         raise UnsupportedInput(
-            f"{place}: expected a list or an array, got {type(values).__name__}: put a single one into a list"
+            f"{place}: expected a list or an array, got {type(values).__name__}: put a single value into a list"
         )
     return list(values)
 

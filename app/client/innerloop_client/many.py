@@ -14,11 +14,10 @@ from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
     Unauthorized,
-    UnexpectedAnswer,
     UnsupportedInput,
     server_error,
 )
-from innerloop_client.session import Call, Session, answer, new_key
+from innerloop_client.session import Call, Session, answer, foreign, new_key
 
 CHUNK = 64
 """Tasks in one request."""
@@ -105,11 +104,11 @@ async def _answers(session: Session, call: Call, count: int, attempts: Attempts)
             answer(response)
         bodies = [json.loads(line) for line in response.content.splitlines()]
     except ValueError as error:
-        raise UnexpectedAnswer(f"{response.url}: expected NDJSON: check the URL") from error
+        raise foreign(response) from error
     except InnerloopError as error:
         return [error] * count
     if len(bodies) != count:
-        return [ConnectionFailed(f"got {len(bodies)} answers to {count} tasks")] * count
+        return [ConnectionFailed(f"{response.url} answered {len(bodies)} of {count} tasks: try again")] * count
     return [body if "adaptation_id" in body else server_error(body) for body in bodies]
 
 

@@ -79,9 +79,12 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
     ) -> Any:
         """Choose an action for an observation.
 
-        Returns the number of the action, or the numbers of an action that is a `box`, in the form of the observation.
+        Returns the number of a discrete action, or the numbers of an action that is a `box`, in the form of the
+        observation. An environment may want other actions: `run` clips those of a Box, and adds `start` to those that
+        are Discrete.
 
-        sample: draw the action, as you should before adapting to its rewards; otherwise it is the most probable one
+        sample: draw the action; draw those of episodes that the policy will adapt to. By default, it is the most
+            probable one
         seed: of the draw; each step needs another
         timeout: seconds, instead of the client's
         """
@@ -117,8 +120,8 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
     ) -> PolicyRun:
         """Act in an environment, adapt to the episodes and act again: the closed loop.
 
-        Returns the returns of the episodes before adapting and after each stage. The policy draws its actions in all of
-        them. In each step, one request asks for the actions of all episodes that go on.
+        The result has the return of each episode, before adapting and after each stage. The policy draws its actions.
+        In each step, one request asks for the actions of all episodes that go on.
 
         make_env: makes a gymnasium environment; it is called once for each of the episodes, which run side by side
         episodes: how many there are in a stage
@@ -127,8 +130,9 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         seed: of the environments and of the draws, to repeat a run
         timeout: seconds for each request, instead of the client's
         """
-        if episodes < 1 or stages < 0 or longest < 1:
-            raise UnsupportedInput("run: expected at least 1 episode, 0 stages and a longest of 1")
+        for name, value, least in (("episodes", episodes, 1), ("stages", stages, 0), ("longest", longest, 1)):
+            if value < least:
+                raise UnsupportedInput(f"{name}: expected at least {least}, got {value}")
 
         async def act(observations: Any, seed: int) -> Any:
             return await self._predict(observations, sample=True, seed=seed, timeout=timeout)

@@ -6,6 +6,7 @@ from typing import Any
 from innerloop_client.forms import PandasForm, form_of
 from innerloop_client.inputs import read_inputs
 from innerloop_client.prediction import Prediction, read_prediction
+from innerloop_client.records import reading
 from innerloop_client.session import Call, Session
 
 
@@ -14,13 +15,17 @@ async def predict(
 ) -> Prediction:
     """Predict. fields: the body besides the queries; those that are None are left out."""
     form = form_of(queries)
-    body = {name: value for name, value in fields.items() if value is not None}
-    body["queries"] = await read_inputs(session, model, queries, "queries")
-    reply = await session.send(Call.of_body("/predict", body, accept=form.accept), timeout)
+    question = {name: value for name, value in fields.items() if value is not None}
+    question["queries"] = await read_inputs(session, model, queries, "queries")
+    reply = await session.send(Call.of_body("/predict", question, accept=form.accept), timeout)
     names = await target_names(session, model) if isinstance(form, PandasForm) else []
-    return read_prediction(reply.body, form, names)
+    body = reply.body
+    with reading("predictions"):
+        return read_prediction(body, form, names)
 
 
 async def target_names(session: Session, model: str) -> list[str]:
     """The names of the targets of a model; none for policies."""
-    return [column["name"] for column in (await session.model(model)).get("target_columns", ())]
+    described = await session.model(model)
+    with reading("a model"):
+        return [column["name"] for column in described.get("target_columns", ())]

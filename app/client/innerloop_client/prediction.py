@@ -54,5 +54,7 @@ def read_prediction(body: Mapping[str, Any], form: Form, targets: Sequence[str] 
         values["probabilities"] = form.rows(values["probabilities"], labels or ())
     if "unlike" in values:
         values["unlike"] = form.column(values["unlike"], "unlike")
+    if "losses" in values:
+        values["losses"] = form.plain(values["losses"])
     fields = Prediction.__dataclass_fields__
     return Prediction(**{name: value for name, value in values.items() if name in fields})

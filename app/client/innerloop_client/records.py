@@ -1,6 +1,7 @@
 """What the server says of models, revisions and itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,14 +11,21 @@ from innerloop_client.errors import UnexpectedAnswer
 R = TypeVar("R")
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Raise UnexpectedAnswer if the body that is read here lacks something. what: it should be"""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnexpectedAnswer(f"expected {what} as Innerloop describes it, got another answer ({reason})") from error
+
+
 def from_body(form: type[R], body: Mapping[str, Any]) -> R:
     """A body as a dataclass. Fields that a newer server adds are ignored. Raises UnexpectedAnswer."""
     names = {each.name for each in fields(form)}  # type: ignore[arg-type]
-    try:
+    with reading(form.__name__):
         return form(**{name: value for name, value in body.items() if name in names})
-    except (AttributeError, TypeError) as error:
-        expected = f"expected what Innerloop says of {form.__name__}"
-        raise UnexpectedAnswer(f"{expected}, got {str(body)[:60]} from another server: check the URL") from error
 
 
 def read_time(text: str) -> datetime:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.predicting import predict
 from innerloop_client.prediction import Prediction
-from innerloop_client.records import Revision, from_body, read_time
+from innerloop_client.records import Revision, from_body, read_time, reading
 from innerloop_client.session import Call
 
 R = TypeVar("R", bound="Remote")
@@ -37,4 +37,5 @@ class Remote(AdaptationFields):
 
     async def _history(self, timeout: float | None) -> list[Revision]:
         body = await self._session.get(f"{self._path}/history", timeout)
-        return [from_body(Revision, each | {"at": read_time(each["at"])}) for each in body["revisions"]]
+        with reading("a history"):
+            return [from_body(Revision, each | {"at": read_time(each["at"])}) for each in body["revisions"]]

@@ -12,7 +12,14 @@ import httpx
 
 from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import JSON, decode, encode
-from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
+from innerloop_client.errors import (
+    ConnectionFailed,
+    InnerloopError,
+    UnexpectedAnswer,
+    deadline_passed,
+    proxy_error,
+    server_error,
+)
 from innerloop_client.options import Options, check_timeout
 from innerloop_client.transport import Transport
 
@@ -129,7 +136,7 @@ class Session:
             wait = attempts.wait_s(response, failure)
             if wait is None:
                 if response is None:
-                    raise ConnectionFailed(self._no_answer(failure)) from failure
+                    raise self._no_answer(failure, attempts) from failure
                 return Reply(response, repeated)
             if response is not None:
                 await self.transport.close_response(response)
@@ -153,10 +160,13 @@ class Session:
             timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
         )
 
-    def _no_answer(self, error: httpx.TransportError | None) -> str:
+    def _no_answer(self, error: httpx.TransportError | None, attempts: Attempts) -> InnerloopError:
+        url = self.options.shown_url
+        if isinstance(error, httpx.ReadTimeout):
+            return deadline_passed(f"{url} did not answer within {attempts.timeout:g} s")
         reason = str(error) or type(error).__name__
-        return (
-            f"{self.options.shown_url} does not answer ({reason}): check that the server runs and that the URL is right"
+        return ConnectionFailed(
+            f"{url} does not answer ({reason}): check that the server runs, and the URL (INNERLOOP_URL)"
         )
 
 
@@ -173,20 +183,22 @@ def answer(response: httpx.Response) -> Any:
     if response.is_success:
         return body
     if not isinstance(body, dict) or not {"detail", "status"} <= body.keys():
-        raise _not_innerloop(response)
+        raise foreign(response)
     raise server_error(body)
 
 
 def decoded(response: httpx.Response) -> Any:
-    """The body of a response. Raises UnexpectedAnswer if it is neither JSON nor msgpack."""
+    """The body of a response. Raises the error of a proxy, or UnexpectedAnswer, if it is neither JSON nor msgpack."""
     try:
         return decode(response.content, response.headers.get("content-type", ""))
     except ValueError as error:
-        raise _not_innerloop(response) from error
+        raise foreign(response) from error
 
 
-def _not_innerloop(response: httpx.Response) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
-        f"{response.url}: expected an answer from Innerloop, got status {response.status_code} from another server: "
-        "check the URL"
+def foreign(response: httpx.Response) -> InnerloopError:
+    """The error of an answer that is not from Innerloop: of a proxy before it, or of another server."""
+    url = response.url.copy_with(userinfo=b"")
+    actual = f"status {response.status_code} from another server"
+    return proxy_error(response.status_code, str(url)) or UnexpectedAnswer(
+        f"{url}: expected an answer from Innerloop, got {actual}: check the URL"
     )

@@ -17,6 +17,7 @@ from innerloop_client.session import Call, Session, new_key
 
 A = TypeVar("A", bound=AdaptationFields)
 EVENTS = "text/event-stream"
+BROKEN = "adapt_stream: the server's answer broke off, try again"
 
 
 class _Stream(Generic[A]):
@@ -31,7 +32,7 @@ class _Stream(Generic[A]):
     def adaptation(self) -> A:
         """The adaptation. Raises InnerloopError as long as steps are left."""
         if self._adaptation is None:
-            raise InnerloopError("adaptation: expected the end of the stream: iterate over all losses first")
+            raise InnerloopError("adaptation: the stream has not ended: iterate over all losses first")
         return self._adaptation
 
     async def _next(self) -> float | None:
@@ -91,7 +92,7 @@ async def _events(
     attempts = session.attempts(timeout)
     step = 0
     while True:
-        failure: InnerloopError = ConnectionFailed("the stream of losses broke off")
+        failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.TransportError | None = None
         try:
             async with session.stream(call, attempts) as response:
@@ -109,7 +110,7 @@ async def _events(
                         yield _number(data["loss"])
         except httpx.TransportError as error:
             cause, reason = error, str(error) or type(error).__name__
-            failure = ConnectionFailed(f"the stream of losses broke off ({reason})")
+            failure = ConnectionFailed(f"{BROKEN} ({reason})")
         may_help = isinstance(failure, ConnectionFailed) or getattr(failure, "status", 0) in RETRIED
         wait = attempts.wait_s(error=cause) if may_help else None
         if wait is None:

@@ -34,7 +34,8 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         array = frame.to_numpy("float64", na_value=float("nan"))
     if array.dtype.kind not in "biuf":
         wrong = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "biuf"]
-        raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {', '.join(wrong)} has others")
+        columns = f"these columns have other values: {', '.join(wrong)}"
+        raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
     return to_wire(array, place)
 
 

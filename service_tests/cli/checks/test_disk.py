@@ -37,4 +37,4 @@ def test_a_cache_that_cannot_be_written_gets_a_warning(tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
     ((_, _), (mark, message)) = marks(state_dir=tmp_path, cache_dir=tmp_path / "cache")
     assert mark == "warning"
-    assert "got one that it may not write to: make room on its disk, or set INNERLOOP_CACHE_DIR" in message
+    assert "got one that it may not write to: give it to the user of the server with chown, or" in message

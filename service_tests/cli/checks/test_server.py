@@ -4,8 +4,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from app.cli.checks import server
+from service_tests.processes import serving_in_a_thread
 
 
 @pytest.fixture
@@ -17,6 +19,20 @@ def another_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def refusing_proxy() -> Iterator[tuple[str, list[str]]]:
+    """The URL of a proxy that refuses all keys, and the keys that it gets."""
+    keys: list[str] = []
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        keys.append(dict(scope["headers"])[b"authorization"].decode())
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    with serving_in_a_thread(refuse) as url:
+        yield url, keys
 
 
 def test_a_server_that_is_ready(serve_live: Callable[..., str]) -> None:
@@ -44,12 +60,29 @@ def test_a_server_without_bundles(serve_live: Callable[..., str], tmp_path: Path
 def test_another_server(another_server: str) -> None:
     finding = server.check(another_server)
     assert finding.mark == "problem"
-    assert f"an answer from Innerloop at {another_server}, got status 501 from another server" in finding.message
+    assert finding.message == (
+        f"{another_server}/health/ready: expected an answer from Innerloop, got status 501 from another "
+        "server: check the URL"
+    )
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "localhost:8000", "http://[", "http://"])
-def test_no_server(url: str) -> None:
+def test_no_server() -> None:
+    finding = server.check("http://127.0.0.1:9")
+    assert finding.mark == "problem"
+    assert finding.message.startswith("INNERLOOP_URL: expected an answer from http://127.0.0.1:9, got ")
+    assert finding.message.endswith(": start a server with `innerloop serve`, or correct the URL")
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "http://[::1", "http://"])
+def test_no_url(url: str) -> None:
     finding = server.check(url)
     assert finding.mark == "problem"
-    assert finding.message.startswith(f"INNERLOOP_URL: expected an answer from {url}, got ")
-    assert finding.message.endswith(": start a server with `innerloop serve`, or correct the URL")
+    assert finding.message.startswith("INNERLOOP_URL: expected a URL such as http://127.0.0.1:8000, got ")
+
+
+def test_the_key_is_sent(refusing_proxy: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, keys = refusing_proxy
+    monkeypatch.setenv("INNERLOOP_API_KEY", "s3cret")
+    finding = server.check(url)
+    assert keys == ["Bearer s3cret"]
+    assert finding.message.endswith("answered with status 401: send another API key: set INNERLOOP_API_KEY or api_key")

@@ -80,7 +80,8 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         positions = {label: position for position, label in enumerate(_labels(self.classes_))}
         unknown = [label for label in labels if label not in positions]
         if unknown:
-            raise UnsupportedInput(f"{unknown[0]!r} is a class that was added by others: fit again")
+            text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
+            raise UnsupportedInput(f"{text}: fit again")
         return [positions[label] for label in labels]
 
 

@@ -136,8 +136,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             and (self._kind == "classification" or each.targets == targets)
         ]
         if len(fitting) != 1:
-            wanted = f"a single model of {self._kind} for n_features={features} and {targets} target(s)"
-            raise UnsupportedInput(
-                f"model: expected {wanted}, got {', '.join(fitting) or 'none'}: pass the name of one"
-            )
+            wanted = f"a single model of {self._kind} for n_features={features}"
+            wanted += f", n_targets={targets}" if self._kind == "regression" else ""
+            fix = "pass the name of one" if fitting else "Client().models() lists what the server has"
+            raise UnsupportedInput(f"model: expected {wanted}, got {', '.join(fitting) or 'none'}: {fix}")
         return fitting[0]

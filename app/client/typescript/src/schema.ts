@@ -41,8 +41,9 @@ export interface paths {
          * Predict queries
          * @description Predict the targets of queries, with an adaptation or by adapting to a support set in the same call.
          *
-         *     A prediction does not depend on the other queries. Send `Content-Type: application/x-ndjson` to send one request on
-         *     each line, or `text/csv` to send queries as a CSV. Send `Accept: text/csv` to receive the predictions as a CSV.
+         *     A prediction does not depend on the other queries, apart from small rounding differences. Send `Content-Type:
+         *     application/x-ndjson` to send one request on each line, or `text/csv` to send queries as a CSV. Send `Accept:
+         *     text/csv` to receive the predictions as a CSV.
          */
         post: operations["predict"];
         delete?: never;
@@ -634,7 +635,7 @@ export interface components {
              */
             helped: boolean | null;
             /**
-             * @description Whether the support set is unlike those of training. For a classifier of images: whether more than 1 % of the images (of fewer than 100, one is enough) do not look like those of training. Null if unknown: always for a classifier of numbers, and for any other bundle without the statistics that this needs, which `innerloop calibrate` adds
+             * @description Whether the support set is unlike the support sets of training. Regression: whether more than 1 % of the inputs lie outside of training's range, or the error on examples left out is larger than in 98 % of training tasks. Classifier of images: whether more than 1 % of the images do not look like the images of training. Of fewer than 100 examples with equal weights, one such input or image is enough. Null for a classifier of numbers, and for a bundle without the statistics for this comparison: `innerloop calibrate` adds them
              * @example false
              */
             unlike_training: boolean | null;
@@ -1055,7 +1056,7 @@ export interface components {
              */
             probabilities?: number[][];
             /**
-             * @description [query]: `true` if the prediction is a guess. Classification: the query is unlike every class of the support set, or an image unlike those of training. Regression: a number of the query lies outside of its range in training, the query is far from every example, or more than 1 % of the support inputs (of fewer than 100, one is enough) lie outside of training's range. Decisions: a number of the observation lies outside of its range in training. Left out if the model has nothing to compare with
+             * @description [query]: `true` if the prediction is a guess. Classification: the query is unlike every class of the support set, or is an image unlike the images of training. Regression: a number of the query lies outside of its range in training, the query is far from every example, or more than 1 % of the support inputs lie outside of training's range (of fewer than 100 with equal weights, one is enough). Decisions: a number of the observation lies outside of its range in training. Left out if the model has nothing to compare queries with
              * @example [
              *       false,
              *       false,
@@ -1223,7 +1224,7 @@ export interface components {
              */
             kind: string;
             /**
-             * @description How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the mean embedding of each class)
+             * @description How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the network turns inputs into embeddings, and a query gets the class whose mean embedding is nearest)
              * @example mamlpp
              */
             algorithm: string;
@@ -1299,7 +1300,7 @@ export interface components {
              */
             kind: string;
             /**
-             * @description How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the mean embedding of each class)
+             * @description How the model adapts, such as `maml` (gradient steps on all parameters) or `protonet` (the network turns inputs into embeddings, and a query gets the class whose mean embedding is nearest)
              * @example mamlpp
              */
             algorithm: string;

@@ -37,9 +37,8 @@ def test_another_server_is_told_from_ours(status: int, says: str) -> None:
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"<html>"})
 
-    with serving_in_a_thread(elsewhere) as url:
-        with pytest.raises(InnerloopError, match=f"{url}/models/nothing: {says}"):
-            ask_for_a_model(url)
+    with serving_in_a_thread(elsewhere) as url, pytest.raises(InnerloopError, match=f"{url}/models/nothing: {says}"):
+        ask_for_a_model(url)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://localhost"])

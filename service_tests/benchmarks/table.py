@@ -183,9 +183,9 @@ SECTIONS = (
     Section(
         "client",
         "The Python client",
-        "One call of the client is compared with httpx, which posts the same JSON. The client also sends a deadline and, "
-        "to adapt, an idempotency key, which cost the server time too: see the column with the same headers. 500 tasks "
-        "by `adapt_many` are compared with a loop of `adapt`, and the import of the client with that of httpx.",
+        "One call of the client is compared with httpx, which posts the same JSON. The client also sends a deadline "
+        "and, to adapt, an idempotency key, which cost the server time too: see the column with the same headers. 500 "
+        "tasks by `adapt_many` are compared with a loop of `adapt`, and the import of the client with that of httpx.",
         {
             "call": _value("call", "{}"),
             "client, µs": _value("client_us"),

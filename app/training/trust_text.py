@@ -153,7 +153,7 @@ def unlike_text(manifest: Manifest) -> str:
     rule, outside = _rule(manifest, "inverted_marked" in columns)
     shares = manifest.calibration.has_intervals or manifest.calibration.has_familiarity
     differ = (
-        " These are not the tasks of the tables above, so the percentages in this table differ a little from those."
+        " These tasks are not those of the tables above, so the percentages in this table differ from theirs."
         if shares
         else ""
     )

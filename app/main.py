@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 import app
 from app.api import adaptations as adaptation_routes
 from app.api import docs_page, fast_path, health, inference, models, openapi, problems
-from app.api.large_bodies import LargeBodies
+from app.api.body_offload import BodyOffload
 from app.api.paths import RootPath
 from app.api.state import Limits, ServerState
 from app.device import choose_device
@@ -71,7 +71,7 @@ def create_app(
     store = make_store(settings, health)
     policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
     adaptations = Adaptations(catalogue, lanes, store, policy, clock, health)
-    large_bodies = LargeBodies(settings.max_waiting_bytes)
+    body_offload = BodyOffload(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
@@ -97,7 +97,7 @@ def create_app(
         generate_unique_id_function=openapi.operation_id,
         docs_url=None,  # `docs_page` serves it
         redoc_url=None,
-        lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
+        lifespan=_lifespan((store, lanes, body_offload, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -109,7 +109,7 @@ def create_app(
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
     application.state.server = ServerState(
-        adaptations, catalogue, background, health, str(device), limits, large_bodies
+        adaptations, catalogue, background, health, str(device), limits, body_offload
     )
     application.state.reloader = reloader
     _install_routes(application, _wrappers(settings))

@@ -58,9 +58,9 @@ async def adapt(request: Request, server: State) -> Response:
     remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
     examples as a CSV.
     """
-    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.body_offload, ndjson=True)
     if incoming.media.ndjson:
-        return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.large_bodies)
+        return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.body_offload)
     if incoming.media.events:
         steps = server.adaptations.stream(await _adapt_command(incoming, server), incoming.client)
         return await adapt_events(steps, incoming.client)
@@ -73,7 +73,7 @@ async def _adapted(incoming: IncomingRequest, server: ServerState) -> schemas.Ad
 
 
 async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> AdaptCommand:
-    form, bodies = schemas.AdaptRequest, server.large_bodies
+    form, bodies = schemas.AdaptRequest, server.body_offload
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     model = server.adaptations.model(body.model)
@@ -90,13 +90,13 @@ async def predict(request: Request, server: State) -> Response:
     application/x-ndjson` to send one request on each line, or `text/csv` to send queries as a CSV. Send `Accept:
     text/csv` to receive the predictions as a CSV.
     """
-    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.body_offload, ndjson=True)
     if incoming.media.ndjson:
-        return answer_lines(incoming, partial(_predicted_line, server=server), server.limits.lines, server.large_bodies)
+        return answer_lines(incoming, partial(_predicted_line, server=server), server.limits.lines, server.body_offload)
     predicted, respond = await _predicted(incoming, server), incoming.media.answer_codec.respond
     if incoming.media.csv_answer:
         respond = partial(csv_predictions, bundle=predicted.command.model.bundle)
-    return await server.large_bodies.write(predict_response(predicted), respond)
+    return await server.body_offload.write(predict_response(predicted), respond)
 
 
 async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> schemas.PredictResponse:
@@ -104,7 +104,7 @@ async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> sch
 
 
 async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictResult:
-    form, client, bodies = schemas.PredictRequest, incoming.client, server.large_bodies
+    form, client, bodies = schemas.PredictRequest, incoming.client, server.body_offload
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_predict_fields(body)

@@ -5,11 +5,11 @@ from typing import NamedTuple, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.api.body_offload import SMALL, BodyOffload
 from app.api.client import Client
 from app.api.codec import JSON, Codec
 from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec
-from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
 from app.errors import BodyTooLarge
 from app.service.deadlines import in_time
@@ -26,7 +26,7 @@ class IncomingRequest(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether the event loop reads it itself; `LargeBodies` is for any other."""
+        """Whether the event loop reads it itself; `BodyOffload` is for any other."""
         return len(self.body) <= SMALL
 
     def decode(self, form: type[T]) -> T:
@@ -35,7 +35,7 @@ class IncomingRequest(NamedTuple):
 
 
 async def receive(
-    request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False, csv: bool = True
+    request: Request, limit: int, body_offload: BodyOffload, ndjson: bool = False, csv: bool = True
 ) -> IncomingRequest:
     """Read a request.
 
@@ -49,10 +49,10 @@ async def receive(
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))
-    body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
+    body = await _read_body(request, headers.get(b"content-length", b""), limit, body_offload)
     client = Client.from_headers(headers, request.receive)
     if b"content-encoding" in headers:
-        body = await in_time(client, decompressed(request, body, limit, large_bodies))
+        body = await in_time(client, decompressed(request, body, limit, body_offload))
     return IncomingRequest(body, client, media)
 
 
@@ -61,7 +61,7 @@ def accepted(request: Request) -> Codec:
     return media_types(JSON.media.encode(), request.headers.get("accept", "").encode(), False).answer_codec
 
 
-async def _read_body(request: Request, content_length: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
+async def _read_body(request: Request, content_length: bytes, limit: int, body_offload: BodyOffload) -> bytes:
     if content_length.isdigit() and int(content_length) > limit:
         raise BodyTooLarge(limit)
     parts, size, reserved, more = [], 0, SMALL, True
@@ -76,6 +76,6 @@ async def _read_body(request: Request, content_length: bytes, limit: int, large_
         if size > limit:
             raise BodyTooLarge(limit)
         if size > reserved:
-            large_bodies.reserve(request, size - reserved)
+            body_offload.reserve(request, size - reserved)
             reserved = size
     return b"".join(parts)

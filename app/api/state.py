@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.body_offload import BodyOffload
 from app.api.client import Client
-from app.api.large_bodies import LargeBodies
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
@@ -33,7 +33,7 @@ class ServerState:
     health: Health
     device: str
     limits: Limits
-    large_bodies: LargeBodies
+    body_offload: BodyOffload
 
 
 def server_state(request: Request) -> ServerState:

@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api import body_process
+from app.api.body_offload import SMALL, BodyOffload
 from app.api.codec import JSON, respond
-from app.api.large_bodies import SMALL, LargeBodies
 from app.api.schemas import AdaptRequest, PredictRequest
 from app.errors import Overloaded
 
@@ -148,7 +148,7 @@ def test_an_answer_with_many_numbers_is_the_same_in_parts(client: TestClient) ->
 def test_a_process_that_was_killed_is_started_again(client: TestClient) -> None:
     body = large({"model": "sinusoid", "queries": [[0.1]]})
     assert post(client, "/predict", body).is_success
-    process = client.app.state.server.large_bodies._process  # type: ignore[attr-defined]
+    process = client.app.state.server.body_offload._process  # type: ignore[attr-defined]
     os.kill(process.pid, signal.SIGKILL)
     answers = [post(client, "/predict", body).status_code for _ in range(3)]
     assert set(answers[:2]) <= {200, 503}
@@ -188,7 +188,7 @@ def test_bodies_that_are_read_take_so_many_bytes_together() -> None:
     class Request:
         pass
 
-    bodies, first, second = LargeBodies(100), Request(), Request()
+    bodies, first, second = BodyOffload(100), Request(), Request()
     bodies.reserve(first, 60)  # type: ignore[arg-type]
     with pytest.raises(Overloaded, match="100 bytes"):
         bodies.reserve(second, 60)  # type: ignore[arg-type]
@@ -197,7 +197,7 @@ def test_bodies_that_are_read_take_so_many_bytes_together() -> None:
 
 
 def test_answers_that_are_not_read_yet_take_room() -> None:
-    bodies = LargeBodies(1_000_000)
+    bodies = BodyOffload(1_000_000)
     first = bodies.hold(respond(b"a" * 600_000, 200, "text/plain"))
     bodies.hold(respond(b"a" * 600, 200, "text/plain"))
     with pytest.raises(Overloaded, match="INNERLOOP_MAX_WAITING_BYTES"):

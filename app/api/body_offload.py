@@ -1,4 +1,4 @@
-"""Bodies that are large or hold images: a process decodes them, a thread reads and writes them, in bounded memory."""
+"""Keeps large bodies off the event loop: a process decodes them, a thread reads and writes them, in bounded memory."""
 
 import asyncio
 import logging
@@ -35,8 +35,8 @@ SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
 
 
-class LargeBodies:
-    """Reads and writes large bodies, one after another. An async context manager: leaving it ends the thread."""
+class BodyOffload:
+    """Reads and writes bodies that are large or hold images, one after another. An async context manager: leaving it ends the thread."""
 
     def __init__(self, capacity: int) -> None:
         """capacity: bytes."""
@@ -47,7 +47,7 @@ class LargeBodies:
         self._turn = asyncio.Lock()
         self._closed = False
 
-    async def __aenter__(self) -> "LargeBodies":
+    async def __aenter__(self) -> "BodyOffload":
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -36,7 +36,10 @@ SMALL = 64 * 2**10
 
 
 class BodyOffload:
-    """Reads and writes bodies that are large or hold images, one after another. An async context manager: leaving it ends the thread."""
+    """Reads and writes bodies that are large or hold images, one after another.
+
+    An async context manager: leaving it ends the thread.
+    """
 
     def __init__(self, capacity: int) -> None:
         """capacity: bytes."""

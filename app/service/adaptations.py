@@ -22,12 +22,12 @@ from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
+from app.service.compatibility import Compatibility
 from app.service.cross_validation import CrossValidation
 from app.service.deadlines import Caller, in_time
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, request_fingerprint
-from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
@@ -67,7 +67,7 @@ class Adaptations:
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
-        self._fits = Fit()
+        self._compatibility = Compatibility()
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
@@ -160,7 +160,7 @@ class Adaptations:
                 await self._worker.submit(job)
                 break
             except Outgrown:
-                self._fits.refuse(model, adaptation)
+                self._compatibility.refuse(model, adaptation)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
@@ -199,7 +199,7 @@ class Adaptations:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
         model = self._catalogue.serving(adaptation, pinned)
-        if model.digest != adaptation.digest and not self._fits(model, adaptation):
+        if model.digest != adaptation.digest and not self._compatibility(model, adaptation):
             model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
                 raise Outgrown(adaptation.model)
@@ -414,7 +414,7 @@ class Adaptations:
             except Outgrown:
                 if model.digest == old.digest:
                     raise
-                self._fits.refuse(model, old)
+                self._compatibility.refuse(model, old)
                 continue
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:

@@ -1,4 +1,4 @@
-"""Which models take the examples of adaptations that other models were adapted to."""
+"""Compatible models: those that take the examples of adaptations that other models were adapted to."""
 
 from collections import OrderedDict
 
@@ -12,7 +12,7 @@ MAX_REFUSALS = 10_000
 """Refusals that the server remembers."""
 
 
-class Fit:
+class Compatibility:
     """Tells whether a model takes the examples of an adaptation. Where it encodes them, it may refuse them later."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from app.encoders import drawings
 from app.encoders.encoder import Rows, StateError
 from app.encoders.float_rows import NUMBERS, as_numbers
+from app.encoders.image_decoding import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.ink import picture_ink
-from app.encoders.pictures import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.pixels import expected_pixels, read_pixels
 from app.encoders.state import check_arrays, check_fields, check_shape
 from app.encoders.values import place, show

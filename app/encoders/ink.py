@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.encoders.pictures import opened
+from app.encoders.image_decoding import opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image

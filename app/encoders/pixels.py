@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.encoders.float_rows import check_finite, many, to_float32
+from app.encoders.image_decoding import MAX_SIDE
 from app.encoders.ink import fit_raster
-from app.encoders.pictures import MAX_SIDE
 from app.encoders.values import place
 from app.errors import Invalid
 

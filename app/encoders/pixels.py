@@ -10,7 +10,7 @@ import numpy as np
 
 from app.encoders.float_rows import check_finite, many, to_float32
 from app.encoders.image_decoding import MAX_SIDE
-from app.encoders.ink import fit_raster
+from app.encoders.image_raster import fit_raster
 from app.encoders.values import place
 from app.errors import Invalid
 
@@ -23,7 +23,7 @@ def read_pixels(array: np.ndarray, shape: tuple[int, int], first: int = 0) -> np
     """Numbers [row, ...] as float32 [row, *shape].
 
     A row is all pixels in one row, or [H, W], [1, H, W], [H, W, 1], [H, W, 3] or [3, H, W]. Gray ones of `shape` pass
-    as they are; others have to be in [0, 1], and are made gray and fitted to the raster (`ink.fit_raster`).
+    as they are; others have to be in [0, 1], and are made gray and fitted to the raster (`image_raster.fit_raster`).
     first: the number of the first row, for errors
 
     Raises Invalid for the first row that has another form, or values that are not finite or no ink.

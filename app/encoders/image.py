@@ -14,7 +14,7 @@ from app.encoders.encoder import Rows, StateError
 from app.encoders.float_rows import NUMBERS, as_numbers
 from app.encoders.image_decoding import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.image_raster import picture_ink
-from app.encoders.pixels import expected_pixels, read_pixels
+from app.encoders.pixel_arrays import expected_pixels, read_pixels
 from app.encoders.state import check_arrays, check_fields, check_shape
 from app.encoders.values import place, show
 from app.errors import Invalid, TrainingError
@@ -87,7 +87,7 @@ class ImageEncoder:
         return decoding + (drawings.IMAGE_S * len(kept) if self.normalise else 0)
 
     def encode(self, rows: Rows) -> np.ndarray:
-        """Ink, float32 [row, feature]: see `image_raster.picture_ink`, `pixels.read_pixels` and `drawings.normalise`."""
+        """Ink, float32 [row, feature]: see `image_raster.picture_ink`, `pixel_arrays.read_pixels` and `drawings.normalise`."""
         ink = self._ink(self.canonical(rows))
         if self.normalise:
             ink = drawings.normalise(ink)

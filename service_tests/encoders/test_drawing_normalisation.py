@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.encoders.drawings import MAX_BORDER, SIZES, USUAL_WIDTH, normalise
+from app.encoders.drawing_normalisation import MAX_BORDER, SIZES, USUAL_WIDTH, normalise
 from app.encoders.image import ImageEncoder
 from app.encoders.image_raster import fit_raster
 from service_tests.encoders.cases import picture

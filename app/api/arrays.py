@@ -10,7 +10,7 @@ from app.api import schemas
 from app.api.decode_errors import UNQUOTED
 from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
-from app.encoders.float_rows import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
+from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.encoders.values import show
 from app.errors import Invalid
 from app.service.stage import object_rows

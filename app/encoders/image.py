@@ -11,7 +11,7 @@ import numpy as np
 
 from app.encoders import drawing_normalisation
 from app.encoders.encoder import Rows, StateError
-from app.encoders.float_rows import NUMBERS, as_numbers
+from app.encoders.finite_numbers import NUMBERS, as_numbers
 from app.encoders.image_decoding import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.image_raster import picture_ink
 from app.encoders.pixel_arrays import expected_pixels, read_pixels

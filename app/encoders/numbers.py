@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from app.encoders.encoder import Rows, StateError
-from app.encoders.float_rows import as_numbers, read_floats
+from app.encoders.finite_numbers import as_numbers, read_floats
 from app.encoders.objects import in_column_order
 from app.encoders.scaling import Ranges, check_scaled
 from app.encoders.state import check_arrays, check_fields, check_items, check_shape

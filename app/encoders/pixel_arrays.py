@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.encoders.float_rows import check_finite, many, to_float32
+from app.encoders.finite_numbers import check_finite, many, to_float32
 from app.encoders.image_decoding import MAX_SIDE
 from app.encoders.image_raster import fit_raster
 from app.encoders.values import place

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from app.encoders.encoder import ArraysError
-from app.encoders.float_rows import FLOAT32_MAX
+from app.encoders.finite_numbers import FLOAT32_MAX
 from app.encoders.values import place
 from app.errors import Invalid
 

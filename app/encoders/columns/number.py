@@ -8,7 +8,7 @@ import numpy as np
 
 from app.encoders.columns.column import check_present, check_ranges, read_options
 from app.encoders.encoder import StateError
-from app.encoders.float_rows import FLOAT32_MAX, to_float32
+from app.encoders.finite_numbers import FLOAT32_MAX, to_float32
 from app.encoders.scaling import Ranges, check_scaled
 from app.encoders.state import check_fields
 from app.encoders.values import place, show

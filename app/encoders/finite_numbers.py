@@ -1,4 +1,4 @@
-"""Rows of numbers as one float32 array."""
+"""Numbers as one float32 array; missing, infinite and too large ones are refused."""
 
 import math
 from collections.abc import Sequence

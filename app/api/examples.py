@@ -34,7 +34,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.learn.algorithms import ALGORITHMS
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.deadlines import LATE
 from app.service.request_checks import diverged_detail
 

@@ -16,7 +16,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownModel,
 )
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.learn.targets import TargetScale
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue

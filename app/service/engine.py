@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
-from app.learn.outcome import Adapted
 from app.learn.support_ood import OODReference
 from app.service.fast_weights import FastWeights
 from app.service.features import FeatureCache, encode_tasks

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from app.bundles.bundle import Bundle
+from app.learn.divergence import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
-from app.learn.outcome import Adapted, judge
 from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
 from app.service import decisions, work_cost

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.answers import KINDS
 from app.service.stage import Stage, concatenate, concatenate_rows
 from app.service.support_set import SupportSet

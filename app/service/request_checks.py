@@ -10,7 +10,7 @@ import numpy as np
 from app.encoders.values import show
 from app.errors import Diverged, Invalid
 from app.learn.algorithms import Algorithm
-from app.learn.outcome import Adapted, Status
+from app.learn.divergence import Adapted, Status
 from app.service.answers import KINDS, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from app.errors import StoreFailed
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store import Name

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, PaddedSamples, Samples
+from app.learn.divergence import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
-from app.learn.outcome import judge
 from app.learn.shapes import Float
 from app.learn.support_ood import ERROR_QUANTILE, OODReference, task_error
 from app.training.problem import device_of

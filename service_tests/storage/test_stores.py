@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import QuotaExceeded
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage

@@ -36,7 +36,7 @@ from app.errors import (
 from app.learn.algorithms import ALGORITHMS
 from app.learn.divergence import Status
 from app.service.deadlines import LATE
-from app.service.request_checks import diverged_detail
+from app.service.diverged_error import diverged_detail
 
 # requests
 

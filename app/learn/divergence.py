@@ -1,4 +1,4 @@
-"""The result of adapting, also where it failed: a value, not an exception. The caller chooses whether to raise."""
+"""How adapting came out, and whether it diverged: a value, not an exception. The caller chooses whether to raise."""
 
 import math
 from collections.abc import Sequence

@@ -25,6 +25,7 @@ from app.service.commands import AdaptCommand, EditCommand, PredictCommand, Pred
 from app.service.compatibility import Compatibility
 from app.service.cross_validation import CrossValidation
 from app.service.deadlines import Caller, in_time
+from app.service.diverged_error import check_usable
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, request_fingerprint
@@ -35,7 +36,7 @@ from app.service.model import Model
 from app.service.new_ids import ids
 from app.service.policy import Policy
 from app.service.record import Adaptation, Change, Revision
-from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels, check_usable
+from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
 from app.service.store import Filter, Name, Store
 from app.service.support_set import SupportSet
 from app.service.task import Task

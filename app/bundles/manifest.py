@@ -59,11 +59,11 @@ class Manifest:
     weights_sha256: the sha256 of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how the bundle was made: recipe, seed, versions
-    ood_reference: what support sets of training tasks look like (`app.training.support_ood`)
+    ood_reference: what support sets of training tasks look like (`app.training.support_reference`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`bundle.default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
-    image_reference: where inputs are images, what those of training look like (`app.training.image_ood`)
+    image_reference: where inputs are images, what those of training look like (`app.training.image_reference`)
     targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
         have it
     """

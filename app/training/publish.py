@@ -22,7 +22,7 @@ from app.training.evaluation import settings_for
 from app.training.evaluation_tables import as_json, from_json
 from app.training.example import policy_example, task_example, with_example
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
-from app.training.image_ood import make_image_reference
+from app.training.image_reference import make_image_reference
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
 from app.training.plots import bundle_plots, policy_plots

@@ -14,7 +14,7 @@ from app.learn.query_ood import familiarity_threshold
 from app.learn.shapes import Bool, Float
 from app.learn.support_ood import OODReference
 from app.training.calibration import SHOWN_LEVEL, are_marked, distances_of, half_widths_of
-from app.training.observation_ood import draw_observations
+from app.training.observation_reference import draw_observations
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import device_of
 from app.training.tasks import Setting, draw_held_out

@@ -11,7 +11,7 @@ from app.bundles.folder import load
 from app.families.family import Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.training.problem import family_of
-from app.training.support_ood import left_out_errors, make_ood_reference, score_limit
+from app.training.support_reference import left_out_errors, make_ood_reference, score_limit
 
 NAMES = ["sinusoid", "linear"]
 

@@ -9,7 +9,7 @@ import torch
 from app.bundles.folder import load
 from app.families.navigation import Navigation
 from app.families.risky_choices import SOURCE
-from app.training.observation_ood import WORLDS, draw_observations, learns_by_acting, make_observation_reference
+from app.training.observation_reference import WORLDS, draw_observations, learns_by_acting, make_observation_reference
 from app.training.on_policy import OnPolicyRun
 from app.training.problem import family_of
 from app.training.publish import write_bundle

@@ -14,7 +14,7 @@ from app.learn.calibration import Calibration
 from app.learn.image_ood import ImageReference
 from app.learn.networks import NetworkSpec
 from app.learn.support_ood import OODReference
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 
 FORMAT = 2
 """The format of the bundle.json that is written. Format 1 is read too; it has other names for the same fields."""

@@ -17,7 +17,7 @@ from app.errors import (
     UnknownModel,
 )
 from app.learn.divergence import Adapted
-from app.learn.targets import TargetScale
+from app.learn.target_scale import TargetScale
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage

@@ -6,7 +6,7 @@ from app.encoders.scaling import Ranges
 from app.errors import TrainingError, expectation
 from app.families.family import Family, HasTargetUnits
 from app.learn.losses import KINDS
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 from app.training.tasks import sample
 
 TASKS = 1_000

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.bundles.folder import load, write
-from app.learn.targets import TargetSpec
+from app.learn.target_scale import TargetSpec
 from service_tests.api.requests import WAVE
 from service_tests.api.test_tables import OBJECTS, TARGETS, predict, support
 from service_tests.bundles import write_tables

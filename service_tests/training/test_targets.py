@@ -20,7 +20,7 @@ from app.cli.main import cli
 from app.errors import TrainingError
 from app.families.family import Samples
 from app.families.linear import Linear
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 from app.train import Overrides, choose_recipe
 from app.training.predictor import offline
 from app.training.publish import write_bundle

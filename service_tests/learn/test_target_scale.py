@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, InnerLoop, State, adapt, batched
 from app.learn.losses import KINDS, Loss, mean_squared_error
-from app.learn.targets import TargetScale, TargetSpec, with_target_scale
+from app.learn.target_scale import TargetScale, TargetSpec, with_target_scale
 from service_tests.learn.problem import examples, schedule, small
 
 SCALES = {

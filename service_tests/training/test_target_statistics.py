@@ -26,7 +26,7 @@ from app.training.predictor import offline
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
-from app.training.targets import learn_targets
+from app.training.target_statistics import learn_targets
 from app.training.tasks import Setting, draw_held_out
 from service_tests.bundles import write_bundle as write_untrained
 from service_tests.families.ovens import Ovens

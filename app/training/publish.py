@@ -25,13 +25,13 @@ from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.image_reference import make_image_reference
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
+from app.training.ood_evaluation import TASKS, measure_unlike
 from app.training.plots import bundle_plots, policy_plots
 from app.training.predictor import offline
 from app.training.problem import family_of
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.run import Run
 from app.training.tasks import Setting
-from app.training.unlike import TASKS, measure_unlike
 
 PLOT = "before-after.svg"
 

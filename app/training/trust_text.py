@@ -16,7 +16,7 @@ from app.training.evaluation_tables import (
     two_digits,
     unlike_as_text,
 )
-from app.training.unlike import FURTHEST, FURTHEST_SHARE, NEAREST
+from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""

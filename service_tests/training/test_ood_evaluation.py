@@ -14,10 +14,18 @@ from app.learn.outer import Tasks
 from app.learn.support_ood import OODReference
 from app.service.answers import is_beyond
 from app.training.calibration import distances_of, half_widths_of
+from app.training.ood_evaluation import (
+    FURTHEST,
+    NEAREST,
+    SEED,
+    _marked_images,
+    measure_intervals,
+    measure_unlike,
+    move_outside,
+)
 from app.training.predictor import offline, predict_in_portions
 from app.training.problem import family_of
 from app.training.tasks import Setting, draw_held_out
-from app.training.unlike import FURTHEST, NEAREST, SEED, _marked_images, measure_intervals, measure_unlike, move_outside
 from service_tests.learn.test_image_ood import strokes
 from service_tests.processes import ROOT, SHIPPED
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.bundles.schema import Schema
 from app.encoders.meaning import Meanings
 from app.encoders.spec import EncoderSpec
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.image_ood import ImageReference
 from app.learn.networks import NetworkSpec
 from app.learn.support_ood import OODReference

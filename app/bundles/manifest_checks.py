@@ -17,7 +17,7 @@ from app.encoders.meaning import Meanings
 from app.errors import BundleError, expectation
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.losses import KINDS
 from app.learn.networks import build, width
 from app.learn.support_ood import OODReference

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.losses import Error, squared_error
 from app.learn.policies import weighted_nll
 from app.learn.shapes import Float

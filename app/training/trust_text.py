@@ -5,7 +5,7 @@ from statistics import fmean
 
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration
+from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
 from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
     Evaluation,

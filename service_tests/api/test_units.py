@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from safetensors import safe_open
 
 from app.bundles.folder import load, write
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.networks import NetworkSpec, build
 from app.learn.support_ood import OODReference
 from app.learn.target_scale import TargetScale, TargetSpec

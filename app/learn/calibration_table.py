@@ -1,4 +1,4 @@
-"""Calibration on validation tasks: the widths of intervals, and what probabilities and `query_ood` need."""
+"""The calibration of a bundle: a table of the widths of intervals, and what probabilities and `query_ood` need."""
 
 from bisect import bisect_left
 from collections.abc import Sequence

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 
 KNOWN = Calibration(
     tasks=100,

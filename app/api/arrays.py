@@ -13,8 +13,8 @@ from app.encoders.encoder import Encoder
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.encoders.values import show
 from app.errors import Invalid
+from app.service.class_labels import Label
 from app.service.stage import object_rows
-from app.service.task import Label
 
 INT64 = np.iinfo(np.int64)
 MAX_LABEL = 200

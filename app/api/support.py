@@ -27,6 +27,7 @@ from app.api.episodes import read_episodes, show_episodes
 from app.api.rows import from_objects
 from app.bundles.bundle import Bundle
 from app.errors import Invalid
+from app.service.class_labels import Label
 from app.service.model import Model
 from app.service.record import Adaptation
 from app.service.request_checks import (
@@ -37,7 +38,6 @@ from app.service.request_checks import (
     check_support_size,
 )
 from app.service.support_set import SupportSet
-from app.service.task import Label
 
 EXAMPLES = ("inputs", "targets", "episodes")
 """The fields with the examples of a posted support set; `rows` stands for the first two."""

@@ -11,9 +11,10 @@ import torch
 from app.bundles.manifest import Manifest
 from app.learn import policies, query_ood
 from app.learn.policies import Actions
+from app.service.class_labels import Label
 from app.service.intervals import intervals
 from app.service.nearest import Distances, are_further
-from app.service.task import Label, Task
+from app.service.task import Task
 
 FEW_NUMBERS = 64
 """So many are faster compared in Python than in NumPy."""

@@ -10,10 +10,11 @@ import numpy as np
 from app.encoders.values import show
 from app.errors import Invalid
 from app.service.answers import KINDS, PredictOptions
+from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.task import Label, Task
+from app.service.task import Task
 
 MAX_DIGITS = 20
 """Digits of a number that a message repeats."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from app.learn.support_ood import OODReference
+from app.service.class_labels import Label, class_indices, distinct_labels
 
 MAX_TASKS = 256
 """Tasks in one fused call. With more the time per task falls no further (`service_tests/benchmarks/inner_loop.py`)."""
@@ -18,8 +19,6 @@ MIN_USED = 0.75
 """The share of the rows in a fused call that are not padding."""
 ROW_BYTES, VALUE_BYTES = 64, 64
 """About what a row of a record takes in memory, and each of its values."""
-Label = str | int | bool
-"""The name of a class. `1`, `true` and `"1"` are three labels, though `1 == True` in Python."""
 
 
 @dataclass(eq=False)
@@ -125,22 +124,6 @@ def rows_bytes(inputs: np.ndarray) -> int:
 
 def _row_bytes(row: Any) -> int:
     return ROW_BYTES + len(row) * (1 if isinstance(row, str | bytes) else VALUE_BYTES)
-
-
-def distinct_labels(targets: np.ndarray) -> tuple[Label, ...]:
-    """The labels among targets in the order of their first example; none where targets are numbers."""
-    return distinct(targets.tolist()) if targets.dtype.kind == "O" else ()
-
-
-def distinct(labels: Sequence[Label]) -> tuple[Label, ...]:
-    """Each label once, where it is first."""
-    return tuple(dict(zip(zip(map(type, labels), labels, strict=True), labels, strict=True)).values())
-
-
-def class_indices(labels: Sequence[Label], classes: Sequence[Label]) -> list[int]:
-    """The index of each label in `classes`."""
-    index_of = {(type(label), label): index for index, label in enumerate(classes)}
-    return [index_of[type(label), label] for label in labels]
 
 
 MIN_WAYS = 2

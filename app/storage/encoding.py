@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from app.errors import StoreFailed
 from app.learn.divergence import Status
+from app.service.class_labels import Label, class_indices
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store import Name
-from app.service.task import Label, class_indices
 from app.storage.rows import pack_inputs, unpack_inputs
 
 VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3

@@ -1,4 +1,4 @@
-"""Calibrating a bundle on validation tasks (`app.learn.calibration_table`), and measuring the calibration on test tasks."""
+"""Calibrating a bundle on validation tasks, and measuring the calibration (`learn.calibration_table`) on test tasks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -31,10 +31,10 @@ from app.service.expiry import sweep
 from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
+from app.service.padded_batches import MAX_TASKS
 from app.service.policy import Policy
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
-from app.service.task import MAX_TASKS
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore

@@ -12,7 +12,7 @@ from app.bundles.folder import load
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.learn.support_ood import OODReference
-from app.service.answers import is_beyond
+from app.service.unlike_queries import is_beyond
 from app.training.calibration import distances_of, half_widths_of
 from app.training.ood_evaluation import (
     FURTHEST,

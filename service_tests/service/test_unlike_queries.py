@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.bundles.folder import load
 from app.learn.support_ood import OODReference
-from app.service.answers import FEW_NUMBERS, far_queries, is_beyond
+from app.service.unlike_queries import FEW_NUMBERS, far_queries, is_beyond
 from service_tests.api.requests import adapt, body
 from service_tests.bundles import write_policies
 from service_tests.processes import MAML, ROOT

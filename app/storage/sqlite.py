@@ -33,22 +33,18 @@ from app.storage.record_cache import RecordCache
 from app.storage.sqlite_file import (
     FILE,
     CannotWrite,
-    WriteAheadLog,
     cannot_write,
-    check_schema,
     connect,
-    connect_to_nothing,
     connect_to_read,
     failed,
     is_full,
     lock,
     lock_to_read,
-    migrate,
     remove,
 )
+from app.storage.sqlite_migrations import MIGRATIONS, check_schema, connect_to_nothing, migrate
 from app.storage.sqlite_operations import (
     GET,
-    MIGRATIONS,
     NAME_HOLDER,
     USAGE,
     Delete,
@@ -59,6 +55,7 @@ from app.storage.sqlite_operations import (
     Sweep,
     page_query,
 )
+from app.storage.sqlite_write_ahead_log import WriteAheadLog
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 
 UNREADABLE = "the store cannot be read"

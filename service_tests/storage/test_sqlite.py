@@ -20,8 +20,10 @@ from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
 from app.storage.encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, WriteAheadLog, connect
-from app.storage.sqlite_operations import MAX_UNCOUNTED, MIGRATIONS
+from app.storage.sqlite_file import FILE, connect
+from app.storage.sqlite_migrations import MIGRATIONS
+from app.storage.sqlite_operations import MAX_UNCOUNTED
+from app.storage.sqlite_write_ahead_log import MAX_LOG_BYTES, WriteAheadLog
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
 

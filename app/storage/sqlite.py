@@ -55,8 +55,8 @@ from app.storage.sqlite_operations import (
     Sweep,
     page_query,
 )
-from app.storage.sqlite_write_ahead_log import WriteAheadLog
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
+from app.storage.sqlite_write_ahead_log import WriteAheadLog
 
 UNREADABLE = "the store cannot be read"
 NOT_OPEN = f"The database {FILE} is still being opened: try again"

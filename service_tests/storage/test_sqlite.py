@@ -195,7 +195,7 @@ def test_a_reader_is_waited_for_before_what_is_deleted_is_gone(tmp_path: Path) -
 
 
 def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.sqlite_file.TIMEOUT_S", 0.1)
+    monkeypatch.setattr("app.storage.sqlite_write_ahead_log.TIMEOUT_S", 0.1)
 
     async def scenario(store: SqliteStore) -> None:
         await put_one(store)

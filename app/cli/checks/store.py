@@ -16,7 +16,7 @@ from app.errors import StoreFailed, expectation
 from app.service.health import Health
 from app.service.store import Quota
 from app.settings import Settings
-from app.storage import redis, sqlite_operations
+from app.storage import redis
 from app.storage.disk_reserve import nearest_existing
 from app.storage.redis import RedisStore
 from app.storage.sqlite_file import FILE, connect_to_read, failed, lock, lock_to_read

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from safetensors.numpy import save
 
 from app.api import examples, schemas
-from app.api.client import ANYONE
+from app.api.client_connection import ANYONE
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs

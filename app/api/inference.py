@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from msgspec import UNSET
 
 from app.api import examples, schemas
-from app.api.client import Client
+from app.api.client_connection import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_answers import csv_predictions
 from app.api.csv_requests import CSV

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from app.api import examples, schemas
-from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
+from app.api.client_headers import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters
 from app.api.problems import STATUS, problem, problem_type

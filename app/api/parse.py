@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from app.api import schemas
 from app.api.arrays import read_queries
-from app.api.client import Client
+from app.api.client_connection import Client
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.state import Limits
 from app.api.support import read_support

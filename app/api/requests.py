@@ -6,7 +6,7 @@ from fastapi import Request
 
 from app.api.body_limit import read_body
 from app.api.body_offload import SMALL, BodyOffload
-from app.api.client import Client
+from app.api.client_connection import Client
 from app.api.codec import JSON, Codec
 from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec

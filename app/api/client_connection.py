@@ -1,24 +1,18 @@
 """The client of a request: its owner, its deadline, its idempotency key, and whether it is still connected."""
 
-import asyncio
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.types import Receive
 
-from app.errors import Invalid, shown
+from app.api.client_headers import read_deadline, read_key
 
 ANYONE = ""
 """The owner of every adaptation, as long as there are no keys to tell owners apart."""
-MAX_KEY_LENGTH, KEY_PATTERN = 255, "[!-~]+"
-"""Of the Idempotency-Key header."""
-MAX_WAIT_MS = 86_400_000
-"""The largest value of the X-Timeout-Ms header."""
 
 
 class Client:
-    """A client over HTTP (`app.service.batcher.Caller`)."""
+    """A client over HTTP (`app.service.deadlines.Caller`)."""
 
     __slots__ = ("_receive", "deadline", "key", "owner")
 
@@ -39,8 +33,8 @@ class Client:
         return cls(
             receive,
             ANYONE,
-            None if deadline is None else _deadline(deadline),
-            None if key is None else _key(key),
+            None if deadline is None else read_deadline(deadline),
+            None if key is None else read_key(key),
         )
 
     def for_line(self, index: int) -> "Client":
@@ -58,20 +52,3 @@ class Client:
             return bool(message.value["type"] == "http.disconnect")
         waiting.close()
         return False
-
-
-def _deadline(header: bytes) -> float:
-    # the length comes first: a very long number takes long to read, or cannot be read
-    if not header.isdigit() or len(header) > 20 or not 1 <= int(header) <= MAX_WAIT_MS:
-        expected = f"a whole number from 1 to {MAX_WAIT_MS}"
-        raise Invalid("X-Timeout-Ms", expected, shown(header.decode("latin-1")))
-    return asyncio.get_running_loop().time() + int(header) / 1000
-
-
-def _key(header: bytes) -> str:
-    key = header.decode("latin-1")
-    if len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_PATTERN, key):
-        expected = f"1 to {MAX_KEY_LENGTH} ASCII characters without spaces"
-        actual = f"{len(key)} characters" if len(key) > MAX_KEY_LENGTH else shown(key)
-        raise Invalid("Idempotency-Key", expected, actual)
-    return key

@@ -19,9 +19,10 @@ import app
 from app.api import adaptations as adaptation_routes
 from app.api import docs_page, fast_path, health, inference, models, openapi, problems
 from app.api.body_offload import BodyOffload
+from app.api.dependencies import Limits, ServerState
 from app.api.paths import RootPath
-from app.api.state import Limits, ServerState
 from app.device import choose_device
+from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.batcher import Batcher
@@ -32,7 +33,6 @@ from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
-from app.service.policy import Policy
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
 from app.settings import Settings
@@ -69,8 +69,10 @@ def create_app(
 
     lanes = make_lanes(settings, health)
     store = make_store(settings, health)
-    policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
-    adaptations = Adaptations(catalogue, lanes, store, policy, clock, health)
+    defaults = AdaptationDefaults(
+        settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples
+    )
+    adaptations = Adaptations(catalogue, lanes, store, defaults, clock, health)
     body_offload = BodyOffload(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(

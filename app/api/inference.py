@@ -10,6 +10,7 @@ from app.api.client_connection import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_answers import csv_predictions
 from app.api.csv_requests import CSV
+from app.api.dependencies import ServerState, State
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
@@ -17,7 +18,6 @@ from app.api.parse import adapt_command, check_predict_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
-from app.api.state import ServerState, State
 from app.api.support import is_slow
 from app.errors import (
     BodyTooLarge,

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Path, Response
 
 from app.api import examples, schemas
 from app.api.codec import JSON
+from app.api.dependencies import State
 from app.api.openapi import MODELS, response_docs
 from app.api.responses import model_detail, model_summary, refused_bundle
-from app.api.state import State
 from app.errors import UnknownModel
 
 router = APIRouter(tags=[MODELS])

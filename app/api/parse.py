@@ -10,7 +10,7 @@ from app.api import schemas
 from app.api.arrays import read_queries
 from app.api.client_connection import Client
 from app.api.csv_table import CsvBody, CsvTable
-from app.api.state import Limits
+from app.api.dependencies import Limits
 from app.api.support import read_support
 from app.errors import Invalid
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions

@@ -18,6 +18,7 @@ from app.errors import (
 )
 from app.learn.divergence import Adapted
 from app.learn.target_scale import TargetScale
+from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
@@ -34,7 +35,6 @@ from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
-from app.service.policy import Policy
 from app.service.record import Adaptation, Change, Revision
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
 from app.service.store import Filter, Name, Store
@@ -55,7 +55,7 @@ class Adaptations:
         catalogue: Catalogue,
         worker: Worker,
         store: Store,
-        policy: Policy,
+        defaults: AdaptationDefaults,
         clock: Callable[[], float],
         health: Health | None = None,
     ) -> None:
@@ -64,7 +64,7 @@ class Adaptations:
         self._worker = worker
         self._store = store
         self._kept = KeptBundles(store.bundles, health)
-        self._policy = policy
+        self._defaults = defaults
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
@@ -230,11 +230,11 @@ class Adaptations:
     def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
         """The record with more examples. Raises Invalid where they are too many, or have a label that is not there."""
         place = "inputs" if more.episodes is None else "episodes"
-        check_extended_size(more.size, old.support_size, self._policy.max_support, place)
+        check_extended_size(more.size, old.support_size, self._defaults.max_support, place)
         new = with_examples(old, more)
         if new.declares_labels:
             check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
-            check_labels(len(new.labels), self._policy.max_support, "labels")
+            check_labels(len(new.labels), self._defaults.max_support, "labels")
         check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
         return new
 
@@ -361,9 +361,9 @@ class Adaptations:
             losses=adapted.losses,
             status=adapted.status,
             created_at=now,
-            expires_at=now + (self._policy.ttl_s if command.ttl_s is None else command.ttl_s),
+            expires_at=now + (self._defaults.ttl_s if command.ttl_s is None else command.ttl_s),
             label=command.label,
-            pinned=self._policy.pinned if command.pinned is None else command.pinned,
+            pinned=self._defaults.pinned if command.pinned is None else command.pinned,
             quality=quality,
             names=tuple(name.name for name in names),
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Policy:
+class AdaptationDefaults:
     """The server's defaults and limits.
 
     ttl_s: seconds that an adaptation lives where the client does not say

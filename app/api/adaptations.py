@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from safetensors.numpy import save
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 from app.api.client_connection import ANYONE
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.dependencies import RequestClient, State

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 
 _EPISODE = {
     "observations": [[0.1, -0.4], [0.2, -0.3]],

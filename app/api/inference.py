@@ -5,7 +5,8 @@ from functools import partial
 from fastapi import Request, Response
 from msgspec import UNSET
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 from app.api.client_connection import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_answers import csv_predictions

@@ -8,7 +8,8 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 from app.api.client_headers import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters

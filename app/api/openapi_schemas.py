@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.api import schemas
-from app.api.field_examples import field_examples
+from app.api.openapi_field_examples import field_examples
 
 _BASES = (schemas.RequestBody, schemas.ResponseBody)
 WIRE = [

@@ -10,8 +10,8 @@ from app.api import schemas
 from app.api.decode_errors import UNQUOTED
 from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
+from app.encoders.error_places import show
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
-from app.encoders.values import show
 from app.errors import Invalid
 from app.service.class_labels import Label
 from app.service.stage import object_rows

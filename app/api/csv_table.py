@@ -13,7 +13,7 @@ from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
 from app.api.rows import RELATIVE, Examples, row_and_column
 from app.bundles.bundle import Bundle
-from app.encoders.values import FILL_IN
+from app.encoders.error_places import FILL_IN
 from app.errors import Invalid
 
 AT_ONCE = 1000

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.api.columns import target_names
 from app.bundles.bundle import Bundle
-from app.encoders.values import place as place_of
+from app.encoders.error_places import place as place_of
 from app.errors import Invalid
 
 RELATIVE = re.compile(r'\[(\d+)\](?:\.(\w+)|\[(".*")\]|\[(\d+)\])?')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.encoders.encoder import Rows
-from app.encoders.values import missing, place, show
+from app.encoders.error_places import missing, place, show
 from app.errors import Invalid
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from app.encoders import jpeg_segments, png_chunks
-from app.encoders.values import show
+from app.encoders.error_places import show
 from app.errors import Invalid
 
 if TYPE_CHECKING:

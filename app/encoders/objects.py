@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.encoders.encoder import Rows
-from app.encoders.values import place, show
+from app.encoders.error_places import place, show
 from app.errors import MAX_SHOWN, Invalid
 
 CLOSE = 0.75

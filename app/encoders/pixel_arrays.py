@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from app.encoders.error_places import place
 from app.encoders.finite_numbers import check_finite, many, to_float32
 from app.encoders.image_decoding import MAX_SIDE
 from app.encoders.image_raster import fit_raster
-from app.encoders.values import place
 from app.errors import Invalid
 
 LUMA = (0.299, 0.587, 0.114)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.encoders.values import show
+from app.encoders.error_places import show
 from app.errors import Invalid
 from app.service.answers import KINDS, PredictOptions
 from app.service.class_labels import Label

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.encoders.values import is_missing, place, show
+from app.encoders.error_places import is_missing, place, show
 
 
 def test_a_place_reads_as_a_path() -> None:

@@ -1,4 +1,4 @@
-"""How messages about rows name places and show values."""
+"""How error messages about rows name places and show values."""
 
 import json
 from datetime import datetime

@@ -8,7 +8,6 @@ from typing import Any
 
 from innerloop_client.adapting import Task, adapt_body
 from innerloop_client.arrays import extra
-from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import NDJSON, encode_line
 from innerloop_client.errors import (
     ConnectionFailed,
@@ -18,6 +17,7 @@ from innerloop_client.errors import (
     UnsupportedInput,
     server_error,
 )
+from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.session import Call, Session, answer, new_key
 
 CHUNK = 64

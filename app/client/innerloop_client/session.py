@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import httpx
 
-from innerloop_client.attempts import RETRIED, Attempts
 from innerloop_client.bodies import JSON, decode, encode
 from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
 from innerloop_client.options import Options
+from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.transport import Transport
 
 CONNECT_S = 10.0

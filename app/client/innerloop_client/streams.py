@@ -10,9 +10,9 @@ import httpx
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.adapting import adapt_body
-from innerloop_client.attempts import RETRIED
 from innerloop_client.blocking import finish
 from innerloop_client.errors import ConnectionFailed, InnerloopError, server_error
+from innerloop_client.retries import RETRIED
 from innerloop_client.session import Call, Session, new_key
 
 A = TypeVar("A", bound=AdaptationFields)

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from innerloop_client.adapt_many import adapt_many
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.adapting import Assess, Task, adapt_body
 from innerloop_client.errors import InnerloopError
 from innerloop_client.inputs import read_support
-from innerloop_client.many import adapt_many
 from innerloop_client.predicting import predict
 from innerloop_client.records import Health, Model, RefusedBundle, from_body
 from innerloop_client.session import Call, Session, decoded, new_key

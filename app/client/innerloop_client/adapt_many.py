@@ -8,7 +8,7 @@ from typing import Any
 
 from innerloop_client.adapting import Task, adapt_body
 from innerloop_client.arrays import extra
-from innerloop_client.bodies import NDJSON, encode_line
+from innerloop_client.body_encoding import NDJSON, encode_line
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,

@@ -6,7 +6,7 @@ from typing import Any
 
 from innerloop_client import msgpack
 from innerloop_client.arrays import is_a
-from innerloop_client.bodies import JSON
+from innerloop_client.body_encoding import JSON
 
 
 class Form:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from innerloop_client.bodies import JSON, decode, encode
+from innerloop_client.body_encoding import JSON, decode, encode
 from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
 from innerloop_client.options import Options
 from innerloop_client.retries import RETRIED, Attempts

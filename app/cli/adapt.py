@@ -13,7 +13,7 @@ from app.cli.example_files import Csv, Rows, read_examples
 from app.cli.losses import losses_text
 from app.cli.posting import CSV, adapt_call, predict_call, target_columns
 from app.errors import InnerloopError
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 
 DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -13,7 +13,7 @@ from app.cli.console import print_error
 from app.cli.exports import export_support
 from app.cli.losses import losses_text
 from app.errors import InnerloopError, expectation
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.session import Call
 
 PAGE = 1000

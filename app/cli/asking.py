@@ -13,7 +13,7 @@ from app.cli.connecting import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation
 from innerloop_client import Expired, NotFound, ServerError, UnexpectedAnswer
 from innerloop_client.blocking import finish
-from innerloop_client.options import Options
+from innerloop_client.connection_options import Options
 from innerloop_client.session import Call, Session, answer
 from innerloop_client.transport import BlockingTransport
 

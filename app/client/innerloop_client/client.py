@@ -8,7 +8,7 @@ from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adapting import AdaptOptions
 from innerloop_client.blocking import blocking, finish, iterating
 from innerloop_client.calls import Calls
-from innerloop_client.options import Options
+from innerloop_client.connection_options import Options
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyOptions
 from innerloop_client.session import Session
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream

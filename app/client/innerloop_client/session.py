@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 
 from innerloop_client.body_encoding import JSON, decode, encode
+from innerloop_client.connection_options import Options
 from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
-from innerloop_client.options import Options
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.transport import Transport
 

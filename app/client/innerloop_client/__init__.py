@@ -29,7 +29,7 @@ from innerloop_client.errors import (
 )
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyRun
 from innerloop_client.prediction import Prediction
-from innerloop_client.records import Health, Model, Quality, RefusedBundle, Revision
+from innerloop_client.server_answers import Health, Model, Quality, RefusedBundle, Revision
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 
 __version__ = "0.2.0.dev0"

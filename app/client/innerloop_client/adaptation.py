@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.inputs import read_support
-from innerloop_client.records import Revision
 from innerloop_client.remote import Remote
+from innerloop_client.server_answers import Revision
 from innerloop_client.session import Call, answer, new_key
 
 A = TypeVar("A", bound="AsyncAdaptation")

@@ -7,8 +7,8 @@
 `AsyncClient` has the same methods, to await.
 """
 
+from innerloop_client.adapt_request import Task
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
-from innerloop_client.adapting import Task
 from innerloop_client.client import AsyncClient, Client
 from innerloop_client.errors import (
     Conflict,

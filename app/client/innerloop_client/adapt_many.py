@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from innerloop_client.adapting import Task, adapt_body
+from innerloop_client.adapt_request import Task, adapt_body
 from innerloop_client.arrays import extra
 from innerloop_client.body_encoding import NDJSON, encode_line
 from innerloop_client.errors import (

@@ -5,8 +5,8 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from innerloop_client.adapt_many import adapt_many
+from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.adapting import Assess, Task, adapt_body
 from innerloop_client.errors import InnerloopError
 from innerloop_client.inputs import read_support
 from innerloop_client.predicting import predict

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from innerloop_client.adapt_request import AdaptOptions
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
-from innerloop_client.adapting import AdaptOptions
 from innerloop_client.blocking import blocking, finish, iterating
 from innerloop_client.calls import Calls
 from innerloop_client.connection_options import Options

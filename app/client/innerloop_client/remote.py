@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.predicting import predict
+from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.server_answers import Revision, from_body, read_time
 from innerloop_client.session import Call

@@ -16,7 +16,7 @@ from innerloop_client.session import Call, Session, decoded, new_key
 A = TypeVar("A", bound=AdaptationFields)
 
 
-class Calls(Generic[A]):
+class Operations(Generic[A]):
     """What a client can do."""
 
     _session: Session

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from app.cli.asking import Asking, asking
+from app.cli.server_requests import Asking, asking
 from app.errors import InnerloopError
 from innerloop_client.connection_options import DEFAULT_URL
 

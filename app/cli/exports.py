@@ -6,8 +6,8 @@ from typing import Any
 
 import typer
 
-from app.cli.asking import Asking
 from app.cli.example_files import write_csv
+from app.cli.server_requests import Asking
 from app.errors import InnerloopError, expectation
 
 INPUT = "x"

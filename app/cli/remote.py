@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
-from app.cli.connecting import check_digest, connect, get_model
+from app.cli.server_connection import check_digest, connect, get_model
 from app.device import describe
 from app.errors import InnerloopError, expectation
 from app.families.worlds import Episodes

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import typer
 
-from app.cli.connecting import TIMEOUT_S, errors_of
+from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation
 from innerloop_client import Expired, NotFound, ServerError, UnexpectedAnswer
 from innerloop_client.blocking import finish

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.cli.connecting import check_url, connect, get_model
+from app.cli.server_connection import check_url, connect, get_model
 from app.errors import InnerloopError
 from service_tests.processes import serving_in_a_thread
 

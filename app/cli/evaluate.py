@@ -12,7 +12,7 @@ import typer
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load_named
 from app.cli.console import Data, ModelsDir, show
-from app.cli.remote import over_http, returns_over_http
+from app.cli.remote_learner import over_http, returns_over_http
 from app.device import describe
 from app.errors import InnerloopError, expectation
 from app.families.family import Family

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from app.cli.console import Data, Server, console
 from app.cli.losses import number_text
-from app.cli.remote import rows_of
+from app.cli.remote_learner import rows_of
 from app.cli.server_connection import connect, get_model
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder, HasImages

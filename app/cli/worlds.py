@@ -14,7 +14,7 @@ from rich.progress import Progress, TaskID
 from app.bundles.folder import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
-from app.cli.remote import RemoteLearner, returns_over_http
+from app.cli.remote_learner import RemoteLearner, returns_over_http
 from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.cli.remote import RemoteLearner
+from app.cli.remote_learner import RemoteLearner
 from app.families.navigation import Navigation
 from app.families.worlds import Episodes
 from app.learn.policies import mean_and_deviation

@@ -10,7 +10,7 @@ import typer
 from app.cli.completion import complete_id, complete_model
 from app.cli.example_files import Csv, Rows, read_examples
 from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
-from app.cli.losses import losses_text
+from app.cli.losses_text import losses_text
 from app.cli.server_requests import AsJson, Url, asking, in_words
 from app.errors import InnerloopError
 from innerloop_client.connection_options import DEFAULT_URL

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 import typer
 
-from app.cli.system import check_system
+from app.cli.supported_systems import check_system
 from app.device import keep_freed_memory
 from app.errors import StartError, expectation
 from app.service import health

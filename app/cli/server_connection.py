@@ -7,7 +7,7 @@ import httpx
 
 import innerloop_client
 from app.bundles.bundle import Bundle
-from app.cli.system import check_system
+from app.cli.supported_systems import check_system
 from app.errors import InnerloopError, expectation
 from app.settings import Settings
 from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound

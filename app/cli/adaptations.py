@@ -9,7 +9,7 @@ import typer
 
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import print_error
-from app.cli.exports import export_support
+from app.cli.export_examples import export_support
 from app.cli.losses_text import losses_text
 from app.cli.server_requests import Asking, Url, asking, in_words, path_of
 from app.errors import InnerloopError, expectation

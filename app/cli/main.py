@@ -15,9 +15,9 @@ from app.cli.compare import compare
 from app.cli.console import console, print_error
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
+from app.cli.navigate_and_drive import collect, drive, navigate
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
-from app.cli.worlds import collect, drive, navigate
 from app.errors import InnerloopError
 from app.train import train
 

@@ -14,7 +14,7 @@ from app.api.codec import JSON, MSGPACK, respond
 from app.api.dependencies import RequestClient, State
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
-from app.api.parse import edit_command
+from app.api.parse_commands import edit_command
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support

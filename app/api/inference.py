@@ -15,7 +15,7 @@ from app.api.dependencies import ServerState, State
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
-from app.api.parse import adapt_command, check_predict_fields, predict_command
+from app.api.parse_commands import adapt_command, check_predict_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events

@@ -16,7 +16,7 @@ from app.encoders.finite_numbers import NUMBERS, as_numbers
 from app.encoders.image_decoding import FORMATS, decoding_seconds, read_picture, size, to_keep
 from app.encoders.image_raster import picture_ink
 from app.encoders.pixel_arrays import expected_pixels, read_pixels
-from app.encoders.state import check_arrays, check_fields, check_shape
+from app.encoders.state_checks import check_arrays, check_fields, check_shape
 from app.errors import Invalid, TrainingError
 
 MAX_FILES = 20_000

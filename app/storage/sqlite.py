@@ -26,10 +26,10 @@ from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
 from app.storage.disk_reserve import DiskReserve, nearest_existing
-from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
+from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.sqlite_file import (
     FILE,
     CannotWrite,

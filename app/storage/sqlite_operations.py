@@ -8,9 +8,9 @@ from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
-from app.storage.encoding import names_in
 from app.storage.group_commit import Operation
 from app.storage.quota import refusal
+from app.storage.record_encoding import names_in
 
 R = TypeVar("R")
 

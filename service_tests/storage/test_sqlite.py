@@ -18,7 +18,7 @@ from app.errors import StoreFailed
 from app.service.record import Adaptation, Change
 from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
-from app.storage.encoding import VERSIONS, encode
+from app.storage.record_encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, connect
 from app.storage.sqlite_migrations import MIGRATIONS

@@ -11,7 +11,7 @@ from app.encoders.encoder import StateError
 from app.encoders.error_places import place, show
 from app.encoders.finite_numbers import FLOAT32_MAX, to_float32
 from app.encoders.scaling import Ranges, check_scaled
-from app.encoders.state import check_fields
+from app.encoders.state_checks import check_fields
 from app.errors import Invalid, TrainingError
 
 IMPUTE = ("mean", "median")

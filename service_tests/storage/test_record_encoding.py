@@ -9,7 +9,7 @@ from app.errors import StoreFailed
 from app.service.changes import without_example
 from app.service.record import Adaptation
 from app.service.stage import Stage, object_rows
-from app.storage.encoding import GENERAL, LABELS, NUMBERS, VERSIONS, decode, encode
+from app.storage.record_encoding import GENERAL, LABELS, NUMBERS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 
 OLD = bytes.fromhex(

@@ -3,7 +3,7 @@
 import pytest
 
 from app.encoders.encoder import StateError
-from app.encoders.state import MAX_FEATURES, check_shape
+from app.encoders.state_checks import MAX_FEATURES, check_shape
 
 
 @pytest.mark.parametrize("shape", [[1], [28, 28], [MAX_FEATURES], [1, 1, 1, 1]])

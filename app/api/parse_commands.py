@@ -7,10 +7,10 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.arrays import read_queries
 from app.api.client_connection import Client
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
+from app.api.read_arrays import read_queries
 from app.api.support import read_support
 from app.errors import Invalid
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions

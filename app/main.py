@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 import app
 from app.api import adaptations as adaptation_routes
-from app.api import docs_page, fast_path, health, inference, models, openapi, problems
+from app.api import docs_page, error_responses, fast_path, health, inference, models, openapi
 from app.api.body_offload import BodyOffload
 from app.api.dependencies import Limits, ServerState
 from app.api.paths import RootPath
@@ -169,7 +169,7 @@ def _lifespan(
 def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
     for routes in (models, health, adaptation_routes):
         application.include_router(routes.router)
-    problems.install(application)
+    error_responses.install(application)
     openapi.install(application)
     docs_page.install(application)
     fast_path.install(application, inference.FAST_ROUTES, list(wrappers))

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from app.api import schemas
 from app.api.body_offload import BodyOffload
 from app.api.codec import JSON, NDJSON
-from app.api.problems import problem
+from app.api.error_responses import problem
 from app.api.requests import IncomingRequest
 from app.api.sse import STREAM_HEADERS
 

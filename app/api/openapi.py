@@ -13,8 +13,8 @@ from app.api import schemas
 from app.api.client_headers import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters
+from app.api.error_responses import STATUS, problem, problem_type
 from app.api.openapi_schemas import wire_schemas
-from app.api.problems import STATUS, problem, problem_type
 from app.errors import InnerloopError
 
 INTRODUCTION = """\

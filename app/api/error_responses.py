@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), by one table."""
+"""The responses of errors: problem documents (RFC 9457), by one table."""
 
 import asyncio
 import logging

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api.problems import STATUS
+from app.api.error_responses import STATUS
 from app.errors import DataError, RequestError
 from service_tests.processes import SHIPPED
 

@@ -16,13 +16,13 @@ from app.bundles.manifest import Manifest
 from app.families.family import Family, HasDescription
 from app.families.logs import Logged
 from app.training.algorithm_search import SearchResult
-from app.training.bounds import with_bounds
 from app.training.card import card
 from app.training.card_example import policy_example, task_example, with_example
 from app.training.evaluation import settings_for
 from app.training.evaluation_tables import as_json, from_json
 from app.training.held_out import evaluate_bundle, steps_to_evaluate
 from app.training.image_reference import make_image_reference
+from app.training.inner_loop_bounds import with_bounds
 from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
 from app.training.ood_evaluation import TASKS, measure_unlike

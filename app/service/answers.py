@@ -14,6 +14,7 @@ from app.learn.policies import Actions
 from app.service.class_labels import Label
 from app.service.intervals import intervals
 from app.service.nearest import Distances
+from app.service.seeded_noise import noise
 from app.service.task import Task
 from app.service.unlike_queries import Far, far_queries, or_far_from_examples, or_unlike_every_class
 
@@ -168,16 +169,6 @@ def _mean_and_std(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`policies.mean_and_deviation` in numpy: for a few rows it takes 3 us, and torch 15."""
     actions = outputs.shape[1] // 2
     return outputs[:, :actions], np.exp(np.maximum(outputs[:, actions:], policies.MIN_LOG_DEVIATION))
-
-
-def noise(rows: int, each: int, seed: int | None) -> np.ndarray:
-    """Numbers from U(0, 1), float64 [row, each]; those of row i depend on the seed and on i alone.
-
-    Philox is a counter: number i of its stream is the same however many are drawn. Salmon et al. 2011, "Parallel
-    random numbers: as easy as 1, 2, 3"
-    """
-    unit = np.random.Generator(np.random.Philox(seed)).random((rows, each))
-    return unit.clip(2.0**-54, 1 - 2.0**-53)  # neither 0 nor 1, where a normal number is not finite
 
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:

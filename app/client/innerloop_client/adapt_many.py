@@ -17,8 +17,9 @@ from innerloop_client.errors import (
     UnsupportedInput,
     server_error,
 )
+from innerloop_client.idempotency_key import new_key
 from innerloop_client.retries import RETRIED, Attempts
-from innerloop_client.session import Call, Session, answer, new_key
+from innerloop_client.session import Call, Session, answer
 
 CHUNK = 64
 """Tasks in one request."""

@@ -8,10 +8,11 @@ from innerloop_client.adapt_many import adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.errors import InnerloopError
+from innerloop_client.idempotency_key import new_key
 from innerloop_client.inputs import read_support
 from innerloop_client.predict_request import predict
 from innerloop_client.server_answers import Health, Model, RefusedBundle, from_body
-from innerloop_client.session import Call, Session, decoded, new_key
+from innerloop_client.session import Call, Session, decoded
 
 A = TypeVar("A", bound=AdaptationFields)
 

@@ -1,7 +1,6 @@
 """One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
 
 import time
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -154,11 +153,6 @@ class Session:
     def _no_answer(self, error: httpx.TransportError | None) -> str:
         reason = str(error) or type(error).__name__
         return f"{self.options.url} does not answer ({reason}): check that the server runs and that the URL is right"
-
-
-def new_key() -> str:
-    """A new Idempotency-Key."""
-    return uuid.uuid4().hex
 
 
 def answer(response: httpx.Response) -> Any:

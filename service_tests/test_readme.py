@@ -60,7 +60,7 @@ def test_the_python_client_adapts_and_predicts(
     names: dict[str, Any] = {}
     exec(PYTHON[0], names)
     predictions, lower, *losses = capsys.readouterr().out.splitlines()
-    printed = re.findall(r"print\(pump.predict\(queries\)\)  # \[(.*)\]", PYTHON[0])[0]
+    printed = re.findall(r"print\(pump.predict\(queries\).round\(2\)\)  # \[(.*)\]", PYTHON[0])[0]
     shown, bound = (np.array(line.strip("[]").split(), float) for line in (predictions, lower))
     assert shown == pytest.approx(np.array(printed.split(), float), abs=0.01)
     assert (bound < shown).all()

@@ -11,6 +11,7 @@ from app.cli.supported_systems import check_system
 from app.errors import InnerloopError, expectation
 from app.settings import Settings
 from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound
+from innerloop_client.connection_options import check_url
 
 TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""
@@ -45,8 +46,8 @@ def errors_of(option: str, url: str) -> Iterator[None]:
     Raises InnerloopError with the server's sentence where it refuses a request, and one that names the option where no
     server answers.
     """
-    check_url(option, url)
     try:
+        check_url(option, url)
         yield
     except ConnectionFailed as error:
         cause = error.__cause__ or error
@@ -55,17 +56,6 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
         raise InnerloopError(str(error)) from error
-
-
-def check_url(option: str, url: str) -> None:
-    """Raise InnerloopError unless this is a URL of HTTP."""
-    expected = f"{option}: expected a URL such as http://127.0.0.1:8000, got "
-    if not url.startswith(("http://", "https://")):
-        raise InnerloopError(f"{expected}{url!r}")
-    try:
-        httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InnerloopError(f"{expected}{url}: {error}") from error
 
 
 async def get_model(client: AsyncClient, bundle: str) -> Model:

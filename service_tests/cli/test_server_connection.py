@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.cli.server_connection import check_url, connect, get_model
+import innerloop_client
+from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError
+from innerloop_client.connection_options import check_url
 from service_tests.processes import serving_in_a_thread
 
 
@@ -39,5 +41,7 @@ def test_another_server_is_told_from_ours(status: int, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://localhost"])
 def test_a_url_that_is_none_is_named(url: str) -> None:
-    with pytest.raises(InnerloopError, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8000, got "):
+    with pytest.raises(
+        innerloop_client.InnerloopError, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8000, got "
+    ):
         check_url("--url", url)

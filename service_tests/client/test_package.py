@@ -1,6 +1,7 @@
 """The package by itself: what it imports, what it needs, and that it is shipped once."""
 
 import ast
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -43,6 +44,24 @@ def test_the_syntax_is_that_of_the_oldest_python(path: Path) -> None:
     imported = {f"{node.module}.{name.name}" for node in froms for name in node.names}
     newer = {"Self", "Unpack", "Required", "NotRequired", "override", "assert_never", "reveal_type", "LiteralString"}
     assert not imported & {"datetime.UTC", "enum.StrEnum", "contextlib.chdir", *(f"typing.{name}" for name in newer)}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[path.name for path in SOURCES])
+def test_no_comprehension_inside_another_one_awaits(path: Path) -> None:
+    """Which `ast` lets pass, and Python 3.10 refuses."""
+    comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    for outer in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, comprehensions)):
+        for inner in (node for node in ast.walk(outer) if node is not outer and isinstance(node, comprehensions)):
+            assert not any(isinstance(node, ast.Await) for node in ast.walk(inner)), f"line {inner.lineno}"
+
+
+def test_the_oldest_python_compiles_it() -> None:
+    command = shutil.which("python3.10")
+    if not command or subprocess.run([command, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("needs python3.10")
+    script = "import sys; [compile(open(path).read(), path, 'exec') for path in sys.argv[1:]]"
+    result = subprocess.run([command, "-c", script, *map(str, SOURCES)], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
 
 
 def test_its_version_is_that_of_the_server() -> None:

@@ -131,9 +131,36 @@ def test_another_server(tmp_path: Path) -> None:
                 call()
 
 
-def test_an_impossible_url_is_refused_at_once() -> None:
-    with pytest.raises(InnerloopError, match="url: expected a URL such as"):
-        Client("localhost:8000")
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "http://", "http://[::1", "http://x:port", "http://x/?y=1", "ftp://x"]
+)
+def test_an_impossible_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InnerloopError, match=r"^url: expected a URL such as"):
+        Client(url)
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf"), "10", None])
+def test_an_impossible_timeout_is_refused(flaky_client: Client, flaky: Flaky, timeout: float) -> None:
+    with pytest.raises(InnerloopError, match=r"^timeout: expected a number of seconds above 0, got "):
+        Client(timeout=timeout)
+    if timeout is not None:
+        with pytest.raises(InnerloopError, match=r"^timeout: expected a number of seconds above 0, got "):
+            flaky_client.adapt("sinusoid", X, Y, timeout=timeout)
+    assert flaky.requests == []
+
+
+def test_other_impossible_options_are_refused() -> None:
+    with pytest.raises(InnerloopError, match=r"^retries: expected a whole number from 0 on, got -1$"):
+        Client(retries=-1)
+    with pytest.raises(InnerloopError, match=r"^api_key: expected printable ASCII characters, got others$"):
+        Client(api_key="s3cret\nHost: other")
+
+
+def test_messages_have_no_password() -> None:
+    url = f"http://user:s3cret@127.0.0.1:{free_port()}"
+    with Client(url, retries=0) as innerloop, pytest.raises(ConnectionFailed) as error:
+        innerloop.health()
+    assert "s3cret" not in str(error.value)
 
 
 def test_the_environment_names_server_and_key(flaky_url: str, flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:

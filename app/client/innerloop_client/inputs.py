@@ -78,15 +78,18 @@ async def read_support(
             support[name] = read_values(values, place)
     if episodes is not None:
         support["episodes"] = [
-            {
-                name: await read_inputs(session, model, values, f"episodes[{index}].{name}")
-                if name == "observations"
-                else read_values(values, f"episodes[{index}].{name}")
-                for name, values in episode.items()
-            }
-            for index, episode in enumerate(episodes)
+            await _episode(session, model, episode, f"episodes[{index}]") for index, episode in enumerate(episodes)
         ]
     return support
+
+
+async def _episode(session: Session, model: str, episode: Mapping[str, Any], place: str) -> dict[str, Any]:
+    return {
+        name: await read_inputs(session, model, values, f"{place}.{name}")
+        if name == "observations"
+        else read_values(values, f"{place}.{name}")
+        for name, values in episode.items()
+    }
 
 
 def _is_plain(row: Any) -> bool:

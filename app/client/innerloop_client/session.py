@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from innerloop_client.body_encoding import JSON, decode, encode
-from innerloop_client.connection_options import Options
+from innerloop_client.connection_options import Options, check_timeout
 from innerloop_client.errors import ConnectionFailed, UnexpectedAnswer, server_error
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.transport import Transport
@@ -88,6 +88,8 @@ class Session:
 
     def attempts(self, timeout: float | None = None) -> Attempts:
         """The attempts that a call has. timeout: seconds, instead of the client's"""
+        if timeout is not None:
+            check_timeout(timeout)
         return Attempts(self.options.timeout if timeout is None else timeout, self.options.retries)
 
     async def send(self, call: Call, timeout: float | None = None) -> Reply:
@@ -152,7 +154,9 @@ class Session:
 
     def _no_answer(self, error: httpx.TransportError | None) -> str:
         reason = str(error) or type(error).__name__
-        return f"{self.options.url} does not answer ({reason}): check that the server runs and that the URL is right"
+        return (
+            f"{self.options.shown_url} does not answer ({reason}): check that the server runs and that the URL is right"
+        )
 
 
 def answer(response: httpx.Response) -> Any:

@@ -55,6 +55,12 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
         raise InnerloopError(str(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that cannot be unpacked, a URL that is too long
+        raise InnerloopError(
+            f"{option}: {url} cannot be asked, or does not answer as Innerloop does ({error})"
+        ) from error
+    except RecursionError as error:
+        raise InnerloopError(f"{option}: the request to {url}, or its answer, is nested too deeply") from error
 
 
 async def get_model(client: AsyncClient, bundle: str) -> Model:

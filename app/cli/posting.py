@@ -37,6 +37,8 @@ def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence
     for column, name in zip(chosen, names, strict=True):
         if column not in table.columns:
             raise InnerloopError(expectation("--target", f"a column of {file} ({columns})", column))
+        if table.columns.count(column) > 1:
+            raise InnerloopError(f"--target: two columns of {file} are called {column}: rename or remove one")
         if name in table.columns and name not in chosen:
             why = f"{name} is the server's name for the target, and another column of {file} has it"
             raise InnerloopError(f"--target: {why}: rename or remove that column")

@@ -228,6 +228,12 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         ('{"y": ' + "[" * 100_000, ["sinusoid"], "line 1: expected a JSON object, got one that is nested too deeply"),
         ('{"t": "\\ud800", "y": NaN}', ["sinusoid"], "line 1: expected texts in Unicode, got half of a surrogate pair"),
         ("-4.0e+00,3.03\n1,2\n", ["sinusoid"], "line 1: expected names of columns, got numbers: begin the file with"),
+        (
+            '[{"t": 1, "y": 2}]',
+            ["sinusoid"],
+            ": expected JSON lines, got a JSON list: put each object on a line of its",
+        ),
+        ("t,y,y\n1,2,3\n", ["sinusoid", "--target", "y"], "are called y: rename or remove one"),
         ("1,2\n3,4\n", ["sinusoid", "--target", "2"], "line 1: expected names of columns, got numbers: begin the file"),
         ("", ["sinusoid"], ": expected CSV, JSON lines or Parquet, got an empty file"),
         (b"PK\x03\x04\xff\xfe", ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got the byte 0xff"),

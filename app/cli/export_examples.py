@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from app.cli import answers
 from app.cli.example_files import write_csv
 from app.cli.server_requests import Asking
 from app.errors import InnerloopError, expectation
@@ -16,13 +17,17 @@ INPUT = "x"
 
 def export_support(server: Asking, id: str, form: str) -> tuple[bytes, str]:
     """The examples as the content of a file, and how many there are. form: .csv or .jsonl. Raises InnerloopError."""
-    support = server.get("adaptations", id, "support")
+    support = server.get(answers.Support, "adaptations", id, "support")
     if "episodes" in support:
         rows = [{name: value for name, value in each.items() if name != "stage"} for each in support["episodes"]]
         unit = "episode"
     else:
-        model = server.get("models", server.get("adaptations", id)["model"])
-        rows = _rows(support, [column["name"] for column in model["target_columns"]])
+        name = server.get(answers.Adaptation, "adaptations", id)["model"]
+        model = server.get(answers.Model, "models", name)
+        try:
+            rows = _rows(support, [column["name"] for column in model["target_columns"]])
+        except (KeyError, ValueError) as error:
+            raise InnerloopError(f"the examples of {id} do not fit {name}, so the server is not Innerloop") from error
         unit = "example"
     for field in ("weights", "labels"):
         if field in support:

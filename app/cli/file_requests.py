@@ -24,6 +24,9 @@ def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence
             fix = f"{model['name']} learns from episodes, so leave --target out"
             raise InnerloopError(expectation("--target", "no column", chosen[0], fix))
         return {}
+    if isinstance(table, Csv) and not has_names(model) and all(map(_is_number, table.columns)):
+        fix = "begin the file with a line of names"
+        raise InnerloopError(expectation(f"{file}, line 1", "names of columns", "numbers", fix))
     columns = ", ".join(table.columns)
     if not chosen and (missing := [name for name in names if name not in table.columns]):
         fix = f"name the column that has the target: {columns}"
@@ -35,6 +38,8 @@ def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence
     for column, name in zip(chosen, names, strict=True):
         if column not in table.columns:
             raise InnerloopError(expectation("--target", f"a column of {file} ({columns})", column))
+        if table.columns.count(column) > 1:
+            raise InnerloopError(f"--target: two columns of {file} are called {column}: rename or remove one")
         if name in table.columns and name not in chosen:
             why = f"{name} is the server's name for the target, and another column of {file} has it"
             raise InnerloopError(f"--target: {why}: rename or remove that column")
@@ -56,8 +61,16 @@ def predict_call(model: Mapping[str, Any] | None, table: Csv | Rows, fields: dic
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
-    queries = table.rows if has_names(model) else _inputs(table, table.columns)
+    queries = table.rows if has_names(model) else _inputs(model, table, table.columns)
     return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def has_names(model: Mapping[str, Any]) -> bool:
@@ -72,12 +85,18 @@ def _support(model: Mapping[str, Any], table: Rows, targets: Mapping[str, str]) 
     if has_names(model):
         return {"rows": [{targets.get(name, name): value for name, value in row.items()} for row in table.rows]}
     values = table.values(list(targets))
-    inputs = _inputs(table, [name for name in table.columns if name not in targets])
+    inputs = _inputs(model, table, [name for name in table.columns if name not in targets])
     return {"inputs": inputs, "targets": values if len(targets) > 1 else [value for (value,) in values]}
 
 
-def _inputs(table: Rows, columns: list[str]) -> list[Any]:
+def _inputs(model: Mapping[str, Any], table: Rows, columns: list[str]) -> list[Any]:
     """Inputs without names, in the order of the columns. A column alone may have whole inputs: images, or lists."""
     values = table.values(columns)
-    whole = len(columns) == 1 and all(isinstance(row[0], str | bytes | list) for row in values)
-    return [row[0] for row in values] if whole else values
+    if len(columns) == 1 and all(isinstance(row[0], str | bytes | list) for row in values):
+        return [row[0] for row in values]
+    count = len(model["inputs"]["columns"])
+    if 0 < count < len(columns):
+        expected = f"{count} column{'' if count == 1 else 's'} of numbers"
+        fix = f"remove the columns that are not inputs: {', '.join(columns)}"
+        raise InnerloopError(expectation("FILE", expected, len(columns), fix))
+    return values

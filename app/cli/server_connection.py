@@ -38,6 +38,11 @@ async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
             yield client
 
 
+def shown_url(url: str) -> str:
+    """A valid URL without the user and the password in it."""
+    return str(httpx.URL(url).copy_with(userinfo=b""))
+
+
 @contextmanager
 def errors_of(option: str, url: str) -> Iterator[None]:
     """Turn the errors of the client into those of a command. option: the one that has the URL
@@ -47,6 +52,7 @@ def errors_of(option: str, url: str) -> Iterator[None]:
     """
     try:
         check_url(option, url)
+        url = shown_url(url)
         yield
     except ConnectionFailed as error:
         cause = error.__cause__ or error
@@ -55,6 +61,12 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
         raise InnerloopError(str(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that cannot be unpacked, a URL that is too long
+        raise InnerloopError(
+            f"{option}: {url} cannot be asked, or does not answer as Innerloop does ({error})"
+        ) from error
+    except RecursionError as error:
+        raise InnerloopError(f"{option}: the request to {url}, or its answer, is nested too deeply") from error
 
 
 async def get_model(client: AsyncClient, bundle: str) -> Model:

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 import innerloop_client
-from app.cli.server_connection import connect, get_model
+from app.cli.server_connection import connect, errors_of, get_model
 from app.errors import InnerloopError
 from innerloop_client.connection_options import check_url
 from service_tests.processes import serving_in_a_thread
@@ -37,8 +37,19 @@ def test_another_server_is_told_from_ours(status: int, says: str) -> None:
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"<html>"})
 
-    with serving_in_a_thread(elsewhere) as url, pytest.raises(InnerloopError, match=f"{url}/models/nothing: {says}"):
+    with (
+        serving_in_a_thread(elsewhere) as url,
+        pytest.raises(InnerloopError, match=f"{url}/models/nothing: {says}"),
+    ):
         ask_for_a_model(url)
+
+
+def test_a_password_is_not_shown() -> None:
+    with (
+        pytest.raises(InnerloopError, match=r"^--url: expected an answer from http://127\.0\.0\.1:9, got "),
+        errors_of("--url", "http://user:secret@127.0.0.1:9"),
+    ):
+        raise innerloop_client.ConnectionFailed("refused")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://localhost"])

@@ -158,6 +158,13 @@ def test_a_redis_of_a_newer_server(server: Redis) -> None:
     assert "got 99: start the newer version of Innerloop" in finding.message
 
 
+def test_a_redis_with_another_programs_key_stays(server: Redis) -> None:
+    server.call("SET", "innerloop:schema", "x")
+    finding = check(store="redis", redis_url=server.url)
+    assert (finding.mark, server.call("GET", "innerloop:schema")) == ("problem", b"x")
+    assert server.call("DBSIZE") == 1
+
+
 def test_a_redis_that_wants_a_password(server: Redis) -> None:
     server.call("CONFIG", "SET", "requirepass", "secret")
     finding = check(store="redis", redis_url=server.url)

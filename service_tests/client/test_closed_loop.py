@@ -12,6 +12,7 @@ from innerloop_client import AsyncClient, Client, UnsupportedInput
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 
+import gymnasium
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from service_tests.client.environments import Moving, Odd, Point, Recorded
@@ -115,9 +116,11 @@ ODD: list[tuple[str, Any, str]] = [
     ("box", lambda: Odd(Discrete(2)), "action_space: expected a Box of 2 numbers"),
     ("box", lambda: Odd(Box(-1, 1, (1,), np.float32)), "action_space: expected a Box of 2 numbers"),
     ("box", lambda: Odd(Box(-1, 1, (3,), np.float32)), "action_space: expected a Box of 2 numbers"),
+    ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete with at least"),
     ("names", lambda: Odd(), "action_space: expected Discrete with at least"),
     ("box", Odd(), "make_env: expected a function that makes an environment, got Odd"),
     ("box", lambda: None, "make_env: expected a function that makes an environment, it made None"),
+    ("box", lambda: gymnasium.Wrapper(SAME), "make_env: expected a new environment"),
     ("box", lambda: SAME, "make_env: expected a new environment from each call, got the same one again"),
 ]
 

@@ -62,7 +62,7 @@ class Episode:
     def _in_space(self, action: Any) -> Any:
         """An action as the environment takes it: from the first of its numbers on, or within its bounds."""
         space, form = self._environment.action_space, self._numpy.shape(action)
-        if hasattr(space, "start") and not form and int(action) < int(space.n):
+        if hasattr(space, "n") and hasattr(space, "start") and not form and action < space.n:
             return int(action) + int(space.start)
         if hasattr(space, "low") and form == (self._numpy.size(space.low),):
             return self._numpy.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
@@ -80,11 +80,16 @@ def make_all(make_env: Callable[[], Environment], count: int, stack: ExitStack) 
         made = make_env()
         if not all(hasattr(made, method) for method in ("reset", "step", "close")):
             raise UnsupportedInput(f"make_env: expected a function that makes an environment, it made {made!r}")
-        if any(made is each for each in environments):
+        if any(_inner(made) is _inner(each) for each in environments):
             raise UnsupportedInput("make_env: expected a new environment from each call, got the same one again")
         environments.append(made)
         stack.callback(made.close)
     return environments
+
+
+def _inner(environment: Any) -> Any:
+    """An environment without its wrappers."""
+    return getattr(environment, "unwrapped", environment)
 
 
 async def play(

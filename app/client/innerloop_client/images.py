@@ -112,5 +112,5 @@ def _gray(image: Any) -> Any:
     is_deep = image.mode.startswith("I;16")
     image = image.convert("F")
     _, highest = image.getextrema()
-    factor = 1 / 257 if is_deep or highest > 255 else 1 if highest > 1 else 255
+    factor = 1 / 257 if is_deep or highest > 255 else 1 if highest >= 2 else 255
     return image.point(lambda level: level * factor + 0.5).convert("L")

@@ -12,10 +12,7 @@ from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session
 from innerloop_client.tables import is_table, read_column, read_table
-from innerloop_client.values import as_names, as_text, plain, to_wire
-
-PLAIN = frozenset({float, int, bool, type(None)})
-"""The types of values that can be sent whatever they are."""
+from innerloop_client.values import PLAIN, as_names, as_text, plain, to_wire
 
 
 async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:

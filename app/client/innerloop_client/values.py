@@ -7,6 +7,8 @@ from typing import Any
 from innerloop_client.arrays import Array, as_numpy, date_texts, is_missing
 from innerloop_client.errors import UnsupportedInput
 
+PLAIN = frozenset({float, int, bool, type(None)})
+"""The types of values that can be sent whatever they are."""
 MAX_AXES = 4
 """The most axes of a raw array."""
 MAX_DEPTH = 32
@@ -18,6 +20,8 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
 
     Scalars of numpy and pandas become Python's, missing values None, and dates ISO 8601.
     """
+    if type(value) in PLAIN:  # most are
+        return value
     if depth > MAX_DEPTH:
         raise UnsupportedInput(f"{place}: expected at most {MAX_DEPTH} lists in each other, got more, or one in itself")
     if is_missing(value):
@@ -52,8 +56,10 @@ def to_wire(array: Any, place: str) -> Any:
 
 def as_names(names: Iterable[Any], place: str) -> list[str]:
     """Names of columns as texts. Raises UnsupportedInput for other types, and for two names that are the same text."""
-    texts: dict[str, None] = {}
-    for name in names:
+    given, texts = list(names), dict[str, None]()
+    if set(map(type, given)) == {str} and len(set(given)) == len(given) and "".join(given).isascii():
+        return given  # most are
+    for name in given:
         if not isinstance(name, str | int | float):
             raise UnsupportedInput(f"{place}: expected texts as names, got {name!r}")
         text = as_text(str(name), place)
@@ -66,7 +72,8 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
 def as_text(text: str, place: str) -> str:
     """The same text. Raises UnsupportedInput for one that cannot be sent as UTF-8."""
     try:
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError as error:
         raise UnsupportedInput(f"{place}: expected Unicode, got half of a surrogate pair in {text!r}") from error
     return text

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from app.api.cells import NUMBER, read_cells
 from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, target_names
+from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
-from app.api.rows import RELATIVE, Examples, row_and_column
+from app.api.support_rows import RELATIVE, Examples, row_and_column
 from app.bundles.bundle import Bundle
-from app.encoders.values import FILL_IN
+from app.encoders.error_places import FILL_IN
 from app.errors import Invalid
 
 AT_ONCE = 1000

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli.asking import AsJson, Url, asking, in_words
 from app.cli.completion import complete_id, complete_model
 from app.cli.example_files import Csv, Rows, read_examples
-from app.cli.losses import losses_text
-from app.cli.posting import CSV, adapt_call, predict_call, target_columns
+from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
+from app.cli.losses_text import losses_text
+from app.cli.server_requests import AsJson, Url, asking, in_words
 from app.errors import InnerloopError
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 
 DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.asking import Asking, Url, asking, in_words, path_of
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import print_error
-from app.cli.exports import export_support
-from app.cli.losses import losses_text
+from app.cli.export_examples import export_support
+from app.cli.losses_text import losses_text
+from app.cli.server_requests import Asking, Url, asking, in_words, path_of
 from app.errors import InnerloopError, expectation
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.session import Call
 
 PAGE = 1000

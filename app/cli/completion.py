@@ -4,9 +4,9 @@ from typing import Any
 
 import typer
 
-from app.cli.asking import Asking, asking
+from app.cli.server_requests import Asking, asking
 from app.errors import InnerloopError
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 
 TIMEOUT_S = 1.0
 """Longest time that the shell waits for the server."""

@@ -33,8 +33,8 @@ from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_scripts as scripts
 from app.storage.bundle_redis import BundleRedis
-from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.in_batches import sweep_in_batches
+from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.redis_pipeline import Calls, Word
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration
+from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
 from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
     Evaluation,
@@ -16,7 +16,7 @@ from app.training.evaluation_tables import (
     two_digits,
     unlike_as_text,
 )
-from app.training.unlike import FURTHEST, FURTHEST_SHARE, NEAREST
+from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""

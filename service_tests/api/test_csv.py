@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.encoders.registry import fit
 from service_tests.api.requests import WAVE
-from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS, predict
 from service_tests.bundles import write_encoder_bundle, write_tables
 from service_tests.encoders.cases import PATIENTS, TABLE

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service_tests.api.requests import WAVE
-from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS
 from service_tests.cli.commands import innerloop
 from service_tests.processes import ROOT

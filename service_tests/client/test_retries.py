@@ -21,7 +21,7 @@ from innerloop_client import (
     Overloaded,
     UnexpectedAnswer,
 )
-from innerloop_client.attempts import MAX_S, Attempts, backoff_s, retry_after_s
+from innerloop_client.retries import MAX_S, Attempts, backoff_s, retry_after_s
 from service_tests.api.requests import WAVE
 from service_tests.client.flaky import Flaky
 from service_tests.processes import free_port, serving_in_a_thread

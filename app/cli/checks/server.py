@@ -3,7 +3,7 @@
 from app.cli.checks.finding import Finding, Mark
 from app.errors import expectation
 from innerloop_client import Client, ConnectionFailed, InnerloopError
-from innerloop_client.options import check_url
+from innerloop_client.connection_options import check_url
 
 PART = "server"
 LIMIT_S = 10.0

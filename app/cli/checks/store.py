@@ -16,10 +16,11 @@ from app.errors import StoreFailed, expectation
 from app.service.health import Health
 from app.service.store import Quota
 from app.settings import Settings
-from app.storage import redis, sqlite_operations
+from app.storage import redis
 from app.storage.disk_reserve import nearest_existing
 from app.storage.redis import RedisStore
-from app.storage.sqlite_file import FILE, check_schema, connect_to_read, failed, lock, lock_to_read
+from app.storage.sqlite_file import FILE, connect_to_read, failed, lock, lock_to_read
+from app.storage.sqlite_migrations import MIGRATIONS, check_schema
 
 PART = "store"
 PREFIX = "innerloop"
@@ -68,10 +69,10 @@ def _read_sqlite(folder: Path) -> str:
         return f"sqlite; the server will create {file}"
     try:
         with closing(connect_to_read(file)) as connection:
-            version = check_schema(connection, sqlite_operations.MIGRATIONS)
+            version = check_schema(connection, MIGRATIONS)
     except sqlite3.Error as error:
         raise failed(folder, error) from error
-    newest = len(sqlite_operations.MIGRATIONS)
+    newest = len(MIGRATIONS)
     due = "" if version == newest else f", which the server will migrate to {newest}"
     return f"sqlite; {file} has schema {version}{due}"
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any, TypeVar
 
+from innerloop_client.adaptation_requests import Remote
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.errors import UnsupportedInput
+from innerloop_client.idempotency_key import new_key
 from innerloop_client.inputs import read_support
-from innerloop_client.records import Revision
-from innerloop_client.remote import Remote
-from innerloop_client.session import Call, answer, new_key
+from innerloop_client.server_answers import Revision
+from innerloop_client.session import Call, answer
 
 A = TypeVar("A", bound="AsyncAdaptation")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from innerloop_client.arrays import Array, as_numpy, is_a, packed
-from innerloop_client.bodies import LARGE
+from innerloop_client.body_encoding import LARGE
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session
 from innerloop_client.tables import is_table, read_column, read_table
-from innerloop_client.values import PLAIN, as_names, as_text, plain, to_wire
+from innerloop_client.value_encoding import PLAIN, as_names, as_text, plain, to_wire
 
 
 async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:

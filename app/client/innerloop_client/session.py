@@ -1,7 +1,6 @@
 """One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
 
 import time
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,8 +9,8 @@ from urllib.parse import quote
 
 import httpx
 
-from innerloop_client.attempts import RETRIED, Attempts
-from innerloop_client.bodies import JSON, decode, encode
+from innerloop_client.body_encoding import JSON, decode, encode
+from innerloop_client.connection_options import Options, check_timeout
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
@@ -20,7 +19,7 @@ from innerloop_client.errors import (
     proxy_error,
     server_error,
 )
-from innerloop_client.options import Options, check_timeout
+from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.transport import Transport
 
 CONNECT_S = 10.0
@@ -168,11 +167,6 @@ class Session:
         return ConnectionFailed(
             f"{url} does not answer ({reason}): check that the server runs, and the URL (INNERLOOP_URL)"
         )
-
-
-def new_key() -> str:
-    """A new Idempotency-Key."""
-    return uuid.uuid4().hex
 
 
 def answer(response: httpx.Response) -> Any:

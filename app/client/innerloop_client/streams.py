@@ -7,13 +7,14 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
+from innerloop_client.adapt_request import adapt_body
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.adapting import adapt_body
-from innerloop_client.attempts import RETRIED
 from innerloop_client.blocking import finish
 from innerloop_client.errors import ConnectionFailed, InnerloopError, server_error
-from innerloop_client.session import Call, Session, new_key
+from innerloop_client.idempotency_key import new_key
+from innerloop_client.retries import RETRIED
+from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
 EVENTS = "text/event-stream"

@@ -5,7 +5,7 @@ from typing import Any
 
 from innerloop_client.arrays import is_a
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.values import as_names
+from innerloop_client.value_encoding import as_names
 
 
 def is_table(values: Any) -> bool:

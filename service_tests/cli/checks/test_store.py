@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.storage.redis import RedisStore
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, LOCK
-from app.storage.sqlite_operations import MIGRATIONS
+from app.storage.sqlite_migrations import MIGRATIONS
 from service_tests.disks import small_disk
 from service_tests.processes import free_port
 from service_tests.storage.records import PLENTY, record

@@ -30,6 +30,29 @@ class Point(gymnasium.Env[np.ndarray, np.ndarray]):
         return self.position, -float(np.linalg.norm(away)), bool((abs(away) < NEAR).all()), False, {}
 
 
+class Moving(Point):
+    """The same, with a position that changes in place, and actions too."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.position += action
+        action[:] = 99
+        return self.position, -1.0, False, False, {}
+
+
+class Odd(Point):
+    """An environment that answers as told."""
+
+    def __init__(self, action_space: Any = Point.action_space, reset: Any = None, step: Any = None) -> None:
+        super().__init__(0.0, 0.0)
+        self.action_space, self._reset, self._step = action_space, reset, step
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return super().reset(seed=seed) if self._reset is None else self._reset
+
+    def step(self, action: np.ndarray) -> Any:
+        return super().step(action) if self._step is None else self._step
+
+
 class Recorded(gymnasium.Env[np.ndarray, Any]):
     """An environment that records its seeds and what it is asked to do, and ends episodes after 3 steps."""
 

@@ -12,9 +12,10 @@ from innerloop_client import AsyncClient, Client, UnsupportedInput
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 
-from gymnasium.spaces import Box, Discrete
+import gymnasium
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from service_tests.client.environments import Point, Recorded
+from service_tests.client.environments import Moving, Odd, Point, Recorded
 
 SEEN = [0.1, 0.2]
 
@@ -93,8 +94,67 @@ def test_environments_are_closed_after_an_error(untrained: Client) -> None:
     environment = Recorded(Discrete(2, start=100))
     with pytest.raises(UnsupportedInput, match="episodes: expected at least 1, got 0"):
         untrained.policy("names").run(lambda: environment, episodes=0)
-    with pytest.raises(ValueError, match="shape"):
-        untrained.policy("box").run(lambda: Recorded(Box(-1, 1, (3,), np.float32)), episodes=1)
+
+
+def test_observations_and_actions_are_those_of_their_step(untrained: Client) -> None:
+    """Also if the environment changes both in place."""
+    policy = untrained.policy("box")
+    policy.run(lambda: Moving(0.0, 0.0), episodes=1, longest=3, seed=np.int64(1))  # type: ignore[arg-type]
+    assert policy.adaptation is not None
+    (episode,) = policy.adaptation.support()["episodes"]
+    moves = np.clip(episode["actions"], -0.1, 0.1)
+    np.testing.assert_allclose(episode["observations"], [[0.0, 0.0], moves[0], moves[0] + moves[1]], atol=1e-6)
+
+
+SAME = Odd()
+ODD: list[tuple[str, Any, str]] = [
+    ("box", lambda: Odd(reset=({"a": 1}, {})), "observation: expected numbers, got dict: wrap the environment"),
+    ("box", lambda: Odd(reset=np.zeros(2)), "reset: expected 2 values, as in gymnasium, got ndarray"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, True, {})), "step: expected 5 values, as in gymnasium, got 4"),
+    ("box", lambda: Odd(step=(np.zeros(2), None, True, False, {})), "reward: expected numbers, got NoneType"),
+    ("box", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected a Box of 2 numbers"),
+    ("box", lambda: Odd(Discrete(2)), "action_space: expected a Box of 2 numbers"),
+    ("box", lambda: Odd(Box(-1, 1, (1,), np.float32)), "action_space: expected a Box of 2 numbers"),
+    ("box", lambda: Odd(Box(-1, 1, (3,), np.float32)), "action_space: expected a Box of 2 numbers"),
+    ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete with at least"),
+    ("names", lambda: Odd(), "action_space: expected Discrete with at least"),
+    ("box", Odd(), "make_env: expected a function that makes an environment, got Odd"),
+    ("box", lambda: None, "make_env: expected a function that makes an environment, it made None"),
+    ("box", lambda: gymnasium.Wrapper(SAME), "make_env: expected a new environment"),
+    ("box", lambda: SAME, "make_env: expected a new environment from each call, got the same one again"),
+]
+
+
+@pytest.mark.parametrize(("model", "make_env", "sentence"), ODD, ids=[sentence for _, _, sentence in ODD])
+def test_environments_that_do_not_fit(untrained: Client, model: str, make_env: Any, sentence: str) -> None:
+    with pytest.raises(UnsupportedInput, match=sentence):
+        untrained.policy(model).run(make_env, episodes=2)
+
+
+@pytest.mark.parametrize(("name", "value"), [("episodes", 1.5), ("stages", "a"), ("longest", None), ("seed", 0.5)])
+def test_numbers_of_a_run_are_whole(untrained: Client, name: str, value: Any) -> None:
+    with pytest.raises(UnsupportedInput, match=f"{name}: expected a whole number, got {value!r}"):
+        untrained.policy("names").run(lambda: Recorded(Discrete(3)), **{name: value})
+
+
+def test_an_unknown_option_is_refused_at_once(untrained: Client) -> None:
+    with pytest.raises(UnsupportedInput, match=r"policy: expected the options steps, .*, got 'foo'"):
+        untrained.policy("names", foo=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("episodes", "sentence"),
+    [
+        ({"observations": []}, "episodes: expected a list .*, got dict"),
+        ("x", "episodes: expected a list .*, got str"),
+        ([1], r"episodes\[0\]: expected observations, actions and rewards, got int"),
+        ([{"rewards": 1.0}], r"episodes\[0\].rewards: expected a list or an array, got float"),
+    ],
+    ids=str,
+)
+def test_what_is_no_list_of_episodes(untrained: Client, episodes: Any, sentence: str) -> None:
+    with pytest.raises(UnsupportedInput, match=sentence):
+        untrained.policy("names").adapt(episodes)
 
 
 @pytest.mark.parametrize("form", [list, np.array])

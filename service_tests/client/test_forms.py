@@ -1,5 +1,6 @@
 """The forms of inputs and answers: each gives the same numbers, and comes back as itself."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,30 @@ def test_weights_and_classes_without_examples(blobs: Client) -> None:
     assert adapted.extend([[9.0, 0.0]], ["c"], labels=["c"], weights=[2]).labels == ["b", "a", "c"]
 
 
+def test_values_of_examples_can_be_a_column(blobs: Client) -> None:
+    x, labels = np.array([[0.0, 0.0], [5.0, 5.0]]), [["a"], ["b"]]
+    for y in (labels, np.array(labels), pd.DataFrame(labels), np.array(labels, object)):
+        assert blobs.adapt("blobs", x, y, weights=np.array([[1.0], [2.0]])).labels == ["a", "b"]
+    assert blobs.adapt("blobs", x, np.array([[1], [2]], np.uint8)).labels == [1, 2]
+
+
+def test_numbers_of_one_byte(innerloop: Client) -> None:
+    expected = innerloop.predict("sinusoid", [[3], [1]], X, Y)
+    np.testing.assert_allclose(innerloop.predict("sinusoid", np.array([[3], [1]], np.uint8), X, Y), expected, atol=1e-5)
+
+
+def test_a_column_that_is_there_twice(innerloop: Client) -> None:
+    frame = pd.DataFrame([[1.0, 1.0, 1.0]], columns=["a", "f", "f"])
+    with pytest.raises(UnsupportedInput, match=r"y: expected a column of x .*, got 'f', which 2 columns are called"):
+        innerloop.adapt("sinusoid", frame, "f")
+
+
+def test_a_model_is_named(innerloop: Client) -> None:
+    for name, sentence in ((None, "got NoneType"), (X, "got list"), ("\ud800", "surrogate")):
+        with pytest.raises(UnsupportedInput, match=f"model: expected .*{sentence}"):
+            innerloop.adapt(name, X, Y)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [
@@ -173,6 +198,8 @@ def test_weights_and_classes_without_examples(blobs: Client) -> None:
         ([object()], r"x\[0\]: cannot send a value of type object"),
         (np.array(3), "x: expected rows, got a single value"),
         (np.array([1j]), "x: expected real numbers, got complex128"),
+        (bytearray(b"a"), "x: expected a list or an array, got bytearray"),
+        (io.BytesIO(), "x: expected a list or an array, got BytesIO"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_place(innerloop: Client, x: Any, sentence: str) -> None:

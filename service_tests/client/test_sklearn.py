@@ -19,7 +19,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import innerloop_client.sklearn
 from innerloop_client import Client, InvalidRequest, MissingExtra, NotFound, UnsupportedInput
-from innerloop_client.sklearn import FewShotClassifier, FewShotRegressor
+from innerloop_client.sklearn import FewShotClassifier, FewShotRegressor, estimator
+from service_tests.client.watched import Watched
 from service_tests.processes import serving_in_a_thread
 
 WIDTHS = (1, 2, 3, 4, 5, 10, 30)
@@ -127,6 +128,48 @@ def test_labels_of_each_type(estimators_url: str, groups: tuple[np.ndarray, np.n
     np.testing.assert_array_equal(predictions, y)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "labels"),
+    [("boolean", [True, False]), ("Int64", [7, -7]), ("string", ["b", "a"]), ("category", ["b", "a"])],
+)
+def test_labels_of_pandas(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray], dtype: str, labels: list[Any]
+) -> None:
+    x, y = groups[0], pd.Series(labels, dtype=dtype).repeat(20)
+    classifier = FewShotClassifier(url=estimators_url).fit(x, y)
+    assert classifier.classes_.tolist() == sorted(labels)
+    assert classifier.predict(x).tolist() == y.tolist()
+    assert classifier.partial_fit(x, y, classes=pd.Series(labels, dtype=dtype)).classes_.tolist() == sorted(labels)
+
+
+@pytest.mark.parametrize(("first", "second"), [(int, float), (float, int)])
+def test_classes_keep_their_type(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray], first: type, second: type
+) -> None:
+    x, y = groups[0], np.repeat([1, 2], 20)
+    classifier = FewShotClassifier(url=estimators_url).fit(x, y.astype(first))
+    classifier.partial_fit(np.concatenate([x, x + np.array([0, 90])]), np.concatenate([y, y * 0 + 3]).astype(second))
+    assert classifier.classes_.dtype == first
+    assert classifier.classes_.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(classifier.predict(x), y)
+
+
+def test_options_of_numpy(url: str) -> None:
+    x, y = np.linspace(-4, 4, 12)[:, None], np.sin(np.linspace(-4, 4, 12))
+    options: dict[str, Any] = {"ttl_s": np.int64(60)}
+    search = GridSearchCV(FewShotRegressor("sinusoid", url, **options), {"steps": np.arange(1, 3)}, cv=2)
+    assert search.fit(x, y).best_estimator_.adaptation().steps in (1, 2)
+
+
+def test_the_timeout_is_that_of_every_request(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Watched() as http:
+        monkeypatch.setattr(estimator, "shared_client", lambda *_: Client(url, http=http))
+        regressor = FewShotRegressor("sinusoid", url, timeout=7).fit([[1.0]], [1.0])
+        regressor.partial_fit([[2.0]], [2.0]).predict([[1.0]])
+    assert len(http.timeouts) == 5
+    assert max(http.timeouts) <= 7
+
+
 def test_classes_that_are_declared(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = groups
     classifier = FewShotClassifier(url=estimators_url).partial_fit(x, y, classes=["worn", "new", "lost"])
@@ -226,16 +269,16 @@ def test_tables(serve_live: Callable[..., str], tmp_path: Path) -> None:
 
 def test_models_that_do_not_fit(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = line
-    for estimator, error, message in (
+    for form, error, message in (
         (FewShotRegressor("classifier-2", estimators_url), UnsupportedInput, "classifier-2 is one of classification"),
         (FewShotRegressor("regressor-9", estimators_url), NotFound, "regressor-9"),
         (FewShotRegressor("regressor-3", estimators_url), InvalidRequest, "expected 3 numbers"),
     ):
         with pytest.raises(error, match=message):
-            estimator.fit(x, y)
+            form.fit(x, y)
     with pytest.raises(UnsupportedInput, match=r"regression for n_features=7, n_targets=1, got none"):
         FewShotRegressor(url=estimators_url).fit(np.ones((3, 7)), [1, 2, 3])
-    assert not hasattr(estimator, "adaptation_id_")
+    assert not hasattr(form, "adaptation_id_")
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

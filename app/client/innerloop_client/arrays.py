@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
@@ -10,8 +10,6 @@ from typing import Any
 
 from innerloop_client.errors import MissingExtra, UnsupportedInput
 
-MAX_AXES = 4
-"""The most axes of a raw array."""
 CODES = {float: ("d", "float64"), int: ("q", "int64")}
 """The type codes of `array.array` and the names of the types, for lists of one type."""
 
@@ -26,6 +24,11 @@ class Array:
     def size(self) -> int:
         """How many numbers there are."""
         return int(self.values.size)
+
+    @property
+    def stays_raw(self) -> bool:
+        """Whether it has to be raw at any size: uint8 tells levels of gray from ink, and JSON has no such type."""
+        return bool(self.values.dtype.name == "uint8" and self.values.ndim > 1)
 
     def raw(self) -> dict[str, Any]:
         """As raw bytes: little-endian, in row-major order."""
@@ -47,27 +50,50 @@ def extra(module: str, package: str, extra_name: str, purpose: str) -> Any:
         raise MissingExtra(f"{purpose} needs {package}: pip install {package}") from error
 
 
-def as_numpy(value: Any) -> Any:
-    """The numpy array of an array or tensor; None for anything else."""
-    if is_a(value, "numpy", "ndarray"):
-        return value
+def as_numpy(value: Any, place: str) -> Any:
+    """The numpy array of an array or tensor; None for anything else. Raises UnsupportedInput."""
+    read: Callable[[Any], Any]
     if is_a(value, "torch", "Tensor"):
-        tensor = value.detach().cpu()
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-    if hasattr(value, "__array__") and not isinstance(value, type):
-        return extra("numpy", "numpy", "numpy", f"A value of type {type(value).__name__}").asarray(value)
-    return None
+        read = _from_torch
+    elif is_a(value, "numpy.ma", "MaskedArray"):
+        read = _from_masked
+    elif hasattr(value, "__array__") and not isinstance(value, type):
+        read = extra("numpy", "numpy", "numpy", f"A value of type {type(value).__name__}").asarray
+    else:
+        return None
+    try:
+        return read(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__}: {reason}") from error
 
 
-def to_wire(values: Any, place: str) -> Any:
-    """A numpy array as it is sent: an `Array`, or a list of texts, dates and other objects."""
-    if values.ndim == 0:
-        raise UnsupportedInput(f"{place}: expected rows, got a single value")
-    if values.dtype.kind in "biuf" and values.ndim <= MAX_AXES:
-        return Array(values.astype("float64") if values.dtype.itemsize > 8 else values)
-    if values.dtype.kind == "c":
-        raise UnsupportedInput(f"{place}: expected real numbers, got {values.dtype}")
-    return (values.astype(str) if values.dtype.kind in "mM" else values).tolist()
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, or the NA or NaT of pandas."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def date_texts(dates: Any) -> Any:
+    """An array of datetime64 as ISO 8601; None for NaT."""
+    texts = dates.astype(str).astype(object)
+    texts[sys.modules["numpy"].isnat(dates)] = None
+    return texts
+
+
+def _from_torch(tensor: Any) -> Any:
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    known = str(tensor.dtype) in ("torch.float16", "torch.float32", "torch.float64")
+    return (tensor.float() if tensor.is_floating_point() and not known else tensor).numpy()
+
+
+def _from_masked(array: Any) -> Any:
+    """Masked numbers become NaN, other masked values None."""
+    if not array.mask.any():
+        return array.data
+    dtype, missing = ("float64", float("nan")) if array.dtype.kind in "biuf" else ("object", None)
+    values = array.data.astype(dtype)
+    values[array.mask] = missing
+    return values
 
 
 def packed(rows: Sequence[Any], least: int) -> dict[str, Any] | None:

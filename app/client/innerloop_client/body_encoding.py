@@ -7,11 +7,14 @@ from typing import Any
 
 from innerloop_client import msgpack
 from innerloop_client.arrays import Array
+from innerloop_client.value_encoding import plain
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
+EXAMPLES = frozenset({"support", "queries", "inputs", "targets", "weights", "labels", "episodes"})
+"""The fields that `inputs` has read. All others are options."""
 
 
 class _Binary(Exception):
@@ -19,7 +22,11 @@ class _Binary(Exception):
 
 
 def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A body and its media type. A number that is not finite needs msgpack: the server then says where it is."""
+    """A body and its media type. A number that is not finite needs msgpack: the server then says where it is.
+
+    Raises UnsupportedInput.
+    """
+    body = _with_options(body)
     try:
         return json.dumps(body, default=_small, separators=(",", ":"), allow_nan=False).encode(), JSON
     except (_Binary, ValueError):
@@ -27,8 +34,8 @@ def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
 
 
 def encode_line(body: Mapping[str, Any]) -> bytes:
-    """A body as a line of NDJSON: images and large arrays are base64."""
-    return json.dumps(body, default=_text, separators=(",", ":")).encode()
+    """A body as a line of NDJSON: images and large arrays are base64. Raises UnsupportedInput."""
+    return json.dumps(_with_options(body), default=_text, separators=(",", ":")).encode()
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -36,21 +43,22 @@ def decode(content: bytes, media: str) -> Any:
     return msgpack.unpack(content) if media.startswith(msgpack.MEDIA) else json.loads(content)
 
 
+def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body whose options can be sent. Raises UnsupportedInput that names the option."""
+    return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
+
+
 def _small(value: Any) -> Any:
-    if isinstance(value, Array) and value.size < LARGE:
+    if isinstance(value, Array) and value.size < LARGE and not value.stays_raw:
         return value.values.tolist()
     raise _Binary
 
 
-def _raw(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Array):
-        raise TypeError(f"cannot send {type(value).__name__}")
+def _raw(value: Array) -> dict[str, Any]:
     return value.raw()
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    if isinstance(value, Array) and value.size < LARGE:
-        return value.values.tolist()
-    return _raw(value)
+    return value.values.tolist() if value.size < LARGE and not value.stays_raw else _raw(value)

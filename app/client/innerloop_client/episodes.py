@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from innerloop_client.arrays import extra
+from innerloop_client.errors import UnsupportedInput
 
 MAX_SEED = 2**31
 
@@ -36,14 +38,16 @@ class Episode:
         self.actions: list[Any] = []
         self.rewards: list[float] = []
         self.over = False
-        self.observation = self._row(environment.reset(seed=seed)[0])
+        observation, _ = _values("reset", environment.reset(seed=seed), 2)
+        self.observation = self._row(observation)
 
     def step(self, action: Any) -> None:
         """Act once."""
-        observation, reward, terminated, truncated, _ = self._environment.step(self._in_space(action))
         self.observations.append(self.observation)
-        self.actions.append(action)
-        self.rewards.append(float(reward))
+        self.actions.append(self._numpy.array(action))
+        result = self._environment.step(self._in_space(action))
+        observation, reward, terminated, truncated, _ = _values("step", result, 5)
+        self.rewards.append(_numbers("reward", reward, float))
         self.observation, self.over = self._row(observation), bool(terminated or truncated)
 
     def posted(self) -> dict[str, Any]:
@@ -52,14 +56,40 @@ class Episode:
         return {"observations": observations, "actions": actions, "rewards": self.rewards}
 
     def _row(self, observation: Any) -> Any:
-        return self._numpy.asarray(observation, "float32").reshape(-1)
+        """The numbers of an observation, as a copy: environments may change theirs in place."""
+        return _numbers("observation", observation, lambda each: self._numpy.array(each, "float32").reshape(-1))
 
     def _in_space(self, action: Any) -> Any:
         """An action as the environment takes it: from the first of its numbers on, or within its bounds."""
-        space = self._environment.action_space
-        if hasattr(space, "n"):
+        space, form = self._environment.action_space, self._numpy.shape(action)
+        if hasattr(space, "n") and hasattr(space, "start") and not form and action < space.n:
             return int(action) + int(space.start)
-        return self._numpy.clip(action, space.low, space.high).astype(space.dtype)
+        if hasattr(space, "low") and form == (self._numpy.size(space.low),):
+            return self._numpy.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        expected = f"a Box of {form[0]} numbers" if form else f"Discrete with at least {int(action) + 1} actions"
+        raise UnsupportedInput(f"action_space: expected {expected}, as the model chooses them, got {space}")
+
+
+def make_all(make_env: Callable[[], Environment], count: int, stack: ExitStack) -> list[Environment]:
+    """New environments, which the stack closes. Raises UnsupportedInput."""
+    if not callable(make_env):
+        actual = type(make_env).__name__
+        raise UnsupportedInput(f"make_env: expected a function that makes an environment, got {actual}")
+    environments: list[Environment] = []
+    for _ in range(count):
+        made = make_env()
+        if not all(hasattr(made, method) for method in ("reset", "step", "close")):
+            raise UnsupportedInput(f"make_env: expected a function that makes an environment, it made {made!r}")
+        if any(_inner(made) is _inner(each) for each in environments):
+            raise UnsupportedInput("make_env: expected a new environment from each call, got the same one again")
+        environments.append(made)
+        stack.callback(made.close)
+    return environments
+
+
+def _inner(environment: Any) -> Any:
+    """An environment without its wrappers."""
+    return getattr(environment, "unwrapped", environment)
 
 
 async def play(
@@ -82,3 +112,20 @@ async def play(
         for episode, action in zip(going, await act(observations, seeds.randrange(MAX_SEED)), strict=True):
             episode.step(action)
     return [episode.posted() for episode in episodes]
+
+
+def _values(method: str, result: Any, count: int) -> Any:
+    """What a method of an environment returns. Raises UnsupportedInput for other than `count` values."""
+    if not isinstance(result, tuple) or len(result) != count:
+        actual = len(result) if isinstance(result, tuple) else type(result).__name__
+        raise UnsupportedInput(f"{method}: expected {count} values, as in gymnasium, got {actual}")
+    return result
+
+
+def _numbers(name: str, value: Any, read: Callable[[Any], Any]) -> Any:
+    """What `read` makes of numbers. Raises UnsupportedInput for other values."""
+    try:
+        return read(value)
+    except (TypeError, ValueError) as error:
+        fix = ": wrap the environment, such as in FlattenObservation of gymnasium" if name == "observation" else ""
+        raise UnsupportedInput(f"{name}: expected numbers, got {type(value).__name__}{fix}") from error

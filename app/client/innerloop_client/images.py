@@ -1,6 +1,7 @@
 """Images, made small before they are sent: PIL images, paths of PNG and JPEG files, and their bytes."""
 
 import io
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ FORMATS = ("PNG", "JPEG")
 
 
 def is_image(value: Any) -> bool:
-    """Whether a value is an image by its type: of PIL, a path, or bytes."""
-    return is_a(value, "PIL.Image", "Image") or isinstance(value, Path | bytes | bytearray | memoryview)
+    """Whether a value is an image by its type: of PIL, a path, an open file, or bytes."""
+    is_file = isinstance(value, PathLike | bytes | bytearray | memoryview) or hasattr(value, "read")
+    return is_file or is_a(value, "PIL.Image", "Image")
 
 
 def names_image(value: Any) -> bool:
@@ -33,21 +35,22 @@ def read_image(value: Any, place: str) -> bytes:
     A file that is so already is sent as it is, and so is every file if Pillow is not installed: the server then does
     the rest. Raises UnsupportedInput.
     """
-    if is_a(value, "PIL.Image", "Image"):
-        return _redrawn(value)
-    data = _read_file(Path(value), place) if isinstance(value, str | Path) else bytes(value)
-    if not is_installed():
+    is_pil = is_a(value, "PIL.Image", "Image")
+    data = b"" if is_pil else _read_file(value, place)
+    if not (is_pil or is_installed()):
         return data
     from PIL import Image, UnidentifiedImageError
 
     try:
+        if is_pil:
+            return _redrawn(value)
         with Image.open(io.BytesIO(data)) as image:
             keep = image.format in FORMATS and max(image.size) <= MAX_SIDE and set(image.info) <= PLAIN
             return data if keep else _redrawn(image)
     except UnidentifiedImageError as error:
         raise UnsupportedInput(f"{place}: expected an image, got {len(data)} bytes of something else") from error
-    except OSError as error:
-        raise UnsupportedInput(f"{place}: the image is cut off or damaged: {error}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnsupportedInput(f"{place}: cannot read the image: {error}") from error
 
 
 def is_installed() -> bool:
@@ -57,31 +60,57 @@ def is_installed() -> bool:
     return find_spec("PIL") is not None
 
 
-def _read_file(path: Path, place: str) -> bytes:
+def _read_file(value: Any, place: str) -> bytes:
+    """The bytes of a file: of a path, of an open file from its start, or as they are."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnsupportedInput(f"{place}: cannot read {path}: {error.strerror}") from error
+        if isinstance(value, str | PathLike):
+            return Path(value).read_bytes()
+        if not hasattr(value, "read"):
+            return bytes(value)
+        if value.seekable():
+            value.seek(0)
+        data = value.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnsupportedInput(f"{place}: cannot read {value}: {reason}") from error
+    if not isinstance(data, bytes):
+        raise UnsupportedInput(f"{place}: expected bytes of an image, got {type(data).__name__}: open the file as 'rb'")
+    return data
 
 
 def _redrawn(image: Any) -> bytes:
     """The pixels alone, as a PNG."""
     pil, ops = (extra(name, "Pillow", "images", "An image") for name in ("PIL.Image", "PIL.ImageOps"))
+    if 0 in image.size:
+        raise ValueError(f"it has {image.width} x {image.height} pixels")
     scale = MAX_SIDE / max(image.size)
     if scale < 1:
-        image.draft(image.mode, tuple(max(1, round(side * scale)) for side in image.size))
+        image.draft(image.mode, _smaller(image, scale))
     image = ops.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits of gray
-        image = image.point(lambda level: level / 257).convert("L")
+    if image.mode[0] in "IF":
+        image = _gray(image)
     elif image.mode not in ("1", "L", "RGB", "RGBA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     scale = MAX_SIDE / max(image.size)
     if scale < 1:
         if image.mode == "1":
             image = image.convert("L")
-        image = image.resize(tuple(max(1, round(side * scale)) for side in image.size), pil.Resampling.BILINEAR)
+        image = image.resize(_smaller(image, scale), pil.Resampling.BILINEAR)
     file = io.BytesIO()
     pixels = image.copy()
     pixels.info.clear()
     pixels.save(file, "PNG")
     return file.getvalue()
+
+
+def _smaller(image: Any, scale: float) -> tuple[int, ...]:
+    return tuple(max(1, round(side * scale)) for side in image.size)
+
+
+def _gray(image: Any) -> Any:
+    """Levels of gray of more than 8 bits as those of 8: from 0 to 1, to 255 or to 65,535."""
+    is_deep = image.mode.startswith("I;16")
+    image = image.convert("F")
+    _, highest = image.getextrema()
+    factor = 1 / 257 if is_deep or highest > 255 else 1 if highest >= 2 else 255
+    return image.point(lambda level: level * factor + 0.5).convert("L")

@@ -2,18 +2,17 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from innerloop_client.arrays import as_numpy, is_a, packed, to_wire
+from innerloop_client.arrays import Array, as_numpy, is_a, packed
 from innerloop_client.body_encoding import LARGE
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session
 from innerloop_client.tables import is_table, read_column, read_table
-
-PLAIN = frozenset({float, int, bool, str, type(None)})
-"""The types of JSON's values."""
+from innerloop_client.value_encoding import PLAIN, as_names, as_text, plain, to_wire
 
 
 async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:
@@ -21,14 +20,12 @@ async def read_inputs(session: Session, model: str, values: Any, place: str) -> 
 
     The server is asked about the model where that matters: for DataFrames, and for texts that may name image files.
     """
+    _check_model(model)
     if is_table(values):
         values = read_table(values, await session.model(model), place)
-        if not isinstance(values, list):
-            return values
-    array = as_numpy(values)
-    if array is not None:
-        return to_wire(array, place)
     rows = _rows(values, place)
+    if isinstance(rows, Array):
+        return rows
     large = packed(rows, LARGE)
     if large is not None:
         return large
@@ -36,26 +33,27 @@ async def read_inputs(session: Session, model: str, values: Any, place: str) -> 
         return rows
     if any(map(names_image, rows)) and (await session.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
-    arrays = [as_numpy(row) for row in rows]
+    arrays = [as_numpy(row, f"{place}[{index}]") for index, row in enumerate(rows)]
     if arrays and all(each is not None and each.shape == arrays[0].shape and each.ndim for each in arrays):
-        return to_wire(sys.modules["numpy"].stack(arrays), place)
+        rows = to_wire(sys.modules["numpy"].stack(arrays), place)
+        if isinstance(rows, Array):
+            return rows
     return [
-        read_image(row, f"{place}[{index}]") if is_image(row) else _plain(row, f"{place}[{index}]")
+        read_image(row, f"{place}[{index}]") if is_image(row) else plain(row, f"{place}[{index}]")
         for index, row in enumerate(rows)
     ]
 
 
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights, classes or actions as they are sent. Raises UnsupportedInput."""
-    if is_a(values, "pandas", "Series") or is_a(values, "pandas", "Index"):
-        return read_column(values.to_series() if is_a(values, "pandas", "Index") else values)
-    array = as_numpy(values)
-    if array is not None:
-        return to_wire(array, place)
+    if is_a(values, "pandas", "Index"):
+        values = values.to_series()
+    if is_a(values, "pandas", "Series"):
+        values = read_column(values)
     rows = _rows(values, place)
-    if PLAIN.issuperset(map(type, rows)):
+    if isinstance(rows, Array) or PLAIN.issuperset(map(type, rows)):
         return rows
-    return [_plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
+    return [plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
 
 
 async def read_support(
@@ -75,31 +73,41 @@ async def read_support(
         support["inputs"] = await read_inputs(session, model, x, "x")
     for name, values, place in (("targets", y, "y"), ("weights", weights, "weights"), ("labels", labels, "labels")):
         if values is not None:
-            support[name] = read_values(values, place)
+            support[name] = _unnested(read_values(values, place))
     if episodes is not None:
-        support["episodes"] = [
-            await _episode(session, model, episode, f"episodes[{index}]") for index, episode in enumerate(episodes)
-        ]
+        numbered = enumerate(_rows(episodes, "episodes"))
+        support["episodes"] = [await _episode(session, model, each, f"episodes[{index}]") for index, each in numbered]
     return support
+
+
+def _check_model(name: Any) -> None:
+    """Raise UnsupportedInput unless this can be the name of a model."""
+    if not isinstance(name, str):
+        raise UnsupportedInput(f"model: expected the name of a model, got {type(name).__name__}")
+    as_text(name, "model")
 
 
 def _split(x: Any, y: str) -> tuple[Any, Any]:
     """A DataFrame without a column, and that column. Raises UnsupportedInput."""
     if not is_a(x, "pandas", "DataFrame"):
         raise UnsupportedInput(f"y: the name of a column needs a DataFrame as x, got {type(x).__name__}")
-    if y not in x.columns:
+    count = list(x.columns).count(y)
+    if count != 1:
         columns = ", ".join(map(str, x.columns))
-        raise UnsupportedInput(f"y: expected a column of x ({columns}), got {y!r}")
+        actual = f"{y!r}, which {count} columns are called" if count else repr(y)
+        raise UnsupportedInput(f"y: expected a column of x ({columns}), got {actual}")
     return x.drop(columns=y), x[y]
 
 
-async def _episode(session: Session, model: str, episode: Mapping[str, Any], place: str) -> dict[str, Any]:
-    return {
-        name: await read_inputs(session, model, values, f"{place}.{name}")
-        if name == "observations"
-        else read_values(values, f"{place}.{name}")
-        for name, values in episode.items()
-    }
+async def _episode(session: Session, model: str, episode: Any, place: str) -> dict[str, Any]:
+    if not isinstance(episode, Mapping):
+        raise UnsupportedInput(f"{place}: expected observations, actions and rewards, got {type(episode).__name__}")
+    read = {}
+    for name, values in zip(as_names(episode, place), episode.values(), strict=True):
+        where = f"{place}.{name}"
+        is_input = name == "observations"
+        read[name] = await read_inputs(session, model, values, where) if is_input else read_values(values, where)
+    return read
 
 
 def _is_plain(row: Any) -> bool:
@@ -107,23 +115,21 @@ def _is_plain(row: Any) -> bool:
     return type(row) is list and PLAIN.issuperset(map(type, row))
 
 
-def _rows(values: Any, place: str) -> list[Any]:
-    if isinstance(values, str | bytes | Mapping | Path) or not hasattr(values, "__iter__"):
-        raise UnsupportedInput(
-            f"{place}: expected a list or an array, got {type(values).__name__}: put a single value into a list"
-        )
+def _rows(values: Any, place: str) -> Any:
+    """An array as an `Array` where it has numbers, and anything else as a list of rows."""
+    array = as_numpy(values, place)
+    if array is not None:
+        return to_wire(array, place)
+    is_single = isinstance(values, str | bytes | bytearray | memoryview | Mapping | PathLike) or hasattr(values, "read")
+    if is_single or not hasattr(values, "__iter__"):
+        actual = f"got {type(values).__name__}: put a single value into a list"
+        raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
     return list(values)
 
 
-def _plain(value: Any, place: str) -> Any:
-    """A row, a target or a part of one, without arrays and scalars of numpy in it."""
-    if value is None or isinstance(value, str | bool | int | float | bytes):
-        return value
-    if isinstance(value, Mapping):
-        return {name: _plain(each, f"{place}.{name}") for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each, place) for each in value]
-    array = as_numpy(value)
-    if array is None:
-        raise UnsupportedInput(f"{place}: cannot send a value of type {type(value).__name__}")
-    return array.tolist() if array.ndim == 0 else to_wire(array, place)
+def _unnested(values: Any) -> Any:
+    """A value for each example, which may come as a column: [["a"], ["b"]]."""
+    if isinstance(values, Array):
+        return Array(values.values[:, 0]) if values.values.shape[1:] == (1,) else values
+    is_column = all(isinstance(row, list) and len(row) == 1 for row in values)
+    return [row[0] for row in values] if is_column else values

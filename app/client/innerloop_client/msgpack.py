@@ -3,6 +3,7 @@
 A body is a small tree with large blocks of bytes in it, so plain Python is fast enough.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -46,11 +47,18 @@ def _head(length: int, short: int, below: int, long: int) -> bytes:
     return bytes([short | length]) if length < below else struct.pack(">BI", long, length)
 
 
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def _pack_int(value: int) -> bytes:
     if -32 <= value < 128:
         return struct.pack(">B", value & 0xFF)
     if not -(2**63) <= value < 2**64:
-        return struct.pack(">Bd", 0xCB, value)  # as JSON has it, a number of any size
+        return struct.pack(">Bd", 0xCB, _float(value))  # as JSON has it, a number of any size
     return struct.pack(">Bq", 0xD3, value) if value < 2**63 else struct.pack(">BQ", 0xCF, value)
 
 

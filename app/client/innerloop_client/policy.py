@@ -1,5 +1,7 @@
 """Policies: act, adapt to episodes, act again."""
 
+import math
+import operator
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
-from innerloop_client.episodes import Environment, play
+from innerloop_client.episodes import Environment, make_all, play
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.operations import Operations
 
@@ -59,6 +61,10 @@ class _Policy(Generic[A]):
     def __init__(self, client: Any, model: str, adaptation: A | None, options: Mapping[str, Any]) -> None:
         if adaptation is not None and adaptation.model != model:
             raise UnsupportedInput(f"adaptation: expected one of {model}, got one of {adaptation.model}")
+        unknown = [name for name in options if name not in PolicyOptions.__annotations__]
+        if unknown:
+            expected = ", ".join(PolicyOptions.__annotations__)
+            raise UnsupportedInput(f"policy: expected the options {expected}, got {unknown[0]!r}")
         self._client, self._options = client, options
         self.model, self.adaptation = model, adaptation
 
@@ -130,20 +136,16 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         seed: of the environments and of the draws, to repeat a run
         timeout: seconds for each request, instead of the client's
         """
-        for name, value, least in (("episodes", episodes, 1), ("stages", stages, 0), ("longest", longest, 1)):
-            if value < least:
-                raise UnsupportedInput(f"{name}: expected at least {least}, got {value}")
+        episodes, stages = _whole("episodes", episodes, 1), _whole("stages", stages, 0)
+        longest = _whole("longest", longest, 1)
 
         async def act(observations: Any, seed: int) -> Any:
             return await self._predict(observations, sample=True, seed=seed, timeout=timeout)
 
-        seeds = random.Random(seed)  # noqa: S311 (no secret)
+        seeds = random.Random(None if seed is None else _whole("seed", seed))  # noqa: S311 (no secret)
         returns: list[list[float]] = []
         with ExitStack() as stack:
-            environments: list[Environment] = []
-            for _ in range(episodes):
-                environments.append(make_env())
-                stack.callback(environments[-1].close)
+            environments = make_all(make_env, episodes, stack)
             for stage in range(stages + 1):
                 played = await play(environments, act, longest, seeds)
                 returns.append([sum(episode["rewards"]) for episode in played])
@@ -158,3 +160,14 @@ class Policy(_Policy[Adaptation]):
     act = blocking(AsyncPolicy.act)
     adapt = changing(AsyncPolicy.adapt)
     run = blocking(AsyncPolicy.run)
+
+
+def _whole(name: str, value: Any, least: float = -math.inf) -> int:
+    """A whole number of any type. Raises UnsupportedInput."""
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise UnsupportedInput(f"{name}: expected a whole number, got {value!r}") from error
+    if number < least:
+        raise UnsupportedInput(f"{name}: expected at least {least}, got {number}")
+    return number

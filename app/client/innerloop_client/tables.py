@@ -1,10 +1,11 @@
 """DataFrames and Series of pandas, as the server takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from innerloop_client.arrays import is_a, to_wire
+from innerloop_client.arrays import is_a
 from innerloop_client.errors import UnsupportedInput
+from innerloop_client.value_encoding import as_names
 
 
 def is_table(values: Any) -> bool:
@@ -19,14 +20,14 @@ def column_names(model: Mapping[str, Any]) -> list[str]:
 
 
 def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
-    """Inputs: objects with the columns if those of the model have names, otherwise numbers in the order of the columns.
+    """Inputs: objects with the columns if those of the model have names, otherwise an array of the columns' numbers.
 
-    A Series is one column. Raises UnsupportedInput if a model of numbers gets other columns.
+    A Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
     frame = table.to_frame() if is_a(table, "pandas", "Series") else table
     names = column_names(model)
     if names:
-        return _objects(frame, names, model["inputs"].get("ignore_extra", False))
+        return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
         return read_column(frame.iloc[:, 0])  # texts, or images
     array = frame.to_numpy()
@@ -36,22 +37,18 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         wrong = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "biuf"]
         columns = f"these columns have other values: {', '.join(wrong)}"
         raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
-    return to_wire(array, place)
+    return array
 
 
 def read_column(column: Any) -> list[Any]:
-    """The values of a Series: None where one is missing, dates as ISO 8601."""
-    values = column.astype(object).where(column.notna(), None).tolist()
-    return [value.isoformat() if hasattr(value, "isoformat") else _python(value) for value in values]
+    """The values of a Series: None where one is missing."""
+    values: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return values
 
 
-def _objects(frame: Any, names: list[str], ignore_extra: bool) -> list[dict[str, Any]]:
-    """An object for each row; the server says what is wrong with other columns, unless it ignores them."""
-    names = [str(name) for name in frame.columns if not ignore_extra or str(name) in names]
-    columns = [read_column(frame[name]) for name in frame.columns if str(name) in names]
+def _objects(frame: Any, wanted: Sequence[str] | None, place: str) -> list[dict[str, Any]]:
+    """An object for each row. wanted: the columns to send; None sends all, and the server says what is wrong."""
+    kept = [index for index, name in enumerate(frame.columns) if wanted is None or str(name) in wanted]
+    names = as_names(frame.columns[kept], f"{place}.columns")
+    columns = [read_column(frame.iloc[:, index]) for index in kept]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _python(value: Any) -> Any:
-    """A scalar of numpy as Python's."""
-    return value.item() if hasattr(value, "item") else value

@@ -50,7 +50,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         if not hasattr(self, "adaptation_id_"):
             return self._fit(X, y, sample_weight, classes)
         self._extend(X, y, sample_weight)
-        self.classes_ = np.union1d(self.classes_, column_or_1d(y))
+        self.classes_ = np.union1d(self.classes_, _like(self.classes_, _column(y)))
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: N803
@@ -67,13 +67,13 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         return probabilities
 
     def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
-        self._adapt(X, y, sample_weight, None if classes is None else _labels(np.unique(classes)))
-        self.classes_ = np.unique(column_or_1d(y) if classes is None else classes)
+        self._adapt(X, y, sample_weight, None if classes is None else _labels(np.unique(_column(classes))))
+        self.classes_ = np.unique(_column(y if classes is None else classes))
         return self
 
     def _targets(self, y: Any) -> Any:
         check_classification_targets(y)
-        return _labels(column_or_1d(y, warn=True))
+        return _labels(_column(y, warn=True))
 
     def _positions(self, labels: list[Any]) -> list[int]:
         """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""
@@ -83,6 +83,17 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
             text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
             raise UnsupportedInput(f"{text}: fit again")
         return [positions[label] for label in labels]
+
+
+def _column(y: Any, *, warn: bool = False) -> Any:
+    """Labels as an array. Those of pandas that may be missing keep their type: booleans and whole numbers."""
+    known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    return column_or_1d(y if known is None or known.kind not in "biu" else np.asarray(y, known), warn=warn)
+
+
+def _like(classes: Any, y: Any) -> Any:
+    """Labels of the type of the classes, where both are numbers: 1 and 1.0 are the same label."""
+    return y.astype(classes.dtype) if classes.dtype.kind in "iu" and y.dtype.kind == "f" else y
 
 
 def _labels(values: Any) -> list[Any]:

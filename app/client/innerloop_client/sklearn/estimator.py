@@ -18,6 +18,7 @@ from innerloop_client.client import TIMEOUT_S, Client
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
+from innerloop_client.server_answers import Model
 from innerloop_client.sklearn.shared_clients import shared_client
 
 NUMBERS = "numbers"
@@ -66,7 +67,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _adapt(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
         """Adapt to examples. labels: all classes of a classifier, if some may have no example."""
         client = shared_client(self.url, self.api_key)
-        encoder = NUMBERS if self.model is None else self._described(client, self.model)["inputs"]["encoder"]
+        encoder = NUMBERS if self.model is None else self._described(client, self.model).inputs["encoder"]
         self._takes_numbers = encoder == NUMBERS
         X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
         adaptation = client.adapt(
@@ -116,14 +117,12 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         """The targets as the client sends them."""
         raise NotImplementedError
 
-    def _described(self, client: Client, model: str) -> Any:
+    def _described(self, client: Client, model: str) -> Model:
         """What the server says of a model. Raises UnsupportedInput if it is of another kind."""
-        described = finish(client._session.model(model))
-        if described["kind"] != self._kind:
+        described = client.model(model, timeout=self.timeout)
+        if described.kind != self._kind:
             name = type(self).__name__
-            raise UnsupportedInput(
-                f"model: {name} needs a model of {self._kind}, {model} is one of {described['kind']}"
-            )
+            raise UnsupportedInput(f"model: {name} needs a model of {self._kind}, {model} is one of {described.kind}")
         return described
 
     def _only_model(self, client: Client, features: int, y: Any) -> str:

@@ -12,9 +12,10 @@ import typer
 from app.cli.connecting import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation
 from innerloop_client import Expired, NotFound, ServerError, UnexpectedAnswer
+from innerloop_client.answers import answer
 from innerloop_client.blocking import finish
 from innerloop_client.options import Options
-from innerloop_client.session import Call, Session, answer
+from innerloop_client.session import Call, Session
 from innerloop_client.transport import BlockingTransport
 
 Url = Annotated[str, typer.Option(envvar="INNERLOOP_URL", help="URL of the server.")]

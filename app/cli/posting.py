@@ -6,7 +6,8 @@ from typing import Any
 
 from app.cli.example_files import Csv, Rows
 from app.errors import InnerloopError, expectation
-from innerloop_client.session import Call, new_key
+from innerloop_client.paths import new_key
+from innerloop_client.session import Call
 
 CSV = "text/csv"
 

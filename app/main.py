@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 import app
 from app.api import adaptations as adaptation_routes
-from app.api import docs_page, fast_path, health, inference, models, openapi, problems
-from app.api.large_bodies import LargeBodies
+from app.api import docs_page, error_responses, fast_path, health, inference, models, openapi
+from app.api.body_offload import BodyOffload
+from app.api.dependencies import Limits, ServerState
 from app.api.paths import RootPath
-from app.api.state import Limits, ServerState
 from app.device import choose_device
+from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.batcher import Batcher
@@ -31,10 +32,9 @@ from app.service.expiry import sweep
 from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.policy import Policy
+from app.service.padded_batches import MAX_TASKS
 from app.service.reloader import Reloader
 from app.service.store import Quota, Store
-from app.service.task import MAX_TASKS
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -69,9 +69,11 @@ def create_app(
 
     lanes = make_lanes(settings, health)
     store = make_store(settings, health)
-    policy = Policy(settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples)
-    adaptations = Adaptations(catalogue, lanes, store, policy, clock, health)
-    large_bodies = LargeBodies(settings.max_waiting_bytes)
+    defaults = AdaptationDefaults(
+        settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples
+    )
+    adaptations = Adaptations(catalogue, lanes, store, defaults, clock, health)
+    body_offload = BodyOffload(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
@@ -97,7 +99,7 @@ def create_app(
         generate_unique_id_function=openapi.operation_id,
         docs_url=None,  # `docs_page` serves it
         redoc_url=None,
-        lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
+        lifespan=_lifespan((store, lanes, body_offload, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -109,7 +111,7 @@ def create_app(
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
     application.state.server = ServerState(
-        adaptations, catalogue, background, health, str(device), limits, large_bodies
+        adaptations, catalogue, background, health, str(device), limits, body_offload
     )
     application.state.reloader = reloader
     _install_routes(application, _wrappers(settings))
@@ -167,7 +169,7 @@ def _lifespan(
 def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
     for routes in (models, health, adaptation_routes):
         application.include_router(routes.router)
-    problems.install(application)
+    error_responses.install(application)
     openapi.install(application)
     docs_page.install(application)
     fast_path.install(application, inference.FAST_ROUTES, list(wrappers))

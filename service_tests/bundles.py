@@ -13,7 +13,7 @@ from app.encoders.registry import fit
 from app.encoders.spec import EncoderSpec
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.policies import Actions

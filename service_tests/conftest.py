@@ -113,7 +113,7 @@ def own_models(models_dir: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained bundles: `blobs` takes any number of classes, `fixed` at most 5, `calibrated_blobs` is calibrated."""
-    from app.learn.calibration import Calibration
+    from app.learn.calibration_table import Calibration
     from app.learn.networks import NetworkSpec  # after the shape checks are installed
     from service_tests.bundles import write_bundle
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.cli.remote import over_http
+from app.cli.remote_learner import over_http
 from app.families.registry import make
 from app.families.risky_choices import SOURCE
 from app.learn.outer import Tasks

@@ -21,8 +21,8 @@ import numpy as np
 
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, Codec
-from app.encoders.float_rows import as_numbers
-from app.encoders.values import place as place_of
+from app.encoders.error_places import place as place_of
+from app.encoders.finite_numbers import as_numbers
 from app.errors import Invalid, Malformed
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from typing import Any
 
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
-from app.encoders.objects import in_column_order
+from app.encoders.column_order import in_column_order
 from app.errors import Invalid
-from app.learn.targets import TargetSpec
+from app.learn.target_scale import TargetSpec
 from app.service.answers import KINDS
 
 TARGET, LABEL = "target", "label"

@@ -15,7 +15,7 @@ from app.api.codec import JSON, respond
 from app.api.columns import describe_targets, names_of
 from app.api.csv_requests import CSV
 from app.bundles.bundle import Bundle
-from app.service.task import Label
+from app.service.class_labels import Label
 
 AT_ONCE = 1000
 """Rows that are texts at a time."""

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from app.api.cells import NUMBER, read_cells
 from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, target_names
+from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
-from app.api.rows import RELATIVE, Examples, row_and_column
+from app.api.support_rows import RELATIVE, Examples, row_and_column
 from app.bundles.bundle import Bundle
-from app.encoders.values import FILL_IN
+from app.encoders.error_places import FILL_IN
 from app.errors import Invalid
 
 AT_ONCE = 1000
 """Rows that are values at a time: as Python's objects, they take many times their bytes."""
+NOT_FINITE = {"nan", "inf", "-inf"}
 NO_ROWS = "at least 1 row after the names of the columns"
 
 
@@ -152,12 +153,13 @@ _NONE = "none of this name", "add the column"
 
 def _by_position(names: list[str], targets: list[str], inputs: dict[str, Any]) -> list[dict[str, Any]]:
     """The columns of inputs that have no names: a number each, or the only one with texts."""
-    if names and all(map(NUMBER.fullmatch, names)):
+    if names and all(NUMBER.fullmatch(name) or name.lower() in NOT_FINITE for name in names):
         raise Invalid("line 1", "names of columns", "numbers", "begin with a line of names")
     if len(names) == 1 and isinstance(inputs["example"], str):
         return [{"type": "text"}]
     count = math.prod(inputs["shape"])
     if len(names) != count:
         beside = f" beside {', '.join(targets)}" if targets else ""
-        raise Invalid("line 1", f"{count} column{'' if count == 1 else 's'} of numbers{beside}", len(names))
+        fix = "remove the columns that are not inputs" if len(names) > count else ""
+        raise Invalid("line 1", f"{count} column{'' if count == 1 else 's'} of numbers{beside}", len(names), fix)
     return [{"type": "number"}] * count

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from app.api.decode_errors import other_format
-from app.encoders.values import show
+from app.encoders.error_places import show
 from app.errors import MAX_SHOWN, Invalid, Malformed
 
 MAX_LINE = 2**20

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from app.api import schemas
-from app.encoders.values import key_of
-from app.encoders.values import place as place_of
+from app.encoders.error_places import key_of
+from app.encoders.error_places import place as place_of
 from app.errors import Invalid, Malformed, one_of, shown
 
 Decoder = Callable[..., Any]

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.arrays import columns_of, read_inputs, read_numbers, show_rows
+from app.api.read_arrays import columns_of, read_inputs, read_numbers, show_rows
 from app.bundles.bundle import Bundle
 from app.bundles.schema import Schema
 from app.errors import Invalid

@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.dependencies import ServerState, server_state
 from app.api.paths import LenientPaths, route_path
-from app.api.state import ServerState, server_state
 
 Endpoint = Callable[[Request, ServerState], Awaitable[Response]]
 

@@ -3,10 +3,11 @@
 from fastapi import APIRouter, Response
 from msgspec import UNSET
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 from app.api.codec import JSON
+from app.api.dependencies import State
 from app.api.openapi import HEALTH, response_docs
-from app.api.state import State
 
 router = APIRouter(tags=[HEALTH])
 

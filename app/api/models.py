@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from app.api import examples, schemas
+from app.api import openapi_examples as examples
+from app.api import schemas
 from app.api.codec import JSON
+from app.api.dependencies import State
 from app.api.openapi import MODELS, response_docs
 from app.api.responses import model_detail, model_summary, refused_bundle
-from app.api.state import State
 from app.errors import UnknownModel
 
 router = APIRouter(tags=[MODELS])

@@ -8,12 +8,13 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from app.api import examples, schemas
-from app.api.client import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
+from app.api import openapi_examples as examples
+from app.api import schemas
+from app.api.client_headers import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters
-from app.api.problems import STATUS, problem, problem_type
-from app.api.wire_schemas import wire_schemas
+from app.api.error_responses import STATUS, problem, problem_type
+from app.api.openapi_schemas import wire_schemas
 from app.errors import InnerloopError
 
 INTRODUCTION = """\

@@ -3,15 +3,14 @@
 from typing import NamedTuple, TypeVar
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
-from app.api.client import Client
+from app.api.body_limit import read_body
+from app.api.body_offload import SMALL, BodyOffload
+from app.api.client_connection import Client
 from app.api.codec import JSON, Codec
 from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec
-from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
-from app.errors import BodyTooLarge
 from app.service.deadlines import in_time
 
 T = TypeVar("T")
@@ -26,7 +25,7 @@ class IncomingRequest(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether the event loop reads it itself; `LargeBodies` is for any other."""
+        """Whether the event loop reads it itself; `BodyOffload` is for any other."""
         return len(self.body) <= SMALL
 
     def decode(self, form: type[T]) -> T:
@@ -35,7 +34,7 @@ class IncomingRequest(NamedTuple):
 
 
 async def receive(
-    request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False, csv: bool = True
+    request: Request, limit: int, body_offload: BodyOffload, ndjson: bool = False, csv: bool = True
 ) -> IncomingRequest:
     """Read a request.
 
@@ -49,33 +48,13 @@ async def receive(
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))
-    body = await _read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
+    body = await read_body(request, headers.get(b"content-length", b""), limit, body_offload)
     client = Client.from_headers(headers, request.receive)
     if b"content-encoding" in headers:
-        body = await in_time(client, decompressed(request, body, limit, large_bodies))
+        body = await in_time(client, decompressed(request, body, limit, body_offload))
     return IncomingRequest(body, client, media)
 
 
 def accepted(request: Request) -> Codec:
     """The format of the answer to a request without a body: JSON unless its header Accept asks for another."""
     return media_types(JSON.media.encode(), request.headers.get("accept", "").encode(), False).answer_codec
-
-
-async def _read_body(request: Request, content_length: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
-    if content_length.isdigit() and int(content_length) > limit:
-        raise BodyTooLarge(limit)
-    parts, size, reserved, more = [], 0, SMALL, True
-    while more:
-        # what `request.stream` does, in a third of its 25 us
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > limit:
-            raise BodyTooLarge(limit)
-        if size > reserved:
-            large_bodies.reserve(request, size - reserved)
-            reserved = size
-    return b"".join(parts)

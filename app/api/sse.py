@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import schemas
 from app.api.codec import JSON
-from app.api.problems import problem
+from app.api.error_responses import problem
 from app.api.responses import adapt_response, round_loss
 from app.errors import InnerloopError
 from app.service.deadlines import Caller, ClientDisconnected, in_time

@@ -11,7 +11,10 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from app.api import schemas
-from app.api.arrays import (
+from app.api.csv_table import CsvBody, CsvTable
+from app.api.decode_errors import missing_field
+from app.api.episodes import read_episodes, show_episodes
+from app.api.read_arrays import (
     Values,
     columns_of,
     read_classes,
@@ -21,12 +24,10 @@ from app.api.arrays import (
     read_weights,
     show_rows,
 )
-from app.api.csv_table import CsvBody, CsvTable
-from app.api.decode_errors import missing_field
-from app.api.episodes import read_episodes, show_episodes
-from app.api.rows import from_objects
+from app.api.support_rows import from_objects
 from app.bundles.bundle import Bundle
 from app.errors import Invalid
+from app.service.class_labels import Label
 from app.service.model import Model
 from app.service.record import Adaptation
 from app.service.request_checks import (
@@ -37,7 +38,6 @@ from app.service.request_checks import (
     check_support_size,
 )
 from app.service.support_set import SupportSet
-from app.service.task import Label
 
 EXAMPLES = ("inputs", "targets", "episodes")
 """The fields with the examples of a posted support set; `rows` stands for the first two."""

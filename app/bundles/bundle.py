@@ -19,7 +19,7 @@ from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
 from app.learn.losses import KINDS, Loss
 from app.learn.networks import build
-from app.learn.targets import with_target_scale
+from app.learn.target_scale import with_target_scale
 from app.learn.update_rules import Params
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.bundles.manifest import FORMAT
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.support_ood import OODReference
 

@@ -10,11 +10,11 @@ from typing import Any
 from app.bundles.schema import Schema
 from app.encoders.meaning import Meanings
 from app.encoders.spec import EncoderSpec
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.image_ood import ImageReference
 from app.learn.networks import NetworkSpec
 from app.learn.support_ood import OODReference
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 
 FORMAT = 2
 """The format of the bundle.json that is written. Format 1 is read too; it has other names for the same fields."""
@@ -59,11 +59,11 @@ class Manifest:
     weights_sha256: the sha256 of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how the bundle was made: recipe, seed, versions
-    ood_reference: what support sets of training tasks look like (`app.training.support_ood`)
+    ood_reference: what support sets of training tasks look like (`app.training.support_reference`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`bundle.default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
-    image_reference: where inputs are images, what those of training look like (`app.training.image_ood`)
+    image_reference: where inputs are images, what those of training look like (`app.training.image_reference`)
     targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
         have it
     """

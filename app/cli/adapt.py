@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli.asking import AsJson, Url, asking, in_words
+from app.cli import answers
+from app.cli.answers import body_of
 from app.cli.completion import complete_id, complete_model
+from app.cli.console import check_stdout, print_result, printable
 from app.cli.example_files import Csv, Rows, read_examples
-from app.cli.losses import losses_text
-from app.cli.posting import CSV, adapt_call, predict_call, target_columns
+from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
+from app.cli.losses_text import losses_text
+from app.cli.server_requests import AsJson, Url, asking, check_id, check_model, check_text, in_words
 from app.errors import InnerloopError
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 
 DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -38,7 +41,7 @@ def adapt(
             "as `target` or `label`."
         ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.")] = None,
+    label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.", callback=check_text)] = None,
     steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the model's.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Learning rate of the inner loop; by default the model's.")
@@ -62,6 +65,8 @@ def adapt(
     The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. All other columns are
     inputs.
     """
+    check_stdout()
+    check_model(model)
     table = read_examples(file)
     options = {
         "label": label, "steps": steps, "learning_rate": learning_rate, "ttl_s": ttl, "pinned": pinned or None,
@@ -70,17 +75,19 @@ def adapt(
     fields = {"model": model} | {name: value for name, value in options.items() if value is not None}
     with asking(url) as server:
         with in_words():
-            described = server.get("models", model)
+            described = server.get(answers.Model, "models", model)
         targets = target_columns(described, table, target or [], file)
         call = adapt_call(described, table, targets, fields)
-        with in_words(_place_of(table), {name: column for column, name in targets.items()}):
+        inputs = [name for name in table.columns if name not in targets]
+        columns = {"inputs": inputs, "targets": list(targets)}
+        with in_words(_place_of(table), {name: column for column, name in targets.items()}, columns):
             response = server.send(call)
+        adapted = body_of(response, answers.Adaptation)
     if as_json:
-        typer.echo(response.text)
+        print_result(f"{response.text}\n")
         return
-    adapted = response.json()
-    typer.echo(adapted["adaptation_id"])
-    typer.echo(_summary(adapted), err=True)
+    print_result(f"{adapted['adaptation_id']}\n")
+    typer.echo(printable(_summary(adapted)), err=True)
 
 
 def predict(
@@ -101,20 +108,23 @@ def predict(
 
     The CSV has the prediction, `unlike` (true for a guess) and, with --interval, the ends of the interval.
     """
+    check_id(id)
     table = read_examples(file)
     fields: dict[str, Any] = {"adaptation_id": id}
     if interval is not None:
         fields["interval"] = interval
     if pinned:
         fields["pinned"] = True
-    with asking(url) as server, in_words(_place_of(table)):
+    with asking(url) as server, in_words(_place_of(table), columns={"queries": table.columns}):
         model = None
         if isinstance(table, Rows):
-            model = server.get("models", server.get("adaptations", id)["model"])
+            model = server.get(answers.Model, "models", server.get(answers.Adaptation, "adaptations", id)["model"])
         response = server.send(predict_call(model, table, fields, "application/json" if as_json else CSV))
+        if as_json:
+            body_of(response, answers.Predictions)
     text = response.text + "\n" if as_json else response.text.replace("\r\n", "\n")
     if output is None:
-        typer.echo(text, nl=False)
+        print_result(text)
         return
     try:
         output.write_text(text)

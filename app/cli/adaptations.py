@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.asking import Asking, Url, asking, in_words, path_of
+from app.cli import answers
 from app.cli.completion import complete_id, complete_model
-from app.cli.console import print_error
-from app.cli.exports import export_support
-from app.cli.losses import losses_text
+from app.cli.console import print_error, print_result, printable
+from app.cli.export_examples import export_support
+from app.cli.losses_text import losses_text
+from app.cli.server_requests import Asking, Url, asking, check_text, in_words, path_of
 from app.errors import InnerloopError, expectation
-from innerloop_client.options import DEFAULT_URL
+from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.session import Call
 
 PAGE = 1000
@@ -26,9 +27,12 @@ adaptations = typer.Typer(no_args_is_help=True, help="List, show, delete and exp
 @adaptations.command(name="ls")
 def list_adaptations(
     model: Annotated[
-        str | None, typer.Option(help="Only adaptations of this model.", autocompletion=complete_model)
+        str | None,
+        typer.Option(help="Only adaptations of this model.", callback=check_text, autocompletion=complete_model),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Only adaptations with exactly this label.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Only adaptations with exactly this label.", callback=check_text)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Largest number of adaptations.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as the server describes them, in JSON.")] = False,
     url: Url = DEFAULT_URL,
@@ -37,7 +41,7 @@ def list_adaptations(
     with asking(url) as server, in_words():
         listed, more = _list(server, limit, model=model, label=label)
     if as_json:
-        typer.echo(json.dumps({"adaptations": listed}))
+        print_result(json.dumps({"adaptations": listed}) + "\n")
     else:
         head = ["id", "model", "label", "examples", "revision", "status", "expires"]
         _print_columns([head, *(_line(each) for each in listed)] if listed else [])
@@ -57,13 +61,13 @@ def show(
 ) -> None:
     """Show the fields and the history of an adaptation."""
     with asking(url) as server, in_words():
-        body = server.get("adaptations", id)
-        revisions = server.get("adaptations", id, "history")["revisions"]
+        body = server.get(answers.Adaptation, "adaptations", id)
+        revisions = server.get(answers.History, "adaptations", id, "history")["revisions"]
     if as_json:
-        typer.echo(json.dumps(body | {"revisions": revisions}))
+        print_result(json.dumps(body | {"revisions": revisions}) + "\n")
         return
     _print_columns(_fields(body))
-    typer.echo()
+    print_result("\n")
     lines = [[f"{each['revision']}", each["at"], _change(each), f"{each['support_size']}"] for each in revisions]
     _print_columns([["revision", "at", "change", "examples"], *lines])
 
@@ -83,7 +87,7 @@ def rm(
             print_error(error)
             failed = True
         else:
-            typer.echo(f"deleted {each}")
+            print_result(f"deleted {each}\n")
     if failed:
         raise typer.Exit(1)
 
@@ -123,7 +127,9 @@ def _list(server: Asking, limit: int, **filters: str | None) -> tuple[list[dict[
     listed: list[dict[str, Any]] = []
     cursor = None
     while len(listed) < limit:
-        page = server.get("adaptations", limit=min(limit - len(listed), PAGE), cursor=cursor, **filters)
+        page = server.get(
+            answers.Listing, "adaptations", limit=min(limit - len(listed), PAGE), cursor=cursor, **filters
+        )
         listed += page["adaptations"]
         cursor = page.get("next")
         if cursor is None:
@@ -164,7 +170,7 @@ def _change(revision: Mapping[str, Any]) -> str:
 
 def _print_columns(lines: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> None:
     """Print cells below each other, with spaces between the columns and no line break in a line."""
-    lines = list(lines)
+    lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    cells = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    print_result("".join(f"{'  '.join(line).rstrip()}\n" for line in cells))

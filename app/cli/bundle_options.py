@@ -11,7 +11,7 @@ from app.errors import TrainingError, expectation, one_of
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.policies import Actions
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 
 MAX_STEPS = 100
 """The usual bound on the steps of a request."""

@@ -1,5 +1,7 @@
 """What the commands print to, how they print errors, and the options that several of them share."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markdown import Markdown
+
+from app.errors import InnerloopError, shown
 
 console = Console()
 
@@ -21,11 +25,34 @@ def show(markdown: str) -> None:
     console.print(Markdown(markdown) if console.is_terminal else markdown, markup=False, soft_wrap=True)
 
 
+def check_stdout() -> None:
+    """Raise InnerloopError if stdout is closed, as by `>&-`, before a command does what it would report there."""
+    if sys.stdout is None:
+        raise InnerloopError("stdout: cannot write, because it is closed")
+
+
+def print_result(text: str) -> None:
+    """Print what a command is asked for. Raises InnerloopError where stdout cannot be written."""
+    check_stdout()
+    try:
+        typer.echo(text, nl=False)
+    except BrokenPipeError:
+        raise  # the reader has enough, as `head` does; typer ends the command
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python tries again at its end
+        raise InnerloopError(f"stdout: cannot write {shown(text.rstrip())}: {error.strerror}") from error
+
+
+def printable(text: str) -> str:
+    """A text of others with control characters as escapes: a terminal would obey them."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def print_error(error: Exception) -> None:
     """Print an error as one line on stderr, with its brackets: `[train]` is no markup."""
     message = settings_message(error) if isinstance(error, ValidationError) else str(error)
     Console(stderr=True).print(
-        " ".join(message.split()), style="red", markup=False, highlight=False, emoji=False, soft_wrap=True
+        printable(" ".join(message.split())), style="red", markup=False, highlight=False, emoji=False, soft_wrap=True
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.cli.checks.finding import Finding, Mark, worst
 from app.cli.console import console, settings_message
-from app.cli.system import check_system
+from app.cli.supported_systems import check_system
 from app.device import choose_device
 from app.errors import DeviceError
 from app.settings import Settings

@@ -3,24 +3,20 @@
 import csv
 import io
 import json
-import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.errors import InnerloopError, expectation, missing_package, shown
+from app.cli.parquet_files import read_parquet
+from app.errors import InnerloopError, expectation, shown
 
 STDIN = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
 LINE = re.compile(r"\r\n|\r|\n")
-INDEX = re.compile(r"__index_level_\d+__")
-"""Columns in which pandas keeps the index of a DataFrame."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,10 @@ class Csv:
         if all(old == new for old, new in names.items()):
             return (self.header + self.rest).encode()
         row = io.StringIO()
-        csv.writer(row, lineterminator="").writerow([names.get(name, name) for name in self.columns])
-        breaks = len(LINE.findall(self.header)) - len(LINE.findall(row.getvalue())) - 1
-        return ("\n" * breaks + row.getvalue() + "\n" + self.rest).encode()
+        # the writer quotes a name that has one of the two characters
+        csv.writer(row, lineterminator="\r\n").writerow([names.get(name, name) for name in self.columns])
+        breaks = len(LINE.findall(self.header)) - len(LINE.findall(row.getvalue()))
+        return ("\n" * breaks + row.getvalue() + self.rest).encode()
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,12 @@ def read_examples(file: Path) -> Csv | Rows:
     """The examples or queries of a file, or of stdin for `-`. Raises InnerloopError."""
     name = "stdin" if file == STDIN else str(file)
     try:
-        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        data = _read_stdin() if file == STDIN else file.read_bytes()
     except OSError as error:
         raise InnerloopError(f"FILE: cannot read {name}: {error.strerror}") from error
     if data.startswith(PARQUET):
-        return _read_parquet(data, name)
+        columns, rows = read_parquet(data, name)
+        return Rows(columns, rows, lambda index: f"row {index + 1}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,7 +77,15 @@ def read_examples(file: Path) -> Csv | Rows:
         raise InnerloopError(expectation(name, expected, actual, fix)) from error
     if not text.strip():
         raise InnerloopError(expectation(name, "CSV, JSON lines or Parquet", "an empty file"))
+    if text.lstrip().startswith("[{"):
+        raise InnerloopError(expectation(name, "JSON lines", "a JSON list", "put each object on a line of its own"))
     return _read_lines(text, name) if text.lstrip().startswith("{") else _read_csv(text, name)
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:  # as with `<&-`
+        raise InnerloopError("FILE: cannot read stdin: it is closed")
+    return sys.stdin.buffer.read()
 
 
 def _read_csv(text: str, name: str) -> Csv:
@@ -96,45 +102,41 @@ def _read_csv(text: str, name: str) -> Csv:
 def _read_lines(text: str, name: str) -> Rows:
     """Each line of JSON lines that is not blank."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    rows = []
-    for number, line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            place = f"{name}, line {number}"
-            raise InnerloopError(expectation(place, "a JSON object on each line", shown(line.strip()))) from error
-        if not isinstance(row, dict):
-            raise InnerloopError(expectation(f"{name}, line {number}", "a JSON object", shown(line.strip())))
-        rows.append(row)
+    rows = [_read_line(line, f"{name}, line {number}") for number, line in lines]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return Rows(columns, rows, lambda index: f"line {lines[index][0]}")
 
 
-def _read_parquet(data: bytes, name: str) -> Rows:
+def _read_line(line: str, place: str) -> dict[str, Any]:
+    """A row of JSON lines. Raises InnerloopError at `place`."""
     try:
-        from pyarrow import ArrowException, parquet  # an extra
-    except ImportError as error:
-        raise InnerloopError(f"{name} is a Parquet file, but {missing_package('pyarrow', 'parquet')}") from error
-    try:
-        table = parquet.read_table(io.BytesIO(data))
-    except (ArrowException, OSError) as error:
-        raise InnerloopError(f"{name}: the Parquet file is cut off or damaged: {error}") from error
-    columns = [column for column in table.column_names if not INDEX.fullmatch(column)]
-    rows = [{column: _plain(row[column]) for column in columns} for row in table.to_pylist()]
-    if not rows:
-        raise InnerloopError(expectation(name, "at least 1 row", 0))
-    return Rows(columns, rows, lambda index: f"row {index + 1}")
+        row = json.loads(line, object_pairs_hook=_with_each_name_once)
+        json.dumps(row, ensure_ascii=False).encode()
+    except _TwiceError as error:
+        raise InnerloopError(f"{place}: the name {shown(str(error))} appears twice, so rename or remove one") from error
+    except RecursionError as error:
+        raise InnerloopError(expectation(place, "a JSON object", "one that is nested too deeply")) from error
+    except UnicodeEncodeError as error:
+        raise InnerloopError(
+            expectation(place, "texts in Unicode", "half of a surrogate pair, such as \\ud800")
+        ) from error
+    except ValueError as error:
+        raise InnerloopError(expectation(place, "a JSON object on each line", shown(line.strip()))) from error
+    if not isinstance(row, dict):
+        raise InnerloopError(expectation(place, "a JSON object", shown(line.strip())))
+    return row
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: None for NaN, dates as ISO 8601."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+class _TwiceError(Exception):
+    """An object has a name twice, and its values cannot both be meant."""
+
+
+def _with_each_name_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return row
 
 
 def write_csv(columns: list[str], rows: list[list[Any]]) -> str:

@@ -11,9 +11,9 @@ from app.cli.compare import compare
 from app.cli.console import console
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
+from app.cli.navigate_and_drive import collect, drive, navigate
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
-from app.cli.worlds import collect, drive, navigate
 from app.train import train
 
 cli = typer.Typer(no_args_is_help=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 import typer
 
-from app.cli.system import check_system
+from app.cli.supported_systems import check_system
 from app.device import keep_freed_memory
 from app.errors import StartError, expectation
 from app.service import health
@@ -69,7 +69,7 @@ def _serve(settings: Settings) -> int:
     # the server takes a second to import, and `--help` does without
     import uvicorn
 
-    from app.api.problems import outermost
+    from app.api.error_responses import outermost
     from app.api.proxies import TrustedProxies, leave_out_unknown_port
     from app.api.uvicorn_protocol import OneWrite
     from app.main import create_app

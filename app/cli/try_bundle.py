@@ -10,10 +10,10 @@ import torch
 import typer
 from torch import Tensor
 
-from app.cli.connecting import connect, get_model
 from app.cli.console import Data, Server, console
-from app.cli.losses import number_text
-from app.cli.remote import rows_of
+from app.cli.losses_text import number_text
+from app.cli.remote_learner import rows_of
+from app.cli.server_connection import connect, get_model
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds

@@ -9,14 +9,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from app.encoders import drawings
+from app.encoders import drawing_normalisation
 from app.encoders.encoder import Rows, StateError
-from app.encoders.float_rows import NUMBERS, as_numbers
-from app.encoders.ink import picture_ink
-from app.encoders.pictures import FORMATS, decoding_seconds, read_picture, size, to_keep
-from app.encoders.pixels import expected_pixels, read_pixels
-from app.encoders.state import check_arrays, check_fields, check_shape
-from app.encoders.values import place, show
+from app.encoders.error_places import place, show
+from app.encoders.finite_numbers import NUMBERS, as_numbers
+from app.encoders.image_decoding import FORMATS, read_picture, size
+from app.encoders.image_raster import picture_ink
+from app.encoders.pixel_arrays import expected_pixels, read_pixels
+from app.encoders.state_checks import check_arrays, check_fields, check_shape
+from app.encoders.stored_images import decoding_seconds, to_keep
 from app.errors import Invalid, TrainingError
 
 MAX_FILES = 20_000
@@ -26,7 +27,7 @@ MAX_PIXELS = 2**24
 FILE = str | bytes | bytearray | memoryview
 """The types of a picture file."""
 NORMALISATIONS = ("", "drawing")
-"""How images become like those of training: not at all, or as `drawings.normalise` does it."""
+"""How images become like those of training: not at all, or as `drawing_normalisation.normalise` does it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +85,13 @@ class ImageEncoder:
     def seconds(self, kept: Rows) -> float:
         """Of decoding the picture files, and of normalising all images."""
         decoding = sum(decoding_seconds(each) for each in kept if isinstance(each, bytes))
-        return decoding + (drawings.IMAGE_S * len(kept) if self.normalise else 0)
+        return decoding + (drawing_normalisation.IMAGE_S * len(kept) if self.normalise else 0)
 
     def encode(self, rows: Rows) -> np.ndarray:
-        """Ink, float32 [row, feature]: see `ink.picture_ink`, `pixels.read_pixels` and `drawings.normalise`."""
+        """Ink, float32 [row, feature], of decoded files and arrays of pixels."""
         ink = self._ink(self.canonical(rows))
         if self.normalise:
-            ink = drawings.normalise(ink)
+            ink = drawing_normalisation.normalise(ink)
         return ink.reshape(-1, math.prod(self.shape))
 
     def _ink(self, kept: Rows) -> np.ndarray:

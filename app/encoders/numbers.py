@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from app.encoders.column_order import in_column_order
 from app.encoders.encoder import Rows, StateError
-from app.encoders.float_rows import as_numbers, read_floats
-from app.encoders.objects import in_column_order
+from app.encoders.finite_numbers import as_numbers, read_floats
 from app.encoders.scaling import Ranges, check_scaled
-from app.encoders.state import check_arrays, check_fields, check_items, check_shape
+from app.encoders.state_checks import check_arrays, check_fields, check_items, check_shape
 from app.errors import Invalid, TrainingError
 
 NUMBER_S = 2e-8

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from app.encoders.encoder import ArraysError
-from app.encoders.float_rows import FLOAT32_MAX
-from app.encoders.values import place
+from app.encoders.error_places import place
+from app.encoders.finite_numbers import FLOAT32_MAX
 from app.errors import Invalid
 
 MIN_STD = 1e-60

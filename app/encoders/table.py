@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from app.encoders.column_order import in_column_order
 from app.encoders.columns.column import Column
 from app.encoders.columns.types import TYPES, fit_column
 from app.encoders.encoder import Rows, StateError
-from app.encoders.objects import in_column_order
 from app.encoders.scaling import Ranges
-from app.encoders.state import check_arrays, check_fields, check_items
+from app.encoders.state_checks import check_arrays, check_fields, check_items
 from app.errors import TrainingError, one_of
 
 VALUE_S = 1e-6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.encoders.drawings import normalise
+from app.encoders.drawing_normalisation import normalise
 from app.encoders.image import ImageEncoder
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes

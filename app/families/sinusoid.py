@@ -20,8 +20,9 @@ class Sinusoid:
         purpose="fits a noise-free sine wave, `y = A sin(x - phase)`, to a few of its points: amplitudes from 0.1 to "
         "5, phases from 0 to pi, x from -5 to 5. Sine waves are the standard toy problem of meta-learning (Finn et "
         "al. 2017): use it to try the server and to compare algorithms.",
-        not_for="Other curves, noisy points, or x outside -5 to 5. The model answers there too, but the predictions "
-        "may be far off.",
+        not_for="Sine waves with other phases, other curves, noisy points, or x outside -5 to 5. The model answers "
+        "there too, but predictions may be far off and intervals too narrow, and the server rarely notices other "
+        "phases.",
         data="Waves drawn at random, without a data set. Validation and test tasks are drawn in the same way, so the "
         "scores say nothing about other waves.",
     )

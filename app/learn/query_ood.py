@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.shapes import Float
 
 MAX_DISTANCES = 2**20

@@ -16,26 +16,27 @@ from app.errors import (
     UnknownAdaptation,
     UnknownModel,
 )
-from app.learn.outcome import Adapted
-from app.learn.targets import TargetScale
+from app.learn.divergence import Adapted
+from app.learn.target_scale import TargetScale
+from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
+from app.service.compatibility import Compatibility
 from app.service.cross_validation import CrossValidation
 from app.service.deadlines import Caller, in_time
+from app.service.diverged_error import check_usable
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, request_fingerprint
-from app.service.fit import Fit
 from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
-from app.service.policy import Policy
 from app.service.record import Adaptation, Change, Revision
-from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels, check_usable
+from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
 from app.service.store import Filter, Name, Store
 from app.service.support_set import SupportSet
 from app.service.task import Task
@@ -54,7 +55,7 @@ class Adaptations:
         catalogue: Catalogue,
         worker: Worker,
         store: Store,
-        policy: Policy,
+        defaults: AdaptationDefaults,
         clock: Callable[[], float],
         health: Health | None = None,
     ) -> None:
@@ -63,11 +64,11 @@ class Adaptations:
         self._worker = worker
         self._store = store
         self._kept = KeptBundles(store.bundles, health)
-        self._policy = policy
+        self._defaults = defaults
         self._clock = clock
         self._ids = ids(clock)
         self._idempotency = Idempotency(store, clock)
-        self._fits = Fit()
+        self._compatibility = Compatibility()
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
@@ -160,7 +161,7 @@ class Adaptations:
                 await self._worker.submit(job)
                 break
             except Outgrown:
-                self._fits.refuse(model, adaptation)
+                self._compatibility.refuse(model, adaptation)
         return adaptation
 
     async def _restore(self, adaptation: Adaptation) -> None:
@@ -199,7 +200,7 @@ class Adaptations:
         """The model that serves an adaptation. Raises UnknownModel and Outgrown."""
         pinned = adaptation.pinned if pinned is None else pinned
         model = self._catalogue.serving(adaptation, pinned)
-        if model.digest != adaptation.digest and not self._fits(model, adaptation):
+        if model.digest != adaptation.digest and not self._compatibility(model, adaptation):
             model = self._catalogue.serving(adaptation, pinned=True)
             if model.digest != adaptation.digest:
                 raise Outgrown(adaptation.model)
@@ -229,11 +230,11 @@ class Adaptations:
     def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
         """The record with more examples. Raises Invalid where they are too many, or have a label that is not there."""
         place = "inputs" if more.episodes is None else "episodes"
-        check_extended_size(more.size, old.support_size, self._policy.max_support, place)
+        check_extended_size(more.size, old.support_size, self._defaults.max_support, place)
         new = with_examples(old, more)
         if new.declares_labels:
             check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
-            check_labels(len(new.labels), self._policy.max_support, "labels")
+            check_labels(len(new.labels), self._defaults.max_support, "labels")
         check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
         return new
 
@@ -360,9 +361,9 @@ class Adaptations:
             losses=adapted.losses,
             status=adapted.status,
             created_at=now,
-            expires_at=now + (self._policy.ttl_s if command.ttl_s is None else command.ttl_s),
+            expires_at=now + (self._defaults.ttl_s if command.ttl_s is None else command.ttl_s),
             label=command.label,
-            pinned=self._policy.pinned if command.pinned is None else command.pinned,
+            pinned=self._defaults.pinned if command.pinned is None else command.pinned,
             quality=quality,
             names=tuple(name.name for name in names),
         )
@@ -414,7 +415,7 @@ class Adaptations:
             except Outgrown:
                 if model.digest == old.digest:
                     raise
-                self._fits.refuse(model, old)
+                self._compatibility.refuse(model, old)
                 continue
             assert result.adapted is not None, "the key is new, so the inner loop has run"
             if change is not Change.forgot:

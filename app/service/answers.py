@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from app.bundles.manifest import Manifest
-from app.learn import policies, query_ood
+from app.learn import policies
 from app.learn.policies import Actions
+from app.service.class_labels import Label
 from app.service.intervals import intervals
-from app.service.nearest import Distances, are_further
-from app.service.task import Label, Task
+from app.service.nearest import Distances
+from app.service.seeded_noise import noise
+from app.service.task import Task
+from app.service.unlike_queries import Far, far_queries, or_far_from_examples, or_unlike_every_class
 
-FEW_NUMBERS = 64
-"""So many are faster compared in Python than in NumPy."""
 QUICK_NUMBERS = 20_000
 """An answer of so many numbers is computed and written on the event loop, which takes a few milliseconds."""
 
@@ -59,8 +60,6 @@ class PredictOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = PredictOptions()
-Far = Sequence[bool] | None
-"""For each query, whether it is unlike the inputs of training; None where there is nothing to compare with."""
 
 
 class Outputs(NamedTuple):
@@ -118,8 +117,7 @@ def _regression(outputs: Outputs) -> Answer:
         return Answer(numbers, unlike=far)
     size, calibration = 0 if task is None else task.size, manifest.calibration
     if distances is not None:
-        far_from_examples = are_further(distances, calibration.largest_distance(size))
-        far = _either(far, far_from_examples) if far is not None and True in far else far_from_examples
+        far = or_far_from_examples(far, distances, calibration.largest_distance(size))
     if options.interval is None:
         return Answer(numbers, unlike=far)
     lower, upper = intervals(numbers, options.interval, calibration, size, distances, far)
@@ -131,9 +129,7 @@ def _classification(outputs: Outputs) -> Answer:
     assert task is not None, "a support set names the classes"
     unlike, calibration = far, manifest.calibration
     if calibration.has_familiarity and task.rows:
-        shots = task.size / task.classes_with_examples
-        unfamiliar = (numbers.max(1) < query_ood.familiarity_threshold(calibration, shots)).tolist()
-        unlike = unfamiliar if far is None else _either(far, unfamiliar)
+        unlike = or_unlike_every_class(far, numbers, calibration, task.size / task.classes_with_examples)
     labels = [task.classes[index] for index in numbers.argmax(1).tolist()]
     return Answer(labels, task.classes, probabilities(numbers, calibration.temperature), unlike)
 
@@ -175,50 +171,12 @@ def _mean_and_std(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return outputs[:, :actions], np.exp(np.maximum(outputs[:, actions:], policies.MIN_LOG_DEVIATION))
 
 
-def noise(rows: int, each: int, seed: int | None) -> np.ndarray:
-    """Numbers from U(0, 1), float64 [row, each]; those of row i depend on the seed and on i alone.
-
-    Philox is a counter: number i of its stream is the same however many are drawn. Salmon et al. 2011, "Parallel
-    random numbers: as easy as 1, 2, 3"
-    """
-    unit = np.random.Generator(np.random.Philox(seed)).random((rows, each))
-    return unit.clip(2.0**-54, 1 - 2.0**-53)  # neither 0 nor 1, where a normal number is not finite
-
-
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """The softmax of `logits / temperature` over the last axis, as float32."""
     scaled = logits.astype(np.float64) / temperature
     likely = np.exp(scaled - scaled.max(-1, keepdims=True))
     shares: np.ndarray = (likely / likely.sum(-1, keepdims=True)).astype(np.float32)
     return shares
-
-
-def far_queries(queries: np.ndarray, manifest: Manifest) -> Far:
-    """Which queries are unlike the inputs of training."""
-    reference, images = manifest.ood_reference, manifest.image_reference
-    far = is_beyond(queries, reference.input_bounds) if reference.tasks else None
-    if images is None:
-        return far
-    others = images.is_unlike(torch.from_numpy(queries), manifest.schema.shape).tolist()
-    return others if far is None else _either(far, others)
-
-
-def _either(first: Sequence[bool], second: Sequence[bool]) -> list[bool]:
-    return [one or other for one, other in zip(first, second, strict=True)]
-
-
-def is_beyond(rows: np.ndarray, bounds: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which rows, [row, number], have a number outside of its bounds."""
-    if rows.size == 1:
-        ((low, high),) = bounds
-        return [not low <= rows.item() <= high]
-    if rows.size > FEW_NUMBERS:
-        low, high = np.array(bounds).T
-        far: list[bool] = ((rows < low) | (rows > high)).any(1).tolist()
-        return far
-    return [
-        not all(low <= number <= high for number, (low, high) in zip(row, bounds, strict=True)) for row in rows.tolist()
-    ]
 
 
 KINDS: Mapping[str, Kind] = {

@@ -11,7 +11,7 @@ from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.deadlines import LATE, Caller, ClientDisconnected, in_time
 from app.service.engine import Job, Result
 from app.service.health import Health
-from app.service.task import MAX_TASKS
+from app.service.padded_batches import MAX_TASKS
 from app.service.work_cost import LARGE
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.errors import LastExample, NothingToUndo, UnknownExample
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.commands import EditCommand
 from app.service.record import CONTENT, Adaptation, Change, Revision
 from app.service.stage import Stage

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
 from app.service.cross_validation import Method
 from app.service.model import Model

@@ -12,9 +12,10 @@ from app.errors import Invalid
 from app.learn.losses import KINDS
 from app.learn.significance import sign_test
 from app.learn.support_ood import OODStatus, compare_images
+from app.service.class_labels import class_indices
 from app.service.engine import INITIAL, Job, Result
 from app.service.model import Model
-from app.service.task import Task, class_indices
+from app.service.task import Task
 
 FOLDS, MAX_LEFT_OUT_ALONE = 10, 64
 """Up to MAX_LEFT_OUT_ALONE examples are left out one by one, more in FOLDS folds."""

@@ -12,14 +12,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
-from app.learn.outcome import Adapted
 from app.learn.support_ood import OODReference
 from app.service.fast_weights import FastWeights
 from app.service.features import FeatureCache, encode_tasks
 from app.service.model import Model
 from app.service.nearest import Distances, quick_nearest_distances
-from app.service.task import MAX_TASKS, Task, fused_batches
+from app.service.padded_batches import MAX_TASKS, fused_batches
+from app.service.task import Task
 from app.service.work_cost import LARGE, PASSES, PRICE_A_SECOND, distance_price
 
 INITIAL = None

@@ -1,11 +1,13 @@
-"""Fingerprints of requests, by which a repeated request is recognised."""
+"""Fingerprints of requests, hashes of their content, by which a repeated request is recognised."""
 
 import hashlib
 
 import numpy as np
 
 from app.errors import KeyReused
-from app.service.record import Adaptation, Change
+from app.service.commands import AdaptCommand
+from app.service.record import CONTENT, KEY, Adaptation, Change
+from app.service.store import Name
 
 
 def content_bytes(content: np.ndarray) -> bytes:
@@ -16,6 +18,30 @@ def content_bytes(content: np.ndarray) -> bytes:
         return repr(content.shape).encode() + repr(values).encode()
     positive: np.ndarray = content + content.dtype.type(0)
     return repr(content.shape).encode() + positive.tobytes()
+
+
+def names_of(command: AdaptCommand) -> list[Name]:
+    """The names under which a request and its repeats are one, always in the same order.
+
+    The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
+    another request of it.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    for part in command.support.content:
+        content.update(content_bytes(part))
+    steps, rate = command.settings
+    # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
+    settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
+    content.update(f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode())
+    names = []
+    if command.key is not None:
+        request = content.copy()
+        request.update(repr((command.ttl_s, command.label, command.reuse)).encode())
+        names.append(Name(KEY + command.key, request.digest()))
+    if command.reuse:
+        content.update(command.model.digest.encode())
+        names.append(Name(CONTENT + content.hexdigest(), b""))
+    return names
 
 
 def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:

@@ -1,7 +1,6 @@
 """Repeated requests to adapt: the same idempotency key, or the same content where an earlier adaptation will do."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -10,8 +9,8 @@ from weakref import WeakValueDictionary
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
 from app.service.deadlines import Caller
-from app.service.fingerprints import content_bytes
-from app.service.record import CONTENT, KEY, Adaptation
+from app.service.fingerprints import names_of
+from app.service.record import Adaptation
 from app.service.store import Name, NameHolder, Store
 
 
@@ -104,27 +103,3 @@ class _Callers:
         """Whether all of them have disconnected."""
         others = (each for queue in self._queues for each in queue.waiting)
         return self._caller.disconnected() and all(each is not None and each.disconnected() for each in others)
-
-
-def names_of(command: AdaptCommand) -> list[Name]:
-    """The names under which a request and its repeats are one, always in the same order.
-
-    The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
-    another request of it.
-    """
-    content = hashlib.blake2b(digest_size=16)
-    for part in command.support.content:
-        content.update(content_bytes(part))
-    steps, rate = command.settings
-    # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
-    settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
-    content.update(f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode())
-    names = []
-    if command.key is not None:
-        request = content.copy()
-        request.update(repr((command.ttl_s, command.label, command.reuse)).encode())
-        names.append(Name(KEY + command.key, request.digest()))
-    if command.reuse:
-        content.update(command.model.digest.encode())
-        names.append(Name(CONTENT + content.hexdigest(), b""))
-    return names

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.service.nearest import Distances
 
 

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from app.errors import Invalid, Overloaded
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.batcher import Batcher
 from app.service.deadlines import Caller
 from app.service.engine import Engine, Job, Result

@@ -10,13 +10,14 @@ import torch
 
 from app.device import return_freed_memory
 from app.errors import Invalid
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine, Job, Result
 from app.service.features import FeatureCache
 from app.service.model import Model
 from app.service.nearest import Distances
-from app.service.task import MAX_TASKS, Task
+from app.service.padded_batches import MAX_TASKS
+from app.service.task import Task
 from app.service.work_cost import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
 BY_QUERY = ("predictions", "spread", "distances")

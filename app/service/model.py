@@ -7,16 +7,14 @@ import numpy as np
 import torch
 
 from app.bundles.bundle import Bundle
+from app.learn.divergence import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
-from app.learn.outcome import Adapted, judge
 from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
 from app.service import decisions, work_cost
 from app.service.answers import KINDS
-from app.service.programs import Programs, eager
-from app.service.task import (
+from app.service.padded_batches import (
     MIN_WAYS,
-    Task,
     column,
     declared_classes,
     have_weights,
@@ -25,6 +23,8 @@ from app.service.task import (
     padded_weights,
     row_mask,
 )
+from app.service.programs import Programs, eager
+from app.service.task import Task
 
 
 class Model:

@@ -26,11 +26,3 @@ def quick_nearest_distances(queries: np.ndarray, support: np.ndarray, scale: Seq
         nearest: list[float] = np.sqrt((apart * apart).sum(-1).min(-1)).tolist()
         return nearest
     return query_ood.nearest_distances(torch.tensor(queries), torch.tensor(support), scale).numpy()
-
-
-def are_further(distances: Distances, largest: float) -> list[bool]:
-    """Which distances are larger."""
-    if isinstance(distances, list):
-        return [distance > largest for distance in distances]
-    further: list[bool] = (distances > largest).tolist()
-    return further

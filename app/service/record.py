@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.answers import KINDS
+from app.service.class_labels import Label, distinct
 from app.service.stage import Stage, concatenate, concatenate_rows
 from app.service.support_set import SupportSet
-from app.service.task import Label, Task, distinct
+from app.service.task import Task
 
 KEY, CONTENT = "key:", "content:"
 """Prefixes of the names of a record: of a name that the client chose, and of one computed from the content."""

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.encoders.values import show
-from app.errors import Diverged, Invalid
-from app.learn.algorithms import Algorithm
-from app.learn.outcome import Adapted, Status
+from app.encoders.error_places import show
+from app.errors import Invalid
 from app.service.answers import KINDS, PredictOptions
+from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.task import Label, Task
+from app.service.task import Task
 
 MAX_DIGITS = 20
 """Digits of a number that a message repeats."""
@@ -150,26 +149,6 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
             expected = f"an adaptation with {name_of_value} {default:g}, for which {name} is calibrated"
             fix = f"adapt with {name_of_value} {default:g}, or leave interval out"
             raise Invalid("interval", expected, f"one with {value:g}", fix)
-
-
-def check_usable(adapted: Adapted, model: Model, *, stored: bool = False) -> Adapted:
-    """Return `adapted`. Raises Diverged if the fast weights cannot be used.
-
-    stored: whether the steps and the rate are those of a stored adaptation, so that this request cannot set them
-    """
-    if not adapted.status.usable:
-        raise Diverged(diverged_detail(adapted.status, model.bundle.algorithm, stored=stored), adapted.losses)
-    return adapted
-
-
-def diverged_detail(status: Status, algorithm: Algorithm, *, stored: bool = False) -> str:
-    """What to change after the inner loop diverged. Only an algorithm that takes a rate can get a smaller one."""
-    grew = "more than 100-fold" if status is Status.diverged else "beyond the range of float32"
-    fewer = "fewer `steps` or a smaller `learning_rate`" if algorithm.takes_rate else "fewer `steps`"
-    fix = "Check the units of the examples"
-    if not algorithm.closed_form:
-        fix = f"{fix}, or {'adapt again with' if stored else 'send'} {fewer}"
-    return f"The inner loop diverged: the support loss grew {grew}. {fix}"
 
 
 def _shown(number: int) -> str:

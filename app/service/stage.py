@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.service.task import Label
+from app.service.class_labels import Label
 
 
 class Stage(NamedTuple):

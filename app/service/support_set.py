@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from app.errors import Invalid
+from app.service.class_labels import Label, distinct_labels
 from app.service.stage import Stage
-from app.service.task import Label, Task, distinct_labels
+from app.service.task import Task
 
 
 class SupportSet(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from typing import Protocol
 
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.deadlines import Caller
 from app.service.engine import Job, Result
 from app.service.model import Model

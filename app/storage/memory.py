@@ -10,9 +10,9 @@ from typing import NamedTuple, Self
 from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_memory import BundleMemory
-from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.quota import refusal
 from app.storage.record_cache import RecordCache
+from app.storage.record_encoding import check_new, decode, encode, id_bytes
 
 
 class _StoredRecord(NamedTuple):

@@ -5,36 +5,28 @@ Deleted records stay in its append-only file until it rewrites that, and in its 
 """
 
 import logging
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.errors import QuotaExceeded, StoreFailed, expectation
+from app.errors import QuotaExceeded, StoreFailed
 from app.service.health import Health
 from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
+from app.storage import redis_errors
 from app.storage import redis_scripts as scripts
 from app.storage.bundle_redis import BundleRedis
-from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.in_batches import sweep_in_batches
+from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.redis_pipeline import Calls, Word
 
 log = logging.getLogger(__name__)
@@ -50,27 +42,6 @@ HEAD_SIZE = 4
 """Bytes of the number before the head of a record, which is its length (`redis_scripts`)."""
 
 CONDITION = "store"
-AWAY = "the store cannot be read"
-FIXES = {
-    "LOADING": "wait until Redis has loaded its data",
-    "READONLY": "set INNERLOOP_REDIS_URL to the primary, because this Redis is a replica",
-    "OOM": "raise maxmemory of Redis, or delete adaptations",
-    "MISCONF": "make room on the disk of Redis, so that it can save",
-    "NOREPLICAS": "start the replicas of Redis",
-    "WRONGPASS": "set the user and the password in INNERLOOP_REDIS_URL",
-    "NOAUTH": "set the user and the password in INNERLOOP_REDIS_URL",
-    "NOPERM": "give the user in INNERLOOP_REDIS_URL permission for this command and for the keys innerloop:*",
-}
-"""What to do about an error of Redis, by the first word of its message."""
-WORDS: Mapping[type[Exception], str] = {
-    BusyLoadingError: "LOADING",
-    ReadOnlyError: "READONLY",
-    OutOfMemoryError: "OOM",
-    AuthenticationError: "WRONGPASS",
-    NoPermissionError: "NOPERM",
-}
-"""The first word of the message, for the errors of which redis-py removes it."""
-
 UNLIMITED = 2**53
 """The largest number that a script compares exactly."""
 
@@ -110,8 +81,7 @@ class RedisStore:
                 retry=Retry(NoBackoff(), 0),  # what was sent may have been executed
             )
         except ValueError as error:
-            expected = "a URL such as redis://127.0.0.1:6379/0"
-            raise StoreFailed(expectation("INNERLOOP_REDIS_URL", expected, f'an invalid one ("{error}")')) from error
+            raise StoreFailed(redis_errors.invalid_url(error)) from error
         self._client = Redis.from_pool(pool)
         self._calls = Calls(self._client)
         try:
@@ -227,11 +197,8 @@ class RedisStore:
         """Migrate an older layout. Raises StoreFailed for a newer one."""
         version = int(await self._call("GET", f"{self._prefix}:schema", probing=True) or 0)
         if version > len(MIGRATIONS):
-            failure = (
-                f"{self._place}: expected a schema up to {len(MIGRATIONS)}, got {version}: start the newer version of "
-                "Innerloop that wrote it, or set INNERLOOP_REDIS_URL to another database"
-            )
-            self._health.begin(CONDITION, failure, AWAY)
+            failure = redis_errors.newer_schema(self._url, len(MIGRATIONS), version)
+            self._health.begin(CONDITION, failure, redis_errors.AWAY)
             raise StoreFailed(failure)
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             await self._run(scripts.MIGRATE.format(script=script), number, probing=True)
@@ -249,12 +216,12 @@ class RedisStore:
             log.warning(
                 "%s keeps adaptations in memory only and loses them when it stops: set `appendonly yes` in its "
                 "configuration",
-                self._place,
+                redis_errors.place(self._url),
             )
         elif self._fsync and settings.get("appendfsync") != "always":
             log.warning(
                 "%s loses up to a second of changes in a power failure: set `appendfsync always` in its configuration",
-                self._place,
+                redis_errors.place(self._url),
             )
 
     async def _call(self, *words: Word, probing: bool = False) -> Any:
@@ -277,21 +244,15 @@ class RedisStore:
             # a server that hangs is asked again by `check` alone, so that requests do not wait for it in vain
             self._silent = isinstance(error, TimeoutError | RedisTimeoutError)
             self._failing = True
-            failure = f"{self._place} {_message(error)}: {_fix(error)}, then try again"
-            self._health.begin(CONDITION, failure, _status(error))
+            failure = redis_errors.failure(self._url, error)
+            self._health.begin(CONDITION, failure, redis_errors.status(error))
             raise StoreFailed(failure) from error
         if self._silent:
             self._silent = False
 
     @property
-    def _place(self) -> str:
-        """The address of the server, without its password."""
-        parts = urlsplit(self._url)
-        return f"Redis at {parts.hostname}:{parts.port or 6379}" if parts.hostname else f"Redis at {parts.path}"
-
-    @property
     def _not_open(self) -> str:
-        return f"The connection to {self._place} is still being opened: try again"
+        return f"The connection to {redis_errors.place(self._url)} is still being opened: try again"
 
     @property
     def _quota_words(self) -> tuple[int, int]:
@@ -338,25 +299,3 @@ def _name_holder(name: str, holder: bytes) -> NameHolder:
 
 def _text(word: bytes | str) -> str:
     return word if isinstance(word, str) else word.decode()
-
-
-def _message(error: Exception) -> str:
-    """What happened, without the line of the script that met the error."""
-    message = str(error).partition(" script: ")[0].rstrip(".")
-    return f'does not work ("{message}")' if message else "does not answer"
-
-
-def _word(error: Exception) -> str:
-    """The word by which redis says why it refuses a command; in the error of a script it is anywhere."""
-    named = next((word for kind, word in WORDS.items() if isinstance(error, kind)), None)
-    return named or next((word for word in FIXES if re.search(rf"\b{word}\b", str(error))), "")
-
-
-def _fix(error: Exception) -> str:
-    """What to do about an error of redis."""
-    return FIXES.get(_word(error), "check that Redis runs, and that INNERLOOP_REDIS_URL is its address")
-
-
-def _status(error: Exception) -> str | None:
-    """Why no record can be read, in a few words; None where only writing fails."""
-    return None if _word(error) in ("OOM", "MISCONF", "READONLY", "NOREPLICAS") else AWAY

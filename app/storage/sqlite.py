@@ -26,29 +26,25 @@ from app.service.record import Adaptation
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
 from app.storage.disk_reserve import DiskReserve, nearest_existing
-from app.storage.encoding import check_new, decode, encode, id_bytes
 from app.storage.group_commit import GroupCommit, Operation
 from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
+from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.sqlite_file import (
     FILE,
     CannotWrite,
-    WriteAheadLog,
     cannot_write,
-    check_schema,
     connect,
-    connect_to_nothing,
     connect_to_read,
     failed,
     is_full,
     lock,
     lock_to_read,
-    migrate,
     remove,
 )
+from app.storage.sqlite_migrations import MIGRATIONS, check_schema, connect_to_nothing, migrate
 from app.storage.sqlite_operations import (
     GET,
-    MIGRATIONS,
     NAME_HOLDER,
     USAGE,
     Delete,
@@ -60,6 +56,7 @@ from app.storage.sqlite_operations import (
     page_query,
 )
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
+from app.storage.sqlite_write_ahead_log import WriteAheadLog
 
 UNREADABLE = "the store cannot be read"
 NOT_OPEN = f"The database {FILE} is still being opened: try again"

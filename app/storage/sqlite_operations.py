@@ -8,39 +8,9 @@ from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
 from app.service.store import Filter, Name, NameHolder, Quota, Usage
-from app.storage.encoding import names_in
 from app.storage.group_commit import Operation
 from app.storage.quota import refusal
-
-MIGRATIONS = (
-    """
-    CREATE TABLE owners (
-        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, records INTEGER NOT NULL, bytes INTEGER NOT NULL
-    );
-    CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-    -- Numbered in the order of insertion, so that records of all owners are appended: with (owner, id) as the primary
-    -- key each owner's records would be inserted in a place of their own, and half-fill its pages.
-    CREATE TABLE adaptations (
-        number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL,
-        model INTEGER NOT NULL, label TEXT, expires_at REAL NOT NULL, record BLOB NOT NULL
-    );
-    CREATE UNIQUE INDEX by_id ON adaptations (owner, id);
-    CREATE INDEX by_model ON adaptations (owner, model, id);
-    CREATE INDEX by_label ON adaptations (owner, label, id) WHERE label IS NOT NULL;
-    CREATE INDEX by_model_and_label ON adaptations (owner, model, label, id) WHERE label IS NOT NULL;
-    CREATE INDEX by_expiry ON adaptations (expires_at);
-    CREATE TABLE names (
-        owner INTEGER NOT NULL, name TEXT NOT NULL, adaptation INTEGER NOT NULL, fingerprint BLOB NOT NULL,
-        PRIMARY KEY (owner, name)
-    ) WITHOUT ROWID;
-    """,
-    """
-    -- The usage of an owner counts adaptations up to this number; later ones are added when it is read.
-    ALTER TABLE owners ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
-    UPDATE owners SET counted = (SELECT coalesce(max(number), 0) FROM adaptations);
-    """,
-)
-"""Each migrates the schema from the version that is its index here to the next. Released ones stay as they are."""
+from app.storage.record_encoding import names_in
 
 R = TypeVar("R")
 

@@ -13,8 +13,9 @@ from app.service.store import Quota
 from app.storage.disk_reserve import DiskReserve
 from app.storage.group_commit import Operation
 from app.storage.record_cache import RecordCache
-from app.storage.sqlite_file import TIMEOUT_S, WriteAheadLog, failed, is_busy, is_damaged, is_full
+from app.storage.sqlite_file import TIMEOUT_S, failed, is_busy, is_damaged, is_full
 from app.storage.sqlite_operations import Delete, Put, Replace, Sweep, Tables, makes_room
+from app.storage.sqlite_write_ahead_log import WriteAheadLog
 
 PAGES_PER_TRANSACTION = 8
 """Pages of 4 KiB that a transaction writes to the log besides the records: about."""

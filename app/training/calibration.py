@@ -1,4 +1,4 @@
-"""Calibrating a bundle on validation tasks (`app.learn.calibration`), and measuring the calibration on test tasks."""
+"""Calibrating a bundle on validation tasks, and measuring the calibration (`learn.calibration_table`) on test tasks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration, interpolate_stretch
+from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration, interpolate_stretch
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shapes import Bool, Float

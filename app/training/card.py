@@ -6,8 +6,8 @@ from app.bundles.manifest import Manifest
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.policies import Actions
+from app.training.card_example import Example
 from app.training.evaluation_tables import from_json, steps_text, two_digits
-from app.training.example import Example
 from app.training.kinds import KINDS
 from app.training.returns import SCORE
 from app.training.scores_text import PAPER_NAMES, count_text, scores_text

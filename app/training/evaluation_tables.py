@@ -150,7 +150,7 @@ UNLIKE_MEASURES: Mapping[str, str] = {
     "inverted_marked": "inverted, marked `unlike`",
     "empty_marked": "empty, marked `unlike`",
 }
-"""What the measures of `app.training.unlike` are called in tables."""
+"""What the measures of `app.training.ood_evaluation` are called in tables."""
 SHARES = (
     "coverage_90", "far_coverage_90", "ece", "false_alarms", "unfamiliar_found", "outside_marked", "outside_intervals",
     "inverted_marked", "empty_marked",
@@ -248,7 +248,10 @@ def calibration_as_text(evaluation: Evaluation, *, times: bool = True) -> str:
 
 
 def unlike_as_text(unlike: Mapping[str, Any]) -> str:
-    """What is marked `unlike`, and how intervals hold, as a table in Markdown. unlike: from `app.training.unlike`"""
+    """What is marked `unlike`, and how intervals hold, as a table in Markdown.
+
+    unlike: from `app.training.ood_evaluation`
+    """
     return _measures_as_text(unlike["by_setting"], UNLIKE_MEASURES)
 
 

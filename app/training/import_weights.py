@@ -23,7 +23,7 @@ from app.families.registry import families
 from app.learn.algorithms import ALGORITHMS
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec, build
-from app.learn.targets import TargetSpec
+from app.learn.target_scale import TargetSpec
 from app.learn.update_rules import Params
 from app.plugins import option_names, user_code
 from app.training.card import targets_text

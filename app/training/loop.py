@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.training.checkpoints import save_checkpoint
-from app.training.extras import LOG, require
 from app.training.on_policy import OnPolicyRun
+from app.training.optional_packages import LOG, require
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run

@@ -13,8 +13,8 @@ from app.families.family import Family, HasImages, HasShape
 from app.families.worlds import Episodes
 from app.learn.shapes import Float
 from app.training.evaluation_tables import Evaluation, steps_text
-from app.training.extras import PLOTS, require
 from app.training.kinds import KINDS
+from app.training.optional_packages import PLOTS, require
 from app.training.predictor import offline
 from app.training.problem import device_of, worlds_of
 from app.training.returns import SCORE, Returns, stage_label

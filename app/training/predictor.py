@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
+from app.learn.divergence import judge
 from app.learn.inner import Examples, Schedule, batched, trajectory
-from app.learn.outcome import judge
 from app.learn.outer import Tasks
 from app.learn.pytrees import leaves, rebuild
 from app.learn.shapes import Bool, Float

@@ -32,7 +32,7 @@ from app.training.problem import (
 )
 from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
-from app.training.targets import learn_targets
+from app.training.target_statistics import learn_targets
 from app.training.tasks import draw_tasks
 
 

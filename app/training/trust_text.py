@@ -5,7 +5,7 @@ from statistics import fmean
 
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
-from app.learn.calibration import FALSE_ALARM_RATE, Calibration
+from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
 from app.learn.support_ood import BOUNDS_MARGIN, ERROR_QUANTILE, MAX_FAR_SHARE
 from app.training.evaluation_tables import (
     Evaluation,
@@ -16,7 +16,7 @@ from app.training.evaluation_tables import (
     two_digits,
     unlike_as_text,
 )
-from app.training.unlike import FURTHEST, FURTHEST_SHARE, NEAREST
+from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
@@ -153,7 +153,7 @@ def unlike_text(manifest: Manifest) -> str:
     rule, outside = _rule(manifest, "inverted_marked" in columns)
     shares = manifest.calibration.has_intervals or manifest.calibration.has_familiarity
     differ = (
-        " These are not the tasks of the tables above, so the percentages in this table differ a little from those."
+        " These tasks are not those of the tables above, so the percentages in this table differ from theirs."
         if shares
         else ""
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from app.api import examples
+from app.api import openapi_examples as examples
 from app.api.schemas import AdaptRequest
 
 CSV_UNREAD = ("text/csv", 400)

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.encoders.registry import fit
 from service_tests.api.requests import WAVE
-from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS, predict
 from service_tests.bundles import write_encoder_bundle, write_tables
 from service_tests.encoders.cases import PATIENTS, TABLE
@@ -291,9 +291,10 @@ def test_a_query_has_no_target_and_needs_its_columns(client: TestClient) -> None
     assert post(client, "/predict?model=wards", TEXT).json()["place"] == "line 1, target"
     answer = post(client, "/predict?model=wards", "age\n61\n").json()
     assert answer["detail"].startswith("line 1, sex: expected the columns age, sex, smoker, seen, ward, got none of")
-    assert post(client, "/predict?model=sinusoid", "1\n2\n").json()["detail"].startswith("line 1: expected names of")
+    for numbers in ("1\n2\n", "-3.000e+00\n1\n", "nan\n1\n"):
+        assert post(client, "/predict?model=sinusoid", numbers).json()["detail"].startswith("line 1: expected names of")
     assert post(client, "/predict?model=sinusoid", "x,y\n1,2\n").json()["detail"] == (
-        "line 1: expected 1 column of numbers, got 2"
+        "line 1: expected 1 column of numbers, got 2: remove the columns that are not inputs"
     )
 
 

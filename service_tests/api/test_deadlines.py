@@ -16,7 +16,7 @@ import orjson
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api.examples import ERRORS
+from app.api.openapi_examples import ERRORS
 from app.errors import DeadlinePassed, Overloaded
 from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api.problems import outermost
+from app.api.error_responses import outermost
 from app.storage.sqlite_file import FILE
 from service_tests.api.requests import QUERIES, adapt, body, predictions, reload
 from service_tests.conftest import Work

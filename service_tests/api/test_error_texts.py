@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api.decode_errors import malformed
-from app.api.examples import ERRORS
+from app.api.openapi_examples import ERRORS
 from app.errors import (
     DeadlinePassed,
     Diverged,

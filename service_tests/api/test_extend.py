@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.bundles.folder import load
+from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
@@ -19,7 +20,6 @@ from app.service.commands import AdaptCommand
 from app.service.engine import Engine
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.policy import Policy
 from app.service.record import InnerLoopSettings
 from app.service.store import Quota
 from app.service.support_set import SupportSet
@@ -161,7 +161,7 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
     """The server that comes second finds a newer revision than it began with, and extends that one."""
 
     async def scenario() -> None:
-        store, policy = MemoryStore(Quota(1000, 1 << 20)), Policy(60, False, 1000)
+        store, policy = MemoryStore(Quota(1000, 1 << 20)), AdaptationDefaults(60, False, 1000)
         catalogues = [Catalogue(lambda bundle: Model(bundle, torch_cpu())) for _ in range(2)]
         for catalogue in catalogues:
             bundles = {"sinusoid": load(models_dir / "sinusoid")}

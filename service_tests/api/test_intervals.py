@@ -19,7 +19,7 @@ WIDTHS = (((0.5, 1.0),), ((0.25, 0.5),))
 def client(serve: Callable[..., TestClient], own_models: Path) -> TestClient:
     """`sinusoid` is calibrated for 5 and 10 examples, `linear` is not calibrated."""
     from app.bundles.folder import load, write
-    from app.learn.calibration import Calibration
+    from app.learn.calibration_table import Calibration
 
     calibrated = Calibration(tasks=1, shots=(5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)
     for name, calibration in (("sinusoid", calibrated), ("linear", Calibration())):

@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from jsonschema_rs import Draft202012Validator
 
-from app.api.wire_schemas import holds_bodies
+from app.api.openapi_schemas import holds_bodies
 from app.main import create_app
 from app.settings import Settings
 from service_tests.api.requests import adapt, body, examples

@@ -281,7 +281,7 @@ def replace_by_three_features(folder: Path) -> None:
     """Replace a bundle of 1 feature by one of 3 features."""
     from app.bundles.manifest import FamilySpec
     from app.bundles.schema import Schema
-    from app.learn.calibration import Calibration
+    from app.learn.calibration_table import Calibration
     from app.learn.networks import NetworkSpec, initialize
     from app.learn.support_ood import OODReference
 

@@ -176,7 +176,7 @@ WIDTHS = (((2.0, 3.0),), ((0.5, 1.0),), ((0.25, 0.5),))
 def test_intervals_count_weights_and_the_initialization(serve: Callable[..., TestClient], own_models: Path) -> None:
     """Zero support examples are calibrated, so `model` alone has an interval."""
     from app.bundles.folder import load, write
-    from app.learn.calibration import Calibration
+    from app.learn.calibration_table import Calibration
 
     old = load(own_models / "sinusoid")
     calibration = Calibration(tasks=1, shots=(0, 5, 10), levels=(0.8, 0.95), half_widths=WIDTHS)

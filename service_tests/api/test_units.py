@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from safetensors import safe_open
 
 from app.bundles.folder import load, write
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.networks import NetworkSpec, build
 from app.learn.support_ood import OODReference
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 from service_tests.api.requests import assert_same, get_support
 from service_tests.bundles import write_bundle
 

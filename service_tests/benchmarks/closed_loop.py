@@ -31,7 +31,7 @@ import torch
 import uvloop
 from torch import Tensor
 
-from app.cli.remote import RemoteLearner
+from app.cli.remote_learner import RemoteLearner
 from app.families.navigation import Navigation
 from app.training.returns import Trial
 from innerloop_client import AsyncClient

@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load
-from app.cli.connecting import connect
-from app.cli.remote import RemoteLearner
+from app.cli.remote_learner import RemoteLearner
+from app.cli.server_connection import connect
 from app.families.driving import DrivingLog, read, rows_of
 from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive

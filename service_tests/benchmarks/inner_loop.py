@@ -33,7 +33,8 @@ from app.learn.networks import mlp
 from app.service.compiled.compiler import by_steps, compile_all, compile_steps, compile_unrolled
 from app.service.health import Health
 from app.service.model import Model
-from app.service.task import MAX_TASKS, Task
+from app.service.padded_batches import MAX_TASKS
+from app.service.task import Task
 from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import PROCESSOR, seconds_each, write
 from service_tests.processes import MAML

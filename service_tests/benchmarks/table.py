@@ -181,6 +181,21 @@ SECTIONS = (
         SPEED,
     ),
     Section(
+        "client",
+        "The Python client",
+        "One call of the client is compared with httpx, which posts the same JSON. The client also sends a deadline "
+        "and, to adapt, an idempotency key, which cost the server time too: see the column with the same headers. 500 "
+        "tasks by `adapt_many` are compared with a loop of `adapt`, and the import of the client with that of httpx.",
+        {
+            "call": _value("call", "{}"),
+            "client, µs": _value("client_us"),
+            "httpx, µs": _value("httpx_us"),
+            "times httpx": _ratio("times_httpx"),
+            "times httpx, same headers": _ratio("times_same_headers"),
+            "times faster than a loop": _ratio("times_faster"),
+        },
+    ),
+    Section(
         "closed_loop",
         "A closed loop",
         "64 policies make decisions at once, each over its own connection. They are compared with 64 PyTorch modules "

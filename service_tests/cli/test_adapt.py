@@ -5,6 +5,7 @@ import io
 import json
 import shlex
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from service_tests.api.requests import WAVE
-from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS
 from service_tests.cli.commands import innerloop
 from service_tests.processes import ROOT
@@ -110,6 +111,34 @@ def test_parquet(asked: str, tmp_path: Path) -> None:
     assert [[float(row["target"])] for row in rows] == [pytest.approx(each) for each in answer["predictions"]]
 
 
+def test_parquet_that_cannot_be_sent_is_refused(tmp_path: Path, asked: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[parquet]'")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    day, column = timedelta(1), pyarrow.array([1.0])
+    tables = {
+        ", time: expected numbers, texts, booleans, dates, bytes or lists, got duration[us]: convert the column": [day],
+        ", time: expected numbers, texts, booleans, dates, bytes or lists, got struct<a: duration[us]>": [{"a": day}],
+        ", time: cannot read the column as timestamp[ms]": pyarrow.array([2**50], pyarrow.timestamp("ms")),
+    }
+    for message, values in tables.items():
+        parquet.write_table(pyarrow.table({"time": values, "target": column}), tmp_path / "rows")
+        result = innerloop("adapt", "sinusoid", str(tmp_path / "rows"))
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert message in result.stderr
+    names = ["time", "target", "target"]
+    parquet.write_table(pyarrow.Table.from_arrays([column] * 3, names=names), tmp_path / "rows")
+    twice = innerloop("adapt", "sinusoid", str(tmp_path / "rows"))
+    assert 'two columns are called "target", so rename or remove one' in twice.stderr
+
+
+def test_a_column_may_have_a_line_break_in_its_name(asked: str, tmp_path: Path) -> None:
+    for name in ("ti\nme", "ti\rme", "ti\r\nme"):
+        file = file_of(tmp_path, EXAMPLES.replace("time", f'"{name}"'))
+        adapted("sinusoid", file, "--target", "y")
+        wrong = innerloop("adapt", "sinusoid", file_of(tmp_path, f'"{name}",y\n1,a\n'), "--target", "y")
+        assert wrong.stderr.startswith("line 3, y: expected a number")
+
+
 def test_parquet_needs_an_extra(asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = innerloop("adapt", "wards", file_of(tmp_path, b"PAR1..."))
@@ -193,6 +222,19 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         ('{"t": 1, "y": 2}\n{"y": 3}', ["sinusoid", "--target", "y"], "line 2: expected the columns t, got no t"),
         ('{"t": 1, "y": 2}\n[3]', ["sinusoid", "--target", "y"], 'line 2: expected a JSON object, got "[3]"'),
         ('{"t": 1, "y": 2', ["sinusoid", "--target", "y"], "line 1: expected a JSON object on each line"),
+        ('{"t": "a", "y": 2}', ["sinusoid", "--target", "y"], 'line 1, t: expected a number, got "a"'),
+        ('{"t": 1, "y": "a"}', ["sinusoid", "--target", "y"], "line 1, y: expected "),
+        ('{"t": 1, "t": 2, "y": 3}', ["sinusoid"], 'line 1: the name "t" appears twice, so rename or remove one'),
+        ('{"y": ' + "[" * 100_000, ["sinusoid"], "line 1: expected a JSON object, got one that is nested too deeply"),
+        ('{"t": "\\ud800", "y": NaN}', ["sinusoid"], "line 1: expected texts in Unicode, got half of a surrogate pair"),
+        ("-4.0e+00,3.03\n1,2\n", ["sinusoid"], "line 1: expected names of columns, got numbers: begin the file with"),
+        (
+            '[{"t": 1, "y": 2}]',
+            ["sinusoid"],
+            ": expected JSON lines, got a JSON list: put each object on a line of its",
+        ),
+        ("t,y,y\n1,2,3\n", ["sinusoid", "--target", "y"], "are called y: rename or remove one"),
+        ("1,2\n3,4\n", ["sinusoid", "--target", "2"], "line 1: expected names of columns, got numbers: begin the file"),
         ("", ["sinusoid"], ": expected CSV, JSON lines or Parquet, got an empty file"),
         (b"PK\x03\x04\xff\xfe", ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got the byte 0xff"),
         (EXAMPLES, ["navigation", "--target", "y"], "navigation learns from episodes, so leave --target out"),
@@ -215,6 +257,9 @@ def test_errors_of_predict(asked: str, tmp_path: Path) -> None:
         f'ID: expected the id of a stored adaptation, got "{"f" * 32}": `innerloop adaptations ls` lists them\n'
     )
     key = adapted("sinusoid", file_of(tmp_path, EXAMPLES, "examples"), "--target", "y")
+    for form in (EXAMPLES, as_lines([{"time": 1, "y": 2}])):
+        more = innerloop("predict", key, file_of(tmp_path, form, "more"))
+        assert "expected 1 column of numbers, got 2: remove the columns that are not inputs" in more.stderr
     assert innerloop("predict", key, file, "--interval", "2").stderr.startswith("--interval: expected ")
     missing = innerloop("predict", key, str(tmp_path / "nothing.csv"))
     assert missing.stderr == f"FILE: cannot read {tmp_path}/nothing.csv: No such file or directory\n"

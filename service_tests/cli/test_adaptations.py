@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli.main import cli
 from innerloop_client import Client
 from service_tests.api.requests import WAVE
-from service_tests.api.test_rows import LABELLED, ROWS
+from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.cli.commands import innerloop
 
 

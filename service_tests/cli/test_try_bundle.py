@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from app.bundles.folder import load, write
 from app.bundles.manifest import FamilySpec
-from app.cli.losses import number_text
+from app.cli.losses_text import number_text
 from app.cli.main import cli
 from app.learn.networks import initialize
 from service_tests.cli.commands import innerloop, installed

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from innerloop_client import Adaptation, AsyncClient, Client, InnerloopError, attempts
+from innerloop_client import Adaptation, AsyncClient, Client, InnerloopError, retries
 from service_tests.client.unreliable import Unreliable
 from service_tests.client.users import Known, Result, User
 from service_tests.processes import running
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--silence", type=float, default=1.0, help="seconds, instead of the client's 5")
     options = parser.parse_args()
-    attempts.LEAST_SILENCE_S = options.silence
+    retries.LEAST_SILENCE_S = options.silence
     with tempfile.TemporaryDirectory() as name:
         serve = [sys.executable, "-m", "app.cli", "serve"]
         with (

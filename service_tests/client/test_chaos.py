@@ -2,13 +2,13 @@
 
 import pytest
 
-from innerloop_client import attempts
+from innerloop_client import retries
 from service_tests.client import chaos
 from service_tests.client.unreliable import FAULTS, Unreliable
 
 
 def test_no_call_is_lost_and_none_is_done_twice(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "LEAST_SILENCE_S", 0.3)
+    monkeypatch.setattr(retries, "LEAST_SILENCE_S", 0.3)
     with Unreliable(url, seed=1) as network:
         result = chaos.run(url, network, 150, seed=1, timeout=10)
     assert result.calls.total() == 150

@@ -113,5 +113,5 @@ def test_what_is_no_image_is_refused(letters: Client, tmp_path: Path) -> None:
         letters.adapt("letters", [tmp_path / "none.png"], ["a"])
     with pytest.raises(UnsupportedInput, match=r"x\[0\]: the image is cut off or damaged"):
         letters.adapt("letters", [picture(stroke(1024, 60))[:1000]], ["a"])
-    with pytest.raises(UnsupportedInput, match=r"queries: .* put a single one into a list"):
+    with pytest.raises(UnsupportedInput, match=r"queries: .* put a single value into a list"):
         letters.predict("letters", SMALL[0], SMALL, LABELS)

@@ -21,9 +21,9 @@ from innerloop_client import (
     Task,
     UnexpectedAnswer,
     UnsupportedInput,
-    many,
+    adapt_many,
 )
-from innerloop_client.bodies import NDJSON
+from innerloop_client.body_encoding import NDJSON
 from service_tests.api.requests import QUERIES, WAVE
 from service_tests.client.answering import ADAPTED, Answering, answer
 from service_tests.client.flaky import Flaky
@@ -68,7 +68,7 @@ def test_a_bad_task_has_its_error_in_its_place(innerloop: Client) -> None:
 
 
 def test_large_tasks_go_in_more_requests(flaky_client: Client, flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(adapt_many, "CHUNK_BYTES", 1000)
     assert all(isinstance(each, Adaptation) for each in flaky_client.adapt_many(tasks(20)))
     assert 3 < len(flaky.requests) < 20
 

@@ -24,7 +24,7 @@ from innerloop_client import (
     UnexpectedAnswer,
     UnsupportedInput,
 )
-from innerloop_client.attempts import MAX_S, Attempts, backoff_s, retry_after_s
+from innerloop_client.retries import MAX_S, Attempts, backoff_s, retry_after_s
 from service_tests.api.requests import WAVE
 from service_tests.client.answering import Answering, trickling
 from service_tests.client.flaky import Flaky

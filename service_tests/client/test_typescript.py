@@ -3,6 +3,7 @@
 `python -m service_tests.client.test_typescript` writes its types again.
 """
 
+import asyncio
 import json
 import re
 import shutil
@@ -13,11 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings
 from service_tests.api.requests import body
-from service_tests.processes import ROOT
+from service_tests.processes import ROOT, serving_in_a_thread
 
 FOLDER = ROOT / "app/client/typescript"
 TYPES = FOLDER / "src/schema.ts"
@@ -49,7 +51,7 @@ def write_types(tools: Path, file: Path) -> None:
 def tools() -> Path:
     """The folder of the programs that `make test` installs, if there is Node.js with npm."""
     if shutil.which("npm") is None:
-        pytest.skip("install Node.js 20 or newer, with npm")
+        pytest.skip("install Node.js 20.3 or newer, with npm")
     folder = FOLDER / "node_modules/.bin"
     pinned = json.loads((FOLDER / "package.json").read_text())
     for name, version in (pinned["dependencies"] | pinned["devDependencies"]).items():
@@ -115,8 +117,61 @@ def test_a_program_reads_problems(answer: dict[str, Any], live_server: str) -> N
         "models": expected["models"],
         "message": expected["detail"],
     }
-    gateway = {"status": 502, "type": "about:blank", "title": "Bad Gateway", "detail": "<h1>502</h1>"}
-    assert answer["gateway"] == {**gateway, "name": "InnerloopError"}
+    detail = answer["gateway"].pop("detail")
+    assert answer["gateway"] == {"status": 502, "type": "about:blank", "title": "Bad Gateway", "name": "InnerloopError"}
+    assert detail.startswith(f"{live_server}/predict: expected an answer from Innerloop, got status 502 with ")
+
+
+ANSWERS = {
+    "html": (200, b"text/html", b"<html>"),
+    "cut": (200, b"application/json", b'{"adaptation_id"'),
+    "none": (204, b"application/json", b""),
+    "empty": (200, b"application/json", b""),
+    "list": (200, b"application/json", b"[]"),
+    "object": (200, b"application/json", b"{}"),
+    "cut-problem": (422, b"application/problem+json", b'{"detail"'),
+    "null-problem": (422, b"application/problem+json", b"null"),
+    "gateway": (502, b"text/html", b"<html>"),
+    "redirect": (307, b"text/html", b""),
+}
+"""What a server that misbehaves answers, by the first part of the path."""
+FOREIGN = "expected an answer from Innerloop, got "
+FAILURES = {
+    "silent": "did not answer within 0.2 s: set a larger `timeout`",
+    "silent body": "did not answer within 0.2 s: set a larger `timeout`",
+    "down": "http://127.0.0.1:9 does not answer (",
+    "redirect": "does not answer (unexpected redirect): check that the server runs, and the URL",
+    "an id": 'id: expected the `adaptation_id` of an adaptation, got ""',
+    "a path": 'id: expected the `adaptation_id` of an adaptation, got ".."',
+    "a big integer": "body: expected values that JSON has, got others: ",
+    "a loop": "body: expected values that JSON has, got others: ",
+    "no URL": 'url: expected a URL such as http://127.0.0.1:8000, got "foo"',
+    "a query": "url: expected http:// or https:// and no ? or #, got ",
+    "a password": "url: send the user and the password in `headers` instead",
+    "no timeout": "timeout: expected seconds, from above 0 to 86400, got 0",
+}
+
+
+async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
+    name = scope["path"].split("/")[1]
+    body = (await receive())["body"] if name == "echo" else b""
+    status, media, content = ANSWERS.get(name, (200, b"application/json", body))
+    if name == "silent":
+        await asyncio.sleep(1)
+    headers = [(b"content-type", media), (b"location", b"/object")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if name == "silent-body":
+        await asyncio.sleep(1)
+    await send({"type": "http.response.body", "body": content})
+
+
+def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path) -> None:
+    with serving_in_a_thread(misbehaving) as url:
+        printed = json.loads(run_program(tools, project, PROGRAM.with_name("client_fails.mts"), url))
+    for name, message in printed["seen"].items():
+        assert FAILURES.get(name.split(":")[0], FOREIGN) in message, name
+    assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES) - 1
+    assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
 
 
 def test_the_example_of_its_page_runs(tools: Path, project: Path, live_server: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.query_ood import familiarity_threshold
 
 KNOWN = Calibration(tasks=100, seed=1, shots=(1, 4), familiarity=(-8.0, -4.0))

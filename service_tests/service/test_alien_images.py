@@ -94,7 +94,7 @@ def test_drawings_with_pens_of_usual_widths_are_like_those_of_training() -> None
 
 
 def test_digits_of_8_by_8_pixels_are_told_apart_and_not_marked(client: TestClient) -> None:
-    """Digits from 5, as those below chose the limits of `app.encoders.drawings`."""
+    """Digits from 5, as those below chose the limits of `app.encoders.drawing_normalisation`."""
     digits = load_digits()
     rows = [np.flatnonzero(digits.target == digit)[:20] for digit in range(5, 10)]
     images = [[(digits.images[row] / 16).tolist() for row in each] for each in rows]

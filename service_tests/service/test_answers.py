@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from app.bundles.folder import load
 from app.bundles.schema import Schema
 from app.learn import losses
-from app.learn.calibration import Calibration
+from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.policies import Actions
-from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Far, Outputs, PredictOptions, noise, probabilities
+from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Outputs, PredictOptions, probabilities
 from app.service.nearest import Distances
+from app.service.seeded_noise import noise
 from app.service.task import Task
+from app.service.unlike_queries import Far
 from service_tests.processes import MAML
 
 MANIFEST = load(MAML).manifest

@@ -11,7 +11,7 @@ from app.service.batcher import QUICK_S, Batcher, Runner
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Job, Result
 from app.service.model import Model
-from app.service.task import MAX_TASKS
+from app.service.padded_batches import MAX_TASKS
 
 
 class Free:

@@ -11,7 +11,7 @@ import torch
 from app.bundles.folder import load
 from app.errors import Invalid
 from app.learn.support_ood import OODReference
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
 from app.service.engine import Engine, Job
 from app.service.model import Model

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bundles.folder import load, load_all
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service.compiled.compiler import compile_look_up, compile_steps
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model

@@ -12,7 +12,8 @@ import pytest
 
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import Method
-from app.service.idempotency import Idempotency, names_of
+from app.service.fingerprints import names_of
+from app.service.idempotency import Idempotency
 from app.service.record import InnerLoopSettings
 from app.service.store import Quota
 from app.service.support_set import SupportSet

@@ -11,7 +11,7 @@ import torch
 
 from app.bundles.folder import load
 from app.errors import Invalid, Overloaded
-from app.learn.outcome import Adapted
+from app.learn.divergence import Adapted
 from app.service import lanes, large_work
 from app.service.batcher import Batcher
 from app.service.cross_validation import CrossValidation, Method

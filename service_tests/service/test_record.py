@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
-from app.learn.outcome import Adapted, Status
+from app.learn.divergence import Adapted, Status
 from app.service.changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.fingerprints import content_bytes, has_applied, request_fingerprint
 from app.service.record import Adaptation, Change

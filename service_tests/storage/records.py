@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store import Name, Quota

@@ -10,7 +10,7 @@ import pytest
 from app.errors import StoreFailed
 from app.service.store import Filter, Name, NameHolder, Quota
 from app.storage import redis
-from app.storage.encoding import encode
+from app.storage.record_encoding import encode
 from app.storage.redis import RedisStore
 from service_tests.processes import free_port
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised

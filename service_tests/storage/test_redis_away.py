@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from app.api.examples import ERRORS
+from app.api.openapi_examples import ERRORS
 from app.errors import Overloaded, StoreFailed
 from app.service.health import Health
 from app.storage.redis import RedisStore

@@ -18,10 +18,12 @@ from app.errors import StoreFailed
 from app.service.record import Adaptation, Change
 from app.service.store import Filter, Name, Usage
 from app.storage import sqlite
-from app.storage.encoding import VERSIONS, encode
+from app.storage.record_encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore
-from app.storage.sqlite_file import FILE, MAX_LOG_BYTES, WriteAheadLog, connect
-from app.storage.sqlite_operations import MAX_UNCOUNTED, MIGRATIONS
+from app.storage.sqlite_file import FILE, connect
+from app.storage.sqlite_migrations import MIGRATIONS
+from app.storage.sqlite_operations import MAX_UNCOUNTED
+from app.storage.sqlite_write_ahead_log import MAX_LOG_BYTES, WriteAheadLog
 from service_tests.processes import ROOT
 from service_tests.storage.records import PLENTY, comparable, id_of, record, revised
 
@@ -193,7 +195,7 @@ def test_a_reader_is_waited_for_before_what_is_deleted_is_gone(tmp_path: Path) -
 
 
 def test_a_reader_that_stays_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.sqlite_file.TIMEOUT_S", 0.1)
+    monkeypatch.setattr("app.storage.sqlite_write_ahead_log.TIMEOUT_S", 0.1)
 
     async def scenario(store: SqliteStore) -> None:
         await put_one(store)

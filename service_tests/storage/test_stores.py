@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from app.errors import QuotaExceeded
-from app.learn.outcome import Status
+from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
-from app.storage.encoding import encode
 from app.storage.memory import MemoryStore
+from app.storage.record_encoding import encode
 from app.storage.redis import RedisStore
 from app.storage.sqlite import SqliteStore
 from service_tests.storage.records import DIGEST, PLENTY, comparable, id_of, record, revised

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.learn.calibration import FALSE_ALARM_RATE
+from app.learn.calibration_table import FALSE_ALARM_RATE
 from app.training.calibration import (
     calibration_error,
     distances_of,

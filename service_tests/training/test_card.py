@@ -16,8 +16,8 @@ from app.bundles.folder import load, write
 from app.families.family import HasDescription
 from app.service.cross_validation import MAX_LEFT_OUT_ALONE
 from app.training.card import card
+from app.training.card_example import Example, policy_example
 from app.training.evaluation_tables import with_interval
-from app.training.example import Example, policy_example
 from app.training.on_policy import OnPolicyRun
 from app.training.problem import family_of
 from app.training.publish import PLOT

@@ -6,10 +6,10 @@ import torch
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load
 from app.families.choices import Choices
-from app.training.bounds import find_max_rate, find_max_steps
 from app.training.evaluation import Curve, curve, score_tasks
 from app.training.evaluation_tables import Evaluation, as_json, as_text, from_json, settings_of
 from app.training.held_out import evaluate_bundle
+from app.training.inner_loop_bounds import find_max_rate, find_max_steps
 from app.training.predictor import MAX_NUMBERS, offline, portions, without_last_class
 from app.training.problem import family_of
 from app.training.recipes.recipe import Recipe

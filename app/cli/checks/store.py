@@ -1,6 +1,5 @@
 """Whether the server can store adaptations."""
 
-import asyncio
 import os
 import sqlite3
 from contextlib import closing
@@ -13,13 +12,11 @@ from redis.retry import Retry
 
 from app.cli.checks.finding import Finding
 from app.errors import StoreFailed, expectation
-from app.service.health import Health
-from app.service.store import Quota
 from app.settings import Settings
-from app.storage import redis, sqlite_operations
+from app.storage import redis, redis_errors
 from app.storage.disk_reserve import nearest_existing
-from app.storage.redis import RedisStore
-from app.storage.sqlite_file import FILE, check_schema, connect_to_read, failed, lock, lock_to_read
+from app.storage.sqlite_file import FILE, connect_to_read, failed, lock, lock_to_read
+from app.storage.sqlite_migrations import MIGRATIONS, check_schema
 
 PART = "store"
 PREFIX = "innerloop"
@@ -68,10 +65,10 @@ def _read_sqlite(folder: Path) -> str:
         return f"sqlite; the server will create {file}"
     try:
         with closing(connect_to_read(file)) as connection:
-            version = check_schema(connection, sqlite_operations.MIGRATIONS)
+            version = check_schema(connection, MIGRATIONS)
     except sqlite3.Error as error:
         raise failed(folder, error) from error
-    newest = len(sqlite_operations.MIGRATIONS)
+    newest = len(MIGRATIONS)
     due = "" if version == newest else f", which the server will migrate to {newest}"
     return f"sqlite; {file} has schema {version}{due}"
 
@@ -91,24 +88,15 @@ def _check_redis(url: str) -> str:
     """What was found in Redis. Raises StoreFailed."""
     wait = redis.TIMEOUT_S
     try:
-        with Redis.from_url(
-            url, socket_timeout=wait, socket_connect_timeout=wait, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        client = Redis.from_url(url, socket_timeout=wait, socket_connect_timeout=wait, retry=Retry(NoBackoff(), 0))
+    except ValueError as error:
+        raise StoreFailed(redis_errors.invalid_url(error)) from error
+    try:
+        with client:
             version = int(client.get(f"{PREFIX}:schema") or 0)
             client.setrange(f"{PREFIX}:probe", 0, "")  # changes nothing, and is refused where a record would be
     except (ValueError, RedisError, OSError) as error:
-        raise StoreFailed(asyncio.run(_redis_problem(url)) or f'Redis failed once ("{error}"): try again') from error
-    if version > len(redis.MIGRATIONS) and (problem := asyncio.run(_redis_problem(url))) is not None:
-        raise StoreFailed(problem)
+        raise StoreFailed(redis_errors.failure(url, error)) from error
+    if version > len(redis.MIGRATIONS):
+        raise StoreFailed(redis_errors.newer_schema(url, len(redis.MIGRATIONS), version))
     return "Redis, which answers" + ("" if version else "; no server has used it yet")
-
-
-async def _redis_problem(url: str) -> str | None:
-    """What the server says of a Redis that does not work."""
-    health = Health()
-    try:
-        async with RedisStore(url, Quota(0, 0), prefix=PREFIX, health=health) as store:
-            await store.check()
-    except StoreFailed as error:
-        return str(error)
-    return health.degraded.get(redis.CONDITION)

@@ -7,8 +7,8 @@
 `AsyncClient` has the same methods, to await.
 """
 
+from innerloop_client.adapt_request import Task
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
-from innerloop_client.adapting import Task
 from innerloop_client.client import AsyncClient, Client
 from innerloop_client.errors import (
     Conflict,
@@ -30,7 +30,7 @@ from innerloop_client.errors import (
 )
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyRun
 from innerloop_client.prediction import Prediction
-from innerloop_client.records import Health, Model, Quality, RefusedBundle, Revision
+from innerloop_client.server_answers import Health, Model, Quality, RefusedBundle, Revision
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 
 __version__ = "0.2.0.dev0"

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from innerloop_client.bodies import decode
+from innerloop_client.body_encoding import decode
 from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, proxy_error, server_error
 
 

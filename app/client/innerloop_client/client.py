@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from innerloop_client.adapt_request import AdaptOptions
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
-from innerloop_client.adapting import AdaptOptions
 from innerloop_client.blocking import blocking, finish, iterating
-from innerloop_client.calls import Calls
-from innerloop_client.options import Options
+from innerloop_client.connection_options import Options
+from innerloop_client.operations import Operations
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyOptions
 from innerloop_client.session import Session
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_S, RETRIES = 60.0, 5
 
 
-class AsyncClient(Calls[AsyncAdaptation]):
+class AsyncClient(Operations[AsyncAdaptation]):
     """A client for a single event loop: each `asyncio.run` needs its own."""
 
     _form = AsyncAdaptation
@@ -86,15 +86,15 @@ class Client:
         options = Options.read(url, api_key, timeout, retries)
         self._session = Session(BlockingTransport(http), options)
 
-    adapt = blocking(Calls[Adaptation].adapt)
-    adapt_many = blocking(Calls[Adaptation].adapt_many)
-    predict = blocking(Calls[Adaptation].predict)
-    adaptation = blocking(Calls[Adaptation].adaptation)
-    adaptations = iterating(Calls[Adaptation].adaptations)
-    models = blocking(Calls[Adaptation].models)
-    refused_bundles = blocking(Calls[Adaptation].refused_bundles)
-    model = blocking(Calls[Adaptation].model)
-    health = blocking(Calls[Adaptation].health)
+    adapt = blocking(Operations[Adaptation].adapt)
+    adapt_many = blocking(Operations[Adaptation].adapt_many)
+    predict = blocking(Operations[Adaptation].predict)
+    adaptation = blocking(Operations[Adaptation].adaptation)
+    adaptations = iterating(Operations[Adaptation].adaptations)
+    models = blocking(Operations[Adaptation].models)
+    refused_bundles = blocking(Operations[Adaptation].refused_bundles)
+    model = blocking(Operations[Adaptation].model)
+    health = blocking(Operations[Adaptation].health)
 
     def adapt_stream(self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]") -> AdaptStream:
         """Adapt step by step: iterate over the support loss before the first step and after each step.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from innerloop_client.arrays import as_numpy, is_a, packed, to_wire
-from innerloop_client.bodies import LARGE
+from innerloop_client.body_encoding import LARGE
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.session import Session

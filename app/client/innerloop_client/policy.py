@@ -10,9 +10,9 @@ from typing import Any, Generic, TypedDict, TypeVar
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
-from innerloop_client.calls import Calls
 from innerloop_client.episodes import Environment, play
 from innerloop_client.errors import UnsupportedInput
+from innerloop_client.operations import Operations
 
 A = TypeVar("A", bound=AdaptationFields)
 P = TypeVar("P", bound="AsyncPolicy")
@@ -67,7 +67,7 @@ class _Policy(Generic[A]):
 
     async def _predict(self, observations: Any, **options: Any) -> Any:
         if self.adaptation is None:
-            return await Calls.predict(self._client, self.model, observations, **options)
+            return await Operations.predict(self._client, self.model, observations, **options)
         return await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
 
 
@@ -101,7 +101,7 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         timeout: seconds, instead of the client's
         """
         if self.adaptation is None:
-            self.adaptation = await Calls.adapt(
+            self.adaptation = await Operations.adapt(
                 self._client, self.model, episodes=episodes, timeout=timeout, **self._options
             )
         else:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from innerloop_client.forms import Form
+from innerloop_client.output_forms import Form
 
 
 @dataclass(frozen=True)

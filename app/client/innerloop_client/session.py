@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, NoReturn
 import httpx
 
 from innerloop_client.answers import answer, content, of_type
-from innerloop_client.attempts import RETRIED, Attempts
-from innerloop_client.bodies import JSON, encode
+from innerloop_client.body_encoding import JSON, encode
+from innerloop_client.connection_options import Options, check_timeout
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
@@ -18,10 +18,10 @@ from innerloop_client.errors import (
     UnsupportedInput,
     deadline_passed,
 )
-from innerloop_client.options import Options, check_timeout
 from innerloop_client.paths import segment, sendable
 from innerloop_client.proxies import environment_proxy
-from innerloop_client.records import reading
+from innerloop_client.retries import RETRIED, Attempts
+from innerloop_client.server_answers import reading
 from innerloop_client.transport import Transport
 
 CONNECT_S = 10.0

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from app.encoders.columns.column import check_present, check_ranges, find_missing, read_options
+from app.encoders.error_places import place, show
 from app.encoders.scaling import Ranges
-from app.encoders.state import check_fields
-from app.encoders.values import place, show
+from app.encoders.state_checks import check_fields
 from app.errors import Invalid
 
 

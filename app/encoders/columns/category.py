@@ -10,9 +10,9 @@ import numpy as np
 
 from app.encoders.columns.column import check_present, find_missing, read_options
 from app.encoders.encoder import StateError
+from app.encoders.error_places import place, show
 from app.encoders.scaling import Ranges
-from app.encoders.state import check_fields
-from app.encoders.values import place, show
+from app.encoders.state_checks import check_fields
 from app.errors import Invalid, TrainingError
 
 Scalar = str | int | float | bool

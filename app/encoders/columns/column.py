@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from app.encoders.encoder import ArraysError
+from app.encoders.error_places import is_missing, missing, place
 from app.encoders.scaling import Ranges
-from app.encoders.values import is_missing, missing, place
 from app.errors import TrainingError
 
 

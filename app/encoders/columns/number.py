@@ -8,10 +8,10 @@ import numpy as np
 
 from app.encoders.columns.column import check_present, check_ranges, read_options
 from app.encoders.encoder import StateError
-from app.encoders.float_rows import FLOAT32_MAX, to_float32
+from app.encoders.error_places import place, show
+from app.encoders.finite_numbers import FLOAT32_MAX, to_float32
 from app.encoders.scaling import Ranges, check_scaled
-from app.encoders.state import check_fields
-from app.encoders.values import place, show
+from app.encoders.state_checks import check_fields
 from app.errors import Invalid, TrainingError
 
 IMPUTE = ("mean", "median")

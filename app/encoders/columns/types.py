@@ -11,7 +11,7 @@ from app.encoders.columns.category import CategoryColumn
 from app.encoders.columns.column import Column
 from app.encoders.columns.date import DateColumn, is_date
 from app.encoders.columns.number import NumberColumn
-from app.encoders.values import is_missing
+from app.encoders.error_places import is_missing
 from app.errors import TrainingError, one_of
 
 TYPES: Mapping[str, type[Column]] = {

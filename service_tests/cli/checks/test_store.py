@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.storage.redis import RedisStore
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, LOCK
-from app.storage.sqlite_operations import MIGRATIONS
+from app.storage.sqlite_migrations import MIGRATIONS
 from service_tests.disks import small_disk
 from service_tests.processes import free_port
 from service_tests.storage.records import PLENTY, record
@@ -156,6 +156,13 @@ def test_a_redis_of_a_newer_server(server: Redis) -> None:
     finding = check(store="redis", redis_url=server.url)
     assert finding.mark == "problem"
     assert "got 99: start the newer version of Innerloop" in finding.message
+
+
+def test_a_redis_with_another_programs_key_stays(server: Redis) -> None:
+    server.call("SET", "innerloop:schema", "x")
+    finding = check(store="redis", redis_url=server.url)
+    assert (finding.mark, server.call("GET", "innerloop:schema")) == ("problem", b"x")
+    assert server.call("DBSIZE") == 1
 
 
 def test_a_redis_that_wants_a_password(server: Redis) -> None:

@@ -16,8 +16,8 @@ from app.cli.main import cli
 from app.learn.networks import NetworkSpec
 
 pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop-server[driving]'")
-from app.cli.connecting import connect
-from app.cli.remote import RemoteLearner
+from app.cli.remote_learner import RemoteLearner
+from app.cli.server_connection import connect
 from app.families.driving import Driving
 from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive

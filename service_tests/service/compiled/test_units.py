@@ -11,7 +11,7 @@ import torch
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load
 from app.learn.networks import NetworkSpec
-from app.learn.targets import TargetScale, TargetSpec
+from app.learn.target_scale import TargetScale, TargetSpec
 from app.service.compiled import measure, single_task
 from app.service.compiled.compiler import compile_look_up, compile_single, compile_steps, compile_unrolled
 from app.service.compiled.program import Recording

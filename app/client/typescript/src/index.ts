@@ -1,59 +1,62 @@
 /** A client of Innerloop: adapt a model to a few examples, then predict with it. */
 import createClient, { type Client, type ClientOptions } from "openapi-fetch";
+import { checkAnswer, type Field, foreign, unanswered } from "./answers.js";
+import { InnerloopError } from "./errors.js";
+import { bodyOf, checkId, checkTimeout, checkUrl } from "./requests.js";
 import type { components, paths } from "./schema.js";
 
+export { InnerloopError };
 export type { components, operations, paths } from "./schema.js";
 
 /** The bodies of requests and responses, by name. */
 export type Schemas = components["schemas"];
-type Problem = Schemas["Problem"];
 
-/** The server refused a request. It has the fields of the problem, such as `status` and `place`. */
-export interface InnerloopError extends Problem {}
-export class InnerloopError extends Error {
-  constructor(problem: Problem) {
-    super(problem.detail);
-    Object.assign(this, problem);
-    this.name = "InnerloopError";
-  }
+/** The options of openapi-fetch, such as `headers` and `fetch`, and the most seconds that a request takes. */
+export interface Options extends ClientOptions {
+  timeout?: number;
 }
 
 export class Innerloop {
   /** Sends requests to all endpoints, such as `http.GET("/models")`. The response is in `data`. */
   readonly http: Client<paths, "application/json">;
+  readonly #url: string;
 
-  /** `options` are those of openapi-fetch, such as `headers` and `fetch`. */
-  constructor(url = "http://127.0.0.1:8000", options: ClientOptions = {}) {
-    this.http = createClient<paths, "application/json">({ ...options, baseUrl: url });
-    this.http.use({ onResponse: ({ response }) => throwProblem(response) });
+  constructor(url = "http://127.0.0.1:8000", { timeout = 60, ...options }: Options = {}) {
+    this.#url = checkUrl(url);
+    const milliseconds = checkTimeout(timeout) * 1000;
+    // "error": the server that a redirect names would get the examples, and the API key
+    const fixed = { baseUrl: this.#url, bodySerializer: bodyOf, redirect: "error" } as const;
+    this.http = createClient<paths, "application/json">({ ...options, ...fixed });
+    this.http.use({
+      onRequest: ({ request }) =>
+        new Request(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(milliseconds)]) }),
+      onError: ({ error }) => unanswered(this.#url, timeout, error),
+      onResponse: ({ request, response, options: { parseAs } }) =>
+        checkAnswer(request, response, parseAs === "json", (error) => unanswered(this.#url, timeout, error)),
+    });
   }
 
   /** Adapt a model to a support set. Predict with the `adaptation_id` of the response. */
   async adapt(body: Schemas["AdaptRequest"]): Promise<Schemas["AdaptResponse"]> {
     const { data } = await this.http.POST("/adapt", { body });
-    return data as Schemas["AdaptResponse"]; // the other type of the document answers many lines at once
+    return this.#ours(data, "adaptation_id") as Schemas["AdaptResponse"]; // the other type answers many lines at once
   }
 
   /** Predict queries with an adaptation, or with a `model` and a `support` set that is not stored. */
   async predict(body: Schemas["PredictRequest"]): Promise<Schemas["PredictResponse"]> {
     const { data } = await this.http.POST("/predict", { body });
-    return data!;
+    return this.#ours(data, "predictions");
   }
 
   /** What the server has stored of an adaptation. */
   async adaptation(id: string): Promise<Schemas["AdaptResponse"]> {
-    const { data } = await this.http.GET("/adaptations/{id}", { params: { path: { id } } });
-    return data!;
+    const { data } = await this.http.GET("/adaptations/{id}", { params: { path: { id: checkId(id) } } });
+    return this.#ours(data, "adaptation_id");
   }
-}
 
-async function throwProblem(response: Response): Promise<void> {
-  if (response.ok) return;
-  const text = await response.text();
-  if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
-    throw new InnerloopError(JSON.parse(text) as Problem);
+  /** An answer that has a field, as those of Innerloop do. */
+  #ours<T>(data: T | undefined, field: Field): T {
+    if (typeof data === "object" && data !== null && field in data) return data;
+    throw foreign(this.#url, `one without \`${field}\``);
   }
-  // not from Innerloop, but from a proxy before it
-  const { status, statusText } = response;
-  throw new InnerloopError({ type: "about:blank", title: statusText, status, detail: text || statusText });
 }

@@ -1,0 +1,112 @@
+"""Bodies to commands, for the model that they name.
+
+A value of the wrong form is refused in `codec` and `support`, and what the model does not allow in
+`app.service.request_checks`.
+"""
+
+from msgspec import UNSET
+
+from app.api import schemas
+from app.api.client_connection import Client
+from app.api.csv_table import CsvBody, CsvTable
+from app.api.dependencies import Limits
+from app.api.read_arrays import read_queries
+from app.api.support import read_support
+from app.errors import Invalid
+from app.service.answers import DEFAULT_OPTIONS, PredictOptions
+from app.service.commands import AdaptCommand, EditCommand, PredictCommand, task_of
+from app.service.cross_validation import Method
+from app.service.model import Model
+from app.service.record import Adaptation, InnerLoopSettings
+from app.service.request_checks import (
+    check_assessment,
+    check_initialization,
+    check_inner_loop,
+    check_options,
+    check_ttl,
+)
+
+
+def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limits: Limits) -> AdaptCommand:
+    """The command of POST /adapt for the model that it names. Raises Invalid."""
+    ttl_s, settings = None if body.ttl_s is UNSET else body.ttl_s, _settings(body)
+    assess = None if body.assess is UNSET else Method[body.assess]
+    check_ttl(ttl_s, limits.ttl)
+    check_assessment(model, assess)
+    check_inner_loop(model, settings)
+    return AdaptCommand(
+        owner=client.owner,
+        model=model,
+        support=read_support(body.support, model, limits.support),
+        settings=settings,
+        ttl_s=ttl_s,
+        label=None if body.label is UNSET else body.label,
+        pinned=None if body.pinned is UNSET else body.pinned,
+        assess=assess,
+        key=client.key,
+        reuse=body.reuse,
+    )
+
+
+def edit_command(body: schemas.EditRequest, limits: Limits) -> EditCommand:
+    """The command of PATCH /adaptations/{id}. Raises Invalid."""
+    if body.label is UNSET and body.ttl_s is UNSET:
+        raise Invalid("", "label or ttl_s", "neither", "send what is to change")
+    relabel, ttl_s = body.label is not UNSET, None if body.ttl_s is UNSET else body.ttl_s
+    check_ttl(ttl_s, limits.ttl)
+    return EditCommand(relabel, body.label or None, ttl_s)
+
+
+def check_predict_fields(body: schemas.PredictRequest) -> None:
+    """The fields of POST /predict fit one of its three forms. Raises Invalid."""
+    if (body.adaptation_id is UNSET) == (body.model is UNSET):
+        actual = "neither" if body.model is UNSET else "both"
+        fix = "send adaptation_id for a stored adaptation, or model to adapt in this request"
+        raise Invalid("", "exactly one of adaptation_id and model", actual, fix)
+    if body.adaptation_id is not UNSET and body.support is not UNSET:
+        raise Invalid.unusable("support", "the adaptation has its support set already, so leave support out")
+    for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):
+        if body.support is UNSET and value is not UNSET:
+            sentence = f"there is nothing to adapt to, so send support, or leave {name} out"
+            if body.adaptation_id is not UNSET:
+                sentence = f"the adaptation has its own {name}, so leave it out"
+            raise Invalid.unusable(name, sentence)
+    if body.model is not UNSET and body.pinned is not UNSET:
+        raise Invalid.unusable("pinned", "this needs adaptation_id, so send it instead of model, or leave pinned out")
+
+
+def predict_command(
+    body: schemas.PredictRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+) -> PredictCommand:
+    """The command of POST /predict for the model that answers it, and for its adaptation. Raises Invalid."""
+    options = _options(body)
+    if adaptation is None and body.support is UNSET:
+        check_initialization(model, options)
+    task = None if adaptation is None else adaptation.task
+    if body.support is not UNSET:
+        settings = _settings(body)
+        check_inner_loop(model, settings)
+        task = task_of(model, read_support(body.support, model, limits.support), settings)
+    if options is not DEFAULT_OPTIONS:
+        check_options(model, options, task)
+    if isinstance(body.queries, CsvBody):
+        queries = CsvTable(body.queries, model.bundle, with_targets=False).features()
+    else:
+        queries = read_queries(body.queries, model.bundle.encoder, "queries")
+    return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
+
+
+def _options(body: schemas.PredictRequest) -> PredictOptions:
+    """How the queries of a body are to be answered; `DEFAULT_OPTIONS` itself where it does not say."""
+    if body.interval is UNSET and body.seed is UNSET and not body.sample:
+        return DEFAULT_OPTIONS
+    interval, seed = None if body.interval is UNSET else body.interval, None if body.seed is UNSET else body.seed
+    return PredictOptions(interval, body.sample, seed)
+
+
+def _settings(body: schemas.AdaptRequest | schemas.PredictRequest) -> InnerLoopSettings:
+    """The steps and the rate of a body; None where one was left out."""
+    return InnerLoopSettings(
+        None if body.steps is UNSET else body.steps,
+        None if body.learning_rate is UNSET else body.learning_rate,
+    )

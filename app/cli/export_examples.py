@@ -1,0 +1,60 @@
+"""The examples of an adaptation as a CSV or as JSON lines, which `innerloop adapt` takes again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from app.cli import answers
+from app.cli.example_files import write_csv
+from app.cli.server_requests import Asking
+from app.errors import InnerloopError, expectation
+
+INPUT = "x"
+"""The column of inputs whose columns have no names; `x_1`, `x_2` and so on if there are several."""
+
+
+def export_support(server: Asking, id: str, form: str) -> tuple[bytes, str]:
+    """The examples as the content of a file, and how many there are. form: .csv or .jsonl. Raises InnerloopError."""
+    support = server.get(answers.Support, "adaptations", id, "support")
+    if "episodes" in support:
+        rows = [{name: value for name, value in each.items() if name != "stage"} for each in support["episodes"]]
+        unit = "episode"
+    else:
+        name = server.get(answers.Adaptation, "adaptations", id)["model"]
+        model = server.get(answers.Model, "models", name)
+        try:
+            rows = _rows(support, [column["name"] for column in model["target_columns"]])
+        except (KeyError, ValueError) as error:
+            raise InnerloopError(f"the examples of {id} do not fit {name}, so the server is not Innerloop") from error
+        unit = "example"
+    for field in ("weights", "labels"):
+        if field in support:
+            typer.echo(f"the {field} of the examples are not in the file", err=True)
+    about = f"{len(rows)} {unit}{'' if len(rows) == 1 else 's'}"
+    if form == ".jsonl":
+        return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode(), about
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name) for name in columns] for row in rows]
+    if any(isinstance(cell, list | dict) for line in cells for cell in line):
+        what = "episodes" if unit == "episode" else "examples that are lists"
+        raise InnerloopError(expectation("FILE", f"a name that ends in .jsonl for {what}", form))
+    return write_csv(columns, cells).encode(), about
+
+
+def _rows(support: Mapping[str, Any], targets: Sequence[str]) -> list[dict[str, Any]]:
+    """An object with the inputs and the targets of each example."""
+    inputs = _named(support["inputs"])
+    values = [each if isinstance(each, list) else [each] for each in support["targets"]]
+    return [row | dict(zip(targets, value, strict=True)) for row, value in zip(inputs, values, strict=True)]
+
+
+def _named(inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    """Inputs as objects. Rows of numbers of one length get a column for each number."""
+    if all(isinstance(row, dict) for row in inputs):
+        return list(inputs)
+    if not all(isinstance(row, list) and len(row) == len(inputs[0]) for row in inputs):
+        return [{INPUT: row} for row in inputs]
+    names = [INPUT] if len(inputs[0]) == 1 else [f"{INPUT}_{number}" for number in range(1, len(inputs[0]) + 1)]
+    return [dict(zip(names, row, strict=True)) for row in inputs]

@@ -1,0 +1,77 @@
+"""Connections to a server: the client of the commands that learn over HTTP, and the errors of asking."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import httpx
+
+import innerloop_client
+from app.cli.supported_systems import check_system
+from app.errors import InnerloopError, expectation
+from app.settings import Settings
+from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound
+from innerloop_client.connection_options import check_url
+
+TIMEOUT_S = 120.0
+"""Longest time that a command waits for an answer, with all repeats of the request."""
+IN_THIS_PROCESS = "http://innerloop"
+
+
+@asynccontextmanager
+async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
+    """A client of the server at this URL, or, for None, of one that runs in this process."""
+    if server is not None:
+        with errors_of("--server", server):
+            async with AsyncClient(server, timeout=TIMEOUT_S) as client:
+                yield client
+        return
+    check_system()
+    from app.main import create_app  # the server takes a second to import, and `--help` does without
+
+    application = create_app(Settings(compile=False, watch=False, store="memory"))
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(application))
+    with errors_of("--server", IN_THIS_PROCESS):
+        async with (
+            application.router.lifespan_context(application),
+            AsyncClient(IN_THIS_PROCESS, timeout=TIMEOUT_S, http=http) as client,
+        ):
+            yield client
+
+
+def shown_url(url: str) -> str:
+    """A valid URL without the user and the password in it."""
+    return str(httpx.URL(url).copy_with(userinfo=b""))
+
+
+@contextmanager
+def errors_of(option: str, url: str) -> Iterator[None]:
+    """Turn the errors of the client into those of a command. option: the one that has the URL
+
+    Raises InnerloopError with the server's sentence where it refuses a request, and one that names the option where no
+    server answers.
+    """
+    try:
+        check_url(option, url)
+        url = shown_url(url)
+        yield
+    except ConnectionFailed as error:
+        cause = error.__cause__ or error
+        fix = "start a server with `innerloop serve`, or correct the URL"
+        actual = f'"{str(cause) or type(cause).__name__}"'
+        raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
+    except innerloop_client.InnerloopError as error:
+        raise InnerloopError(str(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that cannot be unpacked, a URL that is too long
+        raise InnerloopError(
+            f"{option}: {url} cannot be asked, or does not answer as Innerloop does ({error})"
+        ) from error
+    except RecursionError as error:
+        raise InnerloopError(f"{option}: the request to {url}, or its answer, is nested too deeply") from error
+
+
+async def get_model(client: AsyncClient, bundle: str) -> Model:
+    """What the server says of a model. Raises InnerloopError that names the argument `bundle` where it has none."""
+    try:
+        return await client.model(bundle)
+    except NotFound as error:
+        raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error

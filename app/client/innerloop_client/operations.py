@@ -1,0 +1,182 @@
+"""What a client can do, written once for both clients."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from innerloop_client.adapt_many import Outcome, adapt_many
+from innerloop_client.adapt_request import Assess, Task, adapt_body
+from innerloop_client.adaptation_fields import AdaptationFields
+from innerloop_client.answers import decoded
+from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error
+from innerloop_client.idempotency_key import key_of
+from innerloop_client.inputs import read_support
+from innerloop_client.paths import segment
+from innerloop_client.predict_request import predict
+from innerloop_client.server_answers import Health, Model, RefusedBundle, from_body, reading
+from innerloop_client.session import Call, Session
+
+A = TypeVar("A", bound=AdaptationFields)
+
+
+class Operations(Generic[A]):
+    """What a client can do."""
+
+    _session: Session
+    _form: type[A]
+
+    async def adapt(
+        self,
+        model: str,
+        x: Any = None,
+        y: Any = None,
+        *,
+        weights: Any = None,
+        labels: Any = None,
+        episodes: Sequence[Mapping[str, Any]] | None = None,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        ttl_s: int | None = None,
+        label: str | None = None,
+        assess: Assess | None = None,
+        reuse: bool | None = None,
+        pinned: bool | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> A:
+        """Adapt a model to examples, and store the adaptation on the server.
+
+        model: its name; `models()` lists them
+        x, y: the inputs and their targets: lists, arrays, tensors, pandas, images or paths of images
+        weights: how much each example counts
+        labels: all classes of a classifier, even those without an example; other labels are refused
+        episodes: the examples of a policy, instead of x and y: `observations`, `actions` and perhaps `rewards`
+        steps, learning_rate: of the inner loop, instead of the model's
+        ttl_s: seconds until the adaptation expires
+        label: your own name for the adaptation
+        assess: measure whether adapting helps, by predicting examples that are left out
+        reuse: return the adaptation that an earlier call with `reuse` and the same content created
+        pinned: stay with this version of the model when a newer one replaces it
+        idempotency_key: a call with the same key and content returns the first adaptation, even from another process
+        timeout: seconds, instead of the client's
+        """
+        options = {
+            "weights": weights, "labels": labels, "episodes": episodes, "steps": steps, "learning_rate": learning_rate,
+            "ttl_s": ttl_s, "label": label, "assess": assess, "reuse": reuse, "pinned": pinned,
+        }  # fmt: skip
+        key, session = key_of(idempotency_key), self._session.within(timeout)
+        call = Call.of_body("/adapt", await adapt_body(session, model, x, y, options), key=key)
+        return self._form(self._session, (await session.send(call)).body)
+
+    async def adapt_many(
+        self,
+        tasks: Iterable[Task],
+        *,
+        progress: bool = False,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> list[A | InnerloopError]:
+        """Adapt to many tasks, some of them in each request.
+
+        Returns the adaptations in the order of the tasks. In the place of one that failed there is the error: it is not
+        raised. If the server is gone, the tasks that are left get ConnectionFailed. An error that a generator raises as
+        `tasks` is raised here: another call with the same `idempotency_key` finds the adaptations that are made.
+
+        tasks: mappings with the arguments of `adapt`, such as {"model": "sinusoid", "x": x, "y": y, "label": "pump 17"}
+        progress: show a progress bar, which needs rich
+        idempotency_key: a call with the same key and tasks returns the same adaptations, even from another process
+        timeout: seconds of each request, instead of the client's
+        """
+        outcomes = await adapt_many(self._session, tasks, idempotency_key, progress, timeout)
+        return [_adapted(self._form, self._session, each) for each in outcomes]
+
+    async def predict(
+        self,
+        model: str,
+        queries: Any,
+        x: Any = None,
+        y: Any = None,
+        *,
+        weights: Any = None,
+        labels: Any = None,
+        episodes: Sequence[Mapping[str, Any]] | None = None,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        interval: float | None = None,
+        details: bool = False,
+        sample: bool | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Adapt a model to examples and predict in one call, which stores nothing.
+
+        Without examples, the initialization predicts. See `adapt` for the examples, and `Adaptation.predict` for the
+        other arguments and what it returns.
+        """
+        fields: dict[str, Any] = {
+            "model": model, "steps": steps, "learning_rate": learning_rate, "interval": interval, "sample": sample,
+            "seed": seed,
+        }  # fmt: skip
+        session = self._session.within(timeout)
+        fields["support"] = await read_support(session, model, x, y, weights, labels, episodes) or None
+        result = await predict(session, model, queries, fields)
+        return result if details or interval is not None else result.predictions
+
+    async def adaptation(self, id: str, *, timeout: float | None = None) -> A:
+        """A stored adaptation by its id."""
+        path = f"/adaptations/{segment('id', id)}"
+        return self._form(self._session, await self._session.within(timeout).get(path))
+
+    async def adaptations(
+        self, *, model: str | None = None, label: str | None = None, timeout: float | None = None
+    ) -> AsyncIterator[A]:
+        """Iterate over the stored adaptations, the newest first.
+
+        model, label: only those of this model, or with this label
+        timeout: seconds for each page of 100
+        """
+        cursor: str | None = None
+        seen: set[str | None] = set()
+        while cursor not in seen:
+            seen.add(cursor)
+            session = self._session.within(timeout)
+            page = await session.get("/adaptations", model=model, label=label, cursor=cursor)
+            with reading("a list of adaptations"):
+                listed, cursor = list(page["adaptations"]), page.get("next")
+                hash(cursor)
+            for each in listed:
+                yield self._form(self._session, each)
+            if cursor is None:
+                return
+        raise UnexpectedAnswer("expected another page of adaptations from Innerloop, got one again: check the server")
+
+    async def models(self, *, timeout: float | None = None) -> list[Model]:
+        """The models that the server serves."""
+        body = await self._session.within(timeout).get("/models")
+        with reading("a list of models"):
+            return [from_body(Model, each) for each in body["models"]]
+
+    async def refused_bundles(self, *, timeout: float | None = None) -> list[RefusedBundle]:
+        """The bundles that the server cannot load, each with the reason."""
+        body = await self._session.within(timeout).get("/models")
+        with reading("a list of models"):
+            return [from_body(RefusedBundle, each) for each in body["refused"]]
+
+    async def model(self, name: str, *, timeout: float | None = None) -> Model:
+        """One model, with what its inputs are, its scores and how it was trained."""
+        return from_body(Model, await self._session.within(timeout).get(f"/models/{segment('model', name)}"))
+
+    async def health(self, *, timeout: float | None = None) -> Health:
+        """Whether the server can answer requests, and which parts of it do not work."""
+        call = Call("GET", "/health/ready", retried=frozenset())  # its 503 is an answer too
+        body = decoded((await self._session.within(timeout).send(call)).response)
+        if is_problem(body):
+            raise server_error(body)
+        return from_body(Health, body)
+
+
+def _adapted(form: type[A], session: Session, outcome: Outcome) -> A | InnerloopError:
+    """The adaptation of one of many tasks, or its error."""
+    try:
+        return outcome if isinstance(outcome, InnerloopError) else form(session, outcome)
+    except UnexpectedAnswer as error:
+        return error

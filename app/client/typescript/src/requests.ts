@@ -1,0 +1,46 @@
+/** What is sent: anything that cannot be sent is refused before. */
+import { failure, type InnerloopError } from "./errors.js";
+
+const DAY_S = 86_400;
+
+/** The URL of a server, without a slash at its end. */
+export function checkUrl(text: string): string {
+  let url: URL;
+  try {
+    url = new URL(text, globalThis.location?.href);
+  } catch (error) {
+    throw refused(`url: expected a URL such as http://127.0.0.1:8000, got ${JSON.stringify(text)}`, error);
+  }
+  if (!["http:", "https:"].includes(url.protocol) || url.search || url.hash) {
+    throw refused(`url: expected http:// or https:// and no ? or #, got ${JSON.stringify(text)}`);
+  }
+  if (url.username || url.password) throw refused("url: send the user and the password in `headers` instead");
+  return url.href.replace(/\/+$/, "");
+}
+
+/** The seconds that a request may take. */
+export function checkTimeout(seconds: number): number {
+  if (seconds > 0 && seconds <= DAY_S) return seconds;
+  throw refused(`timeout: expected seconds, from above 0 to ${DAY_S}, got ${seconds}`);
+}
+
+/** An id that is one part of a path. */
+export function checkId(id: string): string {
+  if (typeof id === "string" && id && id !== "." && id !== ".." && !id.includes("/")) return id;
+  throw refused(`id: expected the \`adaptation_id\` of an adaptation, got ${JSON.stringify(id)}`);
+}
+
+/** A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. */
+export function bodyOf(body: unknown): string {
+  try {
+    return JSON.stringify(body, (_, value) =>
+      ArrayBuffer.isView(value) && Symbol.iterator in value ? Array.from(value as Iterable<unknown>) : value,
+    );
+  } catch (error) {
+    throw refused(`body: expected values that JSON has, got others: ${(error as Error).message}`, error);
+  }
+}
+
+function refused(detail: string, cause?: unknown): InnerloopError {
+  return failure("Invalid request", detail, cause);
+}

@@ -1,0 +1,60 @@
+"""The errors of asking a server, as commands print them."""
+
+import asyncio
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+import innerloop_client
+from app.cli.server_connection import connect, errors_of, get_model
+from app.errors import InnerloopError
+from innerloop_client.connection_options import check_url
+from service_tests.processes import serving_in_a_thread
+
+
+def ask_for_a_model(url: str) -> object:
+    async def ask() -> object:
+        async with connect(url) as client:
+            return await get_model(client, "nothing")
+
+    return asyncio.run(ask())
+
+
+def test_a_refusal_has_the_servers_sentence(live_server: str) -> None:
+    with pytest.raises(InnerloopError, match=r'^bundle: expected one of choices, .*, got "nothing"$'):
+        ask_for_a_model(live_server)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (200, "expected an answer from Innerloop, got status 200"),
+        (504, "a proxy before Innerloop answered with status 504"),
+    ],
+)
+def test_another_server_is_told_from_ours(status: int, says: str) -> None:
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    with (
+        serving_in_a_thread(elsewhere) as url,
+        pytest.raises(InnerloopError, match=f"{url}/models/nothing: {says}"),
+    ):
+        ask_for_a_model(url)
+
+
+def test_a_password_is_not_shown() -> None:
+    with (
+        pytest.raises(InnerloopError, match=r"^--url: expected an answer from http://127\.0\.0\.1:9, got "),
+        errors_of("--url", "http://user:secret@127.0.0.1:9"),
+    ):
+        raise innerloop_client.ConnectionFailed("refused")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://localhost"])
+def test_a_url_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(
+        innerloop_client.InnerloopError, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8000, got "
+    ):
+        check_url("--url", url)

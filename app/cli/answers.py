@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from innerloop_client import UnexpectedAnswer
-from innerloop_client.session import decoded
+from innerloop_client.answers import decoded
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\w.-]+$")]
 """An id or the name of a model."""

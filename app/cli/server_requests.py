@@ -14,9 +14,10 @@ from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation, shown
 from innerloop_client import Expired, NotFound, ServerError
+from innerloop_client.answers import answer, foreign
 from innerloop_client.blocking import finish
 from innerloop_client.connection_options import Options
-from innerloop_client.session import Call, Session, answer, foreign
+from innerloop_client.session import Call, Session
 from innerloop_client.transport import BlockingTransport
 
 Url = Annotated[str, typer.Option(envvar="INNERLOOP_URL", help="URL of the server.")]

@@ -1,11 +1,13 @@
 """Clients of live servers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from innerloop_client import Client
+from service_tests.client.answering import Answering
 from service_tests.client.flaky import Flaky
 from service_tests.processes import serving_in_a_thread
 
@@ -44,3 +46,10 @@ def flaky_client(flaky_url: str) -> Iterator[Client]:
     """A client of `flaky`."""
     with Client(flaky_url) as client:
         yield client
+
+
+@pytest.fixture
+def server_of() -> Iterator[Callable[[Sequence[bytes]], Answering]]:
+    """A function that starts a server which gives these answers, one a request, and none after the last."""
+    with ExitStack() as stack:
+        yield lambda answers: stack.enter_context(Answering(lambda number: answers[number - 1 : number]))

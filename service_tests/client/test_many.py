@@ -1,10 +1,12 @@
 """Many tasks in few requests."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 from innerloop_client import (
@@ -12,13 +14,18 @@ from innerloop_client import (
     AsyncClient,
     Client,
     ConnectionFailed,
+    InnerloopError,
     InvalidRequest,
     NotFound,
+    ServerError,
     Task,
+    UnexpectedAnswer,
     UnsupportedInput,
     adapt_many,
 )
+from innerloop_client.body_encoding import NDJSON
 from service_tests.api.requests import QUERIES, WAVE
+from service_tests.client.answering import ADAPTED, Answering, answer
 from service_tests.client.flaky import Flaky
 
 X, Y = WAVE["inputs"], WAVE["targets"]
@@ -102,3 +109,93 @@ def test_progress_is_shown_on_request(innerloop: Client, capsys: pytest.CaptureF
     assert "Adapting" in capsys.readouterr().out
     innerloop.adapt_many(list(tasks(3)))
     assert capsys.readouterr().out == ""
+
+
+GOOD: Any = {"model": "sinusoid", "x": X, "y": Y}
+
+
+class Raising:
+    def __array__(self, *options: object) -> None:
+        raise ValueError("no array")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        ("sinusoid", X, Y),
+        "sinusoid",
+        {1: 2},
+        GOOD | {"model": None},
+        GOOD | {"model": "sine", "x": pandas.DataFrame(X)},
+        GOOD | {"x": [{(1, 2): 1}]},
+        GOOD | {"x": Raising()},
+        GOOD | {"label": object()},
+    ],
+    ids=lambda task: str(task)[:30],
+)
+def test_no_task_makes_others_fail(innerloop: Client, bad: Any) -> None:
+    results = innerloop.adapt_many([*[GOOD] * 64, bad, GOOD])
+    assert isinstance(results.pop(64), InnerloopError)
+    assert all(isinstance(each, Adaptation) for each in results)
+
+
+@pytest.mark.parametrize("tasks", [GOOD, "sinusoid", None, 5])
+def test_what_is_no_list_of_tasks_is_refused(innerloop: Client, tasks: Any) -> None:
+    with pytest.raises(UnsupportedInput, match=r"^tasks: expected an iterable of mappings, got "):
+        innerloop.adapt_many(tasks)
+
+
+def test_what_a_generator_raises_is_raised(innerloop: Client) -> None:
+    def failing() -> Iterator[Task]:
+        yield from tasks(70)
+        raise RuntimeError("out of tasks")
+
+    with pytest.raises(RuntimeError, match="out of tasks"):
+        innerloop.adapt_many(failing(), idempotency_key="monday")
+    made = {each.id for each in innerloop.adaptations()}
+    again = innerloop.adapt_many(tasks(70), idempotency_key="monday")
+    assert made == {each.id for each in again[:64] if isinstance(each, Adaptation)}
+
+
+def lines(*bodies: Any) -> bytes:
+    return answer(b"\n".join(json.dumps(body).encode() for body in bodies), NDJSON)
+
+
+def adapted(count: int) -> list[dict[str, Any]]:
+    return [ADAPTED | {"adaptation_id": f"{index}"} for index in range(count)]
+
+
+def test_a_short_answer_is_asked_for_again(server_of: Callable[..., Answering]) -> None:
+    first, second = adapted(2)
+    cut = lines(first)
+    server = server_of([cut, cut + b'\n{"adapt', lines(first, second)])
+    results = Client(server.url).adapt_many([GOOD] * 2)
+    assert [each.id for each in results if isinstance(each, Adaptation)] == ["0", "1"]
+    assert len({request.lower().split(b"idempotency-key: ")[1][:32] for request in server.requests}) == 1
+
+
+def test_the_lines_that_have_come_are_kept(server_of: Callable[..., Answering]) -> None:
+    server = server_of([lines(*adapted(1)), answer({"status": 500, "detail": "x"}, status=500)])
+    results = Client(server.url, retries=1).adapt_many([GOOD] * 2)
+    assert [type(each) for each in results] == [Adaptation, ServerError]
+
+
+def test_html_for_a_later_request(server_of: Callable[..., Answering]) -> None:
+    server = server_of([lines(*adapted(64)), answer(b"<html>", "text/html")])
+    results = Client(server.url).adapt_many([GOOD] * 66)
+    assert [type(each) for each in results] == [Adaptation] * 64 + [UnexpectedAnswer] * 2
+
+
+def test_lines_of_another_server(server_of: Callable[..., Answering]) -> None:
+    server = server_of([lines(5, None, [], {}, {"adaptation_id": 1}, *adapted(1))])
+    results = Client(server.url).adapt_many([GOOD] * 6)
+    assert [type(each) for each in results] == [UnexpectedAnswer] * 5 + [Adaptation]
+
+
+def test_a_server_that_is_gone_is_asked_once(server_of: Callable[..., Answering]) -> None:
+    server = server_of([])
+    task: Task = {"model": "sinusoid", "x": pandas.DataFrame(X), "y": Y}
+    results = Client(server.url, retries=0).adapt_many([task] * 3)
+    assert [type(each) for each in results] == [ConnectionFailed] * 3
+    assert len(server.requests) == 1

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
+import pandas
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -19,10 +20,13 @@ from innerloop_client import (
     InvalidRequest,
     NotFound,
     Overloaded,
+    Task,
     UnexpectedAnswer,
+    UnsupportedInput,
 )
 from innerloop_client.retries import MAX_S, Attempts, backoff_s, retry_after_s
 from service_tests.api.requests import WAVE
+from service_tests.client.answering import Answering, trickling
 from service_tests.client.flaky import Flaky
 from service_tests.processes import free_port, serving_in_a_thread
 
@@ -107,6 +111,14 @@ def test_it_does_not_wait_beyond_the_deadline(flaky_client: Client, flaky: Flaky
     assert len(flaky.requests) == 1
 
 
+def test_all_requests_of_a_call_share_the_timeout() -> None:
+    frame = pandas.DataFrame({"x": [1.0]})
+    late = pytest.raises(DeadlinePassed, match=r"within 0\.2 s")
+    with Answering(trickling(b"", b"")) as server, Client(server.url) as innerloop, late:
+        innerloop.predict("sinusoid", frame, timeout=0.2)
+    assert [request.split(b" ", 2)[1] for request in server.requests] == [b"/models/sinusoid"]
+
+
 def test_the_server_knows_the_deadline(flaky_client: Client, flaky: Flaky) -> None:
     flaky_client.adapt("sinusoid", X, Y, timeout=30)
     assert 29_000 < int(flaky.requests[-1][2]["x-timeout-ms"]) <= 30_000
@@ -132,7 +144,17 @@ def test_another_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "http://", "http://[::1", "http://x:port", "http://x/?y=1", "ftp://x"]
+    "url",
+    [
+        "localhost:8000",
+        "http://",
+        "http://[::1",
+        "http://x:port",
+        "http://x/?y=1",
+        "ftp://x",
+        "http://xn--",
+        "http://a b",
+    ],
 )
 def test_an_impossible_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(InnerloopError, match=r"^url: expected a URL such as"):
@@ -156,11 +178,66 @@ def test_other_impossible_options_are_refused() -> None:
         Client(api_key="s3cret\nHost: other")
 
 
-def test_messages_have_no_password() -> None:
-    url = f"http://user:s3cret@127.0.0.1:{free_port()}"
-    with Client(url, retries=0) as innerloop, pytest.raises(ConnectionFailed) as error:
-        innerloop.health()
+@pytest.mark.parametrize("url", ["http://user:s3cret@127.0.0.1", "user:s3cret@127.0.0.1", "http://user:s3cret@x:port"])
+def test_a_password_in_the_url_is_refused_and_never_shown(url: str) -> None:
+    with pytest.raises(InnerloopError, match=r"^url: leave out user:password@ and use api_key, or") as error:
+        Client(url)
     assert "s3cret" not in str(error.value)
+    assert "s3cret" not in repr(Client(api_key="s3cret")._session.options)
+
+
+def test_a_url_of_httpx_is_one_too(flaky_url: str) -> None:
+    with Client(httpx.URL(flaky_url)) as innerloop:
+        assert innerloop.health().ready
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HTTP_PROXY", "foo://x"), ("HTTP_PROXY", "socks5://x:1"), ("SSL_CERT_FILE", "/none")]
+)
+def test_an_environment_that_httpx_cannot_use(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    for kind in (Client, AsyncClient):
+        with pytest.raises(InnerloopError, match="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"):
+            kind()
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTP_PROXY", proxy.replace("//", "//user:s3cret@"))
+    named = pytest.raises(ConnectionFailed, match=f"goes through {proxy}, from the environment")
+    with Client("http://innerloop.invalid", retries=0) as innerloop, named:
+        innerloop.health()
+
+
+def test_a_closed_client_says_so() -> None:
+    innerloop = Client()
+    innerloop.close()
+    innerloop.close()
+    with pytest.raises(InnerloopError, match="the client is closed"):
+        innerloop.health()
+
+
+@pytest.mark.parametrize("key", ["ü", 5, "a\nb", "", "two words", "k" * 256])
+def test_an_impossible_key_is_refused(flaky_client: Client, flaky: Flaky, key: str) -> None:
+    task: Task = {"model": "sinusoid", "x": X, "y": Y}
+    for call in (
+        lambda: flaky_client.adapt("sinusoid", X, Y, idempotency_key=key),
+        lambda: flaky_client.adapt_many([task], idempotency_key=key),
+        lambda: list(flaky_client.adapt_stream("sinusoid", X, Y, idempotency_key=key)),
+    ):
+        with pytest.raises(UnsupportedInput, match=r"^idempotency_key: expected 1 to"):
+            call()
+    assert flaky.requests == []
+
+
+@pytest.mark.parametrize("name", [None, "", "..", "\ud800", 5])
+def test_an_impossible_name_is_refused(flaky_client: Client, flaky: Flaky, name: str) -> None:
+    for call in (flaky_client.adaptation, flaky_client.model):
+        with pytest.raises(UnsupportedInput, match="expected a name or an id"):
+            call(name)
+    with pytest.raises(UnsupportedInput, match=r"^label: expected a text"):
+        list(flaky_client.adaptations(label="\ud800"))
+    assert flaky.requests == []
 
 
 def test_the_environment_names_server_and_key(flaky_url: str, flaky: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +255,11 @@ def test_waits_grow_up_to_a_bound() -> None:
     assert longest[11] <= MAX_S
 
 
-@pytest.mark.parametrize(("header", "least", "most"), [("7", 7, 7), ("", 0, 0), ("soon", 0, 0), ("-1", 0, 0)])
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [("7", 7, 7), ("", 0, 0), ("soon", 0, 0), ("-1", 0, 0)]
+    + [(text, 0, 0) for text in ("²", "Wed, 21 Oct 999999999999 07:28:00 GMT", "Mon, 1 Jan 2020 00:00 +99999999999")],
+)
 def test_retry_after_is_seconds(header: str, least: float, most: float) -> None:
     assert least <= asked_s(header) <= most
 
@@ -190,7 +271,7 @@ def test_retry_after_is_a_date() -> None:
 
 
 def asked_s(header: str) -> float:
-    return retry_after_s(httpx.Response(503, headers={"retry-after": header}))
+    return retry_after_s(httpx.Response(503, headers=[(b"retry-after", header.encode("latin-1"))]))
 
 
 SILENT = httpx.ReadTimeout("")

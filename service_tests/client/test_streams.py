@@ -2,12 +2,23 @@
 
 import asyncio
 import gc
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from innerloop_client import AsyncClient, Client, Diverged, InnerloopError, InvalidRequest, UnsupportedInput
+from innerloop_client import (
+    AsyncClient,
+    Client,
+    Diverged,
+    InnerloopError,
+    InvalidRequest,
+    UnexpectedAnswer,
+    UnsupportedInput,
+)
 from service_tests.api.requests import QUERIES, WAVE
+from service_tests.client.answering import ADAPTED, Answering, answer, trickling
 from service_tests.client.cutting import Cutting
 from service_tests.client.flaky import Flaky
 from service_tests.conftest import Work
@@ -84,3 +95,67 @@ def test_no_loss_comes_twice(serve_live: Callable[..., str], work: Work) -> None
         losses += list(stream)
         assert losses == pytest.approx(stream.adaptation.losses)
         assert [each.id for each in innerloop.adaptations()] == [stream.adaptation.id]
+
+
+def event(name: str, data: Any) -> bytes:
+    return f"event: {name}\ndata: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
+
+
+def events(*parts: bytes) -> bytes:
+    return answer(b"".join(parts), "text/event-stream")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        event("step", "{bad"),
+        event("step", {}),
+        event("step", []),
+        event("step", {"step": 0, "loss": "x"}),
+        event("result", {}),
+        event("result", ADAPTED | {"losses": None}),
+        event("result", {"losses": [1.0]}),
+        event("problem", {}),
+        event("problem", {"status": "400", "detail": "x"}),
+    ],
+)
+def test_events_of_another_server(server_of: Callable[..., Answering], bad: bytes) -> None:
+    server = server_of([events(bad)])
+    stream = Client(server.url).adapt_stream("sinusoid", X, Y)
+    for _ in range(2):
+        with pytest.raises(UnexpectedAnswer):
+            list(stream)
+    assert len(server.requests) == 1
+
+
+def test_half_an_event_does_not_count(server_of: Callable[..., Answering]) -> None:
+    first = event("step", {"step": 0, "loss": 2.0})
+    server = server_of([events(first, b"event: step\ndata: {"), events(first, event("result", ADAPTED))])
+    assert list(Client(server.url).adapt_stream("sinusoid", X, Y)) == [2.0, 1.0]
+
+
+def test_a_stream_that_has_failed_does_not_end_as_if_it_were_complete(innerloop: Client) -> None:
+    stream = innerloop.adapt_stream("sinusoid", X, Y[1:])
+    for _ in range(2):
+        with pytest.raises(InvalidRequest):
+            list(stream)
+
+
+def test_a_stream_that_is_cancelled_does_not_end_as_if_it_were_complete() -> None:
+    async def run(url: str) -> None:
+        async with AsyncClient(url) as innerloop:
+            stream = innerloop.adapt_stream("sinusoid", X, Y)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.1)
+            with pytest.raises(InnerloopError, match="interrupted"):
+                await anext(stream)
+
+    with Answering(trickling(b"", b"")) as server:
+        asyncio.run(run(server.url))
+
+
+def test_a_closed_stream_ends(innerloop: Client) -> None:
+    stream = innerloop.adapt_stream("sinusoid", X, Y)
+    next(stream)
+    stream.close()
+    assert list(stream) == []

@@ -1,73 +1,126 @@
 """Many tasks: a line of NDJSON for each, some of them in one request."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+import httpx
+
 from innerloop_client.adapt_request import Task, adapt_body
+from innerloop_client.answers import content, foreign
 from innerloop_client.arrays import extra
-from innerloop_client.body_encoding import NDJSON, encode_line
+from innerloop_client.body_encoding import JSON, NDJSON, decode, encode_line
 from innerloop_client.errors import (
     ConnectionFailed,
+    DeadlinePassed,
     InnerloopError,
     Unauthorized,
     UnsupportedInput,
+    is_problem,
     server_error,
 )
-from innerloop_client.idempotency_key import new_key
+from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
 from innerloop_client.retries import RETRIED, Attempts
-from innerloop_client.session import Call, Session, answer, foreign
+from innerloop_client.session import Call, Session
 
 CHUNK = 64
 """Tasks in one request."""
 CHUNK_BYTES = 4 * 2**20
 """Of the lines of a request, unless a single one has more."""
 FIELDS = Task.__annotations__.keys() | {"model"}
+KEY_ROOM = 15
+"""What each request adds to the key of the user: "-" and a number."""
+UNSENDABLE = (
+    UnsupportedInput,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of a task whose values cannot be sent."""
 Outcome = Mapping[str, Any] | InnerloopError
 """What became of a task: the body of the adaptation, or an error."""
+Line = bytes | InnerloopError
+"""A task as it is sent, or why it cannot be."""
 
 
 async def adapt_many(
     session: Session, tasks: Iterable[Mapping[str, Any]], key: str | None, progress: bool, timeout: float | None
 ) -> list[Outcome]:
     """Adapt to all tasks, in order. After an error that concerns all of them, no more requests are sent."""
-    outcomes: list[Outcome] = []
-    total = len(tasks) if isinstance(tasks, Sequence) else None
+    if isinstance(tasks, Mapping | str | bytes) or not hasattr(tasks, "__iter__"):
+        raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}")
+    many = _Many(session, None if key is None else key_of(key, MAX_KEY - KEY_ROOM), timeout)
+    session.within(timeout)  # to refuse a wrong timeout
     numbered = enumerate(tasks)
-    with _progress(total, progress) as advance:
+    with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
         while chunk := list(islice(numbered, CHUNK)):
-            lines = [await _line(session, index, task) for index, task in chunk]
+            lines = [await many.line(index, task) for index, task in chunk]
             start = 0
             while start < len(lines):
                 end = _end(lines, start)
-                last = outcomes[-1] if outcomes else None
-                if isinstance(last, ConnectionFailed | Unauthorized):
-                    results: list[Outcome] = [last] * (end - start)
-                else:
-                    chunk_key = f"{key}-{len(outcomes)}" if key else new_key()
-                    results = await _send(session, lines[start:end], chunk_key, timeout)
-                outcomes += results
+                await many.send(lines[start:end])
                 advance(end - start)
                 start = end
-    return outcomes
+    return many.outcomes
 
 
-async def _line(session: Session, index: int, task: Mapping[str, Any]) -> bytes | InnerloopError:
+class _Many:
+    """The tasks until now.
+
+    outcomes: of the tasks that are done
+    gone: an error that concerns all that are left
+    """
+
+    def __init__(self, session: Session, key: str | None, timeout: float | None) -> None:
+        self._session, self._key, self._timeout = session, key, timeout
+        self.outcomes: list[Outcome] = []
+        self.gone: InnerloopError | None = None
+
+    async def line(self, index: int, task: Any) -> Line:
+        """A task as a line, or the error that it cannot be one."""
+        if self.gone is not None:
+            return self.gone
+        try:
+            return encode_line(await _body(self._session.within(self._timeout), task))
+        except (ConnectionFailed, DeadlinePassed, Unauthorized) as error:  # the server was asked about the model
+            self.gone = error
+            return error
+        except UNSENDABLE as error:
+            return UnsupportedInput(f"tasks[{index}]: {error}")
+        except InnerloopError as error:
+            return error
+
+    async def send(self, lines: Sequence[Line]) -> None:
+        """Send lines, unless it is in vain."""
+        key = f"{self._key}-{len(self.outcomes)}" if self._key else new_key()
+        if self.gone is None:
+            results = await _send(self._session.within(self._timeout), lines, key)
+            last = results[-1]
+            self.gone = last if isinstance(last, ConnectionFailed | Unauthorized) else None
+        else:
+            results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
+        self.outcomes += results
+
+
+async def _body(session: Session, task: Any) -> dict[str, Any]:
+    """The body of a task. Raises UnsupportedInput, or another error of the values in it."""
+    if not isinstance(task, Mapping):
+        raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
     unknown = [name for name in task if name not in FIELDS]
     if unknown:
-        return UnsupportedInput(f"tasks[{index}]: unknown {unknown[0]!r}: a task has {', '.join(sorted(FIELDS))}")
+        raise UnsupportedInput(f"unknown {unknown[0]!r}: a task has {', '.join(sorted(FIELDS))}")
     if "model" not in task:
-        return UnsupportedInput(f"tasks[{index}]: model is missing")
+        raise UnsupportedInput("model is missing")
     options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}
-    try:
-        return encode_line(await adapt_body(session, task["model"], task.get("x"), task.get("y"), options))
-    except UnsupportedInput as error:
-        return UnsupportedInput(f"tasks[{index}]: {error}")
+    return await adapt_body(session, task["model"], task.get("x"), task.get("y"), options)
 
 
-def _end(lines: Sequence[bytes | InnerloopError], start: int) -> int:
+def _end(lines: Sequence[Line], start: int) -> int:
     """Where the next request ends: before the lines have more than CHUNK_BYTES."""
     size = 0
     for end in range(start, len(lines)):
@@ -78,39 +131,52 @@ def _end(lines: Sequence[bytes | InnerloopError], start: int) -> int:
     return len(lines)
 
 
-async def _send(
-    session: Session, lines: Sequence[bytes | InnerloopError], key: str, timeout: float | None
-) -> list[Outcome]:
+async def _send(session: Session, lines: Sequence[Line], key: str) -> list[Outcome]:
     """Send lines until none of them has an answer that may change. The key tells the server which are done."""
     good = [line for line in lines if isinstance(line, bytes)]
     if not good:
         return [line for line in lines if isinstance(line, InnerloopError)]
     call = Call("POST", "/adapt", b"\n".join(good), NDJSON, key=key)
-    attempts = session.attempts(timeout)
+    attempts = session.attempts()
+    done: list[Outcome] = [ConnectionFailed("not sent")] * len(good)
     while True:
-        answers = iter(await _answers(session, call, len(good), attempts))
-        outcomes = [next(answers) if isinstance(line, bytes) else line for line in lines]
-        busy = any(getattr(each, "status", 0) in RETRIED for each in outcomes)
-        wait = attempts.wait_s() if busy else None
+        answers = await _answers(session, call, len(good), attempts)
+        done = [old if isinstance(old, Mapping) else new for old, new in zip(done, answers, strict=True)]
+        wait = attempts.wait_s() if any(map(_may_change, done)) else None
         if wait is None:
-            return outcomes
+            rest = iter(done)
+            return [next(rest) if isinstance(line, bytes) else line for line in lines]
         await session.transport.sleep(wait)
+
+
+def _may_change(outcome: Outcome) -> bool:
+    """Whether another attempt may have another outcome."""
+    return isinstance(outcome, ConnectionFailed) or getattr(outcome, "status", 0) in RETRIED
 
 
 async def _answers(session: Session, call: Call, count: int, attempts: Attempts) -> list[Outcome]:
     """An answer for each line. An error of the whole request is the answer to all of them."""
     try:
         response = (await session.repeat(call, attempts)).response
-        if response.is_error:
-            answer(response)
-        bodies = [json.loads(line) for line in response.content.splitlines()]
-    except ValueError as error:
-        raise foreign(response) from error
+        lines = content(response, NDJSON).splitlines()
     except InnerloopError as error:
         return [error] * count
-    if len(bodies) != count:
-        return [ConnectionFailed(f"{response.url} answered {len(bodies)} of {count} tasks: try again")] * count
-    return [body if "adaptation_id" in body else server_error(body) for body in bodies]
+    if len(lines) > count:
+        return [foreign(response)] * count
+    missing = ConnectionFailed(f"{response.url}: the answer broke off after {len(lines)} of {count} tasks: try again")
+    answers = [_outcome(line, response) for line in lines]
+    return [*answers, *[missing] * (count - len(answers))]
+
+
+def _outcome(line: bytes, response: httpx.Response) -> Outcome:
+    """What a line of an answer says."""
+    try:
+        body = decode(line, JSON)
+    except (RecursionError, ValueError):
+        return ConnectionFailed(f"{response.url}: the answer broke off within a task: try again")
+    if isinstance(body, Mapping) and "adaptation_id" in body:
+        return body
+    return server_error(body) if is_problem(body) else foreign(response)
 
 
 @contextmanager

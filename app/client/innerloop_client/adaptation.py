@@ -6,13 +6,16 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any, TypeVar
 
-from innerloop_client.adaptation_requests import Remote
+import httpx
+
+from innerloop_client.adaptation_requests import BINARY, Remote, write
+from innerloop_client.answers import answer, content, foreign
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.idempotency_key import new_key
+from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
-from innerloop_client.server_answers import Revision
-from innerloop_client.session import Call, answer
+from innerloop_client.server_answers import Revision, reading
+from innerloop_client.session import Call
 
 A = TypeVar("A", bound="AsyncAdaptation")
 
@@ -73,9 +76,9 @@ class AsyncAdaptation(Remote):
         Episodes form a new stage, which starts from the weights after the previous one. See `Client.adapt` for the
         other arguments.
         """
-        support = await read_support(self._session, self.model, x, y, weights, labels, episodes)
-        call = Call.of_body(f"{self._path}/support", support, key=idempotency_key or new_key())
-        return await self._change(call, timeout)
+        key, session = key_of(idempotency_key), self._session.within(timeout)
+        support = await read_support(session, self.model, x, y, weights, labels, episodes)
+        return await self._change(Call.of_body(f"{self._path}/support", support, key=key), session)
 
     async def forget(self: A, example: int, *, timeout: float | None = None) -> A:
         """Delete an example by its number (see `examples`) from every revision, and adapt again without it.
@@ -86,11 +89,12 @@ class AsyncAdaptation(Remote):
 
     async def undo(self: A, *, idempotency_key: str | None = None, timeout: float | None = None) -> A:
         """Remove the examples that were added last, and adapt again. Returns this adaptation, changed."""
-        return await self._change(Call("POST", f"{self._path}/undo", key=idempotency_key or new_key()), timeout)
+        call = Call("POST", f"{self._path}/undo", key=key_of(idempotency_key))
+        return await self._change(call, self._session.within(timeout))
 
     async def refresh(self: A, *, timeout: float | None = None) -> A:
         """Ask the server for the adaptation again, which others may have changed. Returns this adaptation, changed."""
-        return await self._change(Call("GET", self._path), timeout)
+        return await self._change(Call("GET", self._path), self._session.within(timeout))
 
     async def edit(
         self: A,
@@ -107,31 +111,35 @@ class AsyncAdaptation(Remote):
         body: dict[str, Any] = {} if label is ... else {"label": label}
         if ttl_s is not None:
             body["ttl_s"] = ttl_s
-        return await self._change(Call.of_body(self._path, body, method="PATCH"), timeout)
+        return await self._change(Call.of_body(self._path, body, method="PATCH"), self._session.within(timeout))
 
     async def history(self, *, timeout: float | None = None) -> list[Revision]:
         """All revisions, the oldest first, each with the change that made it."""
-        return await self._history(timeout)
+        return await self._history(self._session.within(timeout))
 
     async def support(self, *, timeout: float | None = None) -> dict[str, Any]:
         """The examples with their numbers, as the server keeps them: `inputs` and `targets`, or `episodes`."""
-        body: dict[str, Any] = await self._session.get(f"{self._path}/support", timeout)
+        body: dict[str, Any] = await self._session.within(timeout).get(f"{self._path}/support")
+        with reading("the examples"):
+            _ = body["inputs"] if "inputs" in body else body["episodes"]
         return body
 
     async def weights(self, path: str | PathLike[str] | None = None, *, timeout: float | None = None) -> bytes:
         """The adapted weights as a safetensors file, to use them without the server; also written to `path`."""
-        response = (await self._session.send(Call("GET", f"{self._path}/weights"), timeout)).response
-        if response.is_error:
-            answer(response)
-        if path is not None:
-            Path(path).write_bytes(response.content)
-        return response.content
+        call = Call("GET", f"{self._path}/weights", accept=BINARY)
+        file = None if path is None else Path(path)
+        data = content((await self._session.within(timeout).send(call)).response, BINARY)
+        if file is not None:
+            write(file, data)
+        return data
 
     async def delete(self, *, timeout: float | None = None) -> None:
         """Delete the adaptation and its examples for good."""
-        reply = await self._session.send(Call("DELETE", self._path), timeout)
-        if not (reply.repeated and reply.not_found):  # otherwise an earlier attempt has deleted it
+        reply = await self._session.within(timeout).send(Call("DELETE", self._path))
+        gone = reply.repeated and reply.not_found  # an earlier attempt has deleted it
+        if not gone and reply.response.status_code != httpx.codes.NO_CONTENT:
             answer(reply.response)
+            raise foreign(reply.response)
 
 
 class Adaptation(Remote):

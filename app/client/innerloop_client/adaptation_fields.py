@@ -64,11 +64,14 @@ class AdaptationFields:
             values |= {name: read_time(body[name]) for name in ("created_at", "expires_at")}
             if "quality" in body:
                 values["quality"] = from_body(Quality, body["quality"])
-            for each in fields(self):
-                value = values.get(each.name, each.default)
+            described = {each.name: values.get(each.name, each.default) for each in fields(self)}
+            for name, value in described.items():
                 if value is MISSING:
-                    raise KeyError(each.name)
-                setattr(self, each.name, value)
+                    raise KeyError(name)
+            for name, form in (("id", str), ("model", str), ("revision", int), ("losses", list), ("examples", list)):
+                if not isinstance(described[name], form):
+                    raise TypeError(f"{name} is {described[name]!r}")
+        vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         """The fields that people look at first."""
@@ -92,7 +95,7 @@ def _text(value: Any) -> str:
     """A value as people read it: losses as the first, the last and their number."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         first, last = (f"{loss:.4g}" if loss is not None else "not finite" for loss in (value[0], value[-1]))
         return f"{first} before the first step, {last} after {len(value) - 1}"
     return str(value)

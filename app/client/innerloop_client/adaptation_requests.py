@@ -1,14 +1,19 @@
 """The requests of an adaptation that both of its classes share."""
 
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from innerloop_client.adaptation_fields import AdaptationFields
+from innerloop_client.errors import FileNotWritten
+from innerloop_client.paths import number
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.server_answers import Revision, from_body, read_time, reading
-from innerloop_client.session import Call
+from innerloop_client.session import Call, Session
 
 R = TypeVar("R", bound="Remote")
+BINARY = "application/octet-stream"
 
 
 class Remote(AdaptationFields):
@@ -16,26 +21,35 @@ class Remote(AdaptationFields):
 
     @property
     def _path(self) -> str:
-        return f"/adaptations/{self.id}"
+        return f"/adaptations/{quote(self.id, safe='')}"
 
     async def _predict(self, queries: Any, timeout: float | None, **fields: Any) -> Prediction:
         return await predict(self._session, self.model, queries, fields | {"adaptation_id": self.id}, timeout)
 
-    async def _change(self: R, call: Call, timeout: float | None) -> R:
+    async def _change(self: R, call: Call, session: Session) -> R:
         """Send a call whose answer is the adaptation, and take that over."""
-        self._read((await self._session.send(call, timeout)).body)
+        self._read((await session.send(call)).body)
         return self
 
     async def _forget(self: R, example: int, timeout: float | None) -> R:
         """Delete an example. A repeat that finds it deleted has succeeded: numbers are never used again."""
-        reply = await self._session.send(Call("DELETE", f"{self._path}/support/{example}"), timeout)
+        session, index = self._session.within(timeout), number("example", example)
+        reply = await session.send(Call("DELETE", f"{self._path}/support/{index}"))
         gone = reply.repeated and reply.not_found
-        if gone and any(revision.forgotten == example for revision in await self._history(timeout)):
-            return await self._change(Call("GET", self._path), timeout)
+        if gone and any(revision.forgotten == index for revision in await self._history(session)):
+            return await self._change(Call("GET", self._path), session)
         self._read(reply.body)
         return self
 
-    async def _history(self, timeout: float | None) -> list[Revision]:
-        body = await self._session.get(f"{self._path}/history", timeout)
+    async def _history(self, session: Session) -> list[Revision]:
+        body = await session.get(f"{self._path}/history")
         with reading("a history"):
             return [from_body(Revision, each | {"at": read_time(each["at"])}) for each in body["revisions"]]
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file. Raises FileNotWritten."""
+    try:
+        path.write_bytes(data)
+    except (OSError, ValueError) as error:  # ValueError: of a path with a zero byte
+        raise FileNotWritten(f"path: cannot write {path} ({error}): choose another path") from error

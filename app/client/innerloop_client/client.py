@@ -21,13 +21,13 @@ TIMEOUT_S, RETRIES = 60.0, 5
 
 
 class AsyncClient(Operations[AsyncAdaptation]):
-    """A client for an event loop."""
+    """A client for a single event loop: each `asyncio.run` needs its own."""
 
     _form = AsyncAdaptation
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | httpx.URL | None = None,
         api_key: str | None = None,
         *,
         timeout: float = TIMEOUT_S,
@@ -36,7 +36,7 @@ class AsyncClient(Operations[AsyncAdaptation]):
     ) -> None:
         """See `Client`."""
         options = Options.read(url, api_key, timeout, retries)
-        self._session = Session(AsyncTransport(http or httpx.AsyncClient()), options)
+        self._session = Session(AsyncTransport(http), options)
 
     def adapt_stream(
         self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]"
@@ -62,13 +62,13 @@ class AsyncClient(Operations[AsyncAdaptation]):
 
 
 class Client:
-    """A client that blocks. Threads may share it."""
+    """A client that blocks. Threads may share it, and processes that are forked later."""
 
     _form = Adaptation
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | httpx.URL | None = None,
         api_key: str | None = None,
         *,
         timeout: float = TIMEOUT_S,
@@ -84,7 +84,7 @@ class Client:
         http: a client of httpx with certificates, proxies or limits of your own
         """
         options = Options.read(url, api_key, timeout, retries)
-        self._session = Session(BlockingTransport(http or httpx.Client()), options)
+        self._session = Session(BlockingTransport(http), options)
 
     adapt = blocking(Operations[Adaptation].adapt)
     adapt_many = blocking(Operations[Adaptation].adapt_many)
@@ -99,8 +99,8 @@ class Client:
     def adapt_stream(self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]") -> AdaptStream:
         """Adapt step by step: iterate over the support loss before the first step and after each step.
 
-        The stream has the `adaptation` after the last loss. Closing it before cancels the steps that are left. See
-        `adapt` for the options.
+        The stream has the `adaptation` after the last loss. Closing it before cancels the steps that are left. Only one
+        thread may iterate. See `adapt` for the options.
         """
         return AdaptStream(self._session, Adaptation, (model, x, y), options)
 

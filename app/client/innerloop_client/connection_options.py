@@ -3,14 +3,17 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
+from urllib.parse import urlsplit
 
 import httpx
 
 from innerloop_client.errors import InnerloopError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+SHOWN = 200
+"""Most characters of a wrong URL in a message."""
 
 
 @dataclass(frozen=True)
@@ -18,37 +21,44 @@ class Options:
     """How a client connects. timeout: seconds of a call, with its repeats; retries: most repeats of a request."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     timeout: float
     retries: int
 
     @classmethod
-    def read(cls, url: str | None, api_key: str | None, timeout: float, retries: int) -> "Options":
+    def read(cls, url: str | httpx.URL | None, api_key: str | None, timeout: float, retries: int) -> "Options":
         """With what is None from the environment. Raises InnerloopError, which names the argument that is wrong."""
-        url = (url or os.environ.get("INNERLOOP_URL") or DEFAULT_URL).strip()
-        api_key = (api_key or os.environ.get("INNERLOOP_API_KEY") or "").strip()
-        check_url("url", url)
+        given = _text("url", str(url) if isinstance(url, httpx.URL) else url, "INNERLOOP_URL") or DEFAULT_URL
+        key = _text("api_key", api_key, "INNERLOOP_API_KEY")
+        check_url("url", given)
         check_timeout(timeout)
         if not isinstance(retries, int) or retries < 0:
             raise InnerloopError(f"retries: expected a whole number from 0 on, got {retries!r}")
-        if not (api_key.isascii() and api_key.isprintable()):
+        if not (key.isascii() and key.isprintable()):
             raise InnerloopError("api_key: expected printable ASCII characters, got others")
-        return cls(url.rstrip("/"), {"Authorization": f"Bearer {api_key}"} if api_key else {}, timeout, retries)
+        return cls(given.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, timeout, retries)
 
-    @property
-    def shown_url(self) -> str:
-        """The URL without a password."""
-        return str(httpx.URL(self.url).copy_with(userinfo=b""))
+
+def _text(name: str, value: str | None, variable: str) -> str:
+    """An argument without spaces around it, or an environment variable."""
+    if value is not None and not isinstance(value, str):
+        raise InnerloopError(f"{name}: expected a text, got {type(value).__name__}")
+    return (value or os.environ.get(variable, "")).strip()
 
 
 def check_url(name: str, url: str) -> None:
     """Raise InnerloopError unless a server can be at this URL. name: of the argument or option"""
-    expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {url!r}"
+    if "@" in url:  # it would show in messages, and httpx would send it instead of the API key
+        raise InnerloopError(f"{name}: leave out user:password@ and use api_key, or http=httpx.Client(auth=...)")
+    shown = repr(url if len(url) <= SHOWN else url[:SHOWN] + "...")
+    expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {shown}"
     try:
+        urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        complete = parsed.scheme in ("http", "https") and parsed.host and len(url.split()) == 1
+    except (ValueError, httpx.InvalidURL) as error:
         raise InnerloopError(f"{expected}: {error}") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if not complete:
         raise InnerloopError(expected)
     if parsed.query or parsed.fragment:
         raise InnerloopError(f"{expected}: leave out what follows the path")

@@ -5,6 +5,7 @@ InnerloopError
 │   └── MissingExtra      a package that the value needs is not installed
 ├── ConnectionFailed      no answer came: check the URL, or try again
 ├── UnexpectedAnswer      the server at this URL is not Innerloop: check the URL
+├── FileNotWritten        the answer has come, but the file could not be written: choose another path
 └── ServerError           the server refused the request, or failed (500): see its log
     ├── InvalidRequest    correct the request (400, 405, 413, 415, 422, 431)
     │   └── Diverged      the inner loop diverged: `losses` has the support losses
@@ -39,6 +40,10 @@ class ConnectionFailed(InnerloopError, ConnectionError):
 
 class UnexpectedAnswer(InnerloopError):
     """The answer does not come from Innerloop."""
+
+
+class FileNotWritten(InnerloopError, OSError):
+    """What the server sent could not be written to a file."""
 
 
 class ServerError(InnerloopError):
@@ -122,9 +127,17 @@ BY_STATUS: Mapping[int, type[ServerError]] = {
 """Other 4xx are InvalidRequest, other 5xx ServerError."""
 
 
+def is_problem(body: Any) -> bool:
+    """Whether an answer is a problem document."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("detail"), str):
+        return False
+    status = body.get("status")
+    return isinstance(status, int) and 400 <= status < 600
+
+
 def server_error(problem: Mapping[str, Any]) -> ServerError:
     """The error of a problem document."""
-    if "losses" in problem:
+    if isinstance(problem.get("losses"), list):
         return Diverged(problem)
     status = problem["status"]
     return BY_STATUS.get(status, InvalidRequest if status < 500 else ServerError)(problem)

@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
-from innerloop_client.adapt_many import adapt_many
+from innerloop_client.adapt_many import Outcome, adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.errors import InnerloopError
-from innerloop_client.idempotency_key import new_key
+from innerloop_client.answers import decoded
+from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error
+from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
+from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
 from innerloop_client.server_answers import Health, Model, RefusedBundle, from_body, reading
-from innerloop_client.session import Call, Session, decoded
+from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
 
@@ -62,9 +63,9 @@ class Operations(Generic[A]):
             "weights": weights, "labels": labels, "episodes": episodes, "steps": steps, "learning_rate": learning_rate,
             "ttl_s": ttl_s, "label": label, "assess": assess, "reuse": reuse, "pinned": pinned,
         }  # fmt: skip
-        body = await adapt_body(self._session, model, x, y, options)
-        call = Call.of_body("/adapt", body, key=idempotency_key or new_key())
-        return self._form(self._session, (await self._session.send(call, timeout)).body)
+        key, session = key_of(idempotency_key), self._session.within(timeout)
+        call = Call.of_body("/adapt", await adapt_body(session, model, x, y, options), key=key)
+        return self._form(self._session, (await session.send(call)).body)
 
     async def adapt_many(
         self,
@@ -77,7 +78,8 @@ class Operations(Generic[A]):
         """Adapt to many tasks, some of them in each request.
 
         Returns the adaptations in the order of the tasks. In the place of one that failed there is the error: it is not
-        raised. If the server is gone, the tasks that are left get ConnectionFailed.
+        raised. If the server is gone, the tasks that are left get ConnectionFailed. An error that a generator raises as
+        `tasks` is raised here: another call with the same `idempotency_key` finds the adaptations that are made.
 
         tasks: mappings with the arguments of `adapt`, such as {"model": "sinusoid", "x": x, "y": y, "label": "pump 17"}
         progress: show a progress bar, which needs rich
@@ -85,7 +87,7 @@ class Operations(Generic[A]):
         timeout: seconds of each request, instead of the client's
         """
         outcomes = await adapt_many(self._session, tasks, idempotency_key, progress, timeout)
-        return [each if isinstance(each, InnerloopError) else self._form(self._session, each) for each in outcomes]
+        return [_adapted(self._form, self._session, each) for each in outcomes]
 
     async def predict(
         self,
@@ -114,13 +116,15 @@ class Operations(Generic[A]):
             "model": model, "steps": steps, "learning_rate": learning_rate, "interval": interval, "sample": sample,
             "seed": seed,
         }  # fmt: skip
-        fields["support"] = await read_support(self._session, model, x, y, weights, labels, episodes) or None
-        result = await predict(self._session, model, queries, fields, timeout)
+        session = self._session.within(timeout)
+        fields["support"] = await read_support(session, model, x, y, weights, labels, episodes) or None
+        result = await predict(session, model, queries, fields)
         return result if details or interval is not None else result.predictions
 
     async def adaptation(self, id: str, *, timeout: float | None = None) -> A:
         """A stored adaptation by its id."""
-        return self._form(self._session, await self._session.get(f"/adaptations/{quote(id, safe='')}", timeout))
+        path = f"/adaptations/{segment('id', id)}"
+        return self._form(self._session, await self._session.within(timeout).get(path))
 
     async def adaptations(
         self, *, model: str | None = None, label: str | None = None, timeout: float | None = None
@@ -130,33 +134,49 @@ class Operations(Generic[A]):
         model, label: only those of this model, or with this label
         timeout: seconds for each page of 100
         """
-        cursor = None
-        while True:
-            page = await self._session.get("/adaptations", timeout, model=model, label=label, cursor=cursor)
+        cursor: str | None = None
+        seen: set[str | None] = set()
+        while cursor not in seen:
+            seen.add(cursor)
+            session = self._session.within(timeout)
+            page = await session.get("/adaptations", model=model, label=label, cursor=cursor)
             with reading("a list of adaptations"):
-                listed, cursor = page["adaptations"], page.get("next")
+                listed, cursor = list(page["adaptations"]), page.get("next")
+                hash(cursor)
             for each in listed:
                 yield self._form(self._session, each)
             if cursor is None:
                 return
+        raise UnexpectedAnswer("expected another page of adaptations from Innerloop, got one again: check the server")
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server serves."""
-        body = await self._session.get("/models", timeout)
+        body = await self._session.within(timeout).get("/models")
         with reading("a list of models"):
             return [from_body(Model, each) for each in body["models"]]
 
     async def refused_bundles(self, *, timeout: float | None = None) -> list[RefusedBundle]:
         """The bundles that the server cannot load, each with the reason."""
-        body = await self._session.get("/models", timeout)
+        body = await self._session.within(timeout).get("/models")
         with reading("a list of models"):
             return [from_body(RefusedBundle, each) for each in body["refused"]]
 
     async def model(self, name: str, *, timeout: float | None = None) -> Model:
         """One model, with what its inputs are, its scores and how it was trained."""
-        return from_body(Model, await self._session.get(f"/models/{quote(name, safe='')}", timeout))
+        return from_body(Model, await self._session.within(timeout).get(f"/models/{segment('model', name)}"))
 
     async def health(self, *, timeout: float | None = None) -> Health:
         """Whether the server can answer requests, and which parts of it do not work."""
         call = Call("GET", "/health/ready", retried=frozenset())  # its 503 is an answer too
-        return from_body(Health, decoded((await self._session.send(call, timeout)).response))
+        body = decoded((await self._session.within(timeout).send(call)).response)
+        if is_problem(body):
+            raise server_error(body)
+        return from_body(Health, body)
+
+
+def _adapted(form: type[A], session: Session, outcome: Outcome) -> A | InnerloopError:
+    """The adaptation of one of many tasks, or its error."""
+    try:
+        return outcome if isinstance(outcome, InnerloopError) else form(session, outcome)
+    except UnexpectedAnswer as error:
+        return error

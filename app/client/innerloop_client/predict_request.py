@@ -11,15 +11,15 @@ from innerloop_client.session import Call, Session
 
 
 async def predict(
-    session: Session, model: str, queries: Any, fields: Mapping[str, Any], timeout: float | None
+    session: Session, model: str, queries: Any, fields: Mapping[str, Any], timeout: float | None = None
 ) -> Prediction:
-    """Predict. fields: the body besides the queries; those that are None are left out."""
+    """Predict. fields: the body besides the queries; those that are None are left out. See `Session.within`."""
+    session = session.within(timeout)
     form = form_of(queries)
     question = {name: value for name, value in fields.items() if value is not None}
     question["queries"] = await read_inputs(session, model, queries, "queries")
-    reply = await session.send(Call.of_body("/predict", question, accept=form.accept), timeout)
     names = await target_names(session, model) if isinstance(form, PandasForm) else []
-    body = reply.body
+    body = (await session.send(Call.of_body("/predict", question, accept=form.accept))).body
     with reading("predictions"):
         return read_prediction(body, form, names)
 

@@ -28,10 +28,15 @@ So a call that takes two thirds of the timeout succeeds, even if the server star
 class Attempts:
     """The attempts of one call, until one succeeds, none is left or the timeout has passed."""
 
-    def __init__(self, timeout: float, retries: int) -> None:
-        """timeout: seconds for all attempts; retries: most repeats."""
+    def __init__(self, timeout: float, retries: int, deadline: float | None = None) -> None:
+        """Begin with the first attempt.
+
+        timeout: seconds for all attempts
+        retries: most repeats
+        deadline: when the timeout has passed, if it began with an earlier request
+        """
         self.timeout, self._retries = timeout, retries
-        self._deadline = time.monotonic() + timeout
+        self._deadline = time.monotonic() + timeout if deadline is None else deadline
         self._failed = 0
         self._silences = self._first_silences()
 
@@ -51,7 +56,7 @@ class Attempts:
             return left_s
         return self._silences[0]
 
-    def wait_s(self, response: httpx.Response | None = None, error: httpx.TransportError | None = None) -> float | None:
+    def wait_s(self, response: httpx.Response | None = None, error: httpx.RequestError | None = None) -> float | None:
         """An attempt has failed: seconds to wait before the next one; None if there is none.
 
         response, error: how it has failed
@@ -84,11 +89,12 @@ def backoff_s(attempt: int) -> float:
 
 def retry_after_s(response: httpx.Response) -> float:
     """The seconds of a Retry-After header, which has a number or a date; 0 if there is none or it has neither."""
-    header = response.headers.get("retry-after", "")
-    if header.strip().isdigit():
+    header = response.headers.get("retry-after", "").strip()
+    if header.isascii() and header.isdigit():
         return float(header)
     try:
         date = parsedate_to_datetime(header)
-    except ValueError:
+        wait = date.replace(tzinfo=date.tzinfo or timezone.utc) - datetime.now(timezone.utc)
+    except (OverflowError, TypeError, ValueError):  # TypeError and OverflowError: of dates that cannot be
         return 0.0
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, wait.total_seconds())

@@ -16,9 +16,9 @@ def reading(what: str) -> Iterator[None]:
     """Raise UnexpectedAnswer if the body that is read here lacks something. what: it should be"""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UnexpectedAnswer(f"expected {what} as Innerloop describes it, got another answer ({reason})") from error
+        raise UnexpectedAnswer(f"expected {what} from Innerloop, got another answer ({reason})") from error
 
 
 def from_body(form: type[R], body: Mapping[str, Any]) -> R:

@@ -4,22 +4,24 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import Any, NamedTuple, NoReturn
 
 import httpx
 
-from innerloop_client.body_encoding import JSON, decode, encode
+from innerloop_client.answers import answer, content, of_type
+from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, check_timeout
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
     UnexpectedAnswer,
+    UnsupportedInput,
     deadline_passed,
-    proxy_error,
-    server_error,
 )
+from innerloop_client.paths import segment, sendable
+from innerloop_client.proxies import environment_proxy
 from innerloop_client.retries import RETRIED, Attempts
+from innerloop_client.server_answers import reading
 from innerloop_client.transport import Transport
 
 CONNECT_S = 10.0
@@ -80,40 +82,71 @@ class Session:
         self.transport = transport
         self.options = options
         self._models: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._timeout = options.timeout
+        self._deadline: float | None = None
 
-    async def get(self, path: str, timeout: float | None = None, **params: Any) -> Any:
+    def within(self, timeout: float | None) -> "Session":
+        """This session for one call, whose requests share a deadline. timeout: seconds, instead of the client's"""
+        if timeout is not None:
+            check_timeout(timeout)
+        elif self._deadline is not None:
+            return self
+        call = Session(self.transport, self.options)
+        call._models = self._models
+        call._timeout = self._timeout if timeout is None else timeout
+        call._deadline = time.monotonic() + call._timeout
+        return call
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
+        """Copies of an adaptation share the connections."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedInput(
+            "a client and its adaptations cannot be pickled: keep the id of an adaptation, and ask a new client for it"
+        )
+
+    async def get(self, path: str, **params: Any) -> Any:
         """The decoded body of a GET. Parameters that are None are left out."""
         present = {name: value for name, value in params.items() if value is not None}
-        return (await self.send(Call("GET", path, params=present), timeout)).body
+        for name, value in present.items():
+            if isinstance(value, str) and not sendable(value):
+                raise UnsupportedInput(f"{name}: expected a text, got {value!r}")
+        return (await self.send(Call("GET", path, params=present))).body
 
     async def model(self, name: str) -> Mapping[str, Any]:
         """What the server says of a model, asked for once a minute at most."""
+        path = f"/models/{segment('model', name)}"
         known = self._models.get(name)
         if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
-            self._models[name] = known = time.monotonic(), await self.get(f"/models/{quote(name, safe='')}")
+            body: Mapping[str, Any] = await self.get(path)
+            with reading("a model"):
+                _ = body["name"], body["kind"], body["inputs"]["encoder"]
+            self._models[name] = known = time.monotonic(), body
         return known[1]
 
-    def attempts(self, timeout: float | None = None) -> Attempts:
-        """The attempts that a call has. timeout: seconds, instead of the client's"""
-        if timeout is not None:
-            check_timeout(timeout)
-        return Attempts(self.options.timeout if timeout is None else timeout, self.options.retries)
+    def attempts(self) -> Attempts:
+        """The attempts of the next request."""
+        return Attempts(self._timeout, self.options.retries, self._deadline)
 
-    async def send(self, call: Call, timeout: float | None = None) -> Reply:
+    async def send(self, call: Call) -> Reply:
         """Send a call until it is answered, and return the answer; it may be an error.
 
         Raises ConnectionFailed if no answer came.
         """
-        return await self.repeat(call, self.attempts(timeout))
+        return await self.repeat(call, self.attempts())
 
     @asynccontextmanager
     async def stream(self, call: Call, attempts: Attempts) -> AsyncIterator[httpx.Response]:
-        """Send a call until its answer begins, and read the body within the context. Raises an error it describes."""
+        """Send a call until its answer begins, and read the body within the context.
+
+        Raises the error of an answer that is not of the type that the call accepts.
+        """
         response = (await self.repeat(call, attempts, stream=True)).response
         try:
-            if response.is_error:
+            if not of_type(response, call.accept):
                 await self.transport.read(response)
-                answer(response)
+                content(response, call.accept)
             yield response
         finally:
             await self.transport.close_response(response)
@@ -125,32 +158,33 @@ class Session:
         """
         while True:
             response, failure = None, None
+            request, left = self._request(call, attempts)
             try:
-                response = await self.transport.send(self._request(call, attempts), stream=stream)
+                response = await self.transport.send(request, left, stream=stream)
                 if response.status_code not in call.retried:
                     return Reply(response, attempts.repeated)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = error
             repeated = attempts.repeated
-            wait = attempts.wait_s(response, failure)
+            wait = None if isinstance(failure, httpx.DecodingError) else attempts.wait_s(response, failure)
             if wait is None:
                 if response is None:
-                    raise self._no_answer(failure, attempts) from failure
+                    raise self.no_answer(failure, attempts) from failure
                 return Reply(response, repeated)
             if response is not None:
                 await self.transport.close_response(response)
             await self.transport.sleep(wait)
 
-    def _request(self, call: Call, attempts: Attempts) -> httpx.Request:
-        """The request of an attempt. The server is told all the time that is left, as a repeat waits for its result."""
-        left = max(0.001, attempts.left_s)
+    def _request(self, call: Call, attempts: Attempts) -> tuple[httpx.Request, float]:
+        """The request of an attempt, and its time. The server is told it all, as a repeat waits for its result."""
+        left = max(0.001, min(MAX_TIMEOUT_MS / 1000, attempts.left_s))
         silence = attempts.silence_s(left)
-        headers = {"Accept": call.accept, "X-Timeout-Ms": str(max(1, min(MAX_TIMEOUT_MS, int(left * 1000))))}
+        headers = {"Accept": call.accept, "X-Timeout-Ms": str(max(1, int(left * 1000)))}
         if call.content is not None:
             headers["Content-Type"] = call.media
         if call.key is not None:
             headers["Idempotency-Key"] = call.key
-        return self.transport.http.build_request(
+        request = self.transport.http.build_request(
             call.method,
             self.options.url + call.path,
             content=call.content,
@@ -158,41 +192,18 @@ class Session:
             headers=headers | dict(self.options.headers),
             timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
         )
+        return request, left
 
-    def _no_answer(self, error: httpx.TransportError | None, attempts: Attempts) -> InnerloopError:
-        url = self.options.shown_url
+    def no_answer(self, error: httpx.RequestError | None, attempts: Attempts) -> InnerloopError:
+        """The error of a call after its last attempt. error: of that attempt"""
+        url = self.options.url
+        reason = str(error) or type(error).__name__
+        if isinstance(error, httpx.DecodingError):
+            return UnexpectedAnswer(f"{url}: the answer is not in its own content encoding ({reason}): check the URL")
         if isinstance(error, httpx.ReadTimeout):
             return deadline_passed(f"{url} did not answer within {attempts.timeout:g} s")
-        reason = str(error) or type(error).__name__
-        return ConnectionFailed(
-            f"{url} does not answer ({reason}): check that the server runs, and the URL (INNERLOOP_URL)"
-        )
-
-
-def answer(response: httpx.Response) -> Any:
-    """The decoded body of a response; None if it has none. Raises the error that it describes."""
-    if response.status_code == httpx.codes.NO_CONTENT:
-        return None
-    body = decoded(response)
-    if response.is_success:
-        return body
-    if not isinstance(body, dict) or not {"detail", "status"} <= body.keys():
-        raise foreign(response)
-    raise server_error(body)
-
-
-def decoded(response: httpx.Response) -> Any:
-    """The body of a response. Raises the error of a proxy, or UnexpectedAnswer, if it is neither JSON nor msgpack."""
-    try:
-        return decode(response.content, response.headers.get("content-type", ""))
-    except ValueError as error:
-        raise foreign(response) from error
-
-
-def foreign(response: httpx.Response) -> InnerloopError:
-    """The error of an answer that is not from Innerloop: of a proxy before it, or of another server."""
-    url = response.url.copy_with(userinfo=b"")
-    actual = f"status {response.status_code} from another server"
-    return proxy_error(response.status_code, str(url)) or UnexpectedAnswer(
-        f"{url}: expected an answer from Innerloop, got {actual}: check the URL"
-    )
+        fix = "check that the server runs, and the URL (INNERLOOP_URL)"
+        proxy = environment_proxy(url) if self.transport.owned else None
+        if proxy is not None:
+            fix = f"the request goes through {proxy}, from the environment: check this proxy, or set NO_PROXY"
+        return ConnectionFailed(f"{url} does not answer ({reason}): {fix}")

@@ -11,9 +11,10 @@ from innerloop_client.adapt_request import adapt_body
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
-from innerloop_client.errors import ConnectionFailed, InnerloopError, server_error
-from innerloop_client.idempotency_key import new_key
-from innerloop_client.retries import RETRIED
+from innerloop_client.errors import ConnectionFailed, InnerloopError, is_problem, server_error
+from innerloop_client.idempotency_key import key_of
+from innerloop_client.retries import RETRIED, Attempts
+from innerloop_client.server_answers import reading
 from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -28,6 +29,7 @@ class _Stream(Generic[A]):
         self._events = _events(session, arguments, options)
         self._session, self._form = session, form
         self._adaptation: A | None = None
+        self._error: InnerloopError | None = InnerloopError("the stream was interrupted: adapt again")
 
     @property
     def adaptation(self) -> A:
@@ -37,12 +39,22 @@ class _Stream(Generic[A]):
         return self._adaptation
 
     async def _next(self) -> float | None:
-        """The next loss; None after the last."""
-        async for event in self._events:
-            if isinstance(event, float):
-                return event
-            self._adaptation = self._form(self._session, event)
+        """The next loss; None after the last. Raises the error again if the stream has failed before."""
+        try:
+            async for event in self._events:
+                if isinstance(event, float):
+                    return event
+                self._adaptation = self._form(self._session, event)
+        except InnerloopError as error:
+            self._error = error
+            raise
+        if self._adaptation is None and self._error is not None:
+            raise self._error
         return None
+
+    async def _close(self) -> None:
+        self._error = None
+        await self._events.aclose()
 
 
 class AsyncAdaptStream(_Stream[AsyncAdaptation]):
@@ -59,7 +71,7 @@ class AsyncAdaptStream(_Stream[AsyncAdaptation]):
 
     async def close(self) -> None:
         """Disconnect: the server cancels the steps that are left, and stores nothing."""
-        await self._events.aclose()
+        await self._close()
 
 
 class AdaptStream(_Stream[Adaptation]):
@@ -76,7 +88,7 @@ class AdaptStream(_Stream[Adaptation]):
 
     def close(self) -> None:
         """Disconnect: the server cancels the steps that are left, and stores nothing."""
-        finish(self._events.aclose())
+        finish(self._close())
 
     def __del__(self) -> None:
         if hasattr(self, "_events"):
@@ -87,31 +99,31 @@ async def _events(
     session: Session, arguments: tuple[str, Any, Any], options: dict[str, Any]
 ) -> AsyncGenerator[float | dict[str, Any], None]:
     """Losses, each once, and last the body of the adaptation. What breaks off is sent again with the same key."""
-    timeout, key = options.pop("timeout", None), options.pop("idempotency_key", None)
+    session = session.within(options.pop("timeout", None))
+    key = key_of(options.pop("idempotency_key", None))
     body = await adapt_body(session, *arguments, options)
-    call = Call.of_body("/adapt", body, accept=EVENTS, key=key or new_key())
-    attempts = session.attempts(timeout)
+    call = Call.of_body("/adapt", body, accept=EVENTS, key=key)
+    attempts = session.attempts()
     step = 0
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
-        cause: httpx.TransportError | None = None
+        cause: httpx.RequestError | None = None
         try:
             async with session.stream(call, attempts) as response:
                 async for name, data in _read_events(session.transport.lines(response)):
-                    if name == "result":  # alone, if an earlier request made the adaptation
-                        for loss in data["losses"][step:]:
-                            yield _number(loss)
-                        yield data
-                        return
-                    if name == "problem":
-                        failure = server_error(data)
+                    with reading("a step of adapting"):
+                        losses, result, problem = _read(name, data, step)
+                    if problem is not None:
+                        failure = problem
                         break
-                    if data["step"] == step:
+                    for loss in losses:
                         step += 1
-                        yield _number(data["loss"])
-        except httpx.TransportError as error:
-            cause, reason = error, str(error) or type(error).__name__
-            failure = ConnectionFailed(f"{BROKEN} ({reason})")
+                        yield loss
+                    if result is not None:
+                        yield result
+                        return
+        except httpx.RequestError as error:
+            cause, failure = error, _broken(error, session, attempts)
         may_help = isinstance(failure, ConnectionFailed) or getattr(failure, "status", 0) in RETRIED
         wait = attempts.wait_s(error=cause) if may_help else None
         if wait is None:
@@ -119,16 +131,38 @@ async def _events(
         await session.transport.sleep(wait)
 
 
+def _read(name: str, text: str, step: int) -> tuple[list[float], dict[str, Any] | None, InnerloopError | None]:
+    """The new losses of an event, the adaptation if it has one, and the error if it has one. step: of the next loss"""
+    data = json.loads(text)
+    if name == "problem":
+        if not is_problem(data):
+            raise TypeError(f"got {text}")
+        return [], None, server_error(data)
+    if name == "result":  # it has all losses, if an earlier request made the adaptation
+        return [_number(loss) for loss in data["losses"][step:]], data, None
+    return ([_number(data["loss"])] if data["step"] == step else []), None, None
+
+
+def _broken(error: httpx.RequestError, session: Session, attempts: Attempts) -> InnerloopError:
+    """The error of a stream that broke off."""
+    if isinstance(error, httpx.DecodingError) or attempts.left_s <= 0:
+        return session.no_answer(error, attempts)
+    return ConnectionFailed(f"{BROKEN} ({str(error) or type(error).__name__})")
+
+
 def _number(loss: float | None) -> float:
     return math.nan if loss is None else float(loss)
 
 
-async def _read_events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """The events of a stream, each with its data."""
-    name = ""
+async def _read_events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
+    """The events of a stream, each with its data. One that breaks off before the empty line after it does not count."""
+    name = data = ""
     async for line in lines:
         field, _, value = line.partition(": ")
         if field == "event":
             name = value
         elif field == "data":
-            yield name, json.loads(value)
+            data = value
+        elif not line and data:
+            yield name, data
+            name = data = ""

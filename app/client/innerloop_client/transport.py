@@ -1,10 +1,16 @@
 """How requests travel: with an event loop or without one."""
 
+import os
 import time
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, Protocol, TypeVar
 
 import httpx
+
+from innerloop_client.errors import InnerloopError
+from innerloop_client.slow_bodies import AsyncTimedBody, TimedBody
+
+H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 
 
 class Transport(Protocol):
@@ -14,8 +20,16 @@ class Transport(Protocol):
     def http(self) -> httpx.Client | httpx.AsyncClient:
         """The client that sends."""
 
-    async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-        """Send a request. With `stream`, only the headers of the response are read."""
+    @property
+    def owned(self) -> bool:
+        """Whether the client is not one of the user, and so takes proxies from the environment."""
+
+    async def send(self, request: httpx.Request, left_s: float, *, stream: bool = False) -> httpx.Response:
+        """Send a request. Raises httpx.ReadTimeout if the whole answer is not there in time.
+
+        left_s: the time that is left
+        stream: read only the headers; `read` and `lines` keep to the same time
+        """
 
     async def read(self, response: httpx.Response) -> None:
         """Read the body of a response that was begun with `stream`."""
@@ -33,15 +47,56 @@ class Transport(Protocol):
         """Close all connections."""
 
 
-class AsyncTransport:
+class Connections(Generic[H]):
+    """A client of httpx that belongs to one process: two that share a connection get each other's answers."""
+
+    def __init__(self, open_http: Callable[[], H], http: H | None) -> None:
+        """http: a client of the user, instead of one that is opened here."""
+        self._open, self.owned = open_http, http is None
+        self._http, self._process = http or opened(open_http), os.getpid()
+
+    @property
+    def http(self) -> H:
+        """The client of this process, a new one after a fork. Raises InnerloopError if there is none."""
+        if self._process != os.getpid():
+            if not self.owned:
+                raise InnerloopError("http: a forked process needs a client of its own: create it after the fork")
+            self._http, self._process = opened(self._open), os.getpid()
+        if self._http.is_closed:
+            raise InnerloopError("the client is closed: create another one")
+        return self._http
+
+
+def opened(open_http: Callable[[], H]) -> H:
+    """A new client of httpx. Raises InnerloopError if the environment does not allow one."""
+    try:
+        return open_http()
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        fix = "correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"
+        raise InnerloopError(f"the environment has an impossible proxy or certificate ({error}): {fix}") from error
+
+
+class AsyncTransport(Connections[httpx.AsyncClient]):
     """A transport on an event loop: asyncio's or trio's."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
+    def __init__(self, http: httpx.AsyncClient | None = None) -> None:
+        """http: a client of the user"""
+        super().__init__(httpx.AsyncClient, http)
 
-    async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: httpx.Request, left_s: float, *, stream: bool = False) -> httpx.Response:
         """See `Transport`."""
-        return await self.http.send(request, stream=stream)
+        from anyio import fail_after  # httpx has it, for both event loops
+
+        http, start = self.http, time.monotonic()
+        try:
+            with fail_after(left_s):
+                response = await http.send(request, stream=stream)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("") from error
+        if stream:
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            response.stream = AsyncTimedBody(response.stream, left_s - (time.monotonic() - start))
+        return response
 
     async def read(self, response: httpx.Response) -> None:
         """See `Transport`."""
@@ -57,28 +112,43 @@ class AsyncTransport:
 
     async def sleep(self, seconds: float) -> None:
         """See `Transport`."""
-        from anyio import sleep  # httpx has it, for both event loops
+        from anyio import sleep
 
         await sleep(seconds)
 
     async def close(self) -> None:
         """See `Transport`."""
-        await self.http.aclose()
+        if self._process == os.getpid():
+            await self._http.aclose()
 
 
-class BlockingTransport:
-    """A transport whose coroutines block."""
+class BlockingTransport(Connections[httpx.Client]):
+    """A transport whose coroutines block.
 
-    def __init__(self, http: httpx.Client) -> None:
-        self.http = http
+    The time is checked whenever a part of the body has come. httpx waits for a connection, for the headers and for each
+    part on its own, so a server that sends its headers very slowly can hold a call up.
+    """
 
-    async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+    def __init__(self, http: httpx.Client | None = None) -> None:
+        """http: a client of the user"""
+        super().__init__(httpx.Client, http)
+
+    async def send(self, request: httpx.Request, left_s: float, *, stream: bool = False) -> httpx.Response:
         """See `Transport`."""
-        return self.http.send(request, stream=stream)
+        start = time.monotonic()
+        response = self.http.send(request, stream=True)
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = TimedBody(response.stream, left_s - (time.monotonic() - start))
+        if not stream:
+            await self.read(response)
+        return response
 
     async def read(self, response: httpx.Response) -> None:
         """See `Transport`."""
-        response.read()
+        try:
+            response.read()
+        finally:
+            response.close()
 
     async def lines(self, response: httpx.Response) -> AsyncIterator[str]:
         """See `Transport`."""
@@ -95,4 +165,5 @@ class BlockingTransport:
 
     async def close(self) -> None:
         """See `Transport`."""
-        self.http.close()
+        if self._process == os.getpid():
+            self._http.close()

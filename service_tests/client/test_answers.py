@@ -1,0 +1,149 @@
+"""Answers that Innerloop would not send: each is an error of the client, and nothing is kept of it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from innerloop_client import (
+    Adaptation,
+    AsyncClient,
+    Client,
+    DeadlinePassed,
+    FileNotWritten,
+    InnerloopError,
+    Overloaded,
+    UnexpectedAnswer,
+)
+from service_tests.client.answering import ADAPTED, Answering, always, answer, trickling
+
+CALLS: dict[str, Callable[[Client], Any]] = {
+    "adapt": lambda client: client.adapt("sinusoid", [[1]], [1]),
+    "many": lambda client: _raised(client.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]}])),
+    "stream": lambda client: list(client.adapt_stream("sinusoid", [[1]], [1])),
+    "predict": lambda client: client.predict("sinusoid", [[1]]),
+    "health": Client.health,
+    "models": Client.models,
+    "model": lambda client: client.model("sinusoid"),
+    "refused": Client.refused_bundles,
+    "adaptation": lambda client: client.adaptation("a"),
+    "adaptations": lambda client: list(client.adaptations()),
+    "refresh": lambda client: _stored(client).refresh(),
+    "extend": lambda client: _stored(client).extend([[1]], [1]),
+    "forget": lambda client: _stored(client).forget(0),
+    "undo": lambda client: _stored(client).undo(),
+    "edit": lambda client: _stored(client).edit(label="x"),
+    "history": lambda client: _stored(client).history(),
+    "support": lambda client: _stored(client).support(),
+    "weights": lambda client: _stored(client).weights(),
+    "delete": lambda client: _stored(client).delete(),
+}
+
+
+def _stored(client: Client) -> Adaptation:
+    return Adaptation(client._session, ADAPTED)
+
+
+def _raised(results: list[Any]) -> None:
+    """Raise the first error of many tasks, which stands in its place."""
+    assert all(isinstance(each, InnerloopError) for each in results)
+    raise results[0]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer(b"<html>", "text/html"),
+        answer({}),
+        answer([]),
+        answer(None),
+        answer(5),
+        answer(status=204),
+        answer(b"", "text/html", status=302, Location="http://127.0.0.1:1/"),
+        answer(b"no gzip", Content_Encoding="gzip"),
+        answer(b"[" * 100_000),
+        answer(b"\x91" * 100_000, "application/msgpack"),
+        answer({"status": "400", "detail": "x"}, status=400),
+        answer({"status": None, "detail": None}, status=400),
+        answer({"adaptation_id": 1, "losses": None, "predictions": [], "models": [5], "refused": [5]}),
+    ],
+    ids=lambda response: repr(response.partition(b"\r\n\r\n")[2][:12]),
+)
+def test_an_answer_of_another_server(call: str, response: bytes) -> None:
+    if call == "delete" and b" 204 " in response:
+        return
+    with Answering(always(response)) as server, Client(server.url) as client:
+        with pytest.raises(UnexpectedAnswer):
+            CALLS[call](client)
+        assert len(server.requests) == 1, "no answer of another server is asked for again"
+
+
+@pytest.mark.parametrize("name", ["status", "losses", "created_at", "adaptation_id"])
+def test_an_adaptation_that_lacks_something_changes_nothing(name: str) -> None:
+    body = {key: value for key, value in (ADAPTED | {"revision": 2}).items() if key != name}
+    with Answering(always(answer(body))) as server, Client(server.url) as client:
+        pump = _stored(client)
+        with pytest.raises(UnexpectedAnswer, match=r"^expected an adaptation from Innerloop, got another answer "):
+            pump.refresh()
+        assert pump.revision == 1
+
+
+def test_weights_of_another_server_are_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "pump.safetensors"
+    html = always(answer(b"<html>", "text/html"))
+    with Answering(html) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+        _stored(client).weights(path)
+    assert not path.exists()
+
+
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+    response = answer(b"weights", "application/octet-stream")
+    with Answering(always(response)) as server, Client(server.url) as client:
+        with pytest.raises(FileNotWritten, match=r"^path: cannot write .*none/w\.safetensors"):
+            _stored(client).weights(tmp_path / "none/w.safetensors")
+        assert _stored(client).weights() == b"weights"
+
+
+def test_pages_that_never_end() -> None:
+    page = answer({"adaptations": [], "next": "x"})
+    with Answering(always(page)) as server, Client(server.url) as client:
+        with pytest.raises(UnexpectedAnswer, match="another page"):
+            list(client.adaptations())
+        assert len(server.requests) == 2
+
+
+def test_health_of_a_server_that_is_overloaded() -> None:
+    problem = answer({"status": 503, "detail": "the queue is full"}, "application/problem+json", 503)
+    with Answering(always(problem)) as server, Client(server.url) as client, pytest.raises(Overloaded, match="queue"):
+        client.health()
+
+
+@pytest.mark.parametrize("call", ["adapt", "many", "stream", "predict", "health", "weights"])
+def test_a_body_that_trickles_in_ends_with_the_timeout(call: str) -> None:
+    start = answer(b"", {"stream": "text/event-stream", "many": "application/x-ndjson"}.get(call, "application/json"))
+    part = b": wait\n\n" if call == "stream" else b" "
+    late = pytest.raises(DeadlinePassed, match=r"did not answer within 0\.3 s")
+    with Answering(trickling(start, part)) as server, Client(server.url, timeout=0.3) as client, late:
+        CALLS[call](client)
+
+
+@pytest.mark.parametrize("start", [answer(), b"HTTP/1.1 200 OK\r\n"], ids=["body", "headers"])
+def test_an_awaited_answer_that_trickles_in_ends_with_the_timeout(start: bytes) -> None:
+    async def run(url: str) -> None:
+        async with AsyncClient(url, timeout=0.3) as client:
+            await client.health()
+
+    with Answering(trickling(start, b"x: y\r\n")) as server, pytest.raises(DeadlinePassed):
+        asyncio.run(run(server.url))
+
+
+def test_an_awaited_stream_that_trickles_in_ends_with_the_timeout() -> None:
+    async def run(url: str) -> None:
+        async with AsyncClient(url, timeout=0.3) as client:
+            _ = [loss async for loss in client.adapt_stream("sinusoid", [[1]], [1])]
+
+    with Answering(trickling(answer(b"", "text/event-stream"), b": wait\n\n")) as server, pytest.raises(DeadlinePassed):
+        asyncio.run(run(server.url))

@@ -30,11 +30,11 @@ from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.expiry import sweep
 from app.service.health import Health, check
-from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
 from app.service.reloader import Reloader
-from app.service.store import Quota, Store
+from app.service.small_and_large_work import Lanes
+from app.service.store_protocol import Quota, Store
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore

@@ -26,10 +26,10 @@ from app.errors import InnerloopError, TrainingError, expectation, one_of
 from app.families.registry import families
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.data_parallel import processes
+from app.training.family_and_network import make_family
 from app.training.loop import make_run, train_to_end
 from app.training.optional_packages import LOG, PLOTS, require
-from app.training.problem import make_family
-from app.training.processes import processes
 from app.training.publish import write_bundle
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe

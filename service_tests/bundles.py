@@ -17,7 +17,7 @@ from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.policies import Actions
-from app.training.problem import schema_of
+from app.training.family_and_network import schema_of
 from service_tests.encoders.cases import PATIENTS, TABLE
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from app.bundles.bundle import Bundle
-from app.bundles.files import MANIFEST, WEIGHTS
+from app.bundles.file_names import MANIFEST, WEIGHTS
 from app.bundles.folder import load
 from app.service.model import Model
 

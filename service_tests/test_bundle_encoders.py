@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from app.bundles.files import ENCODER_PREFIX, MANIFEST, WEIGHTS
+from app.bundles.file_names import ENCODER_PREFIX, MANIFEST, WEIGHTS
 from app.bundles.folder import load, load_all, write
 from app.encoders import registry
 from app.encoders.image import ImageEncoder

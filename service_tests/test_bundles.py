@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from app.bundles.files import MANIFEST, WEIGHTS
+from app.bundles.file_names import MANIFEST, WEIGHTS
 from app.bundles.folder import load, load_all, write
 from app.errors import BundleError
 from app.families.family import HasMeanings

@@ -11,15 +11,15 @@ import torch
 
 from app.bundles.folder import load
 from app.cli.remote_learner import over_http
+from app.families.choices_data import SOURCE
 from app.families.registry import make
-from app.families.risky_choices import SOURCE
 from app.learn.outer import Tasks
 from app.learn.significance import Interval, interval
 from app.main import create_app
 from app.settings import Settings
 from app.training.evaluation import curve, score_tasks
+from app.training.family_and_network import family_of
 from app.training.predictor import offline
-from app.training.problem import family_of
 from app.training.tasks import SEED, Setting, draw_held_out
 from service_tests.processes import DATA
 

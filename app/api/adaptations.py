@@ -35,7 +35,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.deadlines import in_time
-from app.service.store import Filter
+from app.service.store_protocol import Filter
 
 router = APIRouter(tags=[ADAPTATIONS])
 _BINARY = {"type": "string", "format": "binary"}

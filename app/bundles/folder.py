@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 
 from app.atomic_write import write_atomically
 from app.bundles.bundle import Bundle, without_default_encoder
-from app.bundles.files import ENCODER_PREFIX, MANIFEST, WEIGHTS
+from app.bundles.file_names import ENCODER_PREFIX, MANIFEST, WEIGHTS
 from app.bundles.manifest import FORMAT, OPTIONAL, Manifest
 from app.bundles.manifest_checks import check_encoder, check_manifest, expected_network
 from app.bundles.manifest_file import read_manifest

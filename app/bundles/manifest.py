@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from app.bundles.schema import Schema
-from app.encoders.meaning import Meanings
+from app.encoders.descriptions import Meanings
 from app.encoders.spec import EncoderSpec
 from app.learn.calibration_table import Calibration
 from app.learn.image_ood import ImageReference
@@ -27,7 +27,7 @@ class FamilySpec:
     """The family of tasks that a bundle was trained on, by name, with its options (plain JSON values).
 
     Serving never loads the family, so it need not be installed; training and evaluation do
-    (`app.training.problem.family_of`).
+    (`app.training.family_and_network.family_of`).
     """
 
     name: str
@@ -59,11 +59,11 @@ class Manifest:
     weights_sha256: the sha256 of the bytes of weights.safetensors
     evaluation: scores by shots and steps with their 95 % intervals (`app.training.evaluation`)
     training: how the bundle was made: recipe, seed, versions
-    ood_reference: what support sets of training tasks look like (`app.training.support_reference`)
+    ood_reference: what support sets of training tasks look like (`app.training.support_ood_reference`)
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`bundle.default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
-    image_reference: where inputs are images, what those of training look like (`app.training.image_reference`)
+    image_reference: where inputs are images, what those of training look like (`app.training.image_ood_reference`)
     targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
         have it
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from app.bundles.files import COPY_AGAIN, read
+from app.bundles.file_names import COPY_AGAIN, read
 from app.bundles.format_1 import from_format_1
 from app.bundles.manifest import FORMAT, OPTIONAL, Manifest
 from app.errors import BundleError, expectation

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from app.bundles.files import COPY_AGAIN, ENCODER_PREFIX, MANIFEST, read
+from app.bundles.file_names import COPY_AGAIN, ENCODER_PREFIX, MANIFEST, read
 from app.bundles.manifest import Manifest
 from app.errors import BundleError
 from app.learn.update_rules import Params

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.bundles.files import MANIFEST
+from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
 from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
@@ -16,8 +16,8 @@ from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
 from app.train import parse_option
 from app.training.encoder_file import read_encoder
+from app.training.family_and_network import family_of
 from app.training.import_weights import import_weights
-from app.training.problem import family_of
 from app.training.publish import with_calibration, with_ood_reference
 
 

@@ -17,13 +17,13 @@ from app.device import describe
 from app.errors import InnerloopError, expectation
 from app.families.family import Family
 from app.learn.losses import KINDS
+from app.training.evaluate_bundle import evaluate_bundle, steps_to_evaluate
 from app.training.evaluation_tables import as_json, as_text, calibration_as_text, settings_of
-from app.training.held_out import evaluate_bundle, steps_to_evaluate
+from app.training.family_and_network import family_of
 from app.training.off_policy_evaluation import estimate_values, read_log, valuation_text
 from app.training.ood_evaluation import TASKS as UNLIKE_TASKS
 from app.training.optional_packages import PLOTS, require
 from app.training.predictor import offline
-from app.training.problem import family_of
 from app.training.publish import publish, publish_policy, with_unlike, write_with_card
 from app.training.returns import OFFLINE, OVER_HTTP, SCORE, Returns, evaluate_policy
 from app.training.tasks import Setting

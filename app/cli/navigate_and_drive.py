@@ -20,8 +20,8 @@ from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
+from app.training.family_and_network import family_of
 from app.training.optional_packages import PLOTS, require
-from app.training.problem import family_of
 from app.training.publish import write_with_card
 from app.training.returns import SEED, Trial
 

@@ -15,9 +15,9 @@ from app.errors import InnerloopError, expectation
 from app.families.worlds import Episodes
 from app.learn.losses import KINDS
 from app.learn.outer import Tasks
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
+from app.training.family_and_network import worlds_of
 from app.training.predictor import Answers, Predictor
-from app.training.problem import worlds_of
 from app.training.returns import OVER_HTTP, Returns, Trial, mean_returns
 from innerloop_client import AsyncAdaptation, AsyncClient, Diverged, Model, Prediction
 

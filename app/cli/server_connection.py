@@ -38,11 +38,6 @@ async def connect(server: str | None) -> AsyncIterator[AsyncClient]:
             yield client
 
 
-def shown_url(url: str) -> str:
-    """A valid URL without the user and the password in it."""
-    return str(httpx.URL(url).copy_with(userinfo=b""))
-
-
 @contextmanager
 def errors_of(option: str, url: str) -> Iterator[None]:
     """Turn the errors of the client into those of a command. option: the one that has the URL
@@ -52,7 +47,6 @@ def errors_of(option: str, url: str) -> Iterator[None]:
     """
     try:
         check_url(option, url)
-        url = shown_url(url)
         yield
     except ConnectionFailed as error:
         cause = error.__cause__ or error

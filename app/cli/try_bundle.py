@@ -18,7 +18,7 @@ from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
-from app.training.problem import make_family, reads_data
+from app.training.family_and_network import make_family, reads_data
 from app.training.tasks import draw_tasks, sample
 from innerloop_client import AsyncAdaptation, AsyncClient, Model
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from app.families.decision_log import DecisionLog
 from app.families.family import Description, Samples, Split
-from app.families.logs import DecisionLog
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 WORLD_SEED = 0
 """Of what all users share: the effect of a context on each arm, and the mean taste."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.encoders.meaning import Meaning, Meanings
+from app.encoders.descriptions import Meaning, Meanings
 from app.errors import DataError, expectation
+from app.families.choices_data import Sitting, read
 from app.families.family import Description, Samples, Split, uniform
-from app.families.risky_choices import Sitting, read
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 FOLDS = 6
 SHUFFLE_SEED = 0

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.encoders.meaning import Meaning, Meanings
+from app.encoders.descriptions import Meaning, Meanings
 from app.errors import DataError, cause_text, expectation
 from app.families.family import Description, Samples, Split
 from app.families.highway.observation import FEATURES, MEANINGS
-from app.families.highway.world import ACTIONS
+from app.families.highway.world_parameters import ACTIONS
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Float, Int
+from app.learn.shape_annotations import Float, Int
 
 
 class DrivingLog(NamedTuple):

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from app.encoders.descriptions import Meanings
 from app.encoders.encoder import Encoder
-from app.encoders.meaning import Meanings
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 Split = Literal["training", "validation", "test"]
 """Which tasks: to train on, to make choices by, or to publish figures of."""

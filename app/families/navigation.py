@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.encoders.meaning import Meaning, Meanings
+from app.encoders.descriptions import Meaning, Meanings
 from app.families.family import Description, Samples, Split, uniform
 from app.families.worlds import Policy
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 REACH = 0.1
 """How far each coordinate moves in a step at most."""

@@ -13,9 +13,9 @@ from app.encoders.drawing_normalisation import normalise
 from app.encoders.image import ImageEncoder
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
-from app.families.omniglot_images import CHARACTERS, PEOPLE, SIDE, read
+from app.families.omniglot_data import CHARACTERS, PEOPLE, SIDE, read
 from app.learn.networks import NetworkSpec
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 TURNS = 4
 SHUFFLE_SEED = 0

@@ -27,7 +27,7 @@ def make(name: str, options: Mapping[str, Any], data: Path | None = None) -> Fam
     data: the folder of its data set, if the family reads one. It is not an option: bundles hold the options but no path
 
     Raises KeyError for an unknown name, TypeError for options it does not have, and whatever a plug-in raises.
-    `app.training.problem.make_family` turns all of these into errors for users.
+    `app.training.family_and_network.make_family` turns all of these into errors for users.
     """
     keywords = {} if data is None else {"data": data}
     return families()[name]()(**options, **keywords)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from app.families.family import Split
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 T = TypeVar("T")
 S = TypeVar("S")

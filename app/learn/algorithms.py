@@ -12,11 +12,11 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.errors import expectation
+from app.learn.adapted_parameters import Partition, body, context, everything, head
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
-from app.learn.partition import Partition, body, context, everything, head
 from app.learn.policies import is_gaussian
 from app.learn.support_norm import with_statistics
 from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd

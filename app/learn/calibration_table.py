@@ -10,7 +10,7 @@ from math import exp, inf, log
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 FALSE_ALARM_RATE = 0.02
 """The share of the queries of validation tasks that are flagged as unlike the support set."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from app.learn.example_weights import Mask, weighted
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 
 def class_counts(targets: Float[Tensor, "example way"], mask: Mask) -> Float[Tensor, " way"]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 RIDGE = 1e-5
 """The regularisation of the baseline's least squares, for each step of an episode."""

@@ -7,7 +7,7 @@ Without weights no operation is added to a program.
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 Mask = Bool[Tensor, "*task example"] | Float[Tensor, "*task example"]
 """Whether each row is an example, or the weight of each row; false or 0 for padding."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from app.learn.adapted_parameters import everything
 from app.learn.class_mask import mask_absent
 from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.inner import (
@@ -24,8 +25,7 @@ from app.learn.inner import (
     with_counts,
 )
 from app.learn.losses import Loss
-from app.learn.partition import everything
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.learn.update_rules import LEARNED_PREFIX, Params
 
 HEAD = f"{LEARNED_PREFIX}head/"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 STATISTICS = ("ink", "edges", "border")
 """What `image_statistics` measures, in its order."""

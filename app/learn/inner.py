@@ -26,7 +26,7 @@ from app.learn.class_mask import class_counts, mask_absent
 from app.learn.example_weights import Mask
 from app.learn.losses import Loss
 from app.learn.pytrees import leaves, rebuild
-from app.learn.shapes import Bool, Float, Int
+from app.learn.shape_annotations import Bool, Float, Int
 from app.learn.update_rules import Params, Rule
 
 

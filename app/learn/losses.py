@@ -7,7 +7,7 @@ from torch import Tensor
 
 from app.learn.example_weights import Mask, total_weight, weighted
 from app.learn.policies import weighted_nll
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 Error = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> the error of each example. There may be any axes in front of that of the examples."""

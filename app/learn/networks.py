@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import expectation, expected_text, one_of
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.support_norm import SupportNorm
 from app.learn.update_rules import Params
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 NORMAL_QUANTILE = 1.959964
 """The 97.5 % quantile of the normal distribution."""

@@ -18,7 +18,7 @@ from torch.func import vmap
 from app.learn.inner import Examples, InnerLoop, Schedule, State, final_states
 from app.learn.losses import masked_mean
 from app.learn.policies import log_likelihood
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.learn.update_rules import Params
 
 

@@ -11,7 +11,7 @@ from torch.func import grad_and_value, vmap
 from app.errors import expectation
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
 from app.learn.losses import Loss, gaussian_nll
-from app.learn.shapes import Float, Int
+from app.learn.shape_annotations import Float, Int
 from app.learn.update_rules import Params
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from app.errors import expectation
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 MIN_LOG_DEVIATION = math.log(1e-6)
 """The smallest log deviation of a Gaussian policy, as in rllab."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from app.learn.calibration_table import Calibration
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 MAX_DISTANCES = 2**20
 """Computed at once: bounds their memory at 8 MiB."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 
 class Interval(NamedTuple):

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from app.learn.example_weights import Mask, is_example, total_weight
 from app.learn.inner import Examples, InnerLoop, State
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.update_rules import Params
 
 EPSILON = 1e-5

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 ERROR_QUANTILE = 0.98
 """The share of training tasks whose error is below the limit. A support set with a larger error is unlike them."""

@@ -17,7 +17,7 @@ from app.errors import expectation
 from app.learn.example_weights import Mask
 from app.learn.inner import Examples, InnerLoop, State
 from app.learn.losses import Loss
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.update_rules import Params
 
 MIN_STD, MAX_STD = 1e-18, 1e18

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 Params = dict[str, Tensor]
 """The parameters of a network by the names of its `state_dict`, and an algorithm's own meta-parameters."""

@@ -21,7 +21,6 @@ from app.learn.target_scale import TargetScale
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
-from app.service.changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
 from app.service.compatibility import Compatibility
 from app.service.cross_validation import CrossValidation
@@ -36,11 +35,12 @@ from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
 from app.service.record import Adaptation, Change, Revision
+from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
-from app.service.store import Filter, Name, Store
+from app.service.store_protocol import Filter, Name, Store
 from app.service.support_set import SupportSet
 from app.service.task import Task
-from app.service.worker import Worker
+from app.service.worker_protocol import Worker
 
 
 class Adaptations:

@@ -13,7 +13,7 @@ from app.learn import policies
 from app.learn.policies import Actions
 from app.service.class_labels import Label
 from app.service.intervals import intervals
-from app.service.nearest import Distances
+from app.service.nearest_example import Distances
 from app.service.seeded_noise import noise
 from app.service.task import Task
 from app.service.unlike_queries import Far, far_queries, or_far_from_examples, or_unlike_every_class

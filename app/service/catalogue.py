@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app.bundles.bundle import Bundle
-from app.bundles.files import MANIFEST
+from app.bundles.file_names import MANIFEST
 from app.errors import BundleError, UnknownModel, expectation
 from app.service.model import Model
 from app.service.record import Adaptation

@@ -16,9 +16,9 @@ from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
 from app.learn.support_ood import OODReference
 from app.service.fast_weights import FastWeights
-from app.service.features import FeatureCache, encode_tasks
+from app.service.feature_cache import FeatureCache, encode_tasks
 from app.service.model import Model
-from app.service.nearest import Distances, quick_nearest_distances
+from app.service.nearest_example import Distances, quick_nearest_distances
 from app.service.padded_batches import MAX_TASKS, fused_batches
 from app.service.task import Task
 from app.service.work_cost import LARGE, PASSES, PRICE_A_SECOND, distance_price

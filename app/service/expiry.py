@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from app.errors import ExpiredAdaptation, StoreFailed, UnknownAdaptation
 from app.service.record import Adaptation
-from app.service.store import Store
+from app.service.store_protocol import Store
 
 REMEMBERED_S = 86_400
 """For so long an expired id is answered "expired", and after that "unknown"."""

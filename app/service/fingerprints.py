@@ -7,7 +7,7 @@ import numpy as np
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
 from app.service.record import CONTENT, KEY, Adaptation, Change
-from app.service.store import Name
+from app.service.store_protocol import Name
 
 
 def content_bytes(content: np.ndarray) -> bytes:

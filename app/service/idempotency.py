@@ -11,7 +11,7 @@ from app.service.commands import AdaptCommand
 from app.service.deadlines import Caller
 from app.service.fingerprints import names_of
 from app.service.record import Adaptation
-from app.service.store import Name, NameHolder, Store
+from app.service.store_protocol import Name, NameHolder, Store
 
 
 class Turn(NamedTuple):

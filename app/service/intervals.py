@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from app.learn.calibration_table import Calibration
-from app.service.nearest import Distances
+from app.service.nearest_example import Distances
 
 
 def intervals(

@@ -13,9 +13,9 @@ from app.errors import Invalid
 from app.learn.divergence import Adapted
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine, Job, Result
-from app.service.features import FeatureCache
+from app.service.feature_cache import FeatureCache
 from app.service.model import Model
-from app.service.nearest import Distances
+from app.service.nearest_example import Distances
 from app.service.padded_batches import MAX_TASKS
 from app.service.task import Task
 from app.service.work_cost import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES

@@ -43,7 +43,7 @@ class Model:
         self.digest = manifest.digest
         """The digest of the bundle."""
         self.encodes = bundle.encoder.slow or not bundle.encoder.keeps_features
-        """Whether the worker may have to encode the inputs of a record (`app.service.features`)."""
+        """Whether the worker may have to encode the inputs of a record (`app.service.feature_cache`)."""
         self.device = device
         self.max_classes = manifest.schema.targets if labels and not bundle.algorithm.embeds else None
         """The number of the network's outputs, where there is one for each class; None for any number of classes."""

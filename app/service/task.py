@@ -25,7 +25,7 @@ class Task:
     previous: for decisions, the stage before, whose fast weights this one begins with
     weights: the weight of each example, float32 [shot], all above 0; None where all are 1
     labels: the classes, all labels of the targets among them; empty where the targets alone tell
-    kept_by: the owner of the record that keeps the inputs, which the worker encodes (`app.service.features`); None
+    kept_by: the owner of the record that keeps the inputs, which the worker encodes (`app.service.feature_cache`); None
         where they are features
     """
 
@@ -43,7 +43,7 @@ class Task:
     far_inputs: tuple[OODReference, bool] | None = field(default=None, init=False)
     """What `has_far_inputs` found last, with the reference that it compared with."""
     encoded: "tuple[str, Task] | None" = field(default=None, init=False)
-    """The digest of a bundle, and this task with its features. `app.service.features.encode_tasks` keeps them here."""
+    """The digest of a bundle, and this task with its features, which `feature_cache.encode_tasks` keeps here."""
 
     def __post_init__(self) -> None:
         inputs, previous = self.inputs, self.previous

@@ -8,7 +8,7 @@ import torch
 from app.bundles.manifest import Manifest
 from app.learn import query_ood
 from app.learn.calibration_table import Calibration
-from app.service.nearest import Distances
+from app.service.nearest_example import Distances
 
 FEW_NUMBERS = 64
 """So many are faster compared in Python than in NumPy."""

@@ -1,1 +1,1 @@
-"""Stores: equals behind `app.service.store.Store`."""
+"""Stores: equals behind `app.service.store_protocol.Store`."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from app.atomic_write import write_atomically
 from app.bundles.bundle import Bundle
-from app.bundles.files import MANIFEST
+from app.bundles.file_names import MANIFEST
 from app.bundles.folder import load, write
 from app.errors import StoreFailed
 from app.storage.disk_reserve import DiskReserve

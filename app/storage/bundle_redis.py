@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bundles.bundle import Bundle
-from app.bundles.files import MANIFEST, WEIGHTS
+from app.bundles.file_names import MANIFEST, WEIGHTS
 from app.bundles.folder import load, write
 
 WRITE = """

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from app.service.record import Adaptation
-from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
+from app.service.store_protocol import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_memory import BundleMemory
 from app.storage.quota import refusal
 from app.storage.record_cache import RecordCache

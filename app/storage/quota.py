@@ -1,7 +1,7 @@
 """Whether an owner may store more: the rule of memory and sqlite. `redis_scripts` has the same rule in Lua."""
 
 from app.errors import QuotaExceeded
-from app.service.store import Quota, Usage
+from app.service.store_protocol import Quota, Usage
 
 
 def refusal(quota: Quota, old: Usage, new: Usage) -> QuotaExceeded | None:

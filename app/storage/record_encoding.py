@@ -19,7 +19,7 @@ from app.learn.divergence import Status
 from app.service.class_labels import Label, class_indices
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
-from app.service.store import Name
+from app.service.store_protocol import Name
 from app.storage.row_encoding import pack_inputs, unpack_inputs
 
 VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3

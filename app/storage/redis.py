@@ -21,13 +21,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.errors import QuotaExceeded, StoreFailed
 from app.service.health import Health
 from app.service.record import Adaptation
-from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
+from app.service.store_protocol import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage import redis_errors
 from app.storage import redis_scripts as scripts
 from app.storage.bundle_redis import BundleRedis
-from app.storage.in_batches import sweep_in_batches
 from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.redis_pipeline import Calls, Word
+from app.storage.sweep_in_batches import sweep_in_batches
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,10 @@ from typing import Any, Self
 from app.errors import StoreFailed
 from app.service.health import Health
 from app.service.record import Adaptation
-from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
+from app.service.store_protocol import PAGE_BYTES, Filter, Name, NameHolder, Quota, Usage
 from app.storage.bundle_folder import BundleFolder
 from app.storage.disk_reserve import DiskReserve, nearest_existing
 from app.storage.group_commit import GroupCommit, Operation
-from app.storage.in_batches import sweep_in_batches
 from app.storage.record_cache import RecordCache
 from app.storage.record_encoding import check_new, decode, encode, id_bytes
 from app.storage.sqlite_file import (
@@ -57,6 +56,7 @@ from app.storage.sqlite_operations import (
 )
 from app.storage.sqlite_transactions import CONDITION, Reports, SqliteTransactions
 from app.storage.sqlite_write_ahead_log import WriteAheadLog
+from app.storage.sweep_in_batches import sweep_in_batches
 
 UNREADABLE = "the store cannot be read"
 NOT_OPEN = f"The database {FILE} is still being opened: try again"

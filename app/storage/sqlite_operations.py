@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain, groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
-from app.service.store import Filter, Name, NameHolder, Quota, Usage
+from app.service.store_protocol import Filter, Name, NameHolder, Quota, Usage
 from app.storage.group_commit import Operation
 from app.storage.quota import refusal
 from app.storage.record_encoding import names_in

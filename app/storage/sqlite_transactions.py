@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import StoreFailed
 from app.service.health import Health
-from app.service.store import Quota
+from app.service.store_protocol import Quota
 from app.storage.disk_reserve import DiskReserve
 from app.storage.group_commit import Operation
 from app.storage.record_cache import RecordCache

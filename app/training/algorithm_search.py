@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import TrainingError, expectation
-from app.training.kinds import KINDS
-from app.training.problem import make_family
+from app.training.family_and_network import make_family
+from app.training.prediction_kinds import KINDS
 from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.recipes.recipe import Recipe
 from app.training.run import Best, Run

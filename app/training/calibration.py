@@ -14,9 +14,9 @@ from app.families.family import Family, Split
 from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration, interpolate_stretch
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
+from app.training.family_and_network import device_of
 from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
-from app.training.problem import device_of
 from app.training.tasks import Setting, draw_held_out
 
 SEED = 20190907

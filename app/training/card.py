@@ -8,7 +8,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.policies import Actions
 from app.training.card_example import Example
 from app.training.evaluation_tables import from_json, steps_text, two_digits
-from app.training.kinds import KINDS
+from app.training.prediction_kinds import KINDS
 from app.training.returns import SCORE
 from app.training.scores_text import PAPER_NAMES, count_text, scores_text
 from app.training.training_text import training_text
@@ -28,7 +28,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
 
     description: of its family, if the family describes itself
     plot: the name of the file with its plots
-    weighted: for decisions, whether their weights differ (`app.families.logs`)
+    weighted: for decisions, whether their weights differ (`app.families.decision_log`)
     """
     description = description or UNKNOWN
     sections = [

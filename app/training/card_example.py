@@ -14,9 +14,9 @@ from app.families.family import Family
 from app.learn.inner import Examples, Schedule, batched, trajectory
 from app.learn.outer import Tasks
 from app.learn.policies import mean_and_deviation
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
+from app.training.family_and_network import device_of, worlds_of
 from app.training.predictor import offline
-from app.training.problem import device_of, worlds_of
 from app.training.returns import Trial
 from app.training.rollouts import local_learner
 from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out

@@ -11,9 +11,9 @@ from torch import Tensor
 from app.errors import TrainingError, expectation
 from app.learn.significance import Interval, interval
 from app.training.evaluation import score_tasks, seconds_per_task, settings_for
-from app.training.kinds import KINDS
 from app.training.loop import finished
 from app.training.on_policy import OnPolicyRun
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run

@@ -11,9 +11,9 @@ from torch import Tensor
 from app.families.family import Family
 from app.learn import losses
 from app.learn.outer import Tasks
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.learn.significance import interval
-from app.training.kinds import KINDS
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import Predictor, portions
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import Setting
@@ -41,7 +41,7 @@ def settings_for(recipe: Recipe, family: Family) -> list[Setting]:
 class TaskScores(NamedTuple):
     """How well a bundle predicts the query sets of tasks, by number of steps.
 
-    scores: of each task (`app.training.kinds.Score`)
+    scores: of each task (`app.training.prediction_kinds.Score`)
     losses: of each task, the mean of the kind's errors
     usable: false where the server would answer 422; such a task counts with its initial predictions
     outputs: after one of the numbers of steps; logits where there are classes

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.families.family import Split
 from app.training.evaluation import Curve
-from app.training.kinds import KINDS
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import MAX_NUMBERS
 from app.training.tasks import CLASS_QUERIES, QUERIES, SEED, TASKS, Setting
 

@@ -27,7 +27,7 @@ from app.learn.target_scale import TargetSpec
 from app.learn.update_rules import Params
 from app.plugins import option_names, user_code
 from app.training.card import targets_text
-from app.training.problem import find_algorithm, fit_network, make_family, size_text
+from app.training.family_and_network import find_algorithm, fit_network, make_family, size_text
 from app.training.publish import with_calibration, with_ood_reference
 
 OPTIONS = {"network": "--network", "options": "--option", "features": "--features"}

@@ -8,9 +8,9 @@ from app.bundles.bundle import Bundle
 from app.bundles.manifest import Bounds
 from app.families.family import Family
 from app.training.evaluation import Curve, curve, score_tasks
-from app.training.kinds import KINDS
+from app.training.family_and_network import device_of
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
-from app.training.problem import device_of
 from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out
 
 STEPS = (*range(21), 25, 30, 40, 50, 75, 100)

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
+from app.families.decision_log import DecisionLog, Logged
 from app.families.family import Split
-from app.families.logs import DecisionLog, Logged
 from app.learn.decision_weights import Weighing, weights
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.learn.shapes import Bool
+from app.learn.shape_annotations import Bool
 
 
 def logged_tasks(

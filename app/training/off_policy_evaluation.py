@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
 from app.errors import DataError, cause_text, expectation, shown
-from app.families.logs import DecisionLog
+from app.families.decision_log import DecisionLog
 from app.learn.off_policy_estimators import (
     Estimate,
     doubly_robust,

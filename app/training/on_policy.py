@@ -20,10 +20,10 @@ from app.errors import TrainingError, expectation
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.on_policy_losses import ratio_loss, stage_losses
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.update_rules import Params
-from app.training.problem import weighing_of
-from app.training.processes import Processes
+from app.training.data_parallel import Processes
+from app.training.family_and_network import weighing_of
 from app.training.recipes.recipe import Recipe
 from app.training.rollouts import RecordingLearner, run_stages
 from app.training.run import Run

@@ -11,12 +11,12 @@ from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.learn.support_ood import OODReference
 from app.training.calibration import SHOWN_LEVEL, are_marked, distances_of, half_widths_of
-from app.training.observation_reference import draw_observations
+from app.training.family_and_network import device_of
+from app.training.observation_ood_reference import draw_observations
 from app.training.predictor import offline, predict_in_portions
-from app.training.problem import device_of
 from app.training.tasks import Setting, draw_held_out
 
 TASKS = 300

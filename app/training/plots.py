@@ -11,12 +11,12 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasImages, HasShape
 from app.families.worlds import Episodes
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.training.evaluation_tables import Evaluation, steps_text
-from app.training.kinds import KINDS
+from app.training.family_and_network import device_of, worlds_of
 from app.training.optional_packages import PLOTS, require
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
-from app.training.problem import device_of, worlds_of
 from app.training.returns import SCORE, Returns, stage_label
 from app.training.tasks import Setting, draw_held_out
 

@@ -11,7 +11,7 @@ from app.learn.divergence import judge
 from app.learn.inner import Examples, Schedule, batched, trajectory
 from app.learn.outer import Tasks
 from app.learn.pytrees import leaves, rebuild
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 MAX_NUMBERS = 1 << 21
 """Numbers in the inputs of a fused call: bounds the memory. 2,675 images of 28 x 28."""

@@ -13,22 +13,22 @@ from app.atomic_write import write_atomically
 from app.bundles.bundle import Bundle
 from app.bundles.folder import write
 from app.bundles.manifest import Manifest
+from app.families.decision_log import Logged
 from app.families.family import Family, HasDescription
-from app.families.logs import Logged
 from app.training.algorithm_search import SearchResult
 from app.training.card import card
 from app.training.card_example import policy_example, task_example, with_example
+from app.training.evaluate_bundle import evaluate_bundle, steps_to_evaluate
 from app.training.evaluation import settings_for
 from app.training.evaluation_tables import as_json, from_json
-from app.training.held_out import evaluate_bundle, steps_to_evaluate
-from app.training.image_reference import make_image_reference
+from app.training.family_and_network import family_of
+from app.training.image_ood_reference import make_image_reference
 from app.training.inner_loop_bounds import with_bounds
-from app.training.kinds import KINDS
 from app.training.on_policy import OnPolicyRun
 from app.training.ood_evaluation import TASKS, measure_unlike
 from app.training.plots import bundle_plots, policy_plots
+from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
-from app.training.problem import family_of
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.run import Run
 from app.training.tasks import Setting

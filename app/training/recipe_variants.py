@@ -8,7 +8,7 @@ from app.errors import TrainingError, expectation
 from app.families.family import Family
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS, NetworkSpec
-from app.training.problem import check_network_name, find_algorithm, fit_network, make_family, schema_of
+from app.training.family_and_network import check_network_name, find_algorithm, fit_network, make_family, schema_of
 from app.training.recipes.recipe import Recipe
 
 

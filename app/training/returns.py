@@ -12,7 +12,7 @@ from app.families.worlds import Episodes, HasOracle, Worlds, collect
 from app.learn.networks import build, initialize
 from app.learn.significance import Interval, interval
 from app.training.evaluation_tables import with_interval
-from app.training.problem import device_of, worlds_of
+from app.training.family_and_network import device_of, worlds_of
 from app.training.rollouts import Learner, local_learner, run_stages
 
 SEED = 20170703

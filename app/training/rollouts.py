@@ -13,7 +13,7 @@ from app.learn.decision_weights import Weighing, advantage_deviation, advantages
 from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, repeat_state
 from app.learn.on_policy_losses import decision_targets
 from app.learn.policies import is_gaussian, log_likelihood, mean_and_deviation
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.learn.update_rules import Params
 
 

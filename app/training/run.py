@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from app.bundles.bundle import Bundle
-from app.bundles.files import MANIFEST
+from app.bundles.file_names import MANIFEST
 from app.bundles.folder import load
 from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.errors import BundleError, TrainingError, expectation
@@ -20,8 +20,8 @@ from app.learn.networks import NetworkSpec, initialize
 from app.learn.outer import Tasks, clip_norm, multi_step
 from app.learn.update_rules import Params
 from app.plugins import user_code
-from app.training.kinds import KINDS
-from app.training.problem import (
+from app.training.data_parallel import Processes
+from app.training.family_and_network import (
     IN_A_RECIPE,
     build_network,
     encoder_of,
@@ -30,7 +30,7 @@ from app.training.problem import (
     make_family,
     schema_of,
 )
-from app.training.processes import Processes
+from app.training.prediction_kinds import KINDS
 from app.training.recipes.recipe import Recipe
 from app.training.target_statistics import learn_targets
 from app.training.tasks import draw_tasks

@@ -6,7 +6,7 @@ from typing import Any
 from app.bundles.manifest import Manifest
 from app.learn.algorithms import ALGORITHMS
 from app.training.evaluation_tables import Evaluation, as_text, from_json, percent, steps_text, times_as_text
-from app.training.kinds import KINDS
+from app.training.prediction_kinds import KINDS
 from app.training.returns import SCORE, Returns
 from app.training.tasks import Setting
 

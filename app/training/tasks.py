@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from app.errors import TrainingError, expectation
+from app.families.decision_log import Logged
 from app.families.family import Family, PaddedSamples, Samples, Split
-from app.families.logs import Logged
 from app.learn import losses
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.learn.shapes import Int
+from app.learn.shape_annotations import Int
 from app.plugins import user_code
 from app.training.logged_tasks import logged_tasks
 

@@ -18,10 +18,10 @@ from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
-from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.store import Quota
+from app.service.small_and_large_work import Lanes
+from app.service.store_protocol import Quota
 from app.service.support_set import SupportSet
 from app.storage.memory import MemoryStore
 from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions

@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
 from app.families.bandit import Bandit
-from app.families.logs import DecisionLog
+from app.families.decision_log import DecisionLog
 from app.learn.inner import Examples
 from app.learn.off_policy_estimators import Estimate, predict_rewards
 from app.learn.outer import Tasks

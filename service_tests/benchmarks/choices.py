@@ -21,7 +21,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.choices import FOLDS, Choices, decisions, observations
-from app.families.risky_choices import Sitting
+from app.families.choices_data import Sitting
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.learn.significance import interval
@@ -132,7 +132,7 @@ def rows_of(by_way: Mapping[str, Mapping[int, Tensor]]) -> list[dict[str, object
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="The folder of the data set (app.families.risky_choices).")],
+    data: Annotated[Path, typer.Option(help="The folder of the data set (app.families.choices_data).")],
     outer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:

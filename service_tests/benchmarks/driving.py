@@ -32,7 +32,7 @@ from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive
 from app.families.highway.episodes import WORLDS, Driver, drive_episode, make_driver, seed_of
 from app.families.highway.planner import ORDINARY, style_at_home
-from app.families.highway.world import ACTIONS, worlds
+from app.families.highway.world_parameters import ACTIONS, worlds
 from app.learn.networks import build, initialize
 from app.learn.significance import interval
 from app.learn.update_rules import Params

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from app.families.bandit import Bandit
-from app.families.logs import DecisionLog, Logged
+from app.families.decision_log import DecisionLog, Logged
 
 
 def drawn(family: Bandit, tasks: int, decisions: int, seed: int = 0) -> tuple[DecisionLog, Tensor]:

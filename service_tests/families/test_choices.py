@@ -17,8 +17,8 @@ from app.families.choices import (
     observations,
     split_people,
 )
+from app.families.choices_data import CONDITIONS, Sitting
 from app.families.family import Split
-from app.families.risky_choices import CONDITIONS, Sitting
 
 
 @pytest.fixture(autouse=True)

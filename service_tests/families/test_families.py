@@ -11,7 +11,7 @@ from app.families.family import Family, Split
 from app.families.registry import families, make
 from app.learn.losses import KINDS
 from app.learn.networks import initialize
-from app.training.problem import schema_of
+from app.training.family_and_network import schema_of
 from service_tests.processes import DATA
 
 OPTIONS = {"environments": {"env": "service_tests.families.corridors:make_env"}}

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.learn.adapted_parameters import head
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import adapt
 from app.learn.losses import mean_squared_error
 from app.learn.outer import displacement, query_gradient
-from app.learn.partition import head
 from service_tests.learn.problem import examples, schedule, small, tasks
 
 GOLDEN = Path(__file__).with_name("golden.json")

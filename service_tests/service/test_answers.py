@@ -13,7 +13,7 @@ from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.policies import Actions
 from app.service.answers import DEFAULT_OPTIONS, KINDS, Answer, Outputs, PredictOptions, probabilities
-from app.service.nearest import Distances
+from app.service.nearest_example import Distances
 from app.service.seeded_noise import noise
 from app.service.task import Task
 from app.service.unlike_queries import Far

@@ -15,7 +15,7 @@ from app.service.cross_validation import Method
 from app.service.fingerprints import names_of
 from app.service.idempotency import Idempotency
 from app.service.record import InnerLoopSettings
-from app.service.store import Quota
+from app.service.store_protocol import Quota
 from app.service.support_set import SupportSet
 from app.storage.memory import MemoryStore
 

@@ -7,11 +7,11 @@ import pytest
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.divergence import Adapted, Status
-from app.service.changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.fingerprints import content_bytes, has_applied, request_fingerprint
 from app.service.record import Adaptation, Change
+from app.service.record_changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.stage import Stage
-from app.service.store import Name
+from app.service.store_protocol import Name
 from app.service.support_set import SupportSet
 from service_tests.storage.records import record
 

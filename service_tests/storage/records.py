@@ -8,7 +8,7 @@ import numpy as np
 from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
-from app.service.store import Name, Quota
+from app.service.store_protocol import Name, Quota
 
 PLENTY = Quota(records=10**9, bytes=10**12)
 DIGEST = "ab" * 32

@@ -14,7 +14,7 @@ import pytest
 from app.bundles.folder import load
 from app.errors import StoreFailed
 from app.service.health import Health
-from app.service.store import Filter
+from app.service.store_protocol import Filter
 from app.storage.disk_reserve import FILE as RESERVE
 from app.storage.sqlite import SqliteStore
 from app.storage.sqlite_file import FILE, lock

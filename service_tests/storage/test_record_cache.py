@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.service.record import Adaptation
-from app.service.store import Store
+from app.service.store_protocol import Store
 from app.service.task import ROW_BYTES, VALUE_BYTES
 from app.storage.memory import MemoryStore
 from app.storage.record_cache import OBJECTS_BYTES, RecordCache

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import StoreFailed
-from app.service.store import Filter, Name, NameHolder, Quota
+from app.service.store_protocol import Filter, Name, NameHolder, Quota
 from app.storage import redis
 from app.storage.record_encoding import encode
 from app.storage.redis import RedisStore

@@ -16,7 +16,7 @@ import pytest
 
 from app.errors import StoreFailed
 from app.service.record import Adaptation, Change
-from app.service.store import Filter, Name, Usage
+from app.service.store_protocol import Filter, Name, Usage
 from app.storage import sqlite
 from app.storage.record_encoding import VERSIONS, encode
 from app.storage.sqlite import SqliteStore

@@ -12,7 +12,7 @@ from app.errors import QuotaExceeded
 from app.learn.divergence import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
-from app.service.store import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
+from app.service.store_protocol import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
 from app.storage.memory import MemoryStore
 from app.storage.record_encoding import encode
 from app.storage.redis import RedisStore

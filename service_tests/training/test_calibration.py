@@ -17,8 +17,8 @@ from app.training.calibration import (
     measure_calibration,
 )
 from app.training.evaluation import score_tasks
+from app.training.family_and_network import family_of
 from app.training.predictor import offline, predict_initially
-from app.training.problem import family_of
 from app.training.publish import with_calibration
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run

@@ -18,8 +18,8 @@ from app.service.cross_validation import MAX_LEFT_OUT_ALONE
 from app.training.card import card
 from app.training.card_example import Example, policy_example
 from app.training.evaluation_tables import with_interval
+from app.training.family_and_network import family_of
 from app.training.on_policy import OnPolicyRun
-from app.training.problem import family_of
 from app.training.publish import PLOT
 from app.training.recipes.recipe import Recipe
 from app.training.training_text import MEANINGS

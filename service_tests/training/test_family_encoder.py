@@ -17,7 +17,7 @@ from app.encoders.numbers import NumbersEncoder
 from app.encoders.table import TableEncoder
 from app.errors import TrainingError
 from app.families.linear import Linear
-from app.training.problem import encoder_of
+from app.training.family_and_network import encoder_of
 from app.training.recipes.recipe import Recipe
 from app.training.run import Run
 from service_tests.cli.commands import innerloop

@@ -1,7 +1,7 @@
 import torch
 
 from app.families.bandit import Bandit
-from app.families.logs import DecisionLog
+from app.families.decision_log import DecisionLog
 from app.learn.decision_weights import weights
 from app.training.tasks import draw_tasks
 

@@ -10,7 +10,7 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import load
 from app.errors import DataError
 from app.families.bandit import Bandit
-from app.families.logs import DecisionLog
+from app.families.decision_log import DecisionLog
 from app.training.off_policy_evaluation import (
     ADAPTED,
     ESTIMATORS,

@@ -9,8 +9,8 @@ from app.errors import TrainingError
 from app.families.navigation import Navigation, Points
 from app.learn.update_rules import Params
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
+from app.training.data_parallel import Processes
 from app.training.on_policy import Acted, OnPolicyRun
-from app.training.processes import Processes
 from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, mean_returns
 from app.training.rollouts import local_learner

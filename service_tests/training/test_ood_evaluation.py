@@ -14,6 +14,7 @@ from app.learn.outer import Tasks
 from app.learn.support_ood import OODReference
 from app.service.unlike_queries import is_beyond
 from app.training.calibration import distances_of, half_widths_of
+from app.training.family_and_network import family_of
 from app.training.ood_evaluation import (
     FURTHEST,
     NEAREST,
@@ -24,7 +25,6 @@ from app.training.ood_evaluation import (
     move_outside,
 )
 from app.training.predictor import offline, predict_in_portions
-from app.training.problem import family_of
 from app.training.tasks import Setting, draw_held_out
 from service_tests.learn.test_image_ood import strokes
 from service_tests.processes import ROOT, SHIPPED

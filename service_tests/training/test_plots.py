@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from app.bundles.folder import load
+from app.training.family_and_network import family_of
 from app.training.plots import task_panel
-from app.training.problem import family_of
 from app.training.tasks import Setting
 
 figure = pytest.importorskip("matplotlib.figure", reason="an extra: pip install 'innerloop-server[train]'")

@@ -1,7 +1,6 @@
 """Whether a server answers at INNERLOOP_URL."""
 
 from app.cli.checks.finding import Finding, Mark
-from app.cli.server_connection import shown_url
 from app.errors import expectation
 from innerloop_client import Client, ConnectionFailed, InnerloopError
 from innerloop_client.connection_options import check_url
@@ -16,7 +15,6 @@ def check(url: str) -> Finding:
     try:
         check_url("INNERLOOP_URL", url)
         with Client(url, timeout=LIMIT_S, retries=0) as innerloop:
-            url = shown_url(url)
             health = innerloop.health()
     except ConnectionFailed as error:
         fix = "start a server with `innerloop serve`, or correct the URL"

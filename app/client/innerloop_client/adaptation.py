@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import httpx
 
-from innerloop_client.adaptation_requests import BINARY, Remote, write
 from innerloop_client.answers import answer, content, foreign
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
+from innerloop_client.remote_adaptation import BINARY, Remote, write
 from innerloop_client.server_answers import Revision, reading
 from innerloop_client.session import Call
 

@@ -121,7 +121,7 @@ def drive(policy: Policy, adapt: Callable[[Episodes], str], world_index: int, sh
     from app.families.highway.environment import Drive
     from app.families.highway.episodes import WORLDS, drive_episode, make_driver, seed_of
     from app.families.highway.planner import style_at_home
-    from app.families.highway.world import ACTIONS, worlds
+    from app.families.highway.world_parameters import ACTIONS, worlds
 
     world = worlds("test", WORLDS["test"])[world_index]
     driver, road = make_driver(style_at_home(world)), Drive(world)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.families.family import Split
 from app.families.highway.environment import Drive
 from app.families.highway.planner import Style, plan, style_at_home
-from app.families.highway.world import ACTIONS, World, worlds
+from app.families.highway.world_parameters import ACTIONS, World, worlds
 
 Driver = Callable[[NDArray[np.float32]], int]
 """observation -> action."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.encoders.meaning import Meaning
-from app.families.highway.world import World
+from app.encoders.descriptions import Meaning
+from app.families.highway.world_parameters import World
 
 NAMES = (
     *("speed", "kept speed", "beside the lane", "sideways", "lane to the left", "lane to the right"),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.families.highway.observation import FARTHEST, FASTER, FASTEST
-from app.families.highway.world import BRAKING, World
+from app.families.highway.world_parameters import BRAKING, World
 
 LEFT, KEEP, RIGHT, FASTER_ON, SLOWER = range(5)
 SPEED_UP, STANDSTILL, HARD = 3.0, 5.0, -2.0

@@ -7,7 +7,7 @@ from highway_env.vehicle.controller import MDPVehicle
 from highway_env.vehicle.dynamics import BicycleVehicle
 from highway_env.vehicle.kinematics import Vehicle
 
-from app.families.highway.world import BRAKING
+from app.families.highway.world_parameters import BRAKING
 
 ROLLING = 3.0
 """In m/s: a slower car does not slip, because the dynamical model would turn it on the spot."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from app.families.logs import DecisionLog
+from app.families.decision_log import DecisionLog
 from app.learn.off_policy_estimators import ridge_by_action
 
 ROUNDS = 30

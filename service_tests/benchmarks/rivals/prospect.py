@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from app.families.choices import Agents, acceptance_probability
-from app.families.risky_choices import Sitting
+from app.families.choices_data import Sitting
 
 SIZES = 20, 28, 26
 LOWEST, BOUNDS = (0.05, 0.1, 0.02), (2.0, 5.0, 30.0)

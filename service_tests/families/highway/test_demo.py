@@ -22,7 +22,7 @@ from app.families.driving import Driving
 from app.families.highway.demo import Trajectory, as_episodes, rollout
 from app.families.highway.environment import Drive
 from app.families.highway.episodes import WORLDS, drive_episode
-from app.families.highway.world import worlds
+from app.families.highway.world_parameters import worlds
 from app.learn.networks import build
 from service_tests.bundles import write_bundle
 

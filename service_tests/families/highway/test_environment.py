@@ -7,7 +7,7 @@ import pytest
 
 from app.families.highway.observation import FEATURES, NAMES
 from app.families.highway.planner import KEEP, SLOWER, Style, plan
-from app.families.highway.world import ACTIONS, World
+from app.families.highway.world_parameters import ACTIONS, World
 
 pytest.importorskip("highway_env", reason="the simulator is an extra: pip install 'innerloop-server[driving]'")
 from gymnasium.spaces import Discrete

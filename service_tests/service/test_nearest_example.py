@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.learn import query_ood
-from app.service.nearest import NUMPY_UP_TO, quick_nearest_distances
+from app.service.nearest_example import NUMPY_UP_TO, quick_nearest_distances
 
 SCALE = (0.5, 2.0)
 ROWS = st.lists(st.tuples(st.floats(-30, 30, width=32), st.floats(-30, 30, width=32)), min_size=1, max_size=6)

@@ -12,7 +12,7 @@ from app.encoders.numbers import NumbersEncoder
 from app.errors import Outgrown
 from app.learn.support_ood import OODReference
 from app.service.engine import Engine, Job
-from app.service.features import ENTRY_BYTES, FeatureCache, encode_tasks
+from app.service.feature_cache import ENTRY_BYTES, FeatureCache, encode_tasks
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.stage import object_rows

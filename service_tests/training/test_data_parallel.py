@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.training.processes import Processes
+from app.training.data_parallel import Processes
 from service_tests.processes import ROOT
 
 

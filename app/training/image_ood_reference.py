@@ -3,7 +3,7 @@
 from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.image_ood import ImageReference, reference_of
-from app.training.problem import device_of
+from app.training.family_and_network import device_of
 from app.training.tasks import Setting, draw_held_out
 
 TASKS, QUERIES = 600, 5

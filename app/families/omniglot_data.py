@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError, cause_text, expectation
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 SOURCE = "https://github.com/brendenlake/omniglot/tree/master/python"
 PARTS = ("images_background", "images_evaluation")

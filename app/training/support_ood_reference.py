@@ -8,9 +8,9 @@ from app.families.family import Family, PaddedSamples, Samples
 from app.learn.divergence import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.support_ood import ERROR_QUANTILE, OODReference, task_error
-from app.training.problem import device_of
+from app.training.family_and_network import device_of
 from app.training.tasks import sample, sizes_of
 
 TASKS = 600

@@ -12,14 +12,15 @@ import torch
 from app.bundles.folder import load
 from app.errors import Invalid, Overloaded
 from app.learn.divergence import Adapted
-from app.service import lanes, large_work
+from app.service import large_work
+from app.service import small_and_large_work as lanes
 from app.service.batcher import Batcher
 from app.service.cross_validation import CrossValidation, Method
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine, Job
-from app.service.lanes import Lanes
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
+from app.service.small_and_large_work import Lanes
 from app.service.task import Task
 from app.service.work_cost import KERNELS, NUMBER_BYTES, distance_price, multiply_adds, peak_bytes
 from service_tests.device import DEVICE

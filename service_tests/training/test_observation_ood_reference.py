@@ -7,11 +7,16 @@ import pytest
 import torch
 
 from app.bundles.folder import load
+from app.families.choices_data import SOURCE
 from app.families.navigation import Navigation
-from app.families.risky_choices import SOURCE
-from app.training.observation_reference import WORLDS, draw_observations, learns_by_acting, make_observation_reference
+from app.training.family_and_network import family_of
+from app.training.observation_ood_reference import (
+    WORLDS,
+    draw_observations,
+    learns_by_acting,
+    make_observation_reference,
+)
 from app.training.on_policy import OnPolicyRun
-from app.training.problem import family_of
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from service_tests.cli.point import MAX_STEPS, write_point

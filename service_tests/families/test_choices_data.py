@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from app.errors import DataError
-from app.families import risky_choices
-from app.families.risky_choices import CONDITIONS, read
+from app.families import choices_data as risky_choices
+from app.families.choices_data import CONDITIONS, read
 from service_tests.processes import DATA
 
 HEAD = "gain\tloss\tcert\tgamble\toutcome\tcond\tsubjID"

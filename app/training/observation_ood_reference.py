@@ -6,9 +6,9 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
 from app.families.worlds import Worlds
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.support_ood import OODReference
-from app.training.problem import device_of
+from app.training.family_and_network import device_of
 from app.training.rollouts import local_learner, run_stages
 from app.training.tasks import QUERIES, sample
 

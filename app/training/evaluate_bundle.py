@@ -8,8 +8,8 @@ from app.families.family import Family, HasCaveat
 from app.training.calibration import measure_calibration
 from app.training.evaluation import Curve, curve, score_tasks, seconds_per_task
 from app.training.evaluation_tables import Evaluation
+from app.training.family_and_network import device_of
 from app.training.predictor import Predictor
-from app.training.problem import device_of
 from app.training.tasks import IMAGE_FEATURES, SEED, TASKS, Setting, draw_held_out
 
 SHOWN_STEPS = 10

@@ -19,7 +19,7 @@ from app.families.family import Samples, Split
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 from app.plugins import user_code
 
 FIRST = {"training": 0, "validation": 1_000_000, "test": 2_000_000}

@@ -6,7 +6,7 @@ import torch
 
 from app.families.family import Split
 from app.learn.decision_weights import Weighing
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 
 
 class DecisionLog(NamedTuple):

@@ -10,8 +10,8 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import load
 from app.families.family import Samples
 from app.learn.inner import Examples, Schedule, adapt, batched
-from app.training.problem import family_of
-from app.training.support_reference import left_out_errors, make_ood_reference, score_limit
+from app.training.family_and_network import family_of
+from app.training.support_ood_reference import left_out_errors, make_ood_reference, score_limit
 
 NAMES = ["sinusoid", "linear"]
 

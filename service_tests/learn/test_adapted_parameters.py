@@ -1,8 +1,8 @@
 import pytest
 from torch import nn
 
+from app.learn.adapted_parameters import body, context, everything, head
 from app.learn.networks import build
-from app.learn.partition import body, context, everything, head
 
 
 def test_head_and_body_of_a_perceptron() -> None:

@@ -16,5 +16,5 @@ def test_the_tests_check_shapes_at_run_time() -> None:
 
 def test_without_jaxtyping_an_annotation_is_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jaxtyping", None)
-    names = runpy.run_path(str(ROOT / "app/learn/shapes.py"))
+    names = runpy.run_path(str(ROOT / "app/learn/shape_annotations.py"))
     assert [names[name][torch.Tensor, "task example"] for name in ("Bool", "Float", "Int")] == [torch.Tensor] * 3

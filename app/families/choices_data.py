@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from app.errors import DataError, cause_text, expectation
-from app.learn.shapes import Bool, Float
+from app.learn.shape_annotations import Bool, Float
 
 SOURCE = "https://github.com/CCS-Lab/hBayesDM/tree/develop/commons/extdata"
 CONDITIONS = ("attend", "reappraisal")

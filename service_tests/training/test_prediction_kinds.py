@@ -5,8 +5,8 @@ from app.families.registry import make
 from app.learn import losses
 from app.learn.algorithms import ALGORITHMS
 from app.service import answers
-from app.training import kinds
-from app.training.kinds import KINDS, Score, accuracy
+from app.training import prediction_kinds as kinds
+from app.training.prediction_kinds import KINDS, Score, accuracy
 
 
 def test_learning_serving_and_training_have_the_same_kinds() -> None:

@@ -11,12 +11,12 @@ from app.families.family import Family
 from app.learn.calibration_table import Calibration
 from app.learn.losses import Error, squared_error
 from app.learn.policies import weighted_nll
-from app.learn.shapes import Float
+from app.learn.shape_annotations import Float
 from app.learn.support_ood import OODReference
 from app.training.calibration import calibrate_classes, calibrate_intervals
-from app.training.observation_reference import make_observation_reference
+from app.training.observation_ood_reference import make_observation_reference
 from app.training.recipes.recipe import Recipe
-from app.training.support_reference import make_ood_reference
+from app.training.support_ood_reference import make_ood_reference
 from app.training.tasks import IMAGE_FEATURES
 
 FEW_SHOTS = 3

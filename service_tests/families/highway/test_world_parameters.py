@@ -8,7 +8,7 @@ import pytest
 from app.families.family import Split
 from app.families.highway.observation import FEATURES
 from app.families.highway.planner import KEEP, SLOWER, STANDSTILL, Style, plan, style_at_home
-from app.families.highway.world import ACTIONS, BEYOND, LANES, RANGES, World, is_held_out, worlds
+from app.families.highway.world_parameters import ACTIONS, BEYOND, LANES, RANGES, World, is_held_out, worlds
 
 DRY = World("highway", 3, 1.2, 1.4, 2.0, 1.0, 150.0, 0.0)
 

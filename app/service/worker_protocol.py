@@ -11,7 +11,7 @@ from app.service.task import Task
 
 
 class Worker(Protocol):
-    """What runs jobs (`app.service.lanes`)."""
+    """What runs jobs (`app.service.small_and_large_work`)."""
 
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job."""

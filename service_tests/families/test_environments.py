@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError, TrainingError
-from app.families.own_environments import FIRST, Environments
+from app.families.environments import FIRST, Environments
 from app.families.worlds import Worlds, collect
 from app.learn.policies import Actions
 

@@ -102,8 +102,8 @@ def export(
 ) -> None:
     """Write the adapted weights or the examples of an adaptation into a file.
 
-    The weights are those of the network, to use them without the server. `innerloop adapt` takes the examples again;
-    their weights and declared labels are left out.
+    The weights are those of the network, to use them without the server. You can pass the examples to
+    `innerloop adapt` again. Weights of examples and declared labels are not in the file.
     """
     form = file.suffix.lower()
     if form not in (".safetensors", ".csv", ".jsonl"):

@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from app.errors import InnerloopError, expectation, missing_package, shown
+from app.errors import InnerloopError, expectation, shown
 
 INDEX = re.compile(r"__index_level_\d+__")
 """Columns in which pandas keeps the index of a DataFrame."""
@@ -19,7 +19,7 @@ def read_parquet(data: bytes, name: str) -> tuple[list[str], list[dict[str, Any]
     try:
         from pyarrow import ArrowException, parquet  # an extra
     except ImportError as error:
-        raise InnerloopError(f"{name} is a Parquet file, but {missing_package('pyarrow', 'parquet')}") from error
+        raise InnerloopError(f"{name} is a Parquet file, but pyarrow is not installed: pip install pyarrow") from error
     try:
         table = parquet.ParquetFile(io.BytesIO(data)).read()
     except (ArrowException, OSError) as error:

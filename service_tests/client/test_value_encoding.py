@@ -78,7 +78,7 @@ REFUSED: list[tuple[Any, str]] = [
     ("\ud800", "x: expected Unicode, got half of a surrogate pair"),
     (["\ud800", NAN], "x: expected Unicode"),
     ({"\ud800": 1}, "x: expected Unicode"),
-    (cyclic(), "x: expected at most 32 lists in each other"),
+    (cyclic(), "x: expected at most 32 levels of lists"),
     (torch.ones(2).to_sparse(), "x: cannot read the Tensor: .*to_dense"),
     (torch.ones(2, device="meta"), "x: cannot read the Tensor: .*meta"),
     (torch.ones(2, dtype=torch.complex64).conj(), "x: expected real numbers"),

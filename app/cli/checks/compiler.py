@@ -42,7 +42,7 @@ def check(settings: Settings, device: torch.device) -> Finding:
     if "Python.h" in output or not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         fix = HEADERS
     else:
-        fix = GXX if "No such file" in output else "mend what this says"
+        fix = GXX if "No such file" in output else "fix the cause in parentheses"
     return Finding(PART, "warning", f"torch.compile does not work ({_reason(output)}): {fix}, {OTHERWISE}")
 
 

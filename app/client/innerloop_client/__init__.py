@@ -4,7 +4,7 @@
         pump = innerloop.adapt("sinusoid", x, y, label="pump 17")
         pump.predict(queries)
 
-`AsyncClient` has the same methods, to await.
+`AsyncClient` has the same methods for asyncio.
 """
 
 from innerloop_client.adapt_request import Task

@@ -20,7 +20,7 @@ def decoded(response: httpx.Response) -> Any:
     """The body of a response. Raises the error of a proxy, or UnexpectedAnswer, if it is neither JSON nor msgpack."""
     try:
         return decode(response.content, response.headers.get("content-type", ""))
-    except (RecursionError, ValueError) as error:  # RecursionError: of a thousand lists in each other
+    except (RecursionError, ValueError) as error:  # RecursionError: of lists nested a thousand deep
         raise foreign(response) from error
 
 

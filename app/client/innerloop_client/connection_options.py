@@ -12,6 +12,7 @@ import httpx
 from innerloop_client.errors import InnerloopError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+KEY_FIX = "set INNERLOOP_API_KEY instead, or in Python http=httpx.Client(auth=...)"
 SHOWN = 200
 """Most characters of a wrong URL in a message."""
 
@@ -49,7 +50,7 @@ def _text(name: str, value: str | None, variable: str) -> str:
 def check_url(name: str, url: str) -> None:
     """Raise InnerloopError unless a server can be at this URL. name: of the argument or option"""
     if "@" in url:  # it would show in messages, and httpx would send it instead of the API key
-        raise InnerloopError(f"{name}: leave out user:password@ and use api_key, or http=httpx.Client(auth=...)")
+        raise InnerloopError(f"{name}: leave out user:password@: {KEY_FIX}")
     shown = repr(url if len(url) <= SHOWN else url[:SHOWN] + "...")
     expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {shown}"
     try:

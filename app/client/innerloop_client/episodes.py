@@ -127,5 +127,5 @@ def _numbers(name: str, value: Any, read: Callable[[Any], Any]) -> Any:
     try:
         return read(value)
     except (TypeError, ValueError) as error:
-        fix = ": wrap the environment, such as in FlattenObservation of gymnasium" if name == "observation" else ""
+        fix = ": wrap the environment, for example in gymnasium's FlattenObservation" if name == "observation" else ""
         raise UnsupportedInput(f"{name}: expected numbers, got {type(value).__name__}{fix}") from error

@@ -3,7 +3,7 @@
 InnerloopError
 ├── UnsupportedInput      a value that cannot be sent: convert it
 │   └── MissingExtra      a package that the value needs is not installed
-├── ConnectionFailed      no answer came: check the URL, or try again
+├── ConnectionFailed      no connection, or the answer broke off: check the URL, or try again
 ├── UnexpectedAnswer      the server at this URL is not Innerloop: check the URL
 ├── FileNotWritten        the answer has come, but the file could not be written: choose another path
 └── ServerError           the server refused the request, or failed (500): see its log
@@ -47,7 +47,7 @@ class FileNotWritten(InnerloopError, OSError):
 
 
 class ServerError(InnerloopError):
-    """The server answered with a problem document (RFC 9457), or a proxy before it with an error.
+    """The server answered with a problem document (RFC 9457), or a proxy before it with an error, or nobody in time.
 
     status: the status code; 500 and the like are this class itself
     type: the kind of error, such as `urn:problem-type:innerloop:invalid`

@@ -78,8 +78,9 @@ class Operations(Generic[A]):
         """Adapt to many tasks, some of them in each request.
 
         Returns the adaptations in the order of the tasks. In the place of one that failed there is the error: it is not
-        raised. If the server is gone, the tasks that are left get ConnectionFailed. An error that a generator raises as
-        `tasks` is raised here: another call with the same `idempotency_key` finds the adaptations that are made.
+        raised. If the server cannot be reached or refuses the API key, all tasks that are left get that error. If
+        `tasks` is a generator that raises an error, this call raises it too: call again with the same
+        `idempotency_key` to get the adaptations that were made.
 
         tasks: mappings with the arguments of `adapt`, such as {"model": "sinusoid", "x": x, "y": y, "label": "pump 17"}
         progress: show a progress bar, which needs rich

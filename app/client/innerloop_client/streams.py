@@ -35,7 +35,8 @@ class _Stream(Generic[A]):
     def adaptation(self) -> A:
         """The adaptation. Raises InnerloopError as long as steps are left."""
         if self._adaptation is None:
-            raise InnerloopError("adaptation: the stream has not ended: iterate over all losses first")
+            fix = "adapt again, as this one was closed" if self._error is None else "iterate over all losses first"
+            raise InnerloopError(f"adaptation: expected a stream that has ended: {fix}")
         return self._adaptation
 
     async def _next(self) -> float | None:

@@ -23,7 +23,7 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
     if type(value) in PLAIN:  # most are
         return value
     if depth > MAX_DEPTH:
-        raise UnsupportedInput(f"{place}: expected at most {MAX_DEPTH} lists in each other, got more, or one in itself")
+        raise UnsupportedInput(f"{place}: expected at most {MAX_DEPTH} levels of lists, got more, or a list in itself")
     if is_missing(value):
         return None
     if isinstance(value, str):

@@ -22,7 +22,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     model: its name; None for the only model of classification on the server with as many features
     url, api_key: of the server, otherwise from the environment; see `Client`
     steps, learning_rate, label, ttl_s: of the adaptations; see `Client.adapt`
-    timeout: seconds of a call, with all its retries
+    timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to two
 
     After `fit`, `adaptation_id_`, `model_` and `url_` say what has adapted where, and `classes_` has the labels.
     """

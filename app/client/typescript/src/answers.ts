@@ -4,7 +4,7 @@ import { failure, InnerloopError, type Problem } from "./errors.js";
 export type Field = "adaptation_id" | "predictions";
 const SHOWN = 200;
 
-/** The error of a request without an answer. A request that you abort has your own reason. */
+/** The error of a request without an answer. A request that you abort without a reason has an AbortError. */
 export function unanswered(url: string, seconds: number, error: unknown): Error {
   const { name, message, cause } = error as Error;
   if (name === "AbortError" || error instanceof InnerloopError) return error as Error;

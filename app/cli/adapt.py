@@ -42,9 +42,9 @@ def adapt(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.", callback=check_text)] = None,
-    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the model's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Number of gradient steps; by default the model's.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate of the inner loop; by default the model's.")
+        float | None, typer.Option(help="Learning rate of the gradient steps; by default the model's.")
     ] = None,
     ttl: Annotated[
         int | None,
@@ -62,8 +62,8 @@ def adapt(
 ) -> None:
     """Adapt a model on a server to the examples in a file, and print the id of the adaptation.
 
-    The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. All other columns are
-    inputs.
+    The id alone is on stdout, so `id=$(innerloop adapt sinusoid readings.csv --target y)` works. All columns
+    except those of the target are inputs.
     """
     check_stdout()
     check_model(model)
@@ -95,7 +95,7 @@ def predict(
     file: File,
     interval: Annotated[
         float | None,
-        typer.Option(help="Add columns of an interval that has this share of true values, such as 0.9."),
+        typer.Option(help="Add an interval that has this share of true values on average, such as 0.9."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File for the predictions; by default stdout.")] = None,
     pinned: Annotated[
@@ -106,7 +106,8 @@ def predict(
 ) -> None:
     """Predict the queries in a file with an adaptation on a server, and print a CSV with a line for each.
 
-    The CSV has the prediction, `unlike` (true for a guess) and, with --interval, the ends of the interval.
+    The CSV has the prediction and what else the model says of it, such as the probability of each label. `unlike` is true
+    if the query is unlike the data that the model knows, so that the prediction is a guess.
     """
     check_id(id)
     table = read_examples(file)

@@ -40,9 +40,9 @@ class AsyncAdaptation(Remote):
         tensor, a Series for a DataFrame (a DataFrame if there are several targets). With `interval` or `details`, a
         `Prediction` that has them and more.
 
-        interval: the share of true values between `lower` and `upper`, such as 0.9
+        interval: the share of true values between `lower` and `upper`, such as 0.9, on average over many tasks
         details: return all that the server says, such as `unlike` and `std`
-        sample, seed: for policies, draw the actions
+        sample, seed: of policies, see `Policy.act`
         pinned: True predicts with the version of the model that the adaptation was made with
         timeout: seconds, instead of the client's
         """
@@ -75,6 +75,8 @@ class AsyncAdaptation(Remote):
 
         Episodes form a new stage, which starts from the weights after the previous one. See `Client.adapt` for the
         other arguments.
+
+        labels: new classes of a classifier, besides those that it has
         """
         key, session = key_of(idempotency_key), self._session.within(timeout)
         support = await read_support(session, self.model, x, y, weights, labels, episodes)
@@ -125,7 +127,11 @@ class AsyncAdaptation(Remote):
         return body
 
     async def weights(self, path: str | PathLike[str] | None = None, *, timeout: float | None = None) -> bytes:
-        """The adapted weights as a safetensors file, to use them without the server; also written to `path`."""
+        """The adapted weights as a safetensors file, to use them without the server; also written to `path`.
+
+        If the metadata of the file has `target_mean` and `target_std`, a prediction is
+        output * target_std + target_mean.
+        """
         call = Call("GET", f"{self._path}/weights", accept=BINARY)
         file = None if path is None else Path(path)
         data = content((await self._session.within(timeout).send(call)).response, BINARY)

@@ -62,7 +62,7 @@ class AsyncClient(Operations[AsyncAdaptation]):
 
 
 class Client:
-    """A client that blocks. Threads may share it, and processes that are forked later."""
+    """A client that blocks. Threads may share it. So may processes that are forked later, unless you pass `http`."""
 
     _form = Adaptation
 
@@ -109,7 +109,8 @@ class Client:
 
         model: the name of a model that makes decisions
         adaptation: one of this model, to go on from
-        options: `steps`, `learning_rate`, `ttl_s`, `label` and `pinned`, for when it adapts; see `adapt`
+        options: `steps`, `learning_rate`, `ttl_s`, `label` and `pinned` of the adaptation that the first `adapt` of
+            the policy makes; see `adapt`. Not together with `adaptation`
         """
         return Policy(self, model, adaptation, options)
 

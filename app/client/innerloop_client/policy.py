@@ -21,7 +21,7 @@ P = TypeVar("P", bound="AsyncPolicy")
 
 
 class PolicyOptions(TypedDict, total=False):
-    """Of the first stage; `Client.adapt` says what each is. Later stages keep `steps` and `learning_rate`."""
+    """Options of the adaptation that the first `adapt` makes; see `Client.adapt`."""
 
     steps: int | None
     learning_rate: float | None
@@ -61,6 +61,8 @@ class _Policy(Generic[A]):
     def __init__(self, client: Any, model: str, adaptation: A | None, options: Mapping[str, Any]) -> None:
         if adaptation is not None and adaptation.model != model:
             raise UnsupportedInput(f"adaptation: expected one of {model}, got one of {adaptation.model}")
+        if adaptation is not None and options:
+            raise UnsupportedInput(f"{next(iter(options))}: the adaptation has its own: leave out one of the two")
         unknown = [name for name in options if name not in PolicyOptions.__annotations__]
         if unknown:
             expected = ", ".join(PolicyOptions.__annotations__)
@@ -89,9 +91,9 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         observation. An environment may want other actions: `run` clips those of a Box, and adds `start` to those that
         are Discrete.
 
-        sample: draw the action; draw those of episodes that the policy will adapt to. By default, it is the most
-            probable one
-        seed: of the draw; each step needs another
+        sample: True draws the action at random, by the probabilities of the policy. Use it in episodes that you will
+            pass to `adapt`. By default, you get the most probable action
+        seed: makes the draw repeatable; needs sample=True, and another seed for each step
         timeout: seconds, instead of the client's
         """
         observations = observation.reshape(1, -1) if hasattr(observation, "reshape") else [observation]

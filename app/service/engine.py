@@ -15,7 +15,7 @@ import torch
 from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
 from app.learn.support_ood import OODReference
-from app.service.fast_weights import FastWeights
+from app.service.fast_weights_cache import FastWeights
 from app.service.feature_cache import FeatureCache, encode_tasks
 from app.service.model import Model
 from app.service.nearest_example import Distances, quick_nearest_distances

@@ -20,7 +20,7 @@ from app.service.class_labels import Label, class_indices
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
 from app.service.stage import Stage
 from app.service.store_protocol import Name
-from app.storage.row_encoding import pack_inputs, unpack_inputs
+from app.storage.input_encoding import pack_inputs, unpack_inputs
 
 VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3
 """Of the format: with numbers as targets, with labels that are strings, and for any record.
@@ -34,7 +34,7 @@ class _Stage(Struct, array_like=True, gc=False):
 
     rows: the number of rows
     numbers: int32; only the first where they are consecutive
-    inputs: float32; in format 3 as `app.storage.row_encoding` has them
+    inputs: float32; in format 3 as `app.storage.input_encoding` has them
     targets: float32, NaN where a value is missing; in a record with labels the index of each label, uint32
     """
 

@@ -2,10 +2,10 @@
 
 from app.training.evaluation import score_tasks, settings_for
 from app.training.on_policy import OnPolicyRun
+from app.training.outer_steps import Run
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, mean_returns
-from app.training.run import Run
 from app.training.tasks import draw_held_out
 
 SEED = 20190610

@@ -15,9 +15,9 @@ import typer
 from app.learn.networks import NORMS
 from app.learn.significance import interval
 from app.training.evaluation import score_tasks, settings_for
+from app.training.outer_steps import Run
 from app.training.predictor import offline
 from app.training.recipes.registry import recipe_for
-from app.training.run import Run
 from app.training.tasks import draw_held_out
 from service_tests.benchmarks.report import write
 

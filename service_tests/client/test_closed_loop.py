@@ -175,6 +175,8 @@ def test_adapting_to_an_expert(untrained: Client) -> None:
     policy.adapt([expert])
     assert policy.adaptation is not None
     assert (policy.adaptation.revision, policy.adaptation.steps) == (2, 10)
+    with pytest.raises(UnsupportedInput, match=r"^label: the adaptation has its own: leave out one"):
+        untrained.policy("names", policy.adaptation, label="robot 4")
     with pytest.raises(UnsupportedInput, match="expected one of box, got one of names"):
         untrained.policy("box", policy.adaptation)
 

@@ -48,7 +48,7 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         return _numbers(self._predict(X).predictions)
 
     def predict_interval(self, X: Any, level: float = 0.9) -> tuple[Any, Any]:  # noqa: N803
-        """The lower and the upper ends of intervals that have this share of the true values, on average over many tasks.
+        """The lower and the upper ends of intervals that have this share of true values, on average over many tasks.
 
         They are NaN for a query that is unlike what the model knows. Raises InvalidRequest for a model that is not
         calibrated.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from app.service.fast_weights import FastWeights
+from app.service.fast_weights_cache import FastWeights
 
 
 def states(*values: float) -> torch.Tensor:

@@ -11,8 +11,8 @@ from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
+from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
-from app.training.run import Run
 from app.training.tasks import draw_tasks
 
 CPU = torch.device("cpu")

@@ -106,8 +106,8 @@ def predict(
 ) -> None:
     """Predict the queries in a file with an adaptation on a server, and print a CSV with a line for each.
 
-    The CSV has the prediction and what else the model says of it, such as the probability of each label. `unlike` is
-    true if the query is unlike the data that the model knows, so that the prediction is a guess.
+    The CSV has the prediction and what else the model says of it, such as the probability of each label. If the
+    model can tell, `unlike` is true if the query is unlike the data that it knows, so that the prediction is a guess.
     """
     check_id(id)
     table = read_examples(file)

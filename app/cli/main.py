@@ -6,12 +6,13 @@ import typer
 
 import app
 from app.cli.bundles import bundle, calibrate, models
-from app.cli.client_commands import register, run
+from app.cli.client_commands import register
 from app.cli.compare import compare
 from app.cli.console import console
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
 from app.cli.navigate_and_drive import collect, drive, navigate
+from app.cli.run_command import run
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
 from app.train import train

@@ -13,12 +13,12 @@ from app.encoders.drawing_normalisation import normalise
 from app.encoders.image import ImageEncoder
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
-from app.families.omniglot_data import CHARACTERS, PEOPLE, SIDE, read
+from app.families.omniglot_data import PEOPLE, SIDE, read
+from app.families.omniglot_splits import characters
 from app.learn.networks import NetworkSpec
 from app.learn.shape_annotations import Float
 
 TURNS = 4
-SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,6 @@ class Omniglot:
 def _encoded(drawings: Float[Tensor, "character person row column"]) -> Float[Tensor, "character person row column"]:
     """The drawings as a server encodes them."""
     return torch.from_numpy(normalise(drawings.flatten(0, 1).numpy())).reshape(drawings.shape)
-
-
-def characters(cut: str) -> Mapping[Split, list[int]]:
-    """The characters of each split, counted from 0."""
-    if cut == "random":
-        order = torch.randperm(CHARACTERS, generator=torch.Generator().manual_seed(SHUFFLE_SEED)).tolist()
-        return {"training": order[:1100], "validation": order[1100:1200], "test": order[1200:]}
-    return {"training": [*range(1059)], "validation": [*range(1059, 1159)], "test": [*range(1200, CHARACTERS)]}
 
 
 def rotate(images: Float[Tensor, "image row column"], quarters: Tensor) -> Float[Tensor, "image row column"]:

@@ -9,7 +9,8 @@ import torch
 from app.errors import DataError
 from app.families import omniglot
 from app.families.family import Split
-from app.families.omniglot import Omniglot, characters, distort, rotate
+from app.families.omniglot import Omniglot, distort, rotate
+from app.families.omniglot_splits import characters
 
 
 @pytest.fixture

@@ -76,7 +76,8 @@ class AsyncAdaptation(Remote):
         Episodes form a new stage, which starts from the weights after the previous one. See `Client.adapt` for the
         other arguments.
 
-        labels: new classes of a classifier, besides those that it has
+        labels: new classes, besides those that it has. You need this only if it was made with `labels`: then a new
+            label in y has to be here too
         """
         key, session = key_of(idempotency_key), self._session.within(timeout)
         support = await read_support(session, self.model, x, y, weights, labels, episodes)
@@ -129,8 +130,8 @@ class AsyncAdaptation(Remote):
     async def weights(self, path: str | PathLike[str] | None = None, *, timeout: float | None = None) -> bytes:
         """The adapted weights as a safetensors file, to use them without the server; also written to `path`.
 
-        If the metadata of the file has `target_mean` and `target_std`, a prediction is
-        output * target_std + target_mean.
+        If the metadata of the file has `target_mean` and `target_std` (JSON lists with a number for each target), a
+        prediction is output * target_std + target_mean, where output is what the network returns.
         """
         call = Call("GET", f"{self._path}/weights", accept=BINARY)
         file = None if path is None else Path(path)

@@ -6,7 +6,7 @@ InnerloopError
 ├── ConnectionFailed      no connection, or the answer broke off: check the URL, or try again
 ├── UnexpectedAnswer      the server at this URL is not Innerloop: check the URL
 ├── FileNotWritten        the answer has come, but the file could not be written: choose another path
-└── ServerError           the server refused the request; itself, if the server failed (500): see the server's log
+└── ServerError           the request was refused or not answered in time; if the server failed (500), see its log
     ├── InvalidRequest    correct the request (400, 405, 413, 415, 422, 431)
     │   └── Diverged      the inner loop diverged: `losses` has the support losses
     ├── Unauthorized      a proxy before the server refused the API key: send another one (401, 403)
@@ -50,7 +50,7 @@ class ServerError(InnerloopError):
     """The server or a proxy refused the request, the server failed, or no answer came within the timeout.
 
     A failure of the server (500) raises this class itself: see the log of the server. The fields are those of the
-    problem document (RFC 9457).
+    server's problem document (RFC 9457). If none came, there are only `status` and `detail`.
 
     status: the status code; 504 if no answer came within the timeout
     type: the kind of error, such as `urn:problem-type:innerloop:invalid`

@@ -50,7 +50,8 @@ class Operations(Generic[A]):
         weights: how much each example counts
         labels: all classes of a classifier, even those without an example; other labels are refused
         episodes: the examples of a policy, instead of x and y: `observations`, `actions` and perhaps `rewards`
-        steps, learning_rate: of the gradient steps that fit the model to the examples, instead of the model's
+        steps, learning_rate: the number and the learning rate of the gradient steps that fit the model to the examples;
+            by default the model's
         ttl_s: seconds until the adaptation expires
         label: your own name for the adaptation
         assess: measure whether adapting helps, by predicting examples that are left out
@@ -110,8 +111,9 @@ class Operations(Generic[A]):
     ) -> Any:
         """Adapt a model to examples and predict in one call, which stores nothing.
 
-        Without examples, the model predicts as it was before any fitting (the initialization); classifiers need
-        examples. See `adapt` for the examples, and `Adaptation.predict` for the other arguments and the result.
+        Without examples, the model predicts as it was before any fitting (the initialization). A classifier needs
+        examples; some take `labels` alone. See `adapt` for the examples, and `Adaptation.predict` for the other
+        arguments and the result.
         """
         fields: dict[str, Any] = {
             "model": model, "steps": steps, "learning_rate": learning_rate, "interval": interval, "sample": sample,

@@ -118,7 +118,7 @@ class Batcher:
         """
         size = job.bytes
         self.accept(1, size)
-        alone = self._quiet and not self._busy and (caller is None or caller.deadline is None)
+        alone = self._quiet and not self._busy and not self._is_late(caller)
         if alone and self._runner.seconds([job]) < QUICK_S:
             # checked last; what is queued is checked when its turn comes
             if caller is not None and caller.disconnected():
@@ -126,6 +126,9 @@ class Batcher:
             return self._run_at_once(job)
         result: Result = await self._wait(self._queue(job, None, caller, size), caller)
         return result
+
+    def _is_late(self, caller: Caller | None) -> bool:
+        return caller is not None and caller.deadline is not None and caller.deadline <= self._loop.time()
 
     async def check(self) -> None:
         """Report work that does not end, or that fails in a way that nobody expected."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -51,10 +51,15 @@ class Idempotency:
         answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
         """
         queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
-        async with AsyncExitStack() as held:
+        held: list[_Queue] = []
+        try:
             for queue in queues:
-                await held.enter_async_context(queue.turn(caller))
+                await queue.enter(caller)
+                held.append(queue)
             yield None if caller is None else _Callers(caller, queues)
+        finally:
+            for queue in held:
+                queue.leave()
 
     async def _find(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         for name in names:
@@ -78,17 +83,17 @@ class _Queue:
         self.waiting: list[Caller | None] = []
         self._lock = asyncio.Lock()
 
-    @asynccontextmanager
-    async def turn(self, caller: Caller | None) -> AsyncIterator[None]:
+    async def enter(self, caller: Caller | None) -> None:
+        """Wait for the turn."""
         self.waiting.append(caller)
         try:
             await self._lock.acquire()
         finally:
             self.waiting.remove(caller)
-        try:
-            yield
-        finally:
-            self._lock.release()
+
+    def leave(self) -> None:
+        """End the turn."""
+        self._lock.release()
 
 
 class _Callers:

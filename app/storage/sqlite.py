@@ -45,6 +45,7 @@ from app.storage.sqlite_migrations import MIGRATIONS, check_schema, connect_to_n
 from app.storage.sqlite_operations import (
     GET,
     NAME_HOLDER,
+    OWNER,
     USAGE,
     Delete,
     Probe,
@@ -156,6 +157,7 @@ class SqliteStore:
     def _use(self, opened: "_Opened") -> None:
         """Serve from connections, on the event loop."""
         self._opened = opened
+        self._numbers: dict[str, int] = {}
         self._reader = opened.reader
         self._pager = opened.pager
         if opened.transactions is None:
@@ -203,7 +205,7 @@ class SqliteStore:
 
     async def name_holder(self, owner: str, name: str, now: float) -> NameHolder | None:
         """The record that a name belongs to; None where there is none, or it has expired by `now`."""
-        rows = self._read(NAME_HOLDER, (owner, name, now))
+        rows = self._read(NAME_HOLDER, (self._number(owner), name, now))
         return NameHolder(rows[0][0].hex(), Name(name, rows[0][1])) if rows else None
 
     async def get(self, owner: str, id: str) -> Adaptation | None:
@@ -214,7 +216,7 @@ class SqliteStore:
         if (cached := self._cache.get((owner, key))) is not None:
             return cached
         drops = self._cache.drops
-        rows = self._read(GET, (owner, key))
+        rows = self._read(GET, (self._number(owner), key))
         if not rows:
             return None
         adaptation = decode(owner, id, rows[0][0])
@@ -263,6 +265,13 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise self._reports.failure(error, UNREADABLE) from error
         return page
+
+    def _number(self, owner: str) -> int | None:
+        """The number of an owner, which stays; None as long as there is no record. Reading it is half of a look-up."""
+        number = self._numbers.get(owner)
+        if number is None and (rows := self._read(OWNER, (owner,))):
+            number = self._numbers[owner] = rows[0][0]
+        return number
 
     def _read(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:

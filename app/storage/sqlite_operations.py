@@ -19,12 +19,12 @@ MAX_UNCOUNTED = 64
 MAX_ROWS = 64
 """Rows of one statement: each statement releases the interpreter's lock, and waits for it again."""
 
+OWNER = "SELECT number FROM owners WHERE name = ?"
 GET = """
-    SELECT record FROM adaptations INDEXED BY by_id
-    WHERE owner = (SELECT number FROM owners WHERE name = ?) AND id = ?"""
+    SELECT record FROM adaptations INDEXED BY by_id WHERE owner = ? AND id = ?"""
 NAME_HOLDER = """
     SELECT id, fingerprint FROM names JOIN adaptations ON number = adaptation
-    WHERE names.owner = (SELECT number FROM owners WHERE name = ?) AND names.name = ? AND expires_at > ?"""
+    WHERE names.owner = ? AND names.name = ? AND expires_at > ?"""
 _SINCE = "FROM adaptations WHERE adaptations.number > counted AND adaptations.owner = owners.number"
 _USED = f"records + (SELECT count(*) {_SINCE}), bytes + (SELECT coalesce(sum(length(record)), 0) {_SINCE})"
 USAGE = f"SELECT {_USED} FROM owners WHERE name = ?"  # noqa: S608

@@ -316,12 +316,14 @@ class Prompt:
         return [DONE for _ in jobs]
 
 
-def test_a_quick_job_that_comes_alone_runs_at_once_and_those_beside_it_share_a_batch() -> None:
+@pytest.mark.parametrize("deadline", [None, 60.0])
+def test_a_quick_job_that_comes_alone_runs_at_once_and_those_beside_it_share_a_batch(deadline: float | None) -> None:
     prompt = Prompt()
 
     async def scenario() -> None:
         async with batcher_of(prompt) as batcher:
-            alone = batcher.submit(job("alone"))
+            ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+            alone = batcher.submit(job("alone"), Someone(ends))
             with pytest.raises(StopIteration):
                 alone.send(None)  # without the event loop
             await asyncio.sleep(0)
@@ -331,6 +333,18 @@ def test_a_quick_job_that_comes_alone_runs_at_once_and_those_beside_it_share_a_b
 
     asyncio.run(scenario())
     assert prompt.batches == [["alone"], [0], [1, 2, 3], ["a", "b"]]
+
+
+def test_a_quick_job_that_is_late_does_not_run_at_once() -> None:
+    prompt = Prompt()
+
+    async def scenario() -> None:
+        async with batcher_of(prompt) as batcher:
+            with pytest.raises(DeadlinePassed):
+                await batcher.submit(job("late"), Someone(asyncio.get_running_loop().time()))
+
+    asyncio.run(scenario())
+    assert prompt.batches == []
 
 
 def test_a_failure_of_a_job_that_runs_at_once_reaches_its_caller_and_the_worker_goes_on() -> None:

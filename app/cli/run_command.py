@@ -1,4 +1,4 @@
-"""Running a command: its errors are one line on stderr, with exit code 1."""
+"""Running a command: an error is one line on stderr, with exit code 1. Typer prints those of options, with code 2."""
 
 import sys
 from pathlib import Path

@@ -111,10 +111,11 @@ class Batcher:
         self._thread.shutdown()
 
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
-        """Run a job in the next batch.
+        """Run a job: at once if it is quick and comes alone, otherwise in the next batch.
 
         Raises Overloaded, at once, where too many jobs wait or the server is shutting down; DeadlinePassed where the
-        caller's deadline passes first; ClientDisconnected where the caller has disconnected before the work began.
+        caller's deadline passes before a quick job begins, or before any other job ends; ClientDisconnected where the
+        caller has disconnected before the work began.
         """
         size = job.bytes
         self.accept(1, size)

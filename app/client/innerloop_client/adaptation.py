@@ -76,8 +76,8 @@ class AsyncAdaptation(Remote):
         Episodes form a new stage, which starts from the weights after the previous one. See `Client.adapt` for the
         other arguments.
 
-        labels: new classes, besides those that it has. You need this only if it was made with `labels`: then a new
-            label in y has to be here too
+        labels: new classes, besides those that it has, even those without an example. If this call, an earlier `extend`
+            or `adapt` has `labels`, each new label in y has to be among them
         """
         key, session = key_of(idempotency_key), self._session.within(timeout)
         support = await read_support(session, self.model, x, y, weights, labels, episodes)

@@ -50,7 +50,7 @@ class ServerError(InnerloopError):
     """The server or a proxy refused the request, the server failed, or no answer came within the timeout.
 
     A failure of the server (500) raises this class itself: see the log of the server. The fields are those of the
-    server's problem document (RFC 9457). If none came, there are only `status` and `detail`.
+    server's problem document (RFC 9457). If none came, only `status` and `detail` say something.
 
     status: the status code; 504 if no answer came within the timeout
     type: the kind of error, such as `urn:problem-type:innerloop:invalid`

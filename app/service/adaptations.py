@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from app.errors import (
+    InnerloopError,
     Invalid,
     Outgrown,
     PinnedBundleGone,
@@ -28,9 +29,9 @@ from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
-from app.service.fingerprints import has_applied, request_fingerprint
+from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
-from app.service.idempotency import Idempotency
+from app.service.idempotency import Idempotency, Turn
 from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
@@ -40,7 +41,11 @@ from app.service.request_checks import check_classes, check_declared, check_exte
 from app.service.store_protocol import Filter, Name, Store
 from app.service.support_set import SupportSet
 from app.service.task import Task
+from app.service.work_cost import LARGE
 from app.service.worker_protocol import Worker
+
+QUICK = LARGE // 100
+"""The price of work that takes half a millisecond: some looks at the store."""
 
 
 class Adaptations:
@@ -72,29 +77,32 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        if command.key is None and not command.reuse:
-            return await self._adapt(command, (), caller)
-        async with self._idempotency.earlier(command, caller) as (names, earlier, callers):
-            return earlier or await self._adapt(command, names, callers)
+        new = self._new(command)
+        if not new.names:
+            return await self._adapt(new, caller)
+        async with self._turn(new, caller) as turn:
+            if turn.waited or not new.is_quick:
+                return await self._idempotency.earlier(command, new.names) or await self._adapt(new, turn.caller)
+            try:  # the store finds an earlier one too, when it is to keep this one
+                return await self._adapt(new, turn.caller)
+            except InnerloopError:
+                if (earlier := await self._idempotency.earlier(command, new.names)) is None:
+                    raise
+                return earlier
 
     async def stream(self, command: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: yield each support loss as soon as it is known, and last the record, which is kept then.
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        async with self._idempotency.earlier(command, caller) as (names, earlier, _):
-            if earlier is not None:
+        new = self._new(command)
+        async with self._turn(new, caller):
+            if (earlier := await self._idempotency.earlier(command, new.names)) is not None:
                 yield earlier
                 return
-            new_id, task = next(self._ids), command.task
-            validation = (
-                None
-                if command.assess is None
-                else CrossValidation(command.model, task, command.assess, command.support.weights)
-            )
-            job = Job(command.model, (new_id, 1), task)
+            validation = new.validation()
             adapted: Adapted | None = None
-            async with aclosing(self._worker.walk(job, caller)) as walk:
+            async with aclosing(self._worker.walk(new.job, caller)) as walk:
                 async for event in walk:
                     if isinstance(event, float):
                         yield event
@@ -104,7 +112,7 @@ class Adaptations:
             quality = None
             if validation is not None:
                 quality = validation.quality(await self._worker.submit_all(validation.jobs, caller))
-            yield await in_time(caller, self._keep(command, new_id, task, adapted, quality, names))
+            yield await in_time(caller, self._keep(new, adapted, quality))
 
     async def predict(self, command: PredictCommand, caller: Caller | None = None) -> PredictResult:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
@@ -323,38 +331,36 @@ class Adaptations:
             raise UnknownAdaptation(id)
         await self._drop(adaptation, features=True)
 
-    async def _adapt(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Adaptation:
+    def _new(self, command: AdaptCommand) -> "_New":
         new_id, task = next(self._ids), command.task
-        job = Job(command.model, (new_id, 1), task)
-        if command.assess is None:
-            result, quality = await self._worker.submit(job, caller), None
+        names = () if command.key is None and not command.reuse else names_of(command)
+        return _New(command, names, new_id, task, Job(command.model, (new_id, 1), task))
+
+    def _turn(self, new: "_New", caller: Caller | None) -> AbstractAsyncContextManager[Turn]:
+        return self._idempotency.turn(new.command.owner, [name.name for name in new.names], caller)
+
+    async def _adapt(self, new: "_New", caller: Caller | None) -> Adaptation:
+        validation = new.validation()
+        if validation is None:
+            result, quality = await self._worker.submit(new.job, caller), None
         else:
-            validation = CrossValidation(command.model, task, command.assess, command.support.weights)
-            result, *others = await self._worker.submit_all([job, *validation.jobs], caller)
+            result, *others = await self._worker.submit_all([new.job, *validation.jobs], caller)
             quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
-        adapted = check_usable(result.adapted, command.model)
-        return await self._keep(command, new_id, task, adapted, quality, names)
+        return await self._keep(new, check_usable(result.adapted, new.command.model), quality)
 
-    async def _keep(
-        self,
-        command: AdaptCommand,
-        id: str,
-        task: Task,
-        adapted: Adapted,
-        quality: Mapping[str, Any] | None,
-        names: Sequence[Name],
-    ) -> Adaptation:
-        """Store the record. Where the same request was faster on another server, return that one's record instead."""
+    async def _keep(self, new: "_New", adapted: Adapted, quality: Mapping[str, Any] | None) -> Adaptation:
+        """Store the record. Where an earlier request under one of its names has made one, return that one instead."""
+        command, names = new.command, new.names
         now, size = self._clock(), command.support.size
         adaptation = Adaptation(
-            id=id,
+            id=new.id,
             owner=command.owner,
             model=command.model.bundle.name,
             kind=command.model.bundle.manifest.kind,
             settings=command.settings,
-            steps=task.steps,
-            learning_rate=task.learning_rate,
+            steps=new.task.steps,
+            learning_rate=new.task.learning_rate,
             stages=(command.support.stage(1, 0),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
@@ -383,8 +389,8 @@ class Adaptations:
         request: bytes,
     ) -> Adaptation:
         """Do the same as `_change`, while repeats of the request wait for the result. request: as for `_change`"""
-        async with self._idempotency.turn(old.owner, [f"{old.id} {request[:16].hex()}"], caller) as callers:
-            return await self._change(await self.get(old.owner, old.id), change, changed, None, callers, request)
+        async with self._idempotency.turn(old.owner, [f"{old.id} {request[:16].hex()}"], caller) as turn:
+            return await self._change(await self.get(old.owner, old.id), change, changed, None, turn.caller, request)
 
     async def _change(
         self,
@@ -436,6 +442,33 @@ class Adaptations:
         except UnknownModel:
             return
         await self._worker.drop(model, (adaptation.id, adaptation.revision))
+
+
+@dataclass(eq=False, slots=True)
+class _New:
+    """A new adaptation that is being made.
+
+    names: under which it can be found again, if any
+    job: the inner loop
+    """
+
+    command: AdaptCommand
+    names: Sequence[Name]
+    id: str
+    task: Task
+    job: Job
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether adapting costs little more than finding out whether an earlier request has done so."""
+        return self.job.price <= QUICK and self.command.assess is None and not self.command.reuse
+
+    def validation(self) -> CrossValidation | None:
+        """What `assess` asks for."""
+        command = self.command
+        if command.assess is None:
+            return None
+        return CrossValidation(command.model, self.task, command.assess, command.support.weights)
 
 
 def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:

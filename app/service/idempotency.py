@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
 from app.service.deadlines import Caller
-from app.service.fingerprints import names_of
 from app.service.record import Adaptation
 from app.service.store_protocol import Name, NameHolder, Store
 
@@ -17,14 +16,12 @@ from app.service.store_protocol import Name, NameHolder, Store
 class Turn(NamedTuple):
     """The turn of a request among its repeats.
 
-    names: of the request
-    earlier: the adaptation that an earlier request under one of these names made, if any
     caller: waits for the result, together with the callers of the repeats
+    waited: whether another request had its turn before
     """
 
-    names: list[Name]
-    earlier: Adaptation | None
     caller: Caller | None
+    waited: bool
 
 
 class Idempotency:
@@ -37,31 +34,29 @@ class Idempotency:
         self._queues: WeakValueDictionary[tuple[str, str], _Queue] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def earlier(self, command: AdaptCommand, caller: Caller | None) -> AsyncIterator[Turn]:
-        """The turn of a request. Raises KeyReused where the key came with another request before."""
-        names = names_of(command)
-        async with self.turn(command.owner, [each.name for each in names], caller) as waiting:
-            yield Turn(names, await self._find(command, names), waiting)
-
-    @asynccontextmanager
-    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Caller | None]:
+    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Turn]:
         """Let the requests under these names wait until the context ends.
 
-        Yields a caller that is connected as long as one of the callers is who wait for the result: a client that got no
-        answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
+        The caller of the turn is connected as long as one of the callers is who wait for the result: a client that got
+        no answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
         """
         queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
         held: list[_Queue] = []
+        waited = any(queue.taken for queue in queues)
         try:
             for queue in queues:
                 await queue.enter(caller)
                 held.append(queue)
-            yield None if caller is None else _Callers(caller, queues)
+            yield Turn(None if caller is None else _Callers(caller, queues), waited)
         finally:
             for queue in held:
                 queue.leave()
 
-    async def _find(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
+    async def earlier(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
+        """The adaptation that an earlier request under one of these names made, if any.
+
+        Raises KeyReused where the key came with another request before.
+        """
         for name in names:
             holder = await self._store.name_holder(command.owner, name.name, self._clock())
             if holder is not None and (adaptation := await self.held_by(holder, command, names)) is not None:
@@ -82,6 +77,11 @@ class _Queue:
     def __init__(self) -> None:
         self.waiting: list[Caller | None] = []
         self._lock = asyncio.Lock()
+
+    @property
+    def taken(self) -> bool:
+        """Whether a request has its turn."""
+        return self._lock.locked()
 
     async def enter(self, caller: Caller | None) -> None:
         """Wait for the turn."""

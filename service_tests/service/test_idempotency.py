@@ -57,13 +57,15 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
         first, repeat = Waiting(), Waiting()
 
         async def turn_of_repeat() -> None:
-            async with idempotency.turn("", ["key:k"], repeat) as callers:
+            async with idempotency.turn("", ["key:k"], repeat) as (callers, waited):
                 assert callers is not None
+                assert waited
                 told.append(callers.disconnected())
 
         told: list[bool] = []
-        async with idempotency.turn("", ["key:k"], first) as callers:
+        async with idempotency.turn("", ["key:k"], first) as (callers, waited):
             assert callers is not None
+            assert not waited
             told.append(callers.disconnected())
             first.gone = True
             told.append(callers.disconnected())

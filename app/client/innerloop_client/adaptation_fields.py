@@ -64,7 +64,7 @@ class AdaptationFields:
             values |= {name: read_time(body[name]) for name in ("created_at", "expires_at")}
             if "quality" in body:
                 values["quality"] = from_body(Quality, body["quality"])
-            described = {each.name: values.get(each.name, each.default) for each in fields(self)}
+            described = {name: values.get(name, default) for name, default in DEFAULTS.items()}
             for name, value in described.items():
                 if value is MISSING:
                     raise KeyError(name)
@@ -89,6 +89,10 @@ class AdaptationFields:
         """A table for notebooks."""
         rows = (f"<tr><th>{name}</th><td>{escape(_text(value))}</td></tr>" for name, value in self._shown())
         return f"<table>{''.join(rows)}</table>"
+
+
+DEFAULTS = {each.name: each.default for each in fields(AdaptationFields)}
+"""The fields, and MISSING for those that an answer must have."""
 
 
 def _text(value: Any) -> str:

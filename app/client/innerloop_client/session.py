@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import httpx
@@ -28,6 +29,8 @@ CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
+parsed = lru_cache(64)(httpx.URL)
+"""The URL of a text: that of the last call is most often that of the next, and httpx reads it slowly."""
 MODEL_CACHE_S = 60.0
 """How long `Session.model` trusts what the server said: a bundle may be replaced."""
 
@@ -186,7 +189,7 @@ class Session:
             headers["Idempotency-Key"] = call.key
         request = self.transport.http.build_request(
             call.method,
-            self.options.url + call.path,
+            parsed(self.options.url + call.path),
             content=call.content,
             params=call.params or None,
             headers=headers | dict(self.options.headers),

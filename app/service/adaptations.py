@@ -81,7 +81,7 @@ class Adaptations:
         if not new.names:
             return await self._adapt(new, caller)
         async with self._turn(new, caller) as turn:
-            if turn.waited or not new.is_quick:
+            if turn.repeats or not new.is_quick:
                 return await self._idempotency.earlier(command, new.names) or await self._adapt(new, turn.caller)
             try:  # the store finds an earlier one too, when it is to keep this one
                 return await self._adapt(new, turn.caller)

@@ -12,16 +12,19 @@ from app.service.deadlines import Caller
 from app.service.record import Adaptation
 from app.service.store_protocol import Name, NameHolder, Store
 
+MAX_RECENT = 50_000
+"""At least so many names are remembered, in up to 8 MB."""
+
 
 class Turn(NamedTuple):
     """The turn of a request among its repeats.
 
     caller: waits for the result, together with the callers of the repeats
-    waited: whether another request had its turn before
+    repeats: whether a name has come before, as far as this process remembers
     """
 
     caller: Caller | None
-    waited: bool
+    repeats: bool
 
 
 class Idempotency:
@@ -32,6 +35,7 @@ class Idempotency:
         self._store = store
         self._clock = clock
         self._queues: WeakValueDictionary[tuple[str, str], _Queue] = WeakValueDictionary()
+        self._recent = _Recent()
 
     @asynccontextmanager
     async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Turn]:
@@ -40,14 +44,16 @@ class Idempotency:
         The caller of the turn is connected as long as one of the callers is who wait for the result: a client that got
         no answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
         """
-        queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
+        places = [(owner, name) for name in names]
+        queues = [self._queues.setdefault(place, _Queue()) for place in places]
+        repeats = not self._recent.isdisjoint(places)
+        self._recent.add(places)
         held: list[_Queue] = []
-        waited = any(queue.taken for queue in queues)
         try:
             for queue in queues:
                 await queue.enter(caller)
                 held.append(queue)
-            yield Turn(None if caller is None else _Callers(caller, queues), waited)
+            yield Turn(None if caller is None else _Callers(caller, queues), repeats)
         finally:
             for queue in held:
                 queue.leave()
@@ -71,17 +77,31 @@ class Idempotency:
         return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation
 
 
+class _Recent:
+    """The names that came last, of which it remembers hashes."""
+
+    def __init__(self) -> None:
+        self._newer: set[int] = set()
+        self._older: set[int] = set()
+
+    def isdisjoint(self, names: Iterable[tuple[str, str]]) -> bool:
+        """Whether none of these names has come before."""
+        numbers = [hash(name) for name in names]
+        return self._newer.isdisjoint(numbers) and self._older.isdisjoint(numbers)
+
+    def add(self, names: Iterable[tuple[str, str]]) -> None:
+        """Remember these names."""
+        if len(self._newer) >= MAX_RECENT:
+            self._newer, self._older = set(), self._newer
+        self._newer.update(hash(name) for name in names)
+
+
 class _Queue:
     """The requests under a name: one has its turn, the callers of the others wait."""
 
     def __init__(self) -> None:
         self.waiting: list[Caller | None] = []
         self._lock = asyncio.Lock()
-
-    @property
-    def taken(self) -> bool:
-        """Whether a request has its turn."""
-        return self._lock.locked()
 
     async def enter(self, caller: Caller | None) -> None:
         """Wait for the turn."""

@@ -66,6 +66,23 @@ def test_the_same_key_with_another_body_is_refused(client: TestClient, other: di
     assert len(client.get("/adaptations").json()["adaptations"]) == 1
 
 
+def test_a_used_key_is_refused_before_the_work_is_found_to_fail(client: TestClient) -> None:
+    adapt_with_key(client)
+    response = adapt_with_key(client, support={"inputs": [[1e5]], "targets": [1e5]})
+    assert response.json()["type"] == "urn:problem-type:innerloop:key-reused"
+
+
+def test_a_repeat_finds_its_adaptation_even_if_the_work_fails_now(
+    serve: Callable[..., TestClient], own_models: Path, retrain: Callable[..., str]
+) -> None:
+    client = serve(models_dir=own_models)
+    adaptation_id = id_of(adapt_with_key(client))
+    retrain(1e20)
+    reload(client)
+    assert adapt_with_key(client, "another").status_code == 422
+    assert id_of(adapt_with_key(client)) == adaptation_id
+
+
 def test_a_key_takes_precedence_over_the_content(client: TestClient) -> None:
     """A key that was used for another body is refused, even if the content matches another adaptation."""
     adapt_with_key(client, reuse=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import app.service.idempotency
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import Method
 from app.service.fingerprints import names_of
@@ -57,15 +58,15 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
         first, repeat = Waiting(), Waiting()
 
         async def turn_of_repeat() -> None:
-            async with idempotency.turn("", ["key:k"], repeat) as (callers, waited):
+            async with idempotency.turn("", ["key:k"], repeat) as (callers, repeats):
                 assert callers is not None
-                assert waited
+                assert repeats
                 told.append(callers.disconnected())
 
         told: list[bool] = []
-        async with idempotency.turn("", ["key:k"], first) as (callers, waited):
+        async with idempotency.turn("", ["key:k"], first) as (callers, repeats):
             assert callers is not None
-            assert not waited
+            assert not repeats
             told.append(callers.disconnected())
             first.gone = True
             told.append(callers.disconnected())
@@ -79,3 +80,17 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
         return told
 
     assert asyncio.run(run()) == [False, True, False, True, False]
+
+
+def test_the_names_that_came_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.service.idempotency, "MAX_RECENT", 3)
+
+    async def run() -> list[bool]:
+        idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)
+        repeats = []
+        for name in "ababcdefga":
+            async with idempotency.turn("", [name], None) as turn:
+                repeats.append(turn.repeats)
+        return repeats
+
+    assert asyncio.run(run()) == [False, False, True, True, *4 * [False], False, False]

@@ -1,7 +1,7 @@
 """Completion of the names of models and the ids of adaptations, if a server answers at once."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from threading import Thread
@@ -25,23 +25,21 @@ WORD = re.compile(r"[\w.-]+")
 
 def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
     """The models whose names begin like this."""
-    return [name for name, _ in _ask(ctx, incomplete, lambda client: [(each.name, "") for each in client.models()])]
+    return list(_ask(ctx, incomplete, lambda client: {each.name: "" for each in client.models()}))
 
 
 def complete_id(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The newest adaptations whose ids begin like this, with their labels, or else their models."""
-
-    def newest(client: Client) -> list[tuple[str, str]]:
-        return [(each.id, printable(each.label or each.model)) for each in islice(client.adaptations(), MOST)]
-
-    return _ask(ctx, incomplete, newest)
+    return list(_ask(ctx, incomplete, _newest).items())
 
 
-def _ask(
-    ctx: typer.Context, incomplete: str, words: Callable[[Client], Iterable[tuple[str, str]]]
-) -> list[tuple[str, str]]:
+def _newest(client: Client) -> dict[str, str]:
+    return {each.id: printable(each.label or each.model) for each in islice(client.adaptations(), MOST)}
+
+
+def _ask(ctx: typer.Context, incomplete: str, words: Callable[[Client], dict[str, str]]) -> dict[str, str]:
     """The words of a server that begin like this, each with its help; none if it does not answer in time."""
-    found: list[tuple[str, str]] = []
+    found: dict[str, str] = {}
 
     def ask() -> None:
         with (
@@ -49,9 +47,10 @@ def _ask(
             asking(ctx.params.get("url") or DEFAULT_URL, TIMEOUT_S, retries=0) as client,
             reading("names"),
         ):
-            found.extend(each for each in words(client) if each[0].startswith(incomplete) and WORD.fullmatch(each[0]))
+            listed = words(client).items()
+            found.update({name: text for name, text in listed if name.startswith(incomplete) and WORD.fullmatch(name)})
 
     thread = Thread(target=ask, daemon=True)  # the process ends without it, as the answer may come a byte at a time
     thread.start()
     thread.join(TIMEOUT_S)
-    return list(found)
+    return dict(found)

@@ -10,6 +10,7 @@ from innerloop_client import Model
 from innerloop_client.descriptions import reading
 from innerloop_client.idempotency_key import new_key
 from innerloop_client.session import Call
+from innerloop_client.tables import column_names
 
 CSV = "text/csv"
 
@@ -78,8 +79,7 @@ def _is_number(text: str) -> bool:
 def has_names(model: Model) -> bool:
     """Whether the columns of the inputs have names; otherwise they are numbers in their order, or a single value."""
     with reading("a model"):
-        columns = model.inputs["columns"]
-        return bool(columns) and all(column["name"] for column in columns)
+        return bool(column_names(model.inputs))
 
 
 def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str, Any]:

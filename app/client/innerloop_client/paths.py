@@ -12,7 +12,7 @@ LONGEST = 255
 def segment(name: str, value: Any) -> str:
     """A name or an id as a part of a path. Raises UnsupportedInput. name: of the argument"""
     is_text = isinstance(value, str) and value.isprintable() and len(value) <= LONGEST
-    if not is_text or value in ("", ".", "..") or "/" in value:  # it would be another path
+    if not is_text or value in ("", ".", ".."):  # dots would be another path
         raise UnsupportedInput(f"{name}: expected a name or an id, got {value!r}")
     return quote(value, safe="")
 

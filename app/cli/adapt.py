@@ -1,5 +1,6 @@
 """`innerloop adapt` and `innerloop predict`: from files of examples and queries, at a server."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,16 +8,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli import answers
-from app.cli.answers import body_of
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import check_stdout, print_result, printable
 from app.cli.example_files import Csv, Rows, read_examples
 from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
 from app.cli.losses_text import losses_text
-from app.cli.server_requests import AsJson, Url, asking, check_id, check_model, check_text, in_words
+from app.cli.server_requests import AsJson, Url, asking, check_model, check_text, in_words, path_of
 from app.errors import InnerloopError
+from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL
+from innerloop_client.descriptions import reading
+from innerloop_client.responses import content
 
 DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -75,19 +77,21 @@ def adapt(
     fields = {"model": model} | {name: value for name, value in options.items() if value is not None}
     with asking(url) as server:
         with in_words():
-            described = server.get(answers.Model, "models", model)
+            described = server.model(model)
         targets = target_columns(described, table, target or [], file)
         call = adapt_call(described, table, targets, fields)
         inputs = [name for name in table.columns if name not in targets]
         columns = {"inputs": inputs, "targets": list(targets)}
         with in_words(_place_of(table), {name: column for column, name in targets.items()}, columns):
-            response = server.send(call)
-        adapted = body_of(response, answers.Adaptation)
+            reply = server.send(call)
+            adapted = reply.body
+        with reading("an adaptation"):
+            made, summary = printable(adapted["adaptation_id"]), printable(_summary(adapted))
     if as_json:
-        print_result(f"{response.text}\n")
+        print_result(f"{reply.response.text}\n")
         return
-    print_result(f"{adapted['adaptation_id']}\n")
-    typer.echo(printable(_summary(adapted)), err=True)
+    print_result(f"{made}\n")
+    typer.echo(summary, err=True)
 
 
 def predict(
@@ -109,7 +113,7 @@ def predict(
     The CSV has the prediction and what else the model says of it, such as the probability of each label. If the
     model can tell, `unlike` is true if the query is unlike the data that it knows, so that the prediction is a guess.
     """
-    check_id(id)
+    path_of(id)  # to refuse what cannot be an id
     table = read_examples(file)
     fields: dict[str, Any] = {"adaptation_id": id}
     if interval is not None:
@@ -119,11 +123,13 @@ def predict(
     with asking(url) as server, in_words(_place_of(table), columns={"queries": table.columns}):
         model = None
         if isinstance(table, Rows):
-            model = server.get(answers.Model, "models", server.get(answers.Adaptation, "adaptations", id)["model"])
-        response = server.send(predict_call(model, table, fields, "application/json" if as_json else CSV))
-        if as_json:
-            body_of(response, answers.Predictions)
-    text = response.text + "\n" if as_json else response.text.replace("\r\n", "\n")
+            model = server.model(server.adaptation(id).model)
+        call = predict_call(model, table, fields, JSON if as_json else CSV)
+        data = content(server.send(call).response, call.accept)
+        with reading("predictions"):
+            text = data.decode()
+            _ = json.loads(text)["predictions"] if as_json else text.splitlines()[0]
+    text = f"{text}\n" if as_json else text.replace("\r\n", "\n")
     if output is None:
         print_result(text)
         return

@@ -1,21 +1,21 @@
 """`innerloop adaptations`: list, show, delete and export the adaptations on a server."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from app.cli import answers
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import print_error, print_result, printable
 from app.cli.export_examples import export_support
 from app.cli.losses_text import losses_text
-from app.cli.server_requests import Asking, Url, asking, check_text, in_words, path_of
+from app.cli.server_requests import Url, asking, check_text, in_words, path_of
 from app.errors import InnerloopError, expectation
 from innerloop_client.connection_options import DEFAULT_URL
-from innerloop_client.session import Call
+from innerloop_client.descriptions import reading
 
 PAGE = 1000
 """The most adaptations that the server lists at once."""
@@ -39,15 +39,15 @@ def list_adaptations(
 ) -> None:
     """List adaptations, the newest first."""
     with asking(url) as server, in_words():
-        listed, more = _list(server, limit, model=model, label=label)
-    if as_json:
-        print_result(json.dumps({"adaptations": listed}) + "\n")
-    else:
-        head = ["id", "model", "label", "examples", "revision", "status", "expires"]
-        _print_columns([head, *(_line(each) for each in listed)] if listed else [])
-    if not listed:
+        found = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
+        with reading("a list of adaptations"):
+            text = _columns(_listing(found[:limit])) if found else ""
+            if as_json:
+                text = json.dumps({"adaptations": found[:limit]}) + "\n"
+    print_result(text)
+    if not found:
         typer.echo("there are no such adaptations" if model or label else "there are no adaptations", err=True)
-    if more:
+    if len(found) > limit:
         typer.echo(f"there are more: list them with --limit {10 * limit}", err=True)
 
 
@@ -61,15 +61,12 @@ def show(
 ) -> None:
     """Show the fields and the history of an adaptation."""
     with asking(url) as server, in_words():
-        body = server.get(answers.Adaptation, "adaptations", id)
-        revisions = server.get(answers.History, "adaptations", id, "history")["revisions"]
-    if as_json:
-        print_result(json.dumps(body | {"revisions": revisions}) + "\n")
-        return
-    _print_columns(_fields(body))
-    print_result("\n")
-    lines = [[f"{each['revision']}", each["at"], _change(each), f"{each['support_size']}"] for each in revisions]
-    _print_columns([["revision", "at", "change", "examples"], *lines])
+        body, history = server.get(path_of(id)), server.get(f"{path_of(id)}/history")
+        with reading("an adaptation"):
+            text = f"{_columns(_fields(body))}\n{_columns(_history(history['revisions']))}"
+            if as_json:
+                text = json.dumps(body | {"revisions": history["revisions"]}) + "\n"
+    print_result(text)
 
 
 @adaptations.command()
@@ -82,7 +79,7 @@ def rm(
     for each in ids:
         try:
             with asking(url) as server, in_words():
-                server.send(Call("DELETE", path_of("adaptations", each)))
+                server.delete(path_of(each))
         except InnerloopError as error:
             print_error(error)
             failed = True
@@ -109,12 +106,13 @@ def export(
     if form not in (".safetensors", ".csv", ".jsonl"):
         expected = "a name that ends in .safetensors (weights), .csv or .jsonl (examples)"
         raise InnerloopError(expectation("FILE", expected, str(file)))
-    with asking(url) as server, in_words():
+    path_of(id)  # to refuse what cannot be an id
+    with asking(url) as client, in_words():
+        adaptation = client.adaptation(id)
         if form == ".safetensors":
-            call = Call("GET", path_of("adaptations", id, "weights"), accept="application/octet-stream")
-            content, about = server.send(call).content, "the adapted weights"
+            content, about = adaptation.weights(), "the adapted weights"
         else:
-            content, about = export_support(server, id, form)
+            content, about = export_support(client, adaptation, form)
     try:
         file.write_bytes(content)
     except OSError as error:
@@ -122,25 +120,12 @@ def export(
     typer.echo(f"wrote {about} to {file}", err=True)
 
 
-def _list(server: Asking, limit: int, **filters: str | None) -> tuple[list[dict[str, Any]], bool]:
-    """Up to so many adaptations, and whether there are more."""
-    listed: list[dict[str, Any]] = []
-    cursor = None
-    while len(listed) < limit:
-        page = server.get(
-            answers.Listing, "adaptations", limit=min(limit - len(listed), PAGE), cursor=cursor, **filters
-        )
-        listed += page["adaptations"]
-        cursor = page.get("next")
-        if cursor is None:
-            return listed, False
-    return listed, True
-
-
-def _line(each: Mapping[str, Any]) -> list[str]:
-    label = each.get("label", "-")
-    size, revision = str(each["support_size"]), str(each["revision"])
-    return [each["adaptation_id"], each["model"], label, size, revision, each["status"], each["expires_at"]]
+def _listing(adaptations: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
+    """A line for each adaptation."""
+    yield "id", "model", "label", "examples", "revision", "status", "expires"
+    for each in adaptations:
+        label, size, revision = each.get("label", "-"), str(each["support_size"]), str(each["revision"])
+        yield each["adaptation_id"], each["model"], label, size, revision, each["status"], each["expires_at"]
 
 
 def _fields(body: Mapping[str, Any]) -> Iterator[Sequence[str]]:
@@ -162,15 +147,18 @@ def _fields(body: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         yield "earlier", ", ".join(digest[:8] for digest in body["lineage"])
 
 
-def _change(revision: Mapping[str, Any]) -> str:
-    """What made a revision, with the examples that it added or deleted."""
-    numbers = [revision["forgotten"]] if "forgotten" in revision else revision["added"]
-    return f"{revision['change']} {', '.join(map(str, numbers))}".strip()
+def _history(revisions: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
+    """The revisions, each with the examples that it added or deleted."""
+    yield "revision", "at", "change", "examples"
+    for each in revisions:
+        numbers = [each["forgotten"]] if "forgotten" in each else each["added"]
+        change = f"{each['change']} {', '.join(map(str, numbers))}".strip()
+        yield f"{each['revision']}", each["at"], change, f"{each['support_size']}"
 
 
-def _print_columns(lines: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> None:
-    """Print cells below each other, with spaces between the columns and no line break in a line."""
+def _columns(lines: Iterable[Sequence[str]]) -> str:
+    """Cells below each other, with spaces between the columns and no line break in a line."""
     lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     cells = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
-    print_result("".join(f"{'  '.join(line).rstrip()}\n" for line in cells))
+    return "".join(f"{'  '.join(line).rstrip()}\n" for line in cells)

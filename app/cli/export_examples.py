@@ -6,29 +6,24 @@ from typing import Any
 
 import typer
 
-from app.cli import answers
 from app.cli.example_files import write_csv
-from app.cli.server_requests import Asking
 from app.errors import InnerloopError, expectation
+from innerloop_client import Adaptation, Client
+from innerloop_client.descriptions import reading
 
 INPUT = "x"
 """The column of inputs whose columns have no names; `x_1`, `x_2` and so on if there are several."""
 
 
-def export_support(server: Asking, id: str, form: str) -> tuple[bytes, str]:
+def export_support(client: Client, adaptation: Adaptation, form: str) -> tuple[bytes, str]:
     """The examples as the content of a file, and how many there are. form: .csv or .jsonl. Raises InnerloopError."""
-    support = server.get(answers.Support, "adaptations", id, "support")
-    if "episodes" in support:
-        rows = [{name: value for name, value in each.items() if name != "stage"} for each in support["episodes"]]
-        unit = "episode"
-    else:
-        name = server.get(answers.Adaptation, "adaptations", id)["model"]
-        model = server.get(answers.Model, "models", name)
-        try:
-            rows = _rows(support, [column["name"] for column in model["target_columns"]])
-        except (KeyError, ValueError) as error:
-            raise InnerloopError(f"the examples of {id} do not fit {name}, so the server is not Innerloop") from error
-        unit = "example"
+    support = adaptation.support()
+    unit = "episode" if "episodes" in support else "example"
+    with reading("the examples"):
+        if unit == "episode":
+            rows = [{name: value for name, value in each.items() if name != "stage"} for each in support["episodes"]]
+        else:
+            rows = _rows(support, [column["name"] for column in client.model(adaptation.model).target_columns])
     for field in ("weights", "labels"):
         if field in support:
             typer.echo(f"the {field} of the examples are not in the file", err=True)

@@ -6,22 +6,25 @@ from typing import Any
 
 from app.cli.example_files import Csv, Rows
 from app.errors import InnerloopError, expectation
+from innerloop_client import Model
+from innerloop_client.descriptions import reading
 from innerloop_client.idempotency_key import new_key
 from innerloop_client.session import Call
+from innerloop_client.tables import column_names
 
 CSV = "text/csv"
 
 
-def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence[str], file: Path) -> dict[str, str]:
+def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file: Path) -> dict[str, str]:
     """The columns of a file that have the targets, and how the server calls them.
 
-    model: what the server says of it; chosen: by --target, or none for those that the server expects. Raises
-    InnerloopError.
+    chosen: by --target, or none for those that the server expects. Raises InnerloopError.
     """
-    names = [column["name"] for column in model.get("target_columns", [])]
+    with reading("a model"):
+        names = [column["name"] for column in model.target_columns]
     if not names:
         if chosen:
-            fix = f"{model['name']} learns from episodes, so leave --target out"
+            fix = f"{model.name} learns from episodes, so leave --target out"
             raise InnerloopError(expectation("--target", "no column", chosen[0], fix))
         return {}
     if isinstance(table, Csv) and not has_names(model) and all(map(_is_number, table.columns)):
@@ -46,17 +49,17 @@ def target_columns(model: Mapping[str, Any], table: Csv | Rows, chosen: Sequence
     return dict(zip(chosen, names, strict=True))
 
 
-def adapt_call(model: Mapping[str, Any], table: Csv | Rows, targets: Mapping[str, str], fields: dict[str, Any]) -> Call:
+def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fields: dict[str, Any]) -> Call:
     """POST /adapt. targets: of `target_columns`; fields: of the body besides the examples. Raises InnerloopError."""
     if isinstance(table, Rows):
         return Call.of_body("/adapt", fields | {"support": _support(model, table, targets)}, key=new_key())
     if not targets:
-        expected = f"JSON lines with an episode on each, as {model['name']} learns from episodes"
+        expected = f"JSON lines with an episode on each, as {model.name} learns from episodes"
         raise InnerloopError(expectation("FILE", expected, "CSV"))
     return Call("POST", "/adapt", table.renamed(targets), CSV, params=fields, key=new_key())
 
 
-def predict_call(model: Mapping[str, Any] | None, table: Csv | Rows, fields: dict[str, Any], accept: str) -> Call:
+def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str) -> Call:
     """POST /predict. model: what the server says of it, which only Rows need"""
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
@@ -73,13 +76,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def has_names(model: Mapping[str, Any]) -> bool:
+def has_names(model: Model) -> bool:
     """Whether the columns of the inputs have names; otherwise they are numbers in their order, or a single value."""
-    columns = model["inputs"]["columns"]
-    return bool(columns) and all(column["name"] for column in columns)
+    with reading("a model"):
+        return bool(column_names(model.inputs))
 
 
-def _support(model: Mapping[str, Any], table: Rows, targets: Mapping[str, str]) -> dict[str, Any]:
+def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str, Any]:
     if not targets:
         return {"episodes": table.rows}
     if has_names(model):
@@ -89,12 +92,12 @@ def _support(model: Mapping[str, Any], table: Rows, targets: Mapping[str, str]) 
     return {"inputs": inputs, "targets": values if len(targets) > 1 else [value for (value,) in values]}
 
 
-def _inputs(model: Mapping[str, Any], table: Rows, columns: list[str]) -> list[Any]:
+def _inputs(model: Model, table: Rows, columns: list[str]) -> list[Any]:
     """Inputs without names, in the order of the columns. A column alone may have whole inputs: images, or lists."""
     values = table.values(columns)
     if len(columns) == 1 and all(isinstance(row[0], str | bytes | list) for row in values):
         return [row[0] for row in values]
-    count = len(model["inputs"]["columns"])
+    count = len(model.inputs["columns"])
     if 0 < count < len(columns):
         expected = f"{count} column{'' if count == 1 else 's'} of numbers"
         fix = f"remove the columns that are not inputs: {', '.join(columns)}"

@@ -9,7 +9,7 @@ import innerloop_client
 from app.cli.supported_systems import check_system
 from app.errors import InnerloopError, expectation
 from app.settings import Settings
-from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound
+from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound, UnexpectedAnswer
 from innerloop_client.connection_options import check_url
 
 TIMEOUT_S = 120.0
@@ -54,13 +54,10 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         actual = f'"{str(cause) or type(cause).__name__}"'
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
-        raise InnerloopError(str(error)) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that cannot be unpacked, a URL that is too long
-        raise InnerloopError(
-            f"{option}: {url} cannot be asked, or does not answer as Innerloop does ({error})"
-        ) from error
-    except RecursionError as error:
-        raise InnerloopError(f"{option}: the request to {url}, or its answer, is nested too deeply") from error
+        lacks_url = isinstance(error, UnexpectedAnswer) and url not in str(error)
+        raise InnerloopError(f"{url}: {error}" if lacks_url else str(error)) from error
+    except RecursionError as error:  # of the rows of a file
+        raise InnerloopError(f"{option}: the request to {url} is nested too deeply") from error
 
 
 async def get_model(client: AsyncClient, bundle: str) -> Model:

@@ -1,29 +1,27 @@
-"""Asking a server at --url, a request at a time, for what it answers as it is."""
+"""Asking a server at --url: a client, and the names and errors of the command line."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from contextlib import closing, contextmanager, suppress
+from typing import Annotated, Any
 
-import httpx
 import typer
 
-from app.cli.answers import body_of
 from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation, shown
-from innerloop_client import Expired, NotFound, ServerError
-from innerloop_client.answers import answer, foreign
-from innerloop_client.blocking import finish
-from innerloop_client.connection_options import Options
-from innerloop_client.session import Call, Session
-from innerloop_client.transport import BlockingTransport
+from innerloop_client import Client, Expired, NotFound, ServerError, UnsupportedInput
+from innerloop_client.blocking import finish, iterate
+from innerloop_client.client import RETRIES
+from innerloop_client.operations import listed
+from innerloop_client.paths import segment
+from innerloop_client.remote_adaptation import delete
+from innerloop_client.session import Call, Reply
+from innerloop_client.value_encoding import sendable
 
 Url = Annotated[str, typer.Option(envvar="INNERLOOP_URL", help="URL of the server.")]
 """The default is that of the client. The API key is INNERLOOP_API_KEY."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's answer, which is JSON, as it is.")]
-RETRIES = 5
 
 WORDS = {
     "path.name": "MODEL",
@@ -40,82 +38,58 @@ WORDS = {
 ROW = re.compile(r"(?:support\.)?(rows|inputs|targets|episodes|queries)\[(\d+)\](?:\[(\d+)\])?\.?(.*)")
 """The place of a value in a row of a body."""
 LISTS_IDS = "`innerloop adaptations ls` lists them"
-LONGEST = 200
-"""Characters of an id or the name of a model."""
 
 
-class Asking:
-    """A server that answers, or raises the error that its answer describes."""
+class Asking(Client):
+    """A client that has answers as they are, too: what commands print of them is read within `reading`."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def get(self, path: str, **params: Any) -> Any:
+        """The decoded answer to a GET."""
+        return finish(self._session.get(path, **params))
 
-    def get(self, form: type, collection: Literal["adaptations", "models"], *path: str, **params: Any) -> Any:
-        """The decoded answer to a GET. form: one of `app.cli.answers`; path: as for `path_of`"""
-        present = {name: value for name, value in params.items() if value is not None}
-        return body_of(self.send(Call("GET", path_of(collection, *path), params=present)), form)
+    def listed(self, **params: Any) -> Iterator[Any]:
+        """The stored adaptations as the server describes them. params: of the URL"""
+        return iterate(listed(self._session, **params))
 
-    def send(self, call: Call) -> httpx.Response:
-        """The answer to a call, of the type that it accepts; without a body for DELETE."""
-        reply = finish(self._session.send(call))
-        response = reply.response
-        if call.method == "DELETE" and reply.repeated and reply.not_found:  # an earlier attempt has deleted it
-            return response
-        if response.is_error:
-            answer(response)
-        if not _is_answer(response, call):
-            raise foreign(response)
-        return response
+    def send(self, call: Call) -> Reply:
+        """The answer to a call, which may be an error."""
+        return finish(self._session.send(call))
 
-
-def _is_answer(response: httpx.Response, call: Call) -> bool:
-    """Whether a success is one of Innerloop, rather than the web page of a portal."""
-    if call.method == "DELETE":
-        return response.status_code == httpx.codes.NO_CONTENT
-    media = response.headers.get("content-type", "")
-    is_success = response.status_code in (httpx.codes.OK, httpx.codes.CREATED)
-    return is_success and bool(response.content) and media.startswith(call.accept)
+    def delete(self, path: str) -> None:
+        """Delete an adaptation."""
+        finish(delete(self._session, path))
 
 
 @contextmanager
 def asking(url: str, timeout: float = TIMEOUT_S, retries: int = RETRIES) -> Iterator[Asking]:
     """Connect to a server. The errors of the client become those of a command, as `errors_of` has it."""
-    with errors_of("--url", url), httpx.Client() as http:
-        yield Asking(Session(BlockingTransport(http), Options.read(url, None, timeout, retries)))
+    with errors_of("--url", url), closing(Asking(url, timeout=timeout, retries=retries)) as server:
+        yield server
 
 
 def check_text(text: str | None) -> str | None:
     """The value of an option. Raises BadParameter for one that is not UTF-8."""
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError as error:
-        raise typer.BadParameter("expected a text in UTF-8") from error
+    if not sendable(text or ""):
+        raise typer.BadParameter("expected a text in UTF-8")
     return text
 
 
 def check_model(text: str) -> None:
     """Raise InnerloopError for what cannot be the name of a model."""
-    if not _is_name(text):
-        raise InnerloopError(expectation("MODEL", "the name of a model", shown(printable(text))))
+    _segment(text, "MODEL", "the name of a model")
 
 
-def check_id(text: str) -> None:
-    """Raise InnerloopError for what cannot be an id."""
-    if not _is_name(text):
-        raise InnerloopError(expectation("ID", "the id of an adaptation", shown(printable(text)), LISTS_IDS))
+def path_of(id: str) -> str:
+    """The path of an adaptation. Raises InnerloopError for what cannot be an id."""
+    return f"/adaptations/{_segment(id, 'ID', 'the id of an adaptation', LISTS_IDS)}"
 
 
-def _is_name(text: str) -> bool:
-    """Whether a text can be a part of a path: with `.` or a slash, it would be another path."""
-    return text.isprintable() and "/" not in text and text not in ("", ".", "..") and len(text) <= LONGEST
-
-
-def path_of(collection: Literal["adaptations", "models"], name: str | None = None, *rest: str) -> str:
-    """The path of a collection, or of one of its members. Raises InnerloopError for a name that cannot be one."""
-    if name is None:
-        return f"/{collection}"
-    (check_id if collection == "adaptations" else check_model)(name)
-    return "/".join(["", collection, quote(name, safe=""), *rest])
+def _segment(text: str, argument: str, expected: str, fix: str = "") -> str:
+    """An argument as a part of a path. Raises InnerloopError."""
+    with suppress(UnsupportedInput):
+        if "/" not in text:  # which the client escapes: the server would only say that there is no such name
+            return segment(argument, text)
+    raise InnerloopError(expectation(argument, expected, shown(printable(text)), fix))
 
 
 @contextmanager

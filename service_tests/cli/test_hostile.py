@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service_tests.cli.commands import innerloop
 from service_tests.cli.test_adaptations import completed
+from service_tests.client.answering import ADAPTED
 from service_tests.processes import serving_in_a_thread
 
 LISTED = {
@@ -70,6 +71,7 @@ def test_another_servers_answer_is_an_error(name: str, tmp_path: Path, monkeypat
                 assert (result.returncode, result.stdout) == (0, "deleted a\n")
                 continue
             assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), (words, result)
+            assert url in result.stderr
         assert completed("innerloop adapt ") == []
         assert completed("innerloop predict ") == []
     assert [file.name for file in tmp_path.iterdir()] == ["FILE"]
@@ -94,6 +96,13 @@ def test_completion_does_not_wait_for_an_answer_that_does_not_end(monkeypatch: p
         finally:
             stop.set()
             thread.join()
+
+
+def test_words_that_a_shell_would_change_are_not_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [ADAPTED | {"adaptation_id": each} for each in ("a$(b)", "a b", "a\x1b[31m", "a-1")]
+    with answering(200, "application/json", json.dumps({"adaptations": listed}).encode()) as url:
+        monkeypatch.setenv("INNERLOOP_URL", url)
+        assert completed("innerloop predict a") == ["a-1"]
 
 
 def test_control_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,8 +116,16 @@ GOOD: Any = {"model": "sinusoid", "x": X, "y": Y}
 
 
 class Raising:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
     def __array__(self, *options: object) -> None:
-        raise ValueError("no array")
+        raise self._error
+
+
+class Unseekable:
+    def read(self) -> bytes:
+        return b""
 
 
 @pytest.mark.parametrize(
@@ -129,10 +138,14 @@ class Raising:
         GOOD | {"model": None},
         GOOD | {"model": "sine", "x": pandas.DataFrame(X)},
         GOOD | {"x": [{(1, 2): 1}]},
-        GOOD | {"x": Raising()},
+        GOOD | {"x": Raising(ValueError("no array"))},
+        GOOD | {"x": Raising(OSError("the file is gone"))},
+        GOOD | {"x": [Unseekable()]},
+        GOOD | {"x": list(os.scandir(b"/"))[:1]},
+        GOOD | {"steps": 10**5000},
         GOOD | {"label": object()},
     ],
-    ids=lambda task: str(task)[:30],
+    ids=range(13),
 )
 def test_no_task_makes_others_fail(innerloop: Client, bad: Any) -> None:
     results = innerloop.adapt_many([*[GOOD] * 64, bad, GOOD])

@@ -10,6 +10,7 @@
 from innerloop_client.adapt_request import Task
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.client import AsyncClient, Client
+from innerloop_client.descriptions import Health, Model, Quality, RefusedBundle, Revision
 from innerloop_client.errors import (
     Conflict,
     ConnectionFailed,
@@ -30,7 +31,6 @@ from innerloop_client.errors import (
 )
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyRun
 from innerloop_client.prediction import Prediction
-from innerloop_client.server_answers import Health, Model, Quality, RefusedBundle, Revision
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 
 __version__ = "0.2.0.dev0"

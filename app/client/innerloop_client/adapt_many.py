@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 
 from innerloop_client.adapt_request import Task, adapt_body
-from innerloop_client.answers import content, foreign
 from innerloop_client.arrays import extra
 from innerloop_client.body_encoding import JSON, NDJSON, decode, encode_line
 from innerloop_client.errors import (
@@ -21,6 +20,7 @@ from innerloop_client.errors import (
     server_error,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
+from innerloop_client.responses import content, foreign
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.session import Call, Session
 
@@ -31,17 +31,6 @@ CHUNK_BYTES = 4 * 2**20
 FIELDS = Task.__annotations__.keys() | {"model"}
 KEY_ROOM = 15
 """What each request adds to the key of the user: "-" and a number."""
-UNSENDABLE = (
-    UnsupportedInput,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""The errors of a task whose values cannot be sent."""
 Outcome = Mapping[str, Any] | InnerloopError
 """What became of a task: the body of the adaptation, or an error."""
 Line = bytes | InnerloopError
@@ -90,7 +79,7 @@ class _Many:
         except (ConnectionFailed, DeadlinePassed, Unauthorized) as error:  # the server was asked about the model
             self.gone = error
             return error
-        except UNSENDABLE as error:
+        except UnsupportedInput as error:
             return UnsupportedInput(f"tasks[{index}]: {error}")
         except InnerloopError as error:
             return error
@@ -108,7 +97,7 @@ class _Many:
 
 
 async def _body(session: Session, task: Any) -> dict[str, Any]:
-    """The body of a task. Raises UnsupportedInput, or another error of the values in it."""
+    """The body of a task. Raises UnsupportedInput."""
     if not isinstance(task, Mapping):
         raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
     unknown = [name for name in task if name not in FIELDS]

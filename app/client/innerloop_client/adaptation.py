@@ -6,15 +6,13 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any, TypeVar
 
-import httpx
-
-from innerloop_client.answers import answer, content, foreign
 from innerloop_client.blocking import blocking, changing
+from innerloop_client.descriptions import Revision, reading
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
-from innerloop_client.remote_adaptation import BINARY, Remote, write
-from innerloop_client.server_answers import Revision, reading
+from innerloop_client.remote_adaptation import BINARY, Remote, delete, write
+from innerloop_client.responses import content
 from innerloop_client.session import Call
 
 A = TypeVar("A", bound="AsyncAdaptation")
@@ -142,11 +140,7 @@ class AsyncAdaptation(Remote):
 
     async def delete(self, *, timeout: float | None = None) -> None:
         """Delete the adaptation and its examples for good."""
-        reply = await self._session.within(timeout).send(Call("DELETE", self._path))
-        gone = reply.repeated and reply.not_found  # an earlier attempt has deleted it
-        if not gone and reply.response.status_code != httpx.codes.NO_CONTENT:
-            answer(reply.response)
-            raise foreign(reply.response)
+        await delete(self._session.within(timeout), self._path)
 
 
 class Adaptation(Remote):

@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from innerloop_client.server_answers import Quality, from_body, read_time, reading
+from innerloop_client.descriptions import Quality, from_body, read_time, reading
 from innerloop_client.session import Session
 
 

@@ -63,7 +63,7 @@ def as_numpy(value: Any, place: str) -> Any:
         return None
     try:
         return read(value)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # OSError: of an array in a file
         reason = str(error).partition("\n")[0]
         raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__}: {reason}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from innerloop_client import msgpack
 from innerloop_client.arrays import Array
+from innerloop_client.errors import UnsupportedInput
 from innerloop_client.value_encoding import plain
 
 JSON = "application/json"
@@ -35,7 +36,10 @@ def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
 
 def encode_line(body: Mapping[str, Any]) -> bytes:
     """A body as a line of NDJSON: images and large arrays are base64. Raises UnsupportedInput."""
-    return json.dumps(_with_options(body), default=_text, separators=(",", ":")).encode()
+    try:
+        return json.dumps(_with_options(body), default=_text, separators=(",", ":")).encode()
+    except ValueError as error:  # of a whole number with thousands of digits
+        raise UnsupportedInput(f"expected numbers that JSON can have ({error})") from error
 
 
 def decode(content: bytes, media: str) -> Any:

@@ -6,13 +6,13 @@ from typing import Any, Generic, TypeVar
 from innerloop_client.adapt_many import Outcome, adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.answers import decoded
+from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
 from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
 from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
-from innerloop_client.server_answers import Health, Model, RefusedBundle, from_body, reading
+from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -137,20 +137,8 @@ class Operations(Generic[A]):
         model, label: only those of this model, or with this label
         timeout: seconds for each page of 100
         """
-        cursor: str | None = None
-        seen: set[str | None] = set()
-        while cursor not in seen:
-            seen.add(cursor)
-            session = self._session.within(timeout)
-            page = await session.get("/adaptations", model=model, label=label, cursor=cursor)
-            with reading("a list of adaptations"):
-                listed, cursor = list(page["adaptations"]), page.get("next")
-                hash(cursor)
-            for each in listed:
-                yield self._form(self._session, each)
-            if cursor is None:
-                return
-        raise UnexpectedAnswer("expected another page of adaptations from Innerloop, got one again: check the server")
+        async for each in listed(self._session, timeout, model=model, label=label):
+            yield self._form(self._session, each)
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server serves."""
@@ -175,6 +163,23 @@ class Operations(Generic[A]):
         if is_problem(body):
             raise server_error(body)
         return from_body(Health, body)
+
+
+async def listed(session: Session, timeout: float | None = None, **params: Any) -> AsyncIterator[Any]:
+    """Stored adaptations as the server describes them, the newest first. timeout: for each page; params: of its URL"""
+    cursor: str | None = None
+    seen: set[str | None] = set()
+    while cursor not in seen:
+        seen.add(cursor)
+        page = await session.within(timeout).get("/adaptations", cursor=cursor, **params)
+        with reading("a list of adaptations"):
+            bodies, cursor = list(page["adaptations"]), page.get("next")
+            hash(cursor)
+        for each in bodies:
+            yield each
+        if cursor is None:
+            return
+    raise UnexpectedAnswer("expected another page of adaptations from Innerloop, got one again: check the server")
 
 
 def _adapted(form: type[A], session: Session, outcome: Outcome) -> A | InnerloopError:

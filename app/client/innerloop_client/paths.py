@@ -5,17 +5,16 @@ from urllib.parse import quote
 
 from innerloop_client.errors import UnsupportedInput
 
+LONGEST = 255
+"""Characters of a name or an id: a model has the name of a folder."""
+
 
 def segment(name: str, value: Any) -> str:
-    """A text as a part of a path. Raises UnsupportedInput. name: of the argument"""
-    if not isinstance(value, str) or value in ("", ".", "..") or not sendable(value):
+    """A name or an id as a part of a path. Raises UnsupportedInput. name: of the argument"""
+    is_text = isinstance(value, str) and value.isprintable() and len(value) <= LONGEST
+    if not is_text or value in ("", ".", ".."):  # dots would be another path
         raise UnsupportedInput(f"{name}: expected a name or an id, got {value!r}")
     return quote(value, safe="")
-
-
-def sendable(text: str) -> bool:
-    """Whether a text has no half of a surrogate pair, which is no character."""
-    return text.encode(errors="ignore") == text.encode(errors="surrogatepass")
 
 
 def number(name: str, value: Any) -> int:

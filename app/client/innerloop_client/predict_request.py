@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from innerloop_client.descriptions import reading
 from innerloop_client.inputs import read_inputs
 from innerloop_client.output_forms import PandasForm, form_of
 from innerloop_client.prediction import Prediction, read_prediction
-from innerloop_client.server_answers import reading
 from innerloop_client.session import Call, Session
 
 

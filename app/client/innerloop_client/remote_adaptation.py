@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import httpx
+
 from innerloop_client.adaptation_fields import AdaptationFields
+from innerloop_client.descriptions import Revision, from_body, read_time, reading
 from innerloop_client.errors import FileNotWritten
 from innerloop_client.paths import number
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
-from innerloop_client.server_answers import Revision, from_body, read_time, reading
+from innerloop_client.responses import answer, foreign
 from innerloop_client.session import Call, Session
 
 R = TypeVar("R", bound="Remote")
@@ -35,8 +38,7 @@ class Remote(AdaptationFields):
         """Delete an example. A repeat that finds it deleted has succeeded: numbers are never used again."""
         session, index = self._session.within(timeout), number("example", example)
         reply = await session.send(Call("DELETE", f"{self._path}/support/{index}"))
-        gone = reply.repeated and reply.not_found
-        if gone and any(revision.forgotten == index for revision in await self._history(session)):
+        if reply.gone and any(revision.forgotten == index for revision in await self._history(session)):
             return await self._change(Call("GET", self._path), session)
         self._read(reply.body)
         return self
@@ -45,6 +47,14 @@ class Remote(AdaptationFields):
         body = await session.get(f"{self._path}/history")
         with reading("a history"):
             return [from_body(Revision, each | {"at": read_time(each["at"])}) for each in body["revisions"]]
+
+
+async def delete(session: Session, path: str) -> None:
+    """Delete an adaptation. path: of its URL"""
+    reply = await session.send(Call("DELETE", path))
+    if not reply.gone and reply.response.status_code != httpx.codes.NO_CONTENT:
+        answer(reply.response)
+        raise foreign(reply.response)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -3,15 +3,15 @@
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import httpx
 
-from innerloop_client.answers import answer, content, of_type
 from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, check_timeout
+from innerloop_client.descriptions import reading
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
@@ -19,20 +19,21 @@ from innerloop_client.errors import (
     UnsupportedInput,
     deadline_passed,
 )
-from innerloop_client.paths import segment, sendable
+from innerloop_client.paths import segment
 from innerloop_client.proxies import environment_proxy
+from innerloop_client.responses import answer, content, of_type
 from innerloop_client.retries import RETRIED, Attempts
-from innerloop_client.server_answers import reading
 from innerloop_client.transport import Transport
+from innerloop_client.value_encoding import sendable
 
 CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
-parsed = lru_cache(64)(httpx.URL)
-"""The URL of a text: that of the last call is most often that of the next, and httpx reads it slowly."""
 MODEL_CACHE_S = 60.0
 """How long `Session.model` trusts what the server said: a bundle may be replaced."""
+parsed = lru_cache(64)(httpx.URL)
+"""A text as a URL. httpx reads it slowly, and the next call often has that of the last."""
 
 
 @dataclass
@@ -73,20 +74,19 @@ class Reply(NamedTuple):
         return answer(self.response)
 
     @property
-    def not_found(self) -> bool:
-        """Whether the answer is a 404."""
-        return self.response.status_code == httpx.codes.NOT_FOUND
+    def gone(self) -> bool:
+        """Whether what the request deletes is not there, as an earlier attempt may have deleted it."""
+        return self.repeated and self.response.status_code == httpx.codes.NOT_FOUND
 
 
+@dataclass(eq=False)
 class Session:
     """Sends calls, again where that may help, until the deadline."""
 
-    def __init__(self, transport: Transport, options: Options) -> None:
-        self.transport = transport
-        self.options = options
-        self._models: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._timeout = options.timeout
-        self._deadline: float | None = None
+    transport: Transport
+    options: Options
+    _models: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
+    _deadline: float | None = None
 
     def within(self, timeout: float | None) -> "Session":
         """This session for one call, whose requests share a deadline. timeout: seconds, instead of the client's"""
@@ -94,11 +94,8 @@ class Session:
             check_timeout(timeout)
         elif self._deadline is not None:
             return self
-        call = Session(self.transport, self.options)
-        call._models = self._models
-        call._timeout = self._timeout if timeout is None else timeout
-        call._deadline = time.monotonic() + call._timeout
-        return call
+        options = self.options if timeout is None else replace(self.options, timeout=timeout)
+        return replace(self, options=options, _deadline=time.monotonic() + options.timeout)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
         """Copies of an adaptation share the connections."""
@@ -125,12 +122,13 @@ class Session:
             body: Mapping[str, Any] = await self.get(path)
             with reading("a model"):
                 _ = body["name"], body["kind"], body["inputs"]["encoder"]
+                _ = [column["name"] for column in body["inputs"]["columns"]]
             self._models[name] = known = time.monotonic(), body
         return known[1]
 
     def attempts(self) -> Attempts:
         """The attempts of the next request."""
-        return Attempts(self._timeout, self.options.retries, self._deadline)
+        return Attempts(self.options.timeout, self.options.retries, self._deadline)
 
     async def send(self, call: Call) -> Reply:
         """Send a call until it is answered, and return the answer; it may be an error.
@@ -161,11 +159,13 @@ class Session:
         """
         while True:
             response, failure = None, None
-            request, left = self._request(call, attempts)
             try:
+                request, left = self._request(call, attempts)
                 response = await self.transport.send(request, left, stream=stream)
                 if response.status_code not in call.retried:
                     return Reply(response, attempts.repeated)
+            except httpx.InvalidURL as error:
+                raise UnsupportedInput(f"the values are too long for a URL: shorten them ({error})") from error
             except httpx.RequestError as error:
                 failure = error
             repeated = attempts.repeated

@@ -11,10 +11,10 @@ from innerloop_client.adapt_request import adapt_body
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
+from innerloop_client.descriptions import reading
 from innerloop_client.errors import ConnectionFailed, InnerloopError, is_problem, server_error
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.retries import RETRIED, Attempts
-from innerloop_client.server_answers import reading
 from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)

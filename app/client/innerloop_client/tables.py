@@ -13,9 +13,9 @@ def is_table(values: Any) -> bool:
     return is_a(values, "pandas", "DataFrame") or is_a(values, "pandas", "Series")
 
 
-def column_names(model: Mapping[str, Any]) -> list[str]:
-    """The names of the columns of a model; empty if they have none."""
-    names = [column["name"] for column in model["inputs"]["columns"]]
+def column_names(inputs: Mapping[str, Any]) -> list[str]:
+    """The names of the columns of a model's inputs; empty if they have none."""
+    names = [column["name"] for column in inputs["columns"]]
     return names if all(names) else []
 
 
@@ -25,7 +25,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     A Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
     frame = table.to_frame() if is_a(table, "pandas", "Series") else table
-    names = column_names(model)
+    names = column_names(model["inputs"])
     if names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":

@@ -71,12 +71,14 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
 
 def as_text(text: str, place: str) -> str:
     """The same text. Raises UnsupportedInput for one that cannot be sent as UTF-8."""
-    try:
-        if not text.isascii():
-            text.encode()
-    except UnicodeEncodeError as error:
-        raise UnsupportedInput(f"{place}: expected Unicode, got half of a surrogate pair in {text!r}") from error
+    if not sendable(text):
+        raise UnsupportedInput(f"{place}: expected Unicode, got half of a surrogate pair in {text!r}")
     return text
+
+
+def sendable(text: str) -> bool:
+    """Whether a text can be sent as UTF-8: it has no half of a surrogate pair, which is no character."""
+    return text.isascii() or text.encode(errors="ignore") == text.encode(errors="surrogatepass")
 
 
 def _items(array: Any, place: str) -> Any:

@@ -15,10 +15,10 @@ from sklearn.utils.validation import (
 from innerloop_client.adaptation import Adaptation
 from innerloop_client.blocking import finish
 from innerloop_client.client import TIMEOUT_S, Client
+from innerloop_client.descriptions import Model
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
-from innerloop_client.server_answers import Model
 from innerloop_client.sklearn.shared_clients import shared_client
 
 NUMBERS = "numbers"

@@ -1,4 +1,4 @@
-"""What an answer says: its body, or an error."""
+"""What an HTTP response says: its body, or an error."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the server says of models, revisions and itself."""
+"""How the server describes models, revisions and itself."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ def reading(what: str) -> Iterator[None]:
     """Raise UnexpectedAnswer if the body that is read here lacks something. what: it should be"""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UnexpectedAnswer(f"expected {what} from Innerloop, got another answer ({reason})") from error
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        actual = f"another answer ({type(error).__name__}: {error})"
+        raise UnexpectedAnswer(f"expected {what} from Innerloop, got {actual}: check the URL") from error
 
 
 def from_body(form: type[R], body: Mapping[str, Any]) -> R:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from innerloop_client import (
@@ -89,6 +90,13 @@ def test_an_adaptation_that_lacks_something_changes_nothing(name: str) -> None:
         with pytest.raises(UnexpectedAnswer, match=r"^expected an adaptation from Innerloop, got another answer "):
             pump.refresh()
         assert pump.revision == 1
+
+
+def test_a_model_without_columns_is_of_another_server() -> None:
+    model = answer({"name": "wards", "kind": "regression", "inputs": {"encoder": "table"}})
+    error = pytest.raises(UnexpectedAnswer, match="KeyError: 'columns'")
+    with Answering(always(model)) as server, Client(server.url) as client, error:
+        client.adapt("wards", pandas.DataFrame({"age": [1]}), [1])
 
 
 def test_weights_of_another_server_are_not_written(tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ from app.training.data_parallel import processes
 from app.training.family_and_network import make_family
 from app.training.loop import make_run, train_to_end
 from app.training.optional_packages import LOG, PLOTS, require
-from app.training.outer_steps import Run
 from app.training.publish import write_bundle
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.training_run import Run
 
 AUTO = "auto"
 CHOICE = "choice.json"

@@ -14,8 +14,8 @@ from app.bundles.folder import load
 from app.train import Overrides, always_validated, choose_algorithm, choose_recipe, save_search
 from app.training.algorithm_search import Round, SearchResult
 from app.training.checkpoints import restore_checkpoint
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from service_tests.processes import ROOT
 
 BARE = """

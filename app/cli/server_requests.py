@@ -13,7 +13,7 @@ from app.errors import InnerloopError, expectation, shown
 from innerloop_client import Client, Expired, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate
 from innerloop_client.client import RETRIES
-from innerloop_client.operations import listed
+from innerloop_client.client_methods import listed
 from innerloop_client.paths import segment
 from innerloop_client.remote_adaptation import delete
 from innerloop_client.session import Call, Reply

@@ -32,9 +32,9 @@ from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
-from app.service.kept_bundles import KeptBundles
 from app.service.model import Model
 from app.service.new_ids import ids
+from app.service.pinned_bundles import KeptBundles
 from app.service.record import Adaptation, Change, Revision
 from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels

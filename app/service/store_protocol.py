@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from app.service.kept_bundles import BundleStore
+from app.service.pinned_bundles import BundleStore
 from app.service.record import Adaptation
 
 PAGE_BYTES = 16 * 2**20

@@ -22,7 +22,7 @@ REMOVED = ".removed-"
 
 
 class BundleFolder:
-    """Keeps bundles in `bundles/<digest>/<name>` in a folder (`app.service.kept_bundles.BundleStore`)."""
+    """Keeps bundles in `bundles/<digest>/<name>` in a folder (`app.service.pinned_bundles.BundleStore`)."""
 
     def __init__(self, folder: Path, disk: DiskReserve) -> None:
         self._folder = folder / FOLDER

@@ -4,7 +4,7 @@ from app.bundles.bundle import Bundle
 
 
 class BundleMemory:
-    """Keeps bundles as long as the process runs (`app.service.kept_bundles.BundleStore`)."""
+    """Keeps bundles as long as the process runs (`app.service.pinned_bundles.BundleStore`)."""
 
     def __init__(self) -> None:
         self._bundles: dict[str, tuple[Bundle, float]] = {}

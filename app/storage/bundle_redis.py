@@ -21,7 +21,7 @@ READ = "return redis.call('HMGET', ARGV[1] .. ':bundle:' .. ARGV[2], 'name', 'ma
 
 
 class BundleRedis:
-    """Keeps bundles beside the records (`app.service.kept_bundles.BundleStore`)."""
+    """Keeps bundles beside the records (`app.service.pinned_bundles.BundleStore`)."""
 
     def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
         """run: runs a script with the prefix of the keys and these arguments, and raises StoreFailed."""

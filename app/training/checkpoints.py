@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from app.atomic_write import write_atomically
 from app.errors import TrainingError, expectation
-from app.training.outer_steps import Best, Run
+from app.training.training_run import Best, Run
 
 
 def save_checkpoint(run: Run, path: Path) -> None:

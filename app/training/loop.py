@@ -13,8 +13,8 @@ from app.training.checkpoints import save_checkpoint
 from app.training.data_parallel import Processes
 from app.training.on_policy import OnPolicyRun
 from app.training.optional_packages import LOG, require
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from app.training.validation import next_validation, out_of_patience, validation_of
 
 REPORT_EVERY = 100

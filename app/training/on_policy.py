@@ -24,9 +24,9 @@ from app.learn.shape_annotations import Float
 from app.learn.update_rules import Params
 from app.training.data_parallel import Processes
 from app.training.family_and_network import weighing_of
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
 from app.training.rollouts import RecordingLearner, run_stages
+from app.training.training_run import Run
 
 MAX_SHORTENINGS = 10
 """An outer step that is still too far after this many shortenings is not taken at all."""

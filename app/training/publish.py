@@ -26,12 +26,12 @@ from app.training.image_ood_reference import make_image_reference
 from app.training.inner_loop_bounds import with_bounds
 from app.training.on_policy import OnPolicyRun
 from app.training.ood_evaluation import TASKS, measure_unlike
-from app.training.outer_steps import Run
 from app.training.plots import bundle_plots, policy_plots
 from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
 from app.training.returns import Returns, Trial, evaluate_policy, initial_policy_loss
 from app.training.tasks import Setting
+from app.training.training_run import Run
 
 PLOT = "before-after.svg"
 

@@ -2,11 +2,11 @@
 
 from app.training.evaluation import score_tasks, settings_for
 from app.training.on_policy import OnPolicyRun
-from app.training.outer_steps import Run
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.returns import Trial, mean_returns
 from app.training.tasks import draw_held_out
+from app.training.training_run import Run
 
 SEED = 20190610
 """Of the validation tasks: other tasks than those of the evaluation and of the calibration."""

@@ -15,10 +15,10 @@ import typer
 from app.learn.networks import NORMS
 from app.learn.significance import interval
 from app.training.evaluation import score_tasks, settings_for
-from app.training.outer_steps import Run
 from app.training.predictor import offline
 from app.training.recipes.registry import recipe_for
 from app.training.tasks import draw_held_out
+from app.training.training_run import Run
 from service_tests.benchmarks.report import write
 
 WARM_UP = 10

@@ -6,8 +6,8 @@ import torch
 
 from app.bundles.bundle import Bundle
 from app.training.loop import finished
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from app.training.validation import Validation
 
 

@@ -23,9 +23,9 @@ from app.device import choose_device, describe
 from app.families.registry import make
 from app.learn.networks import find
 from app.learn.outer import Tasks
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
+from app.training.training_run import Run
 from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import seconds_each, write
 

@@ -164,7 +164,7 @@ def test_how_long_work_takes_is_known_from_work_of_that_size(models: dict[str, M
 @pytest.mark.compiled
 def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
-    monkeypatch.setattr("app.service.compiled.measure.speedup", lambda *_: 2.0)  # it serves, fast or not
+    monkeypatch.setattr("app.service.compiled.choose_faster.speedup", lambda *_: 2.0)  # it serves, fast or not
     looks, gathers = (Model(load(models_dir / "sinusoid"), DEVICE) for _ in range(2))
     looks.programs = compile_steps(looks)
     looks.programs = compile_look_up(looks)

@@ -177,7 +177,7 @@ def test_the_standard_deviation_of_predictions(tmp_path: Path) -> None:
 @every_bundle
 def test_compiled(models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled step, loss and prediction, the unrolled steps and the look-ups, served however fast they are."""
-    monkeypatch.setattr("app.service.compiled.measure.speedup", lambda *_: 2.0)
+    monkeypatch.setattr("app.service.compiled.choose_faster.speedup", lambda *_: 2.0)
     cpu, gpu = pair_of(models_dir / name)
     if not gpu.compilable:
         pytest.skip(f"{name} stays eager")

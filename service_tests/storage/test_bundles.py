@@ -20,7 +20,7 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import load, write
 from app.errors import BundleError
 from app.service.health import Health
-from app.service.kept_bundles import MARGIN_S, BundleStore, KeptBundles
+from app.service.pinned_bundles import MARGIN_S, BundleStore, KeptBundles
 from app.storage.bundle_folder import REMOVED, BundleFolder
 from app.storage.bundle_memory import BundleMemory
 from app.storage.disk_reserve import DiskReserve

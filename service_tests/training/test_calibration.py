@@ -18,11 +18,11 @@ from app.training.calibration import (
 )
 from app.training.evaluation import score_tasks
 from app.training.family_and_network import family_of
-from app.training.outer_steps import Run
 from app.training.predictor import offline, predict_initially
 from app.training.publish import with_calibration
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import SEED, Setting, draw_held_out
+from app.training.training_run import Run
 
 CPU = torch.device("cpu")
 

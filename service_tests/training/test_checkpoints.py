@@ -15,9 +15,9 @@ import torch
 from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS
 from app.training.checkpoints import restore_checkpoint, save_checkpoint
-from app.training.outer_steps import Run
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from service_tests.processes import ROOT
 
 CPU = torch.device("cpu")

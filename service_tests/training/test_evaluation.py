@@ -11,10 +11,10 @@ from app.training.evaluation import Curve, curve, score_tasks
 from app.training.evaluation_tables import Evaluation, as_json, as_text, from_json, settings_of
 from app.training.family_and_network import family_of
 from app.training.inner_loop_bounds import find_max_rate, find_max_steps
-from app.training.outer_steps import Run
 from app.training.predictor import MAX_NUMBERS, offline, portions, without_last_class
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import Setting, draw_held_out
+from app.training.training_run import Run
 
 CPU = torch.device("cpu")
 

@@ -18,8 +18,8 @@ from app.encoders.table import TableEncoder
 from app.errors import TrainingError
 from app.families.linear import Linear
 from app.training.family_and_network import encoder_of
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from service_tests.cli.commands import innerloop
 
 ROWS = [{"age": age, "ward": ward} for age, ward in ((30, "a"), (50, "b"), (70, "a"))]

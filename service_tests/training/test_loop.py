@@ -3,8 +3,8 @@
 import torch
 
 from app.training.loop import finished
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 
 
 def test_patience_ends_with_too_many_validations_in_vain() -> None:

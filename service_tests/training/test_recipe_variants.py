@@ -3,10 +3,10 @@ import torch
 
 from app.errors import TrainingError
 from app.learn.algorithms import ALGORITHMS
-from app.training.outer_steps import Run
 from app.training.recipe_variants import at_budget, fitting_algorithms, with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.training_run import Run
 
 CPU = torch.device("cpu")
 

@@ -22,12 +22,12 @@ from app.families.family import Samples
 from app.families.linear import Linear
 from app.learn.target_scale import TargetScale, TargetSpec
 from app.train import Overrides, choose_recipe
-from app.training.outer_steps import Run
 from app.training.predictor import offline
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.target_statistics import learn_targets
 from app.training.tasks import Setting, draw_held_out
+from app.training.training_run import Run
 from service_tests.bundles import write_bundle as write_untrained
 from service_tests.families.ovens import Ovens
 

@@ -14,10 +14,10 @@ from app.bundles.folder import load
 from app.errors import TrainingError
 from app.families.family import PaddedSamples, Samples, Split, stack_tasks
 from app.learn.networks import NetworkSpec
-from app.training.outer_steps import Run
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import Setting, draw_held_out, draw_tasks, sample
+from app.training.training_run import Run
 from app.training.validation import Validation
 
 CPU = torch.device("cpu")

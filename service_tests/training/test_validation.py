@@ -7,8 +7,8 @@ from rich.console import Console
 
 from app.training import calibration, tasks, validation
 from app.training.loop import train_to_end
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
+from app.training.training_run import Run
 from app.training.validation import Validation, next_validation
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import httpx
 from innerloop_client.adapt_request import AdaptOptions
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.blocking import blocking, finish, iterating
+from innerloop_client.client_methods import Operations
 from innerloop_client.connection_options import Options
-from innerloop_client.operations import Operations
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyOptions
 from innerloop_client.session import Session
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypedDict, TypeVar
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
+from innerloop_client.client_methods import Operations
 from innerloop_client.episodes import Environment, make_all, play
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.operations import Operations
 
 A = TypeVar("A", bound=AdaptationFields)
 P = TypeVar("P", bound="AsyncPolicy")

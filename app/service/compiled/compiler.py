@@ -13,9 +13,11 @@ import torch
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state
 from app.learn.pytrees import leaves
 from app.learn.update_rules import Params
-from app.service.compiled.measure import (
+from app.service.compiled.choose_faster import (
     adapt_speedup,
     example_batch,
+    if_faster,
+    last_faster,
     look_up_speedup,
     predict_speedup,
     single_speedup,
@@ -115,7 +117,7 @@ def compile_steps(model: Model) -> Programs:
             loss=compile_function(inner.loss, (meta, states, support), (0, 1, 2), options),
         )
         ratio, min_adapt = adapt_speedup(model, by_steps(fast, 5), by_steps(inner, 5), steps=5), 2
-    return _faster(model, "steps", started, ratio, inner=fast, min_adapt=min_adapt, min_predict=2)
+    return if_faster(model, "steps", started, ratio, inner=fast, min_adapt=min_adapt, min_predict=2)
 
 
 @torch.no_grad()
@@ -139,7 +141,7 @@ def compile_look_up(model: Model) -> Programs:
 
     options = inductor_options(model.device)
     look_up = compile_function(answer, (model.meta, rows, queries, cache), (0, 1, 1, 1), options)
-    return _faster(model, "look-ups", started, look_up_speedup(model, look_up), look_up=look_up)
+    return if_faster(model, "look-ups", started, look_up_speedup(model, look_up), look_up=look_up)
 
 
 @torch.no_grad()
@@ -163,7 +165,7 @@ def compile_unrolled(model: Model) -> Programs:
         inductor_options(model.device),
     )
     ratio = adapt_speedup(model, unrolled, by_steps(model.programs.inner, steps), steps)
-    return _faster(model, f"{_count(steps, 'step')} at once", started, ratio, steps=steps, unrolled=unrolled)
+    return if_faster(model, f"{_count(steps, 'step')} at once", started, ratio, steps=steps, unrolled=unrolled)
 
 
 @torch.no_grad()
@@ -191,8 +193,8 @@ def compile_single(model: Model) -> Programs:
     def ratio(shots: int, tasks: int) -> float:
         return single_speedup(model, single, _baseline(model, steps, tasks), steps, shots, tasks)
 
-    max_shots = _last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
-    max_singles = _last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
+    max_shots = last_faster(SINGLE_SHOTS, lambda shots: ratio(shots, 1), 0)
+    max_singles = last_faster(SINGLE_TASKS, lambda tasks: ratio(SINGLES_SHOTS, tasks), 1)
     log.info(
         "%s: compiled a program for one task (%s) in %.1f s. Used for at most %s, and for at most %s at a time",
         model.bundle.name,
@@ -209,26 +211,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _last_faster(sizes: Sequence[int], ratio: Callable[[int], float], default: int) -> int:
-    """The last of the ascending sizes before one at which the ratio is below 1; the default if there is none."""
-    fastest = default
-    for size in sizes:
-        if ratio(size) < 1:
-            break
-        fastest = size
-    return fastest
-
-
 STAGES: Sequence[Callable[[Model], Programs]] = (compile_steps, compile_look_up, compile_unrolled, compile_single)
 """Each is done for all models before the next one begins: the first brings most, the third takes longest."""
-
-
-def _faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
-    """The programs with those changes where they are faster than what serves, else as they are; logs which."""
-    verdict = "used" if ratio > 1 else "not used"
-    seconds = perf_counter() - started
-    log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)
-    return replace(model.programs, **changes) if ratio > 1 else model.programs
 
 
 def _new_inner_loop(model: Model) -> InnerLoop[torch.Tensor]:

@@ -133,7 +133,7 @@ def test_states_in_another_layout_are_the_same_and_too_few_are_refused(compiled:
 def test_unrolled_steps_are_for_any_number_of_tasks(
     models_dir: Path, eager: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.service.compiled.measure.speedup", always_faster)
+    monkeypatch.setattr("app.service.compiled.choose_faster.speedup", always_faster)
     bundle = load(models_dir / "sinusoid")
     bounds = replace(bundle.manifest.inner_loop, steps=2)  # compiling takes 4 s for each
     model = Model(replace(bundle, manifest=replace(bundle.manifest, inner_loop=bounds)), DEVICE)
@@ -152,7 +152,7 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
     models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 2 again: within 1e-5 of what is answered among others, from any rows, and never by eager code."""
-    monkeypatch.setattr("app.service.compiled.measure.speedup", always_faster)
+    monkeypatch.setattr("app.service.compiled.choose_faster.speedup", always_faster)
     model = run_stages(Model(load(models_dir / name), DEVICE), compile_steps, compile_look_up)
     look_up = model.programs.look_up
     assert look_up is not None
@@ -217,7 +217,7 @@ def test_a_model_that_does_not_compile_stays_eager(
     def differ(*_: Any) -> float:
         raise RuntimeError("other numbers")
 
-    monkeypatch.setattr("app.service.compiled.measure.speedup", differ)
+    monkeypatch.setattr("app.service.compiled.choose_faster.speedup", differ)
     compile_all([model], DEVICE, Health())
     assert "linear: the inner loop runs uncompiled, which is slower: other numbers" in caplog.text
     assert not model.compiled

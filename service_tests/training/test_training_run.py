@@ -11,9 +11,9 @@ from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
-from app.training.outer_steps import Run
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
+from app.training.training_run import Run
 
 CPU = torch.device("cpu")
 FOR_REGRESSION = sorted(name for name, each in ALGORITHMS.items() if "regression" in each.kinds)

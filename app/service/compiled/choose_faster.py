@@ -1,6 +1,8 @@
-"""How fast compiled programs are beside those that serve, and whether they give the same numbers."""
+"""Choosing the faster program: a compiled one serves where it is faster than the one before and gives its numbers."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -10,8 +12,10 @@ import torch
 from app.learn.inner import Examples, InnerLoop, repeat_state
 from app.learn.pytrees import leaves
 from app.service.model import Model
-from app.service.programs import LookUp, Single, Unrolled
+from app.service.programs import LookUp, Programs, Single, Unrolled
 from app.service.task import Task
+
+log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -120,3 +124,21 @@ def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int,
         return [part[:tasks] for part in baseline(model.meta, states, support, rate, active.long() * steps)]
 
     return speedup(run_single, run_baseline, model.device)
+
+
+def if_faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
+    """The programs with those changes where they are faster than what serves, else as they are; logs which."""
+    verdict = "used" if ratio > 1 else "not used"
+    seconds = perf_counter() - started
+    log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)
+    return replace(model.programs, **changes) if ratio > 1 else model.programs
+
+
+def last_faster(sizes: Sequence[int], ratio: Callable[[int], float], default: int) -> int:
+    """The last of the ascending sizes before one at which the ratio is below 1; the default if there is none."""
+    fastest = default
+    for size in sizes:
+        if ratio(size) < 1:
+            break
+        fastest = size
+    return fastest

@@ -13,7 +13,7 @@ from app.cli.console import check_stdout, print_result, printable
 from app.cli.example_files import Csv, Rows, read_examples
 from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
 from app.cli.losses_text import losses_text
-from app.cli.server_requests import AsJson, Url, asking, check_model, check_text, in_words, path_of
+from app.cli.server_requests import AsJson, Url, asking, check_id, check_model, check_text, in_words
 from app.errors import InnerloopError
 from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL
@@ -113,7 +113,7 @@ def predict(
     The CSV has the prediction and what else the model says of it, such as the probability of each label. If the
     model can tell, `unlike` is true if the query is unlike the data that it knows, so that the prediction is a guess.
     """
-    path_of(id)  # to refuse what cannot be an id
+    check_id(id)
     table = read_examples(file)
     fields: dict[str, Any] = {"adaptation_id": id}
     if interval is not None:
@@ -128,6 +128,7 @@ def predict(
         data = content(server.send(call).response, call.accept)
         with reading("predictions"):
             text = data.decode()
+            # another server's answer fails here
             _ = json.loads(text)["predictions"] if as_json else text.splitlines()[0]
     text = f"{text}\n" if as_json else text.replace("\r\n", "\n")
     if output is None:

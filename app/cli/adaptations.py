@@ -12,7 +12,7 @@ from app.cli.completion import complete_id, complete_model
 from app.cli.console import print_error, print_result, printable
 from app.cli.export_examples import export_support
 from app.cli.losses_text import losses_text
-from app.cli.server_requests import Url, asking, check_text, in_words, path_of
+from app.cli.server_requests import Url, asking, check_id, check_text, in_words, path_of
 from app.errors import InnerloopError, expectation
 from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading
@@ -41,6 +41,7 @@ def list_adaptations(
     with asking(url) as server, in_words():
         found = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
         with reading("a list of adaptations"):
+            # for JSON too, as another server's answer fails here
             text = _columns(_listing(found[:limit])) if found else ""
             if as_json:
                 text = json.dumps({"adaptations": found[:limit]}) + "\n"
@@ -106,7 +107,7 @@ def export(
     if form not in (".safetensors", ".csv", ".jsonl"):
         expected = "a name that ends in .safetensors (weights), .csv or .jsonl (examples)"
         raise InnerloopError(expectation("FILE", expected, str(file)))
-    path_of(id)  # to refuse what cannot be an id
+    check_id(id)
     with asking(url) as client, in_words():
         adaptation = client.adaptation(id)
         if form == ".safetensors":

@@ -19,11 +19,12 @@ def export_support(client: Client, adaptation: Adaptation, form: str) -> tuple[b
     """The examples as the content of a file, and how many there are. form: .csv or .jsonl. Raises InnerloopError."""
     support = adaptation.support()
     unit = "episode" if "episodes" in support else "example"
+    targets = client.model(adaptation.model).target_columns if unit == "example" else []
     with reading("the examples"):
         if unit == "episode":
             rows = [{name: value for name, value in each.items() if name != "stage"} for each in support["episodes"]]
         else:
-            rows = _rows(support, [column["name"] for column in client.model(adaptation.model).target_columns])
+            rows = _rows(support, [column["name"] for column in targets])
     for field in ("weights", "labels"):
         if field in support:
             typer.echo(f"the {field} of the examples are not in the file", err=True)

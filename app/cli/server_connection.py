@@ -54,7 +54,7 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         actual = f'"{str(cause) or type(cause).__name__}"'
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
-        lacks_url = isinstance(error, UnexpectedAnswer) and url not in str(error)
+        lacks_url = isinstance(error, UnexpectedAnswer) and not str(error).startswith(("http://", "https://"))
         raise InnerloopError(f"{url}: {error}" if lacks_url else str(error)) from error
     except RecursionError as error:  # of the rows of a file
         raise InnerloopError(f"{option}: the request to {url} is nested too deeply") from error

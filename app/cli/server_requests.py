@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +41,7 @@ LISTS_IDS = "`innerloop adaptations ls` lists them"
 
 
 class Asking(Client):
-    """A client that has answers as they are, too: what commands print of them is read within `reading`."""
+    """A client that also returns answers as they are. Read their fields within `reading`."""
 
     def get(self, path: str, **params: Any) -> Any:
         """The decoded answer to a GET."""
@@ -52,7 +52,7 @@ class Asking(Client):
         return iterate(listed(self._session, **params))
 
     def send(self, call: Call) -> Reply:
-        """The answer to a call, which may be an error."""
+        """The reply to a call, even one with the status of an error, which `body` raises."""
         return finish(self._session.send(call))
 
     def delete(self, path: str) -> None:
@@ -76,20 +76,28 @@ def check_text(text: str | None) -> str | None:
 
 def check_model(text: str) -> None:
     """Raise InnerloopError for what cannot be the name of a model."""
-    _segment(text, "MODEL", "the name of a model")
+    _escaped(text, "MODEL", "the name of a model")
+
+
+def check_id(text: str) -> None:
+    """Raise InnerloopError for what cannot be the id of an adaptation."""
+    path_of(text)
 
 
 def path_of(id: str) -> str:
     """The path of an adaptation. Raises InnerloopError for what cannot be an id."""
-    return f"/adaptations/{_segment(id, 'ID', 'the id of an adaptation', LISTS_IDS)}"
+    return f"/adaptations/{_escaped(id, 'ID', 'the id of an adaptation', LISTS_IDS)}"
 
 
-def _segment(text: str, argument: str, expected: str, fix: str = "") -> str:
+def _escaped(text: str, argument: str, expected: str, fix: str = "") -> str:
     """An argument as a part of a path. Raises InnerloopError."""
-    with suppress(UnsupportedInput):
-        if "/" not in text:  # which the client escapes: the server would only say that there is no such name
-            return segment(argument, text)
-    raise InnerloopError(expectation(argument, expected, shown(printable(text)), fix))
+    try:
+        escaped = segment(argument, text)
+    except UnsupportedInput:
+        escaped = ""
+    if not escaped or "/" in text:  # no name has a slash, and the server would only say that there is none
+        raise InnerloopError(expectation(argument, expected, shown(printable(text)), fix))
+    return escaped
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from app.errors import (
-    InnerloopError,
     Invalid,
     Outgrown,
+    Overloaded,
     PinnedBundleGone,
+    RequestError,
     StoreFailed,
     UnknownAdaptation,
     UnknownModel,
@@ -31,7 +32,7 @@ from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
-from app.service.idempotency import Idempotency, Turn
+from app.service.idempotency import Idempotency
 from app.service.model import Model
 from app.service.new_ids import ids
 from app.service.pinned_bundles import KeptBundles
@@ -45,7 +46,7 @@ from app.service.work_cost import LARGE
 from app.service.worker_protocol import Worker
 
 QUICK = LARGE // 100
-"""The price of work that takes half a millisecond: some looks at the store."""
+"""The price of work that takes about 0.5 ms, as long as a few reads from the store."""
 
 
 class Adaptations:
@@ -80,12 +81,13 @@ class Adaptations:
         new = self._new(command)
         if not new.names:
             return await self._adapt(new, caller)
-        async with self._turn(new, caller) as turn:
-            if turn.repeats or not new.is_quick:
-                return await self._idempotency.earlier(command, new.names) or await self._adapt(new, turn.caller)
+        repeats = self._idempotency.note(command.owner, new.names)
+        async with self._turn(new, caller) as callers:
+            if repeats or not new.is_quick:
+                return await self._idempotency.earlier(command, new.names) or await self._adapt(new, callers)
             try:  # the store finds an earlier one too, when it is to keep this one
-                return await self._adapt(new, turn.caller)
-            except InnerloopError:
+                return await self._adapt(new, callers)
+            except (RequestError, Overloaded):
                 if (earlier := await self._idempotency.earlier(command, new.names)) is None:
                     raise
                 return earlier
@@ -334,9 +336,10 @@ class Adaptations:
     def _new(self, command: AdaptCommand) -> "_New":
         new_id, task = next(self._ids), command.task
         names = () if command.key is None and not command.reuse else names_of(command)
-        return _New(command, names, new_id, task, Job(command.model, (new_id, 1), task))
+        pinned = self._defaults.pinned if command.pinned is None else command.pinned
+        return _New(command, names, new_id, task, pinned, Job(command.model, (new_id, 1), task))
 
-    def _turn(self, new: "_New", caller: Caller | None) -> AbstractAsyncContextManager[Turn]:
+    def _turn(self, new: "_New", caller: Caller | None) -> AbstractAsyncContextManager[Caller | None]:
         return self._idempotency.turn(new.command.owner, [name.name for name in new.names], caller)
 
     async def _adapt(self, new: "_New", caller: Caller | None) -> Adaptation:
@@ -369,7 +372,7 @@ class Adaptations:
             created_at=now,
             expires_at=now + (self._defaults.ttl_s if command.ttl_s is None else command.ttl_s),
             label=command.label,
-            pinned=self._defaults.pinned if command.pinned is None else command.pinned,
+            pinned=new.pinned,
             quality=quality,
             names=tuple(name.name for name in names),
         )
@@ -377,6 +380,7 @@ class Adaptations:
             await self._kept.keep(command.model.bundle, adaptation.expires_at)
         while (holder := await self._store.put(adaptation, names, self._clock())) is not None:
             if (earlier := await self._idempotency.held_by(holder, command, names)) is not None:
+                await self._worker.drop(command.model, (new.id, 1))
                 return earlier
         return adaptation
 
@@ -389,8 +393,8 @@ class Adaptations:
         request: bytes,
     ) -> Adaptation:
         """Do the same as `_change`, while repeats of the request wait for the result. request: as for `_change`"""
-        async with self._idempotency.turn(old.owner, [f"{old.id} {request[:16].hex()}"], caller) as turn:
-            return await self._change(await self.get(old.owner, old.id), change, changed, None, turn.caller, request)
+        async with self._idempotency.turn(old.owner, [f"{old.id} {request[:16].hex()}"], caller) as callers:
+            return await self._change(await self.get(old.owner, old.id), change, changed, None, callers, request)
 
     async def _change(
         self,
@@ -449,6 +453,7 @@ class _New:
     """A new adaptation that is being made.
 
     names: under which it can be found again, if any
+    pinned: whether it stays with this bundle
     job: the inner loop
     """
 
@@ -456,12 +461,13 @@ class _New:
     names: Sequence[Name]
     id: str
     task: Task
+    pinned: bool
     job: Job
 
     @property
     def is_quick(self) -> bool:
         """Whether adapting costs little more than finding out whether an earlier request has done so."""
-        return self.job.price <= QUICK and self.command.assess is None and not self.command.reuse
+        return self.job.price <= QUICK and self.command.assess is None and not (self.command.reuse or self.pinned)
 
     def validation(self) -> CrossValidation | None:
         """What `assess` asks for."""

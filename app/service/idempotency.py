@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from app.errors import KeyReused
@@ -13,18 +12,7 @@ from app.service.record import Adaptation
 from app.service.store_protocol import Name, NameHolder, Store
 
 MAX_RECENT = 50_000
-"""At least so many names are remembered, in up to 8 MB."""
-
-
-class Turn(NamedTuple):
-    """The turn of a request among its repeats.
-
-    caller: waits for the result, together with the callers of the repeats
-    repeats: whether a name has come before, as far as this process remembers
-    """
-
-    caller: Caller | None
-    repeats: bool
+"""At least this many names are remembered. They take up to 8 MB."""
 
 
 class Idempotency:
@@ -37,23 +25,24 @@ class Idempotency:
         self._queues: WeakValueDictionary[tuple[str, str], _Queue] = WeakValueDictionary()
         self._recent = _Recent()
 
+    def note(self, owner: str, names: Iterable[Name]) -> bool:
+        """Remember the names of a request. Returns whether one of them has come before, as far as is remembered."""
+        return self._recent.add([(owner, each.name) for each in names])
+
     @asynccontextmanager
-    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Turn]:
+    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Caller | None]:
         """Let the requests under these names wait until the context ends.
 
-        The caller of the turn is connected as long as one of the callers is who wait for the result: a client that got
-        no answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
+        Yields a caller that counts as connected while any caller that waits for the same result is connected: a client
+        that got no answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
         """
-        places = [(owner, name) for name in names]
-        queues = [self._queues.setdefault(place, _Queue()) for place in places]
-        repeats = not self._recent.isdisjoint(places)
-        self._recent.add(places)
+        queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
         held: list[_Queue] = []
         try:
             for queue in queues:
                 await queue.enter(caller)
                 held.append(queue)
-            yield Turn(None if caller is None else _Callers(caller, queues), repeats)
+            yield None if caller is None else _Callers(caller, queues)
         finally:
             for queue in held:
                 queue.leave()
@@ -78,22 +67,20 @@ class Idempotency:
 
 
 class _Recent:
-    """The names that came last, of which it remembers hashes."""
+    """Hashes of the latest names."""
 
     def __init__(self) -> None:
         self._newer: set[int] = set()
         self._older: set[int] = set()
 
-    def isdisjoint(self, names: Iterable[tuple[str, str]]) -> bool:
-        """Whether none of these names has come before."""
+    def add(self, names: Iterable[tuple[str, str]]) -> bool:
+        """Remember names. Returns whether one of them is known."""
         numbers = [hash(name) for name in names]
-        return self._newer.isdisjoint(numbers) and self._older.isdisjoint(numbers)
-
-    def add(self, names: Iterable[tuple[str, str]]) -> None:
-        """Remember these names."""
+        known = not (self._newer.isdisjoint(numbers) and self._older.isdisjoint(numbers))
         if len(self._newer) >= MAX_RECENT:
             self._newer, self._older = set(), self._newer
-        self._newer.update(hash(name) for name in names)
+        self._newer.update(numbers)
+        return known
 
 
 class _Queue:

@@ -90,6 +90,20 @@ def test_a_line_that_the_server_was_too_busy_for_is_sent_again(flaky_client: Cli
     assert len(list(flaky_client.adaptations())) == 5
 
 
+def test_an_object_that_raises_fails_in_its_place(innerloop: Client) -> None:
+    class Lazy:
+        def __array__(self) -> None:
+            raise KeyError("gone")
+
+    good: Task = {"model": "sinusoid", "x": [[1], [2]], "y": [1, 2]}
+    first, bad, last = innerloop.adapt_many([good, {"model": "sinusoid", "x": Lazy(), "y": [1]}, good])
+    assert isinstance(first, Adaptation)
+    assert isinstance(last, Adaptation)
+    assert isinstance(bad, UnsupportedInput)
+    assert str(bad) == "tasks[1]: cannot be read (KeyError: 'gone')"
+    assert isinstance(bad.__cause__, KeyError)
+
+
 def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:
     first, again = (innerloop.adapt_many(tasks(70), idempotency_key="monday") for _ in range(2))
     assert [each.id for each in first if isinstance(each, Adaptation)] == [

@@ -16,7 +16,7 @@ from app.service.cross_validation import Method
 from app.service.fingerprints import names_of
 from app.service.idempotency import Idempotency
 from app.service.record import InnerLoopSettings
-from app.service.store_protocol import Quota
+from app.service.store_protocol import Name, Quota
 from app.service.support_set import SupportSet
 from app.storage.memory import MemoryStore
 
@@ -58,15 +58,13 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
         first, repeat = Waiting(), Waiting()
 
         async def turn_of_repeat() -> None:
-            async with idempotency.turn("", ["key:k"], repeat) as (callers, repeats):
+            async with idempotency.turn("", ["key:k"], repeat) as callers:
                 assert callers is not None
-                assert repeats
                 told.append(callers.disconnected())
 
         told: list[bool] = []
-        async with idempotency.turn("", ["key:k"], first) as (callers, repeats):
+        async with idempotency.turn("", ["key:k"], first) as callers:
             assert callers is not None
-            assert not repeats
             told.append(callers.disconnected())
             first.gone = True
             told.append(callers.disconnected())
@@ -85,12 +83,8 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
 def test_the_names_that_came_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.service.idempotency, "MAX_RECENT", 3)
 
-    async def run() -> list[bool]:
-        idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)
-        repeats = []
-        for name in "ababcdefga":
-            async with idempotency.turn("", [name], None) as turn:
-                repeats.append(turn.repeats)
-        return repeats
-
-    assert asyncio.run(run()) == [False, False, True, True, *4 * [False], False, False]
+    idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)
+    known = [idempotency.note("", [Name(name, b"")]) for name in "ababcdefga"]
+    assert known == [False, False, True, True, *4 * [False], False, False]
+    assert not idempotency.note("another", [Name("a", b"")])
+    assert idempotency.note("", [Name("z", b""), Name("a", b"")])

@@ -83,6 +83,10 @@ class _Many:
             return UnsupportedInput(f"tasks[{index}]: {error}")
         except InnerloopError as error:
             return error
+        except Exception as error:  # noqa: BLE001  of objects of the user, which may raise anything: the others go on
+            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({type(error).__name__}: {error})")
+            failure.__cause__ = error
+            return failure
 
     async def send(self, lines: Sequence[Line]) -> None:
         """Send lines, unless it is in vain."""

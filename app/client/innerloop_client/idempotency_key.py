@@ -12,7 +12,7 @@ KEY, MAX_KEY = re.compile("[!-~]+"), 255
 
 
 def new_key() -> str:
-    """A new Idempotency-Key. It begins with the time, because the server stores keys in their order."""
+    """A new Idempotency-Key. It begins with the time, because keys that increase are stored faster."""
     return f"{time.time_ns():016x}{secrets.token_hex(8)}"
 
 

@@ -70,7 +70,12 @@ def _read_file(value: Any, place: str) -> bytes:
         if value.seekable():
             value.seek(0)
         data = value.read()
-    except (AttributeError, OSError, TypeError, ValueError) as error:  # of what is no whole file or path
+    except (
+        AttributeError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:  # of bytes as a path, or a file that cannot seek
         reason = getattr(error, "strerror", None) or error
         raise UnsupportedInput(f"{place}: cannot read {value}: {reason}") from error
     if not isinstance(data, bytes):

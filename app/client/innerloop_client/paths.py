@@ -6,13 +6,14 @@ from urllib.parse import quote
 from innerloop_client.errors import UnsupportedInput
 
 LONGEST = 255
-"""Characters of a name or an id: a model has the name of a folder."""
+"""Most characters of a name or an id. A model has the name of a folder, and that has no more."""
 
 
 def segment(name: str, value: Any) -> str:
     """A name or an id as a part of a path. Raises UnsupportedInput. name: of the argument"""
-    is_text = isinstance(value, str) and value.isprintable() and len(value) <= LONGEST
-    if not is_text or value in ("", ".", ".."):  # dots would be another path
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise UnsupportedInput(f"{name}: expected a name or an id of at most {LONGEST} characters, got {len(value)}")
+    if not isinstance(value, str) or not value.isprintable() or value in ("", ".", ".."):  # dots: another path
         raise UnsupportedInput(f"{name}: expected a name or an id, got {value!r}")
     return quote(value, safe="")
 

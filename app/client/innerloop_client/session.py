@@ -32,8 +32,8 @@ MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
 MODEL_CACHE_S = 60.0
 """How long `Session.model` trusts what the server said: a bundle may be replaced."""
-parsed = lru_cache(64)(httpx.URL)
-"""A text as a URL. httpx reads it slowly, and the next call often has that of the last."""
+parse_url = lru_cache(64)(httpx.URL)
+"""A text as a URL. httpx parses it slowly, and calls often repeat one."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Reply(NamedTuple):
 
     @property
     def gone(self) -> bool:
-        """Whether what the request deletes is not there, as an earlier attempt may have deleted it."""
+        """Whether a repeated request got a 404: an earlier attempt may have deleted what it names."""
         return self.repeated and self.response.status_code == httpx.codes.NOT_FOUND
 
 
@@ -189,7 +189,7 @@ class Session:
             headers["Idempotency-Key"] = call.key
         request = self.transport.http.build_request(
             call.method,
-            parsed(self.options.url + call.path),
+            parse_url(self.options.url + call.path),
             content=call.content,
             params=call.params or None,
             headers=headers | dict(self.options.headers),

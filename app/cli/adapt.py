@@ -129,7 +129,7 @@ def predict(
         with reading("predictions"):
             text = data.decode()
             # another server's answer fails here
-            _ = json.loads(text)["predictions"] if as_json else text.splitlines()[0]
+            _ = iter(json.loads(text)["predictions"]) if as_json else text.splitlines()[0]
     text = f"{text}\n" if as_json else text.replace("\r\n", "\n")
     if output is None:
         print_result(text)

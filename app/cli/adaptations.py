@@ -33,7 +33,7 @@ def list_adaptations(
     label: Annotated[
         str | None, typer.Option(help="Only adaptations with exactly this label.", callback=check_text)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Largest number of adaptations.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10**9, help="Largest number of adaptations.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as the server describes them, in JSON.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -141,6 +141,7 @@ def _words(
             rest = (known[int(number)] if int(number) < len(known) else f"[{number}]") + rest
         elif len(known) == 1:
             rest = known[0]
-        place = line(int(index)) + (f", {rest}" if rest else "")
+        with suppress(IndexError):  # of a row that the file does not have: a proxy or another server says so
+            place = line(int(index)) + (f", {rest}" if rest else "")
     head, comma, name = place.rpartition(", ")
     return f"{head}{comma}{names.get(name, name)}"

@@ -21,6 +21,7 @@ from app.training.evaluation_tables import percent
 from app.training.family_and_network import make_family, reads_data
 from app.training.tasks import draw_tasks, sample
 from innerloop_client import AsyncAdaptation, AsyncClient, Model
+from innerloop_client.descriptions import reading
 
 QUERIES, CLASS_QUERIES = 200, 10
 """Queries of a task that `try` predicts: in all, or of each class."""
@@ -90,7 +91,8 @@ async def _try_example(client: AsyncClient, model: Model, settings: dict[str, An
     """Print why there is no random task, and what the bundle answers to its example request."""
     text = f"{reason}. Here is the example request of {model.name} instead:"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-    support, queries = model.example["support"], model.example["queries"]
+    with reading("a model with an example"):
+        support, queries = model.example["support"], model.example["queries"]
     adaptation = await client.adapt(model.name, **_arguments(support, model), **settings)
     predictions = await adaptation.predict(queries)
     if model.kind == "regression" or (model.actions or {}).get("form") == "box":

@@ -211,3 +211,12 @@ def test_numbers_that_are_not_finite_are_refused_by_the_server(innerloop: Client
     for x in ([[float("nan")], [1.0]], np.array([[np.nan], [1.0]])):
         with pytest.raises(InvalidRequest, match=r"support\.inputs\[0\]"):
             innerloop.adapt("sinusoid", x, [0.0, 1.0])
+
+
+def test_what_is_no_episode_or_option_is_refused(innerloop: Client) -> None:
+    with pytest.raises(UnsupportedInput, match=r"^episodes: expected a list of observations, actions and rewards, got"):
+        innerloop.adapt("navigation", episodes=np.zeros((1, 2)))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedInput, match=r"^label: cannot send a value of type bytes"):
+        innerloop.adapt("sinusoid", [[1]], [1], label=b"abc")  # type: ignore[arg-type]
+    [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1], "label": b"abc"}])  # type: ignore[typeddict-item]
+    assert str(error) == "tasks[0]: label: cannot send a value of type bytes"

@@ -96,12 +96,16 @@ def test_an_object_that_raises_fails_in_its_place(innerloop: Client) -> None:
             raise KeyError("gone")
 
     good: Task = {"model": "sinusoid", "x": [[1], [2]], "y": [1, 2]}
-    first, bad, last = innerloop.adapt_many([good, {"model": "sinusoid", "x": Lazy(), "y": [1]}, good])
+    lazy = (1 / 0 for _ in [1])
+    first, bad, other, last = innerloop.adapt_many(
+        [good, {"model": "sinusoid", "x": Lazy(), "y": [1]}, {"model": "sinusoid", "x": lazy, "y": [1]}, good]
+    )
     assert isinstance(first, Adaptation)
     assert isinstance(last, Adaptation)
     assert isinstance(bad, UnsupportedInput)
     assert str(bad) == "tasks[1]: cannot be read (KeyError: 'gone')"
     assert isinstance(bad.__cause__, KeyError)
+    assert str(other) == "tasks[2]: cannot be read (ZeroDivisionError: division by zero)"
 
 
 def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:

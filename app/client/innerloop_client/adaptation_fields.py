@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from innerloop_client.descriptions import Quality, from_body, read_time, reading
+from innerloop_client.paths import segment
 from innerloop_client.session import Session
 
 
@@ -71,6 +72,7 @@ class AdaptationFields:
             for name, form in (("id", str), ("model", str), ("revision", int), ("losses", list), ("examples", list)):
                 if not isinstance(described[name], form):
                     raise TypeError(f"{name} is {described[name]!r}")
+            segment("id", described["id"])
         vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:

@@ -49,6 +49,9 @@ def decode(content: bytes, media: str) -> Any:
 
 def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body whose options can be sent. Raises UnsupportedInput that names the option."""
+    for name, value in body.items():
+        if isinstance(value, bytes):
+            raise UnsupportedInput(f"{name}: cannot send a value of type bytes")
     return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
 
 

@@ -1,6 +1,5 @@
 """How a client connects."""
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from innerloop_client.errors import InnerloopError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_FIX = "set INNERLOOP_API_KEY instead, or in Python http=httpx.Client(auth=...)"
+MAX_TIMEOUT_S = 10 * 365 * 24 * 3600.0
 SHOWN = 200
 """Most characters of a wrong URL in a message."""
 
@@ -33,7 +33,7 @@ class Options:
         key = _text("api_key", api_key, "INNERLOOP_API_KEY")
         check_url("url", given)
         check_timeout(timeout)
-        if not isinstance(retries, int) or retries < 0:
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise InnerloopError(f"retries: expected a whole number from 0 on, got {retries!r}")
         if not (key.isascii() and key.isprintable()):
             raise InnerloopError("api_key: expected printable ASCII characters, got others")
@@ -67,5 +67,6 @@ def check_url(name: str, url: str) -> None:
 
 def check_timeout(timeout: float) -> None:
     """Raise InnerloopError unless this is a time."""
-    if not isinstance(timeout, Real) or not 0 < timeout < math.inf:
-        raise InnerloopError(f"timeout: expected a number of seconds above 0, got {timeout!r}")
+    if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout <= MAX_TIMEOUT_S:
+        shown = repr(timeout)
+        raise InnerloopError(f"timeout: expected a number of seconds above 0 and at most 10 years, got {shown:.50}")

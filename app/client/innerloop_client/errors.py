@@ -134,6 +134,8 @@ def is_problem(body: Any) -> bool:
     """Whether an answer is a problem document."""
     if not isinstance(body, Mapping) or not isinstance(body.get("detail"), str):
         return False
+    if not all(isinstance(body.get(name, ""), str) for name in ("type", "title", "place")):
+        return False
     status = body.get("status")
     return isinstance(status, int) and 400 <= status < 600
 

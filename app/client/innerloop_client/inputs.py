@@ -75,7 +75,10 @@ async def read_support(
         if values is not None:
             support[name] = _unnested(read_values(values, place))
     if episodes is not None:
-        numbered = enumerate(_rows(episodes, "episodes"))
+        rows = _rows(episodes, "episodes")
+        if isinstance(rows, Array):
+            raise UnsupportedInput("episodes: expected a list of observations, actions and rewards, got numbers")
+        numbered = enumerate(rows)
         support["episodes"] = [await _episode(session, model, each, f"episodes[{index}]") for index, each in numbered]
     return support
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import httpx
 
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Revision, from_body, read_time, reading
 from innerloop_client.errors import FileNotWritten
-from innerloop_client.paths import number
+from innerloop_client.paths import number, segment
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.responses import answer, foreign
@@ -24,7 +23,7 @@ class Remote(AdaptationFields):
 
     @property
     def _path(self) -> str:
-        return f"/adaptations/{quote(self.id, safe='')}"
+        return f"/adaptations/{segment('id', self.id)}"
 
     async def _predict(self, queries: Any, timeout: float | None, **fields: Any) -> Prediction:
         return await predict(self._session, self.model, queries, fields | {"adaptation_id": self.id}, timeout)

@@ -93,6 +93,10 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
                 response = await http.send(request, stream=stream)
         except TimeoutError as error:
             raise httpx.ReadTimeout("") from error
+        except RuntimeError as error:
+            if str(error) != "Event loop is closed":
+                raise
+            raise InnerloopError("the event loop of this client is closed: create a client for each loop") from error
         if stream:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = AsyncTimedBody(response.stream, left_s - (time.monotonic() - start))

@@ -18,7 +18,7 @@ from innerloop_client.descriptions import reading
 TIMEOUT_S = 1.0
 """Longest time that the shell waits for the server."""
 MOST = 100
-"""Only so many ids are offered, the newest: those of a page."""
+"""Most ids that are offered: the newest, one page."""
 WORD = re.compile(r"[\w.-]+")
 """A name or an id that a shell takes as it is."""
 

@@ -1,4 +1,4 @@
-"""Asking a server at --url: a client, and the names and errors of the command line."""
+"""The client of commands with --url, with errors in the words of the command line."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ class Asking(Client):
         return iterate(listed(self._session, **params))
 
     def send(self, call: Call) -> Reply:
-        """The reply to a call, even one with the status of an error, which `body` raises."""
+        """The reply to a call. If it is an error, `body` raises it."""
         return finish(self._session.send(call))
 
     def delete(self, path: str) -> None:
@@ -95,7 +95,7 @@ def _escaped(text: str, argument: str, expected: str, fix: str = "") -> str:
         escaped = segment(argument, text)
     except UnsupportedInput:
         escaped = ""
-    if not escaped or "/" in text:  # no name has a slash, and the server would only say that there is none
+    if not escaped or "/" in text:  # no name has a slash: the server would answer 404
         raise InnerloopError(expectation(argument, expected, shown(printable(text)), fix))
     return escaped
 
@@ -141,7 +141,7 @@ def _words(
             rest = (known[int(number)] if int(number) < len(known) else f"[{number}]") + rest
         elif len(known) == 1:
             rest = known[0]
-        with suppress(IndexError):  # of a row that the file does not have: a proxy or another server says so
+        with suppress(IndexError):  # another server may name a row that the file lacks
             place = line(int(index)) + (f", {rest}" if rest else "")
     head, comma, name = place.rpartition(", ")
     return f"{head}{comma}{names.get(name, name)}"

@@ -35,7 +35,7 @@ from app.service.health import Health
 from app.service.idempotency import Idempotency
 from app.service.model import Model
 from app.service.new_ids import ids
-from app.service.pinned_bundles import KeptBundles
+from app.service.pinned_bundles import PinnedBundles
 from app.service.record import Adaptation, Change, Revision
 from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
@@ -69,7 +69,7 @@ class Adaptations:
         self._catalogue = catalogue
         self._worker = worker
         self._store = store
-        self._kept = KeptBundles(store.bundles, health)
+        self._kept = PinnedBundles(store.bundles, health)
         self._defaults = defaults
         self._clock = clock
         self._ids = ids(clock)
@@ -78,17 +78,18 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        new = self._new(command)
-        if not new.names:
-            return await self._adapt(new, caller)
-        repeats = self._idempotency.note(command.owner, new.names)
-        async with self._turn(new, caller) as callers:
+        names = _names(command)
+        if not names:
+            return await self._adapt(self._new(command, names), caller)
+        repeats = self._idempotency.note(command.owner, names)
+        async with self._turn(command, names, caller) as callers:
+            new = self._new(command, names)
             if repeats or not new.is_quick:
-                return await self._idempotency.earlier(command, new.names) or await self._adapt(new, callers)
-            try:  # the store finds an earlier one too, when it is to keep this one
+                return await self._idempotency.earlier(command, names) or await self._adapt(new, callers)
+            try:  # `Store.put` finds an earlier record too
                 return await self._adapt(new, callers)
-            except (RequestError, Overloaded):
-                if (earlier := await self._idempotency.earlier(command, new.names)) is None:
+            except (RequestError, Overloaded, StoreFailed):
+                if (earlier := await self._idempotency.earlier(command, names)) is None:
                     raise
                 return earlier
 
@@ -97,11 +98,12 @@ class Adaptations:
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        new = self._new(command)
-        async with self._turn(new, caller):
-            if (earlier := await self._idempotency.earlier(command, new.names)) is not None:
+        names = _names(command)
+        async with self._turn(command, names, caller):
+            if (earlier := await self._idempotency.earlier(command, names)) is not None:
                 yield earlier
                 return
+            new = self._new(command, names)
             validation = new.validation()
             adapted: Adapted | None = None
             async with aclosing(self._worker.walk(new.job, caller)) as walk:
@@ -333,14 +335,15 @@ class Adaptations:
             raise UnknownAdaptation(id)
         await self._drop(adaptation, features=True)
 
-    def _new(self, command: AdaptCommand) -> "_New":
+    def _new(self, command: AdaptCommand, names: Sequence[Name]) -> "_New":
         new_id, task = next(self._ids), command.task
-        names = () if command.key is None and not command.reuse else names_of(command)
         pinned = self._defaults.pinned if command.pinned is None else command.pinned
         return _New(command, names, new_id, task, pinned, Job(command.model, (new_id, 1), task))
 
-    def _turn(self, new: "_New", caller: Caller | None) -> AbstractAsyncContextManager[Caller | None]:
-        return self._idempotency.turn(new.command.owner, [name.name for name in new.names], caller)
+    def _turn(
+        self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None
+    ) -> AbstractAsyncContextManager[Caller | None]:
+        return self._idempotency.turn(command.owner, [name.name for name in names], caller)
 
     async def _adapt(self, new: "_New", caller: Caller | None) -> Adaptation:
         validation = new.validation()
@@ -448,6 +451,11 @@ class Adaptations:
         await self._worker.drop(model, (adaptation.id, adaptation.revision))
 
 
+def _names(command: AdaptCommand) -> Sequence[Name]:
+    """The names of a request whose repeats are recognised; none for any other."""
+    return () if command.key is None and not command.reuse else names_of(command)
+
+
 @dataclass(eq=False, slots=True)
 class _New:
     """A new adaptation that is being made.
@@ -466,7 +474,10 @@ class _New:
 
     @property
     def is_quick(self) -> bool:
-        """Whether adapting costs little more than finding out whether an earlier request has done so."""
+        """Whether adapting costs no more than looking for an earlier record: it stores no bundle, as a pinned one does.
+
+        A request with `reuse` expects to find one.
+        """
         return self.job.price <= QUICK and self.command.assess is None and not (self.command.reuse or self.pinned)
 
     def validation(self) -> CrossValidation | None:

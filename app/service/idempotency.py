@@ -34,7 +34,7 @@ class Idempotency:
         """Let the requests under these names wait until the context ends.
 
         Yields a caller that counts as connected while any caller that waits for the same result is connected: a client
-        that got no answer in time has disconnected, and waits with its repeat for work that is not to be abandoned.
+        that timed out waits again with its repeat, so its work goes on.
         """
         queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
         held: list[_Queue] = []

@@ -37,7 +37,7 @@ class BundleStore(Protocol):
         """Remove the bundles that have to be kept no longer, and return their digests. Raises StoreFailed."""
 
 
-class KeptBundles:
+class PinnedBundles:
     """Keeps what adaptations are pinned to. One event loop at a time uses it."""
 
     def __init__(self, store: BundleStore, health: Health | None = None) -> None:

@@ -214,7 +214,7 @@ def test_numbers_that_are_not_finite_are_refused_by_the_server(innerloop: Client
 
 
 def test_what_is_no_episode_or_option_is_refused(innerloop: Client) -> None:
-    with pytest.raises(UnsupportedInput, match=r"^episodes: expected a list of observations, actions and rewards, got"):
+    with pytest.raises(UnsupportedInput, match=r"^episodes: expected a list of episodes, got numbers"):
         innerloop.adapt("navigation", episodes=np.zeros((1, 2)))  # type: ignore[arg-type]
     with pytest.raises(UnsupportedInput, match=r"^label: cannot send a value of type bytes"):
         innerloop.adapt("sinusoid", [[1]], [1], label=b"abc")  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import load, write
 from app.errors import BundleError
 from app.service.health import Health
-from app.service.pinned_bundles import MARGIN_S, BundleStore, KeptBundles
+from app.service.pinned_bundles import MARGIN_S, BundleStore, PinnedBundles
 from app.storage.bundle_folder import REMOVED, BundleFolder
 from app.storage.bundle_memory import BundleMemory
 from app.storage.disk_reserve import DiskReserve
@@ -65,7 +65,7 @@ def test_what_is_written_is_read_until_its_time_has_come(store: BundleStore) -> 
 
 def test_the_time_is_written_once_for_many_adaptations(tmp_path: Path) -> None:
     async def scenario() -> None:
-        kept, until = KeptBundles(folder_store(tmp_path)), tmp_path / "bundles" / DIGEST / "until"
+        kept, until = PinnedBundles(folder_store(tmp_path)), tmp_path / "bundles" / DIGEST / "until"
         await kept.keep(BUNDLE, 1000.0)
         assert float(until.read_text()) == 1000 + MARGIN_S
         until.write_text("untouched")
@@ -97,7 +97,7 @@ def test_a_damaged_bundle_is_not_served(tmp_path: Path) -> None:
         (tmp_path / "bundles" / DIGEST / "linear/weights.safetensors").write_bytes(b"rubbish")
         with pytest.raises(BundleError, match="sha256"):
             await store.read(DIGEST)
-        assert await KeptBundles(store).read(DIGEST) is None
+        assert await PinnedBundles(store).read(DIGEST) is None
 
     run(scenario)
 
@@ -111,7 +111,7 @@ def test_a_damaged_bundle_degrades_until_it_is_restored_or_removed(
 
     async def scenario() -> None:
         store, health = folder_store(tmp_path), Health()
-        kept = KeptBundles(store, health)
+        kept = PinnedBundles(store, health)
         await kept.keep(BUNDLE, until=100)
         whole = weights.read_bytes()
         weights.write_bytes(whole + b"rubbish")

@@ -93,15 +93,14 @@ class _Many:
         key = f"{self._key}-{len(self.outcomes)}" if self._key else new_key()
         if self.gone is None:
             results = await _send(self._session.within(self._timeout), lines, key)
-            last = results[-1]
-            self.gone = last if isinstance(last, ConnectionFailed | Unauthorized) else None
+            self.gone = next((each for each in results if isinstance(each, ConnectionFailed | Unauthorized)), None)
         else:
             results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
         self.outcomes += results
 
 
 async def _body(session: Session, task: Any) -> dict[str, Any]:
-    """The body of a task. Raises UnsupportedInput."""
+    """The body of a task. Raises UnsupportedInput, the errors of asking about a model, and any of the user's values."""
     if not isinstance(task, Mapping):
         raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
     unknown = [name for name in task if name not in FIELDS]

@@ -39,7 +39,7 @@ def encode_line(body: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(_with_options(body), default=_text, separators=(",", ":")).encode()
     except ValueError as error:  # of a whole number with thousands of digits
-        raise UnsupportedInput(f"expected numbers that JSON can have ({error})") from error
+        raise UnsupportedInput(f"expected shorter whole numbers ({error})") from error
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -49,10 +49,13 @@ def decode(content: bytes, media: str) -> Any:
 
 def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body whose options can be sent. Raises UnsupportedInput that names the option."""
-    for name, value in body.items():
-        if isinstance(value, bytes):
-            raise UnsupportedInput(f"{name}: cannot send a value of type bytes")
-    return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
+    return {name: value if name in EXAMPLES else _option(value, name) for name, value in body.items()}
+
+
+def _option(value: Any, name: str) -> Any:
+    if isinstance(value, bytes):  # which msgpack can send: images are bytes
+        raise UnsupportedInput(f"{name}: cannot send a value of type bytes")
+    return plain(value, name)
 
 
 def _small(value: Any) -> Any:

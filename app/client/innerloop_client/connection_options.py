@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,7 +35,7 @@ class Options:
         check_url("url", given)
         check_timeout(timeout)
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise InnerloopError(f"retries: expected a whole number from 0 on, got {retries!r}")
+            raise InnerloopError(f"retries: expected a whole number from 0 on, got {_shown(retries)}")
         if not (key.isascii() and key.isprintable()):
             raise InnerloopError("api_key: expected printable ASCII characters, got others")
         return cls(given.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, timeout, retries)
@@ -65,8 +66,14 @@ def check_url(name: str, url: str) -> None:
         raise InnerloopError(f"{expected}: leave out what follows the path")
 
 
+def _shown(value: Any) -> str:
+    """A wrong number in a message. Python does not write whole numbers with thousands of digits."""
+    return "a huge number" if isinstance(value, int) and abs(value) > MAX_TIMEOUT_S else repr(value)
+
+
 def check_timeout(timeout: float) -> None:
     """Raise InnerloopError unless this is a time."""
     if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout <= MAX_TIMEOUT_S:
-        shown = repr(timeout)
-        raise InnerloopError(f"timeout: expected a number of seconds above 0 and at most 10 years, got {shown:.50}")
+        raise InnerloopError(
+            f"timeout: expected a number of seconds above 0 and at most 10 years, got {_shown(timeout)}"
+        )

@@ -77,7 +77,7 @@ async def read_support(
     if episodes is not None:
         rows = _rows(episodes, "episodes")
         if isinstance(rows, Array):
-            raise UnsupportedInput("episodes: expected a list of observations, actions and rewards, got numbers")
+            raise UnsupportedInput("episodes: expected a list of episodes, got numbers")
         numbered = enumerate(rows)
         support["episodes"] = [await _episode(session, model, each, f"episodes[{index}]") for index, each in numbered]
     return support

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from innerloop_client.errors import UnsupportedInput
 
 LONGEST = 255
-"""Most characters of a name or an id. A model has the name of a folder, and that has no more."""
+"""Most characters of a name or an id. Models are named after folders, whose names are no longer."""
 
 
 def segment(name: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Choosing the faster program: a compiled one serves where it is faster than the one before and gives its numbers."""
+"""A compiled program replaces the one in use if it is faster and gives the same numbers."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -127,7 +127,7 @@ def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int,
 
 
 def if_faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
-    """The programs with those changes where they are faster than what serves, else as they are; logs which."""
+    """The programs with these changes if they are faster, otherwise unchanged. Logs the choice."""
     verdict = "used" if ratio > 1 else "not used"
     seconds = perf_counter() - started
     log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)

@@ -198,7 +198,7 @@ def make_store(settings: Settings, health: Health) -> Store:
 def compile_models(models: Iterable[Model], device: torch.device, health: Health) -> None:
     """Compile models one after another. Without `app.service.compiled` they run uncompiled."""
     try:
-        from app.service.compiled.compiler import compile_all
+        from app.service.compiled.compile_models import compile_all
     except ModuleNotFoundError as error:
         log.warning("the inner loop runs uncompiled, which is slower: %s", error)
         return

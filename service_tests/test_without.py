@@ -57,7 +57,7 @@ def test_a_name_that_no_longer_exists_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_stage_that_is_no_longer_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.service.compiled import compiler
+    from app.service.compiled import compile_models as compiler
 
     monkeypatch.setattr(compiler, "STAGES", (compiler.compile_steps,))
     with pytest.raises(StaleTrickError, match="compile_look_up is not among the stages"):

@@ -38,8 +38,8 @@ MODELS = ("sinusoid", "omniglot", "navigation")
 QUESTION = "POST /adapt and POST /predict on a GPU and on the CPU of the same machine, requests a second"
 SUPPORT_SETS = 64
 """Different support sets of a bundle."""
-COMPILER = "app.service.compiled.compiler"
-"""The logger that reports what was compiled."""
+COMPILER = "app.service.compiled"
+"""The package whose loggers report what was compiled."""
 
 
 def plan(device: str, folder: Path) -> Plan:
@@ -50,7 +50,7 @@ def plan(device: str, folder: Path) -> Plan:
     settings = {"device": device, "models_dir": models, "log_level": "info"}
     usual = innerloop(f"Innerloop on {device}", folder / f"state-{device}", **settings)
     # compiled code need not serve, as it may be no faster there; its log tells that compiling has begun
-    return replace(usual, ready_fields={"compiling": False}, ready_log=f" {COMPILER}: sinusoid: ")
+    return replace(usual, ready_fields={"compiling": False}, ready_log=f" {COMPILER}.choose_faster: sinusoid: ")
 
 
 def png(rng: np.random.Generator) -> str:
@@ -141,7 +141,7 @@ def measure(devices: list[str], folder: Path, connections: int, rounds: int, sec
 def compiler_log(file: Path) -> list[str]:
     """The messages in a server's log about its compiled code, and all warnings."""
     lines = file.read_text().splitlines()
-    return [line.partition(": ")[2] for line in lines if f" INFO {COMPILER}: " in line or " WARNING " in line]
+    return [line.partition(": ")[2] for line in lines if f" INFO {COMPILER}." in line or " WARNING " in line]
 
 
 def main(

@@ -55,7 +55,7 @@ def _stage(name: str) -> Callable[[], list[Replacement]]:
     """Leave a stage of compiling out."""
 
     def replacements() -> list[Replacement]:
-        from app.service.compiled import compiler
+        from app.service.compiled import compile_models as compiler
 
         stage = getattr(compiler, name)
         if stage not in compiler.STAGES:
@@ -82,7 +82,8 @@ def _nothing() -> list[Replacement]:
 
 def _kernel() -> list[Replacement]:
     """The kernel cannot be had, as on a machine where it does not compile."""
-    from app.service.compiled import bmm_kernel, compiler
+    from app.service.compiled import bmm_kernel
+    from app.service.compiled import compile_models as compiler
 
     def refuse() -> None:
         raise RuntimeError("switched off")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.bundles.folder import load, load_all
 from app.learn.divergence import Adapted
-from app.service.compiled.compiler import compile_look_up, compile_steps
+from app.service.compiled.compile_models import compile_look_up, compile_steps
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task

@@ -20,7 +20,7 @@ from app.bundles.folder import load
 from app.device import choose_device
 from app.learn.divergence import Adapted
 from app.learn.networks import NetworkSpec
-from app.service.compiled.compiler import compile_look_up, compile_single, compile_steps, compile_unrolled
+from app.service.compiled.compile_models import compile_look_up, compile_single, compile_steps, compile_unrolled
 from app.service.engine import INITIAL, Engine, Job, Result
 from app.service.model import Model
 from app.service.task import Task

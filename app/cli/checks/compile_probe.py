@@ -8,7 +8,7 @@ import sys
 import torch
 
 from app.device import choose_device
-from app.service.compiled.compiler import compile_function, inductor_options
+from app.service.compiled.compile_models import compile_function, inductor_options
 
 
 def wave(inputs: torch.Tensor) -> torch.Tensor:

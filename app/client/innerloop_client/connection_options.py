@@ -74,6 +74,4 @@ def _shown(value: Any) -> str:
 def check_timeout(timeout: float) -> None:
     """Raise InnerloopError unless this is a time."""
     if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout <= MAX_TIMEOUT_S:
-        raise InnerloopError(
-            f"timeout: expected a number of seconds above 0 and at most 10 years, got {_shown(timeout)}"
-        )
+        raise InnerloopError(f"timeout: expected a number of seconds from above 0 to 10 years, got {_shown(timeout)}")

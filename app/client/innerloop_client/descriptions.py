@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Raise UnexpectedAnswer if the body that is read here lacks something. what: the expected body, such as `a model`"""
+    """Raise UnexpectedAnswer if a body lacks what is read here. what: the expected body, such as `a model`"""
     try:
         yield
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.families.highway.driven_car import Car
 from app.families.highway.observation import FASTEST, FEATURES, observe
 from app.families.highway.other_drivers import Driver
-from app.families.highway.road import fast_road
+from app.families.highway.traffic import fast_road
 from app.families.highway.world_parameters import ACTIONS, BRAKING, World
 
 SPEEDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)

@@ -2,7 +2,7 @@
 
 Inductor looks an entry up by a hash of the program, of its options and of torch. Another bundle, another torch or a
 changed pass thus finds nothing, and is compiled anew; a program that gives other numbers than eager code never serves
-(`measure`).
+(`choose_faster`).
 """
 
 import errno

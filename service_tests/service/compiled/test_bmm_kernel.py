@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bundles.folder import load
-from app.service.compiled.compiler import compile_steps
+from app.service.compiled.compile_models import compile_steps
 from app.service.model import Model
 
 pytestmark = pytest.mark.compiled

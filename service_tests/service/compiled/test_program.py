@@ -7,7 +7,7 @@ from torch.func import functional_call, vmap
 
 from app.learn.inner import Examples, State
 from app.learn.pytrees import leaves, rebuild
-from app.service.compiled.compiler import compile_function
+from app.service.compiled.compile_models import compile_function
 from app.service.compiled.program import Program
 
 pytestmark = pytest.mark.compiled

@@ -11,7 +11,7 @@ from torch import Tensor
 from app.bundles.folder import load
 from app.learn.inner import Schedule, adapt, batch_of_one, with_packed_state
 from app.learn.pytrees import leaves
-from app.service.compiled.compiler import compile_single
+from app.service.compiled.compile_models import compile_single
 from app.service.compiled.program import Program, Recording
 from app.service.compiled.single_task import RECORDINGS, SingleTask
 from app.service.model import Model

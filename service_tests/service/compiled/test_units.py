@@ -13,7 +13,7 @@ from app.bundles.folder import load
 from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale, TargetSpec
 from app.service.compiled import choose_faster, single_task
-from app.service.compiled.compiler import compile_look_up, compile_single, compile_steps, compile_unrolled
+from app.service.compiled.compile_models import compile_look_up, compile_single, compile_steps, compile_unrolled
 from app.service.compiled.program import Recording
 from app.service.model import Model
 from app.service.task import Task

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from app.bundles.folder import load
-from app.service.compiled.compiler import (
+from app.service.compiled.compile_models import (
     compile_all,
     compile_look_up,
     compile_single,

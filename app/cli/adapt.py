@@ -20,7 +20,7 @@ from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading
 from innerloop_client.responses import content
 
-DURATION = re.compile(r"(\d+)\s*([smhdw]?)")
+DURATION = re.compile(r"(\d{1,12})\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 File = Annotated[Path, typer.Argument(help="CSV with a line of column names, JSON lines or Parquet; - for stdin.")]
 

@@ -1,6 +1,7 @@
 """The forms of inputs and answers: each gives the same numbers, and comes back as itself."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,43 @@ def test_what_is_no_episode_or_option_is_refused(innerloop: Client) -> None:
         innerloop.adapt("sinusoid", [[1]], [1], label=b"abc")  # type: ignore[arg-type]
     [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1], "label": b"abc"}])  # type: ignore[typeddict-item]
     assert str(error) == "tasks[0]: label: cannot send a value of type bytes"
+
+
+@pytest.mark.parametrize("labels", [[b"a", b"b"], np.array([b"a", b"b"]), [[b"a"], [b"b"]]])
+def test_bytes_are_no_labels_in_any_form(innerloop: Client, labels: Any) -> None:
+    with pytest.raises(UnsupportedInput, match=r"^y(\[0\])?: cannot send a value of type bytes"):
+        innerloop.adapt("letters", [[0.0], [1.0]], labels)
+    [error] = innerloop.adapt_many([{"model": "letters", "x": [[0.0], [1.0]], "y": labels}])
+    assert re.match(r"tasks\[0\]: y(\[0\])?: cannot send a value of type bytes", str(error))
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"steps": float("nan")}, "steps"),
+        ({"ttl_s": 10**5000}, "ttl_s"),
+        ({"x": [[1.0], [float("inf")]]}, "support.inputs[1][0]"),
+        ({"x": np.array([[1.0], [np.nan]])}, "support.inputs[1][0]"),
+    ],
+)
+def test_numbers_that_json_cannot_have_are_named_in_lines_too(
+    innerloop: Client, fields: dict[str, Any], place: str
+) -> None:
+    task: Any = {"model": "sinusoid", "x": [[1.0], [2.0]], "y": [1.0, 2.0]}
+    [error] = innerloop.adapt_many([task | fields])
+    assert str(error).removeprefix("tasks[0]: ").startswith(f"{place}: expected ")
+
+
+def test_arguments_of_other_types_are_named(innerloop: Client, tmp_path: Path) -> None:
+    pump = innerloop.adapt("sinusoid", [[1]], [1], timeout=np.float32(20))  # type: ignore[arg-type]
+    for call, place in (
+        (lambda: pump.forget(np.array([3])), "example"),  # type: ignore[arg-type]
+        (lambda: pump.forget(10**5000), "example"),
+        (lambda: pump.weights(5), "path"),  # type: ignore[arg-type]
+        (lambda: innerloop.policy("navigation", 5), "adaptation"),  # type: ignore[arg-type]
+        (lambda: innerloop.adaptation(10**5000), "id"),  # type: ignore[arg-type]
+        (lambda: innerloop.adapt_many(list), "tasks"),  # type: ignore[arg-type]
+        (lambda: innerloop.adapt("sinusoid", [[1]], [1], idempotency_key=10**5000), "idempotency_key"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(UnsupportedInput, match=f"^{place}: expected "):
+            call()

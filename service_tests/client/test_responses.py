@@ -71,6 +71,8 @@ def _raised(results: list[Any]) -> None:
         answer({"status": None, "detail": None}, status=400),
         answer({"status": 400, "detail": "x", "place": ["x"]}, status=400),
         answer(ADAPTED | {"adaptation_id": "\ud800"}),
+        answer(ADAPTED | {"losses": ["x"]}),
+        answer(ADAPTED | {"message": [["x"]]}),
         answer({"adaptation_id": 1, "losses": None, "predictions": [], "models": [5], "refused": [5]}),
     ],
     ids=lambda response: repr(response.partition(b"\r\n\r\n")[2][:12]),

@@ -317,3 +317,11 @@ def test_the_last_attempt_takes_all_that_is_left() -> None:
     assert attempts.wait_s(error=SILENT) is not None
     assert attempts.silence_s(54) == 54
     assert attempts.wait_s(error=SILENT) is None
+
+
+def test_a_client_belongs_to_one_event_loop(url: str) -> None:
+    client = AsyncClient(url)
+    assert asyncio.run(client.health()).ready
+    for call in (client.health, client.close):
+        with pytest.raises(InnerloopError, match=r"^an AsyncClient belongs to the event loop that uses it first"):
+            asyncio.run(call())

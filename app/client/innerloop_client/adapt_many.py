@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from traceback import format_exception_only
 from typing import Any
 
 import httpx
@@ -41,11 +42,9 @@ async def adapt_many(
     session: Session, tasks: Iterable[Mapping[str, Any]], key: str | None, progress: bool, timeout: float | None
 ) -> list[Outcome]:
     """Adapt to all tasks, in order. After an error that concerns all of them, no more requests are sent."""
-    if isinstance(tasks, Mapping | str | bytes) or not hasattr(tasks, "__iter__"):
-        raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}")
+    numbered = enumerate(_iterable(tasks))
     many = _Many(session, None if key is None else key_of(key, MAX_KEY - KEY_ROOM), timeout)
     session.within(timeout)  # to refuse a wrong timeout
-    numbered = enumerate(tasks)
     with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
         while chunk := list(islice(numbered, CHUNK)):
             lines = [await many.line(index, task) for index, task in chunk]
@@ -56,6 +55,17 @@ async def adapt_many(
                 advance(end - start)
                 start = end
     return many.outcomes
+
+
+def _iterable(tasks: Any) -> Iterator[Any]:
+    """An iterator over the tasks. Raises UnsupportedInput."""
+    try:
+        if not isinstance(tasks, Mapping | str | bytes):
+            return iter(tasks)
+        cause = None
+    except TypeError as error:
+        cause = error
+    raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}") from cause
 
 
 class _Many:
@@ -84,7 +94,8 @@ class _Many:
         except InnerloopError as error:
             return error
         except Exception as error:  # noqa: BLE001  of objects of the user, which may raise anything: the others go on
-            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({type(error).__name__}: {error})")
+            reason = "".join(format_exception_only(error)).strip()
+            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({reason})")
             failure.__cause__ = error
             return failure
 

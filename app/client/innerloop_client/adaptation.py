@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from types import EllipsisType
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ from innerloop_client.descriptions import Revision, reading
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
-from innerloop_client.remote_adaptation import BINARY, Remote, delete, write
+from innerloop_client.remote_adaptation import BINARY, Remote, delete, file_at, write
 from innerloop_client.responses import content
 from innerloop_client.session import Call
 
@@ -132,7 +131,7 @@ class AsyncAdaptation(Remote):
         prediction is output * target_std + target_mean, where output is what the network returns.
         """
         call = Call("GET", f"{self._path}/weights", accept=BINARY)
-        file = None if path is None else Path(path)
+        file = None if path is None else file_at(path)
         data = content((await self._session.within(timeout).send(call)).response, BINARY)
         if file is not None:
             write(file, data)

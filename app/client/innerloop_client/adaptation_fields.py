@@ -69,9 +69,10 @@ class AdaptationFields:
             for name, value in described.items():
                 if value is MISSING:
                     raise KeyError(name)
-            for name, form in (("id", str), ("model", str), ("revision", int), ("losses", list), ("examples", list)):
+            for name, form in TYPES.items():
                 if not isinstance(described[name], form):
                     raise TypeError(f"{name} is {described[name]!r}")
+            _ = [each is None or float(each) for each in described["losses"]]
             segment("id", described["id"])
         vars(self).update(described)
 
@@ -93,6 +94,11 @@ class AdaptationFields:
         return f"<table>{''.join(rows)}</table>"
 
 
+TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("id", "model", "kind", "status", "message"), str),
+    **dict.fromkeys(("revision", "support_size"), int),
+    **dict.fromkeys(("losses", "examples"), list),
+}
 DEFAULTS = {each.name: each.default for each in fields(AdaptationFields)}
 """The fields, and MISSING for those that an answer must have."""
 

@@ -2,7 +2,9 @@
 
 import base64
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from innerloop_client import msgpack
@@ -14,6 +16,8 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
+HUGE = 10**4000
+"""Python writes whole numbers of up to 4,300 digits."""
 EXAMPLES = frozenset({"support", "queries", "inputs", "targets", "weights", "labels", "episodes"})
 """The fields that `inputs` has read. All others are options."""
 
@@ -35,11 +39,16 @@ def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
 
 
 def encode_line(body: Mapping[str, Any]) -> bytes:
-    """A body as a line of NDJSON: images and large arrays are base64. Raises UnsupportedInput."""
+    """A body as a line of NDJSON: images, and arrays that are large or have NaN, are base64.
+
+    Raises UnsupportedInput.
+    """
+    options = _with_options(body)
     try:
-        return json.dumps(_with_options(body), default=_text, separators=(",", ":")).encode()
-    except ValueError as error:  # of a whole number with thousands of digits
-        raise UnsupportedInput(f"expected shorter whole numbers ({error})") from error
+        return json.dumps(options, default=_text, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError as error:
+        place = next(_no_json(options, ""), "a value")
+        raise UnsupportedInput(f"{place}: expected a number that JSON can have") from error
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -49,13 +58,19 @@ def decode(content: bytes, media: str) -> Any:
 
 def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body whose options can be sent. Raises UnsupportedInput that names the option."""
-    return {name: value if name in EXAMPLES else _option(value, name) for name, value in body.items()}
+    return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
 
 
-def _option(value: Any, name: str) -> Any:
-    if isinstance(value, bytes):  # which msgpack can send: images are bytes
-        raise UnsupportedInput(f"{name}: cannot send a value of type bytes")
-    return plain(value, name)
+def _no_json(value: Any, place: str) -> Iterator[str]:
+    """The places of numbers that JSON cannot have: NaN, infinity, and whole numbers of thousands of digits."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _no_json(each, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _no_json(each, f"{place}[{index}]")
+    elif (isinstance(value, int) and abs(value) >= HUGE) or (isinstance(value, float) and not isfinite(value)):
+        yield place
 
 
 def _small(value: Any) -> Any:
@@ -71,4 +86,5 @@ def _raw(value: Array) -> dict[str, Any]:
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value.values.tolist() if value.size < LARGE and not value.stays_raw else _raw(value)
+    raw = value.size >= LARGE or value.stays_raw or not sys.modules["numpy"].isfinite(value.values).all()
+    return _raw(value) if raw else value.values.tolist()

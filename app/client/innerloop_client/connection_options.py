@@ -9,13 +9,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from innerloop_client.errors import InnerloopError
+from innerloop_client.errors import InnerloopError, shown
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_FIX = "set INNERLOOP_API_KEY instead, or in Python http=httpx.Client(auth=...)"
 MAX_TIMEOUT_S = 10 * 365 * 24 * 3600.0
-SHOWN = 200
-"""Most characters of a wrong URL in a message."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,12 @@ class Options:
         given = _text("url", str(url) if isinstance(url, httpx.URL) else url, "INNERLOOP_URL") or DEFAULT_URL
         key = _text("api_key", api_key, "INNERLOOP_API_KEY")
         check_url("url", given)
-        check_timeout(timeout)
+        seconds = read_timeout(timeout)
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise InnerloopError(f"retries: expected a whole number from 0 on, got {_shown(retries)}")
+            raise InnerloopError(f"retries: expected a whole number from 0 on, got {shown(retries)}")
         if not (key.isascii() and key.isprintable()):
             raise InnerloopError("api_key: expected printable ASCII characters, got others")
-        return cls(given.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, timeout, retries)
+        return cls(given.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, seconds, retries)
 
 
 def _text(name: str, value: str | None, variable: str) -> str:
@@ -52,8 +50,7 @@ def check_url(name: str, url: str) -> None:
     """Raise InnerloopError unless a server can be at this URL. name: of the argument or option"""
     if "@" in url:  # it would show in messages, and httpx would send it instead of the API key
         raise InnerloopError(f"{name}: leave out user:password@: {KEY_FIX}")
-    shown = repr(url if len(url) <= SHOWN else url[:SHOWN] + "...")
-    expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {shown}"
+    expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {shown(url)}"
     try:
         urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
         parsed = httpx.URL(url)
@@ -66,12 +63,12 @@ def check_url(name: str, url: str) -> None:
         raise InnerloopError(f"{expected}: leave out what follows the path")
 
 
-def _shown(value: Any) -> str:
-    """A wrong number in a message. Python does not write whole numbers with thousands of digits."""
-    return "a huge number" if isinstance(value, int) and abs(value) > MAX_TIMEOUT_S else repr(value)
-
-
-def check_timeout(timeout: float) -> None:
-    """Raise InnerloopError unless this is a time."""
-    if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout <= MAX_TIMEOUT_S:
-        raise InnerloopError(f"timeout: expected a number of seconds from above 0 to 10 years, got {_shown(timeout)}")
+def read_timeout(timeout: Any) -> float:
+    """A time in seconds. Raises InnerloopError."""
+    try:
+        seconds = float(timeout) if isinstance(timeout, Real) and not isinstance(timeout, bool) else 0.0
+    except (OverflowError, TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise InnerloopError(f"timeout: expected a number of seconds from above 0 to 10 years, got {shown(timeout)}")
+    return seconds

@@ -26,6 +26,10 @@ class InnerloopError(Exception):
     """Any error of this package."""
 
 
+MAX_SHOWN = 200
+"""Most characters of a wrong value in a message."""
+
+
 class UnsupportedInput(InnerloopError, TypeError):
     """A value that cannot be sent."""
 
@@ -128,6 +132,15 @@ BY_STATUS: Mapping[int, type[ServerError]] = {
     507: QuotaExceeded,
 }
 """Other 4xx are InvalidRequest, other 5xx ServerError."""
+
+
+def shown(value: Any) -> str:
+    """A wrong value in a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # of a whole number with thousands of digits
+        return f"a huge {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def is_problem(body: Any) -> bool:

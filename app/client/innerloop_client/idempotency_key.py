@@ -5,7 +5,7 @@ import secrets
 import time
 from typing import Any
 
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnsupportedInput, shown
 
 KEY, MAX_KEY = re.compile("[!-~]+"), 255
 """What the server takes."""
@@ -27,4 +27,4 @@ def key_of(chosen: str | None, longest: int = MAX_KEY) -> str:
 
 
 def _shown(chosen: Any) -> str:
-    return f"{len(chosen)} characters" if isinstance(chosen, str) and len(chosen) > MAX_KEY // 2 else repr(chosen)
+    return f"{len(chosen)} characters" if isinstance(chosen, str) and len(chosen) > MAX_KEY // 2 else shown(chosen)

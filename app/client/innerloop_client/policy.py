@@ -59,6 +59,8 @@ class _Policy(Generic[A]):
     """
 
     def __init__(self, client: Any, model: str, adaptation: A | None, options: Mapping[str, Any]) -> None:
+        if adaptation is not None and not isinstance(adaptation, AdaptationFields):
+            raise UnsupportedInput(f"adaptation: expected an adaptation, got {type(adaptation).__name__}")
         if adaptation is not None and adaptation.model != model:
             raise UnsupportedInput(f"adaptation: expected one of {model}, got one of {adaptation.model}")
         if adaptation is not None and options:

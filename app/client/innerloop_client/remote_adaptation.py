@@ -7,7 +7,7 @@ import httpx
 
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Revision, from_body, read_time, reading
-from innerloop_client.errors import FileNotWritten
+from innerloop_client.errors import FileNotWritten, UnsupportedInput
 from innerloop_client.paths import number, segment
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
@@ -16,6 +16,14 @@ from innerloop_client.session import Call, Session
 
 R = TypeVar("R", bound="Remote")
 BINARY = "application/octet-stream"
+
+
+def file_at(path: Any) -> Path:
+    """The file at a path. Raises UnsupportedInput."""
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise UnsupportedInput(f"path: expected the path of a file, got {type(path).__name__}") from error
 
 
 class Remote(AdaptationFields):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import httpx
 
 from innerloop_client.body_encoding import JSON, encode
-from innerloop_client.connection_options import Options, check_timeout
+from innerloop_client.connection_options import Options, read_timeout
 from innerloop_client.descriptions import reading
 from innerloop_client.errors import (
     ConnectionFailed,
@@ -18,6 +18,7 @@ from innerloop_client.errors import (
     UnexpectedAnswer,
     UnsupportedInput,
     deadline_passed,
+    shown,
 )
 from innerloop_client.paths import segment
 from innerloop_client.proxies import environment_proxy
@@ -90,11 +91,9 @@ class Session:
 
     def within(self, timeout: float | None) -> "Session":
         """This session for one call, whose requests share a deadline. timeout: seconds, instead of the client's"""
-        if timeout is not None:
-            check_timeout(timeout)
-        elif self._deadline is not None:
+        if timeout is None and self._deadline is not None:
             return self
-        options = self.options if timeout is None else replace(self.options, timeout=timeout)
+        options = self.options if timeout is None else replace(self.options, timeout=read_timeout(timeout))
         return replace(self, options=options, _deadline=time.monotonic() + options.timeout)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
@@ -111,7 +110,7 @@ class Session:
         present = {name: value for name, value in params.items() if value is not None}
         for name, value in present.items():
             if isinstance(value, str) and not sendable(value):
-                raise UnsupportedInput(f"{name}: expected a text, got {value!r}")
+                raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         return (await self.send(Call("GET", path, params=present))).body
 
     async def model(self, name: str) -> Mapping[str, Any]:

@@ -82,21 +82,19 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
     def __init__(self, http: httpx.AsyncClient | None = None) -> None:
         """http: a client of the user"""
         super().__init__(httpx.AsyncClient, http)
+        self._loop: tuple[object, object] | None = None
 
     async def send(self, request: httpx.Request, left_s: float, *, stream: bool = False) -> httpx.Response:
         """See `Transport`."""
         from anyio import fail_after  # httpx has it, for both event loops
 
         http, start = self.http, time.monotonic()
+        self._check_loop(http)
         try:
             with fail_after(left_s):
                 response = await http.send(request, stream=stream)
         except TimeoutError as error:
             raise httpx.ReadTimeout("") from error
-        except RuntimeError as error:
-            if str(error) != "Event loop is closed":
-                raise
-            raise InnerloopError("the event loop of this client is closed: create a client for each loop") from error
         if stream:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = AsyncTimedBody(response.stream, left_s - (time.monotonic() - start))
@@ -123,7 +121,21 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
     async def close(self) -> None:
         """See `Transport`."""
         if self._process == os.getpid():
+            self._check_loop(self._http)
             await self._http.aclose()
+
+    def _check_loop(self, http: httpx.AsyncClient) -> None:
+        """Raise InnerloopError if another event loop has used the connections."""
+        from asyncio import get_running_loop  # slow to import, and httpx has done so by now
+
+        try:
+            used = http, get_running_loop()
+        except RuntimeError:  # trio
+            return
+        if self._loop is None or self._loop[0] is not http:
+            self._loop = used
+        elif self._loop[1] is not used[1]:
+            raise InnerloopError("an AsyncClient belongs to the event loop that uses it first: create another one")
 
 
 class BlockingTransport(Connections[httpx.Client]):

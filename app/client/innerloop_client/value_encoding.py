@@ -28,7 +28,7 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
         return None
     if isinstance(value, str):
         return as_text(value, place)
-    if isinstance(value, bool | int | float | bytes):
+    if isinstance(value, bool | int | float):
         return value
     if isinstance(value, date | time):
         return value.isoformat()

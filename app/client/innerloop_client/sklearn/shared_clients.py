@@ -10,7 +10,10 @@ from innerloop_client.client import Client
 def shared_client(url: str | None, api_key: str | None) -> Client:
     """The client of this process for a server. What is None comes from the environment."""
     url, api_key = url or os.environ.get("INNERLOOP_URL"), api_key or os.environ.get("INNERLOOP_API_KEY")
-    return _client(url, api_key, os.getpid())
+    try:
+        return _client(url, api_key, os.getpid())
+    except TypeError:  # of a list, which cannot be a key of the cache
+        return Client(url, api_key)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from app.service.engine import INITIAL, Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
-from app.service.idempotency import Idempotency
+from app.service.idempotency import Idempotency, Turn
 from app.service.model import Model
 from app.service.new_ids import ids
 from app.service.pinned_bundles import PinnedBundles
@@ -340,9 +340,7 @@ class Adaptations:
         pinned = self._defaults.pinned if command.pinned is None else command.pinned
         return _New(command, names, new_id, task, pinned, Job(command.model, (new_id, 1), task))
 
-    def _turn(
-        self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None
-    ) -> AbstractAsyncContextManager[Caller | None]:
+    def _turn(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Turn:
         return self._idempotency.turn(command.owner, [name.name for name in names], caller)
 
     async def _adapt(self, new: "_New", caller: Caller | None) -> Adaptation:

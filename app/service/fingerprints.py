@@ -16,7 +16,7 @@ def content_bytes(content: np.ndarray) -> bytes:
     if content.dtype == object:
         values = [content_bytes(each) if isinstance(each, np.ndarray) else each for each in content.tolist()]
         return repr(content.shape).encode() + repr(values).encode()
-    positive: np.ndarray = content + content.dtype.type(0)
+    positive: np.ndarray = content + 0
     return repr(content.shape).encode() + positive.tobytes()
 
 
@@ -26,13 +26,11 @@ def names_of(command: AdaptCommand) -> list[Name]:
     The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
     another request of it.
     """
-    content = hashlib.blake2b(digest_size=16)
-    for part in command.support.content:
-        content.update(content_bytes(part))
     steps, rate = command.settings
     # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
-    content.update(f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode())
+    asked = f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode()
+    content = hashlib.blake2b(b"".join([*map(content_bytes, command.support.content), asked]), digest_size=16)
     names = []
     if command.key is not None:
         request = content.copy()

@@ -1,9 +1,7 @@
 """Repeated requests to adapt: the same idempotency key, or the same content where an earlier adaptation will do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from weakref import WeakValueDictionary
+from collections.abc import Callable, Iterable, Sequence
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
@@ -22,30 +20,16 @@ class Idempotency:
         """clock: seconds since the epoch."""
         self._store = store
         self._clock = clock
-        self._queues: WeakValueDictionary[tuple[str, str], _Queue] = WeakValueDictionary()
+        self._lines: dict[tuple[str, str], list[Turn]] = {}
         self._recent = _Recent()
 
     def note(self, owner: str, names: Iterable[Name]) -> bool:
         """Remember the names of a request. Returns whether one of them has come before, as far as is remembered."""
         return self._recent.add([(owner, each.name) for each in names])
 
-    @asynccontextmanager
-    async def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> AsyncIterator[Caller | None]:
-        """Let the requests under these names wait until the context ends.
-
-        Yields a caller that counts as connected while any caller that waits for the same result is connected: a client
-        that timed out waits again with its repeat, so its work goes on.
-        """
-        queues = [self._queues.setdefault((owner, name), _Queue()) for name in names]
-        held: list[_Queue] = []
-        try:
-            for queue in queues:
-                await queue.enter(caller)
-                held.append(queue)
-            yield None if caller is None else _Callers(caller, queues)
-        finally:
-            for queue in held:
-                queue.leave()
+    def turn(self, owner: str, names: Iterable[str], caller: Caller | None) -> "Turn":
+        """A context in which the other requests under these names wait."""
+        return Turn(self._lines, [(owner, name) for name in names], caller)
 
     async def earlier(self, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         """The adaptation that an earlier request under one of these names made, if any.
@@ -83,35 +67,58 @@ class _Recent:
         return known
 
 
-class _Queue:
-    """The requests under a name: one has its turn, the callers of the others wait."""
+class Turn:
+    """The turn of a request among those that share one of its names. The first of a line has it, the others wait.
 
-    def __init__(self) -> None:
-        self.waiting: list[Caller | None] = []
-        self._lock = asyncio.Lock()
+    The context is the caller of the turn, or None if there is none. It counts as connected while any caller that waits
+    for the same result is connected: a client that timed out waits again with its repeat, so its work goes on.
+    """
 
-    async def enter(self, caller: Caller | None) -> None:
-        """Wait for the turn."""
-        self.waiting.append(caller)
+    __slots__ = ("_caller", "_lines", "_names", "_woken")
+
+    def __init__(
+        self, lines: "dict[tuple[str, str], list[Turn]]", names: Sequence[tuple[str, str]], caller: Caller | None
+    ) -> None:
+        """lines: all that there are, by name"""
+        self._lines, self._names, self._caller = lines, names, caller
+        self._woken: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> "Turn | None":
         try:
-            await self._lock.acquire()
-        finally:
-            self.waiting.remove(caller)
+            for name in self._names:
+                line = self._lines.setdefault(name, [])
+                line.append(self)
+                if line[0] is not self:
+                    self._woken = asyncio.get_running_loop().create_future()
+                    await self._woken
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+        return None if self._caller is None else self
 
-    def leave(self) -> None:
-        """End the turn."""
-        self._lock.release()
+    async def __aexit__(self, *error: object) -> None:
+        self._leave()
 
-
-class _Callers:
-    """A caller and those that wait for the same result."""
-
-    def __init__(self, caller: Caller, queues: Sequence[_Queue]) -> None:
-        self.deadline = caller.deadline
-        self._caller = caller
-        self._queues = queues
+    @property
+    def deadline(self) -> float | None:
+        """That of the caller."""
+        assert self._caller is not None
+        return self._caller.deadline
 
     def disconnected(self) -> bool:
-        """Whether all of them have disconnected."""
-        others = (each for queue in self._queues for each in queue.waiting)
-        return self._caller.disconnected() and all(each is not None and each.disconnected() for each in others)
+        """Whether all callers have disconnected."""
+        callers = [turn._caller for name in self._names for turn in self._lines[name]]
+        return all(caller is not None and caller.disconnected() for caller in callers)
+
+    def _leave(self) -> None:
+        """Leave all lines, and wake those that are first now."""
+        for name in self._names:
+            line = self._lines.get(name, [])
+            if self not in line:  # it was cancelled before it got there
+                continue
+            was_first = line[0] is self
+            line.remove(self)
+            if not line:
+                del self._lines[name]
+            elif was_first and (woken := line[0]._woken) is not None and not woken.done():
+                woken.set_result(None)

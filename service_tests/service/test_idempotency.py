@@ -4,6 +4,7 @@ The names stay what they were, or an upgrade would forget them.
 """
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,6 +79,39 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
         return told
 
     assert asyncio.run(run()) == [False, True, False, True, False]
+
+
+def test_turns_are_taken_in_order_and_given_up_when_cancelled() -> None:
+    async def run() -> list[str]:
+        idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)
+        begun: list[str] = []
+        end = {name: asyncio.Event() for name in "abcdef"}
+
+        async def take(name: str, names: Sequence[str]) -> None:
+            async with idempotency.turn("", names, None):
+                begun.append(name)
+                await end[name].wait()
+
+        lines = {"a": "x", "b": "y", "c": "xy", "d": "x", "e": "xy", "f": "y"}
+        tasks = {name: asyncio.create_task(take(name, list(line))) for name, line in lines.items()}
+        await asyncio.sleep(0)
+        assert begun == ["a", "b"]
+        end["a"].set()  # c is first in line x now, and waits in line y
+        await asyncio.sleep(0.01)
+        tasks["d"].cancel()
+        await asyncio.sleep(0.01)
+        assert begun == ["a", "b"]
+        end["b"].set()
+        await asyncio.sleep(0.01)
+        assert begun == ["a", "b", "f"]
+        for each in "cef":
+            end[each].set()
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*(task for name, task in tasks.items() if name != "d"))
+        assert not idempotency._lines
+        return begun
+
+    assert asyncio.run(run()) == ["a", "b", "f", "c", "e"]
 
 
 def test_the_names_that_came_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from app.errors import Invalid, shown
 
 MAX_KEY_LENGTH, KEY_PATTERN = 255, "[!-~]+"
 """Of the Idempotency-Key header."""
+KEY = re.compile(KEY_PATTERN)
 MAX_WAIT_MS = 86_400_000
 """The largest value of the X-Timeout-Ms header."""
 
@@ -23,7 +24,7 @@ def read_deadline(header: bytes) -> float:
 def read_key(header: bytes) -> str:
     """Idempotency-Key. Raises Invalid."""
     key = header.decode("latin-1")
-    if len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_PATTERN, key):
+    if len(key) > MAX_KEY_LENGTH or not KEY.fullmatch(key):
         expected = f"1 to {MAX_KEY_LENGTH} ASCII characters without spaces"
         actual = f"{len(key)} characters" if len(key) > MAX_KEY_LENGTH else shown(key)
         raise Invalid("Idempotency-Key", expected, actual)

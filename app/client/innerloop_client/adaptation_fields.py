@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 from innerloop_client.descriptions import Quality, from_body, read_time, reading
-from innerloop_client.paths import segment
 from innerloop_client.session import Session
 
 
@@ -73,7 +72,8 @@ class AdaptationFields:
                 if not isinstance(described[name], form):
                     raise TypeError(f"{name} is {described[name]!r}")
             _ = [each is None or float(each) for each in described["losses"]]
-            segment("id", described["id"])
+            if not (described["id"].isascii() and described["id"].isprintable()):
+                raise ValueError(f"id is {described['id']!r}")
         vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:

@@ -94,7 +94,7 @@ class Session:
         if timeout is None and self._deadline is not None:
             return self
         options = self.options if timeout is None else replace(self.options, timeout=read_timeout(timeout))
-        return replace(self, options=options, _deadline=time.monotonic() + options.timeout)
+        return Session(self.transport, options, self._models, time.monotonic() + options.timeout)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
         """Copies of an adaptation share the connections."""
@@ -181,7 +181,9 @@ class Session:
         """The request of an attempt, and its time. The server is told it all, as a repeat waits for its result."""
         left = max(0.001, min(MAX_TIMEOUT_MS / 1000, attempts.left_s))
         silence = attempts.silence_s(left)
-        headers = {"Accept": call.accept, "X-Timeout-Ms": str(max(1, int(left * 1000)))}
+        headers = {"X-Timeout-Ms": str(max(1, int(left * 1000)))}
+        if call.accept != JSON or call.media != JSON:  # the server answers JSON in JSON
+            headers["Accept"] = call.accept
         if call.content is not None:
             headers["Content-Type"] = call.media
         if call.key is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -320,8 +321,10 @@ def test_the_last_attempt_takes_all_that_is_left() -> None:
 
 
 def test_a_client_belongs_to_one_event_loop(url: str) -> None:
-    client = AsyncClient(url)
-    assert asyncio.run(client.health()).ready
-    for call in (client.health, client.close):
-        with pytest.raises(InnerloopError, match=r"^an AsyncClient belongs to the event loop that uses it first"):
-            asyncio.run(call())
+    client, loop = AsyncClient(url), asyncio.new_event_loop()
+    with closing(loop):
+        assert loop.run_until_complete(client.health()).ready
+        for call in (client.health, client.close):
+            with pytest.raises(InnerloopError, match=r"^an AsyncClient belongs to the event loop that uses it first"):
+                asyncio.run(call())
+        loop.run_until_complete(client.close())

@@ -106,9 +106,9 @@ class Turn:
         return self._caller.deadline
 
     def disconnected(self) -> bool:
-        """Whether all callers have disconnected."""
-        callers = [turn._caller for name in self._names for turn in self._lines[name]]
-        return all(caller is not None and caller.disconnected() for caller in callers)
+        """Whether all callers have disconnected. Work that was begun may ask after the turn has ended."""
+        turns = {self, *(turn for name in self._names for turn in self._lines.get(name, ()))}
+        return all(turn._caller is not None and turn._caller.disconnected() for turn in turns)
 
     def _leave(self) -> None:
         """Leave all lines, and wake those that are first now."""

@@ -108,6 +108,18 @@ def test_an_object_that_raises_fails_in_its_place(innerloop: Client) -> None:
     assert str(other) == "tasks[2]: cannot be read (ZeroDivisionError: division by zero)"
 
 
+def test_an_error_without_a_text_fails_in_its_place(innerloop: Client) -> None:
+    class Untold:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        def __array__(self) -> None:
+            raise SyntaxError(Untold())
+
+    [error] = innerloop.adapt_many([{"model": "sinusoid", "x": Untold(), "y": [1]}])
+    assert str(error) == "tasks[0]: cannot be read (SyntaxError)"
+
+
 def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:
     first, again = (innerloop.adapt_many(tasks(70), idempotency_key="monday") for _ in range(2))
     assert [each.id for each in first if isinstance(each, Adaptation)] == [

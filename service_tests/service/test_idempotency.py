@@ -81,6 +81,18 @@ def test_work_is_abandoned_only_when_nobody_waits_for_it() -> None:
     assert asyncio.run(run()) == [False, True, False, True, False]
 
 
+def test_work_may_ask_for_its_callers_after_the_turn_has_ended() -> None:
+    async def run() -> list[bool]:
+        idempotency, caller = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0), Waiting()
+        async with idempotency.turn("", ["key:k"], caller) as callers:
+            assert callers is not None
+        told = [callers.disconnected()]
+        caller.gone = True
+        return [*told, callers.disconnected()]
+
+    assert asyncio.run(run()) == [False, True]
+
+
 def test_turns_are_taken_in_order_and_given_up_when_cancelled() -> None:
     async def run() -> list[str]:
         idempotency = Idempotency(MemoryStore(Quota(10, 10_000)), lambda: 0.0)

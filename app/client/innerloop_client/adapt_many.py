@@ -94,8 +94,7 @@ class _Many:
         except InnerloopError as error:
             return error
         except Exception as error:  # noqa: BLE001  of objects of the user, which may raise anything: the others go on
-            reason = "".join(format_exception_only(error)).strip()
-            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({reason})")
+            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({_reason(error)})")
             failure.__cause__ = error
             return failure
 
@@ -108,6 +107,13 @@ class _Many:
         else:
             results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
         self.outcomes += results
+
+
+def _reason(error: Exception) -> str:
+    try:
+        return "".join(format_exception_only(error)).strip()
+    except Exception:  # noqa: BLE001  of the error itself, where it has no text
+        return type(error).__name__
 
 
 async def _body(session: Session, task: Any) -> dict[str, Any]:

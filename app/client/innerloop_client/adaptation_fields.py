@@ -71,7 +71,8 @@ class AdaptationFields:
             for name, form in TYPES.items():
                 if not isinstance(described[name], form):
                     raise TypeError(f"{name} is {described[name]!r}")
-            _ = [each is None or float(each) for each in described["losses"]]
+            if not all(each is None or type(each) in (int, float) for each in described["losses"]):
+                raise TypeError(f"losses are {described['losses']!r}")
             if not (described["id"].isascii() and described["id"].isprintable()):
                 raise ValueError(f"id is {described['id']!r}")
         vars(self).update(described)

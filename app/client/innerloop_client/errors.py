@@ -138,8 +138,8 @@ def shown(value: Any) -> str:
     """A wrong value in a message."""
     try:
         text = repr(value)
-    except ValueError:  # of a whole number with thousands of digits
-        return f"a huge {type(value).__name__}"
+    except Exception:  # noqa: BLE001  of whole numbers with thousands of digits, and of objects of the user
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 

@@ -91,7 +91,7 @@ class Turn:
                 if line[0] is not self:
                     self._woken = asyncio.get_running_loop().create_future()
                     await self._woken
-        except asyncio.CancelledError:
+        except BaseException:  # it is cancelled or closed while it waits
             self._leave()
             raise
         return None if self._caller is None else self

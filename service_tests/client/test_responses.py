@@ -13,11 +13,14 @@ from innerloop_client import (
     AsyncClient,
     Client,
     DeadlinePassed,
+    Diverged,
     FileNotWritten,
     InnerloopError,
+    InvalidRequest,
     Overloaded,
     UnexpectedAnswer,
 )
+from innerloop_client.errors import server_error
 from service_tests.client.answering import ADAPTED, Answering, always, answer, trickling
 
 CALLS: dict[str, Callable[[Client], Any]] = {
@@ -159,3 +162,9 @@ def test_an_awaited_stream_that_trickles_in_ends_with_the_timeout() -> None:
 
     with Answering(trickling(answer(b"", "text/event-stream"), b": wait\n\n")) as server, pytest.raises(DeadlinePassed):
         asyncio.run(run(server.url))
+
+
+def test_losses_of_other_types_are_no_divergence() -> None:
+    problem = {"status": 422, "detail": "x"}
+    assert type(server_error(problem | {"losses": [1.0, None]})) is Diverged
+    assert type(server_error(problem | {"losses": ["a"]})) is InvalidRequest

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from innerloop_client.descriptions import Quality, from_body, read_time, reading
+from innerloop_client.errors import are_losses
 from innerloop_client.session import Session
 
 
@@ -71,7 +72,7 @@ class AdaptationFields:
             for name, form in TYPES.items():
                 if not isinstance(described[name], form):
                     raise TypeError(f"{name} is {described[name]!r}")
-            if not all(each is None or type(each) in (int, float) for each in described["losses"]):
+            if not are_losses(described["losses"]):
                 raise TypeError(f"losses are {described['losses']!r}")
             if not (described["id"].isascii() and described["id"].isprintable()):
                 raise ValueError(f"id is {described['id']!r}")
@@ -96,8 +97,8 @@ class AdaptationFields:
 
 
 TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("id", "model", "kind", "status", "message"), str),
-    **dict.fromkeys(("revision", "support_size"), int),
+    **dict.fromkeys(("id", "model", "model_digest", "kind", "status", "message"), str),
+    **dict.fromkeys(("revision", "support_size", "steps"), int),
     **dict.fromkeys(("losses", "examples"), list),
 }
 DEFAULTS = {each.name: each.default for each in fields(AdaptationFields)}

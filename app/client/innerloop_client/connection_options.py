@@ -14,6 +14,7 @@ from innerloop_client.errors import InnerloopError, shown
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_FIX = "set INNERLOOP_API_KEY instead, or in Python http=httpx.Client(auth=...)"
 MAX_TIMEOUT_S = 10 * 365 * 24 * 3600.0
+"""More would be a mistake, and more than a clock can add."""
 
 
 @dataclass(frozen=True)

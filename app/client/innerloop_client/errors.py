@@ -26,10 +26,6 @@ class InnerloopError(Exception):
     """Any error of this package."""
 
 
-MAX_SHOWN = 200
-"""Most characters of a wrong value in a message."""
-
-
 class UnsupportedInput(InnerloopError, TypeError):
     """A value that cannot be sent."""
 
@@ -134,6 +130,10 @@ BY_STATUS: Mapping[int, type[ServerError]] = {
 """Other 4xx are InvalidRequest, other 5xx ServerError."""
 
 
+MAX_SHOWN = 200
+"""Most characters of a wrong value in a message."""
+
+
 def shown(value: Any) -> str:
     """A wrong value in a message."""
     try:
@@ -153,11 +153,16 @@ def is_problem(body: Any) -> bool:
     return isinstance(status, int) and 400 <= status < 600
 
 
+def are_losses(values: list[Any]) -> bool:
+    """Whether these can be support losses: numbers, or None for those that are not finite."""
+    return all(each is None or type(each) in (int, float) for each in values)
+
+
 def server_error(problem: Mapping[str, Any]) -> ServerError:
     """The error of a problem document."""
-    if isinstance(problem.get("losses"), list):
+    status, losses = problem["status"], problem.get("losses")
+    if isinstance(losses, list) and are_losses(losses):
         return Diverged(problem)
-    status = problem["status"]
     return BY_STATUS.get(status, InvalidRequest if status < 500 else ServerError)(problem)
 
 

@@ -70,12 +70,8 @@ def _read_file(value: Any, place: str) -> bytes:
         if value.seekable():
             value.seek(0)
         data = value.read()
-    except (
-        AttributeError,
-        OSError,
-        TypeError,
-        ValueError,
-    ) as error:  # of bytes as a path, or a file that cannot seek
+    # AttributeError and TypeError: of a file without `seekable`, and of bytes as a path
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UnsupportedInput(f"{place}: cannot read {value}: {reason}") from error
     if not isinstance(data, bytes):

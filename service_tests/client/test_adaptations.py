@@ -78,6 +78,8 @@ def test_iterating_goes_through_all_pages(innerloop: Client) -> None:
     assert [each.id for each in innerloop.adaptations()] == ids[::-1]
     assert [each.id for each in innerloop.adaptations(label="odd")] == ids[1::2][::-1]
     assert list(innerloop.adaptations(model="sinusoid", label="none")) == []
+    with pytest.raises(UnsupportedInput, match="model: expected a text, got 5"):
+        list(innerloop.adaptations(model=5))  # type: ignore[arg-type]
 
 
 def test_awaited_methods(url: str) -> None:

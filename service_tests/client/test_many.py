@@ -174,8 +174,11 @@ class Unseekable:
         GOOD | {"x": list(os.scandir(b"/"))[:1]},
         GOOD | {"steps": 10**5000},
         GOOD | {"label": object()},
+        GOOD | {"x": Raising(ConnectionFailed("not the server"))},
+        GOOD | {"x": [{10**5000: 1}]},
+        GOOD | {"x": [[float("nan")]], "y": [1]},
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_no_task_makes_others_fail(innerloop: Client, bad: Any) -> None:
     results = innerloop.adapt_many([*[GOOD] * 64, bad, GOOD])

@@ -320,6 +320,15 @@ def test_the_last_attempt_takes_all_that_is_left() -> None:
     assert attempts.wait_s(error=SILENT) is None
 
 
+def test_connections_belong_to_one_event_loop(url: str) -> None:
+    http, loop = httpx.AsyncClient(), asyncio.new_event_loop()
+    with closing(loop):
+        loop.run_until_complete(AsyncClient(url, http=http).health())
+        with pytest.raises(InnerloopError, match=r"^the connections cannot be used .* create a client for this loop"):
+            asyncio.run(AsyncClient(url, http=http).health())
+        loop.run_until_complete(http.aclose())
+
+
 def test_a_client_belongs_to_one_event_loop(url: str) -> None:
     client, loop = AsyncClient(url), asyncio.new_event_loop()
     with closing(loop):

@@ -17,6 +17,7 @@ from innerloop_client import (
     UnexpectedAnswer,
     UnsupportedInput,
 )
+from innerloop_client.streams import AsyncAdaptStream
 from service_tests.api.requests import QUERIES, WAVE
 from service_tests.client.answering import ADAPTED, Answering, answer, trickling
 from service_tests.client.cutting import Cutting
@@ -47,6 +48,20 @@ def test_an_awaited_stream(url: str) -> None:
 
     losses, expected = asyncio.run(run())
     assert losses == pytest.approx(expected)
+
+
+def test_a_stream_that_is_left_with_its_event_loop(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def begin() -> AsyncAdaptStream:
+        stream = AsyncClient(url).adapt_stream("sinusoid", X, Y)
+        await anext(stream)
+        return stream
+
+    stream = asyncio.run(begin())
+    with pytest.raises(InnerloopError, match="iterate over all losses first"):
+        assert stream.adaptation
+    with pytest.raises(InnerloopError, match="the stream was interrupted"):
+        asyncio.run(anext(stream))
+    assert caplog.messages == [], "asyncio has nothing to say about generators that it could not close"
 
 
 def test_each_loss_comes_at_once_and_leaving_cancels_the_rest(serve_live: Callable[..., str], work: Work) -> None:

@@ -21,6 +21,7 @@ from innerloop_client.errors import (
     server_error,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
+from innerloop_client.inputs import Models
 from innerloop_client.responses import content, foreign
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.session import Call, Session
@@ -85,10 +86,7 @@ class _Many:
         if self.gone is not None:
             return self.gone
         try:
-            return encode_line(await _body(self._session.within(self._timeout), task))
-        except (ConnectionFailed, DeadlinePassed, Unauthorized) as error:  # the server was asked about the model
-            self.gone = error
-            return error
+            return encode_line(await _body(self, task))
         except UnsupportedInput as error:
             return UnsupportedInput(f"tasks[{index}]: {error}")
         except InnerloopError as error:
@@ -97,6 +95,14 @@ class _Many:
             failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({_reason(error)})")
             failure.__cause__ = error
             return failure
+
+    async def model(self, name: str) -> Mapping[str, Any]:
+        """What the server says of a model. An error that concerns all tasks is kept."""
+        try:
+            return await self._session.within(self._timeout).model(name)
+        except (ConnectionFailed, DeadlinePassed, Unauthorized) as error:
+            self.gone = error
+            raise
 
     async def send(self, lines: Sequence[Line]) -> None:
         """Send lines, unless it is in vain."""
@@ -116,7 +122,7 @@ def _reason(error: Exception) -> str:
         return type(error).__name__
 
 
-async def _body(session: Session, task: Any) -> dict[str, Any]:
+async def _body(models: Models, task: Any) -> dict[str, Any]:
     """The body of a task. Raises UnsupportedInput, the errors of asking about a model, and any of the user's values."""
     if not isinstance(task, Mapping):
         raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
@@ -126,7 +132,7 @@ async def _body(session: Session, task: Any) -> dict[str, Any]:
     if "model" not in task:
         raise UnsupportedInput("model is missing")
     options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}
-    return await adapt_body(session, task["model"], task.get("x"), task.get("y"), options)
+    return await adapt_body(models, task["model"], task.get("x"), task.get("y"), options)
 
 
 def _end(lines: Sequence[Line], start: int) -> int:

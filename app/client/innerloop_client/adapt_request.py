@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from innerloop_client.inputs import read_support
-from innerloop_client.session import Session
+from innerloop_client.inputs import Models, read_support
 
 Assess = Literal["leave_one_out", "k_fold"]
 
@@ -46,8 +45,8 @@ SUPPORT = ("weights", "labels", "episodes")
 """The options that are a part of the support set."""
 
 
-async def adapt_body(session: Session, model: str, x: Any, y: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+async def adapt_body(models: Models, model: str, x: Any, y: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """A body of POST /adapt. Options that are None are left out. Raises UnsupportedInput."""
-    support = await read_support(session, model, x, y, **{name: options.get(name) for name in SUPPORT})
+    support = await read_support(models, model, x, y, **{name: options.get(name) for name in SUPPORT})
     rest = {name: value for name, value in options.items() if name not in SUPPORT and value is not None}
     return {"model": model, "support": support} | rest

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from innerloop_client.descriptions import Quality, from_body, read_time, reading
-from innerloop_client.errors import are_losses
+from innerloop_client.errors import are_losses, are_numbers
 from innerloop_client.session import Session
 
 
@@ -69,11 +69,12 @@ class AdaptationFields:
             for name, value in described.items():
                 if value is MISSING:
                     raise KeyError(name)
-            for name, form in TYPES.items():
-                if not isinstance(described[name], form):
+            for name, forms in TYPES.items():
+                if type(described[name]) not in forms:
                     raise TypeError(f"{name} is {described[name]!r}")
-            if not are_losses(described["losses"]):
-                raise TypeError(f"losses are {described['losses']!r}")
+            for name, is_right in (("losses", are_losses), ("examples", are_numbers)):
+                if not is_right(described[name]):
+                    raise TypeError(f"{name} are {described[name]!r}")
             if not (described["id"].isascii() and described["id"].isprintable()):
                 raise ValueError(f"id is {described['id']!r}")
         vars(self).update(described)
@@ -96,11 +97,16 @@ class AdaptationFields:
         return f"<table>{''.join(rows)}</table>"
 
 
-TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("id", "model", "model_digest", "kind", "status", "message"), str),
-    **dict.fromkeys(("revision", "support_size", "steps"), int),
-    **dict.fromkeys(("losses", "examples"), list),
+TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "model", "model_digest", "kind", "status", "message"), (str,)),
+    **dict.fromkeys(("revision", "support_size", "steps"), (int,)),
+    **dict.fromkeys(("losses", "examples"), (list,)),
+    **dict.fromkeys(("label",), (str, type(None))),
+    "learning_rate": (int, float),
+    "labels": (list, type(None)),
+    "pinned": (bool,),
 }
+"""The types that JSON has for the fields: a boolean is no number."""
 DEFAULTS = {each.name: each.default for each in fields(AdaptationFields)}
 """The fields, and MISSING for those that an answer must have."""
 

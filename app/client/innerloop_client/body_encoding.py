@@ -21,6 +21,9 @@ HUGE = 10**4000
 EXAMPLES = frozenset({"support", "queries", "inputs", "targets", "weights", "labels", "episodes"})
 """The fields that `inputs` has read. All others are options."""
 
+ARGUMENTS = {"inputs": "x", "targets": "y"}
+"""The fields of a support set that have another name as an argument."""
+
 
 class _Binary(Exception):
     """A body has parts that are smaller and faster in msgpack."""
@@ -47,7 +50,7 @@ def encode_line(body: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(options, default=_text, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
-        place = next(_no_json(options, ""), "a value")
+        place = next(_no_json(_as_given(options), ""), "a value")
         raise UnsupportedInput(f"{place}: expected a number that JSON can have") from error
 
 
@@ -59,6 +62,13 @@ def decode(content: bytes, media: str) -> Any:
 def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body whose options can be sent. Raises UnsupportedInput that names the option."""
     return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
+
+
+def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same by the names of the arguments of `adapt`."""
+    rest = dict(options)
+    support = rest.pop("support", {})
+    return {ARGUMENTS.get(name, name): value for name, value in support.items()} | rest
 
 
 def _no_json(value: Any, place: str) -> Iterator[str]:

@@ -174,7 +174,8 @@ async def listed(session: Session, timeout: float | None = None, **params: Any) 
         page = await session.within(timeout).get("/adaptations", cursor=cursor, **params)
         with reading("a list of adaptations"):
             bodies, cursor = list(page["adaptations"]), page.get("next")
-            hash(cursor)
+            if not isinstance(cursor, str | None):
+                raise TypeError(f"next is {cursor!r}")
         for each in bodies:
             yield each
         if cursor is None:

@@ -158,6 +158,11 @@ def are_losses(values: list[Any]) -> bool:
     return all(each is None or type(each) in (int, float) for each in values)
 
 
+def are_numbers(values: list[Any]) -> bool:
+    """Whether these can be the numbers of examples."""
+    return all(type(each) is int and each >= 0 for each in values)
+
+
 def server_error(problem: Mapping[str, Any]) -> ServerError:
     """The error of a problem document."""
     status, losses = problem["status"], problem.get("losses")

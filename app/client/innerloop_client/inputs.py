@@ -4,25 +4,31 @@ import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from innerloop_client.arrays import Array, as_numpy, is_a, packed
 from innerloop_client.body_encoding import LARGE
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
-from innerloop_client.session import Session
 from innerloop_client.tables import is_table, read_column, read_table
 from innerloop_client.value_encoding import PLAIN, as_names, as_text, plain, to_wire
 
 
-async def read_inputs(session: Session, model: str, values: Any, place: str) -> Any:
+class Models(Protocol):
+    """Knows the models of a server, such as a `Session`."""
+
+    async def model(self, name: str) -> Mapping[str, Any]:
+        """What the server says of a model."""
+
+
+async def read_inputs(models: Models, model: str, values: Any, place: str) -> Any:
     """Inputs of a model as they are sent. Raises UnsupportedInput.
 
     The server is asked about the model where that matters: for DataFrames, and for texts that may name image files.
     """
     _check_model(model)
     if is_table(values):
-        values = read_table(values, await session.model(model), place)
+        values = read_table(values, await models.model(model), place)
     rows = _rows(values, place)
     if isinstance(rows, Array):
         return rows
@@ -31,7 +37,7 @@ async def read_inputs(session: Session, model: str, values: Any, place: str) -> 
         return large
     if all(map(_is_plain, rows)):
         return rows
-    if any(map(names_image, rows)) and (await session.model(model))["inputs"]["encoder"] == "image":
+    if any(map(names_image, rows)) and (await models.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
     arrays = [as_numpy(row, f"{place}[{index}]") for index, row in enumerate(rows)]
     if arrays and all(each is not None and each.shape == arrays[0].shape and each.ndim for each in arrays):
@@ -57,7 +63,7 @@ def read_values(values: Any, place: str) -> Any:
 
 
 async def read_support(
-    session: Session,
+    models: Models,
     model: str,
     x: Any = None,
     y: Any = None,
@@ -70,7 +76,7 @@ async def read_support(
     if isinstance(y, str):
         x, y = _split(x, y)
     if x is not None:
-        support["inputs"] = await read_inputs(session, model, x, "x")
+        support["inputs"] = await read_inputs(models, model, x, "x")
     for name, values, place in (("targets", y, "y"), ("weights", weights, "weights"), ("labels", labels, "labels")):
         if values is not None:
             support[name] = _unnested(read_values(values, place))
@@ -79,7 +85,7 @@ async def read_support(
         if isinstance(rows, Array):
             raise UnsupportedInput("episodes: expected a list of episodes, got numbers")
         numbered = enumerate(rows)
-        support["episodes"] = [await _episode(session, model, each, f"episodes[{index}]") for index, each in numbered]
+        support["episodes"] = [await _episode(models, model, each, f"episodes[{index}]") for index, each in numbered]
     return support
 
 
@@ -102,14 +108,14 @@ def _split(x: Any, y: str) -> tuple[Any, Any]:
     return x.drop(columns=y), x[y]
 
 
-async def _episode(session: Session, model: str, episode: Any, place: str) -> dict[str, Any]:
+async def _episode(models: Models, model: str, episode: Any, place: str) -> dict[str, Any]:
     if not isinstance(episode, Mapping):
         raise UnsupportedInput(f"{place}: expected observations, actions and rewards, got {type(episode).__name__}")
     read = {}
     for name, values in zip(as_names(episode, place), episode.values(), strict=True):
         where = f"{place}.{name}"
         is_input = name == "observations"
-        read[name] = await read_inputs(session, model, values, where) if is_input else read_values(values, where)
+        read[name] = await read_inputs(models, model, values, where) if is_input else read_values(values, where)
     return read
 
 

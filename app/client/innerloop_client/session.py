@@ -1,8 +1,7 @@
 """One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
@@ -109,7 +108,7 @@ class Session:
         """The decoded body of a GET. Parameters that are None are left out."""
         present = {name: value for name, value in params.items() if value is not None}
         for name, value in present.items():
-            if isinstance(value, str) and not sendable(value):
+            if not isinstance(value, str) or not sendable(value):
                 raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         return (await self.send(Call("GET", path, params=present))).body
 
@@ -136,20 +135,19 @@ class Session:
         """
         return await self.repeat(call, self.attempts())
 
-    @asynccontextmanager
-    async def stream(self, call: Call, attempts: Attempts) -> AsyncIterator[httpx.Response]:
-        """Send a call until its answer begins, and read the body within the context.
+    async def begin(self, call: Call, attempts: Attempts) -> httpx.Response:
+        """Send a call until its answer begins. The caller reads the body and closes the response.
 
         Raises the error of an answer that is not of the type that the call accepts.
         """
         response = (await self.repeat(call, attempts, stream=True)).response
-        try:
-            if not of_type(response, call.accept):
+        if not of_type(response, call.accept):
+            try:
                 await self.transport.read(response)
                 content(response, call.accept)
-            yield response
-        finally:
-            await self.transport.close_response(response)
+            finally:
+                await self.transport.close_response(response)
+        return response
 
     async def repeat(self, call: Call, attempts: Attempts, *, stream: bool = False) -> Reply:
         """Send a call with the attempts that are left. Raises what `send` raises.

@@ -110,7 +110,8 @@ async def _events(
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            async with session.stream(call, attempts) as response:
+            response = await session.begin(call, attempts)
+            try:
                 async for name, data in _read_events(session.transport.lines(response)):
                     with reading("a step of adapting"):
                         losses, result, problem = _read(name, data, step)
@@ -123,6 +124,8 @@ async def _events(
                     if result is not None:
                         yield result
                         return
+            finally:
+                await session.transport.close_response(response)
         except httpx.RequestError as error:
             cause, failure = error, _broken(error, session, attempts)
         may_help = isinstance(failure, ConnectionFailed) or getattr(failure, "status", 0) in RETRIED

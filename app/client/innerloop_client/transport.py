@@ -95,6 +95,8 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
                 response = await http.send(request, stream=stream)
         except TimeoutError as error:
             raise httpx.ReadTimeout("") from error
+        except RuntimeError as error:  # of a client that was closed meanwhile, or that another event loop has used
+            raise InnerloopError(f"the connections cannot be used ({error}): create a client for this loop") from error
         if stream:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = AsyncTimedBody(response.stream, left_s - (time.monotonic() - start))

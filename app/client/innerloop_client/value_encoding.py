@@ -5,7 +5,7 @@ from datetime import date, time
 from typing import Any
 
 from innerloop_client.arrays import Array, as_numpy, date_texts, is_missing
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnsupportedInput, shown
 
 PLAIN = frozenset({float, int, bool, type(None)})
 """The types of values that can be sent whatever they are."""
@@ -60,9 +60,12 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
     if set(map(type, given)) == {str} and len(set(given)) == len(given) and "".join(given).isascii():
         return given  # most are
     for name in given:
-        if not isinstance(name, str | int | float):
-            raise UnsupportedInput(f"{place}: expected texts as names, got {name!r}")
-        text = as_text(str(name), place)
+        try:
+            text = as_text(str(name), place) if isinstance(name, str | int | float) else None
+        except ValueError:  # of whole numbers with thousands of digits
+            text = None
+        if text is None:
+            raise UnsupportedInput(f"{place}: expected texts as names, got {shown(name)}")
         if text in texts:
             raise UnsupportedInput(f"{place}: expected each name once, got {text!r} twice")
         texts[text] = None

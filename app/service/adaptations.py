@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,7 @@ import numpy as np
 from app.errors import (
     Invalid,
     Outgrown,
-    Overloaded,
     PinnedBundleGone,
-    RequestError,
     StoreFailed,
     UnknownAdaptation,
     UnknownModel,
@@ -25,7 +23,6 @@ from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
 from app.service.compatibility import Compatibility
-from app.service.cross_validation import CrossValidation
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.engine import INITIAL, Job
@@ -34,19 +31,15 @@ from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
 from app.service.model import Model
+from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids
 from app.service.pinned_bundles import PinnedBundles
-from app.service.record import Adaptation, Change, Revision
+from app.service.record import Adaptation, Change
 from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
 from app.service.store_protocol import Filter, Name, Store
 from app.service.support_set import SupportSet
-from app.service.task import Task
-from app.service.work_cost import LARGE
 from app.service.worker_protocol import Worker
-
-QUICK = LARGE // 100
-"""The price of work that takes about 0.5 ms, as long as a few reads from the store."""
 
 
 class Adaptations:
@@ -78,17 +71,17 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        names = _names(command)
+        names = names_of(command)
         if not names:
-            return await self._adapt(self._new(command, names), caller)
+            return await self._adapt(self._new(command), names, caller)
         repeats = self._idempotency.note(command.owner, names)
         async with self._turn(command, names, caller) as callers:
-            new = self._new(command, names)
+            new = self._new(command)
             if repeats or not new.is_quick:
-                return await self._idempotency.earlier(command, names) or await self._adapt(new, callers)
+                return await self._idempotency.earlier(command, names) or await self._adapt(new, names, callers)
             try:  # `Store.put` finds an earlier record too
-                return await self._adapt(new, callers)
-            except (RequestError, Overloaded, StoreFailed):
+                return await self._adapt(new, names, callers)
+            except Exception:  # whatever it is, an earlier request may have succeeded
                 if (earlier := await self._idempotency.earlier(command, names)) is None:
                     raise
                 return earlier
@@ -98,12 +91,12 @@ class Adaptations:
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        names = _names(command)
+        names = names_of(command)
         async with self._turn(command, names, caller):
             if (earlier := await self._idempotency.earlier(command, names)) is not None:
                 yield earlier
                 return
-            new = self._new(command, names)
+            new = self._new(command)
             validation = new.validation()
             adapted: Adapted | None = None
             async with aclosing(self._worker.walk(new.job, caller)) as walk:
@@ -116,7 +109,7 @@ class Adaptations:
             quality = None
             if validation is not None:
                 quality = validation.quality(await self._worker.submit_all(validation.jobs, caller))
-            yield await in_time(caller, self._keep(new, adapted, quality))
+            yield await in_time(caller, self._keep(new, names, adapted, quality))
 
     async def predict(self, command: PredictCommand, caller: Caller | None = None) -> PredictResult:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
@@ -335,15 +328,13 @@ class Adaptations:
             raise UnknownAdaptation(id)
         await self._drop(adaptation, features=True)
 
-    def _new(self, command: AdaptCommand, names: Sequence[Name]) -> "_New":
-        new_id, task = next(self._ids), command.task
-        pinned = self._defaults.pinned if command.pinned is None else command.pinned
-        return _New(command, names, new_id, task, pinned, Job(command.model, (new_id, 1), task))
+    def _new(self, command: AdaptCommand) -> NewAdaptation:
+        return NewAdaptation.of(command, next(self._ids), self._defaults.pinned)
 
     def _turn(self, command: AdaptCommand, names: Sequence[Name], caller: Caller | None) -> Turn:
         return self._idempotency.turn(command.owner, [name.name for name in names], caller)
 
-    async def _adapt(self, new: "_New", caller: Caller | None) -> Adaptation:
+    async def _adapt(self, new: NewAdaptation, names: Sequence[Name], caller: Caller | None) -> Adaptation:
         validation = new.validation()
         if validation is None:
             result, quality = await self._worker.submit(new.job, caller), None
@@ -351,39 +342,21 @@ class Adaptations:
             result, *others = await self._worker.submit_all([new.job, *validation.jobs], caller)
             quality = validation.quality(others)
         assert result.adapted is not None, "the key is new, so the inner loop has run"
-        return await self._keep(new, check_usable(result.adapted, new.command.model), quality)
+        return await self._keep(new, names, check_usable(result.adapted, new.command.model), quality)
 
-    async def _keep(self, new: "_New", adapted: Adapted, quality: Mapping[str, Any] | None) -> Adaptation:
+    async def _keep(
+        self, new: NewAdaptation, names: Sequence[Name], adapted: Adapted, quality: Mapping[str, Any] | None
+    ) -> Adaptation:
         """Store the record. Where an earlier request under one of its names has made one, return that one instead."""
-        command, names = new.command, new.names
-        now, size = self._clock(), command.support.size
-        adaptation = Adaptation(
-            id=new.id,
-            owner=command.owner,
-            model=command.model.bundle.name,
-            kind=command.model.bundle.manifest.kind,
-            settings=command.settings,
-            steps=new.task.steps,
-            learning_rate=new.task.learning_rate,
-            stages=(command.support.stage(1, 0),),
-            next_example=size,
-            history=(Revision(1, Change.adapted, size, command.model.digest, now),),
-            losses=adapted.losses,
-            status=adapted.status,
-            created_at=now,
-            expires_at=now + (self._defaults.ttl_s if command.ttl_s is None else command.ttl_s),
-            label=command.label,
-            pinned=new.pinned,
-            quality=quality,
-            names=tuple(name.name for name in names),
-        )
-        if adaptation.pinned:  # first, so that no acknowledged record lacks its bundle
-            await self._kept.keep(command.model.bundle, adaptation.expires_at)
-        while (holder := await self._store.put(adaptation, names, self._clock())) is not None:
-            if (earlier := await self._idempotency.held_by(holder, command, names)) is not None:
-                await self._worker.drop(command.model, (new.id, 1))
+        model = new.command.model
+        record = new.record(adapted, quality, tuple(each.name for each in names), self._clock(), self._defaults.ttl_s)
+        if record.pinned:  # first, so that no acknowledged record lacks its bundle
+            await self._kept.keep(model.bundle, record.expires_at)
+        while (holder := await self._store.put(record, names, self._clock())) is not None:
+            if (earlier := await self._idempotency.held_by(holder, new.command, names)) is not None:
+                await self._worker.drop(model, (new.id, 1))
                 return earlier
-        return adaptation
+        return record
 
     async def _change_once(
         self,
@@ -447,43 +420,6 @@ class Adaptations:
         except UnknownModel:
             return
         await self._worker.drop(model, (adaptation.id, adaptation.revision))
-
-
-def _names(command: AdaptCommand) -> Sequence[Name]:
-    """The names of a request whose repeats are recognised; none for any other."""
-    return () if command.key is None and not command.reuse else names_of(command)
-
-
-@dataclass(eq=False, slots=True)
-class _New:
-    """A new adaptation that is being made.
-
-    names: under which it can be found again, if any
-    pinned: whether it stays with this bundle
-    job: the inner loop
-    """
-
-    command: AdaptCommand
-    names: Sequence[Name]
-    id: str
-    task: Task
-    pinned: bool
-    job: Job
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether adapting costs no more than looking for an earlier record: it stores no bundle, as a pinned one does.
-
-        A request with `reuse` expects to find one.
-        """
-        return self.job.price <= QUICK and self.command.assess is None and not (self.command.reuse or self.pinned)
-
-    def validation(self) -> CrossValidation | None:
-        """What `assess` asks for."""
-        command = self.command
-        if command.assess is None:
-            return None
-        return CrossValidation(command.model, self.task, command.assess, command.support.weights)
 
 
 def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:

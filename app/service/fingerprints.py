@@ -21,11 +21,13 @@ def content_bytes(content: np.ndarray) -> bytes:
 
 
 def names_of(command: AdaptCommand) -> list[Name]:
-    """The names under which a request and its repeats are one, always in the same order.
+    """The names under which a request and its repeats are one, always in the same order; none for most requests.
 
     The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
     another request of it.
     """
+    if command.key is None and not command.reuse:
+        return []
     steps, rate = command.settings
     # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"

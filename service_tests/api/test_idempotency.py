@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.service.engine import Engine
 from service_tests.api.requests import WAVE, adapt, assert_same, body, examples, predictions, reload
 from service_tests.conftest import Clock, Work
 
@@ -217,6 +218,23 @@ def test_two_servers_that_share_a_store_agree(
         assert sorted(future.result().status_code for future in futures) == [201, 422]
     assert len(work.tasks) == 4
     assert len(one.get("/adaptations").json()["adaptations"]) == 2
+
+
+def test_another_server_finds_the_adaptation_where_its_own_work_fails(
+    serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    one, two = serve(), serve()
+    first, second = (client.app.state.server.adaptations for client in (one, two))  # type: ignore[attr-defined]
+    for part in (second, second._idempotency):
+        monkeypatch.setattr(part, "_store", first._store)
+    adaptation_id = id_of(adapt_with_key(one))
+    monkeypatch.setattr(Engine, "run", fails)
+    assert id_of(adapt_with_key(two)) == adaptation_id
+    with pytest.raises(ZeroDivisionError):
+        adapt_with_key(two, "another")
 
 
 def change(client: TestClient, adaptation_id: str, support: Any = None, key: str = "k") -> Any:

@@ -10,6 +10,7 @@ from app.errors import DeadlinePassed, Overloaded
 from app.service.batcher import QUICK_S, Batcher, Runner
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Job, Result
+from app.service.health import Health
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
 
@@ -131,6 +132,68 @@ def test_leaving_finishes_what_was_accepted_and_takes_no_more() -> None:
         assert [each.done() for each in accepted] == [True] * 3
         with pytest.raises(Overloaded, match="shutting down"):
             await batcher.submit(job(4))
+
+    asyncio.run(scenario())
+
+
+class Unready(Gate):
+    """A runner that cannot say how long work takes."""
+
+    def seconds(self, jobs: Sequence[Job]) -> float:
+        raise ZeroDivisionError
+
+
+class Broken(Someone):
+    """A caller that cannot say whether it is there."""
+
+    def disconnected(self) -> bool:
+        raise ZeroDivisionError
+
+
+def test_what_fails_before_the_work_reaches_its_callers_and_the_worker_goes_on() -> None:
+    gate = Unready()
+    health = Health()
+
+    async def scenario() -> None:
+        async with Batcher(gate, 10, 1000, health) as batcher:
+            for _ in range(2):
+                both = await asyncio.gather(
+                    *(batcher.submit_all([job(0), job(1)]) for _ in "ab"), return_exceptions=True
+                )
+                assert [type(each) for each in both] == [ZeroDivisionError] * 2
+            await batcher.check()
+        assert "ZeroDivisionError" in health.degraded["worker"]
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_that_fails_leaves_the_worker_free() -> None:
+    gate = Gate()
+
+    async def scenario() -> None:
+        async with batcher_of(gate) as batcher:
+            first = asyncio.create_task(batcher.submit(job(0)))
+            await until(gate.busy)
+            broken = asyncio.create_task(batcher.submit(job(1), Broken()))
+            await asyncio.sleep(2 * QUICK_S)
+            gate.open.set()
+            assert await first
+            with pytest.raises(ZeroDivisionError):
+                await broken
+            assert await batcher.submit(job(2))
+
+    asyncio.run(scenario())
+
+
+def test_work_that_raises_what_no_future_can_have() -> None:
+    def stop() -> None:
+        raise StopIteration
+
+    async def scenario() -> None:
+        async with batcher_of(Gate()) as batcher:
+            with pytest.raises(RuntimeError, match=r"the work raised StopIteration\(\)"):
+                await batcher.call(stop)
+            assert await batcher.call(lambda: 5) == 5
 
     asyncio.run(scenario())
 

@@ -7,7 +7,7 @@ import httpx
 from innerloop_client.adapt_request import AdaptOptions
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.blocking import blocking, finish, iterating
-from innerloop_client.client_methods import Operations
+from innerloop_client.client_methods import ClientMethods
 from innerloop_client.connection_options import Options
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyOptions
 from innerloop_client.session import Session
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_S, RETRIES = 60.0, 5
 
 
-class AsyncClient(Operations[AsyncAdaptation]):
+class AsyncClient(ClientMethods[AsyncAdaptation]):
     """A client for a single event loop: each `asyncio.run` needs its own."""
 
     _form = AsyncAdaptation
@@ -86,15 +86,15 @@ class Client:
         options = Options.read(url, api_key, timeout, retries)
         self._session = Session(BlockingTransport(http), options)
 
-    adapt = blocking(Operations[Adaptation].adapt)
-    adapt_many = blocking(Operations[Adaptation].adapt_many)
-    predict = blocking(Operations[Adaptation].predict)
-    adaptation = blocking(Operations[Adaptation].adaptation)
-    adaptations = iterating(Operations[Adaptation].adaptations)
-    models = blocking(Operations[Adaptation].models)
-    refused_bundles = blocking(Operations[Adaptation].refused_bundles)
-    model = blocking(Operations[Adaptation].model)
-    health = blocking(Operations[Adaptation].health)
+    adapt = blocking(ClientMethods[Adaptation].adapt)
+    adapt_many = blocking(ClientMethods[Adaptation].adapt_many)
+    predict = blocking(ClientMethods[Adaptation].predict)
+    adaptation = blocking(ClientMethods[Adaptation].adaptation)
+    adaptations = iterating(ClientMethods[Adaptation].adaptations)
+    models = blocking(ClientMethods[Adaptation].models)
+    refused_bundles = blocking(ClientMethods[Adaptation].refused_bundles)
+    model = blocking(ClientMethods[Adaptation].model)
+    health = blocking(ClientMethods[Adaptation].health)
 
     def adapt_stream(self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]") -> AdaptStream:
         """Adapt step by step: iterate over the support loss before the first step and after each step.

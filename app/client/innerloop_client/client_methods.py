@@ -18,7 +18,7 @@ from innerloop_client.session import Call, Session
 A = TypeVar("A", bound=AdaptationFields)
 
 
-class Operations(Generic[A]):
+class ClientMethods(Generic[A]):
     """What a client can do."""
 
     _session: Session

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
-from innerloop_client.client_methods import Operations
+from innerloop_client.client_methods import ClientMethods
 from innerloop_client.episodes import Environment, make_all, play
 from innerloop_client.errors import UnsupportedInput
 
@@ -77,7 +77,7 @@ class _Policy(Generic[A]):
 
     async def _predict(self, observations: Any, **options: Any) -> Any:
         if self.adaptation is None:
-            return await Operations.predict(self._client, self.model, observations, **options)
+            return await ClientMethods.predict(self._client, self.model, observations, **options)
         return await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
 
 
@@ -111,7 +111,7 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         timeout: seconds, instead of the client's
         """
         if self.adaptation is None:
-            self.adaptation = await Operations.adapt(
+            self.adaptation = await ClientMethods.adapt(
                 self._client, self.model, episodes=episodes, timeout=timeout, **self._options
             )
         else:

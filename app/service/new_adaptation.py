@@ -1,0 +1,79 @@
+"""A new adaptation while it is being made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.learn.divergence import Adapted
+from app.service.commands import AdaptCommand
+from app.service.cross_validation import CrossValidation
+from app.service.engine import Job
+from app.service.record import Adaptation, Change, Revision
+from app.service.task import Task
+from app.service.work_cost import LARGE
+
+QUICK = LARGE // 100
+"""The price of work that takes about 0.5 ms, as long as a few reads from the store."""
+
+
+@dataclass(eq=False, slots=True)
+class NewAdaptation:
+    """What a request to adapt asks for.
+
+    pinned: whether it stays with this bundle
+    job: the inner loop
+    """
+
+    command: AdaptCommand
+    id: str
+    pinned: bool
+    task: Task
+    job: Job
+
+    @classmethod
+    def of(cls, command: AdaptCommand, id: str, pinned: bool) -> "NewAdaptation":
+        """pinned: what holds unless the request says it."""
+        task = command.task
+        job = Job(command.model, (id, 1), task)
+        return cls(command, id, pinned if command.pinned is None else command.pinned, task, job)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether adapting costs no more than looking for an earlier record: it stores no bundle, as a pinned one does.
+
+        A request with `reuse` expects to find one.
+        """
+        return self.job.price <= QUICK and self.command.assess is None and not (self.command.reuse or self.pinned)
+
+    def validation(self) -> CrossValidation | None:
+        """What `assess` asks for."""
+        command = self.command
+        if command.assess is None:
+            return None
+        return CrossValidation(command.model, self.task, command.assess, command.support.weights)
+
+    def record(
+        self, adapted: Adapted, quality: Mapping[str, Any] | None, names: tuple[str, ...], now: float, ttl_s: float
+    ) -> Adaptation:
+        """The first revision. names: under which it can be found again; ttl_s: unless the request says it"""
+        command, size = self.command, self.command.support.size
+        return Adaptation(
+            id=self.id,
+            owner=command.owner,
+            model=command.model.bundle.name,
+            kind=command.model.bundle.manifest.kind,
+            settings=command.settings,
+            steps=self.task.steps,
+            learning_rate=self.task.learning_rate,
+            stages=(command.support.stage(1, 0),),
+            next_example=size,
+            history=(Revision(1, Change.adapted, size, command.model.digest, now),),
+            losses=adapted.losses,
+            status=adapted.status,
+            created_at=now,
+            expires_at=now + (ttl_s if command.ttl_s is None else command.ttl_s),
+            label=command.label,
+            pinned=self.pinned,
+            quality=quality,
+            names=names,
+        )

@@ -88,7 +88,7 @@ def adapt(
         with reading("an adaptation"):
             made, summary = printable(adapted["adaptation_id"]), printable(_summary(adapted))
     if as_json:
-        print_result(f"{reply.response.text}\n")
+        print_result(f"{reply.response.content.decode(errors='replace')}\n")
         return
     print_result(f"{made}\n")
     typer.echo(summary, err=True)

@@ -39,7 +39,7 @@ def list_adaptations(
 ) -> None:
     """List adaptations, the newest first."""
     with asking(url) as server, in_words():
-        found = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
+        found = list(islice(server.listed(limit=str(min(limit + 1, PAGE)), model=model, label=label), limit + 1))
         with reading("a list of adaptations"):
             # for JSON too, as another server's answer fails here
             text = _columns(_listing(found[:limit])) if found else ""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from innerloop_client import AsyncClient, Client, UnsupportedInput
+from innerloop_client import AsyncClient, Client, UnexpectedAnswer, UnsupportedInput
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 
 import gymnasium
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
+from service_tests.client.answering import Answering, always, answer
 from service_tests.client.environments import Moving, Odd, Point, Recorded
 
 SEEN = [0.1, 0.2]
@@ -179,6 +180,18 @@ def test_adapting_to_an_expert(untrained: Client) -> None:
         untrained.policy("names", policy.adaptation, label="robot 4")
     with pytest.raises(UnsupportedInput, match="expected one of box, got one of names"):
         untrained.policy("box", policy.adaptation)
+
+
+@pytest.mark.parametrize("actions", [[0.5], [-1], ["x"], [None], [1, 1]])
+def test_actions_that_are_none(actions: list[Any]) -> None:
+    body = {"model": "choices", "model_digest": "d", "predictions": actions, "probabilities": [[0.5, 0.5]]}
+    with Answering(always(answer(body))) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+        client.policy("choices").run(lambda: Odd(Discrete(2)), episodes=1)
+
+
+def test_a_model_that_makes_no_decisions(innerloop: Client) -> None:
+    with pytest.raises(UnsupportedInput, match="model: expected one that makes decisions, got sinusoid: use predict"):
+        innerloop.policy("sinusoid").act([1.0])
 
 
 def test_awaiting(policies_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import operator
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -103,8 +104,7 @@ def test_an_object_that_raises_fails_in_its_place(innerloop: Client) -> None:
     assert isinstance(first, Adaptation)
     assert isinstance(last, Adaptation)
     assert isinstance(bad, UnsupportedInput)
-    assert str(bad) == "tasks[1]: cannot be read (KeyError: 'gone')"
-    assert isinstance(bad.__cause__, KeyError)
+    assert str(bad) == "tasks[1]: x: cannot read the Lazy: KeyError: 'gone'"
     assert str(other) == "tasks[2]: cannot be read (ZeroDivisionError: division by zero)"
 
 
@@ -116,8 +116,13 @@ def test_an_error_without_a_text_fails_in_its_place(innerloop: Client) -> None:
         def __array__(self) -> None:
             raise SyntaxError(Untold())
 
-    [error] = innerloop.adapt_many([{"model": "sinusoid", "x": Untold(), "y": [1]}])
-    assert str(error) == "tasks[0]: cannot be read (SyntaxError)"
+        def __index__(self) -> int:
+            raise SyntaxError(Untold())
+
+    task: Task = {"model": "sinusoid", "x": Untold(), "y": [1]}
+    array, generator = innerloop.adapt_many([task, task | {"x": (operator.index(Untold()) for _ in [1])}])
+    assert str(array) == "tasks[0]: x: cannot read the Untold: SyntaxError"
+    assert str(generator) == "tasks[1]: cannot be read (SyntaxError)"
 
 
 def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:

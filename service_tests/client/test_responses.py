@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pytest
 
@@ -19,6 +20,7 @@ from innerloop_client import (
     InvalidRequest,
     Overloaded,
     UnexpectedAnswer,
+    msgpack,
 )
 from innerloop_client.errors import server_error
 from service_tests.client.answering import ADAPTED, Answering, always, answer, trickling
@@ -67,6 +69,8 @@ def _raised(results: list[Any]) -> None:
         answer(5),
         answer(status=204),
         answer(b"", "text/html", status=302, Location="http://127.0.0.1:1/"),
+        answer(b"", "text/html", status=302, Location="http://xn--a.com/"),
+        answer(b"", "text/html", status=302, Location="mailto:x"),
         answer(b"no gzip", Content_Encoding="gzip"),
         answer(b"[" * 100_000),
         answer(b"\x91" * 100_000, "application/msgpack"),
@@ -76,6 +80,8 @@ def _raised(results: list[Any]) -> None:
         answer(ADAPTED | {"adaptation_id": "\ud800"}),
         answer(ADAPTED | {"losses": ["x"]}),
         answer(ADAPTED | {"learning_rate": None}),
+        answer(ADAPTED | {"adaptation_id": "b", "model": "linear"}),
+        answer(ADAPTED | {"adaptation_id": "..", "losses": [10**400]}),
         answer(ADAPTED | {"examples": ["a"]}),
         answer(ADAPTED | {"support_size": True}),
         answer(ADAPTED | {"message": [["x"]]}),
@@ -90,6 +96,62 @@ def test_an_answer_of_another_server(call: str, response: bytes) -> None:
         with pytest.raises(UnexpectedAnswer):
             CALLS[call](client)
         assert len(server.requests) == 1, "no answer of another server is asked for again"
+
+
+RAW = {"shape": [1, 1], "data": b"\0" * 8, "dtype": "float64"}
+
+
+@pytest.mark.parametrize("queries", [[[1]], np.ones((1, 1)), pandas.DataFrame([[1]])], ids=["list", "array", "frame"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"predictions": [[1.0], [2.0]]},
+        {"predictions": []},
+        {"predictions": "a"},
+        {"predictions": [["a"]]},
+        {"predictions": [[]]},
+        {"predictions": [1.0]},
+        {"predictions": {"a": 1}},
+        {"predictions": RAW | {"dtype": "(2,"}},
+        {"predictions": RAW | {"dtype": "S8"}},
+        {"predictions": RAW | {"shape": [1, 3]}},
+        {"lower": [[1.0], [2.0]]},
+        {"unlike": [[True]]},
+        {"unlike": [False, True]},
+        {"probabilities": [[0.5, 0.5]], "predictions": [["a"]], "labels": ["a", "b"]},
+        {"probabilities": [[1.0]], "predictions": ["a"], "labels": ["a", "b"]},
+        {"probabilities": [[1.0]], "predictions": ["a"], "labels": [["a"]]},
+        {"probabilities": [[1.0]], "predictions": ["a"], "labels": 5},
+    ],
+    ids=str,
+)
+def test_what_is_no_answer_to_the_queries(queries: Any, wrong: dict[str, Any]) -> None:
+    body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0]]} | wrong
+    response = answer(msgpack.pack(body, None), msgpack.MEDIA)  # type: ignore[arg-type]
+    model = answer({"name": "sinusoid", "kind": "regression", "inputs": {"encoder": "numbers", "columns": []}})
+    error = pytest.raises(UnexpectedAnswer)
+
+    def respond(number: int) -> list[bytes]:
+        return [response if b"/predict" in server.requests[-1] else model]
+
+    with Answering(respond) as server, Client(server.url) as client, error:
+        client.predict("sinusoid", queries)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"models": [None]}, {"failing": [1]}, {"failing": {"a": 1}}, {"degraded": "x"}, {"compiled": 1}], ids=str
+)
+def test_health_of_another_server(wrong: dict[str, Any]) -> None:
+    health = {"status": "ready", "device": "cpu", "models": [], "compiled": True, "compiling": False}
+    error = pytest.raises(UnexpectedAnswer, match=f"{next(iter(wrong))} is ")
+    with Answering(always(answer(health | wrong))) as server, Client(server.url) as client, error:
+        client.health()
+
+
+def test_a_problem_without_words() -> None:
+    problem = answer({"status": 400, "detail": "", "title": "Bad"}, "application/problem+json", 400)
+    with Answering(always(problem)) as server, Client(server.url) as client, pytest.raises(InvalidRequest, match="Bad"):
+        client.health()
 
 
 @pytest.mark.parametrize("name", ["status", "losses", "created_at", "adaptation_id"])

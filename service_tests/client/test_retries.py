@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas
@@ -155,6 +156,8 @@ def test_another_server(tmp_path: Path) -> None:
         "ftp://x",
         "http://xn--",
         "http://a b",
+        "http://a..b",
+        f"http://{64 * 'a'}.com",
     ],
 )
 def test_an_impossible_url_is_refused_at_once(url: str) -> None:
@@ -302,6 +305,23 @@ def test_a_call_that_takes_two_thirds_of_the_timeout_succeeds(timeout: float) ->
         left -= silence + MAX_S / 50
         assert attempts.wait_s(error=SILENT) is not None
     assert left >= timeout / 1.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "http", "expected"),
+    [
+        (Client, "x", r"expected a httpx\.Client, got 'x'"),
+        (Client, httpx.Client, r"expected a httpx\.Client, got <class"),
+        (AsyncClient, 5, r"expected a httpx\.AsyncClient, got 5"),
+    ],
+)
+def test_connections_of_another_kind(kind: Any, http: Any, expected: str) -> None:
+    with pytest.raises(InnerloopError, match=f"^http: {expected}"):
+        kind(http=http)
+
+
+def test_waits_are_bounded_after_any_number_of_attempts() -> None:
+    assert 0 <= backoff_s(5000) <= MAX_S
 
 
 def test_only_silence_counts() -> None:

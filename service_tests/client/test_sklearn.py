@@ -128,6 +128,13 @@ def test_labels_of_each_type(estimators_url: str, groups: tuple[np.ndarray, np.n
     np.testing.assert_array_equal(predictions, y)
 
 
+def test_dates_are_no_labels(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = groups
+    dates = np.where(y == y[0], np.datetime64("2026-01-01"), np.datetime64("2026-01-02"))
+    with pytest.raises(UnsupportedInput, match="y: expected texts, numbers or booleans as labels, got datetime64"):
+        FewShotClassifier(url=estimators_url).fit(x, dates)
+
+
 @pytest.mark.parametrize(
     ("dtype", "labels"),
     [("boolean", [True, False]), ("Int64", [7, -7]), ("string", ["b", "a"]), ("category", ["b", "a"])],

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from innerloop_client import (
     AsyncClient,
     Client,
+    DeadlinePassed,
     Diverged,
     InnerloopError,
     InvalidRequest,
@@ -132,6 +135,8 @@ def events(*parts: bytes) -> bytes:
         event("result", {"losses": [1.0]}),
         event("problem", {}),
         event("problem", {"status": "400", "detail": "x"}),
+        event("result", ADAPTED | {"model": "linear"}),
+        b"event: step\ndata: \xff\n\n",
     ],
 )
 def test_events_of_another_server(server_of: Callable[..., Answering], bad: bytes) -> None:
@@ -141,6 +146,42 @@ def test_events_of_another_server(server_of: Callable[..., Answering], bad: byte
         with pytest.raises(UnexpectedAnswer):
             list(stream)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("media", ["text/event-stream; charset=hex", "Text/Event-Stream"])
+def test_any_form_of_the_same_events(server_of: Callable[..., Answering], media: str) -> None:
+    lines = [b": hello", b"event:step", b'data:{"step": 0,', b'data: "loss": 2.0}', b"", b"event: result"]
+    lines += [b"data: " + json.dumps(ADAPTED).encode(), b"", b""]
+    server = server_of([answer(b"\r\n".join(lines), media)])
+    assert list(Client(server.url).adapt_stream("sinusoid", X, Y)) == [2.0, 1.0]
+
+
+@pytest.mark.parametrize("label", ["a\u2028b", "a\u2029b", "a\x85b"])
+def test_labels_with_what_unicode_calls_a_new_line(innerloop: Client, label: str) -> None:
+    stream = innerloop.adapt_stream("sinusoid", X, Y, label=label)
+    assert list(stream) == stream.adaptation.losses
+    assert stream.adaptation.label == label
+
+
+def test_a_flood_ends_with_the_timeout() -> None:
+    flood = trickling(answer(b"", "text/event-stream"), b": wait\n" * 1000, pause_s=0.01)
+    with Answering(flood) as server, Client(server.url, timeout=0.3) as client, pytest.raises(DeadlinePassed):
+        list(client.adapt_stream("sinusoid", X, Y))
+
+
+def test_what_the_user_does_between_losses_takes_no_time(server_of: Callable[..., Answering]) -> None:
+    step, result = event("step", {"step": 0, "loss": 2.0}), event("result", ADAPTED)
+    server = server_of([events(step, b": wait\n\n" * 100_000, result)])
+    losses = []
+    for loss in Client(server.url, timeout=0.6).adapt_stream("sinusoid", X, Y):
+        losses.append(loss)
+        time.sleep(1)
+    assert losses == [2.0, 1.0]
+
+
+def test_a_stream_cannot_be_pickled(innerloop: Client) -> None:
+    with pytest.raises(UnsupportedInput, match="a stream cannot be pickled"):
+        pickle.dumps(innerloop.adapt_stream("sinusoid", X, Y))
 
 
 def test_half_an_event_does_not_count(server_of: Callable[..., Answering]) -> None:

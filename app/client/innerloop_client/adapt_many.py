@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from traceback import format_exception_only
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from innerloop_client.errors import (
     Unauthorized,
     UnsupportedInput,
     is_problem,
+    reason,
     server_error,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
@@ -92,7 +92,7 @@ class _Many:
         except InnerloopError as error:
             return error
         except Exception as error:  # noqa: BLE001  of objects of the user, which may raise anything: the others go on
-            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({_reason(error)})")
+            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({reason(error)})")
             failure.__cause__ = error
             return failure
 
@@ -113,13 +113,6 @@ class _Many:
         else:
             results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
         self.outcomes += results
-
-
-def _reason(error: Exception) -> str:
-    try:
-        return "".join(format_exception_only(error)).strip()
-    except Exception:  # noqa: BLE001  of the error itself, where it has no text
-        return type(error).__name__
 
 
 async def _body(models: Models, task: Any) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from innerloop_client.descriptions import Quality, from_body, read_time, reading
-from innerloop_client.errors import are_losses, are_numbers
+from innerloop_client.descriptions import Quality, check_expected, from_body, read_time, reading
+from innerloop_client.errors import are_losses, shown
+from innerloop_client.field_types import check_types
+from innerloop_client.paths import segment
 from innerloop_client.session import Session
 
 
@@ -53,12 +55,12 @@ class AdaptationFields:
     lineage: tuple[str, ...] = ()
     change: str | None = None
 
-    def __init__(self, session: Session, body: Mapping[str, Any]) -> None:
-        """body: the adaptation as the server describes it."""
+    def __init__(self, session: Session, body: Mapping[str, Any], **expected: Any) -> None:
+        """body: the adaptation as the server describes it; expected: values that fields must have."""
         self._session = session
-        self._read(body)
+        self._read(body, expected)
 
-    def _read(self, body: Mapping[str, Any]) -> None:
+    def _read(self, body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         """Take over what the server says."""
         with reading("an adaptation"):
             values = {**body, "id": body["adaptation_id"], "lineage": tuple(body.get("lineage", ()))}
@@ -69,14 +71,11 @@ class AdaptationFields:
             for name, value in described.items():
                 if value is MISSING:
                     raise KeyError(name)
-            for name, forms in TYPES.items():
-                if type(described[name]) not in forms:
-                    raise TypeError(f"{name} is {described[name]!r}")
-            for name, is_right in (("losses", are_losses), ("examples", are_numbers)):
-                if not is_right(described[name]):
-                    raise TypeError(f"{name} are {described[name]!r}")
-            if not (described["id"].isascii() and described["id"].isprintable()):
-                raise ValueError(f"id is {described['id']!r}")
+            check_types(AdaptationFields, described)
+            check_expected(described, expected)
+            if not are_losses(described["losses"]):
+                raise TypeError(f"losses is {shown(described['losses'])}")
+            segment("id", described["id"])
         vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
@@ -97,16 +96,6 @@ class AdaptationFields:
         return f"<table>{''.join(rows)}</table>"
 
 
-TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("id", "model", "model_digest", "kind", "status", "message"), (str,)),
-    **dict.fromkeys(("revision", "support_size", "steps"), (int,)),
-    **dict.fromkeys(("losses", "examples"), (list,)),
-    **dict.fromkeys(("label",), (str, type(None))),
-    "learning_rate": (int, float),
-    "labels": (list, type(None)),
-    "pinned": (bool,),
-}
-"""The types that JSON has for the fields: a boolean is no number."""
 DEFAULTS = {each.name: each.default for each in fields(AdaptationFields)}
 """The fields, and MISSING for those that an answer must have."""
 

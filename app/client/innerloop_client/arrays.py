@@ -8,7 +8,7 @@ from importlib import import_module
 from itertools import chain
 from typing import Any
 
-from innerloop_client.errors import MissingExtra, UnsupportedInput
+from innerloop_client.errors import MissingExtra, UnsupportedInput, reason
 
 CODES = {float: ("d", "float64"), int: ("q", "int64")}
 """The type codes of `array.array` and the names of the types, for lists of one type."""
@@ -63,9 +63,8 @@ def as_numpy(value: Any, place: str) -> Any:
         return None
     try:
         return read(value)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:  # OSError: of an array in a file
-        reason = str(error).partition("\n")[0]
-        raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__}: {reason}") from error
+    except Exception as error:  # of an object of the user, which may raise anything
+        raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__}: {reason(error)}") from error
 
 
 def is_missing(value: Any) -> bool:

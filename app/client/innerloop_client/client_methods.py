@@ -7,10 +7,10 @@ from innerloop_client.adapt_many import Outcome, adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
-from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error
+from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error, shown
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
-from innerloop_client.paths import segment
+from innerloop_client.paths import LONGEST, segment
 from innerloop_client.predict_request import predict
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
@@ -66,7 +66,7 @@ class ClientMethods(Generic[A]):
         }  # fmt: skip
         key, session = key_of(idempotency_key), self._session.within(timeout)
         call = Call.of_body("/adapt", await adapt_body(session, model, x, y, options), key=key)
-        return self._form(self._session, (await session.send(call)).body)
+        return self._form(self._session, (await session.send(call)).body, model=model)
 
     async def adapt_many(
         self,
@@ -127,7 +127,7 @@ class ClientMethods(Generic[A]):
     async def adaptation(self, id: str, *, timeout: float | None = None) -> A:
         """A stored adaptation by its id."""
         path = f"/adaptations/{segment('id', id)}"
-        return self._form(self._session, await self._session.within(timeout).get(path))
+        return self._form(self._session, await self._session.within(timeout).get(path), id=id)
 
     async def adaptations(
         self, *, model: str | None = None, label: str | None = None, timeout: float | None = None
@@ -154,7 +154,8 @@ class ClientMethods(Generic[A]):
 
     async def model(self, name: str, *, timeout: float | None = None) -> Model:
         """One model, with what its inputs are, its scores and how it was trained."""
-        return from_body(Model, await self._session.within(timeout).get(f"/models/{segment('model', name)}"))
+        path = f"/models/{segment('model', name)}"
+        return from_body(Model, await self._session.within(timeout).get(path), name=name)
 
     async def health(self, *, timeout: float | None = None) -> Health:
         """Whether the server can answer requests, and which parts of it do not work."""
@@ -174,8 +175,8 @@ async def listed(session: Session, timeout: float | None = None, **params: Any) 
         page = await session.within(timeout).get("/adaptations", cursor=cursor, **params)
         with reading("a list of adaptations"):
             bodies, cursor = list(page["adaptations"]), page.get("next")
-            if not isinstance(cursor, str | None):
-                raise TypeError(f"next is {cursor!r}")
+            if cursor is not None and not (isinstance(cursor, str) and cursor.isascii() and len(cursor) <= LONGEST):
+                raise TypeError(f"next is {shown(cursor)}")
         for each in bodies:
             yield each
         if cursor is None:

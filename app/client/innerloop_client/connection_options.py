@@ -55,6 +55,7 @@ def check_url(name: str, url: str) -> None:
     try:
         urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
         parsed = httpx.URL(url)
+        parsed.raw_host.decode().encode("idna")  # as a connection does: names have no empty or long parts
         complete = parsed.scheme in ("http", "https") and parsed.host and len(url.split()) == 1
     except (ValueError, httpx.InvalidURL) as error:
         raise InnerloopError(f"{expected}: {error}") from error

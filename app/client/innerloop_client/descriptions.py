@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from innerloop_client.errors import UnexpectedAnswer
+from innerloop_client.errors import MAX_SHOWN, UnexpectedAnswer, shown
+from innerloop_client.field_types import check_types
 
 R = TypeVar("R")
 
@@ -16,16 +17,31 @@ def reading(what: str) -> Iterator[None]:
     """Raise UnexpectedAnswer if a body lacks what is read here. what: the expected body, such as `a model`"""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        actual = f"another answer ({type(error).__name__}: {error})"
+    except UnexpectedAnswer:
+        raise
+    except Exception as error:  # whatever it is, the body is wrong
+        actual = f"another answer ({type(error).__name__}: {str(error)[:MAX_SHOWN]})"
         raise UnexpectedAnswer(f"expected {what} from Innerloop, got {actual}: check the URL") from error
 
 
-def from_body(form: type[R], body: Mapping[str, Any]) -> R:
-    """A body as a dataclass. Fields that a newer server adds are ignored. Raises UnexpectedAnswer."""
+def from_body(form: type[R], body: Mapping[str, Any], **expected: Any) -> R:
+    """A body as a dataclass. Fields that a newer server adds are ignored. Raises UnexpectedAnswer.
+
+    expected: values that fields must have in the answer to this request
+    """
     names = {each.name for each in fields(form)}  # type: ignore[arg-type]
     with reading(form.__name__):
-        return form(**{name: value for name, value in body.items() if name in names})
+        values = {name: value for name, value in body.items() if name in names}
+        check_types(form, values)
+        check_expected(values, expected)
+        return form(**values)
+
+
+def check_expected(values: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise ValueError unless these fields have these values: otherwise it is the answer to another request."""
+    for name, value in expected.items():
+        if values[name] != value:
+            raise ValueError(f"{name} is {shown(values[name])} instead of {shown(value)}")
 
 
 def read_time(text: str) -> datetime:

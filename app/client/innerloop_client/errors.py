@@ -61,11 +61,11 @@ class ServerError(InnerloopError):
     """
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
-        super().__init__(problem["detail"])
         self.status: int = problem["status"]
         self.type: str = problem.get("type", "about:blank")
         self.title: str = problem.get("title", "")
-        self.detail: str = problem["detail"]
+        self.detail: str = problem["detail"] or self.title or f"the server answered with status {self.status}"
+        super().__init__(self.detail)
         self.place: str = problem.get("place", "")
         self.problem = problem
 
@@ -143,6 +143,15 @@ def shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+def reason(error: Exception) -> str:
+    """An error of another library, or of an object of the user, in a message."""
+    try:
+        text = str(error).partition("\n")[0]
+    except Exception:  # noqa: BLE001  of the error itself
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def is_problem(body: Any) -> bool:
     """Whether an answer is a problem document."""
     if not isinstance(body, Mapping) or not isinstance(body.get("detail"), str):
@@ -155,12 +164,7 @@ def is_problem(body: Any) -> bool:
 
 def are_losses(values: list[Any]) -> bool:
     """Whether these can be support losses: numbers, or None for those that are not finite."""
-    return all(each is None or type(each) in (int, float) for each in values)
-
-
-def are_numbers(values: list[Any]) -> bool:
-    """Whether these can be the numbers of examples."""
-    return all(type(each) is int and each >= 0 for each in values)
+    return all(each is None or type(each) is float or (type(each) is int and abs(each) < 2**64) for each in values)
 
 
 def server_error(problem: Mapping[str, Any]) -> ServerError:

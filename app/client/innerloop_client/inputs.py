@@ -50,6 +50,13 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     ]
 
 
+def count(inputs: Any) -> int:
+    """How many inputs there are in what `read_inputs` returns."""
+    if isinstance(inputs, Array):
+        return len(inputs.values)
+    return inputs["shape"][0] if isinstance(inputs, dict) else len(inputs)
+
+
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights, classes or actions as they are sent. Raises UnsupportedInput."""
     if is_a(values, "pandas", "Index"):
@@ -129,7 +136,8 @@ def _rows(values: Any, place: str) -> Any:
     array = as_numpy(values, place)
     if array is not None:
         return to_wire(array, place)
-    is_single = isinstance(values, str | bytes | bytearray | memoryview | Mapping | PathLike) or hasattr(values, "read")
+    single = (str, bytes, bytearray, memoryview, Mapping, PathLike, type)
+    is_single = isinstance(values, single) or hasattr(values, "read")
     if is_single or not hasattr(values, "__iter__"):
         actual = f"got {type(values).__name__}: put a single value into a list"
         raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")

@@ -2,11 +2,17 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from innerloop_client import msgpack
 from innerloop_client.arrays import is_a
 from innerloop_client.body_encoding import JSON
+from innerloop_client.errors import shown
+
+NUMBERS: frozenset[type] = frozenset({float, int, bool, type(None)})
+"""The types of numbers and of truth values in an answer."""
+SCALARS: frozenset[type] = NUMBERS | {str}
 
 
 class Form:
@@ -19,15 +25,19 @@ class Form:
 
     def numbers(self, values: Any, names: Sequence[Any] = ()) -> Any:
         """Numbers [query][number]; those of a single column become [query]. names: of the columns."""
-        return self.column([row[0] for row in values], *names[:1]) if len(values[0]) == 1 else self.rows(values, names)
+        rows = self.rows(values, names)
+        return [row[0] for row in rows] if len(rows[0]) == 1 else rows
 
     def rows(self, values: Any, names: Sequence[Any] = ()) -> Any:
         """Numbers [query][number]."""
+        if {list} != set(map(type, values)) or len(set(map(len, values))) != 1 or not values[0]:
+            raise TypeError(f"expected rows, got {shown(values)}")
+        scalars([*chain.from_iterable(values)], NUMBERS)
         return values
 
     def column(self, values: Any, name: Any = None) -> Any:
         """A label, an action or a truth value for each query."""
-        return values
+        return scalars(values)
 
     def plain(self, values: Any) -> list[float | None]:
         """Numbers that are not about queries, as a list. None stands where the server has no number."""
@@ -100,17 +110,38 @@ def form_of(queries: Any) -> Form:
     return NumpyForm() if hasattr(queries, "__array__") else Form()
 
 
+def scalars(values: Any, types: frozenset[type] = SCALARS) -> list[Any]:
+    """The same list. Raises TypeError for anything but a list of values of these types."""
+    if type(values) is not list or not types.issuperset(map(type, values)):
+        raise TypeError(f"expected a list of values, got {shown(values)}")
+    return values
+
+
+def width(rows: Any) -> int:
+    """How many columns rows have, in any form."""
+    return len(rows[0]) if isinstance(rows, list) else rows.shape[1]
+
+
 def _array(values: Any) -> Any:
     """Numbers as an array: raw ones, lists, or an array already."""
     numpy = sys.modules["numpy"]
-    if not isinstance(values, dict):
-        return values if isinstance(values, numpy.ndarray) else numpy.asarray(values, "float32")
-    kind = numpy.dtype(values["dtype"])
-    return numpy.frombuffer(values["data"], kind.newbyteorder("<")).reshape(values["shape"]).astype(kind)
+    if isinstance(values, numpy.ndarray):
+        return values
+    if isinstance(values, dict):
+        kind = numpy.dtype(values["dtype"])
+        if kind.kind not in "biuf":
+            raise TypeError(f"expected numbers, got {kind}")
+        array = numpy.frombuffer(values["data"], kind.newbyteorder("<")).reshape(values["shape"]).astype(kind)
+    else:
+        array = numpy.asarray(values, "float32")
+    if not array.size:
+        raise TypeError(f"expected numbers, got {shown(values)}")
+    return array
 
 
 def _labels(values: Any) -> Any:
     numpy = sys.modules["numpy"]
     if isinstance(values, dict | numpy.ndarray):
         return _array(values)
+    values = scalars(values)
     return numpy.asarray(values, None if len(set(map(type, values))) == 1 else object)

@@ -14,7 +14,7 @@ from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.client_methods import ClientMethods
 from innerloop_client.episodes import Environment, make_all, play
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnsupportedInput, shown
 
 A = TypeVar("A", bound=AdaptationFields)
 P = TypeVar("P", bound="AsyncPolicy")
@@ -76,9 +76,14 @@ class _Policy(Generic[A]):
         return f"{type(self).__name__}(model={self.model!r}, adaptation={self.adaptation and self.adaptation.id!r})"
 
     async def _predict(self, observations: Any, **options: Any) -> Any:
+        options["details"] = True
         if self.adaptation is None:
-            return await ClientMethods.predict(self._client, self.model, observations, **options)
-        return await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
+            result = await ClientMethods.predict(self._client, self.model, observations, **options)
+        else:
+            result = await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
+        if result.labels is not None or (result.mean is None and result.probabilities is None):
+            raise UnsupportedInput(f"model: expected one that makes decisions, got {self.model}: use predict")
+        return result.predictions
 
 
 class AsyncPolicy(_Policy[AsyncAdaptation]):
@@ -171,7 +176,7 @@ def _whole(name: str, value: Any, least: float = -math.inf) -> int:
     try:
         number = operator.index(value)
     except TypeError as error:
-        raise UnsupportedInput(f"{name}: expected a whole number, got {value!r}") from error
+        raise UnsupportedInput(f"{name}: expected a whole number, got {shown(value)}") from error
     if number < least:
-        raise UnsupportedInput(f"{name}: expected at least {least}, got {number}")
+        raise UnsupportedInput(f"{name}: expected at least {least}, got {shown(number)}")
     return number

@@ -38,7 +38,7 @@ class Remote(AdaptationFields):
 
     async def _change(self: R, call: Call, session: Session) -> R:
         """Send a call whose answer is the adaptation, and take that over."""
-        self._read((await session.send(call)).body)
+        self._read((await session.send(call)).body, {"id": self.id, "model": self.model})
         return self
 
     async def _forget(self: R, example: int, timeout: float | None) -> R:
@@ -47,7 +47,7 @@ class Remote(AdaptationFields):
         reply = await session.send(Call("DELETE", f"{self._path}/support/{index}"))
         if reply.gone and any(revision.forgotten == index for revision in await self._history(session)):
             return await self._change(Call("GET", self._path), session)
-        self._read(reply.body)
+        self._read(reply.body, {"id": self.id, "model": self.model})
         return self
 
     async def _history(self, session: Session) -> list[Revision]:

@@ -34,7 +34,7 @@ def content(response: httpx.Response, media: str) -> bytes:
 
 def of_type(response: httpx.Response, media: str) -> bool:
     """Whether this is a 200 with a body of this type."""
-    given = response.headers.get("content-type", "")
+    given = response.headers.get("content-type", "").lower()
     return response.status_code == httpx.codes.OK and given.startswith(media)
 
 

@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
@@ -50,6 +52,15 @@ class Attempts:
         """The time that is left."""
         return self._deadline - time.monotonic()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that does not count, because the user has it."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline += time.monotonic() - began
+
     def silence_s(self, left_s: float) -> float:
         """How long the server may be silent in the next attempt. left_s: the time that is left"""
         if not self._silences or self._failed == self._retries or 2 * self._silences[0] >= left_s:
@@ -84,7 +95,7 @@ def backoff_s(attempt: int) -> float:
 
     The wait is random, up to a bound that doubles with each attempt, so that many clients do not come back at once.
     """
-    return random.uniform(0, min(MAX_S, FIRST_S * 2**attempt))  # noqa: S311 (no secret)
+    return random.uniform(0, min(MAX_S, FIRST_S * 2 ** min(attempt, 30)))  # noqa: S311 (no secret)
 
 
 def retry_after_s(response: httpx.Response) -> float:

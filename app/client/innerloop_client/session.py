@@ -10,8 +10,9 @@ import httpx
 
 from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, read_timeout
-from innerloop_client.descriptions import reading
+from innerloop_client.descriptions import check_expected, reading
 from innerloop_client.errors import (
+    MAX_SHOWN,
     ConnectionFailed,
     InnerloopError,
     UnexpectedAnswer,
@@ -119,7 +120,8 @@ class Session:
         if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
             body: Mapping[str, Any] = await self.get(path)
             with reading("a model"):
-                _ = body["name"], body["kind"], body["inputs"]["encoder"]
+                check_expected(body, {"name": name})
+                _ = body["kind"], body["inputs"]["encoder"]
                 _ = [column["name"] for column in body["inputs"]["columns"]]
             self._models[name] = known = time.monotonic(), body
         return known[1]
@@ -156,15 +158,16 @@ class Session:
         """
         while True:
             response, failure = None, None
+            request, left = self._request(call, attempts)
             try:
-                request, left = self._request(call, attempts)
                 response = await self.transport.send(request, left, stream=stream)
                 if response.status_code not in call.retried:
                     return Reply(response, attempts.repeated)
-            except httpx.InvalidURL as error:
-                raise UnsupportedInput(f"the values are too long for a URL: shorten them ({error})") from error
             except httpx.RequestError as error:
                 failure = error
+            except (ValueError, httpx.InvalidURL) as error:  # of an impossible header, such as Location
+                actual = f"the answer cannot be read ({str(error)[:MAX_SHOWN]})"
+                raise UnexpectedAnswer(f"{self.options.url}: {actual}: check the URL") from error
             repeated = attempts.repeated
             wait = None if isinstance(failure, httpx.DecodingError) else attempts.wait_s(response, failure)
             if wait is None:
@@ -186,14 +189,17 @@ class Session:
             headers["Content-Type"] = call.media
         if call.key is not None:
             headers["Idempotency-Key"] = call.key
-        request = self.transport.http.build_request(
-            call.method,
-            parse_url(self.options.url + call.path),
-            content=call.content,
-            params=call.params or None,
-            headers=headers | dict(self.options.headers),
-            timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
-        )
+        try:
+            request = self.transport.http.build_request(
+                call.method,
+                parse_url(self.options.url + call.path),
+                content=call.content,
+                params=call.params or None,
+                headers=headers | dict(self.options.headers),
+                timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
+            )
+        except httpx.InvalidURL as error:
+            raise UnsupportedInput(f"the values are too long for a URL: shorten them ({error})") from error
         return request, left
 
     def no_answer(self, error: httpx.RequestError | None, attempts: Attempts) -> InnerloopError:

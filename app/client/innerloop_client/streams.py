@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 
@@ -12,9 +12,10 @@ from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
 from innerloop_client.descriptions import reading
-from innerloop_client.errors import ConnectionFailed, InnerloopError, is_problem, server_error
+from innerloop_client.errors import ConnectionFailed, InnerloopError, UnsupportedInput, is_problem, server_error, shown
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.retries import RETRIED, Attempts
+from innerloop_client.server_sent_events import read_events
 from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -27,7 +28,7 @@ class _Stream(Generic[A]):
 
     def __init__(self, session: Session, form: type[A], arguments: tuple[str, Any, Any], options: Any) -> None:
         self._events = _events(session, arguments, options)
-        self._session, self._form = session, form
+        self._session, self._form, self._model = session, form, arguments[0]
         self._adaptation: A | None = None
         self._error: InnerloopError | None = InnerloopError("the stream was interrupted: adapt again")
 
@@ -45,13 +46,16 @@ class _Stream(Generic[A]):
             async for event in self._events:
                 if isinstance(event, float):
                     return event
-                self._adaptation = self._form(self._session, event)
+                self._adaptation = self._form(self._session, event, model=self._model)
         except InnerloopError as error:
             self._error = error
             raise
         if self._adaptation is None and self._error is not None:
             raise self._error
         return None
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedInput("a stream cannot be pickled: iterate over it, and keep the id of its adaptation")
 
     async def _close(self) -> None:
         self._error = None
@@ -112,7 +116,7 @@ async def _events(
         try:
             response = await session.begin(call, attempts)
             try:
-                async for name, data in _read_events(session.transport.lines(response)):
+                async for name, data in read_events(_in_time(session.transport.parts(response), attempts)):
                     with reading("a step of adapting"):
                         losses, result, problem = _read(name, data, step)
                     if problem is not None:
@@ -120,7 +124,8 @@ async def _events(
                         break
                     for loss in losses:
                         step += 1
-                        yield loss
+                        with attempts.paused():
+                            yield loss
                     if result is not None:
                         yield result
                         return
@@ -135,12 +140,20 @@ async def _events(
         await session.transport.sleep(wait)
 
 
-def _read(name: str, text: str, step: int) -> tuple[list[float], dict[str, Any] | None, InnerloopError | None]:
+async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:
+    """The parts of a body until the deadline. Raises httpx.ReadTimeout."""
+    async for part in parts:
+        if attempts.left_s <= 0:
+            raise httpx.ReadTimeout("")
+        yield part
+
+
+def _read(name: str, text: bytes, step: int) -> tuple[list[float], dict[str, Any] | None, InnerloopError | None]:
     """The new losses of an event, the adaptation if it has one, and the error if it has one. step: of the next loss"""
     data = json.loads(text)
     if name == "problem":
         if not is_problem(data):
-            raise TypeError(f"got {text}")
+            raise TypeError(f"got {shown(text)}")
         return [], None, server_error(data)
     if name == "result":  # it has all losses, if an earlier request made the adaptation
         return [_number(loss) for loss in data["losses"][step:]], data, None
@@ -156,17 +169,3 @@ def _broken(error: httpx.RequestError, session: Session, attempts: Attempts) -> 
 
 def _number(loss: float | None) -> float:
     return math.nan if loss is None else float(loss)
-
-
-async def _read_events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
-    """The events of a stream, each with its data. One that breaks off before the empty line after it does not count."""
-    name = data = ""
-    async for line in lines:
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            data = value
-        elif not line and data:
-            yield name, data
-            name = data = ""

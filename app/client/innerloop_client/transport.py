@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 import httpx
 
-from innerloop_client.errors import InnerloopError
+from innerloop_client.errors import InnerloopError, shown
 from innerloop_client.slow_bodies import AsyncTimedBody, TimedBody
 
 H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
@@ -28,14 +28,14 @@ class Transport(Protocol):
         """Send a request. Raises httpx.ReadTimeout if the whole answer is not there in time.
 
         left_s: the time that is left
-        stream: read only the headers; `read` and `lines` keep to the same time
+        stream: read only the headers; `read` and `parts` keep to the same time
         """
 
     async def read(self, response: httpx.Response) -> None:
         """Read the body of a response that was begun with `stream`."""
 
-    def lines(self, response: httpx.Response) -> AsyncIterator[str]:
-        """The lines of a response as they come."""
+    def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """The parts of a body as they come."""
 
     async def close_response(self, response: httpx.Response) -> None:
         """End a response that was begun with `stream`."""
@@ -50,8 +50,11 @@ class Transport(Protocol):
 class Connections(Generic[H]):
     """A client of httpx that belongs to one process: two that share a connection get each other's answers."""
 
-    def __init__(self, open_http: Callable[[], H], http: H | None) -> None:
-        """http: a client of the user, instead of one that is opened here."""
+    def __init__(self, open_http: type[H], http: H | None) -> None:
+        """http: a client of the user, instead of one that is opened here. Raises InnerloopError for anything else."""
+        if not isinstance(http, open_http | None):
+            name = f"httpx.{open_http.__name__}"
+            raise InnerloopError(f"http: expected a {name}, got {shown(http)}: for example {name}()")
         self._open, self.owned = open_http, http is None
         self._http, self._process = http or opened(open_http), os.getpid()
 
@@ -106,9 +109,9 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
         """See `Transport`."""
         await response.aread()
 
-    def lines(self, response: httpx.Response) -> AsyncIterator[str]:
+    def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """See `Transport`."""
-        return response.aiter_lines()
+        return response.aiter_bytes()
 
     async def close_response(self, response: httpx.Response) -> None:
         """See `Transport`."""
@@ -168,10 +171,10 @@ class BlockingTransport(Connections[httpx.Client]):
         finally:
             response.close()
 
-    async def lines(self, response: httpx.Response) -> AsyncIterator[str]:
+    async def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """See `Transport`."""
-        for line in response.iter_lines():
-            yield line
+        for part in response.iter_bytes():
+            yield part
 
     async def close_response(self, response: httpx.Response) -> None:
         """See `Transport`."""

@@ -7,7 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput
 from innerloop_client.sklearn.estimator import FewShotEstimator
 
 C = TypeVar("C", bound="FewShotClassifier")
@@ -61,9 +61,11 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
         """The probability of each class of `classes_`: [query, class]."""
         prediction = self._predict(X)
+        if prediction.labels is None:
+            raise UnexpectedAnswer("expected labels from Innerloop, got none: check the URL")
         given = np.asarray(prediction.probabilities, "float32")
         probabilities = np.zeros((len(given), len(self.classes_)), "float32")
-        probabilities[:, self._positions(prediction.labels or [])] = given
+        probabilities[:, self._positions(prediction.labels)] = given
         return probabilities
 
     def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
@@ -73,7 +75,10 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
     def _targets(self, y: Any) -> Any:
         check_classification_targets(y)
-        return _labels(_column(y, warn=True))
+        labels = _column(y, warn=True)
+        if labels.dtype.kind in "mM":
+            raise UnsupportedInput(f"y: expected texts, numbers or booleans as labels, got {labels.dtype}: use texts")
+        return _labels(labels)
 
     def _positions(self, labels: list[Any]) -> list[int]:
         """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""

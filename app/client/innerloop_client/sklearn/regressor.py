@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_array
 
+from innerloop_client.errors import UnsupportedInput
 from innerloop_client.sklearn.estimator import FewShotEstimator
 
 R = TypeVar("R", bound="FewShotRegressor")
@@ -53,6 +54,8 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         They are NaN for a query that is unlike what the model knows. Raises InvalidRequest for a model that is not
         calibrated.
         """
+        if level is None:
+            raise UnsupportedInput("level: expected a share of true values such as 0.9, got None")
         prediction = self._predict(X, interval=level)
         return _numbers(prediction.lower), _numbers(prediction.upper)
 

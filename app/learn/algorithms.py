@@ -101,9 +101,14 @@ class Algorithm:
                 forward, start = from_prototypes(network, ways or targets, width)
             else:
                 forward, start = functional_forward(network), self.start(self.partition(network))
-            first_order = progress < self.first_order or self.first_order == 1
-            inner = gradient_descent(forward, loss, self.rule, start, ways, first_order, differentiate)
+            inner = gradient_descent(
+                forward, loss, self.rule, start, ways, self.is_first_order_at(progress), differentiate
+            )
         return with_statistics(inner, network)
+
+    def is_first_order_at(self, progress: float) -> bool:
+        """Whether training is in the part that `first_order` says. progress: the share of training that has passed"""
+        return progress < self.first_order or self.first_order == 1
 
     def check(self, network: nn.Module, targets: int, width: int, kind: str) -> None:
         """Raise ValueError if a network does not fit: it lacks the parameters that move, or has other outputs.

@@ -192,7 +192,9 @@ class Run:
         # a tensor, because torch compiles again for each value of a number
         share = torch.tensor(progress, dtype=torch.float32, device=self.device)
         with torch.no_grad():
-            direction, loss = self._direction(self.meta, tasks, steps, share, progress < self.algorithm.first_order)
+            direction, loss = self._direction(
+                self.meta, tasks, steps, share, self.algorithm.is_first_order_at(progress)
+            )
             direction, loss = self.processes.average(direction, loss, weight)
         self._descend(direction)
         self.step += 1

@@ -1,5 +1,6 @@
 """`innerloop adapt` and `innerloop predict`: from files of examples and queries, at a server."""
 
+import csv
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from app.errors import InnerloopError
 from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading
+from innerloop_client.output_forms import Form
+from innerloop_client.prediction import read_prediction
 from innerloop_client.responses import content
 
 DURATION = re.compile(r"(\d{1,12})\s*([smhdw]?)")
@@ -85,6 +88,7 @@ def adapt(
         with in_words(_place_of(table), {name: column for column, name in targets.items()}, columns):
             reply = server.send(call)
             adapted = reply.body
+            server.check(adapted, model=model)
         with reading("an adaptation"):
             made, summary = printable(adapted["adaptation_id"]), printable(_summary(adapted))
     if as_json:
@@ -128,8 +132,7 @@ def predict(
         data = content(server.send(call).response, call.accept)
         with reading("predictions"):
             text = data.decode()
-            # another server's answer fails here
-            _ = iter(json.loads(text)["predictions"]) if as_json else text.splitlines()[0]
+            _check_predictions(text, call.accept, len(table.rows) if isinstance(table, Rows) else None)
     text = f"{text}\n" if as_json else text.replace("\r\n", "\n")
     if output is None:
         print_result(text)
@@ -144,6 +147,17 @@ def predict(
 def _place_of(table: Csv | Rows) -> Callable[[int], str]:
     """Where a row is in the file. The server knows the lines of a CSV."""
     return table.place if isinstance(table, Rows) else "row {}".format
+
+
+def _check_predictions(text: str, media: str, queries: int | None) -> None:
+    """Raise an error for the answer of another server. queries: how many there were, if that is known"""
+    if media == JSON:
+        body = json.loads(text)
+        read_prediction(body, Form(), len(body["predictions"]) if queries is None else queries, body["model"])
+        return
+    header, *rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    if not rows or any(len(row) != len(header) for row in rows) or queries not in (None, len(rows)):
+        raise ValueError(f"{len(rows)} rows")
 
 
 def _summary(adapted: Mapping[str, Any]) -> str:

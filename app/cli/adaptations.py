@@ -39,7 +39,7 @@ def list_adaptations(
 ) -> None:
     """List adaptations, the newest first."""
     with asking(url) as server, in_words():
-        found = list(islice(server.listed(limit=str(min(limit + 1, PAGE)), model=model, label=label), limit + 1))
+        found = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
         with reading("a list of adaptations"):
             # for JSON too, as another server's answer fails here
             text = _columns(_listing(found[:limit])) if found else ""
@@ -63,6 +63,7 @@ def show(
     """Show the fields and the history of an adaptation."""
     with asking(url) as server, in_words():
         body, history = server.get(path_of(id)), server.get(f"{path_of(id)}/history")
+        server.check(body, id=id)
         with reading("an adaptation"):
             text = f"{_columns(_fields(body))}\n{_columns(_history(history['revisions']))}"
             if as_json:

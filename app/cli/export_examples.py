@@ -29,14 +29,21 @@ def export_support(client: Client, adaptation: Adaptation, form: str) -> tuple[b
         if field in support:
             typer.echo(f"the {field} of the examples are not in the file", err=True)
     about = f"{len(rows)} {unit}{'' if len(rows) == 1 else 's'}"
+    text = _text(rows, form, unit)
+    with reading("the examples"):
+        return text.encode(), about
+
+
+def _text(rows: Sequence[Mapping[str, Any]], form: str, unit: str) -> str:
+    """An object or a line for each row. Raises InnerloopError if a CSV cannot have them."""
     if form == ".jsonl":
-        return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode(), about
+        return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[row.get(name) for name in columns] for row in rows]
     if any(isinstance(cell, list | dict) for line in cells for cell in line):
         what = "episodes" if unit == "episode" else "examples that are lists"
         raise InnerloopError(expectation("FILE", f"a name that ends in .jsonl for {what}", form))
-    return write_csv(columns, cells).encode(), about
+    return write_csv(columns, cells)
 
 
 def _rows(support: Mapping[str, Any], targets: Sequence[str]) -> list[dict[str, Any]]:

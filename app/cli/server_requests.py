@@ -10,7 +10,7 @@ import typer
 from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.errors import InnerloopError, expectation, shown
-from innerloop_client import Client, Expired, NotFound, ServerError, UnsupportedInput
+from innerloop_client import Adaptation, Client, Expired, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate
 from innerloop_client.client import RETRIES
 from innerloop_client.client_methods import listed
@@ -46,6 +46,10 @@ class Asking(Client):
     def get(self, path: str, **params: Any) -> Any:
         """The decoded answer to a GET."""
         return finish(self._session.get(path, **params))
+
+    def check(self, body: Mapping[str, Any], **expected: Any) -> None:
+        """Raise UnexpectedAnswer unless a body describes an adaptation with these fields."""
+        Adaptation(self._session, body, **expected)
 
     def listed(self, **params: Any) -> Iterator[Any]:
         """The stored adaptations as the server describes them. params: of the URL"""

@@ -229,16 +229,16 @@ class Batcher:
                 break
             self._waiting.popleft()
             self._waiting_bytes -= item.size
-            batch.append(item)  # first, so that it gets what is raised here
-            if self._is_settled(item, now):
+            batch.append(item)  # first, so that its future fails if the next line raises an error
+            if self._drop_if_unwanted(item, now):
                 batch.pop()
                 continue
             price += item.price
             if item.call is not None:
                 break
 
-    def _is_settled(self, item: _Item, now: float) -> bool:
-        """Whether nobody waits for an item any more, or its deadline has passed. now: the event loop's time"""
+    def _drop_if_unwanted(self, item: _Item, now: float) -> bool:
+        """Drop an item that nobody waits for or that is late. Returns whether it is. now: the event loop's time"""
         if item.future.done():
             return True
         if item.caller is None:
@@ -266,7 +266,7 @@ class Batcher:
             self._settle(batch, [error] * len(batch))
 
     def _begin(self, batch: list[_Item]) -> None:
-        """Do the work, or hand it to the thread. `_settle` follows in any case."""
+        """Do the work, or hand it to the thread, and settle it."""
         jobs = [item.job for item in batch if item.job is not None]
         if jobs and self._runner.seconds(jobs) < QUICK_S:
             self._settle(batch, self._attempt(batch))

@@ -21,10 +21,10 @@ def content_bytes(content: np.ndarray) -> bytes:
 
 
 def names_of(command: AdaptCommand) -> list[Name]:
-    """The names under which a request and its repeats are one, always in the same order; none for most requests.
+    """The names under which a request and its repeats are one, always in the same order.
 
-    The key comes first, because it alone can be refused. The model counts by its name: a newer bundle does not make
-    another request of it.
+    There are none for a request with neither a key nor `reuse`. The key comes first, because it alone can be refused.
+    The model counts by its name: a newer bundle does not make another request of it.
     """
     if command.key is None and not command.reuse:
         return []

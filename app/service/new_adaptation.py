@@ -18,8 +18,9 @@ QUICK = LARGE // 100
 
 @dataclass(eq=False, slots=True)
 class NewAdaptation:
-    """What a request to adapt asks for.
+    """An adaptation that is being made.
 
+    command: what asks for it
     pinned: whether it stays with this bundle
     job: the inner loop
     """
@@ -32,16 +33,16 @@ class NewAdaptation:
 
     @classmethod
     def of(cls, command: AdaptCommand, id: str, pinned: bool) -> "NewAdaptation":
-        """pinned: what holds unless the request says it."""
+        """pinned: the default for requests that do not say it."""
         task = command.task
         job = Job(command.model, (id, 1), task)
         return cls(command, id, pinned if command.pinned is None else command.pinned, task, job)
 
     @property
     def is_quick(self) -> bool:
-        """Whether adapting costs no more than looking for an earlier record: it stores no bundle, as a pinned one does.
+        """Whether adapting costs no more than looking for an earlier record.
 
-        A request with `reuse` expects to find one.
+        That of a pinned one does: it stores the bundle too. A request with `reuse` expects to find a record.
         """
         return self.job.price <= QUICK and self.command.assess is None and not (self.command.reuse or self.pinned)
 
@@ -55,7 +56,7 @@ class NewAdaptation:
     def record(
         self, adapted: Adapted, quality: Mapping[str, Any] | None, names: tuple[str, ...], now: float, ttl_s: float
     ) -> Adaptation:
-        """The first revision. names: under which it can be found again; ttl_s: unless the request says it"""
+        """The record of its first revision. names: under which it can be found again; ttl_s: the default lifetime"""
         command, size = self.command, self.command.support.size
         return Adaptation(
             id=self.id,

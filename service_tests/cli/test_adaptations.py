@@ -1,6 +1,8 @@
 """`innerloop adaptations`: list, show, delete and export; and completion."""
 
+import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from innerloop_client import Client
 from service_tests.api.requests import WAVE
 from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.cli.commands import innerloop
+from service_tests.client.answering import ADAPTED, Answering, answer
 
 
 @pytest.fixture
@@ -25,6 +28,45 @@ def client(asked: str) -> Iterator[Client]:
 def adapt(client: Client, label: str | None = None) -> str:
     """The id of a new adaptation of sinusoid."""
     return client.adapt("sinusoid", WAVE["inputs"], WAVE["targets"], label=label).id
+
+
+SHOWN = answer(ADAPTED | {"revisions": []})
+SINUSOID = {
+    "name": "sinusoid", "kind": "regression", "inputs": {"encoder": "numbers", "columns": [{"name": ""}]},
+    "target_columns": [{"name": "target"}], "digest": "", "algorithm": "maml", "features": 1, "targets": 1,
+    "inner_loop": {}, "compiled": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "response"),
+    [
+        (["adaptations", "show", "b"], SHOWN),
+        (["adaptations", "show", "a" * 32], answer(ADAPTED | {"adaptation_id": []})),
+        (["adaptations", "ls"], answer({"adaptations": [], "next": "x"})),
+        (["adaptations", "export", "a" * 32, "x.csv"], answer(ADAPTED | {"inputs": ["\ud800"], "targets": [1]})),
+        (["adapt", "sinusoid", "examples.csv"], answer(ADAPTED | {"model": "linear"})),
+        (["adapt", "sinusoid", "examples.csv"], answer(ADAPTED | {"adaptation_id": {}})),
+        (["predict", "a", "queries.csv"], answer(b"<html>", "text/csv")),
+        (["predict", "a", "queries.csv"], answer(b"target\n1\n2,3\n", "text/csv")),
+        (["predict", "a", "queries.csv", "--json"], answer({"model": "m", "model_digest": "", "predictions": "ab"})),
+        (["predict", "a" * 32, "queries.jsonl", "--json"], answer({"predictions": [[1]]} | ADAPTED)),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_the_answer_of_another_server(command: list[str], response: bytes, tmp_path: Path) -> None:
+    def respond(number: int) -> list[bytes]:
+        is_model = b" /models/" in server.requests[-1]
+        is_stored = command[0] == "predict" and b" /adaptations/" in server.requests[-1]
+        return [answer(SINUSOID) if is_model else SHOWN if is_stored else response]
+
+    (tmp_path / "examples.csv").write_text("x,target\n1,2\n")
+    (tmp_path / "queries.csv").write_text("x\n1\n2\n")
+    (tmp_path / "queries.jsonl").write_text('{"x": 1}\n{"x": 2}\n')
+    with Answering(respond) as server, contextlib.chdir(tmp_path):
+        result = CliRunner().invoke(cli, [*command, "--url", server.url])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.search(r": expected .* from Innerloop, got another answer .*: check the URL", str(result.exception))
 
 
 def test_ls_has_a_line_for_each(client: Client) -> None:

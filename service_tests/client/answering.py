@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain, repeat
 from types import TracebackType
 from typing import Any
 
@@ -68,6 +69,11 @@ def answer(body: Any = b"", media: str = "application/json", status: int = 200, 
 def always(response: bytes) -> Respond:
     """The same answer to all requests."""
     return lambda number: [response]
+
+
+def flooding(start: bytes, part: bytes) -> Respond:
+    """Parts without a pause, about a gigabyte of them."""
+    return lambda number: chain([start], repeat(part, 2**30 // len(part)))
 
 
 def trickling(start: bytes, part: bytes = b" ", pause_s: float = 0.05) -> Respond:

@@ -5,7 +5,7 @@ declare const process: { argv: string[] };
 const url = process.argv[2]!;
 const body = { model: "sinusoid", support: { inputs: [[1]], targets: [1] } };
 const at = (path: string, timeout?: number) => new Innerloop(`${url}/${path}`, { timeout });
-const answers = ["html", "cut", "none", "empty", "list", "object", "cut-problem", "null-problem", "gateway", "redirect"];
+const answers = ["html", "cut", "none", "empty", "list", "object", "cut-problem", "null-problem", "gateway", "redirect", "numbers", "fine"];
 const loop: unknown[][] = [];
 loop.push(loop);
 
@@ -17,6 +17,13 @@ const calls: Record<string, () => Promise<unknown>> = {
   "a path": () => at("object").adaptation(".."),
   "a big integer": () => at("object").adapt({ ...body, support: { inputs: [[1n]] } }),
   "a loop": () => at("object").adapt({ ...body, support: { inputs: loop } }),
+  "half a character": () => at("object").adaptation("\ud800"),
+  "a header": async () => new Innerloop(url, { headers: { a: "\u20ac" } }),
+  "a big URL": async () => new Innerloop(1n as never),
+  "a big timeout": async () => at("object", 1n as never),
+  fetch: () => new Innerloop(url, { fetch: () => Promise.reject(null) }).adapt(body),
+  "nothing said": () => at("untold").adapt(body),
+  "a name of errors": () => at("renamed", 2.01).adapt(body),
   "no URL": async () => new Innerloop("foo"),
   "a query": async () => new Innerloop(`${url}/?a=b`),
   "a password": async () => new Innerloop("http://user:secret@127.0.0.1"),

@@ -183,14 +183,14 @@ def test_adapting_to_an_expert(untrained: Client) -> None:
 
 
 @pytest.mark.parametrize("actions", [[0.5], [-1], ["x"], [None], [1, 1]])
-def test_actions_that_are_none(actions: list[Any]) -> None:
+def test_answers_that_are_no_numbers_of_actions(actions: list[Any]) -> None:
     body = {"model": "choices", "model_digest": "d", "predictions": actions, "probabilities": [[0.5, 0.5]]}
     with Answering(always(answer(body))) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
         client.policy("choices").run(lambda: Odd(Discrete(2)), episodes=1)
 
 
 def test_a_model_that_makes_no_decisions(innerloop: Client) -> None:
-    with pytest.raises(UnsupportedInput, match="model: expected one that makes decisions, got sinusoid: use predict"):
+    with pytest.raises(UnsupportedInput, match=r"^model: expected one that makes decisions, got sinusoid: "):
         innerloop.policy("sinusoid").act([1.0])
 
 

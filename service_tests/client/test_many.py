@@ -104,7 +104,7 @@ def test_an_object_that_raises_fails_in_its_place(innerloop: Client) -> None:
     assert isinstance(first, Adaptation)
     assert isinstance(last, Adaptation)
     assert isinstance(bad, UnsupportedInput)
-    assert str(bad) == "tasks[1]: x: cannot read the Lazy: KeyError: 'gone'"
+    assert str(bad) == "tasks[1]: x: cannot read the Lazy (KeyError: 'gone')"
     assert str(other) == "tasks[2]: cannot be read (ZeroDivisionError: division by zero)"
 
 
@@ -121,7 +121,7 @@ def test_an_error_without_a_text_fails_in_its_place(innerloop: Client) -> None:
 
     task: Task = {"model": "sinusoid", "x": Untold(), "y": [1]}
     array, generator = innerloop.adapt_many([task, task | {"x": (operator.index(Untold()) for _ in [1])}])
-    assert str(array) == "tasks[0]: x: cannot read the Untold: SyntaxError"
+    assert str(array) == "tasks[0]: x: cannot read the Untold (SyntaxError)"
     assert str(generator) == "tasks[1]: cannot be read (SyntaxError)"
 
 

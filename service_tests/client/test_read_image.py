@@ -42,7 +42,7 @@ def closed(path: Path) -> Any:
 
 UNREADABLE: list[tuple[Callable[[Path], Any], str]] = [
     (lambda path: Image.new("L", (0, 5)), "it has 0 x 5 pixels"),
-    (lambda path: Image.new("La", (2, 2)), "conversion"),
+    (lambda path: Image.new("F", (2, 2), float("nan")), "levels of gray that are not finite"),
     (lambda path: Image.open(io.BytesIO(path.read_bytes()[:-40])), "truncated"),
     (closed, "closed"),
     (lambda path: Path("a\0b.png"), "null"),
@@ -56,6 +56,13 @@ def test_images_that_cannot_be_read(tmp_path: Path, make: Callable[[Path], Any],
     Image.effect_noise((64, 64), 50).save(path)
     with pytest.raises(UnsupportedInput, match=rf"^x\[0\]: .*({reason})"):
         read_image(make(path), "x[0]")
+
+
+def test_gray_that_is_multiplied_by_its_opacity() -> None:
+    image = Image.merge("LA", [Image.new("L", (2, 2), 200), Image.new("L", (2, 2), 128)])
+    with Image.open(io.BytesIO(read_image(image.convert("La"), "x"))) as sent:
+        assert sent.mode == "RGBA"
+        np.testing.assert_allclose(np.asarray(sent)[0, 0], [200, 200, 200, 128], atol=1)
 
 
 def test_an_image_that_is_too_large_to_open(monkeypatch: pytest.MonkeyPatch) -> None:

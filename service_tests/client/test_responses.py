@@ -34,7 +34,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "models": Client.models,
     "model": lambda client: client.model("sinusoid"),
     "refused": Client.refused_bundles,
-    "adaptation": lambda client: client.adaptation("a"),
+    "adaptation": lambda client: client.adaptation(ADAPTED["adaptation_id"]),
     "adaptations": lambda client: list(client.adaptations()),
     "refresh": lambda client: _stored(client).refresh(),
     "extend": lambda client: _stored(client).extend([[1]], [1]),
@@ -80,8 +80,7 @@ def _raised(results: list[Any]) -> None:
         answer(ADAPTED | {"adaptation_id": "\ud800"}),
         answer(ADAPTED | {"losses": ["x"]}),
         answer(ADAPTED | {"learning_rate": None}),
-        answer(ADAPTED | {"adaptation_id": "b", "model": "linear"}),
-        answer(ADAPTED | {"adaptation_id": "..", "losses": [10**400]}),
+        answer(ADAPTED | {"losses": [10**400]}),
         answer(ADAPTED | {"examples": ["a"]}),
         answer(ADAPTED | {"support_size": True}),
         answer(ADAPTED | {"message": [["x"]]}),
@@ -115,7 +114,20 @@ RAW = {"shape": [1, 1], "data": b"\0" * 8, "dtype": "float64"}
         {"predictions": RAW | {"dtype": "(2,"}},
         {"predictions": RAW | {"dtype": "S8"}},
         {"predictions": RAW | {"shape": [1, 3]}},
+        {"predictions": [[True]]},
+        {"model": "linear"},
+        {"model_digest": None},
+        {"status": {}},
+        {"losses": "ab"},
+        {"labels": ""},
         {"lower": [[1.0], [2.0]]},
+        {"lower": [[1.0, 2.0]]},
+        {"predictions": [["1"]]},
+        {"predictions": [[[1.0]]]},
+        {"labels": [1]},
+        {"unlike": ["x"]},
+        {"probabilities": [[0.5, 0.5]], "predictions": ["a"], "labels": ["a", "a"]},
+        {"probabilities": [[0.5, 0.5]], "predictions": ["a"], "labels": ["a", None]},
         {"unlike": [[True]]},
         {"unlike": [False, True]},
         {"probabilities": [[0.5, 0.5]], "predictions": [["a"]], "labels": ["a", "b"]},
@@ -125,7 +137,7 @@ RAW = {"shape": [1, 1], "data": b"\0" * 8, "dtype": "float64"}
     ],
     ids=str,
 )
-def test_what_is_no_answer_to_the_queries(queries: Any, wrong: dict[str, Any]) -> None:
+def test_predictions_that_do_not_match_the_queries(queries: Any, wrong: dict[str, Any]) -> None:
     body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0]]} | wrong
     response = answer(msgpack.pack(body, None), msgpack.MEDIA)  # type: ignore[arg-type]
     model = answer({"name": "sinusoid", "kind": "regression", "inputs": {"encoder": "numbers", "columns": []}})
@@ -154,6 +166,29 @@ def test_a_problem_without_words() -> None:
         client.health()
 
 
+@pytest.mark.parametrize("wrong", [{"adaptation_id": "b"}, {"model": "linear"}], ids=str)
+@pytest.mark.parametrize("call", ["adaptation", "refresh", "extend", "forget", "undo", "edit"])
+def test_the_answer_to_another_request(call: str, wrong: dict[str, Any]) -> None:
+    if call == "adaptation" and "model" in wrong:
+        return
+    error = pytest.raises(UnexpectedAnswer, match=f"{next(iter(wrong)).removeprefix('adaptation_')} is ")
+    with Answering(always(answer(ADAPTED | wrong))) as server, Client(server.url) as client, error:
+        CALLS[call](client)
+
+
+def test_another_model_has_adapted() -> None:
+    linear = always(answer(ADAPTED | {"model": "linear"}))
+    with Answering(linear) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer, match="model is"):
+        CALLS["adapt"](client)
+
+
+@pytest.mark.parametrize("id", ["", "..", "a" * 300])
+def test_an_id_that_no_path_can_have(id: str) -> None:
+    body = always(answer(ADAPTED | {"adaptation_id": id}))
+    with Answering(body) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer, match="id: expected"):
+        CALLS["adapt"](client)
+
+
 @pytest.mark.parametrize("name", ["status", "losses", "created_at", "adaptation_id"])
 def test_an_adaptation_that_lacks_something_changes_nothing(name: str) -> None:
     body = {key: value for key, value in (ADAPTED | {"revision": 2}).items() if key != name}
@@ -171,28 +206,45 @@ def test_a_model_without_columns_is_of_another_server() -> None:
         client.adapt("wards", pandas.DataFrame({"age": [1]}), [1])
 
 
-def test_weights_of_another_server_are_not_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "response",
+    [answer(b"<html>", "text/html"), answer(b"", "application/octet-stream"), answer(b"x", "application/octet-stream")],
+)
+def test_weights_of_another_server_are_not_written(response: bytes, tmp_path: Path) -> None:
     path = tmp_path / "pump.safetensors"
-    html = always(answer(b"<html>", "text/html"))
-    with Answering(html) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+    with Answering(always(response)) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
         _stored(client).weights(path)
     assert not path.exists()
 
 
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
-    response = answer(b"weights", "application/octet-stream")
+    weights = (2).to_bytes(8, "little") + b"{}"
+    response = answer(weights, "application/octet-stream")
     with Answering(always(response)) as server, Client(server.url) as client:
         with pytest.raises(FileNotWritten, match=r"^path: cannot write .*none/w\.safetensors"):
             _stored(client).weights(tmp_path / "none/w.safetensors")
-        assert _stored(client).weights() == b"weights"
+        assert _stored(client).weights() == weights
 
 
 def test_pages_that_never_end() -> None:
-    page = answer({"adaptations": [], "next": "x"})
+    page = answer({"adaptations": [ADAPTED], "next": "x"})
     with Answering(always(page)) as server, Client(server.url) as client:
         with pytest.raises(UnexpectedAnswer, match="another page"):
             list(client.adaptations())
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("next", ["y", "x" * 70_000, "\ud800", 5])
+def test_a_page_that_no_other_can_follow(next: Any) -> None:
+    page = always(answer({"adaptations": [] if next == "y" else [ADAPTED], "next": next}))
+    with Answering(page) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer, match="next is"):
+        list(client.adaptations())
+
+
+@pytest.mark.parametrize("support", [{"inputs": 5, "targets": []}, {"inputs": []}, {"episodes": {}}], ids=str)
+def test_examples_of_another_server(support: dict[str, Any]) -> None:
+    with Answering(always(answer(support))) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+        _stored(client).support()
 
 
 def test_health_of_a_server_that_is_overloaded() -> None:

@@ -310,9 +310,9 @@ def test_a_call_that_takes_two_thirds_of_the_timeout_succeeds(timeout: float) ->
 @pytest.mark.parametrize(
     ("kind", "http", "expected"),
     [
-        (Client, "x", r"expected a httpx\.Client, got 'x'"),
-        (Client, httpx.Client, r"expected a httpx\.Client, got <class"),
-        (AsyncClient, 5, r"expected a httpx\.AsyncClient, got 5"),
+        (Client, "x", r"expected an httpx\.Client, got 'x'"),
+        (Client, httpx.Client, r"expected an httpx\.Client, got <class"),
+        (AsyncClient, 5, r"expected an httpx\.AsyncClient, got 5"),
     ],
 )
 def test_connections_of_another_kind(kind: Any, http: Any, expected: str) -> None:
@@ -344,9 +344,27 @@ def test_connections_belong_to_one_event_loop(url: str) -> None:
     http, loop = httpx.AsyncClient(), asyncio.new_event_loop()
     with closing(loop):
         loop.run_until_complete(AsyncClient(url, http=http).health())
-        with pytest.raises(InnerloopError, match=r"^the connections cannot be used .* create a client for this loop"):
+        with pytest.raises(InnerloopError, match=r"^http: an httpx.AsyncClient belongs to the event loop"):
             asyncio.run(AsyncClient(url, http=http).health())
         loop.run_until_complete(http.aclose())
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+def test_what_a_hook_of_the_user_raises(url: str, error: type[Exception]) -> None:
+    def fail(*arguments: Any) -> None:
+        raise error("my hook")
+
+    async def fail_later(*arguments: Any) -> None:
+        fail()
+
+    async def run() -> None:
+        async with httpx.AsyncClient(event_hooks={"request": [fail_later]}) as http:
+            await AsyncClient(url, http=http).health()
+
+    with httpx.Client(event_hooks={"response": [fail]}) as http, pytest.raises(error, match="my hook"):
+        Client(url, http=http).health()
+    with pytest.raises(error, match="my hook"):
+        asyncio.run(run())
 
 
 def test_a_client_belongs_to_one_event_loop(url: str) -> None:

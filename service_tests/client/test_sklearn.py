@@ -128,6 +128,12 @@ def test_labels_of_each_type(estimators_url: str, groups: tuple[np.ndarray, np.n
     np.testing.assert_array_equal(predictions, y)
 
 
+def test_an_interval_needs_a_level(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    regressor = FewShotRegressor(url=estimators_url).fit(*line)
+    with pytest.raises(UnsupportedInput, match=r"level: expected a number between 0 and 1, such as 0\.9, got None"):
+        regressor.predict_interval(line[0], level=None)  # type: ignore[arg-type]
+
+
 def test_dates_are_no_labels(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = groups
     dates = np.where(y == y[0], np.datetime64("2026-01-01"), np.datetime64("2026-01-02"))

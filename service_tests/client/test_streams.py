@@ -22,7 +22,7 @@ from innerloop_client import (
 )
 from innerloop_client.streams import AsyncAdaptStream
 from service_tests.api.requests import QUERIES, WAVE
-from service_tests.client.answering import ADAPTED, Answering, answer, trickling
+from service_tests.client.answering import ADAPTED, Answering, answer, flooding, trickling
 from service_tests.client.cutting import Cutting
 from service_tests.client.flaky import Flaky
 from service_tests.conftest import Work
@@ -148,11 +148,12 @@ def test_events_of_another_server(server_of: Callable[..., Answering], bad: byte
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
 @pytest.mark.parametrize("media", ["text/event-stream; charset=hex", "Text/Event-Stream"])
-def test_any_form_of_the_same_events(server_of: Callable[..., Answering], media: str) -> None:
-    lines = [b": hello", b"event:step", b'data:{"step": 0,', b'data: "loss": 2.0}', b"", b"event: result"]
-    lines += [b"data: " + json.dumps(ADAPTED).encode(), b"", b""]
-    server = server_of([answer(b"\r\n".join(lines), media)])
+def test_any_form_of_the_same_events(server_of: Callable[..., Answering], media: str, end: bytes) -> None:
+    lines = [b"event:step", b'data:{"step": 0,', b'data: "loss": 2.0}', b"", b": hello", b"event: problem", b""]
+    lines += [b"event: result", b"data: " + json.dumps(ADAPTED).encode(), b"", b""]
+    server = server_of([answer(b"\xef\xbb\xbf" + end.join(lines), media)])
     assert list(Client(server.url).adapt_stream("sinusoid", X, Y)) == [2.0, 1.0]
 
 
@@ -164,7 +165,7 @@ def test_labels_with_what_unicode_calls_a_new_line(innerloop: Client, label: str
 
 
 def test_a_flood_ends_with_the_timeout() -> None:
-    flood = trickling(answer(b"", "text/event-stream"), b": wait\n" * 1000, pause_s=0.01)
+    flood = flooding(answer(b"", "text/event-stream"), b": wait\n" * 10_000)
     with Answering(flood) as server, Client(server.url, timeout=0.3) as client, pytest.raises(DeadlinePassed):
         list(client.adapt_stream("sinusoid", X, Y))
 

@@ -133,6 +133,16 @@ ANSWERS = {
     "null-problem": (422, b"application/problem+json", b"null"),
     "gateway": (502, b"text/html", b"<html>"),
     "redirect": (307, b"text/html", b""),
+    "numbers": (200, b"application/json", b'{"adaptation_id": 5, "predictions": 5}'),
+    "fine": (500, b"application/problem+json", b'{"detail": "x", "status": 200}'),
+}
+OTHERS = {
+    "untold": (400, b"application/problem+json", b'{"detail": "", "status": 400, "title": "Bad"}'),
+    "renamed": (
+        400,
+        b"application/problem+json",
+        b'{"detail": "expected x", "status": 400, "message": "y", "__proto__": {"a": 1}}',
+    ),
 }
 """What a server that misbehaves answers, by the first part of the path."""
 FOREIGN = "expected an answer from Innerloop, got "
@@ -140,8 +150,14 @@ FAILURES = {
     "silent": "did not answer within 0.2 s: set a larger `timeout`",
     "silent body": "did not answer within 0.2 s: set a larger `timeout`",
     "down": "http://127.0.0.1:9 does not answer (",
-    "redirect": "does not answer (unexpected redirect): check that the server runs, and the URL",
     "an id": 'id: expected the `adaptation_id` of an adaptation, got ""',
+    "half a character": 'id: expected the `adaptation_id` of an adaptation, got "\\ud800"',
+    "a header": "headers: expected names and values that HTTP allows: ",
+    "a big URL": "url: expected a URL such as http://127.0.0.1:8000, got 1",
+    "a big timeout": "timeout: expected seconds, from above 0 to 86400, got 1",
+    "fetch": "does not answer (null): check that the server runs, and the URL",
+    "nothing said": "Bad",
+    "a name of errors": "expected x",
     "a path": 'id: expected the `adaptation_id` of an adaptation, got ".."',
     "a big integer": "body: expected values that JSON has, got others: ",
     "a loop": "body: expected values that JSON has, got others: ",
@@ -155,7 +171,7 @@ FAILURES = {
 async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
     name = scope["path"].split("/")[1]
     body = (await receive())["body"] if name == "echo" else b""
-    status, media, content = ANSWERS.get(name, (200, b"application/json", body))
+    status, media, content = (ANSWERS | OTHERS).get(name, (200, b"application/json", body))
     if name == "silent":
         await asyncio.sleep(1)
     headers = [(b"content-type", media), (b"location", b"/object")]
@@ -170,7 +186,7 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
         printed = json.loads(run_program(tools, project, PROGRAM.with_name("client_fails.mts"), url))
     for name, message in printed["seen"].items():
         assert FAILURES.get(name.split(":")[0], FOREIGN) in message, name
-    assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES) - 1
+    assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES)
     assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
 
 

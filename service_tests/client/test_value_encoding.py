@@ -66,21 +66,21 @@ def test_values(value: Any, expected: Any) -> None:
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (Decimal(1), "x: cannot send a value of type Decimal"),
+    (Fraction(1), "x: cannot send a value of type Fraction"),
     ([[Fraction(1, 2)]], "x: cannot send a value of type Fraction"),
     (1j, "x: cannot send a value of type complex"),
     (np.array([1j]), "x: expected real numbers, got complex128"),
     (timedelta(1), "x: cannot send a value of type timedelta"),
     (np.timedelta64(1, "D"), "x: expected numbers, got durations"),
-    ({"a": objects(Decimal(1))}, "x.a: cannot send a value of type Decimal"),
+    ({"a": objects(Fraction(1))}, "x.a: cannot send a value of type Fraction"),
     ({("a", "b"): 1}, r"x: expected texts as names, got \('a', 'b'\)"),
     ({1: 1, "1": 2}, "x: expected each name once, got '1' twice"),
     ("\ud800", "x: expected Unicode, got half of a surrogate pair"),
     (["\ud800", NAN], "x: expected Unicode"),
     ({"\ud800": 1}, "x: expected Unicode"),
     (cyclic(), "x: expected at most 32 levels of lists"),
-    (torch.ones(2).to_sparse(), "x: cannot read the Tensor: .*to_dense"),
-    (torch.ones(2, device="meta"), "x: cannot read the Tensor: .*meta"),
+    (torch.ones(2).to_sparse(), "x: cannot read the Tensor .*to_dense"),
+    (torch.ones(2, device="meta"), "x: cannot read the Tensor .*meta"),
     (torch.ones(2, dtype=torch.complex64).conj(), "x: expected real numbers"),
 ]
 
@@ -127,7 +127,7 @@ def test_a_number_of_any_size_beside_one_that_is_not_finite() -> None:
         (pd.interval_range(0, 1), [1], "of type Interval"),
         (pd.period_range("2020", periods=1), [1], "of type Period"),
         (pd.to_timedelta([1]), [1], "of type Timedelta"),
-        ([Decimal(1)], [1], "of type Decimal"),
+        ([Fraction(1)], [1], "of type Fraction"),
         ([1j], [1], "of type complex"),
     ],
     ids=str,
@@ -141,7 +141,7 @@ def test_cells_that_cannot_be_sent(a: Any, b: Any, sentence: str) -> None:
 def test_cells() -> None:
     frame = pd.DataFrame(
         {
-            "a": objects(np.datetime64("2020-01-01"), np.array([1, 2]), [1, pd.NA], np.float32(0.5)),
+            "a": objects(np.datetime64("2020-01-01"), np.array([1, 2]), [1, pd.NA], Decimal("0.5")),
             "b": pd.array([1, None, 2, 3], "Int64"),
         }
     )
@@ -159,7 +159,7 @@ def test_cells() -> None:
     [
         ([1, "1"], "x.columns: expected each name once, got '1' twice"),
         (["a", "a"], "x.columns: expected each name once, got 'a' twice"),
-        ([1, 10**5000], "x.columns: expected texts as names, got a value of type int"),
+        ([1, 10**5000], "x.columns: expected short names, got a number of thousands of digits"),
         (pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]), r"x.columns: expected texts as names, got \('a', 1\)"),
     ],
     ids=range(4),

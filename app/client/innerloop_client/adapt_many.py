@@ -10,6 +10,7 @@ import httpx
 from innerloop_client.adapt_request import Task, adapt_body
 from innerloop_client.arrays import extra
 from innerloop_client.body_encoding import JSON, NDJSON, decode, encode_line
+from innerloop_client.descriptions import Models
 from innerloop_client.errors import (
     ConnectionFailed,
     DeadlinePassed,
@@ -21,7 +22,6 @@ from innerloop_client.errors import (
     server_error,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
-from innerloop_client.inputs import Models
 from innerloop_client.responses import content, foreign
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.session import Call, Session

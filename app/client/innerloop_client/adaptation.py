@@ -1,5 +1,6 @@
 """What can be done with an adaptation, written once for both clients."""
 
+import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import EllipsisType
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.descriptions import Revision, reading
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnsupportedInput, shown
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
 from innerloop_client.remote_adaptation import BINARY, Remote, delete, file_at, write
@@ -121,7 +122,9 @@ class AsyncAdaptation(Remote):
         """The examples with their numbers, as the server keeps them: `inputs` and `targets`, or `episodes`."""
         body: dict[str, Any] = await self._session.within(timeout).get(f"{self._path}/support")
         with reading("the examples"):
-            _ = body["inputs"] if "inputs" in body else body["episodes"]
+            for name in ("inputs", "targets") if "inputs" in body else ("episodes",):
+                if not isinstance(body[name], list):
+                    raise TypeError(f"{name} is {shown(body[name])}")
         return body
 
     async def weights(self, path: str | PathLike[str] | None = None, *, timeout: float | None = None) -> bytes:
@@ -133,6 +136,8 @@ class AsyncAdaptation(Remote):
         call = Call("GET", f"{self._path}/weights", accept=BINARY)
         file = None if path is None else file_at(path)
         data = content((await self._session.within(timeout).send(call)).response, BINARY)
+        with reading("adapted weights"):
+            json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # the header of a safetensors file
         if file is not None:
             write(file, data)
         return data

@@ -75,7 +75,7 @@ class AdaptationFields:
             check_expected(described, expected)
             if not are_losses(described["losses"]):
                 raise TypeError(f"losses is {shown(described['losses'])}")
-            segment("id", described["id"])
+            segment("id", described["id"])  # raises if it cannot be part of a path
         vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:

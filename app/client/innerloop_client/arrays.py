@@ -64,7 +64,7 @@ def as_numpy(value: Any, place: str) -> Any:
     try:
         return read(value)
     except Exception as error:  # of an object of the user, which may raise anything
-        raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__}: {reason(error)}") from error
+        raise UnsupportedInput(f"{place}: cannot read the {type(value).__name__} ({reason(error)})") from error
 
 
 def is_missing(value: Any) -> bool:

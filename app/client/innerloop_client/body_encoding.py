@@ -64,9 +64,9 @@ def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
 
 
-def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same by the names of the arguments of `adapt`."""
-    rest = dict(options)
+def _as_given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with the names of the arguments of `adapt`, such as `x` for `support.inputs`."""
+    rest = dict(body)
     support = rest.pop("support", {})
     return {ARGUMENTS.get(name, name): value for name, value in support.items()} | rest
 

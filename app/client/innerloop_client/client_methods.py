@@ -7,15 +7,17 @@ from innerloop_client.adapt_many import Outcome, adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
-from innerloop_client.errors import InnerloopError, UnexpectedAnswer, is_problem, server_error, shown
+from innerloop_client.errors import InnerloopError, UnexpectedAnswer, UnsupportedInput, is_problem, server_error, shown
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.inputs import read_support
-from innerloop_client.paths import LONGEST, segment
+from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
+MAX_CURSOR = 1000
+"""Most characters of a cursor: the server's have fewer than a hundred."""
 
 
 class ClientMethods(Generic[A]):
@@ -137,6 +139,9 @@ class ClientMethods(Generic[A]):
         model, label: only those of this model, or with this label
         timeout: seconds for each page of 100
         """
+        for name, value in (("model", model), ("label", label)):
+            if not isinstance(value, str | None):
+                raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         async for each in listed(self._session, timeout, model=model, label=label):
             yield self._form(self._session, each)
 
@@ -175,13 +180,18 @@ async def listed(session: Session, timeout: float | None = None, **params: Any) 
         page = await session.within(timeout).get("/adaptations", cursor=cursor, **params)
         with reading("a list of adaptations"):
             bodies, cursor = list(page["adaptations"]), page.get("next")
-            if cursor is not None and not (isinstance(cursor, str) and cursor.isascii() and len(cursor) <= LONGEST):
-                raise TypeError(f"next is {shown(cursor)}")
+            check_cursor(cursor, bodies)
         for each in bodies:
             yield each
         if cursor is None:
             return
     raise UnexpectedAnswer("expected another page of adaptations from Innerloop, got one again: check the server")
+
+
+def check_cursor(cursor: Any, page: list[Any]) -> None:
+    """Raise TypeError unless a page can have another one after it: otherwise the list might never end."""
+    if cursor is not None and not (page and isinstance(cursor, str) and cursor.isascii() and len(cursor) <= MAX_CURSOR):
+        raise TypeError(f"next is {shown(cursor)} after {len(page)} adaptations")
 
 
 def _adapted(form: type[A], session: Session, outcome: Outcome) -> A | InnerloopError:

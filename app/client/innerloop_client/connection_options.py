@@ -55,8 +55,11 @@ def check_url(name: str, url: str) -> None:
     try:
         urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
         parsed = httpx.URL(url)
-        parsed.raw_host.decode().encode("idna")  # as a connection does: names have no empty or long parts
+        parsed.raw_host.decode().encode("idna")  # as a connection does
         complete = parsed.scheme in ("http", "https") and parsed.host and len(url.split()) == 1
+    except UnicodeError as error:
+        part = "a part of the host name is empty or longer than 63 characters"
+        raise InnerloopError(f"{expected}: {part}") from error
     except (ValueError, httpx.InvalidURL) as error:
         raise InnerloopError(f"{expected}: {error}") from error
     if not complete:

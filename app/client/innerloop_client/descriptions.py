@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from innerloop_client.errors import MAX_SHOWN, UnexpectedAnswer, shown
+from innerloop_client.errors import UnexpectedAnswer, reason, shown
 from innerloop_client.field_types import check_types
 
 R = TypeVar("R")
@@ -14,13 +14,13 @@ R = TypeVar("R")
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Raise UnexpectedAnswer if a body lacks what is read here. what: the expected body, such as `a model`"""
+    """Raise UnexpectedAnswer for any error of reading a body here. what: the expected body, such as `a model`"""
     try:
         yield
     except UnexpectedAnswer:
         raise
-    except Exception as error:  # whatever it is, the body is wrong
-        actual = f"another answer ({type(error).__name__}: {str(error)[:MAX_SHOWN]})"
+    except Exception as error:  # nothing but the body can be the reason
+        actual = f"another answer ({reason(error)})"
         raise UnexpectedAnswer(f"expected {what} from Innerloop, got {actual}: check the URL") from error
 
 
@@ -47,6 +47,13 @@ def check_expected(values: Mapping[str, Any], expected: Mapping[str, Any]) -> No
 def read_time(text: str) -> datetime:
     """A time of the server, RFC 3339 in UTC."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+class Models(Protocol):
+    """Knows what the server says of its models, as a `Session` does."""
+
+    async def model(self, name: str) -> Mapping[str, Any]:
+        """The description of a model."""
 
 
 @dataclass(frozen=True)

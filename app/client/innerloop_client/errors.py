@@ -1,7 +1,7 @@
 """What a call can raise, by what you can do about it.
 
 InnerloopError
-├── UnsupportedInput      a value that cannot be sent: convert it
+├── UnsupportedInput      an argument that cannot be sent, or that this call cannot use: change it
 │   └── MissingExtra      a package that the value needs is not installed
 ├── ConnectionFailed      no connection, or the answer broke off: check the URL, or try again
 ├── UnexpectedAnswer      the server at this URL is not Innerloop: check the URL
@@ -27,7 +27,7 @@ class InnerloopError(Exception):
 
 
 class UnsupportedInput(InnerloopError, TypeError):
-    """A value that cannot be sent."""
+    """An argument that cannot be sent, or that this call cannot use."""
 
 
 class MissingExtra(UnsupportedInput, ImportError):
@@ -149,7 +149,7 @@ def reason(error: Exception) -> str:
         text = str(error).partition("\n")[0]
     except Exception:  # noqa: BLE001  of the error itself
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text[:MAX_SHOWN]}" if text else type(error).__name__
 
 
 def is_problem(body: Any) -> bool:
@@ -163,7 +163,7 @@ def is_problem(body: Any) -> bool:
 
 
 def are_losses(values: list[Any]) -> bool:
-    """Whether these can be support losses: numbers, or None for those that are not finite."""
+    """Whether these can be support losses: numbers that a float can hold, or None for those that are not finite."""
     return all(each is None or type(each) is float or (type(each) is int and abs(each) < 2**64) for each in values)
 
 

@@ -9,20 +9,23 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from innerloop_client.errors import shown
 
 Types = frozenset[type]
-"""The types of a value; none where any value will do."""
+"""The types that a value may have; empty if it may have any."""
 ANY: Types = frozenset()
 
 
 def check_types(form: type, values: Mapping[str, Any]) -> None:
-    """Raise TypeError that names a field unless its value is of its type. A boolean is no number."""
+    """Raise TypeError, which names the field, for a value of another type. A boolean is no number."""
     for name, (types, elements) in _field_types(form).items():
-        value = values.get(name)
-        if name in values and types and type(value) not in types:
-            raise TypeError(f"{name} is {shown(value)}")
-        if elements and value:
-            parts = value.values() if isinstance(value, dict) else value
-            if not elements.issuperset(map(type, parts)):
-                raise TypeError(f"{name} is {shown(value)}")
+        if name in values and not _is_right(values[name], types, elements):
+            raise TypeError(f"{name} is {shown(values[name])}")
+
+
+def _is_right(value: Any, types: Types, elements: Types) -> bool:
+    if types and type(value) not in types:
+        return False
+    if not elements or not value:
+        return True
+    return elements.issuperset(map(type, value.values() if isinstance(value, dict) else value))
 
 
 @cache

@@ -1,6 +1,8 @@
 """Images, made small before they are sent: PIL images, paths of PNG and JPEG files, and their bytes."""
 
 import io
+from array import array
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,8 @@ def _redrawn(image: Any) -> bytes:
     if scale < 1:
         image.draft(image.mode, _smaller(image, scale))
     image = ops.exif_transpose(image)
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.mode[0] in "IF":
         image = _gray(image)
     elif image.mode not in ("1", "L", "RGB", "RGBA"):
@@ -112,6 +116,8 @@ def _gray(image: Any) -> Any:
     """Levels of gray of more than 8 bits as those of 8: from 0 to 1, to 255 or to 65,535."""
     is_deep = image.mode.startswith("I;16")
     image = image.convert("F")
+    if not isfinite(sum(array("f", image.tobytes()))):
+        raise ValueError("it has levels of gray that are not finite")
     _, highest = image.getextrema()
     factor = 1 / 257 if is_deep or highest > 255 else 1 if highest >= 2 else 255
     return image.point(lambda level: level * factor + 0.5).convert("L")

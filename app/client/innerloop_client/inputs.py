@@ -4,21 +4,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from innerloop_client.arrays import Array, as_numpy, is_a, packed
 from innerloop_client.body_encoding import LARGE
+from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
 from innerloop_client.tables import is_table, read_column, read_table
 from innerloop_client.value_encoding import PLAIN, as_names, as_text, plain, to_wire
-
-
-class Models(Protocol):
-    """Knows the models of a server, such as a `Session`."""
-
-    async def model(self, name: str) -> Mapping[str, Any]:
-        """What the server says of a model."""
 
 
 async def read_inputs(models: Models, model: str, values: Any, place: str) -> Any:
@@ -50,7 +44,7 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     ]
 
 
-def count(inputs: Any) -> int:
+def count_inputs(inputs: Any) -> int:
     """How many inputs there are in what `read_inputs` returns."""
     if isinstance(inputs, Array):
         return len(inputs.values)
@@ -136,7 +130,9 @@ def _rows(values: Any, place: str) -> Any:
     array = as_numpy(values, place)
     if array is not None:
         return to_wire(array, place)
-    single = (str, bytes, bytearray, memoryview, Mapping, PathLike, type)
+    if isinstance(values, type):
+        raise UnsupportedInput(f"{place}: expected a list or an array, got a class")
+    single = (str, bytes, bytearray, memoryview, Mapping, PathLike)
     is_single = isinstance(values, single) or hasattr(values, "read")
     if is_single or not hasattr(values, "__iter__"):
         actual = f"got {type(values).__name__}: put a single value into a list"

@@ -10,38 +10,49 @@ from innerloop_client.arrays import is_a
 from innerloop_client.body_encoding import JSON
 from innerloop_client.errors import shown
 
-NUMBERS: frozenset[type] = frozenset({float, int, bool, type(None)})
-"""The types of numbers and of truth values in an answer."""
-SCALARS: frozenset[type] = NUMBERS | {str}
+NUMBERS: frozenset[type] = frozenset({float, int, type(None)})
+CHOICES: frozenset[type] = frozenset({float, int, bool, str})
+"""The types of labels and actions."""
+TRUTHS: frozenset[type] = frozenset({bool})
 
 
 class Form:
     """Plain Python lists. None stands where the server has no number.
+
+    `read_rows`, `read_column` and `read_losses` read an answer, and raise an error if it is something else. The other
+    methods make of it what the user gets.
 
     accept: the media type of the answer to ask for
     """
 
     accept = JSON
 
-    def numbers(self, values: Any, names: Sequence[Any] = ()) -> Any:
-        """Numbers [query][number]; those of a single column become [query]. names: of the columns."""
-        rows = self.rows(values, names)
-        return [row[0] for row in rows] if len(rows[0]) == 1 else rows
-
-    def rows(self, values: Any, names: Sequence[Any] = ()) -> Any:
+    def read_rows(self, values: Any) -> Any:
         """Numbers [query][number]."""
         if {list} != set(map(type, values)) or len(set(map(len, values))) != 1 or not values[0]:
             raise TypeError(f"expected rows, got {shown(values)}")
         scalars([*chain.from_iterable(values)], NUMBERS)
         return values
 
-    def column(self, values: Any, name: Any = None) -> Any:
-        """A label, an action or a truth value for each query."""
-        return scalars(values)
+    def read_column(self, values: Any, types: frozenset[type]) -> Any:
+        """A label, an action or a truth value for each query. types: that it may have"""
+        return scalars(values, types)
 
-    def plain(self, values: Any) -> list[float | None]:
+    def read_losses(self, values: Any) -> list[float | None]:
         """Numbers that are not about queries, as a list. None stands where the server has no number."""
-        return list(values)
+        return scalars(values, NUMBERS)
+
+    def numbers(self, rows: Any, names: Sequence[Any] = ()) -> Any:
+        """Numbers [query][number]; those of a single column become [query]. names: of the columns."""
+        return [row[0] for row in rows] if len(rows[0]) == 1 else rows
+
+    def rows(self, rows: Any, names: Sequence[Any] = ()) -> Any:
+        """Numbers [query][number]. names: of the columns."""
+        return rows
+
+    def column(self, values: Any, name: Any = None) -> Any:
+        """A value for each query. name: of the column."""
+        return values
 
 
 class NumpyForm(Form):
@@ -49,22 +60,26 @@ class NumpyForm(Form):
 
     accept = msgpack.MEDIA
 
-    def numbers(self, values: Any, names: Sequence[Any] = ()) -> Any:
+    def read_rows(self, values: Any) -> Any:
         """See `Form`."""
-        array = _array(values)
-        return self.column(array[:, 0], *names[:1]) if array.shape[1] == 1 else self.rows(array, names)
+        return _array(values if isinstance(values, dict) else super().read_rows(values), axes=2)
 
-    def rows(self, values: Any, names: Sequence[Any] = ()) -> Any:
-        """See `Form`."""
-        return _array(values)
-
-    def column(self, values: Any, name: Any = None) -> Any:
+    def read_column(self, values: Any, types: frozenset[type]) -> Any:
         """See `Form`. Labels of several types stay objects."""
-        return _labels(values)
+        if isinstance(values, dict):
+            return _array(values, axes=1)
+        kinds = set(map(type, scalars(values, types)))
+        return sys.modules["numpy"].asarray(values, None if len(kinds) == 1 else object)
 
-    def plain(self, values: Any) -> list[float | None]:
+    def read_losses(self, values: Any) -> list[float | None]:
         """See `Form`."""
-        return [None if number != number else number for number in _array(values).tolist()]
+        if not isinstance(values, dict):
+            return super().read_losses(values)
+        return [None if number != number else number for number in _array(values, axes=1).tolist()]
+
+    def numbers(self, rows: Any, names: Sequence[Any] = ()) -> Any:
+        """See `Form`."""
+        return self.column(rows[:, 0], *names[:1]) if rows.shape[1] == 1 else self.rows(rows, names)
 
 
 class TorchForm(NumpyForm):
@@ -73,14 +88,13 @@ class TorchForm(NumpyForm):
     def __init__(self, device: Any) -> None:
         self.device = device
 
-    def rows(self, values: Any, names: Sequence[Any] = ()) -> Any:
+    def rows(self, rows: Any, names: Sequence[Any] = ()) -> Any:
         """See `Form`."""
-        return self._tensor(_array(values))
+        return self._tensor(rows)
 
     def column(self, values: Any, name: Any = None) -> Any:
         """See `Form`."""
-        array = _labels(values)
-        return self._tensor(array) if array.dtype.kind in "biuf" else array.tolist()
+        return self._tensor(values) if values.dtype.kind in "biuf" else values.tolist()
 
     def _tensor(self, array: Any) -> Any:
         return sys.modules["torch"].from_numpy(array.copy()).to(self.device)
@@ -92,13 +106,13 @@ class PandasForm(NumpyForm):
     def __init__(self, index: Any) -> None:
         self.index = index
 
-    def rows(self, values: Any, names: Sequence[Any] = ()) -> Any:
+    def rows(self, rows: Any, names: Sequence[Any] = ()) -> Any:
         """See `Form`."""
-        return sys.modules["pandas"].DataFrame(_array(values), index=self.index, columns=list(names) or None)
+        return sys.modules["pandas"].DataFrame(rows, index=self.index, columns=list(names) or None)
 
     def column(self, values: Any, name: Any = None) -> Any:
         """See `Form`."""
-        return sys.modules["pandas"].Series(_labels(values), index=self.index, name=name)
+        return sys.modules["pandas"].Series(values, index=self.index, name=name)
 
 
 def form_of(queries: Any) -> Form:
@@ -110,7 +124,7 @@ def form_of(queries: Any) -> Form:
     return NumpyForm() if hasattr(queries, "__array__") else Form()
 
 
-def scalars(values: Any, types: frozenset[type] = SCALARS) -> list[Any]:
+def scalars(values: Any, types: frozenset[type]) -> list[Any]:
     """The same list. Raises TypeError for anything but a list of values of these types."""
     if type(values) is not list or not types.issuperset(map(type, values)):
         raise TypeError(f"expected a list of values, got {shown(values)}")
@@ -122,26 +136,14 @@ def width(rows: Any) -> int:
     return len(rows[0]) if isinstance(rows, list) else rows.shape[1]
 
 
-def _array(values: Any) -> Any:
-    """Numbers as an array: raw ones, lists, or an array already."""
+def _array(values: Any, axes: int) -> Any:
+    """Numbers as an array. Raises an error for anything but numbers with so many axes, raw or as lists."""
     numpy = sys.modules["numpy"]
-    if isinstance(values, numpy.ndarray):
-        return values
     if isinstance(values, dict):
         kind = numpy.dtype(values["dtype"])
-        if kind.kind not in "biuf":
-            raise TypeError(f"expected numbers, got {kind}")
         array = numpy.frombuffer(values["data"], kind.newbyteorder("<")).reshape(values["shape"]).astype(kind)
     else:
         array = numpy.asarray(values, "float32")
-    if not array.size:
-        raise TypeError(f"expected numbers, got {shown(values)}")
+    if array.dtype.kind not in "biuf" or array.ndim != axes or not array.size:
+        raise TypeError(f"expected numbers with {axes} axes, got {shown(values)}")
     return array
-
-
-def _labels(values: Any) -> Any:
-    numpy = sys.modules["numpy"]
-    if isinstance(values, dict | numpy.ndarray):
-        return _array(values)
-    values = scalars(values)
-    return numpy.asarray(values, None if len(set(map(type, values))) == 1 else object)

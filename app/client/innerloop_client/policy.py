@@ -82,7 +82,7 @@ class _Policy(Generic[A]):
         else:
             result = await AsyncAdaptation.predict(self.adaptation, observations, **options)  # type: ignore[arg-type]
         if result.labels is not None or (result.mean is None and result.probabilities is None):
-            raise UnsupportedInput(f"model: expected one that makes decisions, got {self.model}: use predict")
+            raise UnsupportedInput(f"model: expected one that makes decisions, got {self.model}: use Client.predict")
         return result.predictions
 
 

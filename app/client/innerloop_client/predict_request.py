@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from innerloop_client.descriptions import reading
-from innerloop_client.inputs import count, read_inputs
+from innerloop_client.inputs import count_inputs, read_inputs
 from innerloop_client.output_forms import PandasForm, form_of
-from innerloop_client.prediction import Prediction, read_prediction
+from innerloop_client.prediction import Prediction, in_form, read_prediction
 from innerloop_client.session import Call, Session
 
 
@@ -21,7 +21,8 @@ async def predict(
     names = await target_names(session, model) if isinstance(form, PandasForm) else []
     body = (await session.send(Call.of_body("/predict", question, accept=form.accept))).body
     with reading("predictions"):
-        return read_prediction(body, form, count(question["queries"]), names)
+        prediction = read_prediction(body, form, count_inputs(question["queries"]), model)
+    return in_form(prediction, form, names)
 
 
 async def target_names(session: Session, model: str) -> list[str]:

@@ -1,10 +1,13 @@
 """What `predict` returns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from innerloop_client.output_forms import Form, scalars, width
+from innerloop_client.descriptions import check_expected
+from innerloop_client.errors import shown
+from innerloop_client.field_types import check_types
+from innerloop_client.output_forms import CHOICES, TRUTHS, Form, scalars, width
 
 
 @dataclass(frozen=True)
@@ -40,34 +43,67 @@ class Prediction:
     status: str | None = None
 
 
-QUERIES = ("predictions", "lower", "upper", "std", "mean", "probabilities", "unlike")
+NUMBERS = ("predictions", "lower", "upper", "std", "mean")
+QUERIES = (*NUMBERS, "probabilities", "unlike")
 """The fields that have a value for each query."""
 
 
-def read_prediction(body: Mapping[str, Any], form: Form, queries: int, targets: Sequence[str] = ()) -> Prediction:
-    """An answer in the form of the queries. Raises any error where it is no answer to them.
+def read_prediction(body: Mapping[str, Any], form: Form, queries: int, model: str) -> Prediction:
+    """What an answer says, with rows and columns as `form` reads them. Raises an error if it answers something else.
 
-    queries: how many there are
-    targets: the names of the columns of numbers
+    queries: how many there were
+    model: the name of the model that was asked
     """
-    rows = "mean" in body  # of actions that are a box, which stay rows even of one number
-    values = dict(body)
-    labels = scalars(values.get("labels") or [])
-    for name in ("predictions", "lower", "upper", "std", "mean"):
-        if name in values:
-            is_column = name == "predictions" and ("probabilities" in values)
-            read = form.column if is_column else form.rows if rows else form.numbers
-            values[name] = read(values[name], *([targets] if not is_column else targets[:1]))
-    if "probabilities" in values:
-        values["probabilities"] = form.rows(values["probabilities"], labels)
-        if labels and width(values["probabilities"]) != len(labels):
-            raise ValueError(f"{len(labels)} labels for other probabilities")
-    if "unlike" in values:
-        values["unlike"] = form.column(values["unlike"], "unlike")
-    if "losses" in values:
-        values["losses"] = form.plain(values["losses"])
+    values = {name: value for name, value in body.items() if name in Prediction.__dataclass_fields__}
+    columns = {"unlike": TRUTHS} | ({"predictions": CHOICES} if "probabilities" in values else {})
     for name in QUERIES:
-        if name in values and len(values[name]) != queries:
-            raise ValueError(f"{len(values[name])} {name} for {queries} queries")
-    fields = Prediction.__dataclass_fields__
-    return Prediction(**{name: value for name, value in values.items() if name in fields})
+        if name in values:
+            is_column = name in columns
+            values[name] = form.read_column(values[name], columns[name]) if is_column else form.read_rows(values[name])
+            if len(values[name]) != queries:
+                raise ValueError(f"the number of {name} is {len(values[name])} instead of {queries}")
+    if "losses" in values:
+        values["losses"] = form.read_losses(values["losses"])
+    check_types(Prediction, values)
+    check_expected(values, {"model": model})
+    _check_widths(values)
+    return Prediction(**values)
+
+
+def in_form(prediction: Prediction, form: Form, targets: Sequence[str] = ()) -> Prediction:
+    """The same in the form of the queries. targets: the names of the columns of numbers"""
+    read = (
+        form.numbers if prediction.mean is None else form.rows
+    )  # actions that are a box stay rows, even of one number
+    columns = () if prediction.probabilities is None else ("predictions",)
+    present = [name for name in NUMBERS if name not in columns and getattr(prediction, name) is not None]
+    values = {name: read(getattr(prediction, name), targets) for name in present}
+    if prediction.probabilities is not None:
+        values["predictions"] = form.column(prediction.predictions, *targets[:1])
+        values["probabilities"] = form.rows(prediction.probabilities, prediction.labels or ())
+    if prediction.unlike is not None:
+        values["unlike"] = form.column(prediction.unlike, "unlike")
+    return replace(prediction, **values)
+
+
+def _check_widths(values: Mapping[str, Any]) -> None:
+    """Raise ValueError unless all columns fit: of numbers, or of the choices that have a probability."""
+    if "probabilities" in values:
+        _check_choices(values, width(values["probabilities"]))
+        return
+    if values.get("labels") is not None:
+        raise ValueError("there are labels without probabilities")
+    widths = {name: width(values[name]) for name in NUMBERS if name in values}
+    if len(set(widths.values())) != 1:
+        raise ValueError(f"the numbers for each query are {widths}")
+
+
+def _check_choices(values: Mapping[str, Any], choices: int) -> None:
+    """Raise ValueError unless each of so many choices, labels or actions, has its name or number."""
+    labels = values.get("labels")
+    if labels is None:
+        predictions = list(values["predictions"])
+        if not all(int(action) == action and 0 <= action < choices for action in predictions):
+            raise ValueError(f"the actions are {shown(predictions)}, of {choices}")
+    elif len(set(scalars(labels, CHOICES))) != choices:
+        raise ValueError(f"there are {choices} probabilities for the labels {shown(labels)}")

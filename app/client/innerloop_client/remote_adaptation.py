@@ -38,7 +38,11 @@ class Remote(AdaptationFields):
 
     async def _change(self: R, call: Call, session: Session) -> R:
         """Send a call whose answer is the adaptation, and take that over."""
-        self._read((await session.send(call)).body, {"id": self.id, "model": self.model})
+        return self._update((await session.send(call)).body)
+
+    def _update(self: R, body: Any) -> R:
+        """Take over what the server says of this adaptation."""
+        self._read(body, {"id": self.id, "model": self.model})
         return self
 
     async def _forget(self: R, example: int, timeout: float | None) -> R:
@@ -47,8 +51,7 @@ class Remote(AdaptationFields):
         reply = await session.send(Call("DELETE", f"{self._path}/support/{index}"))
         if reply.gone and any(revision.forgotten == index for revision in await self._history(session)):
             return await self._change(Call("GET", self._path), session)
-        self._read(reply.body, {"id": self.id, "model": self.model})
-        return self
+        return self._update(reply.body)
 
     async def _history(self, session: Session) -> list[Revision]:
         body = await session.get(f"{self._path}/history")

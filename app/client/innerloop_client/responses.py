@@ -27,9 +27,17 @@ def decoded(response: httpx.Response) -> Any:
 def content(response: httpx.Response, media: str) -> bytes:
     """The body of a 200 of this type. Raises the error of any other answer."""
     if not of_type(response, media):
-        answer(response)
-        raise foreign(response)
+        raise refusal(response)
     return response.content
+
+
+def refusal(response: httpx.Response) -> InnerloopError:
+    """The error of an answer that is not of the type that was asked for."""
+    try:
+        answer(response)
+    except InnerloopError as error:
+        return error
+    return foreign(response)
 
 
 def of_type(response: httpx.Response, media: str) -> bool:

@@ -95,7 +95,7 @@ def backoff_s(attempt: int) -> float:
 
     The wait is random, up to a bound that doubles with each attempt, so that many clients do not come back at once.
     """
-    return random.uniform(0, min(MAX_S, FIRST_S * 2 ** min(attempt, 30)))  # noqa: S311 (no secret)
+    return random.uniform(0, min(MAX_S, FIRST_S * 2 ** min(attempt, 30)))  # 30: far above MAX_S  # noqa: S311 (no secret)
 
 
 def retry_after_s(response: httpx.Response) -> float:

@@ -12,17 +12,17 @@ from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, read_timeout
 from innerloop_client.descriptions import check_expected, reading
 from innerloop_client.errors import (
-    MAX_SHOWN,
     ConnectionFailed,
     InnerloopError,
     UnexpectedAnswer,
     UnsupportedInput,
     deadline_passed,
+    reason,
     shown,
 )
 from innerloop_client.paths import segment
 from innerloop_client.proxies import environment_proxy
-from innerloop_client.responses import answer, content, of_type
+from innerloop_client.responses import answer, of_type, refusal
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.transport import Transport
 from innerloop_client.value_encoding import sendable
@@ -109,7 +109,7 @@ class Session:
         """The decoded body of a GET. Parameters that are None are left out."""
         present = {name: value for name, value in params.items() if value is not None}
         for name, value in present.items():
-            if not isinstance(value, str) or not sendable(value):
+            if isinstance(value, str) and not sendable(value):
                 raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         return (await self.send(Call("GET", path, params=present))).body
 
@@ -140,16 +140,18 @@ class Session:
     async def begin(self, call: Call, attempts: Attempts) -> httpx.Response:
         """Send a call until its answer begins. The caller reads the body and closes the response.
 
+        This is no context manager: a generator inside another one cannot be closed when an event loop ends.
+
         Raises the error of an answer that is not of the type that the call accepts.
         """
         response = (await self.repeat(call, attempts, stream=True)).response
-        if not of_type(response, call.accept):
-            try:
-                await self.transport.read(response)
-                content(response, call.accept)
-            finally:
-                await self.transport.close_response(response)
-        return response
+        if of_type(response, call.accept):
+            return response
+        try:
+            await self.transport.read(response)
+        finally:
+            await self.transport.close_response(response)
+        raise refusal(response)
 
     async def repeat(self, call: Call, attempts: Attempts, *, stream: bool = False) -> Reply:
         """Send a call with the attempts that are left. Raises what `send` raises.
@@ -165,9 +167,11 @@ class Session:
                     return Reply(response, attempts.repeated)
             except httpx.RequestError as error:
                 failure = error
-            except (ValueError, httpx.InvalidURL) as error:  # of an impossible header, such as Location
-                actual = f"the answer cannot be read ({str(error)[:MAX_SHOWN]})"
-                raise UnexpectedAnswer(f"{self.options.url}: {actual}: check the URL") from error
+            except (ValueError, httpx.InvalidURL) as error:
+                if not self.transport.owned:  # it may be of a hook of the user
+                    raise
+                actual = f"an answer with an impossible header ({reason(error)})"  # such as Location
+                raise UnexpectedAnswer(f"{self.options.url}: got {actual}: check the URL") from error
             repeated = attempts.repeated
             wait = None if isinstance(failure, httpx.DecodingError) else attempts.wait_s(response, failure)
             if wait is None:
@@ -199,19 +203,19 @@ class Session:
                 timeout=httpx.Timeout(left, connect=min(left, CONNECT_S), read=silence, write=silence),
             )
         except httpx.InvalidURL as error:
-            raise UnsupportedInput(f"the values are too long for a URL: shorten them ({error})") from error
+            raise UnsupportedInput(f"the values are too long for a URL: shorten them ({reason(error)})") from error
         return request, left
 
     def no_answer(self, error: httpx.RequestError | None, attempts: Attempts) -> InnerloopError:
         """The error of a call after its last attempt. error: of that attempt"""
         url = self.options.url
-        reason = str(error) or type(error).__name__
+        cause = str(error) or type(error).__name__
         if isinstance(error, httpx.DecodingError):
-            return UnexpectedAnswer(f"{url}: the answer is not in its own content encoding ({reason}): check the URL")
+            return UnexpectedAnswer(f"{url}: the answer is not in its own content encoding ({cause}): check the URL")
         if isinstance(error, httpx.ReadTimeout):
             return deadline_passed(f"{url} did not answer within {attempts.timeout:g} s")
         fix = "check that the server runs, and the URL (INNERLOOP_URL)"
         proxy = environment_proxy(url) if self.transport.owned else None
         if proxy is not None:
             fix = f"the request goes through {proxy}, from the environment: check this proxy, or set NO_PROXY"
-        return ConnectionFailed(f"{url} does not answer ({reason}): {fix}")
+        return ConnectionFailed(f"{url} does not answer ({cause}): {fix}")

@@ -116,18 +116,14 @@ async def _events(
         try:
             response = await session.begin(call, attempts)
             try:
-                async for name, data in read_events(_in_time(session.transport.parts(response), attempts)):
-                    with reading("a step of adapting"):
-                        losses, result, problem = _read(name, data, step)
-                    if problem is not None:
-                        failure = problem
+                async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
+                    if isinstance(event, InnerloopError):
+                        failure = event
                         break
-                    for loss in losses:
-                        step += 1
-                        with attempts.paused():
-                            yield loss
-                    if result is not None:
-                        yield result
+                    step += isinstance(event, float)
+                    with attempts.paused():
+                        yield event
+                    if isinstance(event, dict):
                         return
             finally:
                 await session.transport.close_response(response)
@@ -141,23 +137,33 @@ async def _events(
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:
-    """The parts of a body until the deadline. Raises httpx.ReadTimeout."""
+    """The parts of a body until the deadline, even of a flood that never lets us wait. Raises httpx.ReadTimeout."""
     async for part in parts:
         if attempts.left_s <= 0:
             raise httpx.ReadTimeout("")
         yield part
 
 
-def _read(name: str, text: bytes, step: int) -> tuple[list[float], dict[str, Any] | None, InnerloopError | None]:
-    """The new losses of an event, the adaptation if it has one, and the error if it has one. step: of the next loss"""
+async def _read_all(parts: AsyncIterator[bytes], step: int) -> AsyncIterator[float | dict[str, Any] | InnerloopError]:
+    """The losses from `step` on, and then the adaptation or the error. Raises UnexpectedAnswer."""
+    async for name, data in read_events(parts):
+        with reading("a step of adapting"):
+            values = _read(name, data, step)
+        for value in values:
+            step += isinstance(value, float)
+            yield value
+
+
+def _read(name: str, text: bytes, step: int) -> list[float | dict[str, Any] | InnerloopError]:
+    """What an event says besides what is known. step: of the next loss"""
     data = json.loads(text)
     if name == "problem":
         if not is_problem(data):
             raise TypeError(f"got {shown(text)}")
-        return [], None, server_error(data)
+        return [server_error(data)]
     if name == "result":  # it has all losses, if an earlier request made the adaptation
-        return [_number(loss) for loss in data["losses"][step:]], data, None
-    return ([_number(data["loss"])] if data["step"] == step else []), None, None
+        return [*(_number(loss) for loss in data["losses"][step:]), data]
+    return [_number(data["loss"])] if data["step"] == step else []
 
 
 def _broken(error: httpx.RequestError, session: Session, attempts: Attempts) -> InnerloopError:

@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Generic, Protocol, TypeVar
 
 import httpx
 
-from innerloop_client.errors import InnerloopError, shown
+from innerloop_client.errors import InnerloopError, reason, shown
 from innerloop_client.slow_bodies import AsyncTimedBody, TimedBody
 
 H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
@@ -50,13 +50,12 @@ class Transport(Protocol):
 class Connections(Generic[H]):
     """A client of httpx that belongs to one process: two that share a connection get each other's answers."""
 
-    def __init__(self, open_http: type[H], http: H | None) -> None:
+    def __init__(self, kind: type[H], http: H | None) -> None:
         """http: a client of the user, instead of one that is opened here. Raises InnerloopError for anything else."""
-        if not isinstance(http, open_http | None):
-            name = f"httpx.{open_http.__name__}"
-            raise InnerloopError(f"http: expected a {name}, got {shown(http)}: for example {name}()")
-        self._open, self.owned = open_http, http is None
-        self._http, self._process = http or opened(open_http), os.getpid()
+        if not isinstance(http, kind | None):
+            raise InnerloopError(f"http: expected an httpx.{kind.__name__}, got {shown(http)}")
+        self._kind, self.owned = kind, http is None
+        self._http, self._process = http or opened(kind), os.getpid()
 
     @property
     def http(self) -> H:
@@ -64,16 +63,16 @@ class Connections(Generic[H]):
         if self._process != os.getpid():
             if not self.owned:
                 raise InnerloopError("http: a forked process needs a client of its own: create it after the fork")
-            self._http, self._process = opened(self._open), os.getpid()
+            self._http, self._process = opened(self._kind), os.getpid()
         if self._http.is_closed:
             raise InnerloopError("the client is closed: create another one")
         return self._http
 
 
-def opened(open_http: Callable[[], H]) -> H:
+def opened(kind: type[H]) -> H:
     """A new client of httpx. Raises InnerloopError if the environment does not allow one."""
     try:
-        return open_http()
+        return kind()
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         fix = "correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"
         raise InnerloopError(f"the environment has an impossible proxy or certificate ({error}): {fix}") from error
@@ -98,8 +97,11 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
                 response = await http.send(request, stream=stream)
         except TimeoutError as error:
             raise httpx.ReadTimeout("") from error
-        except RuntimeError as error:  # of a client that was closed meanwhile, or that another event loop has used
-            raise InnerloopError(f"the connections cannot be used ({error}): create a client for this loop") from error
+        except RuntimeError as error:
+            if "loop" not in str(error):
+                raise
+            fix = "an httpx.AsyncClient belongs to the event loop that uses it first: create another one"
+            raise InnerloopError(f"http: {fix} ({reason(error)})") from error
         if stream:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             response.stream = AsyncTimedBody(response.stream, left_s - (time.monotonic() - start))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
-from innerloop_client.arrays import Array, as_numpy, date_texts, is_missing
+from innerloop_client.arrays import Array, as_numpy, date_texts, is_a, is_missing
 from innerloop_client.errors import UnsupportedInput, shown
 
 PLAIN = frozenset({float, int, bool, type(None)})
@@ -30,6 +30,8 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
         return as_text(value, place)
     if isinstance(value, bool | int | float):
         return value
+    if is_a(value, "decimal", "Decimal"):
+        return float(value)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -62,8 +64,8 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
     for name in given:
         try:
             text = as_text(str(name), place) if isinstance(name, str | int | float) else None
-        except ValueError:  # of whole numbers with thousands of digits
-            text = None
+        except ValueError as error:  # of a whole number with thousands of digits
+            raise UnsupportedInput(f"{place}: expected short names, got a number of thousands of digits") from error
         if text is None:
             raise UnsupportedInput(f"{place}: expected texts as names, got {shown(name)}")
         if text in texts:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_array
 
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput
 from innerloop_client.sklearn.estimator import FewShotEstimator
 
 R = TypeVar("R", bound="FewShotRegressor")
@@ -55,8 +55,10 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         calibrated.
         """
         if level is None:
-            raise UnsupportedInput("level: expected a share of true values such as 0.9, got None")
+            raise UnsupportedInput("level: expected a number between 0 and 1, such as 0.9, got None")
         prediction = self._predict(X, interval=level)
+        if prediction.lower is None or prediction.upper is None:
+            raise UnexpectedAnswer("expected intervals from Innerloop, got none: check the URL")
         return _numbers(prediction.lower), _numbers(prediction.upper)
 
     def __sklearn_tags__(self) -> Tags:

@@ -6,7 +6,7 @@ const SHOWN = 200;
 
 /** The error of a request without an answer. A request that you abort without a reason has an AbortError. */
 export function unanswered(url: string, seconds: number, error: unknown): Error {
-  const { name, message, cause } = error as Error;
+  const { name, message, cause } = error instanceof Error ? error : new Error(String(error));
   if (name === "AbortError" || error instanceof InnerloopError) return error as Error;
   if (name === "TimeoutError") {
     const fix = "set a larger `timeout`, or check that the server runs";
@@ -51,5 +51,5 @@ function parse(text: string): unknown {
 
 function isProblem(body: unknown): body is Problem {
   const problem = body as Partial<Problem> | null | undefined;
-  return typeof problem?.detail === "string" && typeof problem.status === "number";
+  return typeof problem?.detail === "string" && typeof problem.status === "number" && problem.status >= 400;
 }

@@ -7,10 +7,16 @@ export type Problem = components["schemas"]["Problem"];
 export interface InnerloopError extends Problem {}
 export class InnerloopError extends Error {
   constructor(problem: Problem, options?: ErrorOptions) {
-    super(problem.detail, options);
-    Object.assign(this, problem);
+    super(problem.detail || problem.title || `status ${problem.status}`, options);
+    const fields = Object.entries(problem).filter(([name]) => !(name in this)); // a problem cannot replace `message`
+    Object.assign(this, Object.fromEntries(fields));
     this.name = "InnerloopError";
   }
+}
+
+/** Why something has failed, whatever was thrown. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The error of a call that no server has answered. */

@@ -2,7 +2,7 @@
 import createClient, { type Client, type ClientOptions } from "openapi-fetch";
 import { checkAnswer, type Field, foreign, unanswered } from "./answers.js";
 import { InnerloopError } from "./errors.js";
-import { bodyOf, checkId, checkTimeout, checkUrl } from "./requests.js";
+import { bodyOf, checkHeaders, checkId, checkTimeout, checkUrl } from "./requests.js";
 import type { components, paths } from "./schema.js";
 
 export { InnerloopError };
@@ -23,9 +23,10 @@ export class Innerloop {
 
   constructor(url = "http://127.0.0.1:8000", { timeout = 60, ...options }: Options = {}) {
     this.#url = checkUrl(url);
-    const milliseconds = checkTimeout(timeout) * 1000;
-    // "error": the server that a redirect names would get the examples, and the API key
-    const fixed = { baseUrl: this.#url, bodySerializer: bodyOf, redirect: "error" } as const;
+    const milliseconds = Math.ceil(checkTimeout(timeout) * 1000);
+    checkHeaders(options.headers);
+    // "manual": the server that a redirect names would get the examples, and the API key
+    const fixed = { baseUrl: this.#url, bodySerializer: bodyOf, redirect: "manual" } as const;
     this.http = createClient<paths, "application/json">({ ...options, ...fixed });
     this.http.use({
       onRequest: ({ request }) =>
@@ -56,7 +57,8 @@ export class Innerloop {
 
   /** An answer that has a field, as those of Innerloop do. */
   #ours<T>(data: T | undefined, field: Field): T {
-    if (typeof data === "object" && data !== null && field in data) return data;
+    const value = (data as Record<string, unknown> | undefined)?.[field];
+    if (field === "predictions" ? Array.isArray(value) : typeof value === "string") return data as T;
     throw foreign(this.#url, `one without \`${field}\``);
   }
 }

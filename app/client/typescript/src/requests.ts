@@ -1,5 +1,6 @@
 /** What is sent: anything that cannot be sent is refused before. */
-import { failure, type InnerloopError } from "./errors.js";
+import { type ClientOptions, mergeHeaders } from "openapi-fetch";
+import { failure, type InnerloopError, reason } from "./errors.js";
 
 const DAY_S = 86_400;
 
@@ -9,10 +10,10 @@ export function checkUrl(text: string): string {
   try {
     url = new URL(text, globalThis.location?.href);
   } catch (error) {
-    throw refused(`url: expected a URL such as http://127.0.0.1:8000, got ${JSON.stringify(text)}`, error);
+    throw refused(`url: expected a URL such as http://127.0.0.1:8000, got ${shown(text)}`, error);
   }
   if (!["http:", "https:"].includes(url.protocol) || url.search || url.hash) {
-    throw refused(`url: expected http:// or https:// and no ? or #, got ${JSON.stringify(text)}`);
+    throw refused(`url: expected http:// or https:// and no ? or #, got ${shown(text)}`);
   }
   if (url.username || url.password) throw refused("url: send the user and the password in `headers` instead");
   return url.href.replace(/\/+$/, "");
@@ -20,14 +21,23 @@ export function checkUrl(text: string): string {
 
 /** The seconds that a request may take. */
 export function checkTimeout(seconds: number): number {
-  if (seconds > 0 && seconds <= DAY_S) return seconds;
-  throw refused(`timeout: expected seconds, from above 0 to ${DAY_S}, got ${seconds}`);
+  if (typeof seconds === "number" && seconds > 0 && seconds <= DAY_S) return seconds;
+  throw refused(`timeout: expected seconds, from above 0 to ${DAY_S}, got ${shown(seconds)}`);
+}
+
+/** Refuse headers that HTTP does not allow. */
+export function checkHeaders(headers: ClientOptions["headers"]): void {
+  try {
+    mergeHeaders(headers);
+  } catch (error) {
+    throw refused(`headers: expected names and values that HTTP allows: ${reason(error)}`, error);
+  }
 }
 
 /** An id that is one part of a path. */
 export function checkId(id: string): string {
-  if (typeof id === "string" && id && id !== "." && id !== ".." && !id.includes("/")) return id;
-  throw refused(`id: expected the \`adaptation_id\` of an adaptation, got ${JSON.stringify(id)}`);
+  if (typeof id === "string" && /^[\w~-][\w.~-]*$/.test(id)) return id;
+  throw refused(`id: expected the \`adaptation_id\` of an adaptation, got ${shown(id)}`);
 }
 
 /** A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. */
@@ -37,8 +47,12 @@ export function bodyOf(body: unknown): string {
       ArrayBuffer.isView(value) && Symbol.iterator in value ? Array.from(value as Iterable<unknown>) : value,
     );
   } catch (error) {
-    throw refused(`body: expected values that JSON has, got others: ${(error as Error).message}`, error);
+    throw refused(`body: expected values that JSON has, got others: ${reason(error)}`, error);
   }
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 function refused(detail: string, cause?: unknown): InnerloopError {

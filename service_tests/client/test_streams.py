@@ -5,9 +5,10 @@ import gc
 import json
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from innerloop_client import (
@@ -20,7 +21,8 @@ from innerloop_client import (
     UnexpectedAnswer,
     UnsupportedInput,
 )
-from innerloop_client.streams import AsyncAdaptStream
+from innerloop_client.retries import Attempts
+from innerloop_client.streams import AsyncAdaptStream, _in_time
 from service_tests.api.requests import QUERIES, WAVE
 from service_tests.client.answering import ADAPTED, Answering, answer, flooding, trickling
 from service_tests.client.cutting import Cutting
@@ -168,6 +170,17 @@ def test_a_flood_ends_with_the_timeout() -> None:
     flood = flooding(answer(b"", "text/event-stream"), b": wait\n" * 10_000)
     with Answering(flood) as server, Client(server.url, timeout=0.3) as client, pytest.raises(DeadlinePassed):
         list(client.adapt_stream("sinusoid", X, Y))
+
+
+def test_a_part_that_is_there_at_once_is_late_after_the_deadline() -> None:
+    async def run() -> list[bytes]:
+        return [part async for part in _in_time(parts(), Attempts(1, retries=0, deadline=0.0))]
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b": wait\n"
+
+    with pytest.raises(httpx.ReadTimeout):
+        asyncio.run(run())
 
 
 def test_what_the_user_does_between_losses_takes_no_time(server_of: Callable[..., Answering]) -> None:

@@ -1,6 +1,7 @@
 """`innerloop adapt` and `innerloop predict`: from files of examples and queries, at a server."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -155,7 +156,7 @@ def _check_predictions(text: str, media: str, queries: int | None) -> None:
         body = json.loads(text)
         read_prediction(body, Form(), len(body["predictions"]) if queries is None else queries, body["model"])
         return
-    header, *rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     if not rows or any(len(row) != len(header) for row in rows) or queries not in (None, len(rows)):
         raise ValueError(f"{len(rows)} rows")
 

@@ -77,8 +77,8 @@ def read_examples(file: Path) -> Csv | Rows:
         raise InnerloopError(expectation(name, expected, actual, fix)) from error
     if not text.strip():
         raise InnerloopError(expectation(name, "CSV, JSON lines or Parquet", "an empty file"))
-    if text.lstrip().startswith("[{"):
-        raise InnerloopError(expectation(name, "JSON lines", "a JSON list", "put each object on a line of its own"))
+    if text.lstrip().startswith("["):
+        raise InnerloopError(expectation(name, "a JSON object on each line", "a JSON list"))
     return _read_lines(text, name) if text.lstrip().startswith("{") else _read_csv(text, name)
 
 

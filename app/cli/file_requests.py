@@ -10,7 +10,7 @@ from innerloop_client import Model
 from innerloop_client.descriptions import reading
 from innerloop_client.idempotency_key import new_key
 from innerloop_client.session import Call
-from innerloop_client.tables import column_names
+from innerloop_client.tables import NUMBERS, column_names
 
 CSV = "text/csv"
 
@@ -65,6 +65,8 @@ def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any],
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
     queries = table.rows if has_names(model) else _inputs(model, table, table.columns)
+    if has_names(model) and model.inputs["encoder"] == NUMBERS:
+        queries = _in_order(model, table)
     return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
 
 
@@ -90,6 +92,14 @@ def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str,
     values = table.values(list(targets))
     inputs = _inputs(model, table, [name for name in table.columns if name not in targets])
     return {"inputs": inputs, "targets": values if len(targets) > 1 else [value for (value,) in values]}
+
+
+def _in_order(model: Model, table: Rows) -> list[list[Any]]:
+    """Numbers in the order of the model's columns. Raises InnerloopError for other columns."""
+    names = column_names(model.inputs)
+    if sorted(table.columns) != sorted(names):
+        raise InnerloopError(expectation("FILE", f"the columns {', '.join(names)}", ", ".join(table.columns)))
+    return table.values(names)
 
 
 def _inputs(model: Model, table: Rows, columns: list[str]) -> list[Any]:

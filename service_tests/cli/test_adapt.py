@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from innerloop_client import Client
 from service_tests.api.requests import WAVE
 from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.api.test_tables import OBJECTS
@@ -95,6 +96,28 @@ def test_labels_are_texts_in_a_csv_and_keep_their_type_in_json_lines(asked: str,
     for form, labels in ((as_csv, ["low", "1"]), (as_lines, ["low", 1, "1"])):
         result = innerloop("adapt", "risks", file_of(tmp_path, form(LABELLED[:3])), "--json")
         assert json.loads(result.stdout)["labels"] == labels
+
+
+def test_a_label_may_have_what_unicode_calls_a_new_line(asked: str, tmp_path: Path) -> None:
+    rows = [{"input": [float(ink)] * 784, "label": label} for ink, label in ((0, "a\u2028"), (1, "b"))]
+    key = adapted("omniglot", file_of(tmp_path, as_lines(rows)), "--target", "label")
+    queries = as_lines([{"input": row["input"]} for row in rows])
+    result = innerloop("predict", key, file_of(tmp_path, queries))
+    assert [row["label"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["a\u2028", "b"]
+
+
+def test_numbers_with_names_are_taken_in_the_order_of_the_model(asked: str, tmp_path: Path) -> None:
+    with Client(asked) as client:
+        names = [column["name"] for column in client.model("choices").inputs["columns"]]
+        stored = client.adapt("choices", episodes=[{"observations": [[1, 2, 3, 4]], "actions": [0], "rewards": [1]}])
+        expected = stored.predict_proba([[1, 2, 3, 4]])
+    row = dict(zip(names, [1, 2, 3, 4], strict=True))
+    for columns in (names, names[::-1]):
+        file = file_of(tmp_path, as_lines([{name: row[name] for name in columns}]))
+        (answer,) = predicted(stored.id, file)
+        assert [float(answer[f"probability_{action}"]) for action in (0, 1)] == pytest.approx(expected[0], abs=1e-6)
+    wrong = innerloop("predict", stored.id, file_of(tmp_path, '{"t": 1}\n'))
+    assert wrong.stderr == f"FILE: expected the columns {', '.join(names)}, got t\n"
 
 
 def test_parquet(asked: str, tmp_path: Path) -> None:
@@ -231,7 +254,7 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         (
             '[{"t": 1, "y": 2}]',
             ["sinusoid"],
-            ": expected JSON lines, got a JSON list: put each object on a line of its",
+            ": expected a JSON object on each line, got a JSON list",
         ),
         ("t,y,y\n1,2,3\n", ["sinusoid", "--target", "y"], "are called y: rename or remove one"),
         ("1,2\n3,4\n", ["sinusoid", "--target", "2"], "line 1: expected names of columns, got numbers: begin the file"),

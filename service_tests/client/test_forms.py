@@ -145,6 +145,31 @@ def test_a_frame_for_a_model_without_names(innerloop: Client) -> None:
         innerloop.adapt("sinusoid", frame.assign(pump="a"), Y)
 
 
+def test_a_frame_for_a_model_of_numbers_with_names(innerloop: Client) -> None:
+    names = [column["name"] for column in innerloop.model("choices").inputs["columns"]]
+    queries = [[1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 3.0]]
+    frame = pd.DataFrame(queries, columns=names, index=["a", "b"])
+    expected = innerloop.predict("choices", queries, details=True).probabilities
+    for same in (frame, frame[names[::-1]], pd.DataFrame(queries, index=["a", "b"])):
+        result = innerloop.predict("choices", same, details=True)
+        np.testing.assert_allclose(result.probabilities, expected, atol=1e-6)
+        assert list(result.predictions.index) == ["a", "b"]
+    with pytest.raises(UnsupportedInput, match=rf"^queries: expected the columns {', '.join(names)}, got .*other"):
+        innerloop.predict("choices", frame.rename(columns={names[0]: "other"}))
+
+
+def test_true_and_1_are_different_labels(blobs: Client) -> None:
+    x = [[0.0, 0.0], [5.0, 5.0], [0.2, 0.0], [5.0, 5.4]]
+    assert [*map(repr, blobs.adapt("blobs", x, [True, 1, True, 1]).predict(x))] == ["True", "1", "True", "1"]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x1c", "\0"])
+def test_labels_keep_their_ends(blobs: Client, end: str) -> None:
+    x, labels = [[0.0, 0.0], [5.0, 5.0]], [f"a{end}", f"b{end}"]
+    adapted = blobs.adapt("blobs", x, labels)
+    assert adapted.predict(x) == adapted.predict(np.array(x)).tolist() == labels
+
+
 @pytest.mark.parametrize("labels", [[1, 2, 1, 2], ["a", "b", "a", "b"], [True, False, True, False], [1, "1", 1, "1"]])
 def test_labels_come_back_as_they_were(blobs: Client, labels: list[Any]) -> None:
     x = [[0.0, 0.0], [5.0, 5.0], [0.2, 0.0], [5.0, 5.4]]

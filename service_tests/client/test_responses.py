@@ -132,6 +132,7 @@ RAW = {"shape": [1, 1], "data": b"\0" * 8, "dtype": "float64"}
         {"unlike": [False, True]},
         {"probabilities": [[0.5, 0.5]], "predictions": [["a"]], "labels": ["a", "b"]},
         {"probabilities": [[1.0]], "predictions": ["a"], "labels": ["a", "b"]},
+        {"probabilities": [[1.0]], "predictions": ["b"], "labels": ["a"]},
         {"probabilities": [[1.0]], "predictions": ["a"], "labels": [["a"]]},
         {"probabilities": [[1.0]], "predictions": ["a"], "labels": 5},
     ],

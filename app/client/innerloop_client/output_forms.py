@@ -69,7 +69,9 @@ class NumpyForm(Form):
         if isinstance(values, dict):
             return _array(values, axes=1)
         kinds = set(map(type, scalars(values, types)))
-        return sys.modules["numpy"].asarray(values, None if len(kinds) == 1 else object)
+        # numpy removes a zero at the end of a text
+        plain = len(kinds) == 1 and not (str in kinds and any(text.endswith("\0") for text in values))
+        return sys.modules["numpy"].asarray(values, None if plain else object)
 
     def read_losses(self, values: Any) -> list[float | None]:
         """See `Form`."""

@@ -105,5 +105,7 @@ def _check_choices(values: Mapping[str, Any], choices: int) -> None:
         predictions = list(values["predictions"])
         if not all(int(action) == action and 0 <= action < choices for action in predictions):
             raise ValueError(f"the actions are {shown(predictions)}, of {choices}")
-    elif len(set(scalars(labels, CHOICES))) != choices:
+        return
+    distinct = set(zip(map(type, scalars(labels, CHOICES)), labels, strict=True))  # 1 and True are different labels
+    if len(distinct) != choices or not set(values["predictions"]) <= set(labels):
         raise ValueError(f"there are {choices} probabilities for the labels {shown(labels)}")

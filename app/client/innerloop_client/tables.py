@@ -7,6 +7,9 @@ from innerloop_client.arrays import is_a
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.value_encoding import as_names
 
+NUMBERS = "numbers"
+"""The encoder of models whose inputs are rows of numbers."""
+
 
 def is_table(values: Any) -> bool:
     """Whether a value is a DataFrame or a Series."""
@@ -20,13 +23,17 @@ def column_names(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
-    """Inputs: objects with the columns if those of the model have names, otherwise an array of the columns' numbers.
+    """Inputs: an array of the columns' numbers, or objects with the columns for a model that takes more than numbers.
 
-    A Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
+    If the columns of the model have names, those of the table need the same, unless they are 0, 1, 2 and so on. A
+    Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
     frame = table.to_frame() if is_a(table, "pandas", "Series") else table
     names = column_names(model["inputs"])
-    if names:
+    if names and model["inputs"].get("encoder") == NUMBERS:
+        if frame is table:  # the name of a Series does not matter
+            frame = _in_order(frame, names, place)
+    elif names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
         return read_column(frame.iloc[:, 0])  # texts, or images
@@ -44,6 +51,16 @@ def read_column(column: Any) -> list[Any]:
     """The values of a Series: None where one is missing."""
     values: list[Any] = column.astype(object).where(column.notna(), None).tolist()
     return values
+
+
+def _in_order(frame: Any, names: Sequence[str], place: str) -> Any:
+    """The columns in the order of the model. Raises UnsupportedInput for others than these."""
+    columns = list(map(str, frame.columns))
+    if columns == [str(index) for index in range(len(columns))]:
+        return frame
+    if sorted(columns) != sorted(names):
+        raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {', '.join(columns)}")
+    return frame.iloc[:, [columns.index(name) for name in names]]
 
 
 def _objects(frame: Any, wanted: Sequence[str] | None, place: str) -> list[dict[str, Any]]:

@@ -20,9 +20,7 @@ from innerloop_client.errors import UnsupportedInput
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.sklearn.shared_clients import shared_client
-
-NUMBERS = "numbers"
-"""The encoder of models whose inputs are rows of numbers."""
+from innerloop_client.tables import NUMBERS
 
 
 class FewShotEstimator(BaseEstimator):  # type: ignore[misc]

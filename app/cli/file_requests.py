@@ -64,9 +64,10 @@ def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any],
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
-    queries = table.rows if has_names(model) else _inputs(model, table, table.columns)
-    if has_names(model) and model.inputs["encoder"] == NUMBERS:
-        queries = _in_order(model, table)
+    if not has_names(model):
+        queries = _inputs(model, table, table.columns)
+    else:
+        queries = _in_order(model, table) if model.inputs["encoder"] == NUMBERS else table.rows
     return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
 
 

@@ -28,15 +28,19 @@ class NewAdaptation:
     command: AdaptCommand
     id: str
     pinned: bool
-    task: Task
     job: Job
 
     @classmethod
     def of(cls, command: AdaptCommand, id: str, pinned: bool) -> "NewAdaptation":
         """pinned: the default for requests that do not say it."""
-        task = command.task
-        job = Job(command.model, (id, 1), task)
-        return cls(command, id, pinned if command.pinned is None else command.pinned, task, job)
+        job = Job(command.model, (id, 1), command.task)
+        return cls(command, id, pinned if command.pinned is None else command.pinned, job)
+
+    @property
+    def task(self) -> Task:
+        """What is adapted to."""
+        assert self.job.task is not None, "only the initialization has no task"
+        return self.job.task
 
     @property
     def is_quick(self) -> bool:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 from innerloop_client import msgpack
@@ -10,10 +11,11 @@ from innerloop_client.arrays import is_a
 from innerloop_client.body_encoding import JSON
 from innerloop_client.errors import shown
 
-NUMBERS: frozenset[type] = frozenset({float, int, type(None)})
-CHOICES: frozenset[type] = frozenset({float, int, bool, str})
-"""The types of labels and actions."""
+REALS: frozenset[type] = frozenset({float, int, type(None)})
+LABELS: frozenset[type] = frozenset({float, int, bool, str})
+ACTIONS: frozenset[type] = frozenset({int})
 TRUTHS: frozenset[type] = frozenset({bool})
+"""The types of numbers, labels, actions and truth values in an answer."""
 
 
 class Form:
@@ -31,7 +33,9 @@ class Form:
         """Numbers [query][number]."""
         if {list} != set(map(type, values)) or len(set(map(len, values))) != 1 or not values[0]:
             raise TypeError(f"expected rows, got {shown(values)}")
-        scalars([*chain.from_iterable(values)], NUMBERS)
+        numbers = scalars([*chain.from_iterable(values)], REALS)
+        if not all(isfinite(number) for number in numbers if number is not None):
+            raise ValueError(f"expected finite numbers, got {shown(values)}")
         return values
 
     def read_column(self, values: Any, types: frozenset[type]) -> Any:
@@ -40,7 +44,7 @@ class Form:
 
     def read_losses(self, values: Any) -> list[float | None]:
         """Numbers that are not about queries, as a list. None stands where the server has no number."""
-        return scalars(values, NUMBERS)
+        return scalars(values, REALS)
 
     def numbers(self, rows: Any, names: Sequence[Any] = ()) -> Any:
         """Numbers [query][number]; those of a single column become [query]. names: of the columns."""
@@ -138,6 +142,19 @@ def width(rows: Any) -> int:
     return len(rows[0]) if isinstance(rows, list) else rows.shape[1]
 
 
+def lack_numbers(rows: Any) -> bool:
+    """Whether a number is missing in rows: None in lists, NaN in arrays."""
+    return any(None in row for row in rows) if isinstance(rows, list) else bool((rows != rows).any())
+
+
+def are_above(rows: Any, others: Any) -> bool:
+    """Whether a number of rows is above that of others at the same place, in any form."""
+    if not isinstance(rows, list):
+        return bool((rows > others).any())
+    pairs = zip(chain.from_iterable(rows), chain.from_iterable(others), strict=True)
+    return any(None not in pair and pair[0] > pair[1] for pair in pairs)
+
+
 def _array(values: Any, axes: int) -> Any:
     """Numbers as an array. Raises an error for anything but numbers with so many axes, raw or as lists."""
     numpy = sys.modules["numpy"]
@@ -146,6 +163,6 @@ def _array(values: Any, axes: int) -> Any:
         array = numpy.frombuffer(values["data"], kind.newbyteorder("<")).reshape(values["shape"]).astype(kind)
     else:
         array = numpy.asarray(values, "float32")
-    if array.dtype.kind not in "biuf" or array.ndim != axes or not array.size:
-        raise TypeError(f"expected numbers with {axes} axes, got {shown(values)}")
+    if array.dtype.kind not in "biuf" or array.ndim != axes or not array.size or numpy.isinf(array).any():
+        raise TypeError(f"expected finite numbers with {axes} axes, got {shown(values)}")
     return array

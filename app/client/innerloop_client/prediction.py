@@ -7,7 +7,7 @@ from typing import Any
 from innerloop_client.descriptions import check_expected
 from innerloop_client.errors import shown
 from innerloop_client.field_types import check_types
-from innerloop_client.output_forms import CHOICES, TRUTHS, Form, scalars, width
+from innerloop_client.output_forms import ACTIONS, LABELS, TRUTHS, Form, are_above, lack_numbers, scalars, width
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Prediction:
     status: str | None = None
 
 
-NUMBERS = ("predictions", "lower", "upper", "std", "mean")
-QUERIES = (*NUMBERS, "probabilities", "unlike")
+NUMERIC = ("predictions", "lower", "upper", "std", "mean")
+QUERIES = (*NUMERIC, "probabilities", "unlike")
 """The fields that have a value for each query."""
 
 
@@ -55,7 +55,9 @@ def read_prediction(body: Mapping[str, Any], form: Form, queries: int, model: st
     model: the name of the model that was asked
     """
     values = {name: value for name, value in body.items() if name in Prediction.__dataclass_fields__}
-    columns = {"unlike": TRUTHS} | ({"predictions": CHOICES} if "probabilities" in values else {})
+    columns = {"unlike": TRUTHS}
+    if "probabilities" in values:
+        columns["predictions"] = ACTIONS if values.get("labels") is None else LABELS
     for name in QUERIES:
         if name in values:
             is_column = name in columns
@@ -76,7 +78,7 @@ def in_form(prediction: Prediction, form: Form, targets: Sequence[str] = ()) -> 
         form.numbers if prediction.mean is None else form.rows
     )  # actions that are a box stay rows, even of one number
     columns = () if prediction.probabilities is None else ("predictions",)
-    present = [name for name in NUMBERS if name not in columns and getattr(prediction, name) is not None]
+    present = [name for name in NUMERIC if name not in columns and getattr(prediction, name) is not None]
     values = {name: read(getattr(prediction, name), targets) for name in present}
     if prediction.probabilities is not None:
         values["predictions"] = form.column(prediction.predictions, *targets[:1])
@@ -93,19 +95,24 @@ def _check_widths(values: Mapping[str, Any]) -> None:
         return
     if values.get("labels") is not None:
         raise ValueError("there are labels without probabilities")
-    widths = {name: width(values[name]) for name in NUMBERS if name in values}
+    lower, upper = values.get("lower"), values.get("upper")
+    if (lower is None) != (upper is None) or (lower is not None and are_above(lower, upper)):
+        raise ValueError(f"the intervals are from {shown(lower)} to {shown(upper)}")
+    widths = {name: width(values[name]) for name in NUMERIC if name in values}
     if len(set(widths.values())) != 1:
         raise ValueError(f"the numbers for each query are {widths}")
 
 
 def _check_choices(values: Mapping[str, Any], choices: int) -> None:
-    """Raise ValueError unless each of so many choices, labels or actions, has its name or number."""
+    """Raise ValueError unless each of so many choices, labels or actions, has its name or number, and a probability."""
+    if lack_numbers(values["probabilities"]):
+        raise ValueError("there are choices without a probability")
     labels = values.get("labels")
     if labels is None:
         predictions = list(values["predictions"])
-        if not all(int(action) == action and 0 <= action < choices for action in predictions):
+        if not all(0 <= action < choices and int(action) == action for action in predictions):
             raise ValueError(f"the actions are {shown(predictions)}, of {choices}")
         return
-    distinct = set(zip(map(type, scalars(labels, CHOICES)), labels, strict=True))  # 1 and True are different labels
+    distinct = set(zip(map(type, scalars(labels, LABELS)), labels, strict=True))  # 1 and True are different labels
     if len(distinct) != choices or not set(values["predictions"]) <= set(labels):
         raise ValueError(f"there are {choices} probabilities for the labels {shown(labels)}")

@@ -1,7 +1,8 @@
-"""The headers X-Timeout-Ms and Idempotency-Key."""
+"""The headers of a request, and what X-Timeout-Ms and Idempotency-Key say."""
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 
 from app.errors import Invalid, shown
 
@@ -10,6 +11,14 @@ MAX_KEY_LENGTH, KEY_PATTERN = 255, "[!-~]+"
 KEY = re.compile(KEY_PATTERN)
 MAX_WAIT_MS = 86_400_000
 """The largest value of the X-Timeout-Ms header."""
+
+
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Headers by name. The values of one that is repeated are joined by ", " (RFC 9110, 5.3)."""
+    values = dict(headers)
+    if len(values) < len(headers):
+        values = {name: b", ".join(value for each, value in headers if each == name) for name in values}
+    return values
 
 
 def read_deadline(header: bytes) -> float:

@@ -13,13 +13,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from app.api import schemas
-from app.encoders.error_places import key_of
+from app.encoders.error_places import key_of, number_fix
 from app.encoders.error_places import place as place_of
 from app.errors import Invalid, Malformed, one_of, shown
 
 Decoder = Callable[..., Any]
 """Decodes a body of one format."""
-UNQUOTED = "send it without quotes"
 MISSING = object()
 """The value at a place that a body does not have."""
 
@@ -215,7 +214,7 @@ def _type_mismatch(expected: str, actual: str, value: Any) -> tuple[str, str, st
     came = _WORDS.get(actual.strip("`"), described(value))
     if value is not MISSING and (came == "a boolean" or (came, words) == ("a number", "a whole number")):
         came = described(value)
-    fix = UNQUOTED if came == "a string" and words in ("a number", "a whole number") else ""
+    fix = number_fix(value, words) if came == "a string" and words in ("a number", "a whole number") else ""
     return words.replace("a boolean", "true or false"), came, fix
 
 

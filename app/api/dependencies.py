@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from app.api.body_offload import BodyOffload
 from app.api.client_connection import Client
+from app.api.client_headers import by_name
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
@@ -50,7 +51,7 @@ async def _state(request: Request) -> ServerState:
 
 
 async def _client(request: Request) -> Client:
-    return Client.from_headers(dict(request.scope["headers"]), request.receive)
+    return Client.from_headers(by_name(request.scope["headers"]), request.receive)
 
 
 State = Annotated[ServerState, Depends(_state)]

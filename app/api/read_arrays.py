@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from app.api import schemas
-from app.api.decode_errors import UNQUOTED
 from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder
-from app.encoders.error_places import show
+from app.encoders.error_places import number_fix, show
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.errors import Invalid
 from app.service.class_labels import Label
@@ -93,7 +92,7 @@ def _not_numbers(target: Any, width: int, place: str) -> Invalid | None:
         if isinstance(value, bool | None) or not isinstance(value, int | float):
             where = f"{place}[{index}]" if nested else place
             expected = "a number" if nested or width == 1 else many((width,))
-            return Invalid(where, expected, show(value), UNQUOTED if isinstance(value, str) else "")
+            return Invalid(where, expected, show(value), number_fix(value, expected) if isinstance(value, str) else "")
     return Invalid(place, many((width,)), len(row)) if len(row) != width else None
 
 

@@ -7,6 +7,7 @@ from fastapi import Request
 from app.api.body_limit import read_body
 from app.api.body_offload import SMALL, BodyOffload
 from app.api.client_connection import Client
+from app.api.client_headers import by_name
 from app.api.codec import JSON, Codec
 from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec
@@ -44,7 +45,7 @@ async def receive(
     Raises UnsupportedMedia and UnsupportedEncoding; BodyTooLarge as soon as the body is over the limit; Overloaded;
     Invalid for a header; Malformed and DeadlinePassed where it is compressed.
     """
-    headers = dict(request.scope["headers"])
+    headers = by_name(request.scope["headers"])
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))

@@ -1,6 +1,7 @@
 """How error messages about rows name places and show values."""
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ NAMES = {
     np.ndarray: "an array",
 }
 """Types as messages name them."""
+NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def place(row: int, *path: str | int) -> str:
@@ -49,6 +51,11 @@ def show(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
     return NAMES.get(type(value), f"a value of the type {type(value).__name__}")
+
+
+def number_fix(value: Any, expected: str = "a number") -> str:
+    """What to send instead of a value that is no number: a text that reads as one only has to lose its quotes."""
+    return "send it without quotes" if isinstance(value, str) and NUMBER.fullmatch(value) else f"send {expected}"
 
 
 def is_missing(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.encoders.encoder import Rows
-from app.encoders.error_places import missing, place, show
+from app.encoders.error_places import missing, number_fix, place, show
 from app.errors import Invalid
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -105,8 +105,7 @@ def _number(value: Any, where: str) -> float:
     if value is None:
         return math.nan
     if not isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
-        fix = "send it without quotes" if isinstance(value, str) else "send a number"
-        raise Invalid(where, "a number", show(value), fix)
+        raise Invalid(where, "a number", show(value), number_fix(value))
     return to_float(value)
 
 

@@ -155,14 +155,17 @@ def test_a_regression_model_refuses_booleans(serve: Callable[..., TestClient]) -
         assert problem["detail"] == f"support.targets[{index}]: expected a number, got true"
 
 
-@pytest.mark.parametrize("target", ["0.3", "nan", "three"])
-def test_a_regression_model_refuses_labels(serve: Callable[..., TestClient], target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "fix"),
+    [("0.3", "send it without quotes"), ("nan", "send a number"), ("three", "send a number")],
+)
+def test_a_regression_model_refuses_labels(serve: Callable[..., TestClient], target: str, fix: str) -> None:
     for targets in ([0.1, target], [target, target], [[0.1], target]):
         support = {"inputs": [[1], [2]], "targets": targets}
         problem = serve().post("/adapt", json={"model": "sinusoid", "support": support}).json()
         place = f"support.targets[{targets.index(target)}]"
         assert problem["place"] == place
-        assert problem["detail"] == f'{place}: expected a number, got "{target}": send it without quotes'
+        assert problem["detail"] == f'{place}: expected a number, got "{target}": {fix}'
 
 
 def test_an_initialization_has_no_classes(client: TestClient) -> None:

@@ -76,15 +76,17 @@ def episode(model: str = "navigation", **fields: Any) -> dict[str, Any]:
 ADAPT_TEXTS = [
     # a model that takes numbers
     (wave([[None]], [1]), f"support.inputs[0][0]: expected a number, got {MISSING}"),
-    (wave([["a"]], [1]), 'support.inputs[0][0]: expected a number, got "a": send it without quotes'),
+    (wave([["a"]], [1]), 'support.inputs[0][0]: expected a number, got "a": send a number'),
+    (wave([["-1.5e3"]], [1]), f'support.inputs[0][0]: expected a number, got "-1.5e3": {UNQUOTED}'),
     (wave([["a", 1]], [1]), "support.inputs[0]: expected 1 number, got 2: send 1 number in each row"),
-    (wave(["a"], [1]), 'support.inputs[0]: expected a number, got "a": send it without quotes'),
+    (wave(["a"], [1]), 'support.inputs[0]: expected a number, got "a": send a number'),
     (wave([{"x": 5}], [1]), "support.inputs[0]: expected a number, got an object: send a number"),
     (wave([None], [1]), f"support.inputs[0][0]: expected a number, got {MISSING}"),
     (wave([[[1]]], [1]), "support.inputs[0]: expected 1 number, got 1 x 1 numbers: send 1 number in each row"),
     (wave(None, [1]), "support.inputs: expected an array, got null"),
     (wave([[1]], [None]), "support.targets[0]: expected a number, got null"),
-    (wave([[1]], ["a"]), f'support.targets[0]: expected a number, got "a": {UNQUOTED}'),
+    (wave([[1]], ["a"]), 'support.targets[0]: expected a number, got "a": send a number'),
+    (wave([[1]], ["2"]), f'support.targets[0]: expected a number, got "2": {UNQUOTED}'),
     (wave([[1]], [True]), "support.targets[0]: expected a number, got true"),
     (
         wave([[1], [2]], [1e39, [1]]),
@@ -123,7 +125,7 @@ ADAPT_TEXTS = [
     ),
     # policies
     (episode(rewards=[[1]]), "support.episodes[0].rewards[0]: expected a number, got an array"),
-    (episode(actions=["a"]), f'support.episodes[0].actions[0]: expected 2 numbers, got "a": {UNQUOTED}'),
+    (episode(actions=["a"]), 'support.episodes[0].actions[0]: expected 2 numbers, got "a": send 2 numbers'),
     (
         episode(rewards={"shape": [1, 1, 1], "data": "AAAAAA=="}),
         "support.episodes[0].rewards[0]: expected a number, got an array",

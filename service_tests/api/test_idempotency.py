@@ -99,6 +99,13 @@ def test_an_invalid_key_is_refused(client: TestClient, key: str) -> None:
     assert client.get("/adaptations").json() == {"adaptations": []}
 
 
+def test_two_keys_are_refused(client: TestClient) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    response = client.post("/adapt", json=body(), headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("Idempotency-Key: expected 1 to 255 ASCII characters")
+
+
 def test_a_key_can_have_255_characters(client: TestClient) -> None:
     assert id_of(adapt_with_key(client, "x" * 255)) == id_of(adapt_with_key(client, "x" * 255))
 

@@ -70,7 +70,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             [[0.5, 1], [2, -3.25], [4, 0]],
             {},
             [
-                ([1, "abc"], f'[1]: {NUMBER}"abc": send it without quotes'),
+                ([1, "abc"], f'[1]: {NUMBER}"abc": send a number'),
                 ([None, 1], f"[0]: {NUMBER}a missing value: this bundle takes none, so fill it in or leave the row"),
                 ([1, float("nan")], f"[1]: {NUMBER}a missing value: this bundle takes none, so fill it in"),
                 ([1, float("inf")], "[1]: expected a finite float32 number, got inf: scale the data"),
@@ -89,7 +89,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             [{"age": 61, "dose": 0.5}, {"dose": 2, "age": 47.5}, [52, 1]],
             {"names": ["age", "dose"], "units": ["years", "mg"], "scale": True},
             [
-                (["abc", 1], f'.age: {NUMBER}"abc": send it without quotes'),
+                (["abc", 1], f'.age: {NUMBER}"abc": send a number'),
                 ({"age": 1}, f".dose: {NUMBER}a missing value: column dose takes none, so fill it in"),
                 ({"age": 1, "dose": None}, f".dose: {NUMBER}a missing value: column dose takes none, so fill it in"),
                 ([1, float("nan")], f".dose: {NUMBER}a missing value: column dose takes none, so fill it in"),
@@ -115,7 +115,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             PATIENTS,
             TABLE,
             [
-                (patient(age="abc"), f'.age: {NUMBER}"abc": send it without quotes'),
+                (patient(age="abc"), f'.age: {NUMBER}"abc": send a number'),
                 (patient(age=True), f".age: {NUMBER}true: send a number"),
                 (patient(age=None), f".age: {NUMBER}a missing value: column age takes none, so fill it in or leave"),
                 (patient(age=float("nan")), f".age: {NUMBER}a missing value: column age takes none, so fill it in"),

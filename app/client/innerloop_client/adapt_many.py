@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -35,7 +35,16 @@ KEY_ROOM = 15
 """What each request adds to the key of the user: "-" and a number."""
 Outcome = Mapping[str, Any] | InnerloopError
 """What became of a task: the body of the adaptation, or an error."""
-Line = bytes | InnerloopError
+
+
+class EncodedTask(NamedTuple):
+    """A task as it is sent."""
+
+    model: str
+    line: bytes
+
+
+Line = EncodedTask | InnerloopError
 """A task as it is sent, or why it cannot be."""
 
 
@@ -86,7 +95,8 @@ class _Many:
         if self.gone is not None:
             return self.gone
         try:
-            return encode_line(await _body(self, task))
+            body = await _body(self, task)
+            return EncodedTask(body["model"], encode_line(body))
         except UnsupportedInput as error:
             return UnsupportedInput(f"tasks[{index}]: {error}")
         except InnerloopError as error:
@@ -133,7 +143,7 @@ def _end(lines: Sequence[Line], start: int) -> int:
     size = 0
     for end in range(start, len(lines)):
         line = lines[end]
-        size += len(line) if isinstance(line, bytes) else 0
+        size += len(line.line) if isinstance(line, EncodedTask) else 0
         if size > CHUNK_BYTES and end > start:
             return end
     return len(lines)
@@ -141,19 +151,19 @@ def _end(lines: Sequence[Line], start: int) -> int:
 
 async def _send(session: Session, lines: Sequence[Line], key: str) -> list[Outcome]:
     """Send lines until none of them has an answer that may change. The key tells the server which are done."""
-    good = [line for line in lines if isinstance(line, bytes)]
+    good = [line for line in lines if isinstance(line, EncodedTask)]
     if not good:
         return [line for line in lines if isinstance(line, InnerloopError)]
-    call = Call("POST", "/adapt", b"\n".join(good), NDJSON, key=key)
+    call = Call("POST", "/adapt", b"\n".join(each.line for each in good), NDJSON, key=key)
     attempts = session.attempts()
     done: list[Outcome] = [ConnectionFailed("not sent")] * len(good)
     while True:
-        answers = await _answers(session, call, len(good), attempts)
+        answers = await _answers(session, call, [each.model for each in good], attempts)
         done = [old if isinstance(old, Mapping) else new for old, new in zip(done, answers, strict=True)]
         wait = attempts.wait_s() if any(map(_may_change, done)) else None
         if wait is None:
             rest = iter(done)
-            return [next(rest) if isinstance(line, bytes) else line for line in lines]
+            return [next(rest) if isinstance(line, EncodedTask) else line for line in lines]
         await session.transport.sleep(wait)
 
 
@@ -162,8 +172,9 @@ def _may_change(outcome: Outcome) -> bool:
     return isinstance(outcome, ConnectionFailed) or getattr(outcome, "status", 0) in RETRIED
 
 
-async def _answers(session: Session, call: Call, count: int, attempts: Attempts) -> list[Outcome]:
-    """An answer for each line. An error of the whole request is the answer to all of them."""
+async def _answers(session: Session, call: Call, models: Sequence[str], attempts: Attempts) -> list[Outcome]:
+    """An answer for each line, whose models these are. An error of the whole request is the answer to all of them."""
+    count = len(models)
     try:
         response = (await session.repeat(call, attempts)).response
         lines = content(response, NDJSON).splitlines()
@@ -172,17 +183,17 @@ async def _answers(session: Session, call: Call, count: int, attempts: Attempts)
     if len(lines) > count:
         return [foreign(response)] * count
     missing = ConnectionFailed(f"{response.url}: the answer broke off after {len(lines)} of {count} tasks: try again")
-    answers = [_outcome(line, response) for line in lines]
+    answers = [_outcome(line, model, response) for line, model in zip(lines, models, strict=False)]
     return [*answers, *[missing] * (count - len(answers))]
 
 
-def _outcome(line: bytes, response: httpx.Response) -> Outcome:
-    """What a line of an answer says."""
+def _outcome(line: bytes, model: str, response: httpx.Response) -> Outcome:
+    """What a line of an answer says of a task for this model."""
     try:
         body = decode(line, JSON)
     except (RecursionError, ValueError):
         return ConnectionFailed(f"{response.url}: the answer broke off within a task: try again")
-    if isinstance(body, Mapping) and "adaptation_id" in body:
+    if isinstance(body, Mapping) and "adaptation_id" in body and body.get("model") == model:
         return body
     return server_error(body) if is_problem(body) else foreign(response)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.encoders.columns.column import check_present, check_ranges, read_options
 from app.encoders.encoder import StateError
-from app.encoders.error_places import place, show
+from app.encoders.error_places import number_fix, place, show
 from app.encoders.finite_numbers import FLOAT32_MAX, to_float32
 from app.encoders.scaling import Ranges, check_scaled
 from app.encoders.state_checks import check_fields
@@ -122,8 +122,7 @@ def _number(value: Any, where: str) -> float | None:
     if isinstance(value, np.integer | np.floating):
         value = value.item()
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        fix = "send it without quotes" if isinstance(value, str) else "send a number"
-        raise Invalid(where, "a number", show(value), fix)
+        raise Invalid(where, "a number", show(value), number_fix(value))
     try:
         return None if value is None else float(value)
     except OverflowError:

@@ -240,7 +240,7 @@ def test_html_for_a_later_request(server_of: Callable[..., Answering]) -> None:
 
 def test_lines_of_another_server(server_of: Callable[..., Answering]) -> None:
     first, second = adapted(2)
-    bodies = [5, None, [], {}, {"adaptation_id": 1}, {"adaptation_id": 1, "model": "sinusoid"}, first]
+    bodies: list[Any] = [5, None, [], {}, {"adaptation_id": 1}, {"adaptation_id": 1, "model": "sinusoid"}, first]
     server = server_of([lines(*bodies, second | {"model": "linear"})])
     results = Client(server.url).adapt_many([GOOD] * 8)
     assert [type(each) for each in results] == [UnexpectedAnswer] * 6 + [Adaptation, UnexpectedAnswer]

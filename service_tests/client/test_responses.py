@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+from safetensors.numpy import save
 
 from innerloop_client import (
     Adaptation,
@@ -71,6 +72,7 @@ def _raised(results: list[Any]) -> None:
         answer(b"", "text/html", status=302, Location="http://127.0.0.1:1/"),
         answer(b"", "text/html", status=302, Location="http://xn--a.com/"),
         answer(b"", "text/html", status=302, Location="mailto:x"),
+        answer(b"", "text/html", status=302, Location="http://[::1"),
         answer(b"no gzip", Content_Encoding="gzip"),
         answer(b"[" * 100_000),
         answer(b"\x91" * 100_000, "application/msgpack"),
@@ -140,6 +142,8 @@ RAW = {"shape": [1, 1], "data": b"\0" * 8, "dtype": "float64"}
         {"probabilities": [[1.0]], "predictions": ["b"], "labels": ["a"]},
         {"probabilities": [[1.0]], "predictions": ["a"], "labels": [["a"]]},
         {"probabilities": [[1.0]], "predictions": ["a"], "labels": 5},
+        {"probabilities": [[-3.0, 4.0]], "predictions": ["a"], "labels": ["a", "b"]},
+        {"probabilities": [[0.5, 0.5]], "predictions": ["a"], "labels": ["a", "b", "b"]},
     ],
     ids=str,
 )
@@ -154,6 +158,35 @@ def test_predictions_that_do_not_match_the_queries(queries: Any, wrong: dict[str
 
     with Answering(respond) as server, Client(server.url) as client, error:
         client.predict("sinusoid", queries)
+
+
+def test_predictions_of_another_adaptation() -> None:
+    body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0]], "adaptation_id": "other"}
+    error = pytest.raises(UnexpectedAnswer, match="adaptation_id is 'other' instead of")
+    with Answering(always(answer(body))) as server, Client(server.url) as client, error:
+        _stored(client).predict([[1]])
+
+
+@pytest.mark.parametrize("names", [["a", "b"], [["a"]], [1]])
+def test_names_of_targets_that_do_not_fit(names: list[Any]) -> None:
+    columns = [{"name": name} for name in names]
+    body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0, 2.0, 3.0]]}
+    model = {"name": "sinusoid", "kind": "regression", "inputs": {"encoder": "numbers", "columns": []}}
+
+    def respond(number: int) -> list[bytes]:
+        is_prediction = b"/predict" in server.requests[-1]
+        return [answer(body if is_prediction else model | {"target_columns": columns})]
+
+    error = pytest.raises(UnexpectedAnswer)
+    with Answering(respond) as server, Client(server.url) as client, error:
+        client.predict("sinusoid", pandas.DataFrame([[1]]))
+
+
+def test_names_of_inputs_that_are_no_texts() -> None:
+    model = {"name": "wards", "kind": "regression", "inputs": {"encoder": "table", "columns": [{"name": [1]}]}}
+    error = pytest.raises(UnexpectedAnswer, match="the names of columns are")
+    with Answering(always(answer(model))) as server, Client(server.url) as client, error:
+        client.adapt("wards", pandas.DataFrame({"age": [1]}), [1])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +228,19 @@ def test_an_id_that_no_path_can_have(id: str) -> None:
         CALLS["adapt"](client)
 
 
+def test_a_history_of_another_adaptation() -> None:
+    error = pytest.raises(UnexpectedAnswer, match="adaptation_id is 'b'")
+    body = always(answer({"adaptation_id": "b", "revisions": []}))
+    with Answering(body) as server, Client(server.url) as client, error:
+        CALLS["history"](client)
+
+
+def test_a_time_without_an_offset() -> None:
+    body = always(answer(ADAPTED | {"expires_at": "2026-01-01"}))
+    with Answering(body) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer, match="no offset"):
+        CALLS["adapt"](client)
+
+
 @pytest.mark.parametrize("name", ["status", "losses", "created_at", "adaptation_id"])
 def test_an_adaptation_that_lacks_something_changes_nothing(name: str) -> None:
     body = {key: value for key, value in (ADAPTED | {"revision": 2}).items() if key != name}
@@ -214,7 +260,13 @@ def test_a_model_without_columns_is_of_another_server() -> None:
 
 @pytest.mark.parametrize(
     "response",
-    [answer(b"<html>", "text/html"), answer(b"", "application/octet-stream"), answer(b"x", "application/octet-stream")],
+    [
+        answer(b"<html>", "text/html"),
+        answer(b"", "application/octet-stream"),
+        answer(b"x", "application/octet-stream"),
+        answer((2).to_bytes(8, "little") + b"{}", "application/octet-stream"),
+        answer(save({"head.bias": np.zeros(2, "float32")})[:-1], "application/octet-stream"),
+    ],
 )
 def test_weights_of_another_server_are_not_written(response: bytes, tmp_path: Path) -> None:
     path = tmp_path / "pump.safetensors"
@@ -224,7 +276,7 @@ def test_weights_of_another_server_are_not_written(response: bytes, tmp_path: Pa
 
 
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
-    weights = (2).to_bytes(8, "little") + b"{}"
+    weights = save({"head.bias": np.zeros(2, "float32")})
     response = answer(weights, "application/octet-stream")
     with Answering(always(response)) as server, Client(server.url) as client:
         with pytest.raises(FileNotWritten, match=r"^path: cannot write .*none/w\.safetensors"):
@@ -247,9 +299,19 @@ def test_a_page_that_no_other_can_follow(next: Any) -> None:
         list(client.adaptations())
 
 
-@pytest.mark.parametrize("support", [{"inputs": 5, "targets": []}, {"inputs": []}, {"episodes": {}}], ids=str)
+@pytest.mark.parametrize(
+    "support",
+    [
+        {"inputs": 5, "targets": []},
+        {"inputs": []},
+        {"episodes": {}},
+        {"adaptation_id": "b", "inputs": [], "targets": []},
+    ],
+    ids=str,
+)
 def test_examples_of_another_server(support: dict[str, Any]) -> None:
-    with Answering(always(answer(support))) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+    body = {"adaptation_id": ADAPTED["adaptation_id"]} | support
+    with Answering(always(answer(body))) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
         _stored(client).support()
 
 

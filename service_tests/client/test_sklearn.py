@@ -151,6 +151,7 @@ def test_labels_of_pandas(
     x, y = groups[0], pd.Series(labels, dtype=dtype).repeat(20)
     classifier = FewShotClassifier(url=estimators_url).fit(x, y)
     assert classifier.classes_.tolist() == sorted(labels)
+    assert classifier.adaptation().labels == labels
     assert classifier.predict(x).tolist() == y.tolist()
     assert classifier.partial_fit(x, y, classes=pd.Series(labels, dtype=dtype)).classes_.tolist() == sorted(labels)
 
@@ -197,6 +198,55 @@ def test_classes_that_somebody_else_adds(estimators_url: str, groups: tuple[np.n
     pickle.loads(pickle.dumps(classifier)).partial_fit([[0.0, 90.0]], ["broken"])
     with pytest.raises(UnsupportedInput, match="the adaptation has the class 'broken' from elsewhere"):
         classifier.predict([[0.0, 90.0]])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ([0, 1], ["a"], "expected whole numbers as labels, like the classes, got 'a'"),
+        ([False, True], [1], "expected booleans as labels, like the classes, got 1"),
+        ([0, 1], [True], "expected whole numbers as labels, like the classes, got True"),
+        (["a", "b"], [1.0], "expected texts as labels, like the classes, got 1"),
+    ],
+)
+def test_labels_of_another_type_are_refused_before_they_are_sent(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray], first: list[Any], second: list[Any], message: str
+) -> None:
+    x = groups[0]
+    classifier = FewShotClassifier(url=estimators_url).fit(x, first * 20)
+    with pytest.raises(UnsupportedInput, match=message):
+        classifier.partial_fit([[0.0, 90.0]], second)
+    assert classifier.adaptation().support_size == 40
+    assert classifier.classes_.tolist() == sorted(first)
+    np.testing.assert_allclose(classifier.predict_proba(x).sum(1), 1, rtol=1e-5)
+
+
+def test_small_types_of_labels_grow(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
+    classifier = FewShotClassifier(url=estimators_url).fit(groups[0], np.tile([0, 1], 20).astype("int8"))
+    classifier.partial_fit([[0.0, 90.0]], [300.0])
+    assert classifier.classes_.tolist() == [0, 1, 300]
+    assert classifier.predict([[0.0, 90.0]]).tolist() == [300]
+
+
+def test_declared_classes_are_labels(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = groups
+    with pytest.raises(ValueError, match="Unknown label type"):
+        FewShotClassifier(url=estimators_url).partial_fit(x, np.tile([0, 1], 20), classes=[0.5, 1])
+    with pytest.raises(UnsupportedInput, match="expected booleans as labels"):
+        FewShotClassifier(url=estimators_url).partial_fit(x, np.tile([0, 1], 20), classes=[False, True])
+    classifier = FewShotClassifier(url=estimators_url).partial_fit(x, y, classes=["worn", "new"])
+    classifier.partial_fit(x, y, classes=["new", "worn"])
+    with pytest.raises(ValueError, match="classes: expected those of the first call"):
+        classifier.partial_fit(x, y, classes=["new", "worn", "lost"])
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one(estimators_url: str, line: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = line
+    regressor = FewShotRegressor("regressor-2", estimators_url).fit(x, y)
+    expected = regressor.predict(x)
+    with pytest.raises(InvalidRequest):
+        regressor.fit(x[:, :1], y)
+    np.testing.assert_array_equal(regressor.predict(x), expected)
 
 
 def test_several_targets(estimators_url: str) -> None:

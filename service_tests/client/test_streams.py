@@ -132,6 +132,9 @@ def events(*parts: bytes) -> bytes:
         event("step", {}),
         event("step", []),
         event("step", {"step": 0, "loss": "x"}),
+        event("step", {"step": 0, "loss": "1"}),
+        event("step", {"step": 0, "loss": True}),
+        event("step", '{"step": 0, "loss": Infinity}'),
         event("result", {}),
         event("result", ADAPTED | {"losses": None}),
         event("result", {"losses": [1.0]}),
@@ -153,7 +156,8 @@ def test_events_of_another_server(server_of: Callable[..., Answering], bad: byte
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
 @pytest.mark.parametrize("media", ["text/event-stream; charset=hex", "Text/Event-Stream"])
 def test_any_form_of_the_same_events(server_of: Callable[..., Answering], media: str, end: bytes) -> None:
-    lines = [b"event:step", b'data:{"step": 0,', b'data: "loss": 2.0}', b"", b": hello", b"event: problem", b""]
+    lines = [b"event: ping", b"data: {}", b"", b"data: {}", b""]
+    lines += [b"event:step", b'data:{"step": 0,', b'data: "loss": 2.0}', b"", b": hello", b"event: problem", b""]
     lines += [b"event: result", b"data: " + json.dumps(ADAPTED).encode(), b"", b""]
     server = server_of([answer(b"\xef\xbb\xbf" + end.join(lines), media)])
     assert list(Client(server.url).adapt_stream("sinusoid", X, Y)) == [2.0, 1.0]
@@ -209,6 +213,15 @@ def test_a_stream_that_has_failed_does_not_end_as_if_it_were_complete(innerloop:
     for _ in range(2):
         with pytest.raises(InvalidRequest):
             list(stream)
+    with pytest.raises(InvalidRequest):
+        _ = stream.adaptation
+
+
+def test_an_adaptation_with_fewer_losses_than_came(server_of: Callable[..., Answering]) -> None:
+    steps = [event("step", {"step": step, "loss": 1.0}) for step in range(len(ADAPTED["losses"]) + 1)]
+    server = server_of([events(*steps, event("result", ADAPTED))])
+    with pytest.raises(UnexpectedAnswer, match="there were 3 losses, and the adaptation has 2"):
+        list(Client(server.url).adapt_stream("sinusoid", X, Y))
 
 
 def test_a_stream_that_is_cancelled_does_not_end_as_if_it_were_complete() -> None:

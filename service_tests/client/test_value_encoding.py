@@ -66,13 +66,14 @@ def test_values(value: Any, expected: Any) -> None:
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (Fraction(1), "x: cannot send a value of type Fraction"),
-    ([[Fraction(1, 2)]], "x: cannot send a value of type Fraction"),
+    (slice(1), "x: cannot send a value of type slice"),
+    ([[slice(1)]], "x: cannot send a value of type slice"),
+    (Fraction(10**400), "x: expected a number in the range of a float, got a larger one"),
     (1j, "x: cannot send a value of type complex"),
     (np.array([1j]), "x: expected real numbers, got complex128"),
     (timedelta(1), "x: cannot send a value of type timedelta"),
     (np.timedelta64(1, "D"), "x: expected numbers, got durations"),
-    ({"a": objects(Fraction(1))}, "x.a: cannot send a value of type Fraction"),
+    ({"a": objects(slice(1))}, "x.a: cannot send a value of type slice"),
     ({("a", "b"): 1}, r"x: expected texts as names, got \('a', 'b'\)"),
     ({1: 1, "1": 2}, "x: expected each name once, got '1' twice"),
     ("\ud800", "x: expected Unicode, got half of a surrogate pair"),
@@ -127,7 +128,7 @@ def test_a_number_of_any_size_beside_one_that_is_not_finite() -> None:
         (pd.interval_range(0, 1), [1], "of type Interval"),
         (pd.period_range("2020", periods=1), [1], "of type Period"),
         (pd.to_timedelta([1]), [1], "of type Timedelta"),
-        ([Fraction(1)], [1], "of type Fraction"),
+        ([slice(1)], [1], "of type slice"),
         ([1j], [1], "of type complex"),
     ],
     ids=str,

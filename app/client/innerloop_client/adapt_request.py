@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from innerloop_client.descriptions import Models
-from innerloop_client.inputs import read_support
+from innerloop_client.support_set import read_support
 
 Assess = Literal["leave_one_out", "k_fold"]
 

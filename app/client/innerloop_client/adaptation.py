@@ -1,19 +1,18 @@
 """What can be done with an adaptation, written once for both clients."""
 
-import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import EllipsisType
 from typing import Any, TypeVar
 
 from innerloop_client.blocking import blocking, changing
-from innerloop_client.descriptions import Revision, reading
+from innerloop_client.descriptions import Revision, check_expected, reading
 from innerloop_client.errors import UnsupportedInput, shown
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.inputs import read_support
-from innerloop_client.remote_adaptation import BINARY, Remote, delete, file_at, write
+from innerloop_client.remote_adaptation import BINARY, Remote, check_weights, delete, file_at, write
 from innerloop_client.responses import content
 from innerloop_client.session import Call
+from innerloop_client.support_set import read_support
 
 A = TypeVar("A", bound="AsyncAdaptation")
 
@@ -122,6 +121,7 @@ class AsyncAdaptation(Remote):
         """The examples with their numbers, as the server keeps them: `inputs` and `targets`, or `episodes`."""
         body: dict[str, Any] = await self._session.within(timeout).get(f"{self._path}/support")
         with reading("the examples"):
+            check_expected(body, {"adaptation_id": self.id})
             for name in ("inputs", "targets") if "inputs" in body else ("episodes",):
                 if not isinstance(body[name], list):
                     raise TypeError(f"{name} is {shown(body[name])}")
@@ -137,7 +137,7 @@ class AsyncAdaptation(Remote):
         file = None if path is None else file_at(path)
         data = content((await self._session.within(timeout).send(call)).response, BINARY)
         with reading("adapted weights"):
-            json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # the header of a safetensors file
+            check_weights(data)
         if file is not None:
             write(file, data)
         return data

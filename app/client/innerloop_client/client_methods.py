@@ -9,11 +9,11 @@ from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
 from innerloop_client.errors import InnerloopError, UnexpectedAnswer, UnsupportedInput, is_problem, server_error, shown
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.inputs import read_support
 from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
+from innerloop_client.support_set import read_support
 
 A = TypeVar("A", bound=AdaptationFields)
 MAX_CURSOR = 1000

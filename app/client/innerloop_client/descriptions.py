@@ -1,6 +1,6 @@
 """How the server describes models, revisions and itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -44,9 +44,20 @@ def check_expected(values: Mapping[str, Any], expected: Mapping[str, Any]) -> No
             raise ValueError(f"{name} is {shown(values[name])} instead of {shown(value)}")
 
 
+def names_of(columns: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of columns, as the server describes them; a name may be None. Raises TypeError for anything else."""
+    names = [column["name"] for column in columns]
+    if not all(isinstance(name, str | None) for name in names):
+        raise TypeError(f"the names of columns are {shown(names)}")
+    return names
+
+
 def read_time(text: str) -> datetime:
-    """A time of the server, RFC 3339 in UTC."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """A time of the server, RFC 3339 in UTC. Raises ValueError for a time without an offset."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if time.tzinfo is None:
+        raise ValueError(f"the time {shown(text)} has no offset from UTC")
+    return time
 
 
 class Models(Protocol):

@@ -19,6 +19,7 @@ InnerloopError
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 
@@ -164,7 +165,10 @@ def is_problem(body: Any) -> bool:
 
 def are_losses(values: list[Any]) -> bool:
     """Whether these can be support losses: numbers that a float can hold, or None for those that are not finite."""
-    return all(each is None or type(each) is float or (type(each) is int and abs(each) < 2**64) for each in values)
+    return all(
+        each is None or (type(each) is float and isfinite(each)) or (type(each) is int and abs(each) < 2**64)
+        for each in values
+    )
 
 
 def server_error(problem: Mapping[str, Any]) -> ServerError:

@@ -155,6 +155,13 @@ def are_above(rows: Any, others: Any) -> bool:
     return any(None not in pair and pair[0] > pair[1] for pair in pairs)
 
 
+def are_outside(rows: Any, low: float, high: float) -> bool:
+    """Whether a number of rows is below `low` or above `high`, in any form."""
+    if isinstance(rows, list):
+        return not all(low <= number <= high for number in chain.from_iterable(rows))
+    return bool(((rows < low) | (rows > high)).any())
+
+
 def _array(values: Any, axes: int) -> Any:
     """Numbers as an array. Raises an error for anything but numbers with so many axes, raw or as lists."""
     numpy = sys.modules["numpy"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from innerloop_client.descriptions import reading
+from innerloop_client.descriptions import check_expected, names_of, reading
 from innerloop_client.inputs import count_inputs, read_inputs
 from innerloop_client.output_forms import PandasForm, form_of
 from innerloop_client.prediction import Prediction, in_form, read_prediction
@@ -21,12 +21,14 @@ async def predict(
     names = await target_names(session, model) if isinstance(form, PandasForm) else []
     body = (await session.send(Call.of_body("/predict", question, accept=form.accept))).body
     with reading("predictions"):
+        if "adaptation_id" in question:
+            check_expected(body, {"adaptation_id": question["adaptation_id"]})
         prediction = read_prediction(body, form, count_inputs(question["queries"]), model)
-    return in_form(prediction, form, names)
+        return in_form(prediction, form, names)
 
 
 async def target_names(session: Session, model: str) -> list[str]:
     """The names of the targets of a model; none for policies."""
     described = await session.model(model)
     with reading("a model"):
-        return [column["name"] for column in described.get("target_columns", ())]
+        return names_of(described.get("target_columns", ()))

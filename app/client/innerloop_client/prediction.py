@@ -7,7 +7,17 @@ from typing import Any
 from innerloop_client.descriptions import check_expected
 from innerloop_client.errors import shown
 from innerloop_client.field_types import check_types
-from innerloop_client.output_forms import ACTIONS, LABELS, TRUTHS, Form, are_above, lack_numbers, scalars, width
+from innerloop_client.output_forms import (
+    ACTIONS,
+    LABELS,
+    TRUTHS,
+    Form,
+    are_above,
+    are_outside,
+    lack_numbers,
+    scalars,
+    width,
+)
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,9 @@ def _check_widths(values: Mapping[str, Any]) -> None:
 
 def _check_choices(values: Mapping[str, Any], choices: int) -> None:
     """Raise ValueError unless each of so many choices, labels or actions, has its name or number, and a probability."""
-    if lack_numbers(values["probabilities"]):
-        raise ValueError("there are choices without a probability")
+    probabilities = values["probabilities"]
+    if lack_numbers(probabilities) or are_outside(probabilities, 0, 1):
+        raise ValueError(f"the probabilities are {shown(probabilities)}")
     labels = values.get("labels")
     if labels is None:
         predictions = list(values["predictions"])
@@ -114,5 +125,5 @@ def _check_choices(values: Mapping[str, Any], choices: int) -> None:
             raise ValueError(f"the actions are {shown(predictions)}, of {choices}")
         return
     distinct = set(zip(map(type, scalars(labels, LABELS)), labels, strict=True))  # 1 and True are different labels
-    if len(distinct) != choices or not set(values["predictions"]) <= set(labels):
+    if not len(distinct) == len(labels) == choices or not set(values["predictions"]) <= set(labels):
         raise ValueError(f"there are {choices} probabilities for the labels {shown(labels)}")

@@ -1,12 +1,13 @@
 """The requests of an adaptation that both of its classes share."""
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from innerloop_client.adaptation_fields import AdaptationFields
-from innerloop_client.descriptions import Revision, from_body, read_time, reading
+from innerloop_client.descriptions import Revision, check_expected, from_body, read_time, reading
 from innerloop_client.errors import FileNotWritten, UnsupportedInput
 from innerloop_client.paths import number, segment
 from innerloop_client.predict_request import predict
@@ -56,6 +57,7 @@ class Remote(AdaptationFields):
     async def _history(self, session: Session) -> list[Revision]:
         body = await session.get(f"{self._path}/history")
         with reading("a history"):
+            check_expected(body, {"adaptation_id": self.id})
             return [from_body(Revision, each | {"at": read_time(each["at"])}) for each in body["revisions"]]
 
 
@@ -65,6 +67,15 @@ async def delete(session: Session, path: str) -> None:
     if not reply.gone and reply.response.status_code != httpx.codes.NO_CONTENT:
         answer(reply.response)
         raise foreign(reply.response)
+
+
+def check_weights(data: bytes) -> None:
+    """Raise an error unless this is a safetensors file that has a tensor, and all of its bytes."""
+    length = int.from_bytes(data[:8], "little")
+    tensors = {name: each for name, each in json.loads(data[8 : 8 + length]).items() if name != "__metadata__"}
+    end = max(each["data_offsets"][1] for each in tensors.values())
+    if len(data) != 8 + length + end:
+        raise ValueError(f"there are {len(data)} bytes instead of {8 + length + end}")
 
 
 def write(path: Path, data: bytes) -> None:

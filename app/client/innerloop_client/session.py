@@ -10,7 +10,7 @@ import httpx
 
 from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, read_timeout
-from innerloop_client.descriptions import check_expected, reading
+from innerloop_client.descriptions import check_expected, names_of, reading
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
@@ -122,7 +122,7 @@ class Session:
             with reading("a model"):
                 check_expected(body, {"name": name})
                 _ = body["kind"], body["inputs"]["encoder"]
-                _ = [column["name"] for column in body["inputs"]["columns"]]
+                names_of(body["inputs"]["columns"])
             self._models[name] = known = time.monotonic(), body
         return known[1]
 
@@ -166,12 +166,13 @@ class Session:
                 if response.status_code not in call.retried:
                     return Reply(response, attempts.repeated)
             except httpx.RequestError as error:
+                if isinstance(error.__context__, httpx.InvalidURL):  # of the header Location
+                    raise self._impossible_header(error) from error
                 failure = error
             except (ValueError, httpx.InvalidURL) as error:
                 if not self.transport.owned:  # it may be of a hook of the user
                     raise
-                actual = f"an answer with an impossible header ({reason(error)})"  # such as Location
-                raise UnexpectedAnswer(f"{self.options.url}: got {actual}: check the URL") from error
+                raise self._impossible_header(error) from error
             repeated = attempts.repeated
             wait = None if isinstance(failure, httpx.DecodingError) else attempts.wait_s(response, failure)
             if wait is None:
@@ -205,6 +206,11 @@ class Session:
         except httpx.InvalidURL as error:
             raise UnsupportedInput(f"the values are too long for a URL: shorten them ({reason(error)})") from error
         return request, left
+
+    def _impossible_header(self, error: Exception) -> UnexpectedAnswer:
+        """The error of an answer with a header that cannot be read, such as Location."""
+        actual = f"an answer with an impossible header ({reason(error)})"
+        return UnexpectedAnswer(f"{self.options.url}: got {actual}: check the URL")
 
     def no_answer(self, error: httpx.RequestError | None, attempts: Attempts) -> InnerloopError:
         """The error of a call after its last attempt. error: of that attempt"""

@@ -12,7 +12,15 @@ from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
 from innerloop_client.descriptions import reading
-from innerloop_client.errors import ConnectionFailed, InnerloopError, UnsupportedInput, is_problem, server_error, shown
+from innerloop_client.errors import (
+    ConnectionFailed,
+    InnerloopError,
+    UnsupportedInput,
+    are_losses,
+    is_problem,
+    server_error,
+    shown,
+)
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.server_sent_events import read_events
@@ -30,13 +38,16 @@ class _Stream(Generic[A]):
         self._events = _events(session, arguments, options)
         self._session, self._form, self._model = session, form, arguments[0]
         self._adaptation: A | None = None
-        self._error: InnerloopError | None = InnerloopError("the stream was interrupted: adapt again")
+        self._failure: InnerloopError | None = None
+        self._closed = False
 
     @property
     def adaptation(self) -> A:
-        """The adaptation. Raises InnerloopError as long as steps are left."""
+        """The adaptation. Raises InnerloopError as long as steps are left, and the error of a stream that failed."""
+        if self._failure is not None:
+            raise self._failure
         if self._adaptation is None:
-            fix = "adapt again, as this one was closed" if self._error is None else "iterate over all losses first"
+            fix = "adapt again, as this one was closed" if self._closed else "iterate over all losses first"
             raise InnerloopError(f"adaptation: expected a stream that has ended: {fix}")
         return self._adaptation
 
@@ -48,17 +59,17 @@ class _Stream(Generic[A]):
                     return event
                 self._adaptation = self._form(self._session, event, model=self._model)
         except InnerloopError as error:
-            self._error = error
+            self._failure = error
             raise
-        if self._adaptation is None and self._error is not None:
-            raise self._error
+        if self._adaptation is None and not self._closed:
+            raise self._failure or InnerloopError("the stream was interrupted: adapt again")
         return None
 
     def __reduce__(self) -> NoReturn:
         raise UnsupportedInput("a stream cannot be pickled: iterate over it, and keep the id of its adaptation")
 
     async def _close(self) -> None:
-        self._error = None
+        self._closed = True
         await self._events.aclose()
 
 
@@ -155,13 +166,17 @@ async def _read_all(parts: AsyncIterator[bytes], step: int) -> AsyncIterator[flo
 
 
 def _read(name: str, text: bytes, step: int) -> list[float | dict[str, Any] | InnerloopError]:
-    """What an event says besides what is known. step: of the next loss"""
+    """What an event says besides what is known; nothing if its name is of a newer server. step: of the next loss"""
+    if name not in ("step", "result", "problem"):
+        return []
     data = json.loads(text)
     if name == "problem":
         if not is_problem(data):
             raise TypeError(f"got {shown(text)}")
         return [server_error(data)]
     if name == "result":  # it has all losses, if an earlier request made the adaptation
+        if len(data["losses"]) < step:
+            raise ValueError(f"there were {step} losses, and the adaptation has {len(data['losses'])}")
         return [*(_number(loss) for loss in data["losses"][step:]), data]
     return [_number(data["loss"])] if data["step"] == step else []
 
@@ -174,4 +189,6 @@ def _broken(error: httpx.RequestError, session: Session, attempts: Attempts) -> 
 
 
 def _number(loss: float | None) -> float:
+    if not are_losses([loss]):
+        raise TypeError(f"the loss is {shown(loss)}")
     return math.nan if loss is None else float(loss)

@@ -1,9 +1,11 @@
 """DataFrames and Series of pandas, as the server takes them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from innerloop_client.arrays import is_a
+from innerloop_client.descriptions import names_of
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.value_encoding import as_names
 
@@ -16,10 +18,40 @@ def is_table(values: Any) -> bool:
     return is_a(values, "pandas", "DataFrame") or is_a(values, "pandas", "Series")
 
 
+def other_table(values: Any) -> str:
+    """How to make a DataFrame of pandas of a table that has names too; empty for anything else.
+
+    Only its numbers would be sent, so the order of its columns would count instead of their names.
+    """
+    if getattr(getattr(values, "dtype", None), "names", None):
+        return "pandas.DataFrame(values)"
+    has_columns = hasattr(values, "to_pandas") and len(getattr(values, "shape", ())) == 2
+    return "values.to_pandas()" if has_columns else ""
+
+
+def table_of_series(values: Any) -> Any:
+    """A DataFrame of rows that are Series of pandas, by the names in their index; None for anything else."""
+    if not isinstance(values, list | tuple) or not values or not all(is_a(row, "pandas", "Series") for row in values):
+        return None
+    names = set(values[0].index)
+    if any(set(row.index) != names or len(row) != len(names) for row in values):
+        return None
+    return sys.modules["pandas"].DataFrame(list(values)).infer_objects()
+
+
 def column_names(inputs: Mapping[str, Any]) -> list[str]:
     """The names of the columns of a model's inputs; empty if they have none."""
     names = [column["name"] for column in inputs["columns"]]
     return names if all(names) else []
+
+
+def target_names(model: Mapping[str, Any]) -> list[str]:
+    """The names of the targets of a model, or of the numbers of its actions; empty if they have none."""
+    actions = model.get("actions") or {}
+    if actions:
+        return list(actions.get("names", ())) if actions.get("form") == "box" else []
+    names = names_of(model.get("target_columns", ()))
+    return [name for name in names if name] if all(names) else []
 
 
 def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
@@ -32,7 +64,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     names = column_names(model["inputs"])
     if names and model["inputs"].get("encoder") == NUMBERS:
         if frame is table:  # the name of a Series does not matter
-            frame = _in_order(frame, names, place)
+            frame = in_order(frame, names, place)
     elif names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
@@ -53,7 +85,7 @@ def read_column(column: Any) -> list[Any]:
     return values
 
 
-def _in_order(frame: Any, names: Sequence[str], place: str) -> Any:
+def in_order(frame: Any, names: Sequence[str], place: str) -> Any:
     """The columns in the order of the model. Raises UnsupportedInput for others than these."""
     columns = list(map(str, frame.columns))
     if columns == [str(index) for index in range(len(columns))]:

@@ -30,13 +30,15 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
         return as_text(value, place)
     if isinstance(value, bool | int | float):
         return value
-    if is_a(value, "decimal", "Decimal"):
-        return float(value)
+    if is_a(value, "decimal", "Decimal") or is_a(value, "fractions", "Fraction"):
+        return _as_float(value, place)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Mapping):
         pairs = zip(as_names(value, place), value.values(), strict=True)
         return {name: plain(each, f"{place}.{name}", depth + 1) for name, each in pairs}
+    if is_a(value, "array", "array"):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(each, place, depth + 1) for each in value]
     array = as_numpy(value, place)
@@ -45,6 +47,14 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
     if array.dtype.name == "uint8" and array.ndim > 1:
         array = array / 255  # one image of several forms, in a list: only raw arrays have levels of gray
     return plain(_items(array, place), place, depth + 1)
+
+
+def _as_float(value: Any, place: str) -> float:
+    """A number of any type as a float. Raises UnsupportedInput for one that is too large."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UnsupportedInput(f"{place}: expected a number in the range of a float, got a larger one") from error
 
 
 def to_wire(array: Any, place: str) -> Any:

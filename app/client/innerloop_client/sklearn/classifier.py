@@ -7,10 +7,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput
+from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput, shown
 from innerloop_client.sklearn.estimator import FewShotEstimator
 
 C = TypeVar("C", bound="FewShotClassifier")
+NAMES = {str: "texts", int: "whole numbers", bool: "booleans"}
+"""The types of labels."""
 
 
 class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc]
@@ -45,10 +47,15 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
         The examples may have new classes.
 
-        classes: all classes, at the first call. Labels that are not in it are refused from then on
+        classes: all classes, at the first call. Labels that are not in it are refused from then on. A later call may
+            repeat them
         """
         if not hasattr(self, "adaptation_id_"):
             return self._fit(X, y, sample_weight, classes)
+        if classes is not None and self._targets(np.unique(_column(classes))) != _labels(self.classes_):
+            raise ValueError(f"classes: expected those of the first call ({self.classes_}), got {shown(classes)}")
+        labels = self._targets(y)
+        _check_types(labels, _labels(self.classes_))
         self._extend(X, y, sample_weight)
         self.classes_ = np.union1d(self.classes_, _like(self.classes_, _column(y)))
         return self
@@ -69,9 +76,15 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         return probabilities
 
     def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
-        self._adapt(X, y, sample_weight, None if classes is None else _labels(np.unique(_column(classes))))
+        labels = None if classes is None else self._targets(np.unique(_column(classes)))
+        if labels is not None:
+            _check_types(self._targets(y), labels)
+        self._adapt(X, y, sample_weight, labels)
         self.classes_ = np.unique(_column(y if classes is None else classes))
         return self
+
+    def _plain(self, y: Any) -> Any:
+        return _of_numpy(y)
 
     def _targets(self, y: Any) -> Any:
         check_classification_targets(y)
@@ -82,23 +95,37 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
     def _positions(self, labels: list[Any]) -> list[int]:
         """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""
-        positions = {label: position for position, label in enumerate(_labels(self.classes_))}
-        unknown = [label for label in labels if label not in positions]
+        # with their types, as 1 and True are different labels
+        positions = {(type(label), label): position for position, label in enumerate(_labels(self.classes_))}
+        unknown = [label for label in labels if (type(label), label) not in positions]
         if unknown:
             text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
             raise UnsupportedInput(f"{text}: fit again")
-        return [positions[label] for label in labels]
+        return [positions[type(label), label] for label in labels]
+
+
+def _of_numpy(y: Any) -> Any:
+    """Labels of pandas that may be missing, booleans and whole numbers, as numpy has them; any others as they are."""
+    known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    return y if known is None or known.kind not in "biu" else np.asarray(y, known)
 
 
 def _column(y: Any, *, warn: bool = False) -> Any:
-    """Labels as an array. Those of pandas that may be missing keep their type: booleans and whole numbers."""
-    known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
-    return column_or_1d(y if known is None or known.kind not in "biu" else np.asarray(y, known), warn=warn)
+    """Labels as an array."""
+    return column_or_1d(_of_numpy(y), warn=warn)
+
+
+def _check_types(labels: list[Any], classes: list[Any]) -> None:
+    """Raise UnsupportedInput if labels have types that no class has: texts beside numbers, or 1 beside True."""
+    types = set(map(type, classes))
+    if wrong := [label for label in labels if type(label) not in types]:
+        known = " or ".join(sorted(NAMES[each] for each in types))
+        raise UnsupportedInput(f"y: expected {known} as labels, like the classes, got {shown(wrong[0])}")
 
 
 def _like(classes: Any, y: Any) -> Any:
-    """Labels of the type of the classes, where both are numbers: 1 and 1.0 are the same label."""
-    return y.astype(classes.dtype) if classes.dtype.kind in "iu" and y.dtype.kind == "f" else y
+    """Labels as whole numbers, if the classes are: 1 and 1.0 are the same label."""
+    return np.asarray(_labels(y)) if classes.dtype.kind in "iu" and y.dtype.kind == "f" else y
 
 
 def _labels(values: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from innerloop_client.errors import UnsupportedInput
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.sklearn.shared_clients import shared_client
+from innerloop_client.support_set import check_order
 from innerloop_client.tables import NUMBERS
 
 
@@ -64,12 +65,22 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _adapt(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
         """Adapt to examples. labels: all classes of a classifier, if some may have no example."""
-        client = shared_client(self.url, self.api_key)
+        before = dict(vars(self))
+        try:
+            self._adapt_anew(X, y, sample_weight, labels)
+        except BaseException:  # an earlier fit is still good
+            self.__dict__ = before
+            raise
+
+    def _adapt_anew(self, X: Any, y: Any, sample_weight: Any, labels: Any) -> None:  # noqa: N803
+        client, targets = shared_client(self.url, self.api_key), y
         encoder = NUMBERS if self.model is None else self._described(client, self.model).inputs["encoder"]
         self._takes_numbers = encoder == NUMBERS
         X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
+        model = self.model or self._only_model(client, X.shape[1], y)
+        finish(check_order(client._session, model, targets))
         adaptation = client.adapt(
-            self.model or self._only_model(client, X.shape[1], y),
+            model,
             X,
             y,
             weights=weights,
@@ -84,6 +95,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _extend(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
         """Add examples to the adaptation."""
+        finish(check_order(self._client._session, self.model_, y))
         X, y, weights = self._examples(X, y, sample_weight, reset=False)  # noqa: N806
         self.adaptation().extend(X, y, weights=weights, labels=labels, timeout=self.timeout)
 
@@ -100,7 +112,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:  # noqa: N803
         """Examples as the client sends them. Tables, images and texts stay what they are: the server checks them."""
         options = self._check_options if self._takes_numbers else {"skip_check_array": True}
-        X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
+        X, y = validate_data(self, X, self._plain(y), reset=reset, **options)  # noqa: N806
         y = self._targets(y)
         if sample_weight is None:
             return X, y, None
@@ -110,6 +122,10 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         if not weights.any():
             raise ValueError("sample_weight: all weights are zero")
         return X, y, weights
+
+    def _plain(self, y: Any) -> Any:
+        """Targets in a form that scikit-learn does not change."""
+        return y
 
     def _targets(self, y: Any) -> Any:
         """The targets as the client sends them."""

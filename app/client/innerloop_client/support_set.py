@@ -1,0 +1,103 @@
+"""The examples of a user, as the server takes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from innerloop_client.arrays import Array, is_a
+from innerloop_client.descriptions import Models
+from innerloop_client.errors import UnsupportedInput
+from innerloop_client.inputs import read_inputs, read_values, rows_of
+from innerloop_client.tables import in_order, target_names
+from innerloop_client.value_encoding import as_names
+
+
+async def read_support(
+    models: Models,
+    model: str,
+    x: Any = None,
+    y: Any = None,
+    weights: Any = None,
+    labels: Any = None,
+    episodes: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """A support set as it is sent. y may be the name of a column of the DataFrame x."""
+    support: dict[str, Any] = {}
+    if isinstance(y, str):
+        x, y = _split(x, y)
+    _check_columns(x, y)
+    if x is not None:
+        support["inputs"] = await read_inputs(models, model, x, "x")
+    if y is not None:
+        support["targets"] = _unnested(await read_targets(models, model, y, "y"))
+    for name, values in (("weights", weights), ("labels", labels)):
+        if values is not None:
+            support[name] = _unnested(read_values(values, name))
+    if episodes is not None:
+        rows = rows_of(episodes, "episodes")
+        if isinstance(rows, Array):
+            raise UnsupportedInput("episodes: expected a list of episodes, got numbers")
+        numbered = enumerate(rows)
+        support["episodes"] = [await _episode(models, model, each, f"episodes[{index}]") for index, each in numbered]
+    return support
+
+
+async def read_targets(models: Models, model: str, values: Any, place: str) -> Any:
+    """Targets or actions as they are sent. A DataFrame of several goes in the order of the model's names for them.
+
+    Raises UnsupportedInput.
+    """
+    if is_a(values, "pandas", "DataFrame") and len(values.columns) > 1:
+        names = target_names(await models.model(model))
+        values = in_order(values, names, place) if len(names) > 1 else values
+    return read_values(values, place)
+
+
+async def check_order(models: Models, model: str, targets: Any) -> None:
+    """Raise UnsupportedInput for a DataFrame of targets in another order than that of the model's names for them."""
+    if is_a(targets, "pandas", "DataFrame") and len(targets.columns) > 1:
+        names = target_names(await models.model(model))
+        if len(names) > 1 and list(in_order(targets, names, "y").columns) != list(targets.columns):
+            raise UnsupportedInput(f"y: expected the columns in the order {', '.join(names)}")
+
+
+def _split(x: Any, y: str) -> tuple[Any, Any]:
+    """A DataFrame without a column, and that column. Raises UnsupportedInput."""
+    if not is_a(x, "pandas", "DataFrame"):
+        actual = f"{type(x).__module__.partition('.')[0]}'s {type(x).__name__}" if x is not None else "none"
+        raise UnsupportedInput(f"y: the name of a column needs a DataFrame of pandas as x, got {actual}")
+    count = list(x.columns).count(y)
+    if count != 1:
+        columns = ", ".join(map(str, x.columns))
+        actual = f"{y!r}, which {count} columns are called" if count else repr(y)
+        raise UnsupportedInput(f"y: expected a column of x ({columns}), got {actual}")
+    return x.drop(columns=y), x[y]
+
+
+def _check_columns(x: Any, y: Any) -> None:
+    """Raise UnsupportedInput if y is a list of names of columns: a single name would be understood."""
+    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list) or len(y) == len(x):
+        return
+    if y and all(isinstance(name, str) and name in x.columns for name in y):
+        raise UnsupportedInput(f"y: expected targets, got names of columns: pass x.drop(columns={y}) as x, x[{y}] as y")
+
+
+async def _episode(models: Models, model: str, episode: Any, place: str) -> dict[str, Any]:
+    if not isinstance(episode, Mapping):
+        raise UnsupportedInput(f"{place}: expected observations, actions and rewards, got {type(episode).__name__}")
+    read = {}
+    for name, values in zip(as_names(episode, place), episode.values(), strict=True):
+        where = f"{place}.{name}"
+        if name in ("observations", "actions"):
+            read_rows = read_inputs if name == "observations" else read_targets
+            read[name] = await read_rows(models, model, values, where)
+        else:
+            read[name] = read_values(values, where)
+    return read
+
+
+def _unnested(values: Any) -> Any:
+    """A value for each example, which may come as a column: [["a"], ["b"]]."""
+    if isinstance(values, Array):
+        return Array(values.values[:, 0]) if values.values.shape[1:] == (1,) else values
+    is_column = all(isinstance(row, list) and len(row) == 1 for row in values)
+    return [row[0] for row in values] if is_column else values

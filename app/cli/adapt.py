@@ -12,10 +12,11 @@ import typer
 
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import check_stdout, print_result, printable
-from app.cli.example_files import Csv, Rows, read_examples
+from app.cli.example_files import STDOUT, Csv, Rows, name_of, read_examples, write_csv
 from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
 from app.cli.losses_text import losses_text
 from app.cli.server_requests import AsJson, Url, asking, check_id, check_model, check_text, in_words
+from app.cli.words import Source
 from app.errors import InnerloopError
 from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL
@@ -86,7 +87,8 @@ def adapt(
         call = adapt_call(described, table, targets, fields)
         inputs = [name for name in table.columns if name not in targets]
         columns = {"inputs": inputs, "targets": list(targets)}
-        with in_words(_place_of(table), {name: column for column, name in targets.items()}, columns):
+        names = {name: column for column, name in targets.items()}
+        with in_words(Source(name_of(file), _place_of(table), names, columns)):
             reply = server.send(call)
             adapted = reply.body
             server.check(adapted, model=model)
@@ -106,7 +108,9 @@ def predict(
         float | None,
         typer.Option(help="Add an interval that has this share of true values on average, such as 0.9."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="File for the predictions; by default stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File for the predictions; by default, and for -, stdout.")
+    ] = None,
     pinned: Annotated[
         bool, typer.Option("--pinned", help="Predict with the version of the model that the adaptation was made with.")
     ] = False,
@@ -125,21 +129,20 @@ def predict(
         fields["interval"] = interval
     if pinned:
         fields["pinned"] = True
-    with asking(url) as server, in_words(_place_of(table), columns={"queries": table.columns}):
+    source = Source(name_of(file), _place_of(table), columns={"queries": table.columns})
+    with asking(url) as server, in_words(source):
         model = None
         if isinstance(table, Rows):
             model = server.model(server.adaptation(id).model)
         call = predict_call(model, table, fields, JSON if as_json else CSV)
         data = content(server.send(call).response, call.accept)
         with reading("predictions"):
-            text = data.decode()
-            _check_predictions(text, call.accept, len(table.rows) if isinstance(table, Rows) else None)
-    text = f"{text}\n" if as_json else text.replace("\r\n", "\n")
-    if output is None:
+            text = _predictions(data.decode(), call.accept, len(table.rows) if isinstance(table, Rows) else None)
+    if output is None or output == STDOUT:
         print_result(text)
         return
     try:
-        output.write_text(text)
+        output.write_bytes(text.encode())
     except OSError as error:
         raise InnerloopError(f"--output: cannot write {output}: {error.strerror}") from error
     typer.echo(f"wrote the predictions to {output}", err=True)
@@ -150,15 +153,19 @@ def _place_of(table: Csv | Rows) -> Callable[[int], str]:
     return table.place if isinstance(table, Rows) else "row {}".format
 
 
-def _check_predictions(text: str, media: str, queries: int | None) -> None:
-    """Raise an error for the answer of another server. queries: how many there were, if that is known"""
+def _predictions(text: str, media: str, queries: int | None) -> str:
+    """What is printed of an answer. Raises an error for that of another server.
+
+    queries: how many there were, if that is known
+    """
     if media == JSON:
         body = json.loads(text)
         read_prediction(body, Form(), len(body["predictions"]) if queries is None else queries, body["model"])
-        return
+        return f"{text}\n"
     header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     if not rows or any(len(row) != len(header) for row in rows) or queries not in (None, len(rows)):
         raise ValueError(f"{len(rows)} rows")
+    return write_csv(header, rows)
 
 
 def _summary(adapted: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import typer
 
 from app.cli.adapt import adapt, predict
 from app.cli.adaptations import adaptations
+from app.cli.option_errors import PlainGroup
 from app.cli.run_command import run
 
 NAMES = frozenset({"adapt", "predict", "adaptations"})
@@ -18,6 +19,6 @@ def register(cli: typer.Typer) -> None:
 
 def main() -> None:
     """Run one of these commands."""
-    cli = typer.Typer()
+    cli = typer.Typer(cls=PlainGroup)
     register(cli)
     run(cli)

@@ -64,13 +64,13 @@ def settings_message(error: ValidationError) -> str:
         if part["type"] == "value_error":  # a check of our own, whose text is whole
             text = part["msg"].removeprefix("Value error, ")
         else:
-            text = f"{_expected(part)}, got {part['input']!r}"
+            text = f"{expected_of(part)}, got {part['input']!r}"
         reasons.append(f"{setting}: {text}" if setting else text)
     return "; ".join(reasons)
 
 
-def _expected(error: ErrorDetails) -> str:
-    """What pydantic expects of a setting."""
+def expected_of(error: ErrorDetails) -> str:
+    """What pydantic expects of a setting or an option."""
     match error["type"]:
         case "greater_than_equal":
             return f"expected at least {error['ctx']['ge']:.12g}"
@@ -80,6 +80,8 @@ def _expected(error: ErrorDetails) -> str:
             return "expected a number"
         case "int_parsing" | "int_type":
             return "expected a whole number"
+        case "int_parsing_size":
+            return "expected a whole number of fewer digits"
         case "bool_parsing" | "bool_type":
             return "expected true or false"
         case "literal_error":

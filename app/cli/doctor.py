@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -20,6 +21,8 @@ from app.settings import Settings
 STYLES: dict[Mark, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 NOT_LOGGED = logging.NullHandler()
 """What the server would log is in the findings."""
+Waiting = Callable[[str], AbstractContextManager[object]]
+"""Says what takes long, until it is done."""
 
 
 def doctor(
@@ -33,7 +36,9 @@ def doctor(
     check_system()
     logging.getLogger("app").addHandler(NOT_LOGGED)
     findings = []
-    for finding in examine():
+    # a terminal shows it while it lasts; a file and a pipe get the findings alone
+    waiting: Waiting = nullcontext if as_json else console.status
+    for finding in examine(waiting):
         findings.append(finding)
         if not as_json:
             _print(finding)
@@ -47,8 +52,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine() -> Iterator[Finding]:
-    """The findings, each as soon as it is known."""
+def examine(waiting: Waiting) -> Iterator[Finding]:
+    """The findings, each as soon as it is known. What takes long runs within `waiting`."""
     from app.cli.checks import server, variables, versions  # these take a second to import, and `--help` does without
 
     yield versions.check()
@@ -59,12 +64,14 @@ def examine() -> Iterator[Finding]:
         yield Finding(variables.PART, "problem", text)
     else:
         yield variables.check()
-        yield from _examine_machine(settings)
+        yield from _examine_machine(settings, waiting)
     if url := os.environ.get("INNERLOOP_URL"):
-        yield server.check(url)
+        with waiting(f"asking the server at {url}"):
+            answered = server.check(url)
+        yield answered
 
 
-def _examine_machine(settings: Settings) -> Iterator[Finding]:
+def _examine_machine(settings: Settings, waiting: Waiting) -> Iterator[Finding]:
     from app.cli.checks import bundles, compiler, disk, hardware, store
 
     try:
@@ -73,10 +80,16 @@ def _examine_machine(settings: Settings) -> Iterator[Finding]:
     except DeviceError as error:
         yield Finding(hardware.PART, "problem", str(error))
         device = choose_device("cpu")
-    yield compiler.check(settings, device)
-    yield store.check(settings)
+    with waiting("compiling a function, which may take a minute"):
+        compiled = compiler.check(settings, device)
+    yield compiled
+    with waiting("opening the store"):
+        stored = store.check(settings)
+    yield stored
     yield from disk.check(settings)
-    yield from bundles.check(settings.models_dir, device)
+    with waiting("loading the bundles"):
+        loaded = list(bundles.check(settings.models_dir, device))
+    yield from loaded
 
 
 def _print(finding: Finding) -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from app.cli.parquet_files import read_parquet
 from app.errors import InnerloopError, expectation, shown
 
-STDIN = Path("-")
+STDIN = STDOUT = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
 LINE = re.compile(r"\r\n|\r|\n")
@@ -61,11 +61,21 @@ class Rows:
 
 def read_examples(file: Path) -> Csv | Rows:
     """The examples or queries of a file, or of stdin for `-`. Raises InnerloopError."""
-    name = "stdin" if file == STDIN else str(file)
+    name = name_of(file)
     try:
         data = _read_stdin() if file == STDIN else file.read_bytes()
     except OSError as error:
         raise InnerloopError(f"FILE: cannot read {name}: {error.strerror}") from error
+    return parse_examples(data, name)
+
+
+def name_of(file: Path) -> str:
+    """What messages call a file."""
+    return "stdin" if file == STDIN else str(file)
+
+
+def parse_examples(data: bytes, name: str) -> Csv | Rows:
+    """The examples or queries in the content of a file of this name. Raises InnerloopError."""
     if data.startswith(PARQUET):
         columns, rows = read_parquet(data, name)
         return Rows(columns, rows, lambda index: f"row {index + 1}")
@@ -139,10 +149,18 @@ def _with_each_name_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def write_csv(columns: list[str], rows: list[list[Any]]) -> str:
+class _Lines(list[str]):
+    """Gets the lines of a CSV writer that ends them with CR LF, and ends them with LF."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows as the text of a CSV that the server reads."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    lines = _Lines()
+    # the writer quotes a cell that has a character of its line end, so CR has to be one
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([[str(value).lower() if isinstance(value, bool) else value for value in row] for row in rows])
-    return file.getvalue()
+    writer.writerows([str(value).lower() if isinstance(value, bool) else value for value in row] for row in rows)
+    return "".join(lines)

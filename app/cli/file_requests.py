@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.cli.example_files import Csv, Rows
+from app.cli.example_files import Csv, Rows, name_of
 from app.errors import InnerloopError, expectation
 from innerloop_client import Model
 from innerloop_client.descriptions import reading
@@ -20,6 +20,7 @@ def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file:
 
     chosen: by --target, or none for those that the server expects. Raises InnerloopError.
     """
+    where = name_of(file)
     with reading("a model"):
         names = [column["name"] for column in model.target_columns]
     if not names:
@@ -29,22 +30,22 @@ def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file:
         return {}
     if isinstance(table, Csv) and not has_names(model) and all(map(_is_number, table.columns)):
         fix = "begin the file with a line of names"
-        raise InnerloopError(expectation(f"{file}, line 1", "names of columns", "numbers", fix))
+        raise InnerloopError(expectation(f"{where}, line 1", "names of columns", "numbers", fix))
     columns = ", ".join(table.columns)
     if not chosen and (missing := [name for name in names if name not in table.columns]):
         fix = f"name the column that has the target: {columns}"
-        raise InnerloopError(f"--target: {file} has no column called {missing[0]}: {fix}")
+        raise InnerloopError(f"--target: {where} has no column called {missing[0]}: {fix}")
     chosen = chosen or names
     if len(chosen) != len(names):
         expected = f"{len(names)} column{'s' if len(names) > 1 else ''} ({', '.join(names)})"
         raise InnerloopError(expectation("--target", expected, len(chosen)))
     for column, name in zip(chosen, names, strict=True):
         if column not in table.columns:
-            raise InnerloopError(expectation("--target", f"a column of {file} ({columns})", column))
+            raise InnerloopError(expectation("--target", f"a column of {where} ({columns})", column))
         if table.columns.count(column) > 1:
-            raise InnerloopError(f"--target: two columns of {file} are called {column}: rename or remove one")
+            raise InnerloopError(f"--target: two columns of {where} are called {column}: rename or remove one")
         if name in table.columns and name not in chosen:
-            why = f"{name} is the server's name for the target, and another column of {file} has it"
+            why = f"{name} is the server's name for the target, and another column of {where} has it"
             raise InnerloopError(f"--target: {why}: rename or remove that column")
     return dict(zip(chosen, names, strict=True))
 

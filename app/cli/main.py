@@ -12,12 +12,13 @@ from app.cli.console import console
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
 from app.cli.navigate_and_drive import collect, drive, navigate
+from app.cli.option_errors import PlainGroup
 from app.cli.run_command import run
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
 from app.train import train
 
-cli = typer.Typer(no_args_is_help=True)
+cli = typer.Typer(cls=PlainGroup, no_args_is_help=True)
 cli.command()(serve)
 cli.command()(models)
 register(cli)

@@ -14,6 +14,7 @@ from rich.progress import Progress, TaskID
 from app.bundles.folder import load, load_named
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
+from app.cli.example_files import STDOUT
 from app.cli.remote_learner import RemoteLearner, returns_over_http
 from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError, expectation, missing_package
@@ -83,6 +84,8 @@ def drive(
     models_dir: ModelsDir = Path("models"),
 ) -> None:
     """Drive in a held-out world of highway-env over HTTP, adapt to a driver who knows it, and drive again."""
+    if film == STDOUT:
+        raise InnerloopError(expectation("--film", "the path of two files, without a file extension", film))
     with _needs_highway():
         from app.families.highway.film import animation, strip
 

@@ -1,14 +1,14 @@
 """The client of commands with --url, with errors in the words of the command line."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
+from app.cli.words import NO_FILE, Source, command_line_words
 from app.errors import InnerloopError, expectation, shown
 from innerloop_client import Adaptation, Client, Expired, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate
@@ -23,20 +23,6 @@ Url = Annotated[str, typer.Option(envvar="INNERLOOP_URL", help="URL of the serve
 """The default is that of the client. The API key is INNERLOOP_API_KEY."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's answer, which is JSON, as it is.")]
 
-WORDS = {
-    "path.name": "MODEL",
-    "query.model": "--model",
-    "adaptation_id": "ID",
-    "steps": "--steps",
-    "learning_rate": "--learning-rate",
-    "ttl_s": "--ttl",
-    "label": "--label",
-    "assess": "--assess",
-    "interval": "--interval",
-}
-"""The fields of a request and the arguments of the command line that they come from."""
-ROW = re.compile(r"(?:support\.)?(rows|inputs|targets|episodes|queries)\[(\d+)\](?:\[(\d+)\])?\.?(.*)")
-"""The place of a value in a row of a body."""
 LISTS_IDS = "`innerloop adaptations ls` lists them"
 
 
@@ -105,47 +91,15 @@ def _escaped(text: str, argument: str, expected: str, fix: str = "") -> str:
 
 
 @contextmanager
-def in_words(
-    line: Callable[[int], str] = "row {}".format,
-    names: Mapping[str, str] | None = None,
-    columns: Mapping[str, Sequence[str]] | None = None,
-) -> Iterator[None]:
-    """Say which argument or line of a file is wrong, where the server names a field of the request.
-
-    line: what the row of a number is in the file
-    names: the columns that were renamed: the server's name to the user's
-    columns: the columns whose order alone the server knows, for `inputs`, `targets` and `queries`
-    """
+def in_words(source: Source = NO_FILE) -> Iterator[None]:
+    """Say which argument or line of a file is wrong, where the server names a field of the request."""
     try:
         yield
     except ServerError as error:
         if isinstance(error, NotFound) and not isinstance(error, Expired) and error.place == "adaptation_id":
             actual = error.detail.partition(", got ")[2].partition(": ")[0]
             raise InnerloopError(expectation("ID", "the id of a stored adaptation", actual, LISTS_IDS)) from error
-        place = error.place
-        if not place or not error.detail.startswith(place):
+        said = command_line_words(source, error.detail, error.place)
+        if said == error.detail:
             raise
-        raise InnerloopError(
-            _words(place, line, names or {}, columns or {}) + error.detail.removeprefix(place)
-        ) from error
-
-
-def _words(
-    place: str, line: Callable[[int], str], names: Mapping[str, str], columns: Mapping[str, Sequence[str]]
-) -> str:
-    """The place in words of the command line."""
-    word = WORDS.get(place) or WORDS.get(place.removeprefix("query."))
-    if word:
-        return word
-    row = ROW.fullmatch(place)
-    if row:
-        group, index, number, rest = row.groups()
-        known = columns.get(group, ())
-        if number is not None:
-            rest = (known[int(number)] if int(number) < len(known) else f"[{number}]") + rest
-        elif len(known) == 1:
-            rest = known[0]
-        with suppress(IndexError):  # another server may name a row that the file lacks
-            place = line(int(index)) + (f", {rest}" if rest else "")
-    head, comma, name = place.rpartition(", ")
-    return f"{head}{comma}{names.get(name, name)}"
+        raise InnerloopError(said) from error

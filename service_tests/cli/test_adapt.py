@@ -217,6 +217,28 @@ def test_predictions_with_an_interval_in_a_file(asked: str, tmp_path: Path) -> N
         assert float(row["target_lower"]) < float(row["target"]) < float(row["target_upper"])
 
 
+def test_a_dash_as_output_is_stdout(asked: str, tmp_path: Path) -> None:
+    key, queries = adapted("sinusoid", file_of(tmp_path, EXAMPLES), "--target", "y"), file_of(tmp_path, QUERIES, "q")
+    expected = innerloop("predict", key, queries).stdout
+    result = innerloop("predict", key, queries, "--output", "-", folder=tmp_path)
+    assert (result.stdout, result.stderr) == (expected, "")
+    for words in (["adaptations", "export", key, "-"], ["drive", "--film", "-"]):
+        refused = innerloop(*words, folder=tmp_path)
+        assert (refused.returncode, refused.stdout) == (1, "")
+    assert not (tmp_path / "-").exists()
+
+
+def test_predicted_labels_keep_their_line_breaks(asked: str, tmp_path: Path) -> None:
+    labels = ["a\r\nb", "a\nb", "a\rb"]
+    rows = [LABELLED[index] | {"label": label} for index, label in enumerate(labels)]
+    key = adapted("risks", file_of(tmp_path, as_lines(rows)))
+    queries = as_lines([{name: value for name, value in row.items() if name != "label"} for row in rows])
+    out = tmp_path / "out.csv"
+    innerloop("predict", key, file_of(tmp_path, queries), "--output", str(out))
+    (header, *_) = csv.reader(io.StringIO(out.read_bytes().decode(), newline=""))
+    assert [name for name in header if name.startswith("probability_")] == [f"probability_{each}" for each in labels]
+
+
 def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
     made = json.loads(innerloop("adapt", "sinusoid", file_of(tmp_path, EXAMPLES), "--target", "y", "--json").stdout)
     answer = httpx.get(f"{asked}/adaptations/{made['adaptation_id']}").json()

@@ -5,10 +5,13 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from app.cli import doctor
 from service_tests.cli.commands import innerloop
 from service_tests.processes import ROOT, command
 
@@ -45,6 +48,19 @@ def test_json_has_the_same_findings(machine: Path) -> None:
     assert [[each["mark"], each["part"]] for each in document["findings"]] == [line.split()[:2] for line in lines]
     device = next(each for each in document["findings"] if each["part"] == "device")
     assert any(line.endswith(f"device    {device['message']}") for line in lines)
+
+
+def test_a_terminal_shows_what_takes_long(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = StringIO()
+    monkeypatch.setattr(doctor, "console", Console(file=shown, force_terminal=True, width=200))
+    assert innerloop("doctor").returncode == 0
+    before, slow, _ = shown.getvalue().partition("compiling a function, which may take a minute")
+    assert slow
+    assert "device" in before
+    assert "compiler" not in before
+    shown.truncate(0)
+    innerloop("doctor", "--json")
+    assert "compiling a function" not in shown.getvalue()
 
 
 def test_a_warning_is_no_failure(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,17 @@ const calls: Record<string, () => Promise<unknown>> = {
   "a path": () => at("object").adaptation(".."),
   "a big integer": () => at("object").adapt({ ...body, support: { inputs: [[1n]] } }),
   "a loop": () => at("object").adapt({ ...body, support: { inputs: loop } }),
+  "an infinite cell": () => at("object").predict({ model: "wards", queries: [{ age: 61, "blood pressure": -Infinity }] }),
+  "an infinite number": () => at("object").adapt({ ...body, support: { inputs: [[1], [Infinity]], targets: [1, 2] } }),
+  "an infinite typed number": () => at("object").predict({ model: "a", queries: [new Float32Array([1, Infinity])] as never }),
+  "an infinite observation": () =>
+    at("object").adapt({ model: "a", support: { episodes: [{ observations: [[NaN, Infinity]], actions: [0] }] } }),
+  "an infinite boxed number": () => at("object").predict({ model: "a", queries: [[new Number(Infinity)]] as never }),
+  "no target": () => at("object").adapt({ ...body, support: { inputs: [[1]], targets: [NaN] } }),
+  "no reward": () =>
+    at("object").adapt({ model: "a", support: { episodes: [{ observations: [[1]], actions: [0], rewards: [NaN] }] } }),
+  "no rate": () => at("object").adapt({ ...body, learning_rate: NaN }),
+  "no date": () => at("object").adapt({ ...body, label: new Date(NaN) as never }),
   "half a character": () => at("object").adaptation("\ud800"),
   "a header": async () => new Innerloop(url, { headers: { a: "\u20ac" } }),
   "a big URL": async () => new Innerloop(1n as never),
@@ -43,4 +54,6 @@ for (const [name, call] of Object.entries(calls)) {
 }
 const typed = { inputs: [new Float32Array([0.5])], targets: new Float64Array([1.5]) as unknown as number[] };
 const { data: sent } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", support: typed as never } });
-console.log(JSON.stringify({ seen, sent }));
+const missing = [[NaN], { age: NaN, seen: new Date(NaN) }, [new Float32Array([NaN])]];
+const { data: gaps } = await at("echo").http.POST("/predict", { body: { model: "wards", queries: missing as never } });
+console.log(JSON.stringify({ seen, sent, gaps }));

@@ -160,6 +160,15 @@ FAILURES = {
     "a name of errors": "expected x",
     "a path": 'id: expected the `adaptation_id` of an adaptation, got ".."',
     "a big integer": "body: expected values that JSON has, got others: ",
+    "an infinite cell": 'queries[0]["blood pressure"]: expected a finite number, got -Infinity',
+    "an infinite number": "support.inputs[1][0]: expected a finite number, got Infinity",
+    "an infinite typed number": "queries[0][1]: expected a finite number, got Infinity",
+    "an infinite observation": "support.episodes[0].observations[0][1]: expected a finite number, got Infinity",
+    "an infinite boxed number": "queries[0][0]: expected a finite number, got Infinity",
+    "no target": "support.targets[0]: expected a finite number, got NaN",
+    "no reward": "support.episodes[0].rewards[0]: expected a finite number, got NaN",
+    "no rate": "learning_rate: expected a finite number, got NaN",
+    "no date": "label: expected a date, got Invalid Date",
     "a loop": "body: expected values that JSON has, got others: ",
     "no URL": 'url: expected a URL such as http://127.0.0.1:8000, got "foo"',
     "a query": "url: expected http:// or https:// and no ? or #, got ",
@@ -188,6 +197,7 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
         assert FAILURES.get(name.split(":")[0], FOREIGN) in message, name
     assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES)
     assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
+    assert printed["gaps"]["queries"] == [[None], {"age": None, "seen": None}, [[None]]], "missing values"
 
 
 def test_the_example_of_its_page_runs(tools: Path, project: Path, live_server: str, tmp_path: Path) -> None:

@@ -40,15 +40,57 @@ export function checkId(id: string): string {
   throw refused(`id: expected the \`adaptation_id\` of an adaptation, got ${shown(id)}`);
 }
 
-/** A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. */
+/** The places of inputs, in which NaN is a missing value. */
+const INPUTS = /^(support\.)?((inputs|rows|queries)\[|episodes\[\d+\]\.observations\[)/;
+
+/**
+ * A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. NaN and a Date that is none become null
+ * in inputs; elsewhere they are refused, as is infinity everywhere: JSON.stringify would make them null.
+ */
 export function bodyOf(body: unknown): string {
+  let hasNulls = false;
+  let text: string;
   try {
-    return JSON.stringify(body, (_, value) =>
-      ArrayBuffer.isView(value) && Symbol.iterator in value ? Array.from(value as Iterable<unknown>) : value,
-    );
+    text = JSON.stringify(body, function (this: Record<string, unknown>, key, value) {
+      hasNulls ||= becomesNull(this[key]);
+      return listed(value);
+    });
   } catch (error) {
     throw refused(`body: expected values that JSON has, got others: ${reason(error)}`, error);
   }
+  if (hasNulls) checkNulls(body, "");
+  return text;
+}
+
+function listed(value: unknown): unknown {
+  return ArrayBuffer.isView(value) && Symbol.iterator in value ? Array.from(value as Iterable<unknown>) : value;
+}
+
+/** Whether JSON has null for a number or a Date. */
+function becomesNull(value: unknown): value is number | Number | Date {
+  const isNumber = typeof value === "number" || value instanceof Number || value instanceof Date;
+  return isNumber && !Number.isFinite(value.valueOf());
+}
+
+/** Throw for the first value that becomes null, unless it is a missing input. */
+function checkNulls(value: unknown, place: string): void {
+  if (becomesNull(value)) {
+    if (Number.isNaN(value.valueOf()) && INPUTS.test(place)) return;
+    const expected = value instanceof Date ? "a date" : "a finite number";
+    throw refused(`${place || "body"}: expected ${expected}, got ${value}`);
+  }
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown };
+  const plain = listed(typeof toJSON === "function" ? toJSON.call(value) : value);
+  if (Array.isArray(plain)) plain.forEach((each, index) => checkNulls(each, `${place}[${index}]`));
+  else if (typeof plain === "object" && plain !== null) {
+    for (const [name, each] of Object.entries(plain)) checkNulls(each, inside(place, name));
+  }
+}
+
+/** The place of a field, as the server names it. */
+function inside(place: string, name: string): string {
+  if (!/^\w+$/.test(name)) return `${place}[${JSON.stringify(name)}]`;
+  return place ? `${place}.${name}` : name;
 }
 
 function shown(value: unknown): string {

@@ -30,6 +30,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "many": lambda client: _raised(client.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]}])),
     "stream": lambda client: list(client.adapt_stream("sinusoid", [[1]], [1])),
     "predict": lambda client: client.predict("sinusoid", [[1]]),
+    "propose": lambda client: client.propose("sinusoid", [[1]], [[1]], [1]),
     "health": Client.health,
     "models": Client.models,
     "model": lambda client: client.model("sinusoid"),

@@ -69,22 +69,16 @@ class Proposals:
         self, command: ProposeCommand, manifest: Manifest, task: Task | None, result: Result, caller: Caller | None
     ) -> tuple[list[Choice], np.ndarray]:
         """The choices, and the standard deviation of each candidate before any of them. task: with features"""
-        question = command.question
-
-        async def adapt(task: Task) -> Result:
-            job = Job(question.model, object(), task, question.queries, keep=False, place=PLACE)
-            return await self._worker.submit(job, caller)
-
-        beliefs = Beliefs(command, manifest, task, result, adapt)
-        std, left, choices = beliefs.std, np.ones(len(question.queries), bool), list[Choice]()
-        while True:
-            scores = await _computed(len(left), beliefs.scores)
-            index = beliefs.best_of(left, scores)
-            choices.append((index, float(scores[index])))
-            left[index] = False
-            if len(choices) == command.count:
-                return choices, std
-            await beliefs.add(index)
+        question, candidates = command.question, command.question.queries.size
+        beliefs = await _computed(candidates, Beliefs, command, manifest, task, result)
+        std, choices = beliefs.std, [await _computed(candidates, beliefs.choose)]
+        while len(choices) < command.count:
+            task = await _computed(candidates, beliefs.believe, choices[-1][0])
+            if beliefs.needs_predictions:
+                job = Job(question.model, object(), task, question.queries, keep=False, place=PLACE)
+                await _computed(candidates, beliefs.update, await self._worker.submit(job, caller))
+            choices.append(await _computed(candidates, beliefs.choose))
+        return choices, std
 
 
 def price_of(command: ProposeCommand, job: Job) -> int:

@@ -247,3 +247,23 @@ class TestLabels:
     def test_classes_without_an_example(self, client: TestClient) -> None:
         fields = self.fields(model="fixed", support={"labels": ["a", "b"]}, count=3)
         assert "nearest_example" not in propose(client, **fields)[0]
+
+
+def test_rows_of_a_table_are_compared_as_the_model_sees_them(serve: Callable[..., TestClient], tmp_path: Path) -> None:
+    """The record keeps what was posted, so the worker encodes it again."""
+    from service_tests.bundles import write_tables
+    from service_tests.encoders.cases import PATIENTS
+
+    write_tables(tmp_path / "models")
+    client = serve(models_dir=tmp_path / "models")
+    support = {"inputs": PATIENTS[:3], "targets": ["low", "high", "low"]}
+    fields: dict[str, Any] = {"candidates": PATIENTS[:3], "count": 3}
+    at_once = propose(client, model="risks", support=support, **fields)
+    adaptation_id = adapt(client, support, model="risks")["adaptation_id"]
+    for _ in range(2):  # derived again, and from the cache
+        by_id = propose(client, model=None, support=None, adaptation_id=adaptation_id, **fields)
+        assert [(each["index"], each["nearest_example"]) for each in by_id] == [
+            (each["index"], each["nearest_example"]) for each in at_once
+        ]
+    assert all(each["index"] == each["nearest_example"] for each in by_id)
+    assert [each["score"] for each in by_id] == [0, 0, 0], "they are examples already"

@@ -267,3 +267,18 @@ def test_rows_of_a_table_are_compared_as_the_model_sees_them(serve: Callable[...
         ]
     assert all(each["index"] == each["nearest_example"] for each in by_id)
     assert [each["score"] for each in by_id] == [0, 0, 0], "they are examples already"
+
+
+def test_large_work_runs_beside_small_work_in_bounded_memory(serve: Callable[..., TestClient]) -> None:
+    x = np.linspace(-5, 5, 200_000, dtype="<f4")
+    raw = {"shape": [len(x), 1], "data": x.tobytes(), "dtype": "float32"}
+    media = {"content-type": "application/msgpack"}
+    answers = []
+    for limit in (2**30, 2**20):
+        client = serve(max_work_bytes=limit)
+        adaptation_id = adapt(client, model=MODEL)["adaptation_id"]
+        sent = {"adaptation_id": adaptation_id, "candidates": raw, "count": 2, "goal": "learn"}
+        answers.append(client.post("/propose", content=msgspec.msgpack.encode(sent), headers=media))
+    assert len(msgspec.msgpack.decode(answers[0].content)["proposals"]) == 2
+    assert answers[1].json()["place"] == "candidates"
+    assert answers[1].json()["detail"].endswith("send fewer candidates")

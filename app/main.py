@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 import app
 from app.api import adaptations as adaptation_routes
-from app.api import docs_page, error_responses, fast_path, health, inference, models, openapi
+from app.api import docs_page, error_responses, fast_path, health, inference, models, openapi, proposals
 from app.api.body_offload import BodyOffload
 from app.api.dependencies import Limits, ServerState
 from app.api.paths import RootPath
@@ -32,6 +32,7 @@ from app.service.expiry import sweep
 from app.service.health import Health, check
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
+from app.service.proposals import Proposals
 from app.service.reloader import Reloader
 from app.service.small_and_large_work import Lanes
 from app.service.store_protocol import Quota, Store
@@ -111,7 +112,7 @@ def create_app(
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
     application.state.server = ServerState(
-        adaptations, catalogue, background, health, str(device), limits, body_offload
+        adaptations, Proposals(lanes), catalogue, background, health, str(device), limits, body_offload
     )
     application.state.reloader = reloader
     _install_routes(application, _wrappers(settings))
@@ -167,7 +168,7 @@ def _lifespan(
 
 
 def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp], ASGIApp]]) -> None:
-    for routes in (models, health, adaptation_routes):
+    for routes in (proposals, models, health, adaptation_routes):
         application.include_router(routes.router)
     error_responses.install(application)
     openapi.install(application)

@@ -37,7 +37,14 @@ KEPT_KIB = 2**19
 """A process whose peak memory is above this ends after its job, because it would not return all of the memory."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 FORMS: Mapping[str, type[schemas.RequestBody]] = {
-    form.__name__: form for form in (schemas.AdaptRequest, schemas.PredictRequest, schemas.Support, schemas.EditRequest)
+    form.__name__: form
+    for form in (
+        schemas.AdaptRequest,
+        schemas.PredictRequest,
+        schemas.ProposeRequest,
+        schemas.Support,
+        schemas.EditRequest,
+    )
 }
 
 

@@ -1,5 +1,6 @@
 """Requests whose body is CSV: the rows are the body, and the other fields are query parameters."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,20 +14,25 @@ from app.errors import MAX_SHOWN, Invalid, shown
 
 CSV = "text/csv"
 T = TypeVar("T")
-IN_THE_BODY = {"support", "queries"}
+ROWS: Mapping[type, str] = {
+    schemas.AdaptRequest: "support",
+    schemas.PredictRequest: "queries",
+    schemas.ProposeRequest: "candidates",
+}
+"""The field of a body that a CSV stands for."""
 NEED_SUPPORT = {"steps", "learning_rate"}
-"""Fields of /predict that go with `support`, for which a CSV of queries has no room."""
+"""Fields that go with `support`, for which a CSV of queries or candidates has no room."""
 
 
 def parameters(form: type) -> dict[str, FieldInfo]:
     """The fields of a body that are query parameters where the body is CSV, by name."""
     if form is schemas.Support:
         return {}
-    left_out = IN_THE_BODY | (NEED_SUPPORT if form is schemas.PredictRequest else set())
+    left_out = {*ROWS.values()} | (set() if form is schemas.AdaptRequest else NEED_SUPPORT)
     return {field.name: field for field in fields(form) if field.name not in left_out}
 
 
-PARAMETERS = parameters(schemas.AdaptRequest).keys() | parameters(schemas.PredictRequest).keys()
+PARAMETERS = {name for form in ROWS for name in parameters(form)}
 
 
 def as_parameter(error: Invalid, content_type: str) -> Invalid:
@@ -51,7 +57,7 @@ class CsvCodec:
         elif form is schemas.AdaptRequest:
             values["support"] = schemas.Support(**rows)  # type: ignore[arg-type]  # `read_support` takes a CsvBody
         else:
-            values["queries"] = rows["rows"]
+            values[ROWS[form]] = rows["rows"]
         return form(**values)
 
     def _values(self, known: dict[str, FieldInfo]) -> dict[str, Any]:

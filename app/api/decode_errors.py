@@ -271,7 +271,7 @@ def _literals(hint: Any) -> tuple[str, ...]:
 
 CHOICES = {
     name: choices
-    for form in (schemas.AdaptRequest, schemas.RawArray)
+    for form in (schemas.AdaptRequest, schemas.ProposeRequest, schemas.RawArray)
     for name, hint in get_type_hints(form).items()
     if (choices := _literals(hint))
 }

@@ -12,6 +12,7 @@ from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
 from app.service.health import Health
+from app.service.proposals import Proposals
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ServerState:
     """Everything that the routes need; `create_app` puts it on the application."""
 
     adaptations: Adaptations
+    proposals: Proposals
     catalogue: Catalogue
     background: BackgroundTasks
     health: Health

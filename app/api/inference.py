@@ -15,7 +15,7 @@ from app.api.dependencies import ServerState, State
 from app.api.fast_path import FastRoute
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
-from app.api.parse_commands import adapt_command, check_predict_fields, predict_command
+from app.api.parse_commands import adapt_command, check_source_fields, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
@@ -108,7 +108,7 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
     form, client, bodies = schemas.PredictRequest, incoming.client, server.body_offload
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
-    check_predict_fields(body)
+    check_source_fields(body)
     adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
     inputs = body, model, adaptation, server.limits
     if small and not is_slow(model, body.support, body.queries):
@@ -119,7 +119,7 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
 
 
 async def resolve(
-    body: schemas.PredictRequest, adaptations: Adaptations, client: Client
+    body: schemas.PredictRequest | schemas.ProposeRequest, adaptations: Adaptations, client: Client
 ) -> tuple[Adaptation | None, Model]:
     """The adaptation that a body names, if any, and the model that answers it."""
     if body.adaptation_id is not UNSET:

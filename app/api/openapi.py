@@ -69,7 +69,8 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
     if form in examples.CSV_TEXTS:
         text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
         content[CSV] = _text(text, minLength=1) | {"example": examples.CSV_TEXTS[form]}
-        documented += map(_csv_parameter, parameters(form))
+        values = examples.CSV_PARAMETERS.get(form, {})
+        documented += [_csv_parameter(name, values) for name in parameters(form)]
     return {"requestBody": {"required": True, "content": content}, "parameters": documented}
 
 
@@ -78,14 +79,14 @@ def header_docs(key: bool = False) -> dict[str, Any]:
     return {"parameters": [_TIMEOUT, _KEY] if key else [_TIMEOUT]}
 
 
-def _csv_parameter(name: str) -> dict[str, Any]:
+def _csv_parameter(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """A field of the body that is a query parameter where the body is CSV. Other bodies ignore it, whatever it is.
 
-    /docs fills in its example, whatever the type of the body.
+    /docs fills in its example, whatever the type of the body. values: the examples by name
     """
     description = f"Only with a `text/csv` body: what `{name}` is in a JSON body"
     parameter = {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-    return parameter | {"description": description} | examples.CSV_PARAMETERS.get(name, {})
+    return parameter | {"description": description} | ({"example": values[name]} if name in values else {})
 
 
 def _header(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from app.service.diverged_error import diverged_detail
 
 # requests
 
-MODEL = "sinusoid"
+MODEL, BAYESIAN = "sinusoid", "sinusoid-bayes"
 SUPPORT: dict[str, Any] = {"inputs": [[-4], [-2], [0.5], [2], [4]], "targets": [3.03, -3.64, 1.92, 3.64, -3.03]}
 MORE = {"inputs": [[3]], "targets": [0.56]}
 EDIT = {"label": "pump 18", "ttl_s": 604_800}
@@ -48,18 +48,31 @@ ADAPT = {"model": MODEL, "support": SUPPORT, "label": "pump 17"}
 CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
     schemas.AdaptRequest: "time,target\n-4,3.03\n-2,-3.64\n0.5,1.92\n2,3.64\n4,-3.03\n",
     schemas.PredictRequest: "time\n-3\n1\n3\n",
+    schemas.ProposeRequest: "time\n-3\n-1\n1\n3\n5\n",
     schemas.Support: "time,target\n3,0.56\n",
 }
 """Bodies in CSV, which go with CSV_PARAMETERS or the id of an adaptation of that model."""
-CSV_PARAMETERS: Mapping[str, dict[str, Any]] = {"model": {"example": MODEL}}
+CSV_PARAMETERS: Mapping[type[schemas.RequestBody], dict[str, Any]] = {
+    schemas.AdaptRequest: {"model": MODEL},
+    schemas.PredictRequest: {"model": MODEL},
+    schemas.ProposeRequest: {"model": BAYESIAN, "count": "2", "goal": "learn"},
+}
 """Examples of query parameters of requests in CSV, by name."""
 CSV_ANSWER = "target\n-0.6426\n3.4109\n0.5271\n"
 PREDICT = {"model": MODEL, "support": SUPPORT, "queries": [[-3], [1], [3]]}
+PROPOSE = {
+    "model": BAYESIAN,
+    "support": {"inputs": [[-4], [-2], [0.5]], "targets": [3.03, -3.64, 1.92]},
+    "candidates": [[-3], [-1], [1], [3], [5]],
+    "count": 2,
+    "goal": "learn",
+}
 
 # answers
 
 _ID = "019ac1f2a7b37c5e9d04f86b21e7c3aa"
 _DIGEST = "f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87"
+_BAYESIAN_DIGEST = "e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c"
 _CREATED, _CHANGED = "2026-11-26T09:30:00.000Z", "2026-11-26T09:45:00.000Z"
 _FELL = "The support loss fell."
 _LOSSES = [12.091, 0.0097, 0.0037, 0.0028, 0.001, 0.0007]
@@ -124,6 +137,16 @@ PREDICTED = schemas.PredictResponse(
     model=MODEL,
     model_digest=_DIGEST,
     losses=_LOSSES,
+    status="improved",
+)
+PROPOSED = schemas.ProposeResponse(
+    proposals=[
+        schemas.Proposal(index=3, score=0.0334, prediction=[0.5651], std=[0.0334], nearest_example=2, unlike=False),
+        schemas.Proposal(index=4, score=0.005, prediction=[-3.8421], std=[0.0189], nearest_example=2, unlike=False),
+    ],
+    model=BAYESIAN,
+    model_digest=_BAYESIAN_DIGEST,
+    losses=[12.1859, 0.0],
     status="improved",
 )
 _SUMMARY: Mapping[str, Any] = {

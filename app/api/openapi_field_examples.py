@@ -39,6 +39,12 @@ _REQUESTS: list[msgspec.Struct] = [
         | {"interval": 0.9, "sample": True, "seed": 7},
         schemas.PredictRequest,
     ),
+    msgspec.convert(
+        examples.PROPOSE
+        | {"adaptation_id": examples.ADAPTED.adaptation_id, "steps": 1, "learning_rate": 0.01, "pinned": True}
+        | {"target": "temperature"},
+        schemas.ProposeRequest,
+    ),
     msgspec.convert(examples.EDIT, schemas.EditRequest),
 ]
 _FULL = "The disk that holds the folder `state` is full (0.0 MiB free): make room, then try again"
@@ -93,6 +99,7 @@ _OTHERS: list[msgspec.Struct] = [
         adaptation_id=examples.ADAPTED.adaptation_id,
         revision=1,
     ),
+    msgspec.structs.replace(examples.PROPOSED, adaptation_id=examples.ADAPTED.adaptation_id, revision=1),
     schemas.InnerLoopBounds(steps=5, max_steps=50, learning_rate=0.01, max_learning_rate=0.1),
     schemas.ActionSpace(
         form="discrete", count=5, low=[-0.1, -0.1], high=[0.1, 0.1], names=["x", "y"], units=["m", "m"]

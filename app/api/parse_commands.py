@@ -4,19 +4,22 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 `app.service.request_checks`.
 """
 
+import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
 from app.api.client_connection import Client
+from app.api.columns import describe_targets
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
-from app.api.read_arrays import read_queries
+from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
 from app.errors import Invalid
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
-from app.service.commands import AdaptCommand, EditCommand, PredictCommand, task_of
+from app.service.commands import AdaptCommand, EditCommand, Goal, PredictCommand, ProposeCommand, task_of
 from app.service.cross_validation import Method
 from app.service.model import Model
+from app.service.proposal_checks import check_count, check_has_rows, check_says_how_sure, find_target
 from app.service.record import Adaptation, InnerLoopSettings
 from app.service.request_checks import (
     check_assessment,
@@ -25,6 +28,7 @@ from app.service.request_checks import (
     check_options,
     check_ttl,
 )
+from app.service.task import Task
 
 
 def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limits: Limits) -> AdaptCommand:
@@ -57,8 +61,8 @@ def edit_command(body: schemas.EditRequest, limits: Limits) -> EditCommand:
     return EditCommand(relabel, body.label or None, ttl_s)
 
 
-def check_predict_fields(body: schemas.PredictRequest) -> None:
-    """The fields of POST /predict fit one of its three forms. Raises Invalid."""
+def check_source_fields(body: schemas.PredictRequest | schemas.ProposeRequest) -> None:
+    """The fields of POST /predict or POST /propose fit one of their three forms. Raises Invalid."""
     if (body.adaptation_id is UNSET) == (body.model is UNSET):
         actual = "neither" if body.model is UNSET else "both"
         fix = "send adaptation_id for a stored adaptation, or model to adapt in this request"
@@ -82,18 +86,59 @@ def predict_command(
     options = _options(body)
     if adaptation is None and body.support is UNSET:
         check_initialization(model, options)
-    task = None if adaptation is None else adaptation.task
-    if body.support is not UNSET:
-        settings = _settings(body)
-        check_inner_loop(model, settings)
-        task = task_of(model, read_support(body.support, model, limits.support), settings)
+    task = _task(body, model, adaptation, limits)
     if options is not DEFAULT_OPTIONS:
         check_options(model, options, task)
-    if isinstance(body.queries, CsvBody):
-        queries = CsvTable(body.queries, model.bundle, with_targets=False).features()
-    else:
-        queries = read_queries(body.queries, model.bundle.encoder, "queries")
+    queries = _features(body.queries, model, "queries")
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
+
+
+def propose_command(
+    body: schemas.ProposeRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+) -> ProposeCommand:
+    """The command of POST /propose for the model that chooses, and for its adaptation. Raises Invalid."""
+    goal, source = Goal[body.goal], "model" if adaptation is None else "adaptation_id"
+    manifest = model.bundle.manifest
+    check_has_rows(model, source)
+    if adaptation is None and body.support is UNSET:
+        check_initialization(model, DEFAULT_OPTIONS)
+    task = _task(body, model, adaptation, limits)
+    check_says_how_sure(model, goal, task, source)
+    names = [column["name"] for column in describe_targets(manifest)]
+    wanted = None if body.target is UNSET else body.target
+    target = find_target(wanted, goal, () if task is None else task.classes, names, manifest.kind)
+    candidates = _features(body.candidates, model, "candidates")
+    check_count(body.count, len(candidates))
+    question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation)
+    return ProposeCommand(question, body.count, goal, target, _example_numbers(body, adaptation))
+
+
+def _example_numbers(body: schemas.ProposeRequest, adaptation: Adaptation | None) -> np.ndarray | None:
+    """The number of each example of the task; None where they are counted from 0. Those of weight 0 are in no task."""
+    if adaptation is not None:
+        weights = adaptation.weights
+        return adaptation.numbers if weights is None else adaptation.numbers[weights > 0]
+    if body.support is UNSET or body.support.weights is UNSET:
+        return None
+    return np.flatnonzero(read_weights(body.support.weights, "support.weights"))
+
+
+def _task(
+    body: schemas.PredictRequest | schemas.ProposeRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+) -> Task | None:
+    """The task that answers: of the adaptation, or of a support set; None for the initialization. Raises Invalid."""
+    if body.support is UNSET:
+        return None if adaptation is None else adaptation.task
+    settings = _settings(body)
+    check_inner_loop(model, settings)
+    return task_of(model, read_support(body.support, model, limits.support), settings)
+
+
+def _features(values: Values | CsvBody, model: Model, place: str) -> np.ndarray:
+    """Posted inputs as float32 [row, feature]. Raises Invalid."""
+    if isinstance(values, CsvBody):
+        return CsvTable(values, model.bundle, with_targets=False).features()
+    return read_queries(values, model.bundle.encoder, place)
 
 
 def _options(body: schemas.PredictRequest) -> PredictOptions:
@@ -104,7 +149,7 @@ def _options(body: schemas.PredictRequest) -> PredictOptions:
     return PredictOptions(interval, body.sample, seed)
 
 
-def _settings(body: schemas.AdaptRequest | schemas.PredictRequest) -> InnerLoopSettings:
+def _settings(body: schemas.AdaptRequest | schemas.PredictRequest | schemas.ProposeRequest) -> InnerLoopSettings:
     """The steps and the rate of a body; None where one was left out."""
     return InnerLoopSettings(
         None if body.steps is UNSET else body.steps,

@@ -14,7 +14,7 @@ from app.api.columns import describe_inputs, describe_targets
 from app.api.model_example import example_request
 from app.bundles.manifest import Manifest
 from app.errors import BundleError
-from app.service.commands import PredictResult
+from app.service.commands import PredictResult, Proposal, ProposeResult
 from app.service.model import Model
 from app.service.record import Adaptation, Change
 
@@ -121,6 +121,32 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
         upper=UNSET if answer.upper is None else answer.upper,
         std=UNSET if answer.std is None else answer.std,
         mean=UNSET if answer.mean is None else answer.mean,
+    )
+
+
+def propose_response(result: ProposeResult) -> schemas.ProposeResponse:
+    """Proposals, with the losses where the call adapted."""
+    question = result.command.question
+    adaptation, adapted = question.adaptation, result.adapted
+    return schemas.ProposeResponse(
+        proposals=[_proposal(each) for each in result.proposals],
+        model=question.model.bundle.name,
+        model_digest=question.model.digest,
+        adaptation_id=UNSET if adaptation is None else adaptation.id,
+        revision=UNSET if adaptation is None else adaptation.revision,
+        losses=UNSET if adapted is None or adaptation is not None else losses_array(adapted.losses),
+        status=UNSET if adapted is None or adaptation is not None else adapted.status.word,
+    )
+
+
+def _proposal(proposal: Proposal) -> schemas.Proposal:
+    return schemas.Proposal(
+        index=proposal.index,
+        score=float(f"{proposal.score:.7g}"),
+        prediction=proposal.prediction,
+        std=UNSET if proposal.std is None else proposal.std,
+        nearest_example=UNSET if proposal.nearest_example is None else proposal.nearest_example,
+        unlike=UNSET if proposal.unlike is None else bool(proposal.unlike),
     )
 
 

@@ -1,7 +1,7 @@
 """The life of an adaptation: made, asked for predictions, extended, undone, listed, deleted, expired."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ from app.service.commands import AdaptCommand, EditCommand, PredictCommand, Pred
 from app.service.compatibility import Compatibility
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
-from app.service.engine import INITIAL, Job
+from app.service.engine import Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
@@ -34,6 +34,7 @@ from app.service.model import Model
 from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids
 from app.service.pinned_bundles import PinnedBundles
+from app.service.query_jobs import checked_predictions, query_job
 from app.service.record import Adaptation, Change
 from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
@@ -113,35 +114,11 @@ class Adaptations:
 
     async def predict(self, command: PredictCommand, caller: Caller | None = None) -> PredictResult:
         """Answer queries. Raises Diverged, and Invalid at the first query whose prediction is not finite."""
-        adaptation, task = command.adaptation, command.task
-        if adaptation is not None:
-            key: Hashable = (adaptation.id, adaptation.revision)
-            task = adaptation.task
-        else:
-            key = INITIAL if task is None else object()
         manifest = command.model.bundle.manifest  # one for all, as a reload may exchange its calibration
-        job = Job(
-            command.model,
-            key,
-            task,
-            command.queries,
-            keep=adaptation is not None,
-            reference=manifest.ood_reference if manifest.calibration.has_distances else None,
-        )
+        job = query_job(command, manifest)
         result = await self._worker.submit(job, caller)
-        if result.adapted is not None:
-            check_usable(result.adapted, command.model, stored=adaptation is not None)
-        predictions = result.predictions
-        assert predictions is not None, "a job with queries that has not diverged has predictions"
-        if not result.finite and not np.isfinite(predictions).all():
-            bad = np.flatnonzero(~np.isfinite(predictions).all(axis=1))[0]
-            raise Invalid(
-                f"queries[{bad}]",
-                "an input with a finite prediction in float32",
-                "one whose prediction is not finite",
-                "send a smaller input",
-            )
-        inputs = predictions, command.queries, task, manifest, command.options, result.distances
+        predictions = checked_predictions(result, command)
+        inputs = predictions, command.queries, job.task, manifest, command.options, result.distances
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
         if result.spread is not None:

@@ -1,11 +1,14 @@
-"""What a client wants done, as values: adapt to a support set, or answer queries."""
+"""What a client wants done, as values: adapt to a support set, answer queries, or propose which row to measure next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from app.learn.divergence import Adapted
 from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
+from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import Adaptation, InnerLoopSettings
@@ -75,6 +78,59 @@ class PredictResult:
 
     command: PredictCommand
     answer: Answer
+    adapted: Adapted | None
+
+
+class Goal(StrEnum):
+    """What proposals are for: to learn the task, or to find the largest or the smallest target."""
+
+    learn = "learn"
+    maximize = "maximize"
+    minimize = "minimize"
+
+
+@dataclass(eq=False, slots=True)
+class ProposeCommand:
+    """Propose which of the candidates, the queries of `question`, to measure or label next. Nothing is kept.
+
+    count: how many of them
+    target: the index of the number, or of the class, that matters; None for all of them
+    examples: the number of the example of each row of the support set, as the client knows it, int [row]
+    """
+
+    question: PredictCommand
+    count: int
+    goal: Goal
+    target: int | None = None
+    examples: np.ndarray | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Proposal:
+    """A candidate to measure or label next. What does not apply is None.
+
+    index: of the candidate
+    score: how much it is worth, given the earlier proposals of the answer; larger is better
+    prediction: as POST /predict gives it: float32 [target], or a label
+    std: the standard deviation of each number of the prediction, float32 [target]
+    nearest_example: the number of the nearest example
+    unlike: whether it is unlike anything in the support set, or unlike the inputs of training
+    """
+
+    index: int
+    score: float
+    prediction: np.ndarray | Label
+    std: np.ndarray | None
+    nearest_example: int | None
+    unlike: bool | None
+
+
+@dataclass(eq=False, slots=True)
+class ProposeResult:
+    """The proposals, the best first, and the outcome of the inner loop, where it had to run."""
+
+    command: ProposeCommand
+    proposals: Sequence[Proposal]
     adapted: Adapted | None
 
 

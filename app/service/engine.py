@@ -43,6 +43,8 @@ class Job:
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
     reference: where queries are compared with the support set, statistics of the inputs of training; otherwise None
+    features: whether the result includes the features of the support set
+    place: what the request calls the queries
     variant: that of the model for the task's number of classes
     query_price: what the answer to one query costs, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work_cost`)
@@ -56,6 +58,8 @@ class Job:
     keep: bool = True
     weights: bool = False
     reference: OODReference | None = None
+    features: bool = False
+    place: str = "queries"
     variant: Model = field(init=False)
     query_price: int = field(init=False)
     answer_price: int = field(init=False)
@@ -72,7 +76,12 @@ class Job:
         if task is not None:
             encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price + encoding
-            self.answer_price += 0 if self.reference is None else encoding
+            self.answer_price += encoding if self.compares else 0
+
+    @property
+    def compares(self) -> bool:
+        """Whether the features of the support set are needed even where the fast weights are cached."""
+        return self.reference is not None or self.features
 
     def distances(self) -> Distances | None:
         """How far each query is from the nearest support example, where they are compared.
@@ -120,6 +129,7 @@ class Result(NamedTuple):
     spread: the standard deviation of each prediction, where the algorithm gives it
     finite: whether it is known that all predictions are finite; they were looked at together with those of other jobs
     distances: how far each query is from the nearest support example, where the job has a reference
+    features: of the support set, float32 [row, feature], where the job asks for them
     """
 
     adapted: Adapted | None
@@ -128,6 +138,7 @@ class Result(NamedTuple):
     spread: np.ndarray | None = None
     finite: bool = False
     distances: Distances | None = None
+    features: np.ndarray | None = None
 
 
 class _Size(NamedTuple):
@@ -313,6 +324,7 @@ class Engine:
                 self._weights(model, fast, job) if job.weights else None,
                 finite=finite,
                 distances=job.distances(),
+                features=job.task.inputs if job.features and job.task is not None else None,
             )
             for index, job in enumerate(jobs)
         ]
@@ -376,7 +388,7 @@ class Engine:
 
 def _needs_features(job: Job, fast: FastWeights) -> bool:
     """Whether a job needs the features of its support set: to adapt, or to compare queries with it."""
-    return job.key not in fast or job.reference is not None
+    return job.key not in fast or job.compares
 
 
 def _are_finite(predictions: Sequence[np.ndarray]) -> bool:

@@ -93,7 +93,7 @@ class LargeWork:
         first: Result | None = None
         wholes: dict[str, Any] = {}
         done = 0
-        if job.reference is not None:
+        if job.compares:
             job = self._engine.encoded(job)  # once for all parts
         for queries in _parts(job):
             if abandoned():
@@ -128,7 +128,7 @@ class LargeWork:
         working = KERNELS * job.variant.peak_bytes(task, min(queries, job.queries_at_once))
         needed = working + queries * (NUMBER_BYTES * job.variant.outputs + LABEL_COPIES * _longest_label(job.task))
         if needed > self._max_bytes:
-            place, rows = ("queries", "queries") if task is None else ("support", "examples")
+            place, rows = (job.place, job.place) if task is None else ("support", "examples")
             limit, amount = (f"{each / 2**20:,.1f} MiB" for each in (self._max_bytes, needed))
             expected = f"work within {limit} of memory (INNERLOOP_MAX_WORK_BYTES)"
             raise Invalid(place, expected, amount, f"send fewer {rows}")

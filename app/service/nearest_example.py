@@ -26,3 +26,12 @@ def quick_nearest_distances(queries: np.ndarray, support: np.ndarray, scale: Seq
         nearest: list[float] = np.sqrt((apart * apart).sum(-1).min(-1)).tolist()
         return nearest
     return query_ood.nearest_distances(torch.tensor(queries), torch.tensor(support), scale).numpy()
+
+
+def nearest_examples(queries: np.ndarray, support: np.ndarray, scale: Sequence[float]) -> list[int]:
+    """The index of the nearest of the examples, [example, feature], to each query, [query, feature].
+
+    scale: by what each feature is divided
+    """
+    examples = support / np.array(scale)
+    return [int(np.square(examples - query / scale).sum(1).argmin()) for query in queries.astype(np.float64)]

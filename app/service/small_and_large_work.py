@@ -133,14 +133,17 @@ class Lanes:
             abandoned.set()
             call.cancel()
 
+    def check_price(self, price: int, place: str, fix: str) -> None:
+        """Raise Invalid at `place` where a request costs more than one may. fix: what to do"""
+        if price > self._max_price:
+            expected = f"work of at most {_billions(self._max_price)} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
+            raise Invalid(place, expected, f"about {_billions(float(f'{price:.3g}'))}", fix)
+
     def _check_price(self, jobs: Sequence[Job], price: int) -> None:
         """Raises Invalid where the jobs of a request cost too much together."""
-        if price <= self._max_price:
-            return
         adapts = 2 * sum(job.answer_price for job in jobs) < price
-        place, fix = ("support", "examples, or take fewer steps") if adapts else ("queries", "queries")
-        expected = f"work of at most {_billions(self._max_price)} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
-        raise Invalid(place, expected, f"about {_billions(float(f'{price:.3g}'))}", f"send fewer {fix}")
+        place = "support" if adapts else jobs[0].place
+        self.check_price(price, place, f"send fewer {'examples, or take fewer steps' if adapts else place}")
 
 
 def _billions(number: float) -> str:

@@ -1,6 +1,6 @@
 """A task to adapt to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +66,10 @@ class Task:
             weights = None if self.weights is None else torch.tensor(self.weights)
             self.far_inputs = reference, reference.has_far_inputs(torch.tensor(self.inputs), weights)
         return self.far_inputs[1]
+
+    def with_inputs(self, features: np.ndarray) -> "Task":
+        """The same task of one stage with these features, float32 [shot, feature], as its inputs."""
+        return replace(self, inputs=features, kept_by=None)
 
     @property
     def stages(self) -> "list[Task]":

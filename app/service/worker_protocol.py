@@ -22,6 +22,9 @@ class Worker(Protocol):
     def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
         """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
 
+    def check_price(self, price: int, place: str, fix: str) -> None:
+        """Raise Invalid at `place` where a request costs more than one may. fix: what to do"""
+
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
 

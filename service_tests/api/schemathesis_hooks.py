@@ -60,7 +60,7 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     """Leave NDJSON out: its answer is always 200, with the problem of each wrong line, so no wrong body is refused."""
-    for path in ("/adapt", "/predict"):
+    for path in ("/adapt", "/predict", "/propose"):
         del raw_schema["paths"][path]["post"]["requestBody"]["content"]["application/x-ndjson"]
 
 

@@ -67,7 +67,8 @@ def test_execute_sends_each_example_as_it_stands(
             assert each["curl"].endswith("--data-binary '@body.msgpack'")
         if each["media"] == "application/x-ndjson":
             assert '-d \'{"model": ' in each["curl"]
-            assert [json.loads(line)["model"] for line in each["answer"].splitlines()] == ["sinusoid"] * 2
+            model = "sinusoid-bayes" if each["operation"] == "propose" else "sinusoid"
+            assert [json.loads(line)["model"] for line in each["answer"].splitlines()] == [model] * 2
 
 
 def run_script(program: str, value: object) -> bytes:

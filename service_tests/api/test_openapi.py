@@ -24,6 +24,7 @@ from service_tests.processes import command as program
 ROUTES = {
     "/adapt": ["post"],
     "/predict": ["post"],
+    "/propose": ["post"],
     "/adaptations": ["get"],
     "/adaptations/{id}": ["delete", "get", "patch"],
     "/adaptations/{id}/history": ["get"],
@@ -64,7 +65,7 @@ def test_request_bodies_have_a_schema(document: dict[str, Any]) -> None:
 
 def test_the_examples_work(client: TestClient, document: dict[str, Any]) -> None:
     adaptation_id = adapt(client)["adaptation_id"]
-    for path in ("/adapt", "/predict", "/adaptations/{id}/support"):
+    for path in ("/adapt", "/predict", "/propose", "/adaptations/{id}/support"):
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
         assert client.post(path.format(id=adaptation_id), json=body).is_success
 
@@ -171,7 +172,7 @@ def test_every_field_has_an_example_that_fits(document: dict[str, Any]) -> None:
 
 def test_every_body_has_an_example(client: TestClient, document: dict[str, Any]) -> None:
     adaptation_id = adapt(client)["adaptation_id"]
-    for path in ("/adapt", "/predict", "/adaptations/{id}/support"):
+    for path in ("/adapt", "/predict", "/propose", "/adaptations/{id}/support"):
         operation = document["paths"][path]["post"]
         # /docs fills in those that have an example, whatever the type of the body
         filled_in = {each["name"]: each["example"] for each in operation["parameters"] if "example" in each}
@@ -184,7 +185,8 @@ def test_every_body_has_an_example(client: TestClient, document: dict[str, Any])
             assert response.is_success, (path, media)
             if media == "application/x-ndjson":
                 answers = [json.loads(line) for line in response.text.splitlines()]
-                assert [answer["model"] for answer in answers] == ["sinusoid"] * 2
+                model = "sinusoid-bayes" if path == "/propose" else "sinusoid"
+                assert [answer["model"] for answer in answers] == [model] * 2
 
 
 def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> None:
@@ -225,6 +227,7 @@ class TestForGenerators:
         expected = {
             ("/adapt", "post"): "adapt",
             ("/predict", "post"): "predict",
+            ("/propose", "post"): "propose",
             ("/adaptations", "get"): "listAdaptations",
             ("/adaptations/{id}", "get"): "getAdaptation",
             ("/adaptations/{id}", "delete"): "deleteAdaptation",

@@ -34,6 +34,13 @@ def test_the_guide(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     names["innerloop"].close()
 
 
+def test_the_page_of_proposals(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", url)
+    names = run(ROOT / "app/docs/proposals.md")
+    assert names["candidates"][names["best"].index] == pytest.approx(-4.7, abs=0.25)
+    names["innerloop"].close()
+
+
 def test_the_readme(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

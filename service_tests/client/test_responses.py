@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "many": lambda client: _raised(client.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]}])),
     "stream": lambda client: list(client.adapt_stream("sinusoid", [[1]], [1])),
     "predict": lambda client: client.predict("sinusoid", [[1]]),
+    "propose": lambda client: client.propose("sinusoid", [[1]], [[1]], [1]),
     "health": Client.health,
     "models": Client.models,
     "model": lambda client: client.model("sinusoid"),
@@ -160,11 +161,13 @@ def test_predictions_that_do_not_match_the_queries(queries: Any, wrong: dict[str
         client.predict("sinusoid", queries)
 
 
-def test_predictions_of_another_adaptation() -> None:
-    body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0]], "adaptation_id": "other"}
-    error = pytest.raises(UnexpectedAnswer, match="adaptation_id is 'other' instead of")
-    with Answering(always(answer(body))) as server, Client(server.url) as client, error:
-        _stored(client).predict([[1]])
+def test_an_answer_for_another_adaptation() -> None:
+    body = {"model": "sinusoid", "model_digest": "d", "predictions": [[1.0]], "proposals": [], "adaptation_id": "other"}
+    calls: list[Callable[[Adaptation], Any]] = [lambda each: each.predict([[1]]), lambda each: each.propose([[1]], 1)]
+    for call in calls:
+        error = pytest.raises(UnexpectedAnswer, match="adaptation_id is 'other' instead of")
+        with Answering(always(answer(body))) as server, Client(server.url) as client, error:
+            call(_stored(client))
 
 
 @pytest.mark.parametrize("names", [["a", "b"], [["a"]], [1]])

@@ -105,6 +105,9 @@ def test_a_program_adapts_and_predicts(answer: dict[str, Any], live_server: str)
     assert answer["stored"] == answer["adapted"]
     assert answer["adapted"]["adaptation_id"] in answer["listed"]
     assert answer["encoder"] == "numbers"
+    proposals = answer["proposed"]["proposals"]
+    assert [each["index"] for each in proposals] == [1, 2]
+    assert proposals[0]["prediction"] == expected["predictions"][1]
 
 
 def test_a_program_reads_problems(answer: dict[str, Any], live_server: str) -> None:

@@ -13,6 +13,10 @@ const adapted = await innerloop.adapt({ model: "sinusoid", support, label: "pump
 const stored = await innerloop.adaptation(adapted.adaptation_id);
 const queries = [[-3], [1], [3]];
 const answer = await innerloop.predict({ adaptation_id: adapted.adaptation_id, queries });
+const candidates = [[-3], [1], [3]];
+const proposed = await innerloop.propose({
+  adaptation_id: adapted.adaptation_id, candidates, count: 2, goal: "maximize",
+});
 const first: number | null | undefined = adapted.losses[0];
 
 const { data: model } = await innerloop.http.GET("/models/{name}", { params: { path: { name: "sinusoid" } } });
@@ -39,4 +43,4 @@ void misspelt;
 const nowhere = () => innerloop.http.GET("/adaptation");
 void nowhere;
 
-console.log(JSON.stringify({ adapted, stored, first, answer, encoder, listed, problem, gateway }));
+console.log(JSON.stringify({ adapted, stored, first, answer, proposed, encoder, listed, problem, gateway }));

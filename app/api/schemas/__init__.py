@@ -16,6 +16,7 @@ from app.api.schemas.adaptations import AdaptResponse, AdaptationList, RevisionV
 from app.api.schemas.support_view import SupportView, EpisodeView
 from app.api.schemas.events import Step
 from app.api.schemas.predictions import PredictResponse
+from app.api.schemas.proposals import ProposeRequest, Proposal, ProposeResponse
 from app.api.schemas.models import InnerLoopBounds, ActionSpace, ModelSummary, ModelDetail, RefusedBundle, ModelList
 from app.api.schemas.health import Live, Ready
 from app.api.schemas.problem import Problem
@@ -40,6 +41,9 @@ __all__ = [
     "PredictRequest",
     "PredictResponse",
     "Problem",
+    "Proposal",
+    "ProposeRequest",
+    "ProposeResponse",
     "Quality",
     "RawArray",
     "Ready",

@@ -31,6 +31,7 @@ from innerloop_client.errors import (
 )
 from innerloop_client.policy import AsyncPolicy, Policy, PolicyRun
 from innerloop_client.prediction import Prediction
+from innerloop_client.proposals import Proposal
 from innerloop_client.streams import AdaptStream, AsyncAdaptStream
 
 __version__ = "0.2.0.dev0"
@@ -59,6 +60,7 @@ __all__ = [
     "Policy",
     "PolicyRun",
     "Prediction",
+    "Proposal",
     "Quality",
     "QuotaExceeded",
     "RefusedBundle",

@@ -9,6 +9,7 @@ from innerloop_client.blocking import blocking, changing
 from innerloop_client.descriptions import Revision, check_expected, reading
 from innerloop_client.errors import UnsupportedInput, shown
 from innerloop_client.idempotency_key import key_of
+from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.remote_adaptation import BINARY, Remote, check_weights, delete, file_at, write
 from innerloop_client.responses import content
 from innerloop_client.session import Call
@@ -56,6 +57,30 @@ class AsyncAdaptation(Remote):
         if probabilities is None:
             raise UnsupportedInput(f"predict_proba: {self.model} predicts no labels: use predict")
         return probabilities
+
+    async def propose(
+        self,
+        candidates: Any,
+        count: int = 1,
+        goal: Goal = "learn",
+        *,
+        target: str | int | bool | None = None,
+        pinned: bool | None = None,
+        timeout: float | None = None,
+    ) -> list[Proposal]:
+        """Propose which of many candidates to measure or label next, the best first. The server stores nothing.
+
+        candidates: inputs in any form that `predict` takes. A proposal names a row of a DataFrame or Series by its
+            label in the index: `candidates.loc[proposals[0].index]`
+        count: how many to propose. Each is chosen as if those before had been measured
+        goal: `learn` proposes those whose targets teach the model most; `maximize` and `minimize` look for the
+            candidate with the largest or smallest target, or for those most or least likely to have a label
+        target: which number matters, by its index or its name, if there are several; or the label to look for
+        pinned: True uses the version of the model that the adaptation was made with
+        timeout: seconds, instead of the client's
+        """
+        fields = {"adaptation_id": self.id, "pinned": pinned}
+        return await propose(self._session, self.model, candidates, count, goal, target, fields, timeout)
 
     async def extend(
         self: A,
@@ -152,6 +177,7 @@ class Adaptation(Remote):
 
     predict = blocking(AsyncAdaptation.predict)
     predict_proba = blocking(AsyncAdaptation.predict_proba)
+    propose = blocking(AsyncAdaptation.propose)
     extend = changing(AsyncAdaptation.extend)
     forget = changing(AsyncAdaptation.forget)
     undo = changing(AsyncAdaptation.undo)

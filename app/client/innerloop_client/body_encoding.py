@@ -18,7 +18,7 @@ LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
 HUGE = 10**4000
 """Python writes whole numbers of up to 4,300 digits."""
-EXAMPLES = frozenset({"support", "queries", "inputs", "targets", "weights", "labels", "episodes"})
+EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
 """The fields that `inputs` has read. All others are options."""
 
 ARGUMENTS = {"inputs": "x", "targets": "y"}

@@ -89,6 +89,7 @@ class Client:
     adapt = blocking(ClientMethods[Adaptation].adapt)
     adapt_many = blocking(ClientMethods[Adaptation].adapt_many)
     predict = blocking(ClientMethods[Adaptation].predict)
+    propose = blocking(ClientMethods[Adaptation].propose)
     adaptation = blocking(ClientMethods[Adaptation].adaptation)
     adaptations = iterating(ClientMethods[Adaptation].adaptations)
     models = blocking(ClientMethods[Adaptation].models)

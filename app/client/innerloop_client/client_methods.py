@@ -11,6 +11,7 @@ from innerloop_client.errors import InnerloopError, UnexpectedAnswer, Unsupporte
 from innerloop_client.idempotency_key import key_of
 from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
+from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
 from innerloop_client.support_set import read_support
@@ -125,6 +126,32 @@ class ClientMethods(Generic[A]):
         fields["support"] = await read_support(session, model, x, y, weights, labels, episodes) or None
         result = await predict(session, model, queries, fields)
         return result if details or interval is not None else result.predictions
+
+    async def propose(
+        self,
+        model: str,
+        candidates: Any,
+        x: Any = None,
+        y: Any = None,
+        *,
+        count: int = 1,
+        goal: Goal = "learn",
+        target: str | int | bool | None = None,
+        weights: Any = None,
+        labels: Any = None,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        timeout: float | None = None,
+    ) -> list[Proposal]:
+        """Adapt a model to examples and propose which candidates to measure or label next, in one call.
+
+        It stores nothing. Without examples, the model as it was before any fitting proposes. See `adapt` for the
+        examples, and `Adaptation.propose` for the other arguments and the result.
+        """
+        fields: dict[str, Any] = {"model": model, "steps": steps, "learning_rate": learning_rate}
+        session = self._session.within(timeout)
+        fields["support"] = await read_support(session, model, x, y, weights, labels) or None
+        return await propose(session, model, candidates, count, goal, target, fields)
 
     async def adaptation(self, id: str, *, timeout: float | None = None) -> A:
         """A stored adaptation by its id."""

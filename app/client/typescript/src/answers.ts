@@ -1,7 +1,7 @@
 /** What comes back: an answer of Innerloop, or an error that says what came instead. */
 import { failure, InnerloopError, type Problem } from "./errors.js";
 
-export type Field = "adaptation_id" | "predictions";
+export type Field = "adaptation_id" | "predictions" | "proposals";
 const SHOWN = 200;
 
 /** The error of a request without an answer. A request that you abort without a reason has an AbortError. */

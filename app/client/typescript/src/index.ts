@@ -49,6 +49,12 @@ export class Innerloop {
     return this.#ours(data, "predictions");
   }
 
+  /** Propose which of many candidates to measure or label next. Nothing is stored. */
+  async propose(body: Schemas["ProposeRequest"]): Promise<Schemas["ProposeResponse"]> {
+    const { data } = await this.http.POST("/propose", { body });
+    return this.#ours(data, "proposals");
+  }
+
   /** What the server has stored of an adaptation. */
   async adaptation(id: string): Promise<Schemas["AdaptResponse"]> {
     const { data } = await this.http.GET("/adaptations/{id}", { params: { path: { id: checkId(id) } } });
@@ -58,7 +64,7 @@ export class Innerloop {
   /** An answer that has a field, as those of Innerloop do. */
   #ours<T>(data: T | undefined, field: Field): T {
     const value = (data as Record<string, unknown> | undefined)?.[field];
-    if (field === "predictions" ? Array.isArray(value) : typeof value === "string") return data as T;
+    if (field === "adaptation_id" ? typeof value === "string" : Array.isArray(value)) return data as T;
     throw foreign(this.#url, `one without \`${field}\``);
   }
 }

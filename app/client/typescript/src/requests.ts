@@ -41,7 +41,7 @@ export function checkId(id: string): string {
 }
 
 /** The places of inputs, in which NaN is a missing value. */
-const INPUTS = /^(support\.)?((inputs|rows|queries)\[|episodes\[\d+\]\.observations\[)/;
+const INPUTS = /^(support\.)?((inputs|rows|queries|candidates)\[|episodes\[\d+\]\.observations\[)/;
 
 /**
  * A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. NaN and a Date that is none become null

@@ -52,6 +52,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/propose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Propose what to measure next
+         * @description Propose which of many candidates to measure or label next. Nothing is stored.
+         *
+         *     The first proposal is the best. Each further one is chosen as if those before had been measured, so that they do not
+         *     all say the same. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
+         *     candidates as a CSV.
+         */
+        post: operations["propose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models": {
         parameters: {
             query?: never;
@@ -1129,6 +1153,160 @@ export interface components {
             status?: string;
         };
         /**
+         * ProposeRequest
+         * @description The candidates, and the adaptation or model that chooses among them.
+         *
+         *     Send `adaptation_id` to use an adaptation. Send `model` and `support` to adapt in the same call, which stores
+         *     nothing. Send `model` alone to use the initialization.
+         */
+        ProposeRequest: {
+            /**
+             * @description [candidate][number], or an image or an object with columns for each candidate: the inputs whose targets you could measure or label next
+             * @example [
+             *       [
+             *         -3
+             *       ],
+             *       [
+             *         -1
+             *       ],
+             *       [
+             *         1
+             *       ],
+             *       [
+             *         3
+             *       ],
+             *       [
+             *         5
+             *       ]
+             *     ]
+             */
+            candidates: (unknown[] | string | components["schemas"]["Columns"])[] | components["schemas"]["RawArray"];
+            /**
+             * @description How many of the candidates to propose
+             * @example 2
+             */
+            count: number;
+            /**
+             * @description `learn` proposes the candidates whose targets teach the model most. `maximize` and `minimize` look for the candidate with the largest or smallest target; for labels, for those most or least likely to have the label `target`
+             * @example learn
+             * @enum {string}
+             */
+            goal: "learn" | "maximize" | "minimize";
+            /**
+             * @description If the model predicts several numbers: the one that matters, by its index from 0 or its name in `target_columns`; `learn` can do without. If the model predicts labels: the label to look for; not with `learn`
+             * @example temperature
+             */
+            target?: string | number | boolean;
+            /**
+             * @description Id of the adaptation that chooses. Send either this or `model`
+             * @example 019ac1f2a7b37c5e9d04f86b21e7c3aa
+             */
+            adaptation_id?: string;
+            /**
+             * @description Name of the model that chooses, after adapting to `support` if there is one. Send either this or `adaptation_id`
+             * @example sinusoid-bayes
+             */
+            model?: string;
+            /** @description The examples to adapt `model` to. Without it, the initialization chooses */
+            support?: components["schemas"]["Support"];
+            /**
+             * @description Number of inner steps, from 0 to the model's `max_steps`. Without it, the model's default applies. Models that adapt in closed form take only their default
+             * @example 1
+             */
+            steps?: number;
+            /**
+             * @description Step size of the inner loop, above 0 and at most the model's `max_learning_rate`. Without it, the model's default applies. Leave it out for models that have learned rates or adapt in closed form: these have no `max_learning_rate`
+             * @example 0.01
+             */
+            learning_rate?: number;
+            /**
+             * @description Only with `adaptation_id`: `true` uses the version of the model that the adaptation was made with, if the server still has it; `false` uses the newest version. Without it, `pinned` of the adaptation applies
+             * @example true
+             */
+            pinned?: boolean;
+        };
+        /**
+         * Proposal
+         * @description A candidate to measure or label next.
+         */
+        Proposal: {
+            /**
+             * @description Which of the candidates, counted from 0
+             * @example 3
+             */
+            index: number;
+            /**
+             * @description How much the candidate is worth, as if the proposals before it had been measured: larger is better. Compare scores within one answer only. Numbers: for `learn` the standard deviation, otherwise the logarithm of the expected improvement over the best example. Labels: for `learn` the distance from the nearest example or earlier proposal, weighted by the entropy of the probabilities; otherwise the probability that the candidate has the label (`maximize`) or has it not (`minimize`)
+             * @example 0.0334
+             */
+            score: number;
+            /**
+             * @description What `POST /predict` predicts for the candidate: [number], or the most probable label
+             * @example [
+             *       0.5651
+             *     ]
+             */
+            prediction: number[] | (string | number | boolean);
+            /**
+             * @description [number]: standard deviation of the prediction, before any of the proposals is measured. Left out for labels
+             * @example [
+             *       0.0334
+             *     ]
+             */
+            std?: number[];
+            /**
+             * @description The example nearest to the candidate: its number in the adaptation, or its row in `support`. Left out if there are no examples
+             * @example 2
+             */
+            nearest_example?: number;
+            /**
+             * @description `true` if the prediction is a guess, as in the answer of `POST /predict`. Left out if the model has nothing to compare candidates with
+             * @example false
+             */
+            unlike?: boolean;
+        };
+        /**
+         * ProposeResponse
+         * @description The proposals, and the model that made them. In msgpack, each array of numbers is a `RawArray`.
+         */
+        ProposeResponse: {
+            /** @description The proposals, in the order in which to measure them */
+            proposals: components["schemas"]["Proposal"][];
+            /**
+             * @description Name of the model that made the proposals
+             * @example sinusoid-bayes
+             */
+            model: string;
+            /**
+             * @description Version of the model: the digest of its bundle, 64 hexadecimal digits
+             * @example e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c
+             */
+            model_digest: string;
+            /**
+             * @description Id of the adaptation that chose, if the request had one
+             * @example 019ac1f2a7b37c5e9d04f86b21e7c3aa
+             */
+            adaptation_id?: string;
+            /**
+             * @description Revision of the adaptation that chose, if the request had one
+             * @example 1
+             */
+            revision?: number;
+            /**
+             * @description [step]: the support loss before the first step and after each step, if the request had `support`. Null if not finite
+             * @example [
+             *       12.1859,
+             *       0
+             *     ]
+             */
+            losses?: (number | null)[];
+            /**
+             * @description `improved`: the support loss fell. `no_progress`: the support loss did not fall. Left out unless the request had `support`
+             * @example improved
+             */
+            status?: string;
+        };
+        /**
          * InnerLoopBounds
          * @description The steps and the learning rate of the inner loop: the defaults, and the limits of a request.
          */
@@ -2055,6 +2233,299 @@ export interface operations {
                      *     0.5271
                      */
                     "text/csv": string;
+                };
+            };
+            /** @description The body is not valid JSON, msgpack or CSV. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description - There is no model with this name. `models` lists the loaded models.
+             *     - There is no adaptation with this id, or it expired more than a day ago.
+             */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
+             *     - The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` as `false`.
+             */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The adaptation has expired. Adapt again, with a larger `ttl_s` to keep it longer. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than the server's limit, 32 MiB unless configured otherwise. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description - The `Content-Type` is not supported.
+             *     - The `Content-Encoding` is not supported: only gzip is.
+             */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description - A field, a parameter or a header has a value that cannot be used; `place` is its path.
+             *     - The inner loop diverged, and nothing is stored; `losses` has the support losses by step.
+             */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description - Too many requests are waiting, or the server is shutting down. Try again after `Retry-After` seconds.
+             *     - The store cannot be reached or cannot write. Try again after `Retry-After` seconds.
+             */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The time in `X-Timeout-Ms` passed before the answer was ready. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The quota of adaptations or of bytes is used up. Delete adaptations, or wait until some expire. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only with a `text/csv` body: what `count` is in a JSON body
+                 * @example 2
+                 */
+                count?: string;
+                /**
+                 * @description Only with a `text/csv` body: what `goal` is in a JSON body
+                 * @example learn
+                 */
+                goal?: string;
+                /** @description Only with a `text/csv` body: what `target` is in a JSON body */
+                target?: string;
+                /** @description Only with a `text/csv` body: what `adaptation_id` is in a JSON body */
+                adaptation_id?: string;
+                /**
+                 * @description Only with a `text/csv` body: what `model` is in a JSON body
+                 * @example sinusoid-bayes
+                 */
+                model?: string;
+                /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
+                pinned?: string;
+            };
+            header?: {
+                /** @description Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work that has not begun. Without it, there is no limit */
+                "X-Timeout-Ms"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "model": "sinusoid-bayes",
+                 *       "support": {
+                 *         "inputs": [
+                 *           [
+                 *             -4
+                 *           ],
+                 *           [
+                 *             -2
+                 *           ],
+                 *           [
+                 *             0.5
+                 *           ]
+                 *         ],
+                 *         "targets": [
+                 *           3.03,
+                 *           -3.64,
+                 *           1.92
+                 *         ]
+                 *       },
+                 *       "candidates": [
+                 *         [
+                 *           -3
+                 *         ],
+                 *         [
+                 *           -1
+                 *         ],
+                 *         [
+                 *           1
+                 *         ],
+                 *         [
+                 *           3
+                 *         ],
+                 *         [
+                 *           5
+                 *         ]
+                 *       ],
+                 *       "count": 2,
+                 *       "goal": "learn"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProposeRequest"];
+                /**
+                 * @example {
+                 *       "model": "sinusoid-bayes",
+                 *       "support": {
+                 *         "inputs": [
+                 *           [
+                 *             -4
+                 *           ],
+                 *           [
+                 *             -2
+                 *           ],
+                 *           [
+                 *             0.5
+                 *           ]
+                 *         ],
+                 *         "targets": [
+                 *           3.03,
+                 *           -3.64,
+                 *           1.92
+                 *         ]
+                 *       },
+                 *       "candidates": [
+                 *         [
+                 *           -3
+                 *         ],
+                 *         [
+                 *           -1
+                 *         ],
+                 *         [
+                 *           1
+                 *         ],
+                 *         [
+                 *           3
+                 *         ],
+                 *         [
+                 *           5
+                 *         ]
+                 *       ],
+                 *       "count": 2,
+                 *       "goal": "learn"
+                 *     }
+                 */
+                "application/msgpack": components["schemas"]["ProposeRequest"];
+                /**
+                 * @example {"model": "sinusoid-bayes", "support": {"inputs": [[-4], [-2], [0.5]], "targets": [3.03, -3.64, 1.92]}, "candidates": [[-3], [-1], [1], [3], [5]], "count": 2, "goal": "learn"}
+                 *     {"model": "sinusoid-bayes", "support": {"inputs": [[-4], [-2], [0.5]], "targets": [3.03, -3.64, 1.92]}, "candidates": [[-3], [-1], [1], [3], [5]], "count": 2, "goal": "learn"}
+                 */
+                "application/x-ndjson": string;
+                /**
+                 * @example time
+                 *     -3
+                 *     -1
+                 *     1
+                 *     3
+                 *     5
+                 */
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description The proposals, in the order in which to measure them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "proposals": [
+                     *         {
+                     *           "index": 3,
+                     *           "score": 0.0334,
+                     *           "prediction": [
+                     *             0.5651
+                     *           ],
+                     *           "std": [
+                     *             0.0334
+                     *           ],
+                     *           "nearest_example": 2,
+                     *           "unlike": false
+                     *         },
+                     *         {
+                     *           "index": 4,
+                     *           "score": 0.005,
+                     *           "prediction": [
+                     *             -3.8421
+                     *           ],
+                     *           "std": [
+                     *             0.0189
+                     *           ],
+                     *           "nearest_example": 2,
+                     *           "unlike": false
+                     *         }
+                     *       ],
+                     *       "model": "sinusoid-bayes",
+                     *       "model_digest": "e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c",
+                     *       "losses": [
+                     *         12.1859,
+                     *         0
+                     *       ],
+                     *       "status": "improved"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProposeResponse"];
+                    "application/msgpack": components["schemas"]["ProposeResponse"];
+                    /** @example {"proposals":[{"index":3,"score":0.0334,"prediction":[0.5651],"std":[0.0334],"nearest_example":2,"unlike":false},{"index":4,"score":0.005,"prediction":[-3.8421],"std":[0.0189],"nearest_example":2,"unlike":false}],"model":"sinusoid-bayes","model_digest":"e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c","losses":[12.1859,0.0],"status":"improved"} */
+                    "application/x-ndjson": string;
                 };
             };
             /** @description The body is not valid JSON, msgpack or CSV. */

@@ -1,0 +1,95 @@
+"""POST /propose, and what it returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+from innerloop_client.arrays import is_a
+from innerloop_client.descriptions import check_expected, reading
+from innerloop_client.errors import shown
+from innerloop_client.field_types import check_types
+from innerloop_client.inputs import count_inputs, read_inputs
+from innerloop_client.output_forms import LABELS, REALS, scalars
+from innerloop_client.session import Call, Session
+
+Goal = Literal["learn", "maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate to measure or label next.
+
+    index: which of the candidates: its label in the index of a DataFrame or Series, otherwise its position
+    position: which of the candidates, counted from 0
+    score: how much it is worth, as if the proposals before it had been measured; larger is better
+    prediction: what `predict` predicts for it: a number, a list of numbers if there are several targets, or a label
+    std: the standard deviation of the prediction, in the form of `prediction`; None for labels
+    nearest_example: the number of the nearest example (see `Adaptation.examples`); None if there is none
+    unlike: whether the prediction is a guess; None if the model has nothing to compare candidates with
+    """
+
+    index: Any
+    position: int
+    score: float
+    prediction: Any
+    std: Any = None
+    nearest_example: int | None = None
+    unlike: bool | None = None
+
+
+async def propose(
+    session: Session,
+    model: str,
+    candidates: Any,
+    count: int,
+    goal: str,
+    target: Any,
+    fields: Mapping[str, Any],
+    timeout: float | None = None,
+) -> list[Proposal]:
+    """Propose candidates. fields: the rest of the body; those that are None are left out. See `Session.within`."""
+    session = session.within(timeout)
+    request = {"count": count, "goal": goal, "target": target, **fields}
+    question = {name: value for name, value in request.items() if value is not None}
+    question["candidates"] = await read_inputs(session, model, candidates, "candidates")
+    body = (await session.send(Call.of_body("/propose", question))).body
+    with reading("proposals"):
+        check_expected(body, {"model": model})
+        if "adaptation_id" in question:
+            check_expected(body, {"adaptation_id": question["adaptation_id"]})
+        proposals = [_read(each) for each in scalars(body["proposals"], frozenset({dict}))]
+        _check(proposals, count, count_inputs(question["candidates"]))
+    if is_a(candidates, "pandas", "DataFrame") or is_a(candidates, "pandas", "Series"):
+        labels = candidates.index.tolist()
+        return [Proposal(**(vars(each) | {"index": labels[each.position]})) for each in proposals]
+    return proposals
+
+
+def _read(body: Mapping[str, Any]) -> Proposal:
+    """A proposal as the server describes it. Raises an error if it is something else."""
+    values = {name: value for name, value in body.items() if name in Proposal.__dataclass_fields__}
+    values["position"] = values["index"]
+    labelled = not isinstance(values["prediction"], list)
+    values["prediction"] = scalars([values["prediction"]], LABELS)[0] if labelled else _numbers(values["prediction"])
+    if "std" in values:
+        values["std"] = _numbers(values["std"])
+    check_types(Proposal, values)
+    return Proposal(**values)
+
+
+def _numbers(value: Any) -> Any:
+    """Numbers: one alone is no list. Raises TypeError for anything else."""
+    numbers = scalars(value, REALS - {type(None)})
+    if not numbers or not all(map(isfinite, numbers)):
+        raise TypeError(f"expected finite numbers, got {shown(value)}")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _check(proposals: list[Proposal], count: Any, candidates: int) -> None:
+    """Raise ValueError unless there are as many proposals as were asked for, each of another candidate."""
+    positions = {each.position for each in proposals}
+    if not len(positions) == len(proposals) == count or not positions <= set(range(candidates)):
+        raise ValueError(f"the proposals are {shown(sorted(positions))}, of {candidates} candidates")
+    if not all(isfinite(each.score) for each in proposals):
+        raise ValueError("a score is not finite")

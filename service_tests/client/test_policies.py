@@ -1,13 +1,15 @@
 """Adaptations of policies, from episodes."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from innerloop_client import Client
+from innerloop_client import AsyncClient, Client, InnerloopError
 
 EPISODE: dict[str, Any] = {"observations": [[0.1, 0.2], [0.3, -0.1]], "rewards": [1.0, 0.0]}
 QUERIES = [[0.1, 0.2], [0.5, 0.5]]
@@ -29,6 +31,40 @@ def test_numbered_actions(innerloop: Client) -> None:
     assert policy.support_size == 2
     drawn = [policy.predict(QUERIES * 20, sample=True, seed=1) for _ in range(2)]
     assert drawn[0] == drawn[1]
+
+
+def test_a_policy_adapts_once_at_a_time(innerloop: Client) -> None:
+    async def run(url: str) -> list[Any]:
+        async with AsyncClient(url) as client:
+            policy = client.policy("box")
+            episodes = [EPISODE | {"actions": [[0.1, 0.0], [0.0, -0.2]]}]
+            calls = (policy.adapt(episodes), policy.adapt(episodes * 2))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            await policy.adapt(episodes)
+            assert policy.adaptation is not None
+            assert policy.adaptation.revision == 2
+            return results
+
+    first, second = asyncio.run(run(innerloop._session.options.url))
+    assert first.adaptation.model == "box"
+    with pytest.raises(InnerloopError, match="adapt: this policy is adapting"):
+        raise second
+
+
+def test_an_observation_with_names(innerloop: Client) -> None:
+    frame = pd.DataFrame([[0.1, 0.2]], columns=["right", "up"])
+    policy = innerloop.policy("names")
+    expected = policy.act([0.1, 0.2])
+    names = [column["name"] for column in innerloop.model("names").inputs["columns"]]
+    frame.columns = pd.Index([name or str(index) for index, name in enumerate(names)])
+    for one in (
+        frame.iloc[0],
+        frame.iloc[0][::-1],
+        frame,
+        next(frame.itertuples(index=False)),
+        frame.to_records(index=False)[0],
+    ):
+        assert policy.act(one) == expected
 
 
 def test_actions_that_are_a_box_stay_rows(innerloop: Client) -> None:

@@ -218,6 +218,13 @@ def test_the_answer_to_another_request(call: str, wrong: dict[str, Any]) -> None
         CALLS[call](client)
 
 
+def test_an_older_answer_that_comes_later_changes_nothing() -> None:
+    body = ADAPTED | {"revision": 3}
+    with Answering(always(answer(ADAPTED | {"revision": 2}))) as server, Client(server.url) as client:
+        pump = Adaptation(client._session, body)
+        assert pump.refresh().revision == 3
+
+
 def test_another_model_has_adapted() -> None:
     linear = always(answer(ADAPTED | {"model": "linear"}))
     with Answering(linear) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer, match="model is"):

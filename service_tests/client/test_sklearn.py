@@ -4,6 +4,7 @@ import importlib
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,62 @@ def test_a_fit_that_fails_leaves_the_earlier_one(estimators_url: str, line: tupl
     with pytest.raises(InvalidRequest):
         regressor.fit(x[:, :1], y)
     np.testing.assert_array_equal(regressor.predict(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "labels"),
+    [
+        (lambda y: ["a\0" if each else "a" for each in y], ["a", "a\0"]),
+        (lambda y: [Word.A if each else Word.B for each in y], ["a", "b"]),
+        (lambda y: np.array([np.str_("a" if each else "b") for each in y], object), ["a", "b"]),
+        (lambda y: pd.Series([Word.A if each else Word.B for each in y], dtype=object), ["a", "b"]),
+        (lambda y: pd.DataFrame({"y": pd.array(y == 1, "boolean")}), [False, True]),
+        (lambda y: pd.Series(y == 1, dtype="category"), [False, True]),
+        (lambda y: pd.DataFrame({"y": pd.array(y, "Int64")}), [0, 1]),
+        (lambda y: (y + 2**60).astype("uint64"), [2**60, 2**60 + 1]),
+    ],
+)
+def test_labels_are_not_changed(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray], make: Callable[[np.ndarray], Any], labels: list[Any]
+) -> None:
+    x, y = groups[0], np.repeat([1, 0], 20)
+    classifier = FewShotClassifier(url=estimators_url).fit(x, make(y))
+    assert classifier.classes_.tolist() == labels
+    assert sorted(classifier.adaptation().labels) == labels  # type: ignore[arg-type]
+    assert (classifier.predict(x) == classifier.classes_[[1] * 20 + [0] * 20]).mean() in (0, 1)
+    classifier.partial_fit(x, make(y)).partial_fit(x[:1], labels[:1])
+    assert classifier.classes_.tolist() == labels
+
+
+class Word(StrEnum):
+    """Texts with a type of their own."""
+
+    A, B = "a", "b"
+
+
+def test_columns_go_by_the_names_of_the_model(serve_live: Callable[..., str], tmp_path: Path) -> None:
+    from app.encoders.registry import fit  # after the shape checks are installed
+    from service_tests.bundles import write_encoder_bundle
+
+    x, y = np.array([[61.0, 2], [47, 1], [30, 0.5]]), [1.0, 2.0, 3.0]
+    frame = pd.DataFrame(x, columns=["age", "dose"])
+    write_encoder_bundle(tmp_path / "named", fit("numbers", x, {"names": ["age", "dose"]}))
+    url = serve_live(models_dir=tmp_path)
+    expected, swapped = FewShotRegressor("named", url).fit(x, y), frame[["dose", "age"]]
+    for fitted in (
+        FewShotRegressor("named", url).fit(swapped, y),
+        FewShotRegressor("named", url).fit(swapped[:2], y[:2]).partial_fit(swapped[2:], y[2:]),
+    ):
+        np.testing.assert_allclose(fitted.adaptation().support()["inputs"], x)
+        np.testing.assert_allclose(fitted.predict(swapped), expected.predict(x), rtol=1e-5)
+    renamed = frame.rename(columns="num__{}".format)
+    np.testing.assert_allclose(FewShotRegressor("named", url).fit(renamed, y).predict(renamed), expected.predict(x))
+    with pytest.raises(UnsupportedInput, match="X: expected the columns age, dose, got agee, dose"):
+        FewShotRegressor("named", url).fit(frame.rename(columns={"age": "agee"}), y)
+    with pytest.raises(UnsupportedInput, match="X: expected a DataFrame or an array, got rows with names"):
+        FewShotRegressor("named", url).fit([row for _, row in frame.iterrows()], y)
+    with pytest.warns(UserWarning, match="X has feature names"):
+        np.testing.assert_allclose(expected.predict(swapped), expected.predict(x), rtol=1e-5)
 
 
 def test_several_targets(estimators_url: str) -> None:

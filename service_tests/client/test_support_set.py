@@ -1,7 +1,7 @@
 """Names decide where numbers go: those of inputs, of targets and of actions."""
 
 import asyncio
-from array import array
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from innerloop_client import Client, UnsupportedInput
+from innerloop_client import UnsupportedInput
 from innerloop_client.support_set import read_support
 
 NUMBERS = {"encoder": "numbers", "columns": [{"name": "age"}, {"name": "dose"}]}
@@ -19,8 +19,9 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     "plain": {
         "name": "plain",
         "inputs": {"encoder": "numbers", "columns": [{"name": None}, {"name": None}]},
-        "target_columns": [{"name": None}, {"name": None}],
+        "target_columns": [{"name": "target_1"}, {"name": "target_2"}],
     },
+    "wards": {"name": "wards", "inputs": NUMBERS | {"encoder": "table"}, "target_columns": [{"name": "stay"}]},
 }
 X, Y = [[61.0, 2.0], [47.0, 1.0]], [[1.0, 5.0], [2.0, 6.0]]
 
@@ -50,6 +51,12 @@ def test_targets_go_by_their_names() -> None:
         sent("rates", x=X, y=y.rename(columns={"high": "top"}))
 
 
+def test_targets_that_the_server_numbers() -> None:
+    y = pd.DataFrame(Y, columns=["target_1", "target_2"])
+    assert numbers(sent("plain", x=X, y=y[["target_2", "target_1"]])["targets"]) == Y
+    assert numbers(sent("plain", x=X, y=y.iloc[:, [1]])["targets"]) == numbers([5.0, 6.0])
+
+
 def test_actions_go_by_their_names() -> None:
     actions = pd.DataFrame(Y, columns=["lift", "turn"])
     for same in (actions, actions[["turn", "lift"]]):
@@ -69,26 +76,67 @@ class OtherFrame:
         return np.array(X)
 
 
-STRUCTURED = np.array([(1.0, 61.0), (2.0, 47.0)], [("dose", "f8"), ("age", "f8")])
-
-
-@pytest.mark.parametrize(
-    ("x", "fix"), [(OtherFrame(), r"values\.to_pandas\(\)"), (STRUCTURED, r"pandas\.DataFrame\(values\)")]
-)
-def test_tables_of_others_are_not_read_by_position(x: Any, fix: str) -> None:
-    with pytest.raises(UnsupportedInput, match=rf"^x: rates has names for its inputs, .*: send {fix}$"):
-        sent("rates", x=x, y=Y)
+def test_tables_of_others_are_not_read_by_position() -> None:
+    with pytest.raises(UnsupportedInput, match=r"^x: .* the inputs have names, got OtherFrame: send its to_pandas"):
+        sent("rates", x=OtherFrame(), y=Y)
+    with pytest.raises(UnsupportedInput, match=r"^y: .* the targets have names, got OtherFrame: send its to_pandas"):
+        sent("rates", x=X, y=OtherFrame())
 
 
 def test_tables_of_others_without_names() -> None:
     assert numbers(sent("plain", x=OtherFrame(), y=Y)["inputs"]) == X
 
 
-def test_rows_that_are_series_go_by_their_names() -> None:
-    frame = pd.DataFrame(X, columns=["age", "dose"])
-    rows = [frame.iloc[0], frame.iloc[1][::-1]]
-    assert numbers(sent("rates", x=rows, y=Y)["inputs"]) == X
-    assert numbers(sent("plain", x=[pd.Series(row) for row in X], y=Y)["inputs"]) == X
+def objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "a list of Series": lambda frame: [row for _, row in frame.iterrows()],
+    "a generator of Series": lambda frame: (row for _, row in frame.iterrows()),
+    "an array of Series": lambda frame: objects([row for _, row in frame.iterrows()]),
+    "a Series of Series": lambda frame: pd.Series([row for _, row in frame.iterrows()]),
+    "rows of DataFrames": lambda frame: [frame.iloc[[index]] for index in range(len(frame))],
+    "named tuples": lambda frame: list(frame.itertuples(index=False)),
+    "a structured array": lambda frame: frame.to_records(index=False),
+    "records": lambda frame: list(frame.to_records(index=False)),
+    "values of a dictionary": lambda frame: dict(frame.iterrows()).values(),
+    "a deque": lambda frame: deque(frame.itertuples(index=False)),
+    "different orders": lambda frame: [frame.iloc[0], frame.iloc[1][::-1]],
+}
+
+
+@pytest.mark.parametrize("form", NAMED.values(), ids=NAMED.keys())
+def test_rows_go_by_their_names(form: Callable[[pd.DataFrame], Any]) -> None:
+    x, y = (pd.DataFrame(part, columns=names) for part, names in ((X, ["age", "dose"]), (Y, ["low", "high"])))
+    for model, inputs in (("rates", X), ("wards", [{"dose": dose, "age": age} for age, dose in X])):
+        assert numbers(sent(model, x=form(x[["dose", "age"]]), y=[1, 2])["inputs"]) == inputs
+    assert numbers(sent("rates", x=X, y=form(y[["high", "low"]]))["targets"]) == Y
+    (episode,) = sent(
+        "arm",
+        episodes=[
+            {
+                "observations": form(x[["dose", "age"]]),
+                "actions": form(pd.DataFrame(Y, columns=["lift", "turn"])[["turn", "lift"]]),
+            }
+        ],
+    )["episodes"]
+    assert numbers(episode["observations"]) == X
+    assert numbers(episode["actions"]) == Y
+    with pytest.raises(UnsupportedInput, match=r"^x\[0\]: expected the names age, dose, got (agee, dose|dose, agee)"):
+        sent("rates", x=form(x.rename(columns={"age": "agee"})), y=Y)
+
+
+@pytest.mark.parametrize("model", ["plain", "rates", "wards"])
+def test_rows_without_names_stay_in_their_order(model: str) -> None:
+    for rows in ([pd.Series(row) for row in X], [pd.Series(row, index=[5, 6]) for row in X], pd.DataFrame(X)):
+        assert numbers(sent(model, x=rows, y=[1, 2])["inputs"]) == X
+
+
+def test_classes_can_be_a_set() -> None:
+    assert sorted(sent("plain", labels={"a", "b"})["labels"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("form", [set, frozenset])
@@ -101,6 +149,8 @@ def test_names_of_several_columns() -> None:
     frame = pd.DataFrame({"age": [1, 2, 3], "low": [1, 2, 3], "high": [1, 2, 3]})
     with pytest.raises(UnsupportedInput, match="got names of columns: pass "):
         sent("rates", x=frame, y=["low", "high"])
+    with pytest.raises(UnsupportedInput, match="got names of columns: pass "):
+        sent("rates", x=frame, y=pd.Index(["low", "high"]))
 
 
 def test_the_name_of_a_column_needs_pandas() -> None:
@@ -108,6 +158,6 @@ def test_the_name_of_a_column_needs_pandas() -> None:
         sent("rates", x=OtherFrame(), y="low")
 
 
-def test_views_of_memory_are_rows(innerloop: Client) -> None:
-    view = memoryview(array("d", [1.0, 2.0])).cast("B").cast("d", (2, 1))
-    assert innerloop.predict("sinusoid", view) == pytest.approx(innerloop.predict("sinusoid", [[1.0], [2.0]]))
+def test_memory_is_no_list() -> None:
+    with pytest.raises(UnsupportedInput, match=r"got a memoryview: send numpy\.asarray of it"):
+        sent("plain", x=memoryview(b"abc"), y=Y)

@@ -11,13 +11,15 @@ from innerloop_client.body_encoding import LARGE
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.images import is_image, names_image, read_image
+from innerloop_client.named_rows import as_objects, by_names, have_names, rows_with_names
 from innerloop_client.tables import (
+    NUMBERS,
     column_names,
+    is_other_table,
     is_table,
-    other_table,
     read_column,
     read_table,
-    table_of_series,
+    refuse_other_table,
 )
 from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 
@@ -25,13 +27,11 @@ from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 async def read_inputs(models: Models, model: str, values: Any, place: str) -> Any:
     """Inputs of a model as they are sent. Raises UnsupportedInput.
 
-    The server is asked about the model where that matters: for DataFrames, and for texts that may name image files.
+    The server is asked about the model where that matters: for rows with names, and texts that may name image files.
     """
     _check_model(model)
-    values = await _with_names(models, model, values, place)
-    if is_table(values):
-        values = read_table(values, await models.model(model), place)
-    rows = rows_of(values, place)
+    values = await _by_names(models, model, values, place)
+    rows = values if isinstance(values, Array) else rows_of(values, place)
     if isinstance(rows, Array):
         return rows
     large = packed(rows, LARGE)
@@ -52,15 +52,21 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     ]
 
 
-async def _with_names(models: Models, model: str, values: Any, place: str) -> Any:
-    """Rows that are Series of pandas as a DataFrame, where names matter. Raises UnsupportedInput for other tables."""
-    pandas_form, series = other_table(values), table_of_series(values)
-    if (pandas_form or series is not None) and column_names((await models.model(model))["inputs"]):
-        if pandas_form:
-            actual = f"{place}: {model} has names for its inputs, so a table has to be a DataFrame of pandas"
-            raise UnsupportedInput(f"{actual}, got {type(values).__name__}: send {pandas_form}")
-        return series
-    return values
+async def _by_names(models: Models, model: str, values: Any, place: str) -> Any:
+    """Inputs that are named go by their names. Raises UnsupportedInput for tables of other libraries."""
+    if is_table(values) and not rows_with_names(values):
+        return read_table(values, await models.model(model), place)
+    if is_other_table(values):
+        if column_names((await models.model(model))["inputs"]):
+            refuse_other_table(values, "inputs", place)
+        return values
+    rows = value_rows(values, place)
+    if isinstance(rows, Array) or not have_names(rows):
+        return rows
+    inputs = (await models.model(model))["inputs"]
+    names = column_names(inputs)
+    is_object = bool(names) and inputs.get("encoder") != NUMBERS
+    return as_objects(rows, place) if is_object else by_names(rows, names, place)
 
 
 def count_inputs(inputs: Any) -> int:
@@ -72,14 +78,17 @@ def count_inputs(inputs: Any) -> int:
 
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights or classes as they are sent. Raises UnsupportedInput."""
-    if is_a(values, "pandas", "Index"):
-        values = values.to_series()
-    if is_a(values, "pandas", "Series"):
-        values = read_column(values)
-    rows = rows_of(values, place)
+    rows = value_rows(values, place)
     if isinstance(rows, Array) or PLAIN.issuperset(map(type, rows)):
         return rows
     return [plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
+
+
+def value_rows(values: Any, place: str) -> Any:
+    """As `rows_of`, with a value in each row: None where one is missing in pandas."""
+    if is_a(values, "pandas", "Index"):
+        values = values.to_series()
+    return read_column(values) if is_a(values, "pandas", "Series") else rows_of(values, place)
 
 
 def _check_model(name: Any) -> None:
@@ -105,7 +114,7 @@ def rows_of(values: Any, place: str) -> Any:
         actual = f"got a {type(values).__name__}, which has no order"
         raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
     if isinstance(values, memoryview):
-        values = values.tolist()
+        raise UnsupportedInput(f"{place}: expected a list or an array, got a memoryview: send numpy.asarray of it")
     single = (str, bytes, bytearray, Mapping, PathLike)
     is_single = isinstance(values, single) or hasattr(values, "read")
     if is_single or not hasattr(values, "__iter__"):

@@ -14,7 +14,8 @@ from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.client_methods import ClientMethods
 from innerloop_client.episodes import Environment, make_all, play
-from innerloop_client.errors import UnsupportedInput, shown
+from innerloop_client.errors import InnerloopError, UnsupportedInput, shown
+from innerloop_client.named_rows import may_have_names
 
 A = TypeVar("A", bound=AdaptationFields)
 P = TypeVar("P", bound="AsyncPolicy")
@@ -71,6 +72,7 @@ class _Policy(Generic[A]):
             raise UnsupportedInput(f"policy: expected the options {expected}, got {unknown[0]!r}")
         self._client, self._options = client, options
         self.model, self.adaptation = model, adaptation
+        self._adapts = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, adaptation={self.adaptation and self.adaptation.id!r})"
@@ -103,7 +105,8 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         seed: makes the draw repeatable; needs sample=True, and another seed for each step
         timeout: seconds, instead of the client's
         """
-        observations = observation.reshape(1, -1) if hasattr(observation, "reshape") else [observation]
+        is_array = hasattr(observation, "reshape") and not may_have_names(type(observation))
+        observations = observation.reshape(1, -1) if is_array else [observation]
         (action,) = await self._predict(observations, sample=sample, seed=seed, timeout=timeout)
         return action.item() if getattr(action, "ndim", None) == 0 else action
 
@@ -115,12 +118,18 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         episodes: mappings with `observations`, `actions` and perhaps `rewards`, each a list or an array
         timeout: seconds, instead of the client's
         """
-        if self.adaptation is None:
-            self.adaptation = await ClientMethods.adapt(
-                self._client, self.model, episodes=episodes, timeout=timeout, **self._options
-            )
-        else:
-            await AsyncAdaptation.extend(self.adaptation, episodes=episodes, timeout=timeout)
+        if self._adapts:  # otherwise the episodes of one of two first calls would be lost
+            raise InnerloopError("adapt: this policy is adapting: wait for that call")
+        self._adapts = True
+        try:
+            if self.adaptation is None:
+                self.adaptation = await ClientMethods.adapt(
+                    self._client, self.model, episodes=episodes, timeout=timeout, **self._options
+                )
+            else:
+                await AsyncAdaptation.extend(self.adaptation, episodes=episodes, timeout=timeout)
+        finally:
+            self._adapts = False
         return self
 
     async def run(

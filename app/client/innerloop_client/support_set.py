@@ -6,8 +6,9 @@ from typing import Any
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.inputs import read_inputs, read_values, rows_of
-from innerloop_client.tables import in_order, target_names
+from innerloop_client.inputs import read_inputs, read_values, rows_of, value_rows
+from innerloop_client.named_rows import by_names, have_names, named, rows_with_names
+from innerloop_client.tables import in_order, is_other_table, names_for, refuse_other_table, target_names
 from innerloop_client.value_encoding import as_names
 
 
@@ -29,6 +30,8 @@ async def read_support(
         support["inputs"] = await read_inputs(models, model, x, "x")
     if y is not None:
         support["targets"] = _unnested(await read_targets(models, model, y, "y"))
+    if isinstance(labels, set | frozenset):
+        labels = list(labels)
     for name, values in (("weights", weights), ("labels", labels)):
         if values is not None:
             support[name] = _unnested(read_values(values, name))
@@ -42,22 +45,37 @@ async def read_support(
 
 
 async def read_targets(models: Models, model: str, values: Any, place: str) -> Any:
-    """Targets or actions as they are sent. A DataFrame of several goes in the order of the model's names for them.
+    """Targets or actions as they are sent. Several with names go in the order of the model's names for them.
 
     Raises UnsupportedInput.
     """
     if is_a(values, "pandas", "DataFrame") and len(values.columns) > 1:
-        names = target_names(await models.model(model))
-        values = in_order(values, names, place) if len(names) > 1 else values
-    return read_values(values, place)
+        names = names_for(list(map(str, values.columns)), target_names(await models.model(model)))
+        return read_values(in_order(values, names, place) if names else values, place)
+    if is_other_table(values) and values.shape[1] > 1 and target_names(await models.model(model)):
+        refuse_other_table(values, "targets", place)
+    rows = value_rows(values, place)
+    if isinstance(rows, Array):
+        return rows
+    return read_values(await _by_names(models, model, rows, place) if have_names(rows) else rows, place)
+
+
+async def _by_names(models: Models, model: str, rows: list[Any], place: str) -> list[Any]:
+    """Targets whose rows have names, in the order of the model's names for them."""
+    first = next(filter(None, (named(row, place) for row in rows)), {})
+    return by_names(rows, names_for(list(first), target_names(await models.model(model))), place)
 
 
 async def check_order(models: Models, model: str, targets: Any) -> None:
-    """Raise UnsupportedInput for a DataFrame of targets in another order than that of the model's names for them."""
-    if is_a(targets, "pandas", "DataFrame") and len(targets.columns) > 1:
-        names = target_names(await models.model(model))
-        if len(names) > 1 and list(in_order(targets, names, "y").columns) != list(targets.columns):
-            raise UnsupportedInput(f"y: expected the columns in the order {', '.join(names)}")
+    """Raise UnsupportedInput for several targets in another order than that of the model's names for them."""
+    if is_a(targets, "pandas", "DataFrame"):
+        given = list(map(str, targets.columns))
+    else:
+        given = list(next(filter(None, (named(row, "y") for row in rows_with_names(targets))), {}))
+    if len(given) > 1:
+        names = names_for(given, target_names(await models.model(model)))
+        if names and given != [str(index) for index in range(len(given))] and given != list(names):
+            raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(given)}")
 
 
 def _split(x: Any, y: str) -> tuple[Any, Any]:
@@ -75,10 +93,13 @@ def _split(x: Any, y: str) -> tuple[Any, Any]:
 
 def _check_columns(x: Any, y: Any) -> None:
     """Raise UnsupportedInput if y is a list of names of columns: a single name would be understood."""
-    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list) or len(y) == len(x):
+    if is_a(y, "pandas", "Index"):
+        y = y.tolist()
+    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list | tuple) or len(y) == len(x):
         return
     if y and all(isinstance(name, str) and name in x.columns for name in y):
-        raise UnsupportedInput(f"y: expected targets, got names of columns: pass x.drop(columns={y}) as x, x[{y}] as y")
+        fix = f"pass x.drop(columns={list(y)}) as x, x[{list(y)}] as y"
+        raise UnsupportedInput(f"y: expected targets, got names of columns: {fix}")
 
 
 async def _episode(models: Models, model: str, episode: Any, place: str) -> dict[str, Any]:

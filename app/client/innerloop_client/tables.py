@@ -1,6 +1,5 @@
 """DataFrames and Series of pandas, as the server takes them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,25 +17,16 @@ def is_table(values: Any) -> bool:
     return is_a(values, "pandas", "DataFrame") or is_a(values, "pandas", "Series")
 
 
-def other_table(values: Any) -> str:
-    """How to make a DataFrame of pandas of a table that has names too; empty for anything else.
-
-    Only its numbers would be sent, so the order of its columns would count instead of their names.
-    """
-    if getattr(getattr(values, "dtype", None), "names", None):
-        return "pandas.DataFrame(values)"
-    has_columns = hasattr(values, "to_pandas") and len(getattr(values, "shape", ())) == 2
-    return "values.to_pandas()" if has_columns else ""
+def is_other_table(values: Any) -> bool:
+    """Whether a value is a table of another library, such as polars: only its numbers would be sent."""
+    return hasattr(values, "to_pandas") and len(getattr(values, "shape", ())) == 2
 
 
-def table_of_series(values: Any) -> Any:
-    """A DataFrame of rows that are Series of pandas, by the names in their index; None for anything else."""
-    if not isinstance(values, list | tuple) or not values or not all(is_a(row, "pandas", "Series") for row in values):
-        return None
-    names = set(values[0].index)
-    if any(set(row.index) != names or len(row) != len(names) for row in values):
-        return None
-    return sys.modules["pandas"].DataFrame(list(values)).infer_objects()
+def refuse_other_table(values: Any, what: str, place: str) -> None:
+    """Raise UnsupportedInput for a table of another library. what: what has names, such as `inputs`"""
+    if is_other_table(values):
+        actual = f"expected a DataFrame of pandas, as the {what} have names, got {type(values).__name__}"
+        raise UnsupportedInput(f"{place}: {actual}: send its to_pandas()")
 
 
 def column_names(inputs: Mapping[str, Any]) -> list[str]:
@@ -46,12 +36,22 @@ def column_names(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def target_names(model: Mapping[str, Any]) -> list[str]:
-    """The names of the targets of a model, or of the numbers of its actions; empty if they have none."""
+    """The names of the targets of a model, or of the numbers of its actions; empty unless there are several."""
     actions = model.get("actions") or {}
     if actions:
-        return list(actions.get("names", ())) if actions.get("form") == "box" else []
-    names = names_of(model.get("target_columns", ()))
-    return [name for name in names if name] if all(names) else []
+        names = actions.get("names", ()) if actions.get("form") == "box" else ()
+    else:
+        names = names_of(model.get("target_columns", ()))
+    return list(names) if len(names) > 1 and all(names) else []
+
+
+def names_for(given: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """The names of targets that decide; none if the targets have no names of their own and are called otherwise.
+
+    given: the names that the user has; names: those that the server says
+    """
+    unnamed = [f"target_{number}" for number in range(1, len(names) + 1)]
+    return () if list(names) == unnamed and sorted(given) != sorted(unnamed) else names
 
 
 def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
@@ -65,6 +65,8 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     if names and model["inputs"].get("encoder") == NUMBERS:
         if frame is table:  # the name of a Series does not matter
             frame = in_order(frame, names, place)
+    elif names and has_default_names(frame):
+        return [read_column(row) for _, row in frame.iterrows()]
     elif names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
@@ -85,11 +87,16 @@ def read_column(column: Any) -> list[Any]:
     return values
 
 
+def has_default_names(frame: Any) -> bool:
+    """Whether the columns of a DataFrame are called 0, 1, 2 and so on."""
+    return list(frame.columns) in (list(range(len(frame.columns))), list(map(str, range(len(frame.columns)))))
+
+
 def in_order(frame: Any, names: Sequence[str], place: str) -> Any:
     """The columns in the order of the model. Raises UnsupportedInput for others than these."""
-    columns = list(map(str, frame.columns))
-    if columns == [str(index) for index in range(len(columns))]:
+    if has_default_names(frame):
         return frame
+    columns = list(map(str, frame.columns))
     if sorted(columns) != sorted(names):
         raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {', '.join(columns)}")
     return frame.iloc[:, [columns.index(name) for name in names]]

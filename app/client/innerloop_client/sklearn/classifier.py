@@ -5,14 +5,12 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput, shown
 from innerloop_client.sklearn.estimator import FewShotEstimator
+from innerloop_client.sklearn.labels import as_labels, check_types, column, of_numpy, with_labels
 
 C = TypeVar("C", bound="FewShotClassifier")
-NAMES = {str: "texts", int: "whole numbers", bool: "booleans"}
-"""The types of labels."""
 
 
 class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc]
@@ -24,7 +22,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     model: its name; None for the only model of classification on the server with as many features
     url, api_key: of the server, otherwise from the environment; see `Client`
     steps, learning_rate, label, ttl_s: of the adaptations; see `Client.adapt`
-    timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to two
+    timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to three
 
     After `fit`, `adaptation_id_`, `model_` and `url_` say what has adapted where, and `classes_` has the labels.
     """
@@ -52,12 +50,12 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         """
         if not hasattr(self, "adaptation_id_"):
             return self._fit(X, y, sample_weight, classes)
-        if classes is not None and self._targets(np.unique(_column(classes))) != _labels(self.classes_):
+        if classes is not None and self._targets(np.unique(column(classes))) != as_labels(self.classes_):
             raise ValueError(f"classes: expected those of the first call ({self.classes_}), got {shown(classes)}")
         labels = self._targets(y)
-        _check_types(labels, _labels(self.classes_))
+        check_types(labels, as_labels(self.classes_))
         self._extend(X, y, sample_weight)
-        self.classes_ = np.union1d(self.classes_, _like(self.classes_, _column(y)))
+        self.classes_ = with_labels(self.classes_, column(y), labels)
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: N803
@@ -76,58 +74,29 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         return probabilities
 
     def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
-        labels = None if classes is None else self._targets(np.unique(_column(classes)))
+        labels = None if classes is None else self._targets(np.unique(column(classes)))
         if labels is not None:
-            _check_types(self._targets(y), labels)
+            check_types(self._targets(y), labels)
         self._adapt(X, y, sample_weight, labels)
-        self.classes_ = np.unique(_column(y if classes is None else classes))
+        self.classes_ = np.unique(column(y if classes is None else classes))
         return self
 
     def _plain(self, y: Any) -> Any:
-        return _of_numpy(y)
+        return of_numpy(y)
 
     def _targets(self, y: Any) -> Any:
         check_classification_targets(y)
-        labels = _column(y, warn=True)
+        labels = column(y, warn=True)
         if labels.dtype.kind in "mM":
             raise UnsupportedInput(f"y: expected texts, numbers or booleans as labels, got {labels.dtype}: use texts")
-        return _labels(labels)
+        return as_labels(labels)
 
     def _positions(self, labels: list[Any]) -> list[int]:
         """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""
         # with their types, as 1 and True are different labels
-        positions = {(type(label), label): position for position, label in enumerate(_labels(self.classes_))}
+        positions = {(type(label), label): position for position, label in enumerate(as_labels(self.classes_))}
         unknown = [label for label in labels if (type(label), label) not in positions]
         if unknown:
             text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
             raise UnsupportedInput(f"{text}: fit again")
         return [positions[type(label), label] for label in labels]
-
-
-def _of_numpy(y: Any) -> Any:
-    """Labels of pandas that may be missing, booleans and whole numbers, as numpy has them; any others as they are."""
-    known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
-    return y if known is None or known.kind not in "biu" else np.asarray(y, known)
-
-
-def _column(y: Any, *, warn: bool = False) -> Any:
-    """Labels as an array."""
-    return column_or_1d(_of_numpy(y), warn=warn)
-
-
-def _check_types(labels: list[Any], classes: list[Any]) -> None:
-    """Raise UnsupportedInput if labels have types that no class has: texts beside numbers, or 1 beside True."""
-    types = set(map(type, classes))
-    if wrong := [label for label in labels if type(label) not in types]:
-        known = " or ".join(sorted(NAMES[each] for each in types))
-        raise UnsupportedInput(f"y: expected {known} as labels, like the classes, got {shown(wrong[0])}")
-
-
-def _like(classes: Any, y: Any) -> Any:
-    """Labels as whole numbers, if the classes are: 1 and 1.0 are the same label."""
-    return np.asarray(_labels(y)) if classes.dtype.kind in "iu" and y.dtype.kind == "f" else y
-
-
-def _labels(values: Any) -> list[Any]:
-    """Labels as the server takes them: whole numbers may not be floats."""
-    return [int(label) if isinstance(label, float) else label for label in np.asarray(values).tolist()]

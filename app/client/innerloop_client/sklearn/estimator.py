@@ -19,6 +19,8 @@ from innerloop_client.descriptions import Model
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
+from innerloop_client.session import Session
+from innerloop_client.sklearn.column_order import column_order, have_columns
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.support_set import check_order
 from innerloop_client.tables import NUMBERS
@@ -73,12 +75,15 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             raise
 
     def _adapt_anew(self, X: Any, y: Any, sample_weight: Any, labels: Any) -> None:  # noqa: N803
-        client, targets = shared_client(self.url, self.api_key), y
+        client, inputs, targets = shared_client(self.url, self.api_key), X, y
         encoder = NUMBERS if self.model is None else self._described(client, self.model).inputs["encoder"]
         self._takes_numbers = encoder == NUMBERS
         X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
         model = self.model or self._only_model(client, X.shape[1], y)
-        finish(check_order(client._session, model, targets))
+        session = client._session.within(self.timeout)
+        finish(check_order(session, model, targets))
+        self._order = finish(column_order(session, model, inputs)) if self._takes_numbers else None
+        X = X if self._order is None else X[:, self._order]  # noqa: N806
         adaptation = client.adapt(
             model,
             X,
@@ -95,15 +100,24 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _extend(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
         """Add examples to the adaptation."""
-        finish(check_order(self._client._session, self.model_, y))
+        inputs, session = X, self._client._session.within(self.timeout)
+        finish(check_order(session, self.model_, y))
         X, y, weights = self._examples(X, y, sample_weight, reset=False)  # noqa: N806
+        X = self._in_order(X, inputs, session)  # noqa: N806
         self.adaptation().extend(X, y, weights=weights, labels=labels, timeout=self.timeout)
 
     def _predict(self, X: Any, **fields: Any) -> Prediction:  # noqa: N803
         check_is_fitted(self, "adaptation_id_")
-        X = self._inputs(X)  # noqa: N806
+        X = self._in_order(self._inputs(X), X, self._client._session.within(self.timeout))  # noqa: N806
         fields |= {"adaptation_id": self.adaptation_id_}
         return finish(predict(self._client._session, self.model_, X, fields, self.timeout))
+
+    def _in_order(self, X: Any, inputs: Any, session: Session) -> Any:  # noqa: N803
+        """Checked inputs in the order of the model: by the names that they had, or like the examples of `fit`."""
+        if not self._takes_numbers:
+            return X
+        order = finish(column_order(session, self.model_, inputs)) if have_columns(inputs) else self._order
+        return X if order is None else X[:, order]
 
     def _inputs(self, X: Any) -> Any:  # noqa: N803
         """Queries of as many features as the examples had, and with the same names."""

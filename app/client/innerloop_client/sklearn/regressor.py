@@ -21,7 +21,7 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
     model: its name; None for the only model of regression on the server with as many features and targets
     url, api_key: of the server, otherwise from the environment; see `Client`
     steps, learning_rate, label, ttl_s: of the adaptations; see `Client.adapt`
-    timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to two
+    timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to three
 
     After `fit`, `adaptation_id_`, `model_` and `url_` say what has adapted where.
     """

@@ -158,6 +158,18 @@ def test_a_frame_for_a_model_of_numbers_with_names(innerloop: Client) -> None:
         innerloop.predict("choices", frame.rename(columns={names[0]: "other"}))
 
 
+def test_an_observation_with_names(innerloop: Client) -> None:
+    names = [column["name"] for column in innerloop.model("choices").inputs["columns"]]
+    policy, numbers = innerloop.policy("choices"), [0.6, -1.2, 0.0, -0.3]
+    frame = pd.DataFrame([numbers], columns=names)
+    swapped = frame[names[::-1]]
+    expected = innerloop.predict("choices", [numbers], details=True).probabilities[0]
+    for same in (frame.iloc[0], swapped.iloc[0], swapped, swapped.to_records(index=False)[0]):
+        result = innerloop.predict("choices", [same], details=True)
+        np.testing.assert_allclose(result.probabilities[0], expected, atol=1e-6)
+        assert policy.act(same) == np.argmax(expected)
+
+
 def test_true_and_1_are_different_labels(blobs: Client) -> None:
     x = [[0.0, 0.0], [5.0, 5.0], [0.2, 0.0], [5.0, 5.4]]
     assert [*map(repr, blobs.adapt("blobs", x, [True, 1, True, 1]).predict(x))] == ["True", "1", "True", "1"]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from innerloop_client import AsyncClient, Client, InnerloopError
@@ -34,7 +33,7 @@ def test_numbered_actions(innerloop: Client) -> None:
 
 
 def test_a_policy_adapts_once_at_a_time(innerloop: Client) -> None:
-    async def run(url: str) -> list[Any]:
+    async def run(url: str) -> Any:
         async with AsyncClient(url) as client:
             policy = client.policy("box")
             episodes = [EPISODE | {"actions": [[0.1, 0.0], [0.0, -0.2]]}]
@@ -49,22 +48,6 @@ def test_a_policy_adapts_once_at_a_time(innerloop: Client) -> None:
     assert first.adaptation.model == "box"
     with pytest.raises(InnerloopError, match="adapt: this policy is adapting"):
         raise second
-
-
-def test_an_observation_with_names(innerloop: Client) -> None:
-    frame = pd.DataFrame([[0.1, 0.2]], columns=["right", "up"])
-    policy = innerloop.policy("names")
-    expected = policy.act([0.1, 0.2])
-    names = [column["name"] for column in innerloop.model("names").inputs["columns"]]
-    frame.columns = pd.Index([name or str(index) for index, name in enumerate(names)])
-    for one in (
-        frame.iloc[0],
-        frame.iloc[0][::-1],
-        frame,
-        next(frame.itertuples(index=False)),
-        frame.to_records(index=False)[0],
-    ):
-        assert policy.act(one) == expected
 
 
 def test_actions_that_are_a_box_stay_rows(innerloop: Client) -> None:

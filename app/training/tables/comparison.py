@@ -8,7 +8,6 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from app.families.table_rows import TaskRows
 from app.learn.significance import Interval, interval
 from app.training.tables.protocol import Protocol, Split, folds
 from app.training.tables.regressor import Regressor
@@ -98,7 +97,7 @@ def compare(
             parts[regressor.name].append(fit_and_score(regressor, split, protocol))
             seconds[regressor.name] += perf_counter() - started
         progress(f"choosing the baseline, split {number} of {len(splits)}")
-        for names, name in zip(chosen, choose_baselines(baselines, split.training, protocol), strict=True):
+        for names, name in zip(chosen, choose_baselines(baselines, split, protocol), strict=True):
             names.extend([name] * len(split.held_out))
     names = [task.name for split in splits for task in split.held_out]
     scores = {name: TaskScores.joined(each) for name, each in parts.items()}
@@ -110,13 +109,16 @@ def fit_and_score(regressor: Regressor, split: Split, protocol: Protocol) -> Tas
     return score_tasks(regressor.fit(split.training), split.held_out, protocol, target_variance(split.training))
 
 
-def choose_baselines(baselines: Sequence[Regressor], tasks: Sequence[TaskRows], protocol: Protocol) -> list[str]:
-    """The name of the baseline with the smallest error for each size, by cross-validation over training tasks."""
-    splits = folds(tasks, min(INNER_FOLDS, len(tasks)), seed=protocol.seed + 1)
-    means = []
-    for baseline in baselines:
-        scores = TaskScores.joined([fit_and_score(baseline, split, protocol) for split in splits])
-        means.append([_mean(errors) for errors in scores.errors])
+def choose_baselines(baselines: Sequence[Regressor], split: Split, protocol: Protocol) -> list[str]:
+    """The name of the baseline with the smallest error for each size, without a look at held-out tasks."""
+    training = split.training
+    if split.validation:
+        choices = [Split(training, split.validation)]
+    else:
+        choices = folds(training, min(INNER_FOLDS, len(training)), seed=protocol.seed + 1)
+    # all baselines on one split before the next, as some share a fit
+    scores = [[fit_and_score(baseline, each, protocol) for baseline in baselines] for each in choices]
+    means = [[_mean(errors) for errors in TaskScores.joined(parts).errors] for parts in zip(*scores, strict=True)]
     return [baselines[best].name for best in np.argmin(np.array(means), axis=0)]
 
 

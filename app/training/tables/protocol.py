@@ -15,10 +15,14 @@ SIZES = (0, 3, 5, 10, 20)
 
 
 class Split(NamedTuple):
-    """Training tasks and held-out tasks. Their inputs are encoded alike."""
+    """Training tasks and held-out tasks. Their inputs are encoded alike.
+
+    validation: tasks to choose a baseline by; without them, the choice is by cross-validation over training tasks
+    """
 
     training: Sequence[TaskRows]
     held_out: Sequence[TaskRows]
+    validation: Sequence[TaskRows] = ()
 
 
 class KnownRows(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 
 from app.families.table_rows import TaskRows
 from app.training.tables.comparison import choose_baselines, compare
-from app.training.tables.protocol import Protocol, folds
+from app.training.tables.protocol import Protocol, Split, folds
 from app.training.tables.regressor import Prediction
 from app.training.tables.scores import interval_score, score_tasks
 from service_tests.training.tables.made_up_tables import table_of_offsets
@@ -64,7 +64,7 @@ def test_validation_chooses_a_baseline_for_each_size() -> None:
     tasks = table_of_offsets(between=25.0)
     mean = float(np.mean([task.targets.mean() for task in tasks]))
     baselines = [Constant("bad", 100.0), Constant("far", mean + 1.0, adapts=True), Constant("near", mean)]
-    assert choose_baselines(baselines, tasks, PROTOCOL) == ["near", "far"]
+    assert choose_baselines(baselines, Split(tasks, []), PROTOCOL) == ["near", "far"]
 
 
 def test_differences_are_paired_by_task_against_the_chosen_baseline() -> None:

@@ -6,6 +6,7 @@ from app.training.tables.baselines.mixed_model import MixedModel
 from app.training.tables.baselines.pooled import Pooled, SharedFit
 from app.training.tables.baselines.ridge import fit_ridge, fit_within_tasks
 from app.training.tables.baselines.ridge_per_task import RidgePerTask
+from app.training.tables.baselines.splines import SplineMixedModel
 from app.training.tables.baselines.task_mean import fit_mean
 from app.training.tables.regressor import Regressor
 
@@ -24,6 +25,7 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
         Pooled("within-task regression", within, "unshrunk"),
         Pooled("within-task regression + shrunk offset", within, "shrunk"),
         MixedModel(),
+        SplineMixedModel(),
         Pooled("boosting", boosting, "none"),
         Pooled("boosting + offset", boosting, "shrunk"),
         BoostingWithTask(ordered),

@@ -17,7 +17,8 @@ PRIOR_ROWS = 2.0
 PRIOR_VARIANCE = 1e-3
 """Of a coefficient in that prior, as a share of the variance of the targets."""
 
-MEAN_PENALTY = 1e-3
+MEAN_PENALTY = 3.0
+"""The prior precision of a mean coefficient, times the variance of the targets."""
 
 
 class _Sums(NamedTuple):

@@ -27,7 +27,7 @@ class Standardisation:
 
     def apply(self, inputs: np.ndarray) -> np.ndarray:
         """Standardised columns, float64 [row, feature]."""
-        return (inputs.astype(np.float64) - self.mean) / self.std
+        return np.asarray((inputs.astype(np.float64) - self.mean) / self.std)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LinearModel:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """See `PooledModel.predict`."""
-        return self.standardisation.apply(inputs) @ self.slopes + self.intercept
+        return np.asarray(self.standardisation.apply(inputs) @ self.slopes + self.intercept)
 
 
 def fit_ridge(tasks: Sequence[TaskRows]) -> PooledModel:

@@ -1,0 +1,61 @@
+"""Reading Parquet, and DataFrames through Arrow."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from app.errors import DataError, expectation
+from app.families.tables.raw_table import RawTable, check_names
+
+PARQUET = b"PAR1"
+INDEX = re.compile(r"__index_level_\d+__")
+"""Columns in which pandas keeps the index of a DataFrame."""
+
+
+def read_parquet(path: Path, task: str = "") -> RawTable:
+    """The columns of a Parquet file. Raises DataError where it is damaged."""
+    try:
+        table = parquet.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path.name}: the Parquet file is cut off or damaged: {error}") from error
+    return from_arrow(table, path.name, "Parquet")
+
+
+def read_arrow(frame: Any) -> RawTable:
+    """The columns of a DataFrame of pandas or polars, of an Arrow table, or of a dict of columns."""
+    name = "the table"
+    try:
+        if hasattr(frame, "columns") and not isinstance(frame, pa.Table):
+            check_names([str(each) for each in frame.columns], name)
+        table = pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        expected = "a path, a DataFrame or a dict of columns"
+        raise DataError(expectation(name, expected, type(frame).__name__, " ".join(str(error).split()))) from error
+    return from_arrow(table, name, "a DataFrame")
+
+
+def from_arrow(table: Any, name: str, form: str) -> RawTable:
+    """The columns of an Arrow table, numbers as float64, other values as objects."""
+    names = [each for each in table.column_names if not INDEX.fullmatch(each)]
+    check_names(names, name)
+    if not table.num_rows:
+        raise DataError(expectation(name, "at least 1 row", "none"))
+    return RawTable(name, form, {each: _values(table.column(each)) for each in names})
+
+
+def _values(column: Any) -> np.ndarray:
+    """float64 with NaN for numbers, objects with None for others."""
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        numbers: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy()
+        return numbers
+    values = np.empty(len(column), object)
+    try:
+        values[:] = [None if value != value else value for value in column.to_pylist()]
+    except (ValueError, OverflowError):  # a time in nanoseconds, a year after 9999
+        values[:] = column.cast(pa.string()).to_pylist()
+    return values

@@ -1,0 +1,29 @@
+"""The recipe of an algorithm that is trained in outer steps on a table."""
+
+import dataclasses
+from typing import Any
+
+from app.families.table import Table
+from app.training.recipe_variants import with_algorithm
+from app.training.recipes.recipe import Recipe
+from app.training.recipes.registry import recipe_for
+from app.training.tables.prepare_family import options_of
+from app.training.tables.table_settings import TableSettings
+
+AUTO = "auto"
+
+
+def table_recipe(settings: TableSettings, table: Table) -> Recipe:
+    """The recipe of the family, with the sizes of the table and what the user says."""
+    recipe = recipe_for("table")
+    changes: dict[str, Any] = {
+        "family_options": options_of(table),
+        "shots": (0, max(settings.support)),
+        "evaluation_shots": settings.support,
+        "seed": settings.seed,
+        "outer_steps": settings.outer_steps or recipe.outer_steps,
+    }
+    recipe = dataclasses.replace(recipe, **changes)
+    if settings.algorithm in ("", AUTO):
+        return recipe
+    return dataclasses.replace(with_algorithm(recipe, settings.algorithm), **changes)

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from app.learn.significance import Interval
 from app.training.tables.comparison import Comparison
-from app.training.tables.verdict import known_rows, verdict
+from app.training.tables.verdict import known_rows, verdict, worth_serving
 
 WINS = "**"
 """Around the figure of a baseline that is better than the model, beyond chance."""
@@ -15,6 +16,22 @@ def comparison_section(comparison: Comparison) -> str:
     """The verdict, the errors of the model and of all baselines, and their 90 % intervals, in Markdown."""
     parts = [verdict(comparison), protocol_text(comparison), errors_table(comparison), wins_text(comparison)]
     return "\n\n".join([*parts, _INTERVALS, intervals_table(comparison)])
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """What bundle.json keeps of a comparison, and its card shows: plain JSON values."""
+    sizes = _sizes(comparison)
+    names = (comparison.model, *comparison.baselines)
+    return {
+        "worth_serving": worth_serving(comparison),
+        "verdict": verdict(comparison),
+        "known_rows": sizes,
+        "tasks": len(comparison.tasks),
+        "chosen": [comparison.best_baseline(size) for size in sizes],
+        "errors": {name: [_numbers(comparison.error(name, size)) for size in sizes] for name in names},
+        "differences": [_numbers(comparison.difference(size)) for size in sizes],
+        "text": comparison_section(comparison),
+    }
 
 
 def protocol_text(comparison: Comparison) -> str:
@@ -76,6 +93,11 @@ def intervals_table(comparison: Comparison) -> str:
         if any(cells):
             rows.append([name, *cells])
     return _markdown(["known rows", *map(str, sizes)], rows)
+
+
+def _numbers(interval: Interval) -> list[float | None]:
+    """The mean and the half width; None for what is not known."""
+    return [round(value, 6) if math.isfinite(value) else None for value in interval]
 
 
 def _sizes(comparison: Comparison) -> list[int]:

@@ -1,4 +1,12 @@
-from app.training.tables.comparison_text import comparison_section, errors_table, intervals_table, wins_text
+import json
+
+from app.training.tables.comparison_text import (
+    comparison_json,
+    comparison_section,
+    errors_table,
+    intervals_table,
+    wins_text,
+)
 from service_tests.training.tables.made_up_comparisons import comparison_of
 
 COMPARISON = comparison_of(
@@ -30,3 +38,11 @@ def test_the_section_has_all_parts() -> None:
     assert section.startswith("Worth serving with 0 or 3 known rows")
     for part in (errors_table(COMPARISON), intervals_table(COMPARISON), wins_text(COMPARISON), "drawn 3 times"):
         assert part in section
+
+
+def test_json_has_plain_values() -> None:
+    kept = json.loads(json.dumps(comparison_json(COMPARISON), allow_nan=False))
+    assert kept["chosen"] == ["ridge", "mean"]
+    assert kept["errors"]["model"] == [[1.5, 0.98], [0.5, 0.196]]
+    assert kept["differences"][1] == [-1.55, 0.098]
+    assert kept["worth_serving"] is True

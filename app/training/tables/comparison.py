@@ -38,9 +38,13 @@ class Comparison:
     chosen: Sequence[Sequence[str]]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def errors_of(self, name: str, size: int) -> np.ndarray:
+        """The standardised squared error of each task, [task]; NaN where it has too few rows."""
+        return self.scores[name].errors[self._row(size)]
+
     def error(self, name: str, size: int) -> Interval:
         """The mean standardised squared error over tasks, with its 95 % interval."""
-        return _interval(self.scores[name].errors[self._row(size)])
+        return _interval(self.errors_of(name, size))
 
     def coverage(self, name: str, size: int) -> Interval:
         """The share of queries inside their 90 % interval, mean over tasks; NaN without intervals."""
@@ -63,8 +67,8 @@ class Comparison:
 
         name: of the baseline; None for the one that validation chooses
         """
-        others = self._chosen_errors(size) if name is None else self.scores[name].errors[self._row(size)]
-        return _interval(self.scores[self.model].errors[self._row(size)] - others)
+        others = self._chosen_errors(size) if name is None else self.errors_of(name, size)
+        return _interval(self.errors_of(self.model, size) - others)
 
     def _chosen_errors(self, size: int) -> np.ndarray:
         row = self._row(size)

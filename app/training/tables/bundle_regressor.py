@@ -12,6 +12,8 @@ from app.learn.inner import Examples
 from app.learn.outer import Tasks
 from app.training.calibration import distances_of, half_widths_of
 from app.training.predictor import offline, predict_initially
+from app.training.tables.baselines.majority_label import LabelShares
+from app.training.tables.baselines.pooled import Rows
 from app.training.tables.regressor import Prediction
 from app.training.tables.scores import NORMAL_QUANTILE
 
@@ -59,3 +61,35 @@ def _examples(inputs: np.ndarray, targets: np.ndarray) -> Examples:
         torch.from_numpy(np.ascontiguousarray(targets, np.float32))[None],
         torch.ones((1, len(inputs)), dtype=torch.bool),
     )
+
+
+@dataclass(frozen=True)
+class BundleClassifier:
+    """A bundle for classification that is trained already. It knows the labels of the support set alone.
+
+    shares: how frequent labels are in training: without known rows, the most frequent one is predicted
+    """
+
+    name: str
+    bundle: Bundle
+    shares: LabelShares | None = None
+
+    def fit(self, tasks: Sequence[TaskRows]) -> "BundleClassifier":
+        """See `Regressor.fit`."""
+        return BundleClassifier(self.name, self.bundle, LabelShares.fit(Rows.of(tasks)))
+
+    def predict(self, support_inputs: np.ndarray, support_targets: np.ndarray, query_inputs: np.ndarray) -> Prediction:
+        """The labels after the default steps; see `FittedRegressor.predict`."""
+        labels, ways = np.unique(support_targets[:, 0], return_inverse=True)
+        if len(labels) < 2:
+            return self._most_frequent(support_targets, len(query_inputs))
+        one_hot = np.eye(len(labels), dtype=np.float32)[ways]
+        unknown = np.zeros((len(query_inputs), len(labels)), np.float32)
+        tasks = Tasks(_examples(support_inputs, one_hot), _examples(query_inputs, unknown))
+        logits = offline(self.bundle)(tasks, [self.bundle.manifest.inner_loop.steps]).outputs[0, 0]
+        return Prediction(labels[logits.argmax(-1).numpy()], None)
+
+    def _most_frequent(self, support_targets: np.ndarray, count: int) -> Prediction:
+        assert self.shares is not None, "fit comes first"
+        label = support_targets[0, 0] if len(support_targets) else np.argmax(self.shares.shares)
+        return Prediction(np.full(count, label), None)

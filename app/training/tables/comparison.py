@@ -40,7 +40,7 @@ class Comparison:
 
     def errors_of(self, name: str, size: int) -> np.ndarray:
         """The standardised squared error of each task, [task]; NaN where it has too few rows."""
-        return self.scores[name].errors[self._row(size)]
+        return np.asarray(self.scores[name].errors[self._row(size)])
 
     def error(self, name: str, size: int) -> Interval:
         """The mean standardised squared error over tasks, with its 95 % interval."""
@@ -88,22 +88,23 @@ def compare(
 ) -> Comparison:
     """Fit everything on the training tasks of each split, and score it on the held-out ones.
 
-    splits: `folds`, or a single one
+    splits: `folds`, or a single one; of large ones only a part (`Split.limited`)
     progress: told in words what comes next
     """
     parts: dict[str, list[TaskScores]] = {each.name: [] for each in (model, *baselines)}
     seconds = dict.fromkeys(parts, 0.0)
     chosen: list[list[str]] = [[] for _ in protocol.sizes]
-    for number, split in enumerate(splits, 1):
+    limited = [split.limited() for split in splits]
+    for number, split in enumerate(limited, 1):
         for regressor in (model, *baselines):
-            progress(f"{regressor.name}, split {number} of {len(splits)}")
+            progress(f"{regressor.name}, split {number} of {len(limited)}")
             started = perf_counter()
             parts[regressor.name].append(fit_and_score(regressor, split, protocol))
             seconds[regressor.name] += perf_counter() - started
-        progress(f"choosing the baseline, split {number} of {len(splits)}")
+        progress(f"choosing the baseline, split {number} of {len(limited)}")
         for names, name in zip(chosen, choose_baselines(baselines, split, protocol), strict=True):
             names.extend([name] * len(split.held_out))
-    names = [task.name for split in splits for task in split.held_out]
+    names = [task.name for split in limited for task in split.held_out]
     scores = {name: TaskScores.joined(each) for name, each in parts.items()}
     return Comparison(model.name, [each.name for each in baselines], protocol, names, scores, chosen, seconds)
 

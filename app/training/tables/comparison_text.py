@@ -15,7 +15,9 @@ WINS = "**"
 def comparison_section(comparison: Comparison) -> str:
     """The verdict, the errors of the model and of all baselines, and their 90 % intervals, in Markdown."""
     parts = [verdict(comparison), protocol_text(comparison), errors_table(comparison), wins_text(comparison)]
-    return "\n\n".join([*parts, _INTERVALS, intervals_table(comparison)])
+    if not comparison.protocol.labels:
+        parts += [_INTERVALS, intervals_table(comparison)]
+    return "\n\n".join(parts)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -41,12 +43,14 @@ def protocol_text(comparison: Comparison) -> str:
         known = "The first rows of a task are known, and later ones are predicted"
     else:
         known = f"Known rows are drawn {protocol.draws} times, and the other rows of the task are predicted"
+    error = "Mean squared error divided by the variance of the targets of training tasks"
+    if protocol.labels:
+        error = "Share of wrong labels"
     return (
-        f"Mean squared error over {len(comparison.tasks):,} held-out tasks, divided by the variance of the targets of "
-        f"training tasks, ± the 95 % interval over tasks. {known}. Each column leaves out tasks that have no row left "
-        "to predict. In brackets: how much larger the error is than that of the model, paired by task. `*` marks the "
-        "baseline that validation chooses without the held-out tasks, and bold a baseline that is better than the "
-        "model beyond chance."
+        f"{error}, mean over {len(comparison.tasks):,} held-out tasks, ± the 95 % interval over tasks. {known}. Each "
+        "column leaves out tasks that have no row left to predict. In brackets: how much larger the error is than that "
+        "of the model. `*` marks the baseline that validation chooses without the held-out tasks. Bold marks a "
+        "baseline that is better than the model beyond chance, paired by task."
     )
 
 

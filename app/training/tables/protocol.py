@@ -14,6 +14,12 @@ SIZES = (0, 3, 5, 10, 20)
 """Known rows of a held-out task."""
 
 
+MAX_TRAINING_TASKS = 1_000
+MAX_SCORED_TASKS = 300
+MAX_TASK_ROWS = 500
+"""Of a training task. More are no help where at most 20 rows are known."""
+
+
 class Split(NamedTuple):
     """Training tasks and held-out tasks. Their inputs are encoded alike.
 
@@ -23,6 +29,11 @@ class Split(NamedTuple):
     training: Sequence[TaskRows]
     held_out: Sequence[TaskRows]
     validation: Sequence[TaskRows] = ()
+
+    def limited(self) -> "Split":
+        """The first tasks and rows, which bounds the time of a comparison."""
+        training = [_first_rows(task) for task in self.training[:MAX_TRAINING_TASKS]]
+        return Split(training, self.held_out[:MAX_SCORED_TASKS], self.validation[:MAX_SCORED_TASKS])
 
 
 class KnownRows(NamedTuple):
@@ -39,12 +50,14 @@ class Protocol:
     sizes: how many rows are known
     draws: how often known rows are drawn at random; with `ordered` there is one choice only
     ordered: the first rows are known and later ones are predicted, in the order that the tasks have
+    labels: whether a target is the index of a label, and the error is the share of wrong ones
     max_queries: rows to predict per task and draw; the rest is left out
     """
 
     sizes: Sequence[int] = SIZES
     draws: int = 3
     ordered: bool = False
+    labels: bool = False
     max_queries: int = 500
     seed: int = 0
 
@@ -77,3 +90,9 @@ def folds(tasks: Sequence[TaskRows], count: int, seed: int = 0) -> list[Split]:
         Split([task for row, task in enumerate(tasks) if row not in part], [tasks[row] for row in sorted(part)])
         for part in parts
     ]
+
+
+def _first_rows(task: TaskRows) -> TaskRows:
+    if len(task) <= MAX_TASK_ROWS:
+        return task
+    return TaskRows(task.name, task.inputs[:MAX_TASK_ROWS], task.targets[:MAX_TASK_ROWS])

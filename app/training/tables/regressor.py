@@ -11,7 +11,7 @@ from app.families.table_rows import TaskRows
 class Prediction(NamedTuple):
     """Of the queries of one task, in the user's units.
 
-    mean: [query]
+    mean: [query]; for labels, the index of the predicted one
     variance: of the target itself, noise included, [query]; None if the regressor does not know how sure it is
     """
 

@@ -21,7 +21,8 @@ NORMAL_QUANTILE = 1.6448536269514722
 class TaskScores:
     """The scores of held-out tasks, each the mean over draws of known rows. NaN where a task has too few rows.
 
-    errors: the mean squared error, divided by the variance of training targets, [size, task]
+    errors: the mean squared error, divided by the variance of training targets, [size, task]; for labels, the share of
+        wrong ones
     coverage: the share of queries inside their 90 % interval, [size, task]; NaN without intervals
     interval_scores: `interval_score`, divided by the standard deviation of training targets, [size, task]
     """
@@ -51,12 +52,13 @@ class _Score(NamedTuple):
 def score_tasks(fitted: FittedRegressor, tasks: Sequence[TaskRows], protocol: Protocol, variance: float) -> TaskScores:
     """Predict the queries of all tasks at all sizes.
 
-    variance: of training targets
+    variance: of training targets; makes no difference for labels
     """
+    score = _score_labels if protocol.labels else _score
     scores = np.full((3, len(protocol.sizes), len(tasks)), np.nan)
     for row, size in enumerate(protocol.sizes):
         for column, task in enumerate(tasks):
-            draws = [_score(fitted, task, rows, variance) for rows in protocol.known_rows(task, size)]
+            draws = [score(fitted, task, rows, variance) for rows in protocol.known_rows(task, size)]
             if draws:
                 scores[:, row, column] = np.mean(draws, axis=0)
     return TaskScores(*scores)
@@ -82,6 +84,13 @@ def _score(fitted: FittedRegressor, task: TaskRows, rows: KnownRows, variance: f
     wanted = targets[rows.queries, 0].astype(np.float64)
     error = float(np.mean((prediction.mean - wanted) ** 2)) / variance
     return _Score(error, *_interval_scores(prediction, wanted, variance))
+
+
+def _score_labels(fitted: FittedRegressor, task: TaskRows, rows: KnownRows, variance: float) -> _Score:
+    """The share of wrong labels as the error."""
+    inputs, targets = task.inputs, task.targets
+    labels = fitted.predict(inputs[rows.support], targets[rows.support], inputs[rows.queries]).mean
+    return _Score(float(np.mean(labels != targets[rows.queries, 0])), np.nan, np.nan)
 
 
 def _interval_scores(prediction: Prediction, targets: np.ndarray, variance: float) -> tuple[float, float]:

@@ -56,8 +56,9 @@ def verdict(comparison: Comparison) -> str:
     unclear = [gain for gain in all_gains if not (gain.better or gain.worse)]
     if not all_gains:
         return "No verdict: no held-out task has enough rows."
-    clauses = [f"its squared error is {each}" for each in _by_baseline(better, "smaller")]
-    clauses += [f"its squared error is {each}" for each in _by_baseline(worse, "larger")]
+    error = "share of wrong labels" if comparison.protocol.labels else "squared error"
+    clauses = [f"its {error} is {each}" for each in _by_baseline(better, "smaller")]
+    clauses += [f"its {error} is {each}" for each in _by_baseline(worse, "larger")]
     if unclear:
         names = " or ".join(dict.fromkeys(gain.baseline for gain in unclear))
         clauses.append(f"with {_sizes(unclear)} it does not clearly differ from {names}")

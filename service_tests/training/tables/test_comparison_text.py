@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from app.training.tables.comparison_text import (
     comparison_json,
@@ -7,6 +8,7 @@ from app.training.tables.comparison_text import (
     intervals_table,
     wins_text,
 )
+from app.training.tables.protocol import Protocol
 from service_tests.training.tables.made_up_comparisons import comparison_of
 
 COMPARISON = comparison_of(
@@ -46,3 +48,10 @@ def test_json_has_plain_values() -> None:
     assert kept["errors"]["model"] == [[1.5, 0.98], [0.5, 0.196]]
     assert kept["differences"][1] == [-1.55, 0.098]
     assert kept["worth_serving"] is True
+
+
+def test_labels_have_no_intervals() -> None:
+    section = comparison_section(replace(COMPARISON, protocol=Protocol(sizes=(0, 3), labels=True)))
+    assert "share of wrong labels is" in section
+    assert "Share of wrong labels, mean over 2 held-out tasks" in section
+    assert "90 % intervals" not in section

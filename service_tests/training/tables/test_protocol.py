@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from app.errors import TrainingError
-from app.training.tables.protocol import Protocol, folds
+from app.training.tables import protocol
+from app.training.tables.protocol import Protocol, Split, folds
 from service_tests.training.tables.made_up_tables import table_of_offsets
 
 
@@ -34,6 +35,17 @@ def test_forecasts_know_the_first_rows() -> None:
     (rows,) = Protocol(ordered=True).known_rows(task, 2)
     assert rows.support.tolist() == [0, 1]
     assert rows.queries.tolist() == [2, 3, 4, 5]
+
+
+def test_large_splits_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MAX_TRAINING_TASKS", 5)
+    monkeypatch.setattr(protocol, "MAX_SCORED_TASKS", 2)
+    monkeypatch.setattr(protocol, "MAX_TASK_ROWS", 7)
+    tasks = table_of_offsets(tasks=12, rows=9)
+    limited = Split(tasks[:6], tasks[6:9], tasks[9:]).limited()
+    assert [len(part) for part in limited] == [5, 2, 2]
+    assert {len(task) for task in limited.training} == {7}
+    assert {len(task) for task in limited.held_out} == {9}
 
 
 def test_a_task_without_a_row_left_to_predict_is_left_out() -> None:

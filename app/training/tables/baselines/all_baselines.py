@@ -2,6 +2,13 @@
 
 from app.training.tables.baselines.boosting import fit_boosting
 from app.training.tables.baselines.boosting_with_task import BoostingWithTask
+from app.training.tables.baselines.classifiers import (
+    ClassifierPerTask,
+    PooledClassifier,
+    boosting_classifier,
+    logistic_regression,
+)
+from app.training.tables.baselines.majority_label import MajorityLabel
 from app.training.tables.baselines.mixed_model import MixedModel
 from app.training.tables.baselines.pooled import Pooled, SharedFit
 from app.training.tables.baselines.ridge import fit_ridge, fit_within_tasks
@@ -29,4 +36,15 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
         Pooled("boosting", boosting, "none"),
         Pooled("boosting + offset", boosting, "shrunk"),
         BoostingWithTask(ordered),
+    ]
+
+
+def label_baselines() -> list[Regressor]:
+    """What a statistician would try where a target is the index of a label."""
+    return [
+        MajorityLabel(),
+        PooledClassifier("logistic regression", logistic_regression),
+        PooledClassifier("boosting", boosting_classifier),
+        ClassifierPerTask(),
+        PooledClassifier("boosting with the labels of the task", boosting_classifier, with_task=True),
     ]

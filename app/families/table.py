@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from app.encoders.encoder import Encoder
 from app.errors import DataError, expectation, missing_package
-from app.families.family import Description, Samples, Split, stack_tasks
+from app.families.family import Description, Samples, Split, interleave_classes, stack_tasks
 from app.families.table_rows import TaskRows
 from app.families.tables.input_columns import unit_of
+from app.families.tables.labelled_tasks import LabelledTasks, label_sizes, labelled_tasks
 from app.families.tables.prepared_table import PreparedTable, prepare
 from app.families.tables.table_spec import TableSpec
 from app.learn.networks import NetworkSpec
 
+SPLITS: tuple[Split, ...] = ("training", "validation", "test")
 HIDDEN = 64
 EMBEDDING = 32
 
@@ -31,7 +34,7 @@ class Table:
     task, target, inputs, order, categories, decimal: see `app.families.tables.table_spec.TableSpec`
     kind: `regression` or `classification`
     width: the number of features (0: as the table has)
-    classes: for labels, how many there are (0: as the table has)
+    classes: for labels, how many a task has (0: as most tasks of the table have)
     data: the file, the folder of files or, in Python, the DataFrame
     """
 
@@ -56,7 +59,7 @@ class Table:
         """One number, or the labels."""
         if self.kind == "regression":
             return 1
-        return self.classes or len(self.prepared.target.labels)
+        return self.classes or self.max_ways
 
     @property
     def encoder(self) -> Encoder:
@@ -71,13 +74,13 @@ class Table:
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """The name of the target's column."""
-        return (self.target,)
+        """The name of the target's column; none for labels."""
+        return (self.target,) if self.kind == "regression" else ()
 
     @property
     def target_units(self) -> tuple[str, ...]:
-        """The unit in the name of the target's column."""
-        return (unit_of(self.target),)
+        """The unit in the name of the target's column; none for labels."""
+        return (unit_of(self.target),) if self.kind == "regression" else ()
 
     @property
     def description(self) -> Description:
@@ -98,6 +101,16 @@ class Table:
         count = len(self.prepared.splits["test"])
         return f"All test tasks are drawn from {count} tasks of the table, so the intervals are too narrow"
 
+    @property
+    def max_ways(self) -> int:
+        """For labels, those of a task."""
+        return self._labelled["training"].ways
+
+    @property
+    def max_shots(self) -> int:
+        """For labels, the known rows of one that leave others to predict."""
+        return self._labelled["training"].max_shots
+
     def sample(
         self,
         tasks: int,
@@ -107,25 +120,35 @@ class Table:
         split: Split = "training",
     ) -> Samples:
         """Draw tasks with replacement, and rows of each without."""
+        if self.kind == "classification":
+            drawn = [self._labelled[split].draw(ways or self.targets, examples, generator) for _ in range(tasks)]
+            return interleave_classes(torch.stack(drawn))
         rows = self._rows[split]
         chosen = torch.randint(len(rows), (tasks,), generator=generator, device=generator.device).tolist()
         return stack_tasks([self._draw(rows[each], examples, generator) for each in chosen])
 
-    def _draw(self, task: TaskRows, examples: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        count = min(examples, len(task))
-        order = (
-            torch.arange(count)
-            if self.order
-            else torch.randperm(len(task), generator=generator, device=generator.device)[:count].cpu()
-        )
-        parts = (torch.from_numpy(each)[order].to(generator.device) for each in (task.inputs, task.targets))
-        inputs, targets = parts
+    def _draw(self, task: TaskRows, examples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The first rows of a task where there is an order, else random ones."""
+        if self.order:
+            rows = torch.arange(min(examples, len(task)))
+        else:
+            rows = torch.randperm(len(task), generator=generator, device=generator.device)[:examples].cpu()
+        inputs, targets = (torch.from_numpy(part)[rows].to(generator.device) for part in (task.inputs, task.targets))
         return inputs, targets
 
     @cached_property
     def _rows(self) -> dict[Split, list[TaskRows]]:
-        splits: tuple[Split, ...] = ("training", "validation", "test")
-        return {split: self.prepared.tasks(split) for split in splits}
+        return {split: self.prepared.tasks(split) for split in SPLITS}
+
+    @cached_property
+    def _labelled(self) -> dict[Split, LabelledTasks]:
+        """The rows of each label. Raises DataError where a split has no task with enough labels."""
+        ways, min_rows = label_sizes(self.prepared.tasks(), self.target)
+        labelled = {split: labelled_tasks(self._rows[split], ways, min_rows) for split in SPLITS}
+        if lacking := next((split for split in SPLITS if not labelled[split].rows), None):
+            expected = f"a {lacking} task with {ways} labels of {min_rows} rows or more"
+            raise DataError(expectation(f"--target {self.target}", expected, "none", "add tasks, or rows to them"))
+        return labelled
 
     def with_prepared(self, prepared: PreparedTable) -> "Table":
         """The same family, which does not read its table again."""

@@ -49,7 +49,7 @@ def _left_out_rows(table: PreparedTable, support: Sequence[int]) -> Iterator[str
         if short:
             yield (
                 f"{_tasks(short)} with at most {size} rows: with {size} known rows, nothing is left to predict there, "
-                "so the errors with so many are those of the larger tasks."
+                "so errors with so many are those of larger tasks."
             )
             return
 
@@ -114,8 +114,8 @@ def _repeats(table: PreparedTable) -> Iterator[str]:
     distinct = len(np.unique(content.view(np.dtype((np.void, content.itemsize * content.shape[1])))))
     if distinct < len(rows):
         yield (
-            f"{_rows(len(rows) - distinct)} as another row of its task has them, in every input and the target. "
-            "Where a repeated row is known, predicting its copy is no feat."
+            f"{_rows(len(rows) - distinct)} with the same inputs and target as another row of the same task. The copy "
+            "of a known row is easy to predict: remove copies that were not measured again."
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import read_numbers
+from app.families.tables.number_text import DECIMAL_COMMAS, read_numbers
 from app.families.tables.raw_table import RawTable
 
 MIXED = 0.5
@@ -27,12 +27,14 @@ class ColumnData:
     type: a key of `app.encoders.columns.types.TYPES`
     values: float64 with NaN for numbers; otherwise objects, with None where one is missing
     note: how they were read, if in another way than usual
+    quoted_numbers: whether they are texts that are all numbers, where other values may be numbers
     """
 
     name: str
     type: str
     values: np.ndarray
     note: str = ""
+    quoted_numbers: bool = False
 
     @cached_property
     def missing(self) -> np.ndarray:
@@ -97,7 +99,8 @@ def _from_text(
     if not raw.is_text:
         if texts and all(map(is_date, texts)):
             return ColumnData(name, "date", values)
-        return ColumnData(name, "category", values)
+        quoted = bool(texts) and not np.isnan(read_numbers(texts).numbers).any()
+        return ColumnData(name, "category", values, "numbers in quotes" if quoted else "", quoted)
     if category:
         numbers = read_numbers(texts).numbers
         if not np.isnan(numbers).any() and np.isfinite(numbers).all():
@@ -110,6 +113,8 @@ def _from_text(
     if texts and all(is_date(text.strip()) for text in texts):
         return ColumnData(name, "date", _stripped(values))
     reading = read_numbers(texts, decimal)
+    if reading.ambiguous and has_decimal_commas(raw):
+        reading = read_numbers(texts, ",")
     share = 1 - np.isnan(reading.numbers).mean() if texts else 1.0
     if share <= MIXED:
         return ColumnData(name, "category", _stripped(values))
@@ -125,6 +130,16 @@ def _from_text(
         fix = "say --decimal , if commas are decimal, --decimal . if they separate thousands"
         raise DataError(expectation(f"{raw.name}, {name}", "numbers in one form", reading.ambiguous, fix))
     return _numbers(raw, name, numbers, reading.note)
+
+
+def has_decimal_commas(raw: RawTable) -> bool:
+    """Whether commas are decimal in a table: semicolons separate its columns, or some column shows it."""
+    if "semicolons" in raw.form:
+        return True
+    return any(
+        read_numbers([value for value in values if value is not None]).note == DECIMAL_COMMAS
+        for values in raw.columns.values()
+    )
 
 
 def _numbers(raw: RawTable, name: str, numbers: np.ndarray, note: str = "") -> ColumnData:

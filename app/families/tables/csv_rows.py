@@ -70,8 +70,11 @@ def _is_number(text: str) -> bool:
 def _uneven(text: str, delimiter: str, width: int, name: str) -> DataError | None:
     """The error for the first line that has too many or too few cells."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    for row in reader:
-        if row and len(row) != width:
+    for index, row in enumerate(row for row in reader if row):
+        if len(row) != width:
+            if index == 1 and len(row) == width + 1:
+                actual, fix = f"{width}, but {width + 1} cells in the first row", "add the name that is missing"
+                return DataError(expectation(f"{name}, line 1", "a name for each column", actual, fix))
             fix = "add the missing cells" if len(row) < width else "put quotes around cells that contain a separator"
             content = shown(delimiter.join(row))
             return DataError(

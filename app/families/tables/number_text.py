@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+DECIMAL_COMMAS = "decimal commas"
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
-COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-POINT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
-SPACE_GROUPS = re.compile(r"[+-]?\d{1,3}([ \u00a0\u202f]\d{3})+([.,]\d*)?")
+COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
+SPACE_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f]\d{3})+([.,]\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 LONG = re.compile(r"[+-]?\d{4,}(\D.*)?")
 """A number of at least a thousand, without separators."""
@@ -46,7 +47,7 @@ def read_numbers(texts: Sequence[str], decimal: str = "") -> Reading:
     only_decimal = [text for text in commas if not COMMA_GROUPS.fullmatch(text)]
     if decimal == "," or (decimal != "." and only_decimal and not any("." in text for text in stripped)):
         numbers = _plain([_with_point(text) for text in stripped])
-        return Reading(numbers, "decimal commas")
+        return Reading(numbers, DECIMAL_COMMAS)
     if groups:
         return _grouped(stripped, groups, decimal)
     if any(SPACE_GROUPS.fullmatch(text) for text in stripped):

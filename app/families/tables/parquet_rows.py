@@ -25,17 +25,40 @@ def read_parquet(path: Path, task: str = "") -> RawTable:
     return from_arrow(table, path.name, "Parquet")
 
 
-def read_arrow(frame: Any) -> RawTable:
+def read_frame(frame: Any) -> RawTable:
     """The columns of a DataFrame of pandas or polars, of an Arrow table, or of a dict of columns."""
     name = "the table"
+    if type(frame).__module__.partition(".")[0] == "pandas":
+        return _from_pandas(frame, name)
     try:
-        if hasattr(frame, "columns") and not isinstance(frame, pa.Table):
-            check_names([str(each) for each in frame.columns], name)
         table = pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        expected = "a path, a DataFrame or a dict of columns"
-        raise DataError(expectation(name, expected, type(frame).__name__, " ".join(str(error).split()))) from error
+        expected = "a path, a DataFrame or a dict of columns of the same length"
+        raise DataError(expectation(name, expected, type(frame).__name__)) from error
     return from_arrow(table, name, "a DataFrame")
+
+
+def _from_pandas(frame: Any, name: str) -> RawTable:
+    """Column by column, as one of mixed types is an error only if it is used."""
+    if type(frame).__name__ != "DataFrame":
+        raise DataError(expectation(name, "a DataFrame", f"a {type(frame).__name__} of pandas"))
+    if any(frame.index.names):
+        frame = frame.reset_index()
+    names = [str(each) for each in frame.columns]
+    check_names(names, name)
+    if not len(frame):
+        raise DataError(expectation(name, "at least 1 row", "none"))
+    columns = {each: _pandas_values(frame.iloc[:, index]) for index, each in enumerate(names)}
+    return RawTable(name, "a DataFrame", columns)
+
+
+def _pandas_values(series: Any) -> np.ndarray:
+    try:
+        return _values(pa.chunked_array([pa.array(series, from_pandas=True)]))
+    except pa.ArrowException:  # values of several types
+        values = np.empty(len(series), object)
+        values[:] = [None if gone else value for value, gone in zip(series, series.isna(), strict=True)]
+        return values
 
 
 def from_arrow(table: Any, name: str, form: str) -> RawTable:

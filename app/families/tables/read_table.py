@@ -6,7 +6,7 @@ from typing import Any
 from app.errors import DataError, expectation
 from app.families.tables.csv_rows import read_csv
 from app.families.tables.json_lines import read_json_lines
-from app.families.tables.parquet_rows import PARQUET, read_arrow, read_parquet
+from app.families.tables.parquet_rows import PARQUET, read_frame, read_parquet
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_text import TABLE, decode, read_bytes
 from app.families.tables.task_folder import read_folder
@@ -24,7 +24,7 @@ def read_table(source: Path | Any, task: str = "") -> RawTable:
     if isinstance(source, str):
         source = Path(source)
     if not isinstance(source, Path):
-        return read_arrow(source)
+        return read_frame(source)
     return read_folder(source, read_file, task) if source.is_dir() else read_file(source, task)
 
 

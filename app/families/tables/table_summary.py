@@ -53,7 +53,8 @@ def _column(table: PreparedTable, column: InputColumn) -> str:
         return f"| {column.name} | | | left out: {column.left_out} |"
     missing = _share(int(data.missing.sum()), len(data.values))
     if column.left_out:
-        return f"| {column.name} | {data.type} | {missing} | left out: {column.left_out} |"
+        shown = data.type if len(data.present) else ""
+        return f"| {column.name} | {shown} | {missing} | left out: {column.left_out} |"
     unit = unit_of(column.name)
     note = "".join(f", {each}" for each in (f"in {unit}" if unit else "", data.note) if each)
     fitted = next(each for each in table.encoder.columns if each.name == column.name)

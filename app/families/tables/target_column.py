@@ -50,6 +50,12 @@ def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
         if kind or not column.is_whole or column.distinct > FEW_NUMBERS:
             return Target("regression", column.values, (), "numbers")
         return _labels(column, f"{column.distinct} whole numbers; add --kind regression if they are amounts")
+    if column.quoted_numbers and kind != "classification":
+        row = int(np.argmin(column.missing))
+        fix = "write numbers without quotes, or add --kind classification if they are labels"
+        raise DataError(
+            expectation(f"--target {name}", "numbers or labels", f"{column.values[row]!r} in {raw.place(row)}", fix)
+        )
     if kind == "regression":
         if column.type == "boolean":
             return Target("regression", column.values.astype(np.float64), (), "1 for true, 0 for false")

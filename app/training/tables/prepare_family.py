@@ -24,9 +24,8 @@ def make_table(settings: TableSettings) -> Table:
         kind=found.kind,
         inputs=tuple(column.name for column in prepared.inputs),
         width=prepared.encoder.feature_shape[0],
-        classes=len(prepared.target.labels),
-    )
-    return table.with_prepared(prepared)
+    ).with_prepared(prepared)
+    return table if table.kind == "regression" else replace(table, classes=table.max_ways).with_prepared(prepared)
 
 
 def options_of(table: Table) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from app.training.tables.prepare_family import options_of
 from app.training.tables.table_settings import TableSettings
 
 AUTO = "auto"
+QUERIES, OUTER_STEPS = 5, 2_000
+"""For labels: queries of each, and steps of the algorithm that a search keeps."""
 
 
 def table_recipe(settings: TableSettings, table: Table) -> Recipe:
@@ -23,7 +25,25 @@ def table_recipe(settings: TableSettings, table: Table) -> Recipe:
         "seed": settings.seed,
         "outer_steps": settings.outer_steps or recipe.outer_steps,
     }
+    if table.kind == "classification":
+        changes |= _of_labels(settings, table)
     recipe = dataclasses.replace(recipe, **changes)
     if settings.algorithm in ("", AUTO):
         return recipe
-    return dataclasses.replace(with_algorithm(recipe, settings.algorithm), **changes)
+    return dataclasses.replace(
+        with_algorithm(recipe, settings.algorithm), **{**changes, "algorithm": settings.algorithm}
+    )
+
+
+def _of_labels(settings: TableSettings, table: Table) -> dict[str, Any]:
+    """What differs for labels: shots and queries are of each label. `--support` counts all known rows of a task."""
+    most = table.max_shots
+    shots = sorted({min(most, max(1, size // table.targets)) for size in settings.support})
+    return {
+        "algorithm": "protonet",
+        "shots": (1, shots[-1]),
+        "evaluation_shots": tuple(shots),
+        "queries": QUERIES,
+        "scale_targets": False,
+        "outer_steps": settings.outer_steps or OUTER_STEPS,
+    }

@@ -1,8 +1,10 @@
 """A table that is read, split and encoded."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,14 @@ class PreparedTable:
         names = self.rows if split is None else self.splits[split]
         targets = self.target.values.astype(np.float32)[:, None]
         return [TaskRows(name, self.features[self.rows[name]], targets[self.rows[name]]) for name in names]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that another table, or another use of its columns, does not have."""
+        digest = blake2b(json.dumps(self.encoder.to_json(), sort_keys=True).encode(), digest_size=8)
+        for task in self.tasks():
+            digest.update(task.name.encode() + b"\0" + task.inputs.tobytes() + task.targets.tobytes())
+        return digest.hexdigest()
 
     def _values(self, rows: np.ndarray) -> list[tuple[Any, ...]]:
         """The values of rows in the order of the inputs."""

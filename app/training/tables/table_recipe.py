@@ -1,6 +1,7 @@
 """The recipe of an algorithm that is trained in outer steps on a table."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from app.families.table import Table
@@ -35,10 +36,16 @@ def table_recipe(settings: TableSettings, table: Table) -> Recipe:
     )
 
 
+def known_rows(table: Table, support: Sequence[int]) -> list[int]:
+    """The numbers of shots that stand for these numbers of known rows: for labels, as many rows of each label."""
+    if table.kind == "regression":
+        return [*support]
+    return sorted({min(table.max_shots, max(1, size // table.targets)) for size in support})
+
+
 def _of_labels(settings: TableSettings, table: Table) -> dict[str, Any]:
     """What differs for labels: shots and queries are of each label. `--support` counts all known rows of a task."""
-    most = table.max_shots
-    shots = sorted({min(most, max(1, size // table.targets)) for size in settings.support})
+    shots = known_rows(table, settings.support)
     return {
         "algorithm": "protonet",
         "shots": (1, shots[-1]),

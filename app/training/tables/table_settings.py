@@ -4,10 +4,13 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import app
 from app.errors import TrainingError, expectation
+from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.table_spec import TableSpec
 
 SUPPORT = (3, 5, 10, 20)
@@ -45,6 +48,11 @@ class TableSettings:
     def bundle(self) -> str:
         """The name of the bundle."""
         return self.name or bundle_name(self.source)
+
+    def run_name(self, table: PreparedTable) -> str:
+        """The name of the folder of a run: another table or other settings have another."""
+        decisive = (table.fingerprint, self.support, self.algorithm, self.seed, self.outer_steps, table.spec.order)
+        return blake2b(repr((*decisive, app.__version__)).encode(), digest_size=8).hexdigest()
 
     @property
     def command(self) -> str:

@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from app.bundles.folder import check_name
@@ -13,8 +15,9 @@ from app.device import describe
 from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
 from app.training.optional_packages import LOG, PLOTS, require
-from app.training.publish import write_bundle
+from app.training.publish import training_record
 from app.training.tables.prepare_family import make_table
+from app.training.tables.publish_table import publish_table
 from app.training.tables.table_settings import SUPPORT, TableSettings
 from app.training.tables.train_by_steps import train_by_steps
 
@@ -72,16 +75,18 @@ def train_table(
 def run_table(
     settings: TableSettings, models_dir: Path, runs_dir: Path, console: Console, *, fresh: bool = False
 ) -> Manifest:
-    """Read, train, evaluate, write. Arguments as for `train_table`."""
+    """Read, train, evaluate, compare, write. Arguments as for `train_table`."""
     require(LOG, PLOTS)
     check_name(settings.bundle)
-    folder, runs = models_dir / settings.bundle, runs_dir / settings.bundle
+    folder, runs, machine = models_dir / settings.bundle, runs_dir / settings.bundle, describe(torch.device("cpu"))
     table = make_table(settings)
     console.print(table_summary(table.prepared, settings.support), markup=False, highlight=False, soft_wrap=True)
     if fresh:
         shutil.rmtree(runs, ignore_errors=True)
-    run, search = train_by_steps(settings, table, runs, console)
-    console.print(f"evaluating, and writing {folder}", markup=False)
-    manifest = write_bundle(run, folder, settings.command, describe(run.device), search)
+    run, search = train_by_steps(settings, table, runs / settings.run_name(table.prepared), console)
+    training = training_record(run, settings.command, machine, search)
+    bundle = run.as_bundle(settings.bundle)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
+    manifest = publish_table(bundle, table, settings.support, folder, machine, console)
     shutil.rmtree(runs, ignore_errors=True)
     return manifest

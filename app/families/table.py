@@ -35,6 +35,7 @@ class Table:
     kind: `regression` or `classification`
     width: the number of features (0: as the table has)
     classes: for labels, how many a task has (0: as most tasks of the table have)
+    source, licence: where the table is from, in sentences for the card, and its licence as Hugging Face names it
     data: the file, the folder of files or, in Python, the DataFrame
     """
 
@@ -47,6 +48,8 @@ class Table:
     decimal: str = ""
     width: int = 0
     classes: int = 0
+    source: str = ""
+    licence: str = "unknown"
     data: Path | Any | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -91,8 +94,9 @@ class Table:
             purpose=f"predicts {self.target}{given}, after {rows} of the same {self.task}.",
             not_for=f"Rows of which no other row of the same {self.task} can be like those of training, and tables "
             "whose columns mean something else.",
-            data=f"A table with a row for each measurement. The column {self.task} says whose row it is.",
-            licence="unknown",
+            data=self.source
+            or f"A table with a row for each measurement. The column {self.task} says whose row it is.",
+            licence=self.licence,
         )
 
     @property

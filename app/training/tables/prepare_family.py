@@ -31,6 +31,18 @@ def make_table(settings: TableSettings) -> Table:
 def options_of(table: Table) -> dict[str, Any]:
     """The options of the family, as a bundle has them: those that are not as by default."""
     usual = Table()
-    names = ("task", "target", "inputs", "order", "kind", "categories", "decimal", "width", "classes")
+    names = (
+        "task",
+        "target",
+        "inputs",
+        "order",
+        "kind",
+        "categories",
+        "decimal",
+        "width",
+        "classes",
+        "source",
+        "licence",
+    )
     options = {name: (vars(table)[name], vars(usual)[name]) for name in names}
     return {name: value for name, (value, default) in options.items() if value != default or name == "kind"}

@@ -35,6 +35,7 @@ class Table:
     kind: `regression` or `classification`
     width: the number of features (0: as the table has)
     classes: for labels, how many a task has (0: as most tasks of the table have)
+    fingerprint: that of the table, if it has to be that one (`PreparedTable.fingerprint`)
     data: the file, the folder of files or, in Python, the DataFrame
     """
 
@@ -47,6 +48,7 @@ class Table:
     decimal: str = ""
     width: int = 0
     classes: int = 0
+    fingerprint: str = ""
     data: Path | Any | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -168,7 +170,11 @@ class Table:
         spec = TableSpec(
             self.task, self.target, tuple(self.inputs), self.order, self.kind, tuple(self.categories), self.decimal
         )
-        return prepare(read_table(self.data, self.task), spec)
+        prepared = prepare(read_table(self.data, self.task), spec)
+        if self.fingerprint not in ("", prepared.fingerprint):
+            fix = "name the file that it was trained on, or train again"
+            raise DataError(expectation("--data", "the table that the bundle was trained on", "another", fix))
+        return prepared
 
 
 family = Table

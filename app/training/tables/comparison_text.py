@@ -13,8 +13,13 @@ WINS = "**"
 
 
 def comparison_section(comparison: Comparison) -> str:
-    """The verdict, the errors of the model and of all baselines, and their 90 % intervals, in Markdown."""
-    parts = [verdict(comparison), protocol_text(comparison), errors_table(comparison), wins_text(comparison)]
+    """The verdict, then `comparison_tables`."""
+    return f"{verdict(comparison)}\n\n{comparison_tables(comparison)}"
+
+
+def comparison_tables(comparison: Comparison) -> str:
+    """The errors of the model and of all baselines, and their 90 % intervals, in Markdown."""
+    parts = [protocol_text(comparison), errors_table(comparison), wins_text(comparison)]
     if not comparison.protocol.labels:
         parts += [_INTERVALS, intervals_table(comparison)]
     return "\n\n".join(parts)

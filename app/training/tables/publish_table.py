@@ -10,7 +10,7 @@ from app.bundles.manifest import Manifest
 from app.families.table import Table
 from app.training.publish import evaluated, publish
 from app.training.tables.compare_bundle import compare_bundle, with_comparison
-from app.training.tables.comparison_text import comparison_section
+from app.training.tables.comparison_text import comparison_tables
 from app.training.tables.stage_progress import stage_progress
 from app.training.tables.table_recipe import known_rows
 from app.training.tables.verdict import verdict
@@ -29,6 +29,6 @@ def publish_table(
         comparison = compare_bundle(bundle, table, support, lambda text: report(text, 0.5))
         bundle = with_comparison(bundle, comparison)
     manifest = publish(bundle, table, folder)
-    console.print(comparison_section(comparison), markup=False, highlight=False, soft_wrap=True)
+    console.print(comparison_tables(comparison), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{folder}: {verdict(comparison)}", markup=False, highlight=False, soft_wrap=True)
     return manifest

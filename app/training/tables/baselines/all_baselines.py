@@ -8,6 +8,7 @@ from app.training.tables.baselines.classifiers import (
     boosting_classifier,
     logistic_regression,
 )
+from app.training.tables.baselines.last_residual import LastResidual
 from app.training.tables.baselines.majority_label import MajorityLabel
 from app.training.tables.baselines.mixed_model import MixedModel
 from app.training.tables.baselines.pooled import Pooled, SharedFit
@@ -24,6 +25,10 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
     ordered: whether the known rows of a task are its first ones
     """
     ridge, within, boosting = SharedFit(fit_ridge), SharedFit(fit_within_tasks), SharedFit(fit_boosting)
+    forecasts: list[Regressor] = [
+        LastResidual("last value", SharedFit(fit_mean)),
+        LastResidual("boosting + last residual", boosting),
+    ]
     return [
         Pooled("task mean", fit_mean, "shrunk"),
         Pooled("ridge", ridge, "none"),
@@ -36,6 +41,7 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
         Pooled("boosting", boosting, "none"),
         Pooled("boosting + offset", boosting, "shrunk"),
         BoostingWithTask(ordered),
+        *(forecasts if ordered else []),
     ]
 
 

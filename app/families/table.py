@@ -36,6 +36,7 @@ class Table:
     width: the number of features (0: as the table has)
     classes: for labels, how many a task has (0: as most tasks of the table have)
     source, licence: where the table is from, in sentences for the card, and its licence as Hugging Face names it
+    fingerprint: that of the table, if it has to be that one (`PreparedTable.fingerprint`)
     data: the file, the folder of files or, in Python, the DataFrame
     """
 
@@ -50,6 +51,7 @@ class Table:
     classes: int = 0
     source: str = ""
     licence: str = "unknown"
+    fingerprint: str = ""
     data: Path | Any | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -172,7 +174,11 @@ class Table:
         spec = TableSpec(
             self.task, self.target, tuple(self.inputs), self.order, self.kind, tuple(self.categories), self.decimal
         )
-        return prepare(read_table(self.data, self.task), spec)
+        prepared = prepare(read_table(self.data, self.task), spec)
+        if self.fingerprint not in ("", prepared.fingerprint):
+            fix = "name the file that it was trained on, or train again"
+            raise DataError(expectation("--data", "the table that the bundle was trained on", "another", fix))
+        return prepared
 
 
 family = Table

@@ -1,6 +1,7 @@
 """Reading Parquet, and DataFrames through Arrow."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,31 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from app.errors import DataError, expectation
+from app.families.tables.parquet_sample import sample_parquet
 from app.families.tables.raw_table import RawTable, check_names
 
 PARQUET = b"PAR1"
+MAX_ROWS = 200_000
+"""A larger file is not read as a whole: of its tasks, so many are taken as have these rows."""
 INDEX = re.compile(r"__index_level_\d+__")
 """Columns in which pandas keeps the index of a DataFrame."""
 
 
-def read_parquet(path: Path, task: str = "") -> RawTable:
-    """The columns of a Parquet file. Raises DataError where it is damaged."""
+def read_parquet(path: Path, task: str = "", max_rows: int = MAX_ROWS) -> RawTable:
+    """The columns of a Parquet file, of some tasks if it has more than `max_rows` rows.
+
+    Raises DataError where it is damaged.
+    """
     try:
-        table = parquet.ParquetFile(path).read()
+        file = parquet.ParquetFile(path)
+        rows, names = file.metadata.num_rows, file.schema_arrow.names
+        check_names(names, path.name)
+        if rows <= max_rows or task not in names:
+            return from_arrow(file.read(), path.name, "Parquet")
+        table, tasks = sample_parquet(path, task, max_rows)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path.name}: the Parquet file is cut off or damaged: {error}") from error
-    return from_arrow(table, path.name, "Parquet")
+    return replace(from_arrow(table, path.name, "Parquet"), total_rows=rows, total_tasks=tasks)
 
 
 def read_frame(frame: Any) -> RawTable:

@@ -1,6 +1,5 @@
 """A table that is read, split and encoded."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,9 +82,15 @@ class PreparedTable:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that another table, or another use of its columns, does not have."""
-        digest = blake2b(json.dumps(self.encoder.to_json(), sort_keys=True).encode(), digest_size=8)
-        for task in self.tasks():
-            digest.update(task.name.encode() + b"\0" + task.inputs.tobytes() + task.targets.tobytes())
+        digest = blake2b(repr(replace(self.spec, inputs=())).encode(), digest_size=8)
+        rows = np.concatenate([*self.rows.values()])
+        digest.update("\0".join(self.rows).encode() + self.target.values[rows].tobytes())
+        for column in self.inputs:
+            assert column.data is not None, "an input has values"
+            values = column.data.values[rows]
+            is_number = column.data.type == "number"
+            digest.update(column.name.encode())
+            digest.update(values.tobytes() if is_number else "\0".join(map(str, values)).encode())
         return digest.hexdigest()
 
     def _values(self, rows: np.ndarray) -> list[tuple[Any, ...]]:

@@ -28,7 +28,7 @@ class RawTable:
     columns: the values of each column, by its name; None where a value is missing
     is_text: whether values are text that has yet to be read as numbers, as in CSV
     place: the index of a row -> where it is, such as `line 17`
-    total_rows: of the file, where the table has only some of them
+    total_rows, total_tasks: of the file, where the table has only some of them
     """
 
     name: str

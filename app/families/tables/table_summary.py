@@ -15,9 +15,9 @@ SHOWN_LABELS = 5
 def table_summary(table: PreparedTable, support: Sequence[int]) -> str:
     """What a command prints before it trains. support: the numbers of known rows that the model is for"""
     raw, spec = table.raw, table.spec
-    total = f" of {raw.total_rows:,}" if raw.total_rows else ""
+    total = f"{raw.total_rows:,} rows of {raw.total_tasks:,} tasks, read: " if raw.total_rows else ""
     lines = [
-        f"{raw.name}: {raw.form}, {raw.rows:,}{total} rows.",
+        f"{raw.name}: {raw.form}, {total}{raw.rows:,} rows.",
         *(f"{note[0].upper()}{note[1:]}." for note in raw.notes),
         "",
         "| column | type | missing | used as |",

@@ -33,8 +33,8 @@ COLUMNS = {
 }
 SO_FAR = "amount so far (µg)"
 SOURCE = (
-    "1,992 concentrations of the painkiller remifentanil in the arterial blood of 65 healthy adults, during an infusion "
-    "and after it (Minto et al. 1997, Anesthesiology 86), from the package nlme of R. The time is since the infusion "
+    "1,992 concentrations of the painkiller remifentanil in the arterial blood of 65 healthy adults, during and after "
+    "an infusion (Minto et al. 1997, Anesthesiology 86), from the package nlme of R. The time is since the infusion "
     "began, the rate is that of the infusion at the sample, and the amount is what was infused before it. A prediction "
     "is the natural logarithm of the concentration."
 )

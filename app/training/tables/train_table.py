@@ -16,7 +16,7 @@ from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
 from app.training.optional_packages import LOG, PLOTS, require
 from app.training.publish import training_record
-from app.training.tables.prepare_family import make_table
+from app.training.tables.prepare_family import make_table, usable_sizes
 from app.training.tables.publish_table import publish_table
 from app.training.tables.table_settings import SUPPORT, TableSettings
 from app.training.tables.train_by_steps import train_by_steps
@@ -80,11 +80,16 @@ def run_table(
     check_name(settings.bundle)
     folder, runs, machine = models_dir / settings.bundle, runs_dir / settings.bundle, describe(torch.device("cpu"))
     table = make_table(settings)
-    console.print(table_summary(table.prepared, settings.support), markup=False, highlight=False, soft_wrap=True)
+    asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
+    console.print(table_summary(table.prepared, asked.support), markup=False, highlight=False, soft_wrap=True)
+    if settings.support != asked.support:
+        console.print(
+            f"\nEvaluated with {', '.join(map(str, settings.support))} known rows, as most tasks have few rows."
+        )
     if fresh:
         shutil.rmtree(runs, ignore_errors=True)
     run, search = train_by_steps(settings, table, runs / settings.run_name(table.prepared), console)
-    training = training_record(run, settings.command, machine, search)
+    training = training_record(run, asked.command, machine, search)
     bundle = run.as_bundle(settings.bundle)
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
     manifest = publish_table(bundle, table, settings.support, folder, machine, console)

@@ -1,0 +1,1 @@
+"""Training on tables: the rows of many tasks in one file."""

@@ -59,4 +59,4 @@ def _is_fraction(value: object) -> bool:
     if isinstance(value, str):
         head, _, tail = value.strip().lstrip("+-").replace(",", ".", 1).partition(".")
         return head.isdigit() and tail.isdigit() and int(tail) > 0
-    return isinstance(value, float | np.floating) and value == value and value != int(value)
+    return isinstance(value, float | np.floating) and bool(value == value and value != int(value))

@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from app.families.table_rows import TaskRows
 from app.learn.significance import Interval, interval
 from app.training.tables.protocol import Protocol, Split, folds
 from app.training.tables.regressor import Regressor
@@ -91,39 +92,53 @@ def compare(
     splits: `folds`, or a single one; of large ones only a part (`Split.limited`)
     progress: told in words what comes next
     """
-    parts: dict[str, list[TaskScores]] = {each.name: [] for each in (model, *baselines)}
+    regressors = (model, *baselines)
+    parts: dict[str, list[TaskScores]] = {each.name: [] for each in regressors}
     seconds = dict.fromkeys(parts, 0.0)
     chosen: list[list[str]] = [[] for _ in protocol.sizes]
     limited = [split.limited() for split in splits]
     for number, split in enumerate(limited, 1):
-        for regressor in (model, *baselines):
+        of_baselines: list[TaskScores] = []
+        for regressor in regressors:
             progress(f"{regressor.name}, split {number} of {len(limited)}")
             started = perf_counter()
-            parts[regressor.name].append(fit_and_score(regressor, split, protocol))
+            held_out, validation = fit_and_score(regressor, split, protocol)
             seconds[regressor.name] += perf_counter() - started
-        progress(f"choosing the baseline, split {number} of {len(limited)}")
-        for names, name in zip(chosen, choose_baselines(baselines, split, protocol), strict=True):
+            parts[regressor.name].append(held_out)
+            of_baselines += [validation] if regressor is not model else []
+        if not split.validation:
+            progress(f"choosing the baseline, split {number} of {len(limited)}")
+            of_baselines = cross_validate(baselines, split.training, protocol)
+        for names, name in zip(chosen, best_baselines(baselines, of_baselines), strict=True):
             names.extend([name] * len(split.held_out))
     names = [task.name for split in limited for task in split.held_out]
     scores = {name: TaskScores.joined(each) for name, each in parts.items()}
     return Comparison(model.name, [each.name for each in baselines], protocol, names, scores, chosen, seconds)
 
 
-def fit_and_score(regressor: Regressor, split: Split, protocol: Protocol) -> TaskScores:
-    """Fit a regressor on the training tasks of a split, and score it on the held-out ones."""
-    return score_tasks(regressor.fit(split.training), split.held_out, protocol, target_variance(split.training))
+def fit_and_score(regressor: Regressor, split: Split, protocol: Protocol) -> tuple[TaskScores, TaskScores]:
+    """The scores on the held-out tasks of a split, and on those for validation, of a regressor that is fitted once."""
+    fitted, variance = regressor.fit(split.training), target_variance(split.training)
+    held_out, validation = (
+        score_tasks(fitted, tasks, protocol, variance) for tasks in (split.held_out, split.validation)
+    )
+    return held_out, validation
 
 
-def choose_baselines(baselines: Sequence[Regressor], split: Split, protocol: Protocol) -> list[str]:
-    """The name of the baseline with the smallest error for each size, without a look at held-out tasks."""
-    training = split.training
-    if split.validation:
-        choices = [Split(training, split.validation)]
-    else:
-        choices = folds(training, min(INNER_FOLDS, len(training)), seed=protocol.seed + 1)
-    # all baselines on one split before the next, as some share a fit
-    scores = [[fit_and_score(baseline, each, protocol) for baseline in baselines] for each in choices]
-    means = [[_mean(errors) for errors in TaskScores.joined(parts).errors] for parts in zip(*scores, strict=True)]
+def cross_validate(regressors: Sequence[Regressor], tasks: Sequence[TaskRows], protocol: Protocol) -> list[TaskScores]:
+    """The scores of each regressor on training tasks that it was not fitted to."""
+    splits = folds(tasks, min(INNER_FOLDS, len(tasks)), seed=protocol.seed + 1)
+    # all regressors on one split before the next, as some share a fit
+    scores = [[fit_and_score(each, split, protocol)[0] for each in regressors] for split in splits]
+    return [TaskScores.joined(parts) for parts in zip(*scores, strict=True)]
+
+
+def best_baselines(baselines: Sequence[Regressor], scores: Sequence[TaskScores]) -> list[str]:
+    """The name of the baseline with the smallest error for each size.
+
+    scores: of each baseline, not on held-out tasks
+    """
+    means = [[_mean(errors) for errors in each.errors] for each in scores]
     return [baselines[best].name for best in np.argmin(np.array(means), axis=0)]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from app.families.table_rows import TaskRows
-from app.training.tables.comparison import choose_baselines, compare
+from app.training.tables.comparison import best_baselines, compare, cross_validate
 from app.training.tables.protocol import Protocol, Split, folds
 from app.training.tables.regressor import Prediction
 from app.training.tables.scores import interval_score, score_tasks
@@ -64,7 +64,14 @@ def test_validation_chooses_a_baseline_for_each_size() -> None:
     tasks = table_of_offsets(between=25.0)
     mean = float(np.mean([task.targets.mean() for task in tasks]))
     baselines = [Constant("bad", 100.0), Constant("far", mean + 1.0, adapts=True), Constant("near", mean)]
-    assert choose_baselines(baselines, Split(tasks, []), PROTOCOL) == ["near", "far"]
+    assert best_baselines(baselines, cross_validate(baselines, tasks, PROTOCOL)) == ["near", "far"]
+
+
+def test_validation_tasks_choose_where_a_split_has_them() -> None:
+    tasks = table_of_offsets(between=25.0)
+    near = [Constant(f"{value}", value) for value in (-9.0, float(np.mean(tasks[0].targets)), 9.0)]
+    result = compare(Constant("model"), near, [Split(tasks[2:], tasks[1:2], tasks[:1])], PROTOCOL)
+    assert [result.best_baseline(size) for size in PROTOCOL.sizes] == [near[1].name] * 2
 
 
 def test_differences_are_paired_by_task_against_the_chosen_baseline() -> None:

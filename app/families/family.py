@@ -121,6 +121,19 @@ class HasEncoder(Protocol):
 
 
 @runtime_checkable
+class HasClassLimits(Protocol):
+    """A family of classification whose tasks have few classes, or few examples of each."""
+
+    @property
+    def max_ways(self) -> int:
+        """The largest number of classes of a task."""
+
+    @property
+    def max_shots(self) -> int:
+        """The largest number of support examples of a class that leaves others for the queries."""
+
+
+@runtime_checkable
 class HasActions(Protocol):
     """A family of decisions.
 

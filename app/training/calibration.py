@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.families.family import Family, Split
+from app.families.family import Family, HasClassLimits, Split
 from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration, interpolate_stretch
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
@@ -103,7 +103,12 @@ def _half_widths(errors: Float[Tensor, "task query target"]) -> tuple[tuple[floa
 
 
 def calibrate_classes(bundle: Bundle, family: Family) -> Calibration:
-    """The temperature of probabilities, and how large the largest logit of a query of a known class usually is."""
+    """The temperature of probabilities, and how large the largest logit of a query of a known class usually is.
+
+    A family whose tasks have no further class gets the temperature alone.
+    """
+    if isinstance(family, HasClassLimits) and family.max_ways <= family.targets:
+        return _calibrate_temperature(bundle, family, [shots for shots in SHOTS if shots <= family.max_shots])
     answers: list[tuple[Tensor, Tensor]] = []
     familiarity = []
     for shots in SHOTS:
@@ -111,6 +116,15 @@ def calibrate_classes(bundle: Bundle, family: Family) -> Calibration:
         answers.append((logits[~absent], targets[~absent]))
         familiarity.append(logits[~absent].amax(-1).flatten().double().quantile(FALSE_ALARM_RATE).item())
     return Calibration(CLASS_TASKS, SEED, SHOTS, temperature=fit_temperature(answers), familiarity=tuple(familiarity))
+
+
+def _calibrate_temperature(bundle: Bundle, family: Family, sizes: Sequence[int]) -> Calibration:
+    answers = []
+    for shots in sizes:
+        tasks = _draw(bundle, family, Setting(shots, family.targets), CLASS_TASKS, CLASS_QUERIES)
+        outputs = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps]).outputs[0]
+        answers.append((outputs, tasks.query.targets))
+    return Calibration(CLASS_TASKS, SEED, tuple(sizes), temperature=fit_temperature(answers))
 
 
 def _draw(

@@ -1,1 +1,1 @@
-"""Training on tables: the rows of many tasks in one file."""
+"""Models for tables of tasks: what they are compared with, and what they are made of."""

@@ -1,6 +1,6 @@
 """A table of tasks: rows of patients, shops or machines, with a column that says whose row it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ class Table:
     kind: `regression` or `classification`
     width: the number of features (0: as the table has)
     classes: for labels, how many a task has (0: as most tasks of the table have)
+    source, licence: where the table is from, in sentences for the card, and its licence as Hugging Face names it
     fingerprint: that of the table, if it has to be that one (`PreparedTable.fingerprint`)
     data: the file, the folder of files or, in Python, the DataFrame
     """
@@ -48,6 +49,8 @@ class Table:
     decimal: str = ""
     width: int = 0
     classes: int = 0
+    source: str = ""
+    licence: str = "unknown"
     fingerprint: str = ""
     data: Path | Any | None = field(default=None, repr=False, compare=False)
 
@@ -93,8 +96,9 @@ class Table:
             purpose=f"predicts {self.target}{given}, after {rows} of the same {self.task}.",
             not_for=f"Rows of which no other row of the same {self.task} can be like those of training, and tables "
             "whose columns mean something else.",
-            data=f"A table with a row for each measurement. The column {self.task} says whose row it is.",
-            licence="unknown",
+            data=self.source
+            or f"A table with a row for each measurement. The column {self.task} says whose row it is.",
+            licence=self.licence,
         )
 
     @property
@@ -102,6 +106,11 @@ class Table:
         """How few tasks the test split has."""
         count = len(self.prepared.splits["test"])
         return f"All test tasks are drawn from {count} tasks of the table, so the intervals are too narrow"
+
+    @property
+    def task_counts(self) -> Mapping[Split, int]:
+        """How many tasks each split has."""
+        return {split: len(names) for split, names in self.prepared.splits.items()}
 
     @property
     def max_ways(self) -> int:

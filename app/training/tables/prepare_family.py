@@ -37,8 +37,8 @@ def make_table(settings: TableSettings) -> Table:
 def options_of(table: Table) -> dict[str, Any]:
     """The options of the family, as a bundle has them: those that are not as by default."""
     usual = Table()
-    names = ("task", "target", "inputs", "order", "kind", "categories", "decimal", "width", "classes", "fingerprint")
-    options = {name: (vars(table)[name], vars(usual)[name]) for name in names}
+    columns = ("task", "target", "inputs", "order", "kind", "categories", "decimal", "width", "classes", "fingerprint")
+    options = {name: (vars(table)[name], vars(usual)[name]) for name in (*columns, "source", "licence")}
     return {name: value for name, (value, default) in options.items() if value != default or name == "kind"}
 
 

@@ -1,6 +1,6 @@
 """The interface of a family: a problem whose tasks share an initialization."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -191,6 +191,15 @@ class Description(NamedTuple):
     not_for: str
     data: str
     licence: str = "mit"
+
+
+@runtime_checkable
+class HasTaskCounts(Protocol):
+    """A family that draws from a fixed number of tasks. Others draw fresh ones without end, or from very many."""
+
+    @property
+    def task_counts(self) -> Mapping[Split, int]:
+        """How many tasks each split has."""
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """A table of tasks: rows of patients, shops or machines, with a column that says whose row it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +106,11 @@ class Table:
         """How few tasks the test split has."""
         count = len(self.prepared.splits["test"])
         return f"All test tasks are drawn from {count} tasks of the table, so the intervals are too narrow"
+
+    @property
+    def task_counts(self) -> Mapping[Split, int]:
+        """How many tasks each split has."""
+        return {split: len(names) for split, names in self.prepared.splits.items()}
 
     @property
     def max_ways(self) -> int:

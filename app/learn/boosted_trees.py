@@ -39,8 +39,10 @@ class BoostedTrees(nn.Module):
         trees, nodes = self.first_child.shape
         roots = torch.arange(trees, device=inputs.device) * nodes
         node = torch.zeros_like(inputs[:, :1], dtype=torch.long) + roots
+        row = torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         for _ in range(self.depth):
-            second = inputs.gather(1, feature[node]) > threshold[node]
+            # not `gather`, which would fix the number of tasks in compiled code
+            second = inputs[row, feature[node]] > threshold[node]
             node = first_child[node] + second
         values: Tensor = self.value.flatten()[node]
         return values.sum(1, keepdim=True) + self.constant

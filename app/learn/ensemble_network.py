@@ -136,7 +136,7 @@ class Member(nn.Module):
             parts.append(pooled[:, column : column + 1])
         if self.features is not None:
             parts.append(self.features(inputs))
-        return side_by_side(parts, self.width)
+        return side_by_side(parts or [inputs[:, :0]], self.width)
 
 
 class EnsembleNetwork(Ensemble):

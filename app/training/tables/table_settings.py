@@ -13,6 +13,7 @@ from app.errors import TrainingError, expectation
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.table_spec import TableSpec
 
+ENSEMBLE = "ensemble"
 SUPPORT = (3, 5, 10, 20)
 MAX_SUPPORT = 1_000
 ENDINGS = re.compile(r"(\.(csv|tsv|txt|parquet|jsonl|ndjson|json|gz))+$", re.IGNORECASE)

@@ -27,7 +27,7 @@ def train_by_steps(
     """A finished run with its best meta-parameters. It continues from the checkpoint in `folder`, if there is one."""
     start = partial(make_run, device=torch.device("cpu"), compiled=False, family=table)
     recipe, search, checkpoint = table_recipe(settings, table), None, folder / CHECKPOINT
-    if settings.algorithm == AUTO:
+    if settings.algorithm in ("", AUTO):
         choice = folder / CHOICE
         if choice.exists() and checkpoint.exists():
             search = SearchResult.from_json(json.loads(choice.read_text()))

@@ -9,17 +9,23 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from app.bundles.bundle import Bundle
 from app.bundles.folder import check_name
 from app.bundles.manifest import Manifest
 from app.device import describe
+from app.families.table import Table
 from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
-from app.training.optional_packages import LOG, PLOTS, require
+from app.training.optional_packages import LOG, PLOTS, TABLES, require
 from app.training.publish import training_record
 from app.training.tables.prepare_family import make_table, usable_sizes
 from app.training.tables.publish_table import publish_table
-from app.training.tables.table_settings import SUPPORT, TableSettings
+from app.training.tables.table_recipe import AUTO
+from app.training.tables.table_settings import ENSEMBLE, SUPPORT, TableSettings
 from app.training.tables.train_by_steps import train_by_steps
+
+DEFAULTS = {"regression": ENSEMBLE, "classification": AUTO}
+"""The algorithm of each kind, where none is named."""
 
 
 def train_table(
@@ -77,6 +83,7 @@ def run_table(
 ) -> Manifest:
     """Read, train, evaluate, compare, write. Arguments as for `train_table`."""
     require(LOG, PLOTS)
+    require(*TABLES, extra="tables")
     check_name(settings.bundle)
     folder, runs, machine = models_dir / settings.bundle, runs_dir / settings.bundle, describe(torch.device("cpu"))
     table = make_table(settings)
@@ -88,10 +95,21 @@ def run_table(
         )
     if fresh:
         shutil.rmtree(runs, ignore_errors=True)
-    run, search = train_by_steps(settings, table, runs / settings.run_name(table.prepared), console)
-    training = training_record(run, asked.command, machine, search)
-    bundle = run.as_bundle(settings.bundle)
+    bundle = _trained(settings, table, runs / settings.run_name(table.prepared), console, machine)
+    training = {**bundle.manifest.training, "command": asked.command}
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
     manifest = publish_table(bundle, table, settings.support, folder, machine, console)
     shutil.rmtree(runs, ignore_errors=True)
     return manifest
+
+
+def _trained(settings: TableSettings, table: Table, folder: Path, console: Console, machine: str) -> Bundle:
+    """A bundle that is not evaluated yet. folder: of what an interrupted training continues from"""
+    if (settings.algorithm or DEFAULTS[table.kind]) == ENSEMBLE:
+        from app.training.tables.train_ensemble import train_ensemble  # needs an extra
+
+        return train_ensemble(settings, table, folder, console, machine)
+    run, search = train_by_steps(settings, table, folder, console)
+    bundle = run.as_bundle(settings.bundle)
+    training = training_record(run, settings.command, machine, search)
+    return replace(bundle, manifest=replace(bundle.manifest, training=training))

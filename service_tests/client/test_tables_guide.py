@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.training import calibration
-from app.training.tables import train_table as training
+from app.training import calibration, tables
 from app.training.tables.baselines import boosting
 from service_tests.cli.commands import innerloop
 from service_tests.processes import DATA, ROOT
@@ -68,8 +67,8 @@ def test_python(folder: Path, serve_live: Callable[..., str], monkeypatch: pytes
 
 
 def test_a_forecast(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = partial(training.train_table, algorithm="alpaca", outer_steps=20, support=(3,))
-    monkeypatch.setattr(training, "train_table", small)
+    small = partial(tables.train_table, algorithm="alpaca", outer_steps=20, support=(3,))
+    monkeypatch.setattr(tables, "train_table", small)
     with chdir(folder):
         exec(PYTHON[1], {})
     assert "The first rows of a task are known" in (folder / "models/nox/CARD.md").read_text()

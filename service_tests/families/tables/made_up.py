@@ -8,7 +8,7 @@ import numpy as np
 Columns = Mapping[str, Sequence[object]]
 
 
-def machines(tasks: int = 30, rows: int = 12, seed: int = 0) -> Columns:
+def machines(tasks: int = 30, rows: int = 12, seed: int = 0) -> dict[str, list[object]]:
     """Columns of a table: machine, load (kg), oil, heat."""
     random = np.random.default_rng(seed)
     columns: dict[str, list[object]] = {"machine": [], "load (kg)": [], "oil": [], "heat": []}

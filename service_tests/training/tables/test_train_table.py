@@ -17,8 +17,8 @@ pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[t
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
     write_csv(folder / "heat.csv", machines())
-    words = ["--task", "machine", "--target", "heat", "--support", "3,5"]
-    result = innerloop("train", "--table", "heat.csv", *words, folder=folder)
+    words = ["--task", "machine", "--target", "heat", "--support", "3,5", "--algorithm", "alpaca"]
+    result = innerloop("train", "--table", "heat.csv", *words, "--outer-steps", "60", folder=folder)
     assert result.returncode == 0, result.stderr
     assert "| load (kg) | number, in kg | none | an input: the number, scaled |" in result.stdout
     assert "30 tasks (by machine) with 12 to 12 rows" in result.stdout
@@ -37,7 +37,7 @@ def test_the_bundle_takes_rows_as_objects(folder: Path, serve: Callable[..., Tes
 
 def test_the_card_names_the_command_that_makes_it_again(folder: Path) -> None:
     card = (folder / "models/heat/CARD.md").read_text()
-    assert "innerloop train --table heat.csv --task machine --target heat --support 3,5" in card
+    assert "innerloop train --table heat.csv --task machine --target heat --support 3,5 --algorithm alpaca" in card
 
 
 def test_the_bundle_says_what_its_columns_are(folder: Path) -> None:

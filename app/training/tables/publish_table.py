@@ -8,10 +8,12 @@ from rich.console import Console
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
 from app.families.table import Table
+from app.training.card_example import with_example
 from app.training.publish import evaluated, publish
 from app.training.tables.compare_bundle import compare_bundle, with_comparison
 from app.training.tables.comparison_text import comparison_tables
 from app.training.tables.stage_progress import stage_progress
+from app.training.tables.table_example import table_example
 from app.training.tables.table_recipe import known_rows
 from app.training.tables.verdict import verdict
 from app.training.tasks import Setting
@@ -28,6 +30,8 @@ def publish_table(
         bundle = evaluated(bundle, table, settings, machine)
         comparison = compare_bundle(bundle, table, support, lambda text: report(text, 0.5))
         bundle = with_comparison(bundle, comparison)
+    if table.kind == "regression":
+        bundle = with_example(bundle, table_example(bundle, table))
     manifest = publish(bundle, table, folder)
     console.print(comparison_tables(comparison), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{folder}: {verdict(comparison)}", markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from app.training.card_example import Example
 from app.training.tables.bundle_regressor import BundleRegressor
 
 KNOWN, QUERIES = 3, 2
-DIGITS = 4
+DIGITS = 5
 """Significant digits that are printed."""
 
 
@@ -23,7 +23,10 @@ def table_example(bundle: Bundle, table: Table) -> Example:
         (prepared.rows[name] for name in prepared.splits["test"] if len(prepared.rows[name]) >= KNOWN + QUERIES),
         prepared.rows[prepared.splits["test"][0]],
     )
-    posted = prepared.as_objects(rows)
+    posted = [
+        {name: _rounded(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in prepared.as_objects(rows)
+    ]
     inputs = bundle.encoder.encode(posted)
     task = TaskRows("", inputs, prepared.target.values[rows, None].astype(np.float32))
     known, queries = slice(min(KNOWN, len(rows) - 1)), slice(-min(QUERIES, len(rows) - 1), None)

@@ -45,6 +45,7 @@ class Algorithm:
         (`app.learn.heads.from_prototypes`)
     kinds: the kinds that the algorithm can predict, keys of `KINDS`
     summary: what adapts, in a few words for people
+    compilable: whether compiling it for serving is worth the time that it takes
     """
 
     outer: Outer
@@ -56,6 +57,7 @@ class Algorithm:
     prototype_head: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
     summary: str = ""
+    compilable: bool = True
 
     @property
     def closed_form(self) -> bool:
@@ -228,5 +230,6 @@ ALGORITHMS: dict[str, Algorithm] = {
         kinds=REGRESSION,
         summary="Bayesian linear regressions on the features of several models, and their mean by the number of known "
         "rows",
+        compilable=False,  # hundreds of trees: minutes for each program
     ),
 }

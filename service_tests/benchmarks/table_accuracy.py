@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from app.training.tables.ensemble.fit import FittedEnsemble, fit
-from app.training.tables.ensemble.predictor import predictor
 
 from app.families.table_rows import TaskRows
 from app.learn.significance import Interval
 from app.training.tables.baselines.all_baselines import all_baselines
 from app.training.tables.comparison import Comparison, compare
 from app.training.tables.comparison_text import baseline_wins, comparison_section
+from app.training.tables.ensemble.fit import FittedEnsemble, fit
+from app.training.tables.ensemble.predictor import predictor
 from app.training.tables.protocol import Protocol, folds
 from app.training.tables.regressor import Prediction
 from app.training.tables.verdict import verdict

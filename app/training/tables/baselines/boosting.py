@@ -65,6 +65,18 @@ def tune_boosting(rows: Rows) -> TunedBoosting:
     return TunedBoosting(settings, settings.model().fit(rows.inputs, rows.targets), out_of_fold)
 
 
+def fit_out_of_fold(rows: Rows, settings: BoostingSettings) -> TunedBoosting:
+    """Boosting with given settings, as `tune_boosting` returns it."""
+    folds = fold_numbers(rows.task[-1] + 1)[rows.task]
+    out_of_fold = np.empty(len(rows.targets))
+    for fold in range(folds.max() + 1):
+        held_out = folds == fold
+        seen = ~held_out if folds.max() else held_out
+        model = settings.model().fit(rows.inputs[seen], rows.targets[seen])
+        out_of_fold[held_out] = model.predict(rows.inputs[held_out])
+    return TunedBoosting(settings, settings.model().fit(rows.inputs, rows.targets), out_of_fold)
+
+
 def fit_boosting(tasks: Sequence[TaskRows]) -> PooledModel:
     """The pooled model of `tune_boosting`."""
     rows = Rows.of(tasks)

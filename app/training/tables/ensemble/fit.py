@@ -9,6 +9,7 @@ from app.families.table_rows import TaskRows
 from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale
 from app.learn.update_rules import Params
+from app.training.tables.baselines.boosting import BoostingSettings
 from app.training.tables.ensemble.member_weights import Predictions, joined, predictions_at, weigh
 from app.training.tables.ensemble.members import KINDS, MemberKind, assemble, fit_member
 from app.training.tables.ensemble.pooled import fit_pooled
@@ -25,6 +26,7 @@ from app.training.tables.ensemble.training_rows import (
     standardised,
 )
 
+ALL = "all tasks"
 FOLDS = 3
 """The parts that the tasks are split into to weigh the members."""
 LEARNED_WORK = 20.0
@@ -84,14 +86,15 @@ def _fit(
     splits = folds(rows.tasks, FOLDS, seed)
     work = sum(LEARNED_WORK if kind.learned else 1.0 for kind in kinds) + LEARNED_WORK
     stages = Stages(progress, kept, work * (len(splits) + 1))
+    every = _pooled(stages, ALL, rows, seed)
+    settings = BoostingSettings(*(int(number) for number in every["settings"]))
     parts: list[tuple[NetworkSpec, Params, TrainingRows]] = []
     for index, left_out in enumerate(splits):
-        name = f"fold {index + 1} of {len(splits)}"
-        spec, meta = _fit_members(
-            stages, name, rows.of_tasks(others(rows.tasks, left_out)), scales, max_support, ordered, seed, kinds
-        )
+        name, seen = f"fold {index + 1} of {len(splits)}", rows.of_tasks(others(rows.tasks, left_out))
+        pooled = _pooled(stages, name, seen, seed, settings)
+        spec, meta = _fit_members(stages, name, seen, pooled, scales, max_support, ordered, seed, kinds)
         parts.append((spec, meta, rows.of_tasks(left_out)))
-    spec, meta = _fit_members(stages, "all tasks", rows, scales, max_support, ordered, seed, kinds)
+    spec, meta = _fit_members(stages, ALL, rows, every, scales, max_support, ordered, seed, kinds)
 
     def at(size: int) -> Predictions | None:
         found = [predictions_at(size, *part, ordered, seed) for part in parts]
@@ -101,10 +104,24 @@ def _fit(
     return FittedEnsemble(spec, weigh(meta, at, seed), scales.target)
 
 
+def _pooled(
+    stages: Stages, name: str, rows: TrainingRows, seed: int, settings: BoostingSettings | None = None
+) -> Params:
+    """The pooled model of some tasks, with its out-of-fold predictions and the settings of its trees."""
+
+    def run(report: Callable[[float], None]) -> Params:
+        params, predictions, used = fit_pooled(rows, seed, settings)
+        numbers = torch.tensor([used.leaves, used.iterations])
+        return params | {"predictions": torch.from_numpy(predictions), "settings": numbers}
+
+    return stages.run(f"{name}: pooled model", LEARNED_WORK, run)
+
+
 def _fit_members(
     stages: Stages,
     name: str,
     rows: TrainingRows,
+    pooled: Params,
     scales: Scales,
     max_support: int,
     ordered: bool,
@@ -112,13 +129,7 @@ def _fit_members(
     kinds: Sequence[MemberKind],
 ) -> tuple[NetworkSpec, Params]:
     """The ensemble of some tasks, with even weights."""
-
-    def pooled(report: Callable[[float], None]) -> Params:
-        params, predictions = fit_pooled(rows, seed)
-        return params | {"predictions": torch.from_numpy(predictions)}
-
-    fitted = dict(stages.run(f"{name}: pooled model", LEARNED_WORK, pooled))
-    predictions = fitted.pop("predictions").numpy()
+    predictions = pooled["predictions"].numpy()
     members = []
     for index, kind in enumerate(kinds):
 
@@ -126,4 +137,5 @@ def _fit_members(
             return fit_member(kind, rows, predictions, max_support, ordered, seed + index, report)
 
         members.append(stages.run(f"{name}: {kind.name}", LEARNED_WORK if kind.learned else 1.0, one))
-    return assemble(kinds, members, fitted, scales)
+    network = {key: value for key, value in pooled.items() if key not in ("predictions", "settings")}
+    return assemble(kinds, members, network, scales)

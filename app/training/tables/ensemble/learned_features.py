@@ -129,7 +129,7 @@ def query_nll(
     return loss
 
 
-def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, steps: int = 1000) -> Features:
+def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, steps: int = 800) -> Features:
     """Features by a perceptron, and any prior covariance."""
 
     def start(rows: TrainingRows, rng: np.random.Generator) -> Params:
@@ -149,7 +149,7 @@ def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, s
     return Features(options, start, network, lambda params: params["prior.root"].tril(), steps, 3e-3, 1e-3)
 
 
-def radial_features(inputs: int, points: int = 40, outputs: int = 20, steps: int = 600) -> Features:
+def radial_features(inputs: int, points: int = 40, outputs: int = 20, steps: int = 350) -> Features:
     """A Gaussian process in the span of some points: RBF with a length per column, linear and constant kernels.
 
     Snelson and Ghahramani 2006, "Sparse Gaussian Processes using Pseudo-inputs"

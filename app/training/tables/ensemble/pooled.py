@@ -1,7 +1,7 @@
 """The pooled model: it predicts a row without knowing its task."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,35 +11,54 @@ from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 
 from app.learn.update_rules import Params
+from app.training.tables.baselines.boosting import BoostingSettings, fit_out_of_fold, tune_boosting
+from app.training.tables.baselines.pooled import Rows, fold_numbers
 from app.training.tables.ensemble.sklearn_trees import tree_options, tree_tensors
-from app.training.tables.ensemble.training_rows import TrainingRows, folds, others
+from app.training.tables.ensemble.training_rows import TrainingRows, others
 
-FOLDS = 3
 HIDDEN = (32, 32)
 """The hidden layers of the perceptron."""
-TREES = {"trees": 100, "nodes": 61, "depth": 30}
-"""The largest trees that `HistGradientBoostingRegressor` makes by default: 100 of at most 31 leaves."""
+BATCH, MAX_EPOCHS, EXAMPLES = 128, 100, 200_000
+"""Of training the perceptron: rows a step, the largest number of epochs, and the rows of all epochs together."""
 PERCEPTRON_PENALTY = 1e-2
 RIDGE = 1.0
 
 
-def fit_pooled(rows: TrainingRows, seed: int) -> tuple[Params, np.ndarray]:
-    """The parameters of `ensemble_network.Pooled`, and out-of-fold predictions of POOLED for the rows.
+class Parts(NamedTuple):
+    """The fitted parts of the pooled model. linear: [feature + 1], the constant last"""
+
+    linear: np.ndarray
+    perceptron: MLPRegressor
+    trees: HistGradientBoostingRegressor
+
+
+def fit_pooled(
+    rows: TrainingRows, seed: int, settings: BoostingSettings | None = None
+) -> tuple[Params, np.ndarray, BoostingSettings]:
+    """The parameters of `ensemble_network.Pooled`, out-of-fold predictions of POOLED, and the settings of the trees.
 
     The predictions of a task are those of parts that were fitted to other tasks. The weights of the mixture are not
     negative, and minimise its error on them.
+
+    settings: of the trees; None to choose them by validation
     """
     with threadpool_limits(1):
+        plain = Rows(rows.raw.astype(np.float64), rows.targets.astype(np.float64), rows.task)
+        boosting = tune_boosting(plain) if settings is None else fit_out_of_fold(plain, settings)
         parts = np.zeros((len(rows.targets), 3), np.float32)
-        for left_out in folds(rows.tasks, FOLDS, seed):
-            at = rows.rows_of(left_out)
-            part = _fit_parts(rows.of_tasks(others(rows.tasks, left_out)), seed)
-            parts[at] = _predict_parts(part, rows.raw[at], rows.inputs[at])
+        parts[:, 2] = boosting.out_of_fold
+        numbers = fold_numbers(rows.tasks)
+        for fold in np.unique(numbers):
+            left_out = np.flatnonzero(numbers == fold)
+            at, seen = rows.rows_of(left_out), others(rows.tasks, left_out)
+            linear, perceptron = _fit_smooth(rows.of_tasks(seen if len(seen) else left_out), seed)
+            parts[at, 0] = rows.inputs[at] @ linear[:-1] + linear[-1]
+            parts[at, 1] = perceptron.predict(rows.inputs[at])
         weights, constant = _mixture(parts, rows.targets)
-        whole = _fit_parts(rows, seed)
+        whole = Parts(*_fit_smooth(rows, seed), boosting.model)
     mixture = {"mixture.weight": torch.from_numpy(weights[None]), "mixture.bias": torch.from_numpy(constant)}
     mixed = parts @ weights[:, None] + constant
-    return {**_tensors(whole), **mixture}, np.concatenate([mixed, parts], axis=1)
+    return {**_tensors(whole), **mixture}, np.concatenate([mixed, parts], axis=1), boosting.settings
 
 
 def pooled_options(pooled: Params) -> dict[str, Any]:
@@ -59,7 +78,8 @@ def _depth(pooled: Params) -> int:
     return depth
 
 
-def _fit_parts(rows: TrainingRows, seed: int) -> tuple[np.ndarray, MLPRegressor, HistGradientBoostingRegressor]:
+def _fit_smooth(rows: TrainingRows, seed: int) -> tuple[np.ndarray, MLPRegressor]:
+    """The linear model and the perceptron."""
     terms = np.concatenate([rows.inputs, np.ones((len(rows.inputs), 1))], axis=1).astype(np.float64)
     penalty = np.diag([RIDGE] * rows.inputs.shape[1] + [0.0])
     linear = np.linalg.lstsq(terms.T @ terms + penalty, terms.T @ rows.targets, rcond=None)[0]
@@ -68,21 +88,12 @@ def _fit_parts(rows: TrainingRows, seed: int) -> tuple[np.ndarray, MLPRegressor,
         activation="tanh",
         alpha=PERCEPTRON_PENALTY,
         learning_rate_init=3e-3,
-        batch_size=min(256, len(rows.targets)),
-        max_iter=60,
-        early_stopping=True,
-        n_iter_no_change=8,
+        batch_size=min(BATCH, len(rows.targets)),
         random_state=seed,
     )
-    trees = HistGradientBoostingRegressor(random_state=seed)
-    return linear, perceptron.fit(rows.inputs, rows.targets), trees.fit(rows.raw, rows.targets)
-
-
-def _predict_parts(
-    parts: tuple[np.ndarray, MLPRegressor, HistGradientBoostingRegressor], raw: np.ndarray, inputs: np.ndarray
-) -> np.ndarray:
-    linear, perceptron, trees = parts
-    return np.stack([inputs @ linear[:-1] + linear[-1], perceptron.predict(inputs), trees.predict(raw)], axis=1)
+    for _ in range(min(MAX_EPOCHS, max(1, EXAMPLES // len(rows.targets)))):
+        perceptron.partial_fit(rows.inputs, rows.targets)
+    return linear, perceptron
 
 
 def _mixture(parts: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +103,7 @@ def _mixture(parts: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.nda
     return weights.astype(np.float32), np.array([mean - centre @ weights], np.float32)
 
 
-def _tensors(parts: tuple[np.ndarray, MLPRegressor, HistGradientBoostingRegressor]) -> Params:
+def _tensors(parts: Parts) -> Params:
     linear, perceptron, trees = parts
     arrays: Mapping[str, np.ndarray] = {
         "linear.weight": linear[None, :-1],

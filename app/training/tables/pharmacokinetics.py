@@ -83,8 +83,12 @@ def main(
     data: Annotated[Path, typer.Option(help=f"The folder of {FILE}.")],
     models_dir: Annotated[Path, typer.Option(help="Where the bundle is written.")] = Path("models"),
     runs_dir: Annotated[Path, typer.Option(help="Where interrupted training continues from.")] = Path("runs"),
+    csv: Annotated[Path | None, typer.Option(help="Write the table, for innerloop evaluate; train nothing.")] = None,
 ) -> None:
     """Train the bundle."""
+    if csv is not None:
+        read_samples(data).to_csv(csv, index=False)
+        return
     train(data, models_dir, runs_dir, Console())
 
 

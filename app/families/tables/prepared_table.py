@@ -93,6 +93,11 @@ class PreparedTable:
             digest.update(values.tobytes() if is_number else "\0".join(map(str, values)).encode())
         return digest.hexdigest()
 
+    def as_objects(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """The inputs of rows as people post them: by column, null where a value is missing."""
+        names = [column.name for column in self.encoder.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.encoder.canonical(self._values(rows))]
+
     def _values(self, rows: np.ndarray) -> list[tuple[Any, ...]]:
         """The values of rows in the order of the inputs."""
         columns = [column.data.values[rows].tolist() for column in self.inputs if column.data is not None]

@@ -8,11 +8,13 @@ from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
 from app.families.table import Table
 from app.families.tables.splits import FEW_TASKS
+from app.training.card_example import with_example
 from app.training.publish import evaluated, publish
 from app.training.tables.compare_bundle import compare_bundle, with_comparison
 from app.training.tables.comparison import Comparison, Progress
 from app.training.tables.comparison_text import comparison_tables
 from app.training.tables.stage_progress import stage_progress
+from app.training.tables.table_example import table_example
 from app.training.tables.table_recipe import known_rows
 from app.training.tables.table_settings import ENSEMBLE, TableSettings
 from app.training.tables.verdict import verdict
@@ -30,6 +32,8 @@ def publish_table(
         bundle = evaluated(bundle, table, sizes, machine)
         comparison = _compared(bundle, table, settings, lambda text: report(text, 0.5))
         bundle = with_comparison(bundle, comparison)
+    if table.kind == "regression":
+        bundle = with_example(bundle, table_example(bundle, table))
     manifest = publish(bundle, table, folder)
     console.print(comparison_tables(comparison), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{folder}: {verdict(comparison)}", markup=False, highlight=False, soft_wrap=True)

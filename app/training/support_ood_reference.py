@@ -30,7 +30,7 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
     It has only sizes that enough of the tasks have.
     """
     generator = torch.Generator(device_of(bundle)).manual_seed(SEED)
-    count = limit_draws(family, TASKS, "training")
+    count = limit_draws(family, TASKS, "training", draws=1)
     drawn = {size: _complete(sample(family, count, size, generator), size) for size in SIZES}
     samples = {size: each for size, each in drawn.items() if len(each.inputs) >= MIN_TASKS}
     if not samples:

@@ -127,11 +127,11 @@ def sizes_of(samples: Samples) -> Int[Tensor, " task"]:
     return (~samples.targets.isnan().any(-1)).sum(1)
 
 
-def limit_draws(family: Family, tasks: int, split: Split) -> int:
-    """How many tasks to draw: as many as asked for, but at most DRAWS times as many as the family has."""
+def limit_draws(family: Family, tasks: int, split: Split, draws: int = DRAWS) -> int:
+    """How many tasks to draw: as many as asked for, but at most `draws` times as many as the family has."""
     if not isinstance(family, HasTaskCounts):
         return tasks
-    return min(tasks, max(MIN_TASKS, DRAWS * family.task_counts[split]))
+    return min(tasks, max(MIN_TASKS, draws * family.task_counts[split]))
 
 
 def draw_held_out(

@@ -86,7 +86,7 @@ def measure(way: str, path: Path) -> dict[str, Any]:
     """In a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", __spec__.name, "--way", way, "--file", str(path)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
     )

@@ -30,8 +30,8 @@ def _few_tasks(table: PreparedTable) -> Iterator[str]:
     count = len(table.rows)
     if count < FEW_TASKS:
         yield (
-            f"There are only {count} tasks. One split says little about so few, so the errors come from "
-            "cross-validation over all of them."
+            f"There are only {count} tasks. One split says little about so few, so an ensemble is compared with the "
+            "baselines by cross-validation over all of them."
         )
 
 

@@ -98,7 +98,7 @@ def run_table(
     bundle = _trained(settings, table, runs / settings.run_name(table.prepared), console, machine)
     training = {**bundle.manifest.training, "command": asked.command}
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
-    manifest = publish_table(bundle, table, settings.support, folder, machine, console)
+    manifest = publish_table(bundle, table, settings, folder, machine, console)
     shutil.rmtree(runs, ignore_errors=True)
     return manifest
 

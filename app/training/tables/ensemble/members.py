@@ -40,6 +40,7 @@ class MemberKind:
 
 KINDS = (
     MemberKind("offset", "mixture", residual=True),
+    MemberKind("linear", "linear", residual=True),
     MemberKind("boosting", "trees", residual=True),
     MemberKind("mixed", columns=True),
     MemberKind("mixed on pooled", "mixture", columns=True),

@@ -16,7 +16,7 @@ from app.learn.update_rules import Params
 from app.service.model import Model
 from app.service.task import Task
 from app.training.tables.baselines import boosting
-from app.training.tables.ensemble import training_rows
+from app.training.tables.ensemble import pooled, training_rows
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
 from app.training.tables.ensemble.learned_features import perceptron_features, radial_features
 from app.training.tables.ensemble.members import KINDS, MemberKind
@@ -35,14 +35,15 @@ TABLE = table_of_offsets(tasks=12, rows=12)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_trees() -> Iterator[None]:
+def little_work() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(boosting, "MAX_ITERATIONS", 5)
+        patch.setattr(pooled, "MAX_EPOCHS", 3)
         yield
 
 
 @pytest.fixture(scope="module")
-def fitted(few_trees: None) -> FittedEnsemble:
+def fitted(little_work: None) -> FittedEnsemble:
     return fit(TABLE, kinds=QUICK)
 
 
@@ -117,3 +118,13 @@ def test_a_task_of_one_row_is_left_out() -> None:
     assert [task.name for task in training_rows.bounded([lonely, *TABLE], ordered=False, seed=0)] == [
         task.name for task in TABLE
     ]
+
+
+def test_neither_the_order_of_rows_nor_other_queries_change_a_prediction(fitted: FittedEnsemble) -> None:
+    predict, (task, *_) = predictor(fitted), table_of_offsets(tasks=1, rows=12, seed=2)
+    x, y, queries = task.inputs[:5], task.targets[:5], task.inputs[5:]
+    mean, _ = predict(x, y, queries)
+    shuffled = np.array([3, 1, 4, 0, 2])
+    np.testing.assert_allclose(predict(x[shuffled], y[shuffled], queries)[0], mean, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(predict(x, y, queries[2:3])[0], mean[2:3], rtol=1e-5, atol=1e-5)
+    assert np.abs(predict(x[:4], y[:4], queries)[0] - mean).max() > 1e-3

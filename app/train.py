@@ -34,9 +34,24 @@ from app.training.publish import write_bundle
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.tables.command import (
+    CodeColumns,
+    DecimalMark,
+    InputColumns,
+    OrderColumn,
+    SupportSizes,
+    TableFile,
+    TableKind,
+    TableWords,
+    TargetColumn,
+    TaskColumn,
+    settings_of,
+    train_on_table,
+)
 from app.training.training_run import Run
 
 AUTO = "auto"
+DEFAULT_FAMILY = "sinusoid"
 CHOICE = "choice.json"
 """The file of the result of a search, beside the checkpoint."""
 ENVIRONMENTS = "environments"
@@ -57,7 +72,7 @@ def _listed_families() -> str:
 def train(
     family: Annotated[
         str, typer.Argument(help=f"Family of tasks: {_listed_families()}; or one of your own.")
-    ] = "sinusoid",
+    ] = DEFAULT_FAMILY,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; by default the family's.")] = None,
     algorithm: Annotated[
         str | None,
@@ -100,10 +115,29 @@ def train(
     eager: Annotated[
         bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
     ] = False,
+    table: TableFile = None,
+    task: TaskColumn = None,
+    target: TargetColumn = None,
+    inputs: InputColumns = None,
+    order: OrderColumn = None,
+    kind: TableKind = None,
+    categories: CodeColumns = None,
+    decimal: DecimalMark = None,
+    support: SupportSizes = None,
 ) -> None:
-    """Meta-train an initialization and write it as a bundle. Interrupted training continues from its checkpoint."""
+    """Meta-train an initialization and write it as a bundle. Interrupted training continues from its checkpoint.
+
+    With --table, it trains on your own table: innerloop train --table visits.csv --task patient --target pain
+    """
     torch.set_num_threads(threads)
     options = option or []
+    words = TableWords(task, target, inputs, order, kind, categories, decimal, support)
+    if table is not None:
+        check_no_family(family, options, env, setting, data)
+        own = settings_of(table, words, name=name, algorithm=algorithm, seed=seed, outer_steps=outer_steps)
+        train_on_table(own, models_dir, runs_dir, Console(markup=False), fresh=fresh)
+        return
+    words.check_table()
     if env is not None:
         family, options = ENVIRONMENTS, [f"env={env}", *options]
     overrides = Overrides(family, name, algorithm, outer_steps, seed, options, setting or [], has_data=data is not None)
@@ -135,6 +169,17 @@ def train(
     except InnerloopError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
+
+
+def check_no_family(
+    family: str, options: list[str], env: str | None, setting: list[str] | None, data: Path | None
+) -> None:
+    """Raise TrainingError where --table stands beside what only a family has."""
+    given = {"--option": options, "--env": env, "--set": setting, "--data": data}
+    if family != DEFAULT_FAMILY:
+        raise TrainingError(expectation("--table", "no family beside it", family, "leave one of them out"))
+    for name in (name for name, value in given.items() if value):
+        raise TrainingError(expectation(name, "no --table beside it", "both", "leave one of them out"))
 
 
 def end_at_once() -> None:

@@ -1,6 +1,6 @@
 """The interface of a family: a problem whose tasks share an initialization."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -121,6 +121,19 @@ class HasEncoder(Protocol):
 
 
 @runtime_checkable
+class HasClassLimits(Protocol):
+    """A family of classification whose tasks have few classes, or few examples of each."""
+
+    @property
+    def max_ways(self) -> int:
+        """The largest number of classes of a task."""
+
+    @property
+    def max_shots(self) -> int:
+        """The largest number of support examples of a class that leaves others for the queries."""
+
+
+@runtime_checkable
 class HasActions(Protocol):
     """A family of decisions.
 
@@ -178,6 +191,15 @@ class Description(NamedTuple):
     not_for: str
     data: str
     licence: str = "mit"
+
+
+@runtime_checkable
+class HasTaskCounts(Protocol):
+    """A family that draws from a fixed number of tasks. Others draw fresh ones without end, or from very many."""
+
+    @property
+    def task_counts(self) -> Mapping[Split, int]:
+        """How many tasks each split has."""
 
 
 @runtime_checkable

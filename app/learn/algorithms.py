@@ -13,6 +13,7 @@ from torch.func import grad_and_value
 
 from app.errors import expectation
 from app.learn.adapted_parameters import Partition, body, context, everything, head
+from app.learn.ensemble_head import ensemble, members_of
 from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
@@ -20,6 +21,12 @@ from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, mu
 from app.learn.policies import is_gaussian
 from app.learn.support_norm import with_statistics
 from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
+
+
+def on_all(head: Callable[[int, int], Head]) -> Callable[[int, int, int], Head]:
+    """A head on the whole embedding, whatever members it is of."""
+    return lambda columns, width, members: head(columns, width)
+
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})
 
@@ -32,11 +39,13 @@ class Algorithm:
     start: names of the parameters that move -> their values before the first step
     first_order: the share of training, from its start, in which the outer gradient treats the inner gradients as
         constants; 1 for all of it
-    head: (length of a target, length of an embedding) -> the head that is solved instead of taking steps
+    head: (length of a target, length of an embedding, number of members that it is of) -> the head that is solved
+        instead of taking steps
     prototype_head: whether a linear layer that starts from prototypes is put on top of the network
         (`app.learn.heads.from_prototypes`)
     kinds: the kinds that the algorithm can predict, keys of `KINDS`
     summary: what adapts, in a few words for people
+    compilable: whether compiling it for serving is worth the time that it takes
     """
 
     outer: Outer
@@ -44,10 +53,11 @@ class Algorithm:
     start: Callable[[Collection[str]], Start] = from_meta
     rule: Rule = field(default_factory=sgd)
     first_order: float = 0.0
-    head: Callable[[int, int], Head] | None = None
+    head: Callable[[int, int, int], Head] | None = None
     prototype_head: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
     summary: str = ""
+    compilable: bool = True
 
     @property
     def closed_form(self) -> bool:
@@ -67,7 +77,7 @@ class Algorithm:
     @property
     def needs_examples(self) -> bool:
         """Whether the output for a class is made of its examples, so that a class without any has none."""
-        return self.prototype_head or (self.head is not None and self.head(1, 1).needs_examples)
+        return self.prototype_head or (self.head is not None and self.head(1, 1, 1).needs_examples)
 
     @property
     def embeds(self) -> bool:
@@ -95,7 +105,8 @@ class Algorithm:
         Raises ValueError where the network lacks the parameters that should move.
         """
         if self.head is not None:
-            inner = closed_form(network, self.head(targets if ways is None else ways, width), loss, ways)
+            solved = self.head(targets if ways is None else ways, width, members_of(network))
+            inner = closed_form(network, solved, loss, ways)
         else:
             if self.prototype_head:
                 forward, start = from_prototypes(network, ways or targets, width)
@@ -134,7 +145,7 @@ class Algorithm:
         moving = self.partition(network)
         own = self.rule.initial_meta({name: value for name, value in params.items() if name in moving}, rate, steps)
         if self.head is not None:
-            own |= self.head(targets, width).initial_meta(next(iter(params.values())))
+            own |= self.head(targets, width, members_of(network)).initial_meta(next(iter(params.values())))
         return {**params, **own}
 
 
@@ -181,7 +192,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     # Snell et al. 2017, "Prototypical Networks for Few-shot Learning"
     "protonet": Algorithm(
         query_gradient,
-        head=prototypes,
+        head=on_all(prototypes),
         kinds=CLASSIFICATION,
         summary="the network turns each input into a row of numbers, its embedding; a query gets the class whose mean "
         "embedding is nearest",
@@ -203,10 +214,22 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(
-        query_gradient, head=ridge, kinds=CLASSIFICATION | REGRESSION, summary="ridge regression on learned features"
+        query_gradient,
+        head=on_all(ridge),
+        kinds=CLASSIFICATION | REGRESSION,
+        summary="ridge regression on learned features",
     ),
     # Harrison et al. 2018, "Meta-Learning Priors for Efficient Online Bayesian Regression"
     "alpaca": Algorithm(
-        likelihood, head=bayesian, kinds=REGRESSION, summary="Bayesian linear regression on learned features"
+        likelihood, head=on_all(bayesian), kinds=REGRESSION, summary="Bayesian linear regression on learned features"
+    ),
+    # a mean of the same on the embeddings of several members, with weights by the number of examples
+    "ensemble": Algorithm(
+        likelihood,
+        head=ensemble,
+        kinds=REGRESSION,
+        summary="Bayesian linear regressions on the features of several models, and their mean by the number of known "
+        "rows",
+        compilable=False,  # hundreds of trees: minutes for each program
     ),
 }

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import expectation, expected_text, one_of
+from app.learn.ensemble_network import EnsembleNetwork
 from app.learn.shape_annotations import Float
 from app.learn.support_norm import SupportNorm
 from app.learn.update_rules import Params
@@ -224,6 +225,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "context_mlp": ContextMLP,
     "conv": conv,
     "conv4": conv4,
+    "ensemble": EnsembleNetwork,
     "gaussian_mlp": GaussianMLP,
     "linear": linear,
     "mlp": mlp,

@@ -103,7 +103,7 @@ class Model:
     @property
     def compilable(self) -> bool:
         """Whether the programs can be compiled. With labels each number of ways would need its own, so they are not."""
-        return self.ways is None
+        return self.ways is None and self.bundle.algorithm.compilable
 
     @property
     def compiled(self) -> bool:

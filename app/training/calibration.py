@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.families.family import Family, Split
+from app.families.family import Family, HasClassLimits, HasTaskCounts, Split
 from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration, interpolate_stretch
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shape_annotations import Bool, Float
 from app.training.family_and_network import device_of
 from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
-from app.training.tasks import Setting, draw_held_out
+from app.training.tasks import Setting, draw_held_out, limit_draws
 
 SEED = 20190907
 """Of the validation tasks."""
@@ -53,11 +53,13 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     Where the bundle has an OOD reference, which tells the scale of each feature, they depend on the distance of a query
     from the support set too.
     """
-    tasks = _draw(bundle, family, Setting(EXAMPLES[0]), TASKS, QUERIES)
-    initially = _half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs())
+    count = limit_draws(family, TASKS, "validation")
+    distinct = family.task_counts["validation"] if isinstance(family, HasTaskCounts) else count
+    tasks = _draw(bundle, family, Setting(EXAMPLES[0]), count, QUERIES)
+    initially = _half_widths((predict_initially(bundle, tasks) - tasks.query.targets).abs(), distinct)
     by_size = [_BySize(initially, (), ((),) * bundle.manifest.schema.targets)]
     for examples in EXAMPLES:
-        tasks = _draw(bundle, family, Setting(examples), TASKS, QUERIES)
+        tasks = _draw(bundle, family, Setting(examples), count, QUERIES)
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
         # the server answers 422 where the inner loop diverged, without an interval
         usable = answers.usable[0]
@@ -66,10 +68,12 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
         errors = (answers.outputs[0] - tasks.query.targets).abs()[usable]
         distances = distances_of(bundle, tasks)
         by_size.append(
-            _BySize(_half_widths(errors), (), ()) if distances is None else _by_distance(errors, distances[usable])
+            _BySize(_half_widths(errors, distinct), (), ())
+            if distances is None
+            else _by_distance(errors, distances[usable], distinct)
         )
     half_widths, distances_by_size, stretch = zip(*by_size, strict=True)
-    calibration = Calibration(TASKS, SEED, (0, *EXAMPLES), LEVELS, half_widths)
+    calibration = Calibration(count, SEED, (0, *EXAMPLES), LEVELS, half_widths)
     if not bundle.manifest.ood_reference.tasks:
         return calibration
     return replace(calibration, distances=distances_by_size, stretch=stretch)
@@ -81,8 +85,13 @@ def distances_of(bundle: Bundle, tasks: Tasks) -> Float[Tensor, "task query"] | 
     return nearest_distances(tasks.query.inputs, tasks.support.inputs, scale) if scale else None
 
 
-def _by_distance(errors: Float[Tensor, "task query target"], distances: Float[Tensor, "task query"]) -> _BySize:
-    """From the errors of one number of support examples, and the distances of their queries from the support set."""
+def _by_distance(
+    errors: Float[Tensor, "task query target"], distances: Float[Tensor, "task query"], distinct: int
+) -> _BySize:
+    """From the errors of one number of support examples, and the distances of their queries from the support set.
+
+    distinct: how many different tasks there are
+    """
     order = distances.flatten().argsort()
     ascending, errors_by_distance = distances.flatten()[order], errors.flatten(0, 1)[order].double()
     size = len(order)
@@ -94,16 +103,23 @@ def _by_distance(errors: Float[Tensor, "task query target"], distances: Float[Te
     # a little more, because the server may round the same distance otherwise
     knots = tuple(ascending[min(round(knot * size), size - 1)].item() * (1 + 1e-6) for knot in KNOTS)
     by_size = _BySize((), knots, tuple(tuple(each) for each in stretch.tolist()))
-    return by_size._replace(half_widths=_half_widths(errors / interpolate_stretch(knots, by_size.stretch, distances)))
+    return by_size._replace(
+        half_widths=_half_widths(errors / interpolate_stretch(knots, by_size.stretch, distances), distinct)
+    )
 
 
-def _half_widths(errors: Float[Tensor, "task query target"]) -> tuple[tuple[float, ...], ...]:
-    """The half widths of intervals, [target][level]."""
-    return tuple(tuple(error_quantile(error, level) for level in LEVELS) for error in errors.unbind(-1))
+def _half_widths(errors: Float[Tensor, "task query target"], distinct: int) -> tuple[tuple[float, ...], ...]:
+    """The half widths of intervals, [target][level]. distinct: how many different tasks there are"""
+    return tuple(tuple(error_quantile(error, level, distinct) for level in LEVELS) for error in errors.unbind(-1))
 
 
 def calibrate_classes(bundle: Bundle, family: Family) -> Calibration:
-    """The temperature of probabilities, and how large the largest logit of a query of a known class usually is."""
+    """The temperature of probabilities, and how large the largest logit of a query of a known class usually is.
+
+    A family whose tasks have no further class gets the temperature alone.
+    """
+    if isinstance(family, HasClassLimits) and family.max_ways <= family.targets:
+        return _calibrate_temperature(bundle, family, [shots for shots in SHOTS if shots <= family.max_shots])
     answers: list[tuple[Tensor, Tensor]] = []
     familiarity = []
     for shots in SHOTS:
@@ -113,19 +129,30 @@ def calibrate_classes(bundle: Bundle, family: Family) -> Calibration:
     return Calibration(CLASS_TASKS, SEED, SHOTS, temperature=fit_temperature(answers), familiarity=tuple(familiarity))
 
 
+def _calibrate_temperature(bundle: Bundle, family: Family, sizes: Sequence[int]) -> Calibration:
+    answers = []
+    for shots in sizes:
+        tasks = _draw(bundle, family, Setting(shots, family.targets), CLASS_TASKS, CLASS_QUERIES)
+        outputs = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps]).outputs[0]
+        answers.append((outputs, tasks.query.targets))
+    return Calibration(CLASS_TASKS, SEED, tuple(sizes), temperature=fit_temperature(answers))
+
+
 def _draw(
     bundle: Bundle, family: Family, setting: Setting, tasks: int, queries: int, split: Split = "validation"
 ) -> Tasks:
     return draw_held_out(family, setting, device_of(bundle), tasks=tasks, queries=queries, split=split, seed=SEED)
 
 
-def error_quantile(errors: Float[Tensor, "task query"], level: float) -> float:
+def error_quantile(errors: Float[Tensor, "task query"], level: float, distinct: int | None = None) -> float:
     """The error that a query of a fresh task exceeds with a probability of at most 1 - level.
+
+    distinct: how many different tasks there are, where some are drawn several times
 
     Conformal prediction where queries come in tasks: a fresh task is equally likely to have any rank among these tasks.
     Lee, Barber and Willett 2023, "Distribution-free inference with hierarchical data"
     """
-    tasks = len(errors)
+    tasks = distinct or len(errors)
     rank = ceil(level * (tasks + 1) / tasks * errors.numel())
     return errors.flatten().sort().values[min(rank, errors.numel()) - 1].item()
 

@@ -40,6 +40,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         f"## What it is not for\n\n{description.not_for}",
         _example(manifest),
         f"## How well it adapts\n\n{scores_text(manifest, weighted=weighted)}",
+        _baselines(manifest),
         _film(manifest),
         calibration_text(manifest),
         _limits(manifest),
@@ -175,6 +176,13 @@ def _range(actions: Actions) -> str:
     """The bounds of each number of an action."""
     bounds = zip(actions.low, actions.high, strict=True)
     return ", ".join(dict.fromkeys(f"{low:g} to {high:g}" for low, high in bounds))
+
+
+def _baselines(manifest: Manifest) -> str:
+    """Other methods on the same held-out tasks, if the bundle was compared with any."""
+    if "baselines" not in manifest.evaluation:
+        return ""
+    return f"## Compared with other methods\n\n{manifest.evaluation['baselines']['text']}"
 
 
 def _film(manifest: Manifest) -> str:

@@ -10,7 +10,7 @@ from app.training.evaluation import Curve, curve, score_tasks, seconds_per_task
 from app.training.evaluation_tables import Evaluation
 from app.training.family_and_network import device_of
 from app.training.predictor import Predictor
-from app.training.tasks import IMAGE_FEATURES, SEED, TASKS, Setting, draw_held_out
+from app.training.tasks import IMAGE_FEATURES, SEED, TASKS, Setting, draw_held_out, limit_draws
 
 SHOWN_STEPS = 10
 """An evaluation covers 0 to this many steps, as far as the bundle allows, and its default. On images it covers only 0
@@ -52,7 +52,7 @@ def evaluate_bundle(
     steps: ascending, from 0 on
     machine, way: what ran the predictor and how, to be noted
     """
-    default = bundle.manifest.inner_loop.steps
+    default, tasks = bundle.manifest.inner_loop.steps, limit_draws(family, tasks, "test")
     keep = steps.index(default) if default in steps else -1
     curves: dict[Setting, Curve] = {}
     calibration: dict[Setting, Mapping[str, float]] = {}

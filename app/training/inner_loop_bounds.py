@@ -11,7 +11,7 @@ from app.training.evaluation import Curve, curve, score_tasks
 from app.training.family_and_network import device_of
 from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
-from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out
+from app.training.tasks import IMAGE_FEATURES, Setting, draw_held_out, limit_draws
 
 STEPS = (*range(21), 25, 30, 40, 50, 75, 100)
 """The bound on the steps of a request is one of these, or the default."""
@@ -31,6 +31,7 @@ def with_bounds(bundle: Bundle, family: Family, settings: Sequence[Setting]) -> 
     """The same bundle with its initial loss and its bounds on steps and rate, from validation tasks."""
     defaults, kind = bundle.manifest.inner_loop, bundle.manifest.kind
     tasks = TASKS if family.features < IMAGE_FEATURES else IMAGE_TASKS
+    tasks = limit_draws(family, tasks, "validation")
     held_out = [
         draw_held_out(family, setting, device_of(bundle), tasks=tasks, split="validation", seed=SEED)
         for setting in settings

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.families.family import Family
 from app.training.checkpoints import save_checkpoint
 from app.training.data_parallel import Processes
 from app.training.on_policy import OnPolicyRun
@@ -28,15 +29,17 @@ def make_run(
     compiled: bool = True,
     processes: Processes = Processes(),  # noqa: B008 (frozen)
     data: Path | None = None,
+    family: Family | None = None,
 ) -> Run:
     """A run that learns from its own decisions where the recipe has episodes, else one that learns from samples.
 
     data: the folder of the family's data set, if the family reads one
+    family: that of the recipe, if it is made already
 
     Raises TrainingError where the parts of the recipe do not fit each other.
     """
     run = Run if recipe.episodes is None else OnPolicyRun
-    return run(recipe, device, compiled=compiled, processes=processes, data=data)
+    return run(recipe, device, compiled=compiled, processes=processes, data=data, family=family)
 
 
 def finished(run: Run) -> bool:

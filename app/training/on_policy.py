@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from app.errors import TrainingError, expectation
+from app.families.family import Family
 from app.families.worlds import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.on_policy_losses import ratio_loss, stage_losses
@@ -66,12 +67,13 @@ class OnPolicyRun(Run):
         compiled: bool = True,
         processes: Processes = Processes(),  # noqa: B008 (frozen)
         data: Path | None = None,
+        family: Family | None = None,
     ) -> None:
         """Begin. Raises TrainingError where the family has no worlds to act in, or there are several processes.
 
         compiled: has no effect; the outer steps are never compiled
         """
-        super().__init__(recipe, device, compiled=False, processes=processes, data=data)
+        super().__init__(recipe, device, compiled=False, processes=processes, data=data, family=family)
         if not isinstance(self.family, Worlds):
             expected = "a family with worlds to act in"
             raise TrainingError(expectation("--set episodes", expected, recipe.family, "train it without episodes"))

@@ -17,7 +17,7 @@ from app.training.calibration import SHOWN_LEVEL, are_marked, distances_of, half
 from app.training.family_and_network import device_of
 from app.training.observation_ood_reference import draw_observations
 from app.training.predictor import offline, predict_in_portions
-from app.training.tasks import Setting, draw_held_out
+from app.training.tasks import Setting, draw_held_out, limit_draws
 
 TASKS = 300
 SEED = 20220607
@@ -47,7 +47,7 @@ def measure_unlike(
     those that are furthest from the support set), and the share of the queries outside that have one
     (`outside_intervals`).
     """
-    manifest = bundle.manifest
+    manifest, tasks = bundle.manifest, limit_draws(family, tasks, "test")
     by_setting: Mapping[str, Measures] = {}
     if manifest.image_reference is not None and manifest.kind == "classification":
         by_setting = {str(each): _images(bundle, family, each, tasks) for each in settings}

@@ -54,14 +54,16 @@ def write_bundle(run: Run, folder: Path, command: str, machine: str, search: Sea
         manifest = replace(bundle.manifest, initial_loss=loss, evaluation=returns.as_json())
         bundle = with_ood_reference(replace(bundle, manifest=manifest), run.family)
         return publish_policy(with_unlike(bundle, run.family, []), folder)
-    settings = settings_for(run.recipe, run.family)
-    bundle = with_bounds(bundle, run.family, settings)
-    bundle = with_calibration(with_ood_reference(bundle, run.family), run.family)
-    evaluation = evaluate_bundle(
-        bundle, run.family, offline(bundle), settings, steps_to_evaluate(bundle), machine=machine
-    )
+    return publish(evaluated(bundle, run.family, settings_for(run.recipe, run.family), machine), run.family, folder)
+
+
+def evaluated(bundle: Bundle, family: Family, settings: Sequence[Setting], machine: str) -> Bundle:
+    """The same bundle with its bounds, its calibration, its OOD reference and its evaluation."""
+    bundle = with_bounds(bundle, family, settings)
+    bundle = with_calibration(with_ood_reference(bundle, family), family)
+    evaluation = evaluate_bundle(bundle, family, offline(bundle), settings, steps_to_evaluate(bundle), machine=machine)
     bundle = replace(bundle, manifest=replace(bundle.manifest, evaluation=as_json(evaluation)))
-    return publish(with_unlike(bundle, run.family, settings), run.family, folder)
+    return with_unlike(bundle, family, settings)
 
 
 def with_calibration(bundle: Bundle, family: Family) -> Bundle:

@@ -11,7 +11,7 @@ from app.learn.losses import KINDS
 from app.learn.shape_annotations import Float
 from app.learn.support_ood import ERROR_QUANTILE, OODReference, task_error
 from app.training.family_and_network import device_of
-from app.training.tasks import sample, sizes_of
+from app.training.tasks import limit_draws, sample, sizes_of
 
 TASKS = 600
 SIZES = (2, 3, 5, 7, 10, 20)
@@ -30,13 +30,14 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
     It has only sizes that enough of the tasks have.
     """
     generator = torch.Generator(device_of(bundle)).manual_seed(SEED)
-    drawn = {size: _complete(sample(family, TASKS, size, generator), size) for size in SIZES}
+    count = limit_draws(family, TASKS, "training", draws=1)
+    drawn = {size: _complete(sample(family, count, size, generator), size) for size in SIZES}
     samples = {size: each for size, each in drawn.items() if len(each.inputs) >= MIN_TASKS}
     if not samples:
         return OODReference()
     return OODReference.of(
         torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]),
-        TASKS,
+        count,
         SEED,
         support_sizes=tuple(size - 1 for size in samples),
         error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),

@@ -22,7 +22,7 @@ def learn_targets(family: Family, examples: int, *, scale: bool) -> TargetSpec |
 
     Raises TrainingError where the targets are not numbers, or where the description does not fit them.
     """
-    described = isinstance(family, HasTargetUnits)
+    described = isinstance(family, HasTargetUnits) and bool(family.target_names or family.target_units)
     if not (scale or described):
         return None
     if not KINDS[family.kind].numeric:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from app.errors import TrainingError, expectation
 from app.families.decision_log import Logged
-from app.families.family import Family, PaddedSamples, Samples, Split
+from app.families.family import Family, HasTaskCounts, PaddedSamples, Samples, Split
 from app.learn import losses
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
@@ -24,6 +24,8 @@ SEED = 20170309
 IMAGE_FEATURES = 100
 """Inputs of at least this many numbers are treated as images, which take about a thousand times as long."""
 
+DRAWS, MIN_TASKS = 3, 60
+"""Of the same few tasks, more draws say little more: the tasks differ more than the draws of one."""
 UNEQUAL = "put tasks of different sizes together with `app.families.family.stack_tasks`"
 """What to do where a family stacks tasks that cannot be stacked."""
 
@@ -123,6 +125,13 @@ def _examples_at(samples: Samples, rows: Tensor, mask: Tensor) -> Examples:
 def sizes_of(samples: Samples) -> Int[Tensor, " task"]:
     """How many examples each task has."""
     return (~samples.targets.isnan().any(-1)).sum(1)
+
+
+def limit_draws(family: Family, tasks: int, split: Split, draws: int = DRAWS) -> int:
+    """How many tasks to draw: as many as asked for, but at most `draws` times as many as the family has."""
+    if not isinstance(family, HasTaskCounts):
+        return tasks
+    return min(tasks, max(MIN_TASKS, draws * family.task_counts[split]))
 
 
 def draw_held_out(

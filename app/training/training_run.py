@@ -13,7 +13,7 @@ from app.bundles.file_names import MANIFEST
 from app.bundles.folder import load
 from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.errors import BundleError, TrainingError, expectation
-from app.families.family import HasMeanings
+from app.families.family import Family, HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
@@ -68,15 +68,17 @@ class Run:
         compiled: bool = True,
         processes: Processes = Processes(),  # noqa: B008 (frozen)
         data: Path | None = None,
+        family: Family | None = None,
     ) -> None:
         """Begin. Raises TrainingError where the parts of the recipe do not fit each other.
 
         data: the folder of the family's data set, if the family reads one
+        family: that of the recipe, if it is made already, as for a table that is in memory
         """
         self.recipe = recipe
         self.device = device
         self.processes = processes
-        self.family = make_family(recipe.family, recipe.family_options, data)
+        self.family = make_family(recipe.family, recipe.family_options, data) if family is None else family
         self.network = (
             self.family.network if recipe.network is None else NetworkSpec(recipe.network, recipe.network_options)
         )

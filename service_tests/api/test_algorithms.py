@@ -63,7 +63,7 @@ def test_an_algorithm_is_served(client: TestClient, name: str, kind: str) -> Non
         answers.append(np.array(answer[key]))
         one_query = client.post("/predict", json={"queries": QUERIES[1:2]} | source).json()
         np.testing.assert_allclose(one_query[key], answers[-1][1:2], rtol=1e-4, atol=1e-5)
-        assert ("std" in answer) == (name == "alpaca")
+        assert ("std" in answer) == (name in ("alpaca", "ensemble"))
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-4, atol=1e-5)
     weights = load_weights(client.get(f"/adaptations/{adaptation['adaptation_id']}/weights").content)
     assert not [each for each in weights if each.startswith("inner/rate")]

@@ -1,7 +1,7 @@
 """One suite over every family that is registered: listed means tested."""
 
 from functools import cache
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,15 +14,18 @@ from app.learn.networks import initialize
 from app.training.family_and_network import schema_of
 from service_tests.processes import DATA
 
-OPTIONS = {"environments": {"env": "service_tests.families.corridors:make_env"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "environments": {"env": "service_tests.families.corridors:make_env"},
+    "table": {"task": "school", "target": "mAch", "width": 12},
+}
 """Of families that cannot do without."""
-FOLDERS = {"choices": "decisions"}
+FOLDERS = {"choices": "decisions", "table": "panels/hsb82.csv.gz"}
 """Of data sets that are not called as their family is."""
 
 
 @pytest.fixture(params=sorted(families()))
 def name(request: pytest.FixtureRequest) -> str:
-    if request.param in OPTIONS:
+    if request.param == "environments":
         pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
     return str(request.param)
 
@@ -34,9 +37,9 @@ def family_with_data(name: str) -> Family:
         make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:
         folder = DATA / FOLDERS.get(name, name)
-        if not folder.is_dir():
+        if not folder.exists():
             pytest.skip(str(error))
-        return make(name, {}, folder)
+        return make(name, OPTIONS.get(name, {}), folder)
     return make(name, {})
 
 

@@ -12,6 +12,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "context_mlp": {"inputs": 3, "outputs": 2, "context": 4},
     "conv4": {"outputs": 2, "side": 1, "channels": 3, "filters": 8, "blocks": 2, "pool": False},
     "conv": {"outputs": 2, "side": 1, "channels": 3, "filters": 4, "blocks": 2},
+    "ensemble": {
+        "inputs": 3,
+        "width": 1,
+        "members": [{"pooled": "mixture"}, {"features": "linear", "outputs": 1}],
+        "trees": {"trees": 2, "nodes": 3, "depth": 1},
+    },
     "gaussian_mlp": {"inputs": 3, "actions": 1, "hidden": [5]},
     "linear": {"inputs": 3, "outputs": 2},
     "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},

@@ -1,0 +1,162 @@
+"""What about a table spoils results: a column that leaks the target, repeated rows, too few tasks."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from app.encoders.columns.category import MAX_CATEGORIES
+from app.families.tables.column_data import ColumnData
+from app.families.tables.input_columns import InputColumn, names_the_task
+from app.families.tables.prepared_table import PreparedTable
+from app.families.tables.splits import FEW_TASKS
+
+ROWS = 50_000
+"""Of which leaks are looked for."""
+BINS = 50
+LEAK = 0.99
+"""A column leaks the target if it alone explains this share of the variance."""
+COMMON = 0.95
+"""A target hardly varies if one value has this share of the rows."""
+SPAN = 100
+"""Positive amounts whose largest is so many times their median are easier to predict as logarithms."""
+
+
+def cautions(table: PreparedTable, support: Sequence[int]) -> list[str]:
+    """Sentences, the most important first. support: the numbers of known rows that the model is for"""
+    return [*_few_tasks(table), *_left_out_rows(table, support), *_inputs(table), *_target(table), *_repeats(table)]
+
+
+def _few_tasks(table: PreparedTable) -> Iterator[str]:
+    count = len(table.rows)
+    if count < FEW_TASKS:
+        yield (
+            f"There are only {count} tasks. One split says little about so few, so an ensemble is compared with the "
+            "baselines by cross-validation over all of them."
+        )
+
+
+def _left_out_rows(table: PreparedTable, support: Sequence[int]) -> Iterator[str]:
+    spec = table.spec
+    if table.without_task:
+        yield f"{_rows(table.without_task)} without a {spec.task}: left out."
+    if table.without_target:
+        yield f"{_rows(table.without_target)} without a {spec.target}: left out."
+    if table.small_tasks:
+        yield f"{_tasks(table.small_tasks)} with a single row: left out, as one row has to be predicted."
+    sizes = np.array([len(rows) for rows in table.rows.values()])
+    for size in sorted(support, reverse=True):
+        short = int((sizes <= size).sum())
+        if short:
+            yield (
+                f"{_tasks(short)} with at most {size} rows: with {size} known rows, nothing is left to predict there, "
+                "so errors with so many are those of larger tasks."
+            )
+            return
+
+
+def _inputs(table: PreparedTable) -> Iterator[str]:
+    names = np.empty(table.raw.rows, object)
+    for name, rows in table.rows.items():
+        names[rows] = name
+    kept = np.array([name is not None for name in names], bool)
+    rows = np.flatnonzero(kept)
+    rows = rows[:: max(1, len(rows) // ROWS)]
+    codes = np.unique(names[rows].astype(str), return_inverse=True)[1]
+    for column in table.inputs:
+        yield from _input(table, column, names, kept)
+        assert column.data is not None, "an input has values"
+        share = explained(column.data, table.target.values, rows, codes)
+        if share > LEAK:
+            yield (
+                f"{column.name} alone explains {100 * share:.1f} % of how {table.spec.target} varies. If it is known "
+                "only after the target is, leave it out with --inputs."
+            )
+
+
+def _input(table: PreparedTable, column: InputColumn, names: np.ndarray, kept: np.ndarray) -> Iterator[str]:
+    data = column.data
+    assert data is not None, "an input has values"
+    if data.distinct == 1:
+        yield f"{column.name} has the same value in every row, so it predicts nothing."
+    elif data.type == "category" and names_the_task(data, names, kept):
+        yield f"{column.name} names the task. A new task has a name that training has not seen: leave it out."
+    elif data.type == "category" and data.distinct > MAX_CATEGORIES:
+        yield (
+            f"{column.name} has {data.distinct:,} categories. The {MAX_CATEGORIES} most frequent are told apart, and "
+            "all others count as one."
+        )
+
+
+def _target(table: PreparedTable) -> Iterator[str]:
+    values, target = table.target.values, table.spec.target
+    values = values[~np.isnan(values)]
+    common = np.unique(values, return_counts=True)[1].max() / len(values)
+    if common > COMMON:
+        yield f"{target} hardly varies: {100 * common:.1f} % of the rows have the same value."
+    if table.spec.kind != "regression":
+        return
+    constant = sum(float(np.ptp(table.target.values[rows])) == 0 for rows in table.rows.values())
+    if constant > len(table.rows) / 2:
+        yield f"{target} is the same in all rows of a task in {constant:,} tasks, so one known row tells all others."
+    if values.min() > 0 and values.max() > SPAN * np.median(values):
+        yield (
+            f"{target} is positive, and its largest value is {values.max() / np.median(values):,.0f} times the median. "
+            "Its logarithm is usually easier to predict: add a column with it, and name that as the target."
+        )
+
+
+def _repeats(table: PreparedTable) -> Iterator[str]:
+    """Rows that are the same in all inputs, task and target."""
+    codes = np.concatenate([np.full(len(rows), code) for code, rows in enumerate(table.rows.values())])
+    rows = np.concatenate([*table.rows.values()])
+    parts = [codes[:, None], table.features[rows], table.target.values[rows, None]]
+    content = np.ascontiguousarray(np.concatenate(parts, axis=1, dtype=np.float64))
+    distinct = len(np.unique(content.view(np.dtype((np.void, content.itemsize * content.shape[1])))))
+    if distinct < len(rows):
+        yield (
+            f"{_rows(len(rows) - distinct)} with the same inputs and target as another row of the same task. The copy "
+            "of a known row is easy to predict: remove copies that were not measured again."
+        )
+
+
+def explained(data: ColumnData, targets: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> float:
+    """The share of the variance of the targets that a column explains: by itself, or in a line within each task.
+
+    codes: the task of each of the rows
+    """
+    rows, codes = (part[~data.missing[rows]] for part in (rows, codes))
+    target = targets[rows]
+    if len(rows) < 2 * BINS or np.ptp(target) == 0:
+        return 0.0
+    if data.type != "number":
+        groups = np.unique([str(value) for value in data.values[rows]], return_inverse=True)[1]
+        return _between(target, groups) if groups.max() < len(rows) / BINS else 0.0
+    values = data.values[rows]
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    line = max(_line(values, target), _line(_centred(values, codes), _centred(target, codes)))
+    return max(line, _between(target, np.searchsorted(edges, values)))
+
+
+def _line(values: np.ndarray, target: np.ndarray) -> float:
+    if np.ptp(values) == 0 or np.ptp(target) == 0:
+        return 0.0
+    return float(np.corrcoef(values, target)[0, 1] ** 2)
+
+
+def _centred(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    counts = np.bincount(groups)
+    centred: np.ndarray = values - (np.bincount(groups, values) / np.maximum(counts, 1))[groups]
+    return centred
+
+
+def _between(target: np.ndarray, groups: np.ndarray) -> float:
+    """The share of the variance that lies between groups."""
+    return float(1 - (_centred(target, groups) ** 2).mean() / target.var())
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _tasks(count: int) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'}"

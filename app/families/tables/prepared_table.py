@@ -1,0 +1,152 @@
+"""A table that is read, split and encoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from app.encoders.table import TableEncoder
+from app.errors import DataError, Invalid, expectation
+from app.families.family import Split
+from app.families.table_rows import TaskRows
+from app.families.tables.column_data import read_column
+from app.families.tables.input_columns import InputColumn, input_columns
+from app.families.tables.order_column import read_order
+from app.families.tables.raw_table import RawTable
+from app.families.tables.splits import split_tasks
+from app.families.tables.table_spec import TableSpec, check_spec
+from app.families.tables.target_column import Target, read_target
+from app.families.tables.task_column import MIN_ROWS, MIN_TASKS, task_names
+
+FITTED_ROWS = 200_000
+"""The encoder is fitted on at most so many training rows."""
+CHUNK = 50_000
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedTable:
+    """What a table is, for training.
+
+    spec: with the task and the kind that were found
+    columns: all but task and target
+    rows: by task, the indices of its rows in the table, in the order of `--order`
+    without_task, without_target: how many rows were left out because these were missing
+    small_tasks: how many tasks were left out because they have a single row
+    """
+
+    raw: RawTable
+    spec: TableSpec
+    target: Target
+    columns: Sequence[InputColumn]
+    rows: Mapping[str, np.ndarray]
+    without_task: int
+    without_target: int
+    small_tasks: int
+
+    @property
+    def inputs(self) -> list[InputColumn]:
+        """The columns that are inputs."""
+        return [column for column in self.columns if not column.left_out]
+
+    @cached_property
+    def splits(self) -> Mapping[Split, list[str]]:
+        """The names of the tasks of each split."""
+        return split_tasks([*self.rows])
+
+    @cached_property
+    def encoder(self) -> TableEncoder:
+        """Fitted on rows of training tasks."""
+        rows = np.concatenate([self.rows[name] for name in self.splits["training"]])[:FITTED_ROWS]
+        options = {column.name: column.options for column in self.inputs}
+        return TableEncoder.fit(self._values(rows), options, [column.name for column in self.inputs])
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The encoded inputs of all rows, float32 [row, feature]; 0 in rows that were left out."""
+        features = np.zeros((self.raw.rows, *self.encoder.feature_shape), np.float32)
+        rows = np.sort(np.concatenate([*self.rows.values()]))
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            features[part] = self._encoded(part)
+        return features
+
+    def tasks(self, split: Split | None = None) -> list[TaskRows]:
+        """The tasks of a split, or all of them. For labels, a target is the index of its label."""
+        names = self.rows if split is None else self.splits[split]
+        targets = self.target.values.astype(np.float32)[:, None]
+        return [TaskRows(name, self.features[self.rows[name]], targets[self.rows[name]]) for name in names]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that another table, or another use of its columns, does not have."""
+        digest = blake2b(repr(replace(self.spec, inputs=())).encode(), digest_size=8)
+        rows = np.concatenate([*self.rows.values()])
+        digest.update("\0".join(self.rows).encode() + self.target.values[rows].tobytes())
+        for column in self.inputs:
+            assert column.data is not None, "an input has values"
+            values = column.data.values[rows]
+            is_number = column.data.type == "number"
+            digest.update(column.name.encode())
+            digest.update(values.tobytes() if is_number else "\0".join(map(str, values)).encode())
+        return digest.hexdigest()
+
+    def as_objects(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """The inputs of rows as people post them: by column, null where a value is missing."""
+        names = [column.name for column in self.encoder.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.encoder.canonical(self._values(rows))]
+
+    def _values(self, rows: np.ndarray) -> list[tuple[Any, ...]]:
+        """The values of rows in the order of the inputs."""
+        columns = [column.data.values[rows].tolist() for column in self.inputs if column.data is not None]
+        return list(zip(*columns, strict=True))
+
+    def _encoded(self, rows: np.ndarray) -> np.ndarray:
+        try:
+            return self.encoder.encode(self._values(rows))
+        except Invalid as error:
+            raise DataError(f"{self.raw.name}, {self.raw.place(int(rows[0]))} or below: {error}") from error
+
+
+def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
+    """Find out what the columns are, and sort the rows into tasks. Raises DataError where that cannot be."""
+    spec = check_spec(spec, raw)
+    names = task_names(raw, spec.task)
+    target_data = read_column(raw, spec.target, category=spec.target in spec.categories, decimal=spec.decimal)
+    target = read_target(raw, target_data, spec.kind)
+    has_task = np.array([name is not None for name in names], bool)
+    kept = has_task & ~np.isnan(target.values)
+    columns = input_columns(raw, spec, names, kept)
+    rows = _rows_by_task(raw, spec, names, kept)
+    large = {name: each for name, each in rows.items() if len(each) >= MIN_ROWS}
+    if len(large) < MIN_TASKS:
+        actual = f"{len(large)}" + (
+            f", and {len(rows) - len(large)} with a single row" if len(rows) > len(large) else ""
+        )
+        fix = "add tasks, or choose another column"
+        expected = f"at least {MIN_TASKS} tasks with {MIN_ROWS} rows or more"
+        raise DataError(expectation(f"--task {spec.task}", expected, actual, fix))
+    return PreparedTable(
+        raw,
+        replace(spec, kind=target.kind),
+        target,
+        columns,
+        large,
+        int((~has_task).sum()),
+        int((has_task & ~kept).sum()),
+        len(rows) - len(large),
+    )
+
+
+def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
+    """The indices of each task's rows, sorted by `--order` if there is one, else as they are in the file."""
+    places = np.flatnonzero(kept)
+    if spec.order:
+        column = read_column(raw, spec.order, category=spec.order in spec.categories, decimal=spec.decimal)
+        places = places[np.argsort(read_order(raw, column, kept)[places], kind="stable")]
+    distinct, codes = np.unique(names[places].astype(str), return_inverse=True)
+    by_task = places[np.argsort(codes, kind="stable")]
+    parts = np.split(by_task, np.cumsum(np.bincount(codes))[:-1])
+    return dict(zip(distinct.tolist(), parts, strict=True))

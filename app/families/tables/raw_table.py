@@ -1,0 +1,73 @@
+"""A table as its file has it, before anybody knows what its columns mean."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+
+from app.errors import DataError, expectation, shown
+
+CLOSE = 0.6
+"""How alike two names are, from 0 to 1, for one to be a misspelling of the other."""
+MAX_NAMES = 12
+"""More columns than these are not listed in an error."""
+
+
+def row_place(row: int) -> str:
+    """Where a row is, counted from 1."""
+    return f"row {row + 1:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """The columns of a table.
+
+    name: of the file, for errors
+    form: how the file was read, in words, such as `CSV, separated by commas, UTF-8`
+    columns: the values of each column, by its name; None where a value is missing
+    is_text: whether values are text that has yet to be read as numbers, as in CSV
+    place: the index of a row -> where it is, such as `line 17`
+    total_rows, total_tasks: of the file, where the table has only some of them
+    """
+
+    name: str
+    form: str
+    columns: dict[str, np.ndarray]
+    is_text: bool = False
+    place: Callable[[int], str] = row_place
+    total_rows: int | None = None
+    total_tasks: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    def check_has(self, option: str, name: str) -> str:
+        """The name, if it is one of a column. Raises DataError that lists similar names.
+
+        option: that names the column, such as `--task`
+        """
+        if name in self.columns:
+            return name
+        names = [*self.columns]
+        raise DataError(expectation(option, f"a column of {self.name}", shown(name), _suggestion(name, names)))
+
+
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    lowered = {each.lower().strip(): each for each in names}
+    close = [lowered[each] for each in get_close_matches(name.lower().strip(), lowered, n=3, cutoff=CLOSE)]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if len(names) > MAX_NAMES:
+        return f"it has {len(names)} columns, such as {', '.join(names[:MAX_NAMES])}"
+    return f"its columns are {', '.join(names)}"
+
+
+def check_names(names: Sequence[str], file: str) -> None:
+    """Raise DataError where two columns have the same name."""
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is not None:
+        raise DataError(expectation(file, "columns of different names", f"two called {shown(twice)}", "rename one"))

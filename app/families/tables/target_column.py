@@ -1,0 +1,92 @@
+"""What is to be predicted: a number or a label."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.errors import DataError, expectation
+from app.families.tables.column_data import ColumnData
+from app.families.tables.raw_table import RawTable
+
+FEW_NUMBERS = 2
+"""Whole numbers of at most so many values are labels, unless `--kind` says otherwise."""
+MAX_LABELS = 100
+
+
+class Target(NamedTuple):
+    """The targets of all rows.
+
+    kind: `regression` or `classification`
+    values: float64, NaN where one is missing; for labels, indices of `labels`
+    labels: as text, in order; empty for numbers
+    reason: why it is of that kind, in words
+    """
+
+    kind: str
+    values: np.ndarray
+    labels: tuple[str, ...]
+    reason: str
+
+
+def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
+    """The targets. kind: what `--kind` says, or empty.
+
+    Raises DataError where the column cannot be predicted: constant, empty, no numbers for regression.
+    """
+    name = column.name
+    if not len(column.present):
+        raise DataError(expectation(f"--target {name}", "a value in some rows", "none in any", "choose another column"))
+    if column.distinct == 1:
+        value = column.present[0]
+        raise DataError(
+            expectation(
+                f"--target {name}",
+                "values that differ",
+                f"{value:g} in every row" if column.type == "number" else f"{value!r:.40} in every row",
+                "choose another column",
+            )
+        )
+    if column.type == "number" and kind != "classification":
+        if kind or not column.is_whole or column.distinct > FEW_NUMBERS:
+            return Target("regression", column.values, (), "numbers")
+        return _labels(column, f"{column.distinct} whole numbers; add --kind regression if they are amounts")
+    if column.quoted_numbers and kind != "classification":
+        row = int(np.argmin(column.missing))
+        fix = "write numbers without quotes, or add --kind classification if they are labels"
+        raise DataError(
+            expectation(f"--target {name}", "numbers or labels", f"{column.values[row]!r} in {raw.place(row)}", fix)
+        )
+    if kind == "regression":
+        if column.type == "boolean":
+            return Target("regression", column.values.astype(np.float64), (), "1 for true, 0 for false")
+        fix = "use --kind classification for labels"
+        if column.type == "date":
+            fix = "write dates as numbers, of days for example"
+        row = int(np.argmin(column.missing))
+        raise DataError(
+            expectation(f"--target {name}", "numbers", f"{str(column.values[row])!r:.40} in {raw.place(row)}", fix)
+        )
+    if column.type == "date":
+        fix = "write them as numbers, of days for example"
+        raise DataError(expectation(f"--target {name}", "numbers or labels", "dates", fix))
+    return _labels(
+        column, "--kind classification" if kind else "texts" if column.type == "category" else "true or false"
+    )
+
+
+def _labels(column: ColumnData, reason: str) -> Target:
+    if column.distinct > MAX_LABELS:
+        fix = "choose another column, or --kind regression for numbers"
+        raise DataError(
+            expectation(f"--target {column.name}", f"at most {MAX_LABELS} labels", f"{column.distinct:,}", fix)
+        )
+    if column.type == "number" and not column.is_whole:
+        fix = "use --kind regression"
+        raise DataError(expectation(f"--target {column.name}", "labels", "numbers that are not whole", fix))
+    labels = sorted(set(column.present.tolist()), key=lambda value: (str(type(value)), value))
+    places = {label: float(index) for index, label in enumerate(labels)}
+    values = [
+        np.nan if gone else places[value] for gone, value in zip(column.missing, column.values.tolist(), strict=True)
+    ]
+    texts = tuple(f"{each:g}" if column.type == "number" else str(each) for each in labels)
+    return Target("classification", np.array(values), texts, reason)

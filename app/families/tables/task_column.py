@@ -1,0 +1,62 @@
+"""Whose row it is."""
+
+import numpy as np
+
+from app.errors import DataError, expectation
+from app.families.tables.raw_table import RawTable
+
+MIN_TASKS = 5
+"""Two to train on, and others for validation and test."""
+MIN_ROWS = 2
+"""Of a task: one known and one to predict."""
+MAX_LISTED = 3
+
+
+def task_names(raw: RawTable, task: str) -> np.ndarray:
+    """The name of each row's task as text, None where it is missing.
+
+    Raises DataError where all rows are of one task, where each row is of another, or where names are broken numbers.
+    """
+    values = raw.columns[task]
+    names = np.empty(len(values), object)
+    names[:] = [_name(value) for value in values]
+    _check_whole(raw, task, values)
+    present = names[[name is not None for name in names]]
+    if not len(present):
+        raise DataError(expectation(f"--task {task}", "a name in each row", "none in any", "choose another column"))
+    distinct = len(set(present))
+    if distinct == 1:
+        fix = "choose the column that says whose row it is; a single task needs no meta-learning"
+        raise DataError(expectation(f"--task {task}", "several tasks", f"one, {present[0]!r:.40}", fix))
+    if distinct == len(present):
+        fix = "choose the column that says whose row it is, such as a patient or a shop"
+        raise DataError(
+            expectation(
+                f"--task {task}", "several rows for each task", f"another task in each of {distinct:,} rows", fix
+            )
+        )
+    return names
+
+
+def _name(value: object) -> str | None:
+    if value is None or value != value:
+        return None
+    if isinstance(value, float | np.floating):
+        return str(int(value)) if value == int(value) else str(value)
+    return str(value).strip() or None
+
+
+def _check_whole(raw: RawTable, task: str, values: np.ndarray) -> None:
+    """Raise DataError for numbers that are not whole: measurements, not names."""
+    row = next((row for row, value in enumerate(values) if value is not None and _is_fraction(value)), None)
+    if row is None:
+        return
+    fix = "choose the column that says whose row it is, or write its values as text"
+    raise DataError(expectation(f"--task {task}", "texts or whole numbers", f"{values[row]} in {raw.place(row)}", fix))
+
+
+def _is_fraction(value: object) -> bool:
+    if isinstance(value, str):
+        head, _, tail = value.strip().lstrip("+-").replace(",", ".", 1).partition(".")
+        return head.isdigit() and tail.isdigit() and int(tail) > 0
+    return isinstance(value, float | np.floating) and bool(value == value and value != int(value))

@@ -1,0 +1,1 @@
+"""What a statistician would do with a table of tasks."""

@@ -1,0 +1,86 @@
+"""Training an ensemble on a table, in stages that are kept."""
+
+import platform
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import app
+from app.bundles.bundle import Bundle
+from app.bundles.manifest import Bounds, FamilySpec, Manifest
+from app.families.table import Table
+from app.learn.algorithms import ALGORITHMS
+from app.learn.target_scale import TargetSpec
+from app.training.family_and_network import encoder_of, fit_network, schema_of
+from app.training.tables.ensemble.fit import FittedEnsemble, fit
+from app.training.tables.kept_stages import KeptStages
+from app.training.tables.prepare_family import options_of
+from app.training.tables.stage_progress import stage_progress
+from app.training.tables.table_settings import ENSEMBLE, TableSettings
+from app.training.target_statistics import learn_targets
+
+
+def train_ensemble(settings: TableSettings, table: Table, folder: Path, console: Console, machine: str) -> Bundle:
+    """The bundle of a fitted ensemble, not evaluated yet. Stages that are in `folder` are not run again."""
+    started, kept = perf_counter(), KeptStages(folder / "stages")
+    if len(kept):
+        console.print(f"continuing after {len(kept)} finished stages")
+    with stage_progress(console, "training") as report:
+        fitted = fit(
+            table.prepared.tasks("training"),
+            support_sizes=settings.support,
+            ordered=bool(table.order),
+            seed=settings.seed,
+            progress=lambda progress: report(*progress),
+            kept=kept,
+        )
+    seconds = perf_counter() - started
+    return ensemble_bundle(fitted, settings, table, training_record(settings, table, seconds, machine))
+
+
+def ensemble_bundle(fitted: FittedEnsemble, settings: TableSettings, table: Table, training: dict[str, Any]) -> Bundle:
+    """A bundle without evaluation."""
+    schema, algorithm = schema_of(table), ALGORITHMS[ENSEMBLE]
+    _, width = fit_network(fitted.network, algorithm, schema, table.kind)
+    encoder, arrays = encoder_of(table)
+    ranges = learn_targets(table, max(settings.support), scale=False)
+    assert ranges is not None, "a table names its target"
+    targets = TargetSpec(ranges.names, ranges.units, ranges.low, ranges.high, fitted.scale)
+    manifest = Manifest(
+        family=FamilySpec("table", options_of(table)),
+        network=fitted.network,
+        algorithm=ENSEMBLE,
+        kind=table.kind,
+        schema=schema,
+        inner_loop=Bounds(1, 1, 0.01, 0.01),
+        initial_loss=0.0,
+        weights_sha256="",
+        evaluation={},
+        training=training,
+        encoder=encoder,
+        meanings=None,
+        targets=targets,
+    )
+    return Bundle(settings.bundle, manifest, fitted.meta, width, arrays)
+
+
+def training_record(settings: TableSettings, table: Table, seconds: float, machine: str) -> dict[str, Any]:
+    """How the bundle was trained, for bundle.json."""
+    return {
+        "recipe": {
+            "family": "table",
+            "family_options": options_of(table),
+            "algorithm": ENSEMBLE,
+            "seed": settings.seed,
+            "evaluation_shots": list(settings.support),
+        },
+        "command": settings.command,
+        "table": table.prepared.fingerprint,
+        "seconds": round(seconds, 1),
+        "machine": machine,
+        "device": "cpu",
+        "versions": {"innerloop": app.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    }

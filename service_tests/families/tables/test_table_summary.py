@@ -1,0 +1,76 @@
+"""What is printed before training."""
+
+from pathlib import Path
+
+import pytest
+
+from app.families.tables.cautions import cautions
+from app.families.tables.table_summary import table_summary
+from service_tests.families.tables.made_up import Columns, plain
+from service_tests.families.tables.test_prepared_table import COLUMNS, ROWS, table
+
+pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[tables]'")
+
+
+def test_a_row_for_each_column(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "dose (mg)": [None if row < 9 else row % 5 for row in range(ROWS)], "empty": [None] * ROWS}
+    lines = table_summary(table(tmp_path, columns), (3, 5)).splitlines()
+    assert lines[0] == "t.csv: CSV, separated by commas, UTF-8, 180 rows."
+    assert "| id | text | none | the task |" in lines
+    assert "| y | number, -3.772 to 3.066 (numbers) | none | the target |" in lines
+    flagged = "| dose (mg) | number, in mg | 9 (5 %) | an input: the number, scaled and a flag where it is missing |"
+    assert flagged in lines
+    assert "| empty |  | 180 (100 %) | left out: no values |" in lines
+    splits = "Split by task: 22 for training, 4 for validation, 4 for test."
+    assert f"30 tasks (by id) with 6 to 6 rows, median 6. {splits}" in lines
+    assert "Take note:" not in lines
+
+
+def test_an_order_is_said(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "time": [row % 6 for row in range(ROWS)]}
+    assert "sorted by time: the first are known, later ones are predicted" in table_summary(
+        table(tmp_path, columns, order="time"), (3,)
+    )
+
+
+WARNINGS: dict[str, Columns] = {
+    "There are only 12 tasks": {**plain(12)},
+    "1 row without a y: left out": {**COLUMNS, "y": [None, *COLUMNS["y"][1:]]},
+    "1 row without a id: left out": {**COLUMNS, "id": [None, *COLUMNS["id"][1:]]},
+    "1 task with a single row: left out": {**COLUMNS, "id": ["alone", *COLUMNS["id"][1:]]},
+    "z alone explains 100.0 % of how y varies": {**COLUMNS, "z": [2 * float(str(y)) + 1 for y in COLUMNS["y"]]},
+    "word has 137 categories. The 100 most frequent are told apart": {
+        **COLUMNS,
+        "word": [f"w{row % 137}" for row in range(4 * ROWS)],
+        **{name: [*cells] * 4 for name, cells in COLUMNS.items()},
+    },
+    "3 rows with the same inputs and target as another row": {
+        name: [*cells, *cells[:3]] for name, cells in COLUMNS.items()
+    },
+    "y hardly varies: 96.7 % of the rows have the same value": {
+        **COLUMNS, "y": [row if row % 30 == 0 else 0.5 for row in range(ROWS)]
+    },
+    "y is the same in all rows of a task in 30 tasks": {**COLUMNS, "y": [row // 6 + 0.5 for row in range(ROWS)]},
+    "Its logarithm is usually easier to predict": {
+        **COLUMNS, "y": [10.0 ** (row % 7 - 3) + 0.001 * row for row in range(ROWS)]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WARNINGS)
+def test_what_spoils_results_is_said(tmp_path: Path, text: str) -> None:
+    found = cautions(table(tmp_path, WARNINGS[text]), (3, 5))
+    assert any(each.startswith(text) or text in each for each in found), found
+
+
+def test_a_column_that_names_the_task_is_said_if_it_is_an_input(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "patient": [f"p{name}" for name in COLUMNS["id"]], "one": [1] * ROWS}
+    found = cautions(table(tmp_path, columns, inputs=("x", "patient", "one")), (3, 5))
+    assert found[0].startswith("patient names the task")
+    assert found[1] == "one has the same value in every row, so it predicts nothing."
+
+
+def test_small_tasks_are_said(tmp_path: Path) -> None:
+    assert "30 tasks with at most 6 rows: with 6 known rows, nothing is left to predict there" in " ".join(
+        cautions(table(tmp_path, COLUMNS), (3, 6))
+    )

@@ -1,0 +1,22 @@
+import numpy as np
+
+from app.training.tables.ensemble.member_weights import EVEN, Predictions, simplex_weights, variance_scale
+
+
+def predictions(deviations: list[float], tasks: int = 40, rows: int = 20) -> Predictions:
+    """Members with independent errors of these standard deviations, whose variances say 1."""
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=tasks * rows)
+    means = targets + np.array(deviations)[:, None] * rng.normal(size=(len(deviations), len(targets)))
+    return Predictions(means, np.ones_like(means), targets, np.repeat(np.arange(tasks), rows))
+
+
+def test_weights_are_by_precision_shrunk_to_even() -> None:
+    weights = simplex_weights(predictions([1.0, 2.0]), seed=0)
+    np.testing.assert_allclose(weights, (1 - EVEN) * np.array([0.8, 0.2]) + EVEN / 2, atol=0.03)
+    np.testing.assert_allclose(weights.sum(), 1)
+
+
+def test_the_scale_makes_intervals_cover() -> None:
+    scale = variance_scale(predictions([2.0]), np.ones(1))
+    np.testing.assert_allclose(scale, 4, rtol=0.1)

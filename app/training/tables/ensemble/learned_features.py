@@ -129,7 +129,7 @@ def query_nll(
     return loss
 
 
-def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, steps: int = 800) -> Features:
+def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, steps: int = 400) -> Features:
     """Features by a perceptron, and any prior covariance."""
 
     def start(rows: TrainingRows, rng: np.random.Generator) -> Params:
@@ -146,7 +146,8 @@ def perceptron_features(hidden: tuple[int, ...] = (64, 64), outputs: int = 32, s
         return {key: value for key, value in params.items() if not key.startswith("prior.")}
 
     options = {"features": "perceptron", "hidden": list(hidden), "outputs": outputs}
-    return Features(options, start, network, lambda params: params["prior.root"].tril(), steps, 3e-3, 1e-3)
+    # few steps at a large rate: with more steps the features tell the training tasks apart by heart
+    return Features(options, start, network, lambda params: params["prior.root"].tril(), steps, 1e-2, 1e-3)
 
 
 def radial_features(inputs: int, points: int = 40, outputs: int = 20, steps: int = 350) -> Features:

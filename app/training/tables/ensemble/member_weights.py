@@ -19,7 +19,7 @@ DRAWS, QUERIES = 4, 40
 MAX_TASKS = 200
 """At most so many left-out tasks of a fold are used."""
 RESAMPLES = 40
-EVEN = 0.15
+EVEN = 0.1
 """The share of even weights in the result."""
 LEAST_WEIGHT = 1e-6
 COVERED, NORMAL_QUANTILE = 0.9, 1.6449

@@ -46,8 +46,8 @@ KINDS = (
     MemberKind("mixed on pooled", "mixture", columns=True),
     MemberKind("learned 1", learned=lambda inputs: perceptron_features()),
     MemberKind("learned 2", learned=lambda inputs: perceptron_features()),
-    MemberKind("learned on residuals", "mixture", residual=True, learned=lambda inputs: perceptron_features()),
-    MemberKind("process", "mixture", residual=True, learned=radial_features),
+    MemberKind("process", learned=radial_features),
+    MemberKind("process on residuals", "mixture", residual=True, learned=radial_features),
 )
 
 

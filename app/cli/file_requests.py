@@ -40,6 +40,8 @@ def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file:
         expected = f"{len(names)} column{'s' if len(names) > 1 else ''} ({', '.join(names)})"
         raise InnerloopError(expectation("--target", expected, len(chosen)))
     for column, name in zip(chosen, names, strict=True):
+        if list(chosen).count(column) > 1:
+            raise InnerloopError(expectation("--target", "each column once", f"{column} twice"))
         if column not in table.columns:
             raise InnerloopError(expectation("--target", f"a column of {where} ({columns})", column))
         if table.columns.count(column) > 1:

@@ -218,11 +218,20 @@ def test_the_answer_to_another_request(call: str, wrong: dict[str, Any]) -> None
         CALLS[call](client)
 
 
-def test_an_older_answer_that_comes_later_changes_nothing() -> None:
+def test_a_server_that_goes_back() -> None:
     body = ADAPTED | {"revision": 3}
     with Answering(always(answer(ADAPTED | {"revision": 2}))) as server, Client(server.url) as client:
         pump = Adaptation(client._session, body)
-        assert pump.refresh().revision == 3
+        assert pump.refresh().revision == 2, "the server went back"
+
+
+def test_a_later_answer_stays() -> None:
+    """Whatever comes while a call waits is newer than its answer."""
+    server_body = always(answer(ADAPTED | {"revision": 2}))
+    with Answering(server_body) as server, Client(server.url) as client:
+        pump = Adaptation(client._session, ADAPTED | {"revision": 1})
+        pump._update(ADAPTED | {"revision": 3}, 1)
+        assert pump._update(ADAPTED | {"revision": 2}, 1).revision == 3
 
 
 def test_another_model_has_adapted() -> None:

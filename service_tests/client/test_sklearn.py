@@ -259,6 +259,8 @@ def test_a_fit_that_fails_leaves_the_earlier_one(estimators_url: str, line: tupl
         (lambda y: pd.Series([Word.A if each else Word.B for each in y], dtype=object), ["a", "b"]),
         (lambda y: pd.DataFrame({"y": pd.array(y == 1, "boolean")}), [False, True]),
         (lambda y: pd.Series(y == 1, dtype="category"), [False, True]),
+        (lambda y: pd.Categorical(y == 1), [False, True]),
+        (lambda y: [["a\0"] if each else ["a"] for each in y], ["a", "a\0"]),
         (lambda y: pd.DataFrame({"y": pd.array(y, "Int64")}), [0, 1]),
         (lambda y: (y + 2**60).astype("uint64"), [2**60, 2**60 + 1]),
     ],
@@ -273,6 +275,22 @@ def test_labels_are_not_changed(
     assert (classifier.predict(x) == classifier.classes_[[1] * 20 + [0] * 20]).mean() in (0, 1)
     classifier.partial_fit(x, make(y)).partial_fit(x[:1], labels[:1])
     assert classifier.classes_.tolist() == labels
+
+
+@pytest.mark.parametrize("labels", [[1, "a"], ["1", 1], [True, "a"], [1, True]])
+def test_labels_of_several_types_are_refused(
+    estimators_url: str, groups: tuple[np.ndarray, np.ndarray], labels: list[Any]
+) -> None:
+    with pytest.raises(UnsupportedInput, match="y: expected labels of one type, got"):
+        FewShotClassifier(url=estimators_url).fit(groups[0], labels * 20)
+
+
+def test_targets_with_names_have_one_order(estimators_url: str) -> None:
+    x, names = np.random.default_rng(SEED).normal(size=(3, 10)), list("abcde")
+    rows = [pd.Series(row[:5], names) for row in x]
+    rows[1] = rows[1][::-1]
+    with pytest.raises(UnsupportedInput, match="expected the columns a, b, c, d, e in this order, got e, d, c"):
+        FewShotRegressor("five-targets", estimators_url).fit(x, rows)
 
 
 class Word(StrEnum):

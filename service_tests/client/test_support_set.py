@@ -1,5 +1,6 @@
 """Names decide where numbers go: those of inputs, of targets and of actions."""
 
+import ast
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -104,6 +105,10 @@ NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
     "records": lambda frame: list(frame.to_records(index=False)),
     "values of a dictionary": lambda frame: dict(frame.iterrows()).values(),
     "a deque": lambda frame: deque(frame.itertuples(index=False)),
+    "a column of records": lambda frame: frame.to_records(index=False).reshape(-1, 1),
+    "arrays of a record": lambda frame: [row.reshape(1) for row in frame.to_records(index=False)],
+    "records without axes": lambda frame: [np.array(row, row.dtype) for row in frame.to_records(index=False)],
+    "a MultiIndex": pd.MultiIndex.from_frame,
     "different orders": lambda frame: [frame.iloc[0], frame.iloc[1][::-1]],
 }
 
@@ -125,14 +130,42 @@ def test_rows_go_by_their_names(form: Callable[[pd.DataFrame], Any]) -> None:
     )["episodes"]
     assert numbers(episode["observations"]) == X
     assert numbers(episode["actions"]) == Y
-    with pytest.raises(UnsupportedInput, match=r"^x\[0\]: expected the names age, dose, got (agee, dose|dose, agee)"):
+    with pytest.raises(UnsupportedInput, match=r"^x(\[0\])?: expected the (names|columns) age, dose, got .*agee"):
         sent("rates", x=form(x.rename(columns={"age": "agee"})), y=Y)
 
 
+UNNAMED: dict[str, Any] = {
+    "Series": [pd.Series(row) for row in X],
+    "Series with other numbers": [pd.Series(row, index=[5, 6]) for row in X],
+    "Series with numbers as texts": [pd.Series(row, index=["0", "1"]) for row in X],
+    "names that pandas makes up": list(pd.DataFrame(X, columns=["age (y)", "dose (mg)"]).itertuples(index=False)),
+    "names that numpy makes up": np.array([tuple(row) for row in X], "f8,f8"),
+    "a DataFrame": pd.DataFrame(X),
+    "a part of a DataFrame": pd.DataFrame(X, columns=[2, 3]),
+}
+
+
 @pytest.mark.parametrize("model", ["plain", "rates", "wards"])
-def test_rows_without_names_stay_in_their_order(model: str) -> None:
-    for rows in ([pd.Series(row) for row in X], [pd.Series(row, index=[5, 6]) for row in X], pd.DataFrame(X)):
-        assert numbers(sent(model, x=rows, y=[1, 2])["inputs"]) == X
+@pytest.mark.parametrize("rows", UNNAMED.values(), ids=UNNAMED.keys())
+def test_rows_without_names_stay_in_their_order(model: str, rows: Any) -> None:
+    assert numbers(sent(model, x=rows, y=[1, 2])["inputs"]) == X
+    assert numbers(sent(model, x=X, y=rows)["targets"]) == X
+
+
+def test_rows_with_the_same_names_go_in_one_order() -> None:
+    rows = [pd.Series([1.0, 20.0], ["a", "b"]), pd.Series([10.0, 3.0], ["b", "a"])]
+    assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [3, 10]]
+    assert numbers(sent("plain", x=rows, y=rows)["targets"]) == [[1, 20], [3, 10]]
+
+
+@pytest.mark.parametrize("index", [["a", "a"], ["a", ("b", 1)]])
+def test_an_index_that_does_not_matter(index: list[Any]) -> None:
+    assert numbers(sent("plain", x=[pd.Series(row, index=pd.Index(index, dtype=object)) for row in X])["inputs"]) == X
+
+
+def test_what_only_looks_like_a_named_tuple() -> None:
+    with pytest.raises(UnsupportedInput, match=r"x\[0\]: cannot send a value of type Module"):
+        sent("rates", x=[ast.parse("1")], y=Y)
 
 
 def test_classes_can_be_a_set() -> None:

@@ -160,7 +160,7 @@ def test_cells() -> None:
     [
         ([1, "1"], "x.columns: expected each name once, got '1' twice"),
         (["a", "a"], "x.columns: expected each name once, got 'a' twice"),
-        ([1, 10**5000], "x.columns: expected short names, got a number of thousands of digits"),
+        (["a", 10**5000], "x.columns: expected short names, got a number of thousands of digits"),
         (pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]), r"x.columns: expected texts as names, got \('a', 1\)"),
     ],
     ids=range(4),

@@ -76,8 +76,7 @@ class AdaptationFields:
             if not are_losses(described["losses"]):
                 raise TypeError(f"losses is {shown(described['losses'])}")
             segment("id", described["id"])  # raises if it cannot be part of a path
-        if described["revision"] >= vars(self).get("revision", 0):  # an answer may come after that to a later call
-            vars(self).update(described)
+        vars(self).update(described)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         """The fields that people look at first."""

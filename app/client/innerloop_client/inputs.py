@@ -20,6 +20,7 @@ from innerloop_client.tables import (
     read_column,
     read_table,
     refuse_other_table,
+    without_multi_index,
 )
 from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 
@@ -54,6 +55,7 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
 
 async def _by_names(models: Models, model: str, values: Any, place: str) -> Any:
     """Inputs that are named go by their names. Raises UnsupportedInput for tables of other libraries."""
+    values = without_multi_index(values)
     if is_table(values) and not rows_with_names(values):
         return read_table(values, await models.model(model), place)
     if is_other_table(values):
@@ -66,7 +68,7 @@ async def _by_names(models: Models, model: str, values: Any, place: str) -> Any:
     inputs = (await models.model(model))["inputs"]
     names = column_names(inputs)
     is_object = bool(names) and inputs.get("encoder") != NUMBERS
-    return as_objects(rows, place) if is_object else by_names(rows, names, place)
+    return as_objects(rows) if is_object else by_names(rows, names, place)
 
 
 def count_inputs(inputs: Any) -> int:

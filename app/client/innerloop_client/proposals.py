@@ -71,10 +71,15 @@ def _read(body: Mapping[str, Any]) -> Proposal:
     values = {name: value for name, value in body.items() if name in Proposal.__dataclass_fields__}
     values["position"] = values["index"]
     labelled = not isinstance(values["prediction"], list)
-    values["prediction"] = scalars([values["prediction"]], LABELS)[0] if labelled else _numbers(values["prediction"])
     if "std" in values:
+        if labelled or len(values["std"]) != len(values["prediction"]) or min(values["std"]) < 0:
+            raise ValueError(f"std is {shown(values['std'])} for {shown(values['prediction'])}")
         values["std"] = _numbers(values["std"])
+    kinds = LABELS - {float}
+    values["prediction"] = scalars([values["prediction"]], kinds)[0] if labelled else _numbers(values["prediction"])
     check_types(Proposal, values)
+    if (values.get("nearest_example") or 0) < 0:
+        raise ValueError(f"nearest_example is {values['nearest_example']}")
     return Proposal(**values)
 
 

@@ -39,20 +39,27 @@ class Remote(AdaptationFields):
 
     async def _change(self: R, call: Call, session: Session) -> R:
         """Send a call whose answer is the adaptation, and take that over."""
-        return self._update((await session.send(call)).body)
+        before = self.revision
+        return self._update((await session.send(call)).body, before)
 
-    def _update(self: R, body: Any) -> R:
-        """Take over what the server says of this adaptation."""
+    def _update(self: R, body: Any, before: int) -> R:
+        """Take over what the server says of this adaptation, unless the answer to a later call has come first.
+
+        before: the revision when the call was sent
+        """
+        latest, known = self.revision, dict(vars(self))
         self._read(body, {"id": self.id, "model": self.model})
+        if before != latest > self.revision:
+            vars(self).update(known)
         return self
 
     async def _forget(self: R, example: int, timeout: float | None) -> R:
         """Delete an example. A repeat that finds it deleted has succeeded: numbers are never used again."""
-        session, index = self._session.within(timeout), number("example", example)
+        session, index, before = self._session.within(timeout), number("example", example), self.revision
         reply = await session.send(Call("DELETE", f"{self._path}/support/{index}"))
         if reply.gone and any(revision.forgotten == index for revision in await self._history(session)):
             return await self._change(Call("GET", self._path), session)
-        return self._update(reply.body)
+        return self._update(reply.body, before)
 
     async def _history(self, session: Session) -> list[Revision]:
         body = await session.get(f"{self._path}/history")

@@ -7,8 +7,16 @@ from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.inputs import read_inputs, read_values, rows_of, value_rows
-from innerloop_client.named_rows import by_names, have_names, named, rows_with_names
-from innerloop_client.tables import in_order, is_other_table, names_for, refuse_other_table, target_names
+from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
+from innerloop_client.tables import (
+    has_default_names,
+    in_order,
+    is_other_table,
+    names_for,
+    refuse_other_table,
+    target_names,
+    without_multi_index,
+)
 from innerloop_client.value_encoding import as_names
 
 
@@ -49,33 +57,32 @@ async def read_targets(models: Models, model: str, values: Any, place: str) -> A
 
     Raises UnsupportedInput.
     """
+    values = without_multi_index(values)
     if is_a(values, "pandas", "DataFrame") and len(values.columns) > 1:
-        names = names_for(list(map(str, values.columns)), target_names(await models.model(model)))
+        names = names_for([list(map(str, values.columns))], target_names(await models.model(model)))
         return read_values(in_order(values, names, place) if names else values, place)
     if is_other_table(values) and values.shape[1] > 1 and target_names(await models.model(model)):
         refuse_other_table(values, "targets", place)
     rows = value_rows(values, place)
     if isinstance(rows, Array):
         return rows
-    return read_values(await _by_names(models, model, rows, place) if have_names(rows) else rows, place)
-
-
-async def _by_names(models: Models, model: str, rows: list[Any], place: str) -> list[Any]:
-    """Targets whose rows have names, in the order of the model's names for them."""
-    first = next(filter(None, (named(row, place) for row in rows)), {})
-    return by_names(rows, names_for(list(first), target_names(await models.model(model))), place)
+    if have_names(rows):
+        given = list(filter(None, map(names_of, rows)))
+        rows = by_names(rows, names_for(given, target_names(await models.model(model))), place)
+    return read_values(rows, place)
 
 
 async def check_order(models: Models, model: str, targets: Any) -> None:
     """Raise UnsupportedInput for several targets in another order than that of the model's names for them."""
     if is_a(targets, "pandas", "DataFrame"):
-        given = list(map(str, targets.columns))
+        given = [] if has_default_names(targets) else [list(map(str, targets.columns))]
     else:
-        given = list(next(filter(None, (named(row, "y") for row in rows_with_names(targets))), {}))
-    if len(given) > 1:
-        names = names_for(given, target_names(await models.model(model)))
-        if names and given != [str(index) for index in range(len(given))] and given != list(names):
-            raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(given)}")
+        given = list(filter(None, map(names_of, rows_with_names(targets))))
+    if given and len(given[0]) > 1:
+        names = list(names_for(given, target_names(await models.model(model))) or given[0])
+        wrong = next((each for each in given if each != names), None)
+        if wrong is not None:
+            raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(wrong)}")
 
 
 def _split(x: Any, y: str) -> tuple[Any, Any]:

@@ -45,13 +45,19 @@ def target_names(model: Mapping[str, Any]) -> list[str]:
     return list(names) if len(names) > 1 and all(names) else []
 
 
-def names_for(given: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+def names_for(given: Sequence[Sequence[str]], names: Sequence[str]) -> Sequence[str]:
     """The names of targets that decide; none if the targets have no names of their own and are called otherwise.
 
-    given: the names that the user has; names: those that the server says
+    given: the names that the rows of the user have; names: those that the server says
     """
     unnamed = [f"target_{number}" for number in range(1, len(names) + 1)]
-    return () if list(names) == unnamed and sorted(given) != sorted(unnamed) else names
+    are_used = any(sorted(each) == sorted(unnamed) for each in given)
+    return () if list(names) == unnamed and not are_used else names
+
+
+def without_multi_index(values: Any) -> Any:
+    """A MultiIndex as a DataFrame, and anything else as it is."""
+    return values.to_frame(index=False) if is_a(values, "pandas", "MultiIndex") else values
 
 
 def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
@@ -88,8 +94,9 @@ def read_column(column: Any) -> list[Any]:
 
 
 def has_default_names(frame: Any) -> bool:
-    """Whether the columns of a DataFrame are called 0, 1, 2 and so on."""
-    return list(frame.columns) in (list(range(len(frame.columns))), list(map(str, range(len(frame.columns)))))
+    """Whether the columns of a DataFrame have no names of their own: they have numbers, or are called 0, 1, 2, …"""
+    numbered = list(map(str, range(len(frame.columns))))
+    return all(isinstance(each, int) for each in frame.columns) or list(frame.columns) == numbered
 
 
 def in_order(frame: Any, names: Sequence[str], place: str) -> Any:

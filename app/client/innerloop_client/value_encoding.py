@@ -61,8 +61,8 @@ def to_wire(array: Any, place: str) -> Any:
     """Rows in a numpy array: an `Array` of numbers, or a list of texts, dates and other objects."""
     if array.ndim == 0:
         raise UnsupportedInput(f"{place}: expected rows, got a single value")
-    if array.dtype.names and array.ndim == 1:
-        return list(array)  # as records, which have names
+    if array.dtype.names:
+        return list(array.reshape(-1))  # as records, which have names
     if array.dtype.kind in "biuf" and array.ndim <= MAX_AXES:
         return Array(array.astype("float64") if array.dtype.itemsize > 8 else array)
     return _items(array, place)

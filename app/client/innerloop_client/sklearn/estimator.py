@@ -33,6 +33,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     """Of the models that it takes."""
     _check_options: ClassVar[dict[str, Any]]
     """Of `validate_data`, for examples that are numbers."""
+    _order: list[int] | None = None
+    """Where each input of the model was among the columns of `fit`; None if they were in its order."""
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """Labels of a classifier, as scikit-learn, numpy and the server have them."""
 
+import sys
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from innerloop_client.errors import UnsupportedInput, shown
 
 NAMES = {str: "texts", int: "whole numbers", bool: "booleans"}
 """The types of labels."""
+TYPES = {"booleans": (bool, np.bool_), "texts": (str,), "numbers": (int, float, np.integer, np.floating)}
+"""The types that they may have in Python and numpy. A boolean is an int too, so booleans come first."""
 
 
 def of_numpy(y: Any) -> Any:
@@ -19,26 +23,41 @@ def of_numpy(y: Any) -> Any:
     """
     if is_a(y, "pandas", "DataFrame") and len(y.columns) == 1:
         y = y.iloc[:, 0]
-    if is_a(y, "pandas", "Series") and hasattr(y, "cat"):
-        y = y.astype(y.cat.categories.dtype)
+    if hasattr(getattr(y, "dtype", None), "categories"):
+        y = sys.modules["pandas"].Series(y).astype(y.dtype.categories.dtype)
     known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
     if known is not None and known.kind in "biu" and not y.isna().any():
         return np.asarray(y, known)
     is_object = getattr(getattr(y, "dtype", None), "kind", "") == "O" and np.ndim(y) == 1
-    if isinstance(y, list | tuple) or is_object:
-        labels = list(y)
-        if labels and all(isinstance(label, str) for label in labels) and any(map(_changes, labels)):
-            return np.array([str.__str__(label) for label in labels], object)
+    return _of_list(list(y), y) if isinstance(y, list | tuple) or is_object else y
+
+
+def _of_list(labels: list[Any], y: Any) -> Any:
+    """Labels of a list in a form that numpy does not change. y: the list. Raises UnsupportedInput for several types."""
+    labels = [each[0] if isinstance(each, list | tuple) and len(each) == 1 else each for each in labels]
+    types = set(filter(None, map(_type_of, labels)))
+    if len(types) > 1:
+        raise UnsupportedInput(f"y: expected labels of one type, got {' and '.join(sorted(types))}")
+    if all(isinstance(label, str) for label in labels) and any(map(_changes, labels)):
+        return np.array([str.__str__(label) for label in labels], object)
     return y
+
+
+def _type_of(label: Any) -> str | None:
+    """The name of the type of a label; None for what is none, and for NaN."""
+    if isinstance(label, float) and label != label:
+        return None
+    return next((name for name, kinds in TYPES.items() if isinstance(label, kinds)), None)
 
 
 def _changes(label: str) -> bool:
     """Whether numpy changes a text in an array of texts: it removes a zero at the end, and the type."""
-    return type(label) is not str or label.endswith("\0")
+    return isinstance(label, str) and (type(label) is not str or label.endswith("\0"))
 
 
 def column(y: Any, *, warn: bool = False) -> Any:
-    """Labels as an array."""
+    """Labels as an array. Those of a set come in any order."""
+    y = list(y) if isinstance(y, Set) else y
     return column_or_1d(of_numpy(y), warn=warn)
 
 

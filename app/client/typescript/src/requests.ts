@@ -52,7 +52,7 @@ export function bodyOf(body: unknown): string {
   let text: string;
   try {
     text = JSON.stringify(body, function (this: Record<string, unknown>, key, value) {
-      hasNulls ||= becomesNull(this[key]);
+      hasNulls ||= becomesNull(this[key]) || becomesNull(value) || (Array.isArray(this) && isNothing(value));
       return listed(value);
     });
   } catch (error) {
@@ -72,16 +72,25 @@ function becomesNull(value: unknown): value is number | Number | Date {
   return isNumber && !Number.isFinite(value.valueOf());
 }
 
+/** Whether a value is left out of an object, and becomes null in a list. */
+function isNothing(value: unknown): boolean {
+  return value === undefined || typeof value === "function" || typeof value === "symbol";
+}
+
 /** Throw for the first value that becomes null, unless it is a missing input. */
 function checkNulls(value: unknown, place: string): void {
-  if (becomesNull(value)) {
-    if (Number.isNaN(value.valueOf()) && INPUTS.test(place)) return;
-    const expected = value instanceof Date ? "a date" : "a finite number";
-    throw refused(`${place || "body"}: expected ${expected}, got ${value}`);
-  }
   const { toJSON } = (value ?? {}) as { toJSON?: unknown };
   const plain = listed(typeof toJSON === "function" ? toJSON.call(value) : value);
-  if (Array.isArray(plain)) plain.forEach((each, index) => checkNulls(each, `${place}[${index}]`));
+  if (becomesNull(plain) || (becomesNull(value) && plain === null)) {
+    const wrong = becomesNull(plain) ? plain : (value as Date);
+    if (Number.isNaN(wrong.valueOf()) && INPUTS.test(place)) return;
+    const expected = wrong instanceof Date ? "a date" : "a finite number";
+    throw refused(`${place || "body"}: expected ${expected}, got ${wrong}`);
+  }
+  if (place.endsWith("]") && isNothing(plain) && !INPUTS.test(place)) {
+    throw refused(`${place}: expected a value, got ${typeof plain}`);
+  }
+  if (Array.isArray(plain)) Array.from(plain, (each, index) => checkNulls(each, `${place}[${index}]`));
   else if (typeof plain === "object" && plain !== null) {
     for (const [name, each] of Object.entries(plain)) checkNulls(each, inside(place, name));
   }

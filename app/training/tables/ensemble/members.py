@@ -47,11 +47,11 @@ KINDS = (
     MemberKind("boosting", "trees", residual=True),
     MemberKind("mixed", columns=True),
     MemberKind("mixed on pooled", "mixture", columns=True),
-    MemberKind("splines", splines=True),
     MemberKind("learned 1", learned=lambda inputs: perceptron_features()),
     MemberKind("learned 2", learned=lambda inputs: perceptron_features()),
     MemberKind("process", learned=radial_features),
     MemberKind("process on residuals", "mixture", residual=True, learned=radial_features),
+    MemberKind("splines", splines=True),
 )
 
 

@@ -18,7 +18,7 @@ PRIOR_VARIANCE = 1e-3
 """Of a coefficient in that prior, as a share of the variance of the targets."""
 
 MEAN_PENALTY = 3.0
-"""The prior precision of the mean of a slope, times the variance of the targets; the constant has none."""
+"""The prior precision of a mean coefficient, times the variance of the targets."""
 
 
 class _Sums(NamedTuple):
@@ -110,8 +110,7 @@ def _generalised_least_squares(
     shrink = identity - sums.gram @ posterior / noise
     precision = (shrink @ sums.gram).sum(axis=0) / noise
     moment = np.einsum("tij,tj->i", shrink, sums.moment) / noise
-    penalty = MEAN_PENALTY / total * np.diag([0.0, *np.ones(len(identity) - 1)])
-    uncertainty = np.linalg.inv(precision + penalty)
+    uncertainty = np.linalg.inv(precision + MEAN_PENALTY / total * identity)
     return uncertainty @ moment, uncertainty
 
 

@@ -46,14 +46,6 @@ def test_the_prediction_is_the_conditional_of_the_joint_normal() -> None:
     assert high - middle == pytest.approx(-0.5, abs=1e-6)
 
 
-def test_the_origin_of_the_targets_does_not_matter() -> None:
-    *tasks, task = random_slopes(tasks=12, rows=8)
-    moved = [TaskRows(each.name, each.inputs, each.targets + 1000) for each in tasks]
-    plain = MixedModel().fit(tasks).predict(task.inputs[:3], task.targets[:3], task.inputs[3:])
-    same = MixedModel().fit(moved).predict(task.inputs[:3], task.targets[:3] + 1000, task.inputs[3:])
-    np.testing.assert_allclose(same.mean - 1000, plain.mean, atol=1e-3)
-
-
 def test_splines_fit_a_bend_that_differs_between_tasks() -> None:
     generator = np.random.default_rng(0)
     tasks = []

@@ -101,10 +101,31 @@ class RadialFeatures(nn.Module):
         return side_by_side([radial, linear], radial.shape[1] + linear.shape[1])
 
 
+class Splines(nn.Module):
+    """The inputs and hinges `max(input - knot, 0)`, standardised: a linear spline of each input."""
+
+    def __init__(self, inputs: int, hinges: int) -> None:
+        """Make the features.
+
+        hinges: how many there are; `select` [hinge, input] has a 1 for the input of each
+        """
+        super().__init__()
+        self.select = nn.Parameter(torch.zeros(hinges, inputs))
+        self.knots = nn.Parameter(torch.zeros(hinges))
+        self.standardise = Standardise(inputs + hinges)
+
+    def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch embedding"]:
+        """The features."""
+        hinges = nn.functional.relu(inputs @ self.select.mT - self.knots)
+        standardised: Tensor = self.standardise(side_by_side([inputs, hinges], inputs.shape[1] + hinges.shape[1]))
+        return standardised
+
+
 FEATURES: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda inputs, outputs: nn.Linear(inputs, outputs, bias=False),
     "perceptron": lambda inputs, hidden, outputs: tanh_perceptron([inputs, *hidden, outputs]),
     "radial": RadialFeatures,
+    "splines": Splines,
 }
 """The features of a member, by name: (number of inputs, options) -> a network from standardised inputs."""
 

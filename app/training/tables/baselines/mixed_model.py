@@ -80,8 +80,9 @@ class MixedModel:
         prior = PRIOR_VARIANCE * total * np.eye(width)
         covariance, noise = 0.3 * total * np.eye(width), 0.5 * total
         for _ in range(ITERATIONS):
-            mean, uncertainty = _generalised_least_squares(sums, covariance, noise, total)
-            covariance, noise = _maximise(sums, mean, covariance, noise, prior)
+            posterior = _posterior_covariances(sums, covariance, noise)
+            mean, uncertainty = _generalised_least_squares(sums, posterior, noise, total)
+            covariance, noise = _maximise(sums, mean, posterior, noise, prior)
         return FittedMixedModel(standardisation, mean, covariance, uncertainty, noise)
 
 
@@ -102,22 +103,21 @@ def _sums(tasks: Sequence[TaskRows], standardisation: Standardisation) -> _Sums:
 
 
 def _generalised_least_squares(
-    sums: _Sums, covariance: np.ndarray, noise: float, total: float
+    sums: _Sums, posterior: np.ndarray, noise: float, total: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean of the coefficients, and the covariance of this estimate."""
-    posterior = _posterior_covariances(sums, covariance, noise)
-    shrink = np.eye(len(covariance)) - sums.gram @ posterior / noise
+    identity = np.eye(posterior.shape[1])
+    shrink = identity - sums.gram @ posterior / noise
     precision = (shrink @ sums.gram).sum(axis=0) / noise
     moment = np.einsum("tij,tj->i", shrink, sums.moment) / noise
-    uncertainty = np.linalg.inv(precision + MEAN_PENALTY / total * np.eye(len(covariance)))
+    uncertainty = np.linalg.inv(precision + MEAN_PENALTY / total * identity)
     return uncertainty @ moment, uncertainty
 
 
 def _maximise(
-    sums: _Sums, mean: np.ndarray, covariance: np.ndarray, noise: float, prior: np.ndarray
+    sums: _Sums, mean: np.ndarray, posterior: np.ndarray, noise: float, prior: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """The covariance of the coefficients and the variance of the noise that fit the posteriors best."""
-    posterior = _posterior_covariances(sums, covariance, noise)
     weights = mean + np.einsum("tij,tj->ti", posterior, sums.moment - sums.gram @ mean) / noise
     deviations = weights - mean
     scatter = posterior.sum(axis=0) + deviations.T @ deviations

@@ -15,6 +15,7 @@ from app.learn.update_rules import Params
 from app.training.tables.ensemble.learned_features import Features, perceptron_features, radial_features, train_features
 from app.training.tables.ensemble.linear_prior import fit_prior
 from app.training.tables.ensemble.pooled import pooled_options
+from app.training.tables.ensemble.spline_member import fit_splines
 from app.training.tables.ensemble.training_rows import Scales, TrainingRows
 
 MAX_COLUMNS = 40
@@ -28,6 +29,7 @@ class MemberKind:
     pooled: the prediction that it sees, one of POOLED; empty for none
     residual: whether it predicts the residuals of that prediction, so that its weight is fixed at 1
     columns: whether it sees the columns
+    splines: whether it sees linear splines of the columns
     learned: number of features -> the features that it learns; None for none
     """
 
@@ -35,6 +37,7 @@ class MemberKind:
     pooled: str = ""
     residual: bool = False
     columns: bool = False
+    splines: bool = False
     learned: Callable[[int], Features] | None = None
 
 
@@ -48,6 +51,7 @@ KINDS = (
     MemberKind("learned 2", learned=lambda inputs: perceptron_features()),
     MemberKind("process", learned=radial_features),
     MemberKind("process on residuals", "mixture", residual=True, learned=radial_features),
+    MemberKind("splines", splines=True),
 )
 
 
@@ -55,11 +59,13 @@ FEATURES, PRIOR = "features.", "prior."
 """The prefixes of the names of a fitted member's tensors: the parameters of its features, and its prior."""
 
 
-def member_options(kind: MemberKind, inputs: int) -> dict[str, Any]:
-    """The options of `ensemble_network.Member`."""
+def member_options(kind: MemberKind, member: Params, inputs: int) -> dict[str, Any]:
+    """The options of `ensemble_network.Member` for a fitted member."""
     options: dict[str, Any] = {"pooled": kind.pooled}
     if kind.columns:
         options |= {"features": "linear", "outputs": min(inputs, MAX_COLUMNS)}
+    if kind.splines:
+        options |= {"features": "splines", "hinges": len(member[f"{FEATURES}knots"])}
     return options if kind.learned is None else options | dict(kind.learned(inputs).options)
 
 
@@ -81,21 +87,30 @@ def fit_member(
     if kind.learned is not None:
         learned = kind.learned(rows.inputs.shape[1])
         params, prior = train_features(learned, rows, targets.astype(np.float32), max_support, ordered, seed, progress)
+    elif kind.splines:
+        params, prior = fit_splines(rows, targets)
     else:
-        params, terms = {}, np.ones((len(targets), 1))
-        if kind.columns:
-            directions = main_directions(rows.inputs)
-            params = {"weight": torch.from_numpy(directions)}
-            terms = np.concatenate([rows.inputs @ directions.T, terms], axis=1)
-        if kind.pooled and not kind.residual:
-            terms = np.concatenate([prediction[:, None], terms], axis=1)
-        prior = fit_prior(rows, terms, targets)
+        params, prior = _fit_linear(kind, rows, prediction, targets)
     prior = _with_fixed_weight(prior) if kind.residual else prior
     return {
         f"{prefix}{name}": value.detach()
         for prefix, part in ((FEATURES, params), (PRIOR, prior))
         for name, value in part.items()
     }
+
+
+def _fit_linear(
+    kind: MemberKind, rows: TrainingRows, prediction: np.ndarray, targets: np.ndarray
+) -> tuple[Params, Params]:
+    """The parameters and the prior of a member whose terms are a prediction, the columns, or a constant alone."""
+    params, terms = {}, np.ones((len(targets), 1))
+    if kind.columns:
+        directions = main_directions(rows.inputs)
+        params = {"weight": torch.from_numpy(directions)}
+        terms = np.concatenate([rows.inputs @ directions.T, terms], axis=1)
+    if kind.pooled and not kind.residual:
+        terms = np.concatenate([prediction[:, None], terms], axis=1)
+    return params, fit_prior(rows, terms, targets)
 
 
 def main_directions(inputs: np.ndarray) -> np.ndarray:
@@ -122,7 +137,8 @@ def assemble(
     """
     inputs = len(scales.input_mean)
     longest = max(len(member[f"{PRIOR}mean"]) for member in members) - 1
-    options = {"inputs": inputs, "width": longest, "members": [member_options(kind, inputs) for kind in kinds]}
+    each = [member_options(kind, member, inputs) for kind, member in zip(kinds, members, strict=True)]
+    options = {"inputs": inputs, "width": longest, "members": each}
     spec = NetworkSpec("ensemble", options | pooled_options(pooled))
     network = build(spec.name, spec.options)
     params = initialize(spec.name, spec.options, seed=0)

@@ -15,7 +15,7 @@ from innerloop_client.blocking import blocking, changing
 from innerloop_client.client_methods import ClientMethods
 from innerloop_client.episodes import Environment, make_all, play
 from innerloop_client.errors import InnerloopError, UnsupportedInput, shown
-from innerloop_client.named_rows import may_have_names
+from innerloop_client.named_rows import names_of
 
 A = TypeVar("A", bound=AdaptationFields)
 P = TypeVar("P", bound="AsyncPolicy")
@@ -105,7 +105,7 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         seed: makes the draw repeatable; needs sample=True, and another seed for each step
         timeout: seconds, instead of the client's
         """
-        is_array = hasattr(observation, "reshape") and not may_have_names(type(observation))
+        is_array = hasattr(observation, "reshape") and names_of(observation) is None
         observations = observation.reshape(1, -1) if is_array else [observation]
         (action,) = await self._predict(observations, sample=sample, seed=seed, timeout=timeout)
         return action.item() if getattr(action, "ndim", None) == 0 else action

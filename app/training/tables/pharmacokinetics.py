@@ -1,4 +1,4 @@
-"""Makes models/pharmacokinetics: the concentration of a drug in a patient's blood, from a few samples.
+"""Makes the bundle pharmacokinetics: the concentration of a drug in a patient's blood, from a few samples.
 
 python -m app.training.tables.pharmacokinetics --data FOLDER
 """

@@ -12,6 +12,7 @@ In each round all ways take turns, in the other order in the next round. The ser
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -131,10 +132,11 @@ def many_row(seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 def import_row(rounds: int) -> dict[str, Any]:
     """The time of imports."""
     seconds: dict[str, list[float]] = {"innerloop_client": [], "httpx": []}
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # installed packages have bytecode, a checkout may not
     for number in range(rounds + 1):
         for module in list(seconds)[:: -1 if number % 2 else 1]:
             command = [sys.executable, "-c", IMPORT.format(module)]
-            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
             if number:  # the first import writes bytecode
                 seconds[module].append(float(output))
     return {

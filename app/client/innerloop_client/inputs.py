@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,13 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     The server is asked about the model where that matters: for rows with names, and texts that may name image files.
     """
     _check_model(model)
-    values = await _by_names(models, model, values, place)
-    rows = values if isinstance(values, Array) else rows_of(values, place)
+    rows = await _rows_in_order(models, model, values, place)
     if isinstance(rows, Array):
         return rows
     large = packed(rows, LARGE)
     if large is not None:
         return large
-    if all(map(_is_plain, rows)):
+    if _are_plain(rows):
         return rows
     if any(map(names_image, rows)) and (await models.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
@@ -53,15 +53,13 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     ]
 
 
-async def _by_names(models: Models, model: str, values: Any, place: str) -> Any:
-    """Inputs that are named go by their names. Raises UnsupportedInput for tables of other libraries."""
+async def _rows_in_order(models: Models, model: str, values: Any, place: str) -> Any:
+    """As `rows_of`, with named values in the model's order. Raises UnsupportedInput for tables of other libraries."""
     values = without_multi_index(values)
     if is_table(values) and not rows_with_names(values):
-        return read_table(values, await models.model(model), place)
-    if is_other_table(values):
-        if column_names((await models.model(model))["inputs"]):
-            refuse_other_table(values, "inputs", place)
-        return values
+        return rows_of(read_table(values, await models.model(model), place), place)
+    if is_other_table(values) and column_names((await models.model(model))["inputs"]):
+        refuse_other_table(values, "inputs", place)
     rows = value_rows(values, place)
     if isinstance(rows, Array) or not have_names(rows):
         return rows
@@ -81,7 +79,12 @@ def count_inputs(inputs: Any) -> int:
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights or classes as they are sent. Raises UnsupportedInput."""
     rows = value_rows(values, place)
-    if isinstance(rows, Array) or PLAIN.issuperset(map(type, rows)):
+    return rows if isinstance(rows, Array) else plain_rows(rows, place)
+
+
+def plain_rows(rows: list[Any], place: str) -> list[Any]:
+    """Rows as values of JSON and bytes. Raises UnsupportedInput."""
+    if _are_plain(rows):
         return rows
     return [plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
 
@@ -100,9 +103,10 @@ def _check_model(name: Any) -> None:
     as_text(name, "model")
 
 
-def _is_plain(row: Any) -> bool:
-    """Whether a row is a list that can be sent as it is. Most are, so this is asked first."""
-    return type(row) is list and PLAIN.issuperset(map(type, row))
+def _are_plain(rows: list[Any]) -> bool:
+    """Whether all rows are values, or all are lists of values, that can be sent as they are. Most are."""
+    kinds = set(map(type, rows))
+    return PLAIN.issuperset(map(type, chain.from_iterable(rows)) if kinds == {list} else kinds)
 
 
 def rows_of(values: Any, place: str) -> Any:

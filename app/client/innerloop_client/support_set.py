@@ -6,7 +6,7 @@ from typing import Any
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.inputs import read_inputs, read_values, rows_of, value_rows
+from innerloop_client.inputs import plain_rows, read_inputs, read_values, rows_of, value_rows
 from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
 from innerloop_client.tables import (
     has_default_names,
@@ -69,7 +69,7 @@ async def read_targets(models: Models, model: str, values: Any, place: str) -> A
     if have_names(rows):
         given = list(filter(None, map(names_of, rows)))
         rows = by_names(rows, names_for(given, target_names(await models.model(model))), place)
-    return read_values(rows, place)
+    return plain_rows(rows, place)
 
 
 async def check_order(models: Models, model: str, targets: Any) -> None:

@@ -110,7 +110,7 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_source_fields(body)
     adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
-    inputs = body, model, adaptation, server.limits
+    inputs = body, model, adaptation, server.limits, client.owner
     if small and not is_slow(model, body.support, body.queries):
         command = predict_command(*inputs)
     else:

@@ -7,8 +7,11 @@ from app.api.columns import describe_inputs, describe_targets
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
 from app.encoders.image import ImageEncoder, drawing
+from app.encoders.text import OTHER_EXAMPLE, TextEncoder
 
 LABELS = ("a", "b")
+TEXT_LABELS = ("card_arrival", "balance")
+"""Of the examples of the encoder of texts."""
 NUMBERS = 0.0, 1.0
 
 
@@ -18,6 +21,7 @@ def example_request(bundle: Bundle) -> dict[str, Any]:
     The columns of the examples are within the range or among the categories of training, where these are known.
     """
     inputs, targets = describe_inputs(bundle), describe_targets(bundle.manifest)
+    labels = TEXT_LABELS if inputs["encoder"] == TextEncoder.name else LABELS
     names = bundle.columns
     rows = [inputs["example"], _other_row(inputs)]
     if names:
@@ -25,10 +29,10 @@ def example_request(bundle: Bundle) -> dict[str, Any]:
     if not targets:
         support: dict[str, Any] = {"episodes": [{"observations": rows, "actions": _actions(bundle.manifest)}]}
     elif names and not set(names) & {column["name"] for column in targets}:
-        values = [{column["name"]: _targets(column)[index] for column in targets} for index in range(len(rows))]
+        values = [{column["name"]: _targets(column, labels)[index] for column in targets} for index in range(len(rows))]
         support = {"rows": [row | value for row, value in zip(rows, values, strict=True)]}
     else:
-        columns = [_targets(column) for column in targets]
+        columns = [_targets(column, labels) for column in targets]
         support = {"inputs": rows, "targets": _transposed(columns)}
     return {"model": bundle.name, "support": support, "queries": rows[:1]}
 
@@ -36,6 +40,8 @@ def example_request(bundle: Bundle) -> dict[str, Any]:
 def _other_row(inputs: Mapping[str, Any]) -> Any:
     """A row like the example, with another value in each column that has one, or another drawing."""
     columns, row = inputs["columns"], inputs["example"]
+    if inputs["encoder"] == TextEncoder.name:
+        return OTHER_EXAMPLE
     if inputs["encoder"] == ImageEncoder.name:
         return drawing(tuple(inputs["shape"]), upright=False)
     if not columns:
@@ -58,10 +64,10 @@ def _other(column: Mapping[str, Any], value: Any) -> Any:
     return value - 1 if column.get("max") == value else value + 1
 
 
-def _targets(column: Mapping[str, Any]) -> Sequence[Any]:
+def _targets(column: Mapping[str, Any], labels: Sequence[str]) -> Sequence[Any]:
     """Two targets."""
     if column["type"] == "label":
-        return LABELS
+        return labels
     return [column.get(end, number) for end, number in zip(("min", "max"), NUMBERS, strict=True)]
 
 

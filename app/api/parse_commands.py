@@ -16,7 +16,7 @@ from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
 from app.errors import Invalid
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
-from app.service.commands import AdaptCommand, EditCommand, Goal, PredictCommand, ProposeCommand, task_of
+from app.service.commands import AdaptCommand, EditCommand, Goal, PredictCommand, ProposeCommand, names_count, task_of
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.proposal_checks import check_count, check_has_rows, check_says_how_sure, find_target
@@ -28,6 +28,7 @@ from app.service.request_checks import (
     check_options,
     check_ttl,
 )
+from app.service.support_set import SupportSet
 from app.service.task import Task
 
 
@@ -41,7 +42,7 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
     return AdaptCommand(
         owner=client.owner,
         model=model,
-        support=read_support(body.support, model, limits.support),
+        support=_read_support(body.support, model, limits, client.owner, settings),
         settings=settings,
         ttl_s=ttl_s,
         label=None if body.label is UNSET else body.label,
@@ -69,7 +70,8 @@ def check_source_fields(body: schemas.PredictRequest | schemas.ProposeRequest) -
         raise Invalid("", "exactly one of adaptation_id and model", actual, fix)
     if body.adaptation_id is not UNSET and body.support is not UNSET:
         raise Invalid.unusable("support", "the adaptation has its support set already, so leave support out")
-    for name, value in (("steps", body.steps), ("learning_rate", body.learning_rate)):
+    settings = ("steps", body.steps), ("learning_rate", body.learning_rate), ("label_names", body.label_names)
+    for name, value in settings:
         if body.support is UNSET and value is not UNSET:
             sentence = f"there is nothing to adapt to, so send support, or leave {name} out"
             if body.adaptation_id is not UNSET:
@@ -80,21 +82,22 @@ def check_source_fields(body: schemas.PredictRequest | schemas.ProposeRequest) -
 
 
 def predict_command(
-    body: schemas.PredictRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+    body: schemas.PredictRequest, model: Model, adaptation: Adaptation | None, limits: Limits, owner: str
 ) -> PredictCommand:
     """The command of POST /predict for the model that answers it, and for its adaptation. Raises Invalid."""
     options = _options(body)
     if adaptation is None and body.support is UNSET:
         check_initialization(model, options)
-    task = _task(body, model, adaptation, limits)
+    task = _task(body, model, adaptation, limits, owner)
     if options is not DEFAULT_OPTIONS:
         check_options(model, options, task)
     queries = _features(body.queries, model, "queries")
-    return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options)
+    numbers = _example_numbers(body, adaptation) if model.bundle.manifest.calibration.has_similarity else None
+    return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options, numbers)
 
 
 def propose_command(
-    body: schemas.ProposeRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+    body: schemas.ProposeRequest, model: Model, adaptation: Adaptation | None, limits: Limits, owner: str
 ) -> ProposeCommand:
     """The command of POST /propose for the model that chooses, and for its adaptation. Raises Invalid."""
     goal, source = Goal[body.goal], "model" if adaptation is None else "adaptation_id"
@@ -102,18 +105,20 @@ def propose_command(
     check_has_rows(model, source)
     if adaptation is None and body.support is UNSET:
         check_initialization(model, DEFAULT_OPTIONS)
-    task = _task(body, model, adaptation, limits)
+    task = _task(body, model, adaptation, limits, owner)
     check_says_how_sure(model, goal, task, source)
     names = [column["name"] for column in describe_targets(manifest)]
     wanted = None if body.target is UNSET else body.target
     target = find_target(wanted, goal, () if task is None else task.classes, names, manifest.kind)
-    candidates = _features(body.candidates, model, "candidates")
+    candidates = _features(body.candidates, model, "candidates", at_once=True)
     check_count(body.count, len(candidates))
     question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation)
     return ProposeCommand(question, body.count, goal, target, _example_numbers(body, adaptation))
 
 
-def _example_numbers(body: schemas.ProposeRequest, adaptation: Adaptation | None) -> np.ndarray | None:
+def _example_numbers(
+    body: schemas.PredictRequest | schemas.ProposeRequest, adaptation: Adaptation | None
+) -> np.ndarray | None:
     """The number of each example of the task; None where they are counted from 0. Those of weight 0 are in no task."""
     if adaptation is not None:
         weights = adaptation.weights
@@ -124,21 +129,33 @@ def _example_numbers(body: schemas.ProposeRequest, adaptation: Adaptation | None
 
 
 def _task(
-    body: schemas.PredictRequest | schemas.ProposeRequest, model: Model, adaptation: Adaptation | None, limits: Limits
+    body: schemas.PredictRequest | schemas.ProposeRequest,
+    model: Model,
+    adaptation: Adaptation | None,
+    limits: Limits,
+    owner: str,
 ) -> Task | None:
     """The task that answers: of the adaptation, or of a support set; None for the initialization. Raises Invalid."""
     if body.support is UNSET:
         return None if adaptation is None else adaptation.task
     settings = _settings(body)
     check_inner_loop(model, settings)
-    return task_of(model, read_support(body.support, model, limits.support), settings)
+    return task_of(model, _read_support(body.support, model, limits, owner, settings), settings)
 
 
-def _features(values: Values | CsvBody, model: Model, place: str) -> np.ndarray:
-    """Posted inputs as float32 [row, feature]. Raises Invalid."""
+def _read_support(
+    support: schemas.Support, model: Model, limits: Limits, owner: str, settings: InnerLoopSettings
+) -> SupportSet:
+    """A posted support set as arrays; its owner where the worker encodes it later. Raises Invalid."""
+    arrays = read_support(support, model, limits.support, names_count=names_count(settings, model))
+    return arrays._replace(kept_by=owner) if model.bundle.encoder.encodes_later else arrays
+
+
+def _features(values: Values | CsvBody, model: Model, place: str, *, at_once: bool = False) -> np.ndarray:
+    """Posted inputs as float32 [row, feature], or what the worker encodes later (`read_queries`). Raises Invalid."""
     if isinstance(values, CsvBody):
         return CsvTable(values, model.bundle, with_targets=False).features()
-    return read_queries(values, model.bundle.encoder, place)
+    return read_queries(values, model.bundle.encoder, place, at_once=at_once)
 
 
 def _options(body: schemas.PredictRequest) -> PredictOptions:
@@ -154,4 +171,5 @@ def _settings(body: schemas.AdaptRequest | schemas.PredictRequest | schemas.Prop
     return InnerLoopSettings(
         None if body.steps is UNSET else body.steps,
         None if body.learning_rate is UNSET else body.learning_rate,
+        None if body.label_names is UNSET else body.label_names,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.api import schemas
 from app.bundles.bundle import Bundle
-from app.encoders.encoder import Encoder
+from app.encoders.encoder import Encoder, Rows
 from app.encoders.error_places import number_fix, show
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.errors import Invalid
@@ -26,10 +26,17 @@ Values = Sequence[Any] | schemas.RawArray
 """Inputs or targets as they are posted."""
 
 
-def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
-    """Inputs as float32 [row, feature]. Raises Invalid at the first that the encoder does not take."""
+def read_queries(values: Values, encoder: Encoder, place: str, *, at_once: bool = False) -> np.ndarray:
+    """Inputs as float32 [row, feature], or as an object array [row] of what the worker encodes later.
+
+    at_once: whether nothing is left to encode
+
+    Raises Invalid at the first that the encoder does not take.
+    """
     rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
     try:
+        if encoder.encodes_later and not at_once:
+            return as_kept(encoder.canonical(rows))
         return encoder.encode(rows)
     except Invalid as error:
         raise Invalid(f"{place}{error.place}", *error.reason) from error
@@ -38,17 +45,24 @@ def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
 def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs as a record keeps them (`app.service.stage.Stage`), and their features, as in a `SupportSet`.
 
+    There are no features where the inputs are features, or the worker encodes them later.
+
     Raises Invalid at the first that the encoder does not take.
     """
     rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
     try:
         kept = encoder.canonical(rows)
-        if isinstance(kept, np.ndarray):
-            rows = kept if kept.ndim == 2 else kept.reshape(len(kept), -1)
-            return rows, None if encoder.keeps_features else encoder.encode(kept)
-        return object_rows(kept), encoder.encode(kept)
+        is_known = encoder.keeps_features if isinstance(kept, np.ndarray) else encoder.encodes_later
+        return as_kept(kept), None if is_known else encoder.encode(kept)
     except Invalid as error:
         raise Invalid(f"{place}{error.place}", *error.reason) from error
+
+
+def as_kept(rows: Rows) -> np.ndarray:
+    """Canonical rows as a `Stage` has them: float32 [row, number], or an object array [row]."""
+    if isinstance(rows, np.ndarray):
+        return rows if rows.ndim == 2 else rows.reshape(len(rows), -1)
+    return object_rows(rows)
 
 
 def columns_of(inputs: np.ndarray, bundle: Bundle) -> tuple[str, ...]:

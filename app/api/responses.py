@@ -39,6 +39,7 @@ def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
         expires_at=time(adaptation.expires_at),
         label=UNSET if adaptation.label is None else adaptation.label,
         labels=adaptation.labels or UNSET,
+        label_names=adaptation.label_names or UNSET,
         pinned=adaptation.pinned or UNSET,
         quality=UNSET if adaptation.quality is None else schemas.Quality(**adaptation.quality),
         lineage=lineage or UNSET,
@@ -119,6 +120,7 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
         unlike=UNSET if answer.unlike is None else answer.unlike,
         lower=UNSET if answer.lower is None else answer.lower,
         upper=UNSET if answer.upper is None else answer.upper,
+        nearest_examples=UNSET if answer.nearest_examples is None else answer.nearest_examples,
         std=UNSET if answer.std is None else answer.std,
         mean=UNSET if answer.mean is None else answer.mean,
     )
@@ -187,6 +189,7 @@ def _common(model: Model) -> dict[str, Any]:
         "max_classes": model.max_classes or UNSET,
         "image": manifest.schema.image or UNSET,
         "actions": UNSET if manifest.schema.actions is None else _space(manifest),
+        "label_names": UNSET if manifest.label_names is None else manifest.label_names,
         "intervals": [calibration.levels[0], calibration.levels[-1]] if calibration.has_intervals else UNSET,
         "inner_loop": _bounds(model),
         "compiled": model.compiled,

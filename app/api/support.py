@@ -73,16 +73,19 @@ class Kind:
         return frozenset((*self.fields, *some) for count in counts for some in combinations(self.optional, count))
 
 
-def read_support(support: schemas.Support, model: Model, limit: int, place: str = "support") -> SupportSet:
+def read_support(
+    support: schemas.Support, model: Model, limit: int, place: str = "support", *, names_count: bool = False
+) -> SupportSet:
     """A posted support set as arrays, in the form of the model's kind. Raises Invalid.
 
     limit: examples or episodes that it may have; place: its path in the body
+    names_count: whether the words of a label are an example
     """
     if support.rows is not UNSET and not _only_declares(support, model):
         return _read_rows(support, model, limit, place, read_support)
     arrays = read_addition(support, model, limit, place)
     if arrays.labels:
-        check_examples(model, arrays.size, f"{place}.labels")
+        check_examples(model, arrays, f"{place}.labels", names_count=names_count)
         check_declared(arrays.targets, arrays.labels, f"{place}.targets")
     return arrays
 
@@ -127,14 +130,16 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
     return kind.read(support, model.bundle, prefix)
 
 
-def is_slow(model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType) -> bool:
+def is_slow(
+    model: Model, *posted: schemas.Support | Values | CsvBody | UnsetType, encodes_at_once: bool = False
+) -> bool:
     """Whether reading support sets or inputs takes long however small they are: where some are files, for example.
 
     A CSV takes long for an encoder that is slow, as its cells may be files. Arrays take long if the encoder changes
-    them (`keeps_features` is false).
+    them (`keeps_features` is false). What the worker encodes later is quick to read, unless it is encoded at once.
     """
     encoder = model.bundle.encoder
-    if not encoder.slow:
+    if not encoder.slow or (encoder.encodes_later and not encodes_at_once):
         return False
     if not encoder.keeps_features:
         return True

@@ -63,6 +63,7 @@ class Manifest:
     calibration: what makes intervals and probabilities mean what they say (`app.training.calibration`)
     encoder: what turns posted inputs into features; None for the default of the schema (`bundle.default_encoder`)
     meanings: what the numbers of inputs and actions mean; no part of the digest
+    label_names: for texts, whether the words of a label count as one more example where a request does not say it
     image_reference: where inputs are images, what those of training look like (`app.training.image_ood_reference`)
     targets: for regression, what the numbers of a target mean, and by what they are standardised. bundle.json need not
         have it
@@ -84,6 +85,7 @@ class Manifest:
     meanings: Meanings | None = field(default=None, metadata=OPTIONAL)
     targets: TargetSpec | None = field(default=None, metadata=OPTIONAL)
     image_reference: ImageReference | None = field(default=None, metadata=OPTIONAL)
+    label_names: bool | None = field(default=None, metadata=OPTIONAL)
     format: int = FORMAT
 
     @property
@@ -116,4 +118,6 @@ class Manifest:
         }
         if self.target_scale is not None:
             identity["target_scale"] = asdict(self.target_scale)
+        if self.label_names is not None:
+            identity["label_names"] = self.label_names
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

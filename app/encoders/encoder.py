@@ -48,6 +48,13 @@ class Encoder(Protocol):
     def slow(self) -> bool:
         """Whether rows that are not arrays take long: never on an event loop, and their features are cached."""
 
+    @property
+    def encodes_later(self) -> bool:
+        """Whether the worker encodes rows that are not arrays, together with those of other requests.
+
+        `canonical` is quick then, and refuses all that `encode` would.
+        """
+
     def seconds(self, kept: Rows) -> float:
         """About how long it takes to encode rows in the canonical form."""
 

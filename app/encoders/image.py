@@ -44,6 +44,7 @@ class ImageEncoder:
 
     name: ClassVar[str] = "image"
     slow: ClassVar[bool] = True
+    encodes_later: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, rows: Rows, shape: Sequence[int] = (), normalise: str = "") -> Self:

@@ -37,6 +37,7 @@ class NumbersEncoder:
 
     name: ClassVar[str] = "numbers"
     slow: ClassVar[bool] = False
+    encodes_later: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         columns = self.shape[0] if len(self.shape) == 1 else 0

@@ -32,6 +32,7 @@ class TableEncoder:
 
     name: ClassVar[str] = "table"
     slow: ClassVar[bool] = False
+    encodes_later: ClassVar[bool] = False
     keeps_features: ClassVar[bool] = False
 
     @classmethod

@@ -13,7 +13,7 @@ from app.encoders.encoder import Encoder
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shape_annotations import Float
+from app.learn.shape_annotations import Bool, Float
 
 Split = Literal["training", "validation", "test"]
 """Which tasks: to train on, to make choices by, or to publish figures of."""
@@ -32,6 +32,23 @@ class Samples(NamedTuple):
 
 class PaddedSamples(Samples):
     """Examples of tasks of different sizes, as `stack_tasks` makes them: the rows that a task lacks are NaN."""
+
+
+class NamedSamples(Samples):
+    """Examples of classification tasks whose classes have names that count as one more example each.
+
+    names: the inputs that the names make, [task, way, feature]
+    has_name: which classes have one, [task, way]
+    """
+
+    names: Float[Tensor, "task way feature"]
+    has_name: Bool[Tensor, "task way"]
+
+    def __new__(cls, inputs: Tensor, targets: Tensor, names: Tensor, has_name: Tensor) -> "NamedSamples":
+        """The samples with the names of their classes."""
+        samples = super().__new__(cls, inputs, targets)
+        samples.names, samples.has_name = names, has_name
+        return samples
 
 
 def stack_tasks(tasks: Sequence[tuple[Tensor, Tensor]]) -> Samples:
@@ -131,6 +148,18 @@ class HasClassLimits(Protocol):
     @property
     def max_shots(self) -> int:
         """The largest number of support examples of a class that leaves others for the queries."""
+
+
+@runtime_checkable
+class HasLabelNames(Protocol):
+    """A family of texts, where the words of a label can count as one more example of its class.
+
+    Its samples are `NamedSamples` if they do.
+    """
+
+    @property
+    def label_names(self) -> bool:
+        """Whether they do, unless a request says otherwise."""
 
 
 @runtime_checkable

@@ -18,6 +18,11 @@ def everything(network: nn.Module) -> frozenset[str]:
     return frozenset(name for name, _ in network.named_parameters())
 
 
+def nothing(network: nn.Module) -> frozenset[str]:
+    """No parameter: only a layer moves that is put on top of the network."""
+    return frozenset()
+
+
 def head(network: nn.Module) -> frozenset[str]:
     """The last layer (ANIL: Raghu et al. 2020)."""
     children = [name for name, child in network.named_children() if any(True for _ in child.parameters())]

@@ -12,9 +12,9 @@ from torch import nn
 from torch.func import grad_and_value
 
 from app.errors import expectation
-from app.learn.adapted_parameters import Partition, body, context, everything, head
+from app.learn.adapted_parameters import Partition, body, context, everything, head, nothing
 from app.learn.ensemble_head import ensemble, members_of
-from app.learn.heads import Head, bayesian, closed_form, from_prototypes, prototypes, ridge
+from app.learn.heads import PROTOTYPE_HEAD, Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
 from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
@@ -41,8 +41,8 @@ class Algorithm:
         constants; 1 for all of it
     head: (length of a target, length of an embedding, number of members that it is of) -> the head that is solved
         instead of taking steps
-    prototype_head: whether a linear layer that starts from prototypes is put on top of the network
-        (`app.learn.heads.from_prototypes`)
+    prototype_head: whether a linear layer that starts from prototypes is put on top of the network, and moves with the
+        parameters of `partition` (`app.learn.heads.from_prototypes`)
     kinds: the kinds that the algorithm can predict, keys of `KINDS`
     summary: what adapts, in a few words for people
     compilable: whether compiling it for serving is worth the time that it takes
@@ -109,7 +109,7 @@ class Algorithm:
             inner = closed_form(network, solved, loss, ways)
         else:
             if self.prototype_head:
-                forward, start = from_prototypes(network, ways or targets, width)
+                forward, start = from_prototypes(network, ways or targets, width, self.partition(network))
             else:
                 forward, start = functional_forward(network), self.start(self.partition(network))
             inner = gradient_descent(
@@ -142,8 +142,10 @@ class Algorithm:
         targets, width: as for `inner_loop`
         rate, steps: learned rates start at `rate`, for `steps` steps
         """
-        moving = self.partition(network)
-        own = self.rule.initial_meta({name: value for name, value in params.items() if name in moving}, rate, steps)
+        moving = {name: params[name] for name in self.partition(network)}
+        if self.prototype_head:  # its shape depends on the task, so that only rates for whole tensors can be learned
+            moving |= dict.fromkeys(PROTOTYPE_HEAD, next(iter(params.values())))
+        own = self.rule.initial_meta(moving, rate, steps)
         if self.head is not None:
             own |= self.head(targets, width, members_of(network)).initial_meta(next(iter(params.values())))
         return {**params, **own}
@@ -211,6 +213,15 @@ ALGORITHMS: dict[str, Algorithm] = {
         first_order=1.0,
         kinds=CLASSIFICATION,
         summary="gradient steps that start from the mean embedding of each class, trained without second derivatives",
+    ),
+    # the same with the last layer alone, as in ANIL, and with the rates of MAML++
+    "protoanil": Algorithm(
+        query_gradient,
+        partition=nothing,
+        rule=rate_per_step(),
+        prototype_head=True,
+        kinds=CLASSIFICATION,
+        summary="gradient steps at learned rates on the last layer, which starts from the mean embedding of each class",
     ),
     # Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2D2)
     "ridge": Algorithm(

@@ -33,6 +33,8 @@ class Calibration:
         (`app.learn.query_ood.nearest_distances`), from the nearest query to that which FALSE_ALARM_RATE of them exceed.
         No knots for 0 shots. None if it was not measured
     stretch: [shots][target][knot], by what intervals are multiplied at these distances
+    similarity: [shots], for texts instead of `familiarity`; the queries whose class is in the support set are mostly at
+        least as alike (`app.learn.query_ood.largest_cosines`). Shots count the name of a class, where it is an example
     """
 
     tasks: int = 0
@@ -44,6 +46,7 @@ class Calibration:
     familiarity: tuple[float, ...] = ()
     distances: tuple[tuple[float, ...], ...] | None = field(default=None, metadata={"optional": True})
     stretch: tuple[tuple[tuple[float, ...], ...], ...] | None = field(default=None, metadata={"optional": True})
+    similarity: tuple[float, ...] | None = field(default=None, metadata={"optional": True})
 
     def fits(self, targets: int) -> bool:
         """Whether the lists fit each other and targets of that length, or the calibration is empty."""
@@ -61,6 +64,7 @@ class Calibration:
             and all(len(levels) == len(self.levels) > 0 and min(levels) >= 0 for levels in by_target)
             and self.temperature > 0
             and len(self.familiarity) in (0, len(self.shots))
+            and (self.similarity is None or (len(self.similarity) == len(self.shots) and self.shots[0] >= 1))
             and self._distances_fit(targets)
         )
 
@@ -88,6 +92,11 @@ class Calibration:
     def has_familiarity(self) -> bool:
         """Whether there is a threshold for queries (`app.learn.query_ood`)."""
         return len(self.familiarity) > 0
+
+    @property
+    def has_similarity(self) -> bool:
+        """Whether there is a threshold for the similarity of queries (`app.learn.query_ood`)."""
+        return self.similarity is not None
 
     def widths_for(self, level: float, shots: int | float) -> tuple[float, ...]:
         """For each target, the half width of the interval that covers a share `level` of the queries.

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from app.learn.adapted_parameters import everything
 from app.learn.class_mask import mask_absent
 from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.inner import (
@@ -30,6 +29,8 @@ from app.learn.update_rules import LEARNED_PREFIX, Params
 
 HEAD = f"{LEARNED_PREFIX}head/"
 """The prefix of a head's names among the fast weights and the meta-parameters."""
+PROTOTYPE_HEAD = f"{HEAD}weight", f"{HEAD}bias"
+"""The names of the layer of `from_prototypes`."""
 
 
 class Head(NamedTuple):
@@ -255,7 +256,7 @@ def bayesian(columns: int, width: int) -> Head:
     return Head(initial, solve, apply, variance, initial_meta)
 
 
-def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward, Start]:
+def from_prototypes(network: nn.Module, ways: int, width: int, moving: frozenset[str]) -> tuple[Forward, Start]:
     """The network with a linear layer on top that starts equivalent to `prototypes`, and then moves like the rest.
 
     `-|x - c|^2` equals `2 c x - |c|^2` up to `-|x|^2`, which all classes share. So the weight is 2 c, the bias -|c|^2.
@@ -263,16 +264,17 @@ def from_prototypes(network: nn.Module, ways: int, width: int) -> tuple[Forward,
 
     ways: the width of the class axis
     width: the length of an embedding
+    moving: names of the parameters of the network that move too
     """
-    embed, own = functional_forward(network), everything(network)
-    weight, bias = f"{HEAD}weight", f"{HEAD}bias"
+    embed = functional_forward(network)
+    weight, bias = PROTOTYPE_HEAD
 
     def forward(params: Params, inputs: Float[Tensor, "query feature"]) -> Float[Tensor, "query way"]:
         return nn.functional.linear(embed(params, inputs), params[weight], params[bias])
 
     def initial(meta: Params) -> Params:
         like = next(iter(meta.values()))
-        body = {name: value for name, value in meta.items() if name in own}
+        body = {name: value for name, value in meta.items() if name in moving}
         return {**body, weight: like.new_zeros(ways, width), bias: like.new_zeros(ways)}
 
     def from_support(meta: Params, support: Examples) -> Params:

@@ -138,6 +138,17 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return nn.Linear(inputs, outputs)
 
 
+def linear_map(size: int, scale: float = 1.0) -> nn.Linear:
+    """`y = W x`; [batch, size] -> [batch, size]. W begins as `scale` times the identity.
+
+    So it begins with embeddings of another network as they are. The scale decides how sure prototypes are at first.
+    """
+    layer = nn.Linear(size, size, bias=False)
+    with torch.no_grad():
+        nn.init.eye_(layer.weight).mul_(scale)
+    return layer
+
+
 def conv(outputs: int, side: int, channels: int = 1, filters: int = 64, blocks: int = 4) -> nn.Sequential:
     """Blocks of a 3 x 3 convolution of stride 2 and ReLU, then a linear layer; [batch, pixels] -> [batch, outputs].
 
@@ -228,6 +239,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ensemble": EnsembleNetwork,
     "gaussian_mlp": GaussianMLP,
     "linear": linear,
+    "linear_map": linear_map,
     "mlp": mlp,
     "stem_conv4": stem_conv4,
 }

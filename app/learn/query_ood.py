@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from app.learn.calibration_table import Calibration
+from app.learn.example_weights import Mask, as_divisor, is_example, weighted
 from app.learn.shape_annotations import Float
 
 MAX_DISTANCES = 2**20
@@ -41,3 +43,34 @@ def nearest_distances(
         for part in torch.split(queries, rows, -2)
     ]
     return torch.cat(parts, -1)
+
+
+def similarity_threshold(calibration: Calibration, shots: int | float) -> float:
+    """The largest cosine below which a query counts as unlike every class of the support set.
+
+    calibration: one that `has_similarity`
+    shots: examples per class, names among them; between two calibrated numbers the threshold is interpolated linearly
+        in the logarithm of the shots
+    """
+    assert calibration.similarity is not None, "it has a similarity"
+    smaller, larger, fraction = calibration.neighbours(shots)
+    return (1 - fraction) * calibration.similarity[smaller] + fraction * calibration.similarity[larger]
+
+
+def largest_cosines(
+    queries: Float[Tensor, "*task query feature"],
+    support: Float[Tensor, "*task example feature"],
+    targets: Float[Tensor, "*task example way"],
+    mask: Mask,
+) -> Float[Tensor, "*task query"]:
+    """The cosine of each query to the nearest example, or to the mean of a class if that is larger.
+
+    targets: one-hot
+    """
+    real = is_example(mask).unsqueeze(-1)
+    queries, examples = (normalize(each, dim=-1) for each in (queries, support.where(real, 0.0)))
+    members = weighted(targets, mask.unsqueeze(-1).expand_as(targets))
+    means = members.mT @ examples / as_divisor(members.sum(-2), mask).unsqueeze(-1)
+    with_means = torch.cat([examples, normalize(means, dim=-1)], -2)
+    exists = torch.cat([is_example(mask), members.sum(-2) > 0], -1).unsqueeze(-2)
+    return (queries @ with_means.mT).where(exists, -1.0).amax(-1)

@@ -21,7 +21,7 @@ from app.learn.target_scale import TargetScale
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
-from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded
+from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded, names_count
 from app.service.compatibility import Compatibility
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
@@ -118,11 +118,15 @@ class Adaptations:
         job = query_job(command, manifest)
         result = await self._worker.submit(job, caller)
         predictions = checked_predictions(result, command)
-        inputs = predictions, command.queries, job.task, manifest, command.options, result.distances
+        compared = result.distances, result.similarity
+        inputs = predictions, command.queries, job.task, manifest, command.options, *compared
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
         if result.spread is not None:
             answer = answer._replace(std=result.spread)
+        if result.nearest is not None:
+            numbers = result.nearest if command.examples is None else command.examples[result.nearest]
+            answer = answer._replace(nearest_examples=numbers)
         return PredictResult(command, answer, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
@@ -246,7 +250,9 @@ class Adaptations:
         return await self._change_once(adaptation, Change.undone, change, caller, request)
 
     def _needs_examples(self, adaptation: Adaptation) -> bool:
-        return self.model_of(adaptation).bundle.algorithm.needs_examples
+        """Whether a support set without examples will not do. Where names count, those of all classes do instead."""
+        named = adaptation.label_names and len(adaptation.task.names) == len(adaptation.labels)
+        return self.model_of(adaptation).bundle.algorithm.needs_examples and not named
 
     async def weights(
         self, owner: str, id: str, caller: Caller | None = None
@@ -400,6 +406,6 @@ class Adaptations:
 
 
 def _on_model(adaptation: Adaptation, model: Model) -> Adaptation:
-    """An adaptation with the steps and the rate that it has on another model."""
+    """An adaptation with the settings that it has on another model."""
     steps, rate = bounded(adaptation.settings, model)
-    return replace(adaptation, steps=steps, learning_rate=rate)
+    return replace(adaptation, steps=steps, learning_rate=rate, label_names=names_count(adaptation.settings, model))

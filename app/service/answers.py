@@ -16,7 +16,13 @@ from app.service.intervals import intervals
 from app.service.nearest_example import Distances
 from app.service.seeded_noise import noise
 from app.service.task import Task
-from app.service.unlike_queries import Far, far_queries, or_far_from_examples, or_unlike_every_class
+from app.service.unlike_queries import (
+    Far,
+    far_queries,
+    or_far_from_examples,
+    or_unlike_every_class,
+    or_unlike_every_example,
+)
 
 QUICK_NUMBERS = 20_000
 """An answer of so many numbers is computed and written on the event loop, which takes a few milliseconds."""
@@ -34,6 +40,7 @@ class Answer(NamedTuple):
     std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
     mean: float32 [query, target], the mean of the numbers of an action
+    nearest_examples: the row of the nearest example of the support set, int [query]
     """
 
     predictions: np.ndarray | Sequence[Label]
@@ -44,6 +51,7 @@ class Answer(NamedTuple):
     upper: np.ndarray | None = None
     std: np.ndarray | None = None
     mean: np.ndarray | None = None
+    nearest_examples: np.ndarray | None = None
 
 
 class PredictOptions(NamedTuple):
@@ -68,6 +76,7 @@ class Outputs(NamedTuple):
     numbers: float32 [query, output]
     task: the task adapted to; None for the initialization
     distances: how far each query is from the nearest support example, where the calibration has distances
+    similarity: how alike it and the support set are, where the calibration has a similarity
     """
 
     numbers: np.ndarray
@@ -76,6 +85,7 @@ class Outputs(NamedTuple):
     manifest: Manifest
     options: PredictOptions
     distances: Distances | None
+    similarity: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -101,18 +111,20 @@ def answer_queries(
     manifest: Manifest,
     options: PredictOptions,
     distances: Distances | None = None,
+    similarity: np.ndarray | None = None,
 ) -> Answer:
     """The answer to queries, float32 [query, feature].
 
     outputs: of the network, [query, output]
     distances: how far each query is from the nearest support example, where the calibration has distances
+    similarity: how alike it and the support set are, where the calibration has a similarity
     """
     far = far_queries(queries, manifest)
-    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances))
+    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances, similarity))
 
 
 def _regression(outputs: Outputs) -> Answer:
-    numbers, far, task, manifest, options, distances = outputs
+    numbers, far, task, manifest, options, distances, _ = outputs
     if distances is None and options.interval is None:  # before what takes longer
         return Answer(numbers, unlike=far)
     size, calibration = 0 if task is None else task.size, manifest.calibration
@@ -125,17 +137,19 @@ def _regression(outputs: Outputs) -> Answer:
 
 
 def _classification(outputs: Outputs) -> Answer:
-    numbers, far, task, manifest, *_ = outputs
+    numbers, far, task, manifest, _, _, similarity = outputs
     assert task is not None, "a support set names the classes"
     unlike, calibration = far, manifest.calibration
     if calibration.has_familiarity and task.rows:
         unlike = or_unlike_every_class(far, numbers, calibration, task.size / task.classes_with_examples)
+    if similarity is not None:
+        unlike = or_unlike_every_example(far, similarity, calibration, task.shots)
     labels = [task.classes[index] for index in numbers.argmax(1).tolist()]
     return Answer(labels, task.classes, probabilities(numbers, calibration.temperature), unlike)
 
 
 def _decision(outputs: Outputs) -> Answer:
-    numbers, far, _, manifest, options, _ = outputs
+    numbers, far, _, manifest, options, *_ = outputs
     actions = manifest.schema.actions
     assert actions is not None, "a bundle of decisions says what an action is"
     if actions.is_box:

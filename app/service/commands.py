@@ -63,6 +63,10 @@ class PredictCommand:
     """Answer queries, float32 [query, feature].
 
     By an adaptation; or by adapting to a task, keeping nothing; or, without either, by the initialization itself.
+
+    queries: or what the worker encodes, [query] of objects
+    examples: the number of the example of each row of the support set, as the client knows it, int [row]; None where
+        they are counted from 0
     """
 
     model: Model
@@ -70,6 +74,7 @@ class PredictCommand:
     task: Task | None = None
     adaptation: Adaptation | None = None
     options: PredictOptions = DEFAULT_OPTIONS
+    examples: np.ndarray | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -136,12 +141,18 @@ class ProposeResult:
 
 def task_of(model: Model, support: SupportSet, settings: InnerLoopSettings) -> Task:
     """A support set with the steps and the rate that a model allows."""
-    return support.task(*bounded(settings, model))
+    return support.task(*bounded(settings, model), label_names=names_count(settings, model))
+
+
+def names_count(settings: InnerLoopSettings, model: Model) -> bool:
+    """Whether the words of a label count as an example: as chosen, or as the bundle has it."""
+    chosen = settings.label_names
+    return bool(model.bundle.manifest.label_names if chosen is None else chosen)
 
 
 def bounded(settings: InnerLoopSettings, model: Model) -> tuple[int, float]:
     """Steps and rate: as chosen, within the model's bounds, or its defaults."""
-    bounds, (steps, rate) = model.bundle.manifest.inner_loop, settings
+    bounds, (steps, rate, _) = model.bundle.manifest.inner_loop, settings
     return (
         bounds.steps if steps is None else min(steps, bounds.max_steps),
         bounds.learning_rate if rate is None else min(rate, bounds.max_learning_rate),

@@ -138,6 +138,8 @@ class CrossValidation:
             status = compare_images(unlike, torch.from_numpy(self._weights))
             if status.unlike_training or not self._manifest.ood_reference.tasks:
                 return status
+        if not self._manifest.ood_reference.tasks:
+            return OODStatus.unknown
         judged = ~self._single
         weights = self._weights[judged]
         return self._manifest.ood_reference.compare(

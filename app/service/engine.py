@@ -16,11 +16,12 @@ from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
 from app.learn.support_ood import OODReference
 from app.service.fast_weights_cache import FastWeights
-from app.service.feature_cache import FeatureCache, encode_tasks
+from app.service.feature_cache import FeatureCache, Kept, encode_rows, encode_tasks
 from app.service.model import Model
 from app.service.nearest_example import Distances, quick_nearest_distances
 from app.service.padded_batches import MAX_TASKS, fused_batches
-from app.service.task import Task
+from app.service.similar_examples import compare, examples_of
+from app.service.task import Task, rows_bytes
 from app.service.work_cost import LARGE, PASSES, PRICE_A_SECOND, distance_price
 
 INITIAL = None
@@ -39,10 +40,11 @@ class Job:
 
     key: the key of the fast weights in the cache; an adaptation with its revision, or anything unique
     task: None for the initialization, whose key is INITIAL
-    queries: float32 [query, feature], or None to adapt only
+    queries: float32 [query, feature], or what the worker encodes, [query] of objects; None to adapt only
     keep: whether the fast weights stay cached
     weights: whether the result includes the parameters
     reference: where queries are compared with the support set, statistics of the inputs of training; otherwise None
+    similar: whether the result says how alike queries and the support set are
     features: whether the result includes the features of the support set
     place: what the request calls the queries
     variant: that of the model for the task's number of classes
@@ -58,6 +60,7 @@ class Job:
     keep: bool = True
     weights: bool = False
     reference: OODReference | None = None
+    similar: bool = False
     features: bool = False
     place: str = "queries"
     variant: Model = field(init=False)
@@ -71,7 +74,10 @@ class Job:
         self.query_price = variant.answer_price
         if task is not None and self.reference is not None:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
+        if task is not None and self.similar:
+            self.query_price += task.rows * self.model.bundle.manifest.schema.features
         self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
+        self.answer_price += int(self.query_seconds * PRICE_A_SECOND)
         self.price = self.answer_price
         if task is not None:
             encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
@@ -81,7 +87,24 @@ class Job:
     @property
     def compares(self) -> bool:
         """Whether the features of the support set are needed even where the fast weights are cached."""
-        return self.reference is not None or self.features
+        return self.reference is not None or self.similar or self.features
+
+    @property
+    def asks_posted(self) -> bool:
+        """Whether the worker has to encode the queries."""
+        return self.queries is not None and self.queries.dtype == object
+
+    @property
+    def query_seconds(self) -> float:
+        """About how long encoding the queries takes; 0 where they are features."""
+        if self.queries is None or not self.asks_posted:
+            return 0.0
+        return self.model.bundle.encoder.seconds(self.queries)
+
+    @property
+    def owner(self) -> str:
+        """Whose queries they are that the worker encodes."""
+        return "" if self.task is None else self.task.kept_by or ""
 
     def distances(self) -> Distances | None:
         """How far each query is from the nearest support example, where they are compared.
@@ -108,7 +131,7 @@ class Job:
     def bytes(self) -> int:
         """The size of its arrays."""
         size = 0 if self.task is None else self.task.bytes
-        return size if self.queries is None else size + self.queries.nbytes
+        return size if self.queries is None else size + rows_bytes(self.queries)
 
     def rows(self, adapted: bool) -> int:
         """The number of rows that the network processes: the measure of the work.
@@ -130,6 +153,8 @@ class Result(NamedTuple):
     finite: whether it is known that all predictions are finite; they were looked at together with those of other jobs
     distances: how far each query is from the nearest support example, where the job has a reference
     features: of the support set, float32 [row, feature], where the job asks for them
+    similarity, nearest: how alike each query and the support set are, float32 [query], and the row of the example that
+        is nearest to it, int [query], where the job asks for them (`app.service.similar_examples`)
     """
 
     adapted: Adapted | None
@@ -139,6 +164,8 @@ class Result(NamedTuple):
     finite: bool = False
     distances: Distances | None = None
     features: np.ndarray | None = None
+    similarity: np.ndarray | None = None
+    nearest: np.ndarray | None = None
 
 
 class _Size(NamedTuple):
@@ -186,6 +213,7 @@ class _ModelState:
         """About how long encoding takes for the jobs that need it; infinity for a slow encoder."""
         tasks = [job.task for job in jobs if _needs_features(job, self.fast)]
         seconds = sum(model.encoding_seconds(task) for task in tasks)
+        seconds += sum(job.query_seconds for job in jobs)
         return float("inf") if seconds and model.bundle.encoder.slow else seconds
 
     def record(self, size: _Size, seconds: float) -> None:
@@ -275,7 +303,17 @@ class Engine:
         """The jobs, with features for those that need them. Raises Outgrown."""
         missing = {job.key: job.task for job in jobs if job.task is not None and _needs_features(job, fast)}
         encoded = dict(zip(missing, encode_tasks(model, [*missing.values()], self.features), strict=True))
+        jobs = self._with_encoded_queries(model, jobs)
         return [replace(job, task=encoded[job.key]) if job.key in encoded else job for job in jobs]
+
+    def _with_encoded_queries(self, model: Model, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The jobs with features as their queries."""
+        if not any(job.asks_posted for job in jobs):
+            return jobs
+        asked = {index: job.queries for index, job in enumerate(jobs) if job.queries is not None and job.asks_posted}
+        kept = [Kept(jobs[index].owner, rows) for index, rows in asked.items()]
+        features = dict(zip(asked, encode_rows(model, kept, self.features), strict=True))
+        return [replace(job, queries=features.get(index, job.queries)) for index, job in enumerate(jobs)]
 
     def fast_weights(self, job: Job) -> torch.Tensor | None:
         """A copy of the fast weights of a job, [1, number]; None where they are not cached."""
@@ -291,6 +329,7 @@ class Engine:
 
         The fast weights are cached before the outcome is yielded, if they are usable.
         """
+        job = self.encoded(job)
         assert job.task is not None, "the initialization takes no steps"
         model = job.variant
         states, adapted = yield from model.walk(job.task)
@@ -301,8 +340,9 @@ class Engine:
     def forget(self, task: Task) -> None:
         """Drop the features of what a record keeps, if they are cached."""
         for stage in task.stages:
-            if stage.kept_by is not None and stage.inputs.dtype == object:
-                self.features.drop(stage.kept_by, stage.inputs)
+            if stage.kept_by is not None:
+                posted = stage.inputs if stage.inputs.dtype == object else ()
+                self.features.drop(stage.kept_by, [*posted, *stage.names.values()])
 
     def drop(self, model: Model, key: Hashable) -> None:
         """Drop the fast weights under a key from the cache, if they are there."""
@@ -324,9 +364,15 @@ class Engine:
                 self._weights(model, fast, job) if job.weights else None,
                 finite=finite,
                 distances=job.distances(),
-                features=job.task.inputs if job.features and job.task is not None else None,
+                features=examples_of(job.task) if job.features and job.task is not None else None,
             )
             for index, job in enumerate(jobs)
+        ]
+        results = [
+            result._replace(**compare(job.queries, job.task)._asdict())
+            if job.similar and job.task is not None and job.queries is not None and result.predictions is not None
+            else result
+            for job, result in zip(jobs, results, strict=True)
         ]
         if model.has_spread:
             spread = self._predict(model, fast, jobs, lambda keys, queries: model.spread(fast.gather(keys), queries))

@@ -28,10 +28,12 @@ def names_of(command: AdaptCommand) -> list[Name]:
     """
     if command.key is None and not command.reuse:
         return []
-    steps, rate = command.settings
+    steps, rate, label_names = command.settings
     # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
     asked = f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode()
+    if label_names is not None:
+        asked += f"label_names={label_names!r}".encode()
     content = hashlib.blake2b(b"".join([*map(content_bytes, command.support.content), asked]), digest_size=16)
     names = []
     if command.key is not None:

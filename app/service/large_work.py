@@ -20,7 +20,7 @@ from app.service.padded_batches import MAX_TASKS
 from app.service.task import Task
 from app.service.work_cost import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
-BY_QUERY = ("predictions", "spread", "distances")
+BY_QUERY = ("predictions", "spread", "distances", "similarity", "nearest")
 """The fields of a `Result` that have a row for each query."""
 Abandoned = Callable[[], bool]
 """Whether nobody waits for the result any more."""

@@ -81,4 +81,5 @@ class NewAdaptation:
             pinned=self.pinned,
             quality=quality,
             names=names,
+            label_names=self.task.label_names,
         )

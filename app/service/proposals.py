@@ -43,7 +43,7 @@ class Proposals:
         result = await self._worker.submit(job, caller)
         outputs = checked_predictions(result, question, PLACE)
         inputs = outputs, question.queries, job.task, manifest, DEFAULT_OPTIONS, result.distances
-        answer = await _computed(outputs.size + question.queries.size, answer_queries, *inputs)
+        answer = await _computed(outputs.size + question.queries.size, answer_queries, *inputs, result.similarity)
         if answer.probabilities is not None:
             choices = await self._choose_labels(command, manifest, answer.probabilities, result.features)
         else:

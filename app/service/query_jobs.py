@@ -30,6 +30,7 @@ def query_job(command: PredictCommand, manifest: Manifest, features: bool = Fals
         command.queries,
         keep=adaptation is not None,
         reference=manifest.ood_reference if manifest.calibration.has_distances else None,
+        similar=manifest.calibration.has_similarity and task is not None,
         features=features and task is not None,
         place=place,
     )

@@ -56,6 +56,7 @@ class InnerLoopSettings(NamedTuple):
 
     steps: int | None
     learning_rate: float | None
+    label_names: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Adaptation:
     model: the bundle's name; the digest of the last revision tells which bundle of that name
     pinned: whether it keeps that bundle when a newer one of the name arrives, for as long as the old one is there
     settings: what the client chose
-    steps, learning_rate: what it was derived with
+    steps, learning_rate, label_names: what it was derived with
     losses: the support loss before the first step and after each
     next_example: the number that the next example gets
     quality: the result of cross-validation (`app.service.cross_validation`), in JSON's types
@@ -95,6 +96,7 @@ class Adaptation:
     quality: Mapping[str, Any] | None = None
     names: tuple[str, ...] = ()
     edits: int = 0
+    label_names: bool = False
 
     @property
     def staged(self) -> bool:
@@ -168,7 +170,7 @@ class Adaptation:
         if self.staged:
             return self._last_stage
         support = SupportSet(self.rows, self.targets, weights=self.weights, labels=self._declared)
-        return support.task(self.steps, self.learning_rate, kept_by=self.owner)
+        return support.task(self.steps, self.learning_rate, kept_by=self.owner, label_names=self.label_names)
 
     @property
     def _declared(self) -> tuple[Label, ...]:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.encoders.error_places import show
+from app.encoders.label_words import label_words
 from app.errors import Invalid
 from app.service.answers import KINDS, PredictOptions
 from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
+from app.service.support_set import SupportSet
 from app.service.task import Task
 
 MAX_DIGITS = 20
@@ -61,17 +63,31 @@ def check_declared(targets: np.ndarray, labels: Sequence[Label], place: str) -> 
             raise Invalid(f"{place}[{index}]", "one of the labels", show(label), "add it to labels, or correct it")
 
 
-def check_examples(model: Model, size: int, place: str) -> None:
-    """Check that a support set has examples if the model makes its output for a class of them. place: of the labels"""
-    if size == 0 and model.bundle.algorithm.needs_examples:
+def check_examples(model: Model, support: SupportSet, place: str, *, names_count: bool) -> None:
+    """Check that a support set has examples if the model makes its output for a class of them.
+
+    place: of the labels
+    names_count: whether the words of a label are an example
+    """
+    if support.size == 0 and model.bundle.algorithm.needs_examples:
         name = model.bundle.name
+        if names_count:
+            words = label_words(support.labels)
+            if None in words:
+                label = support.labels[words.index(None)]
+                fix = "send an example of it too, or a label such as card_arrival"
+                raise Invalid(f"{place}[{words.index(None)}]", "a label with words of its own", show(label), fix)
+            return
         fix = f"{name} compares queries with the examples of each class, so send inputs and targets too"
         raise Invalid(place, f"classes with examples for {name}", "no example", fix)
 
 
 def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     """Steps and learning rate lie within the bundle's bounds; a solved or a learned rate cannot be chosen."""
-    steps, rate = settings
+    steps, rate, label_names = settings
+    if label_names is not None and model.bundle.manifest.label_names is None:
+        sentence = f"the inputs of {model.bundle.name} are no texts, so leave label_names out"
+        raise Invalid.unusable("label_names", sentence)
     if steps is None and rate is None:
         return
     bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name

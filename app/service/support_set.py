@@ -19,6 +19,7 @@ class SupportSet(NamedTuple):
     features: of the inputs, float32 [row, feature]; None where the inputs are the features
     weights: the weight of each example, float32 [row], one above 0 at least; None where all are 1
     labels: the classes that it declares
+    kept_by: whose inputs they are, where the worker encodes them later; None where features are known
     locate: an error about `inputs` or `targets` -> the same at its place in the body
     """
 
@@ -29,6 +30,7 @@ class SupportSet(NamedTuple):
     columns: tuple[str, ...] = ()
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
+    kept_by: str | None = None
     locate: Callable[[Invalid], Invalid] = lambda error: error
 
     @property
@@ -55,11 +57,21 @@ class SupportSet(NamedTuple):
         """The declared classes, or those of the examples; none where targets are numbers."""
         return self.labels or distinct_labels(self.targets)
 
-    def task(self, steps: int, learning_rate: float, kept_by: str | None = None) -> Task:
-        """The task of adapting to it, without the examples whose weight is 0. kept_by: as in a `Task`"""
+    def task(self, steps: int, learning_rate: float, kept_by: str | None = None, *, label_names: bool = False) -> Task:
+        """The task of adapting to it, without the examples whose weight is 0. kept_by, label_names: as in a `Task`"""
         inputs = self.inputs if self.features is None else self.features
+        kept_by = self.kept_by if kept_by is None else kept_by
         if self.weights is None:
-            return Task(inputs, self.targets, steps, learning_rate, self.episodes, labels=self.labels, kept_by=kept_by)
+            return Task(
+                inputs,
+                self.targets,
+                steps,
+                learning_rate,
+                self.episodes,
+                labels=self.labels,
+                kept_by=kept_by,
+                label_names=label_names,
+            )
         kept = self.weights > 0
         weights = self.weights[kept]
         return Task(
@@ -70,6 +82,7 @@ class SupportSet(NamedTuple):
             weights=None if (weights == 1).all() else weights,
             labels=self.labels,
             kept_by=kept_by,
+            label_names=label_names,
         )
 
     def numbers(self, first: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from app.encoders.label_words import label_words
 from app.learn.support_ood import OODReference
 from app.service.class_labels import Label, class_indices, distinct_labels
 
@@ -25,8 +26,10 @@ class Task:
     previous: for decisions, the stage before, whose fast weights this one begins with
     weights: the weight of each example, float32 [shot], all above 0; None where all are 1
     labels: the classes, all labels of the targets among them; empty where the targets alone tell
-    kept_by: the owner of the record that keeps the inputs, which the worker encodes (`app.service.feature_cache`); None
-        where they are features
+    kept_by: the owner of the inputs where the worker encodes them (`app.service.feature_cache`), as it does those of
+        records; None where they are features
+    label_names: whether the words of each class count as one more example, which the worker adds
+    named: how many examples at the end it has added
     """
 
     inputs: np.ndarray
@@ -38,6 +41,8 @@ class Task:
     weights: np.ndarray | None = None
     labels: tuple[Label, ...] = ()
     kept_by: str | None = None
+    label_names: bool = False
+    named: int = 0
     rows: int = field(init=False)
     bytes: int = field(init=False)
     far_inputs: tuple[OODReference, bool] | None = field(default=None, init=False)
@@ -94,6 +99,38 @@ class Task:
     def classes(self) -> tuple[Label, ...]:
         """`labels`, or the labels in the order of their first example; none where targets are numbers."""
         return self.labels or distinct_labels(self.targets)
+
+    @cached_property
+    def names(self) -> dict[Label, str]:
+        """The words of each class that count as an example, by its label; none where they do not."""
+        if not self.label_names:
+            return {}
+        words = zip(self.classes, label_words(self.classes), strict=True)
+        return {label: text for label, text in words if text is not None}
+
+    @property
+    def shots(self) -> float:
+        """The examples of a class, on average over the classes that have any; a name is one of them."""
+        with_any = {(type(label), label) for label in (*distinct_labels(self.targets), *self.names)}
+        return (self.size + len(self.names)) / max(1, len(with_any))
+
+    def with_names(self, features: np.ndarray, words: np.ndarray) -> "Task":
+        """The same task with features as its inputs, and with those of `names` as its last examples.
+
+        features: float32 [shot, feature]; words: float32 [name, feature]
+        """
+        names = [*self.names]
+        weights = self.weights
+        return replace(
+            self,
+            inputs=np.concatenate([features, words]),
+            targets=np.concatenate([self.targets, np.array(names, object)]),
+            weights=None if weights is None else np.concatenate([weights, np.ones(len(names), np.float32)]),
+            labels=self.classes,
+            kept_by=None,
+            label_names=False,
+            named=len(names),
+        )
 
     @property
     def classes_with_examples(self) -> int:

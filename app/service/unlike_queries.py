@@ -41,6 +41,12 @@ def or_unlike_every_class(far: Far, logits: np.ndarray, calibration: Calibration
     return unfamiliar if far is None else _either(far, unfamiliar)
 
 
+def or_unlike_every_example(far: Far, similarity: np.ndarray, calibration: Calibration, shots: float) -> list[bool]:
+    """Which queries are `far`, or less alike than the threshold. shots: examples per class, names among them"""
+    unalike: list[bool] = (similarity < query_ood.similarity_threshold(calibration, shots)).tolist()
+    return unalike if far is None else _either(far, unalike)
+
+
 def _either(first: Sequence[bool], second: Sequence[bool]) -> list[bool]:
     return [one or other for one, other in zip(first, second, strict=True)]
 

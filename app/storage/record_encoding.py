@@ -101,8 +101,18 @@ class _EditedRecord(_Record, array_like=True, gc=False):
     edits: int = 0
 
 
+class _NamedRecord(_EditedRecord, array_like=True, gc=False):
+    """A record with a choice whether label names count, or any other, which lacks the fields.
+
+    label_names: whether they count; choice: what the client chose
+    """
+
+    label_names: bool = False
+    choice: bool | None = None
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_EditedRecord)
+_decoder = msgspec.msgpack.Decoder(_NamedRecord)
 
 
 def encode(adaptation: Adaptation) -> bytes:
@@ -113,7 +123,7 @@ def encode(adaptation: Adaptation) -> bytes:
     fields = (
         adaptation.model,
         adaptation.kind,
-        adaptation.settings,
+        adaptation.settings[:2],
         adaptation.steps,
         adaptation.learning_rate,
         _pack_general(adaptation, labels) if version == GENERAL else _pack_numbers(adaptation, labels),
@@ -134,6 +144,8 @@ def encode(adaptation: Adaptation) -> bytes:
         labels,
     )
     record = _EditedRecord(*fields, adaptation.edits) if adaptation.edits else _Record(*fields)
+    if adaptation.label_names or adaptation.settings.label_names is not None:
+        record = _NamedRecord(*fields, adaptation.edits, adaptation.label_names, adaptation.settings.label_names)
     return bytes([version]) + _encoder.encode(record)
 
 
@@ -156,7 +168,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         owner=owner,
         model=record.model,
         kind=record.kind,
-        settings=InnerLoopSettings(*record.settings),
+        settings=InnerLoopSettings(*record.settings, record.choice),
         steps=record.steps,
         learning_rate=record.learning_rate,
         stages=_unpack_general(record, place) if data[0] == GENERAL else _unpack_numbers(record),
@@ -182,6 +194,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         quality=_renamed_key(record.quality, "untouched_error", "initial_error"),
         names=record.names,
         edits=record.edits,
+        label_names=record.label_names,
     )
 
 
@@ -212,7 +225,7 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes, place: str) -> _EditedRecord:
+def _parse(data: bytes, place: str) -> _NamedRecord:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "

@@ -10,6 +10,7 @@ from app.training.evaluation import Curve, curve, score_tasks, seconds_per_task
 from app.training.evaluation_tables import Evaluation
 from app.training.family_and_network import device_of
 from app.training.predictor import Predictor
+from app.training.similarity_calibration import measure_similarity
 from app.training.tasks import IMAGE_FEATURES, SEED, TASKS, Setting, draw_held_out, limit_draws
 
 SHOWN_STEPS = 10
@@ -63,8 +64,10 @@ def evaluate_bundle(
         curves[setting] = curve(scores)
         seconds[setting] = seconds_per_task(predictor, held_out, default)
         if way == OFFLINE and default in steps:
-            calibration[setting] = measure_calibration(
-                bundle, family, setting, held_out, scores.outputs, scores.usable[keep]
+            calibration[setting] = (
+                measure_similarity(bundle, family, setting, scores.outputs, held_out.query.targets)
+                if bundle.manifest.calibration.has_similarity
+                else measure_calibration(bundle, family, setting, held_out, scores.outputs, scores.usable[keep])
             )
     caveat = family.caveat if isinstance(family, HasCaveat) else ""
     return Evaluation(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.families.family import Family
+from app.families.family import Family, HasLabelNames
 from app.learn.calibration_table import Calibration
 from app.learn.losses import Error, squared_error
 from app.learn.policies import weighted_nll
@@ -16,6 +16,7 @@ from app.learn.support_ood import OODReference
 from app.training.calibration import calibrate_classes, calibrate_intervals
 from app.training.observation_ood_reference import make_observation_reference
 from app.training.recipes.recipe import Recipe
+from app.training.similarity_calibration import calibrate_texts
 from app.training.support_ood_reference import make_ood_reference
 from app.training.tasks import IMAGE_FEATURES
 
@@ -79,6 +80,10 @@ def _class_algorithms(family: Family, shots: int) -> Sequence[str]:
     return ONE_SHOT_IMAGES if shots <= FEW_SHOTS else MORE_IMAGES
 
 
+def _calibrate_labels(bundle: Bundle, family: Family) -> Calibration:
+    return (calibrate_texts if isinstance(family, HasLabelNames) else calibrate_classes)(bundle, family)
+
+
 def accuracy(
     logits: Float[Tensor, "*task example way"], targets: Float[Tensor, "*task example way"]
 ) -> Float[Tensor, "*task example"]:
@@ -96,7 +101,7 @@ KINDS: Mapping[str, Kind] = {
         algorithms=_class_algorithms,
         training_ways=lambda recipe, family: recipe.ways or (family.targets, family.targets),
         evaluation_ways=lambda recipe, family: recipe.evaluation_ways or (family.targets,),
-        calibrate=calibrate_classes,
+        calibrate=_calibrate_labels,
         pipeline="tabular-classification",
     ),
     "decision": Kind(

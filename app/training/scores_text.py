@@ -22,6 +22,7 @@ PAPER_NAMES = {
     "protonet": "ProtoNet",
     "protomaml": "Proto-MAML",
     "foprotomaml": "first-order Proto-MAML",
+    "protoanil": "Proto-MAML on the last layer alone",
     "alpaca": "ALPaCA",
 }
 """What papers call the algorithms that have a name there."""

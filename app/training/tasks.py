@@ -7,7 +7,7 @@ from torch import Tensor
 
 from app.errors import TrainingError, expectation
 from app.families.decision_log import Logged
-from app.families.family import Family, HasTaskCounts, PaddedSamples, Samples, Split
+from app.families.family import Family, HasTaskCounts, NamedSamples, PaddedSamples, Samples, Split
 from app.learn import losses
 from app.learn.inner import Examples
 from app.learn.outer import Tasks
@@ -26,6 +26,8 @@ IMAGE_FEATURES = 100
 
 DRAWS, MIN_TASKS = 3, 60
 """Of the same few tasks, more draws say little more: the tasks differ more than the draws of one."""
+NAMED_SHARE = 0.5
+"""Of the training tasks whose classes have names, those where the names count."""
 UNEQUAL = "put tasks of different sizes together with `app.families.family.stack_tasks`"
 """What to do where a family stacks tasks that cannot be stacked."""
 
@@ -69,9 +71,27 @@ def draw_tasks(
         mask = place % max_ways < classes
     mask = mask & ((place // max_ways < counts) | (place >= max_shots * max_ways))
     support, query = slice(max_shots * max_ways), slice(max_shots * max_ways, None)
-    return Tasks(
+    tasks_drawn = Tasks(
         *(Examples(samples.inputs[:, part], samples.targets[:, part], mask[:, part]) for part in (support, query))
     )
+    if not isinstance(samples, NamedSamples):
+        return tasks_drawn
+    return _with_names(tasks_drawn, samples, mask[:, -max_ways:], generator if split == "training" else None)
+
+
+def _with_names(tasks: Tasks, samples: NamedSamples, present: Tensor, generator: torch.Generator | None) -> Tasks:
+    """The tasks with the names of their classes as one more example of each.
+
+    present: which classes a task has
+    generator: draws which half of the tasks have no names, as requests may go without; None where all have them
+    """
+    mask = samples.has_name & present
+    if generator is not None:
+        mask &= torch.rand((len(mask), 1), generator=generator, device=generator.device) < NAMED_SHARE
+    names = Examples(samples.names, torch.eye(mask.shape[1], device=mask.device).expand(*mask.shape, -1), mask)
+    support = tasks.support
+    inputs, targets, both = (torch.cat(pair, 1) for pair in zip(support[:3], names[:3], strict=True))
+    return tasks._replace(support=Examples(inputs, targets, both))
 
 
 def sample(

@@ -13,7 +13,7 @@ from app.bundles.file_names import MANIFEST
 from app.bundles.folder import load
 from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.errors import BundleError, TrainingError, expectation
-from app.families.family import Family, HasMeanings
+from app.families.family import Family, HasLabelNames, HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
@@ -154,6 +154,7 @@ class Run:
             encoder=encoder,
             meanings=self.family.meanings if isinstance(self.family, HasMeanings) else None,
             targets=self.targets,
+            label_names=self.family.label_names if isinstance(self.family, HasLabelNames) else None,
         )
         return Bundle(name, manifest, self.meta, self.width, arrays)
 

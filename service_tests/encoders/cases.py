@@ -3,12 +3,16 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from app.encoders.encoder import Rows
+from service_tests.sentence_models import WIDTH, write_sentence_model
 
 
 class Case(NamedTuple):
@@ -63,6 +67,33 @@ NUMBER = "expected a number, got "
 DATE = "expected a date such as 2026-03-31 or 2026-03-31T14:30:00Z, got "
 PNG = picture(drawing())
 RASTER = ": expected a PNG, a JPEG or 28 x 28 numbers, got "
+
+
+def _text_cases() -> list[Case]:
+    """Of a small model, where the extra is installed."""
+    if find_spec("tokenizers") is None:
+        return []
+    model = str(write_sentence_model(Path(mkdtemp(prefix="sentence-model-"))))
+    long = "the card " * 40
+    return [
+        Case(
+            ["where is my card", "Where is my card?", "the pin 1234", long, "naïve 雨 🌧", [0.5] * WIDTH],
+            {"model": model},
+            [
+                ("", ": expected a text, got an empty one: send a string"),
+                (" \n", ": expected a text, got one of spaces: send a string"),
+                ("\ud800", ": expected a text in Unicode, got half of a surrogate pair: leave it out"),
+                (None, ": expected a text, or 16 numbers, got null: send a string"),
+                (5, ": expected a text, or 16 numbers, got 5: send a string"),
+                (b"abc", ": expected a text, or 16 numbers, got bytes: send a string"),
+                ({"text": "a"}, ": expected a text, or 16 numbers, got an object: send a string"),
+                ([1.0] * 15, ": expected 16 numbers, got 15: send 16 numbers in each row"),
+                ([float("nan")] * WIDTH, "[0]: expected a number, got a missing value: this bundle takes none"),
+            ],
+        ),
+        Case(np.random.default_rng(0).random((3, WIDTH)), {"model": model, "max_tokens": 8}, []),
+    ]
+
 
 CASES: Mapping[str, Sequence[Case]] = {
     "numbers": [
@@ -197,4 +228,5 @@ CASES: Mapping[str, Sequence[Case]] = {
             [([0.0] * 783, f"{RASTER}783 numbers: send")],
         ),
     ],
+    "text": _text_cases(),
 }

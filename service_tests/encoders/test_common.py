@@ -241,7 +241,8 @@ def test_unknown_options_are_a_training_error(name: str, case: Case) -> None:
 
 
 def test_unknown_encoders_are_refused() -> None:
-    with pytest.raises(TrainingError, match=re.escape("encoder: expected one of image, numbers, table, got 'foo'")):
+    expected = "encoder: expected one of image, numbers, table, text, got 'foo'"
+    with pytest.raises(TrainingError, match=re.escape(expected)):
         fit("foo", [], {})
     with pytest.raises(StateError, match="got 'foo': install the package that has it"):
         restore(EncoderSpec("foo"), {})

@@ -11,6 +11,7 @@ from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
 from app.encoders.spec import EncoderSpec
 from app.encoders.table import TableEncoder
+from app.encoders.text import TextEncoder
 from app.errors import TrainingError
 from service_tests.processes import ROOT
 
@@ -36,7 +37,7 @@ class Broken:
 
 def test_encoders_are_found_by_their_modules_alone() -> None:
     found: dict[str, object] = {name: load() for name, load in registry.encoders().items()}
-    assert found == {"image": ImageEncoder, "numbers": NumbersEncoder, "table": TableEncoder}
+    assert found == {"image": ImageEncoder, "numbers": NumbersEncoder, "table": TableEncoder, "text": TextEncoder}
 
 
 def test_what_an_encoder_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

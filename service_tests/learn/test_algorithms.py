@@ -34,7 +34,7 @@ def test_golden_values(name: str) -> None:
 
 def test_which_algorithms_make_the_output_for_a_class_of_its_examples() -> None:
     needing = {name for name, algorithm in ALGORITHMS.items() if algorithm.needs_examples}
-    assert needing == {"protonet", "protomaml", "foprotomaml"}
+    assert needing == {"protonet", "protomaml", "foprotomaml", "protoanil"}
 
 
 def test_only_what_moves_moves() -> None:

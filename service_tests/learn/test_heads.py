@@ -170,3 +170,19 @@ def test_protomaml_then_moves_everything() -> None:
         "inner/head/weight",
     ]
     assert all((after.fast[name] != start.fast[name]).any() for name in after.fast)
+
+
+def test_protoanil_begins_as_protonet_and_moves_the_layer_on_top_alone() -> None:
+    protonet, ours = small("protonet"), small("protoanil")
+    data = tasks(kind="classification")
+    prototypes, _ = adapt(protonet.inner, protonet.meta, data.support, schedule(steps=1))
+    start, _ = adapt(ours.inner, ours.meta, data.support, schedule(steps=0))
+    after, losses = adapt(ours.inner, ours.meta, data.support, schedule(steps=3))
+    logits, expected = (
+        ours.inner.apply(ours.meta, start, data.query.inputs),
+        protonet.inner.apply(protonet.meta, prototypes, data.query.inputs),
+    )
+    torch.testing.assert_close(logits.softmax(-1), expected.softmax(-1), rtol=0, atol=1e-12)
+    assert (losses[:, -1] < losses[:, 0]).all()
+    assert sorted(after.fast) == ["inner/head/bias", "inner/head/weight"]
+    assert all((after.fast[name] != start.fast[name]).any() for name in after.fast)

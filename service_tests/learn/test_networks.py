@@ -19,6 +19,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "trees": {"trees": 2, "nodes": 3, "depth": 1},
     },
     "gaussian_mlp": {"inputs": 3, "actions": 1, "hidden": [5]},
+    "linear_map": {"size": 3},
     "linear": {"inputs": 3, "outputs": 2},
     "mlp": {"inputs": 3, "outputs": 2, "hidden": [5, 4]},
     "stem_conv4": {"side": 1, "channels": 3, "filters": [2]},
@@ -31,7 +32,14 @@ def test_built_and_initialized_fit_each_other(name: str) -> None:
     assert {key: value.shape for key, value in network.state_dict().items()} == {
         key: value.shape for key, value in params.items()
     }
-    assert functional_call(network, params, (torch.ones(7, 3),)).shape == (7, 2)
+    outputs = OPTIONS[name].get("size", 2)
+    assert functional_call(network, params, (torch.ones(7, 3),)).shape == (7, outputs)
+
+
+def test_a_linear_map_begins_with_inputs_as_they_are() -> None:
+    network, inputs = build("linear_map", {"size": 3, "scale": 2.0}), torch.randn(4, 3)
+    params = initialize("linear_map", {"size": 3, "scale": 2.0}, seed=0)
+    torch.testing.assert_close(functional_call(network, params, (inputs,)), 2 * inputs)
 
 
 def test_the_seed_decides_and_the_global_generator_stays() -> None:

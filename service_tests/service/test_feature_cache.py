@@ -88,7 +88,7 @@ def test_owners_do_not_share_features_and_each_bundle_has_its_own(
 
 
 def test_features_are_dropped_and_evicted(model: Model, encoded: list[int]) -> None:
-    cache = FeatureCache(3 * (784 * 4 + ENTRY_BYTES))
+    cache = FeatureCache(3 * (784 * 2 + ENTRY_BYTES))  # black and white are exact in half precision
     encode_tasks(model, [task(FILES)], cache)
     assert len(cache) == 3
     cache.drop("ann", FILES)
@@ -215,3 +215,12 @@ def test_numbers_as_they_are_need_no_encoding(tmp_path: Any) -> None:
     model = model_of(tmp_path / "plain", NumbersEncoder((2,)))
     assert not model.encodes
     assert model.encoding_seconds(task([np.ones(2, np.float32)])) == 0
+
+
+def test_features_that_are_exact_in_half_precision_are_kept_in_it(model: Model) -> None:
+    gray = [picture(np.full((28, 28), shade, np.uint8)) for shade in (100, 101)]
+    cache, (fresh,) = FeatureCache(), encode_tasks(model, [task([FILES[0], *gray])], FeatureCache())
+    for _ in range(2):
+        (cached,) = encode_tasks(model, [task([FILES[0], *gray])], cache)
+        np.testing.assert_array_equal(cached.inputs, fresh.inputs)
+        assert cached.inputs.dtype == np.float32

@@ -59,6 +59,16 @@ class AdaptResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    label_names: (
+        Annotated[
+            bool,
+            Meta(
+                description="`true` if the words of each label count as one more example of its class, for models "
+                "whose inputs are texts; left out otherwise"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     pinned: (
         Annotated[
             bool,

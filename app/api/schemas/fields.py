@@ -53,6 +53,14 @@ Rate = Annotated[
         gt=0,
     ),
 ]
+LabelNames = Annotated[
+    bool,
+    Meta(
+        description="For models whose inputs are texts: `true` counts the words of each label, such as `card_arrival`, "
+        "as one more example of its class; labels without words, such as `A7` or `3`, have none. `false` does not. "
+        "Without it, the model's `label_names` applies"
+    ),
+]
 Digest = Annotated[str, Meta(description="Version of the model: the digest of its bundle, 64 hexadecimal digits")]
 KindName = Annotated[
     str,

@@ -143,6 +143,16 @@ class ModelSummary(ResponseBody, kw_only=True):
         | UnsetType
     ) = UNSET
     actions: Annotated[ActionSpace, Meta(description="Decisions only: what an action is")] | UnsetType = UNSET
+    label_names: (
+        Annotated[
+            bool,
+            Meta(
+                description="Whether the words of each label count as one more example of its class if a request does "
+                "not set `label_names`; left out if the inputs are no texts"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     intervals: (
         Annotated[
             list[float],

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, Labels, Losses
+from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, ExampleNumbers, Labels, Losses
 
 
 class PredictResponse(ResponseBody):
@@ -82,6 +82,16 @@ class PredictResponse(ResponseBody):
     ) = UNSET
     mean: (
         Annotated[Array, Meta(description="[query][number]: mean of the policy, for actions that are a `box`")]
+        | UnsetType
+    ) = UNSET
+    nearest_examples: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="[query]: the number of the example that is most like the query, for models whose inputs "
+                "are texts. With `support` in the request, examples are counted from 0"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     adaptation_id: (

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody, ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Digest, Inputs, Losses, Numbers, Rate, Steps
+from app.api.schemas.fields import LABEL, NUMBERS, Digest, Inputs, LabelNames, Losses, Numbers, Rate, Steps
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -66,6 +66,7 @@ class ProposeRequest(RequestBody):
     ) = UNSET
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
+    label_names: LabelNames | UnsetType = UNSET
     pinned: (
         Annotated[
             bool,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import Inputs, Rate, Steps
+from app.api.schemas.fields import Inputs, LabelNames, Rate, Steps
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -17,6 +17,7 @@ class AdaptRequest(RequestBody):
     support: Annotated[Support, Meta(description="The examples to adapt to")]
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
+    label_names: LabelNames | UnsetType = UNSET
     ttl_s: (
         Annotated[
             int,
@@ -117,6 +118,7 @@ class PredictRequest(RequestBody):
     ) = UNSET
     steps: Steps | UnsetType = UNSET
     learning_rate: Rate | UnsetType = UNSET
+    label_names: LabelNames | UnsetType = UNSET
     pinned: (
         Annotated[
             bool,

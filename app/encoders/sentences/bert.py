@@ -1,0 +1,71 @@
+"""BERT as a function of its weights: token numbers to one embedding a sentence.
+
+Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"; the mean over
+the tokens as in Reimers and Gurevych 2019, "Sentence-BERT".
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, linear, normalize, scaled_dot_product_attention
+
+from app.encoders.sentences.bert_form import BertForm, Pooling
+
+Weights = Mapping[str, Tensor]
+"""The tensors of a file of Hugging Face's `BertModel`, by name."""
+PARTS = ("query", "key", "value")
+
+
+def with_joined_projections(weights: Weights, form: BertForm) -> Weights:
+    """The weights, with query, key and value of each layer as one projection, which takes one product of matrices."""
+    joined = dict(weights)
+    for layer in range(form.layers):
+        place = f"encoder.layer.{layer}.attention.self"
+        for kind in ("weight", "bias"):
+            joined[f"{place}.{kind}"] = torch.cat([joined.pop(f"{place}.{part}.{kind}") for part in PARTS])
+    return joined
+
+
+@torch.inference_mode()
+def embed(
+    weights: Weights, form: BertForm, sentences: Sequence[Sequence[int]], pooling: Pooling = Pooling.mean
+) -> Tensor:
+    """The embeddings of sentences of token numbers, [sentence, width], each of length 1.
+
+    weights: of `with_joined_projections`
+
+    Only attention sees padding: all else takes the tokens of all sentences one behind the other.
+    """
+    lengths = torch.tensor([len(sentence) for sentence in sentences])
+    real = torch.arange(int(lengths.max())) < lengths[:, None]
+    sentence, position = real.nonzero(as_tuple=True)
+    tokens = torch.tensor([token for each in sentences for token in each])
+
+    def normalised(x: Tensor, name: str) -> Tensor:
+        return layer_norm(x, (form.width,), weights[f"{name}.weight"], weights[f"{name}.bias"], form.epsilon)
+
+    def projected(x: Tensor, name: str) -> Tensor:
+        return linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def attended(x: Tensor, name: str) -> Tensor:
+        padded = x.new_zeros(*real.shape, 3 * form.width)
+        padded[real] = projected(x, name)
+        by_head = padded.reshape(*real.shape, 3, form.heads, -1)
+        query, key, value = by_head.permute(2, 0, 3, 1, 4)
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=real[:, None, None])
+        return mixed.transpose(1, 2).flatten(2)[real]
+
+    words, places = (weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position"))
+    first = words[tokens] + places[position] + weights["embeddings.token_type_embeddings.weight"][0]
+    x = normalised(first, "embeddings.LayerNorm")
+    for layer in range(form.layers):
+        name = f"encoder.layer.{layer}"
+        mixed = projected(attended(x, f"{name}.attention.self"), f"{name}.attention.output.dense")
+        x = normalised(x + mixed, f"{name}.attention.output.LayerNorm")
+        wide = gelu(projected(x, f"{name}.intermediate.dense"))
+        x = normalised(x + projected(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
+    if pooling is Pooling.first:
+        return normalize(x[position == 0])
+    total = x.new_zeros(len(lengths), form.width).index_add_(0, sentence, x)
+    return normalize(total / lengths[:, None])

@@ -1,0 +1,97 @@
+"""A sentence model in memory: texts to embeddings."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from app.encoders.encoder import CodeError, StateError
+from app.encoders.sentences.bert import embed, with_joined_projections
+from app.encoders.sentences.bert_form import BertForm, Pooling
+from app.encoders.sentences.model_files import CONFIG, EXTRA, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
+from app.errors import expected_text, missing_package
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BATCH_TOKENS = 1024
+"""Tokens that the network takes at once: with more, the time for each falls no further."""
+LONGEST_WORD = 100
+"""Characters of a word: the tokenizers of BERT know no longer one. So no text needs more than this for each token."""
+
+
+class SentenceModel(NamedTuple):
+    """A model that is loaded. Threads may share it."""
+
+    form: BertForm
+    weights: Mapping[str, Tensor]
+    tokenizer: "Tokenizer"
+    pooling: Pooling
+    max_tokens: int
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """The embeddings of texts, float32 [text, width], each of length 1 and in half precision."""
+        tokens = self._tokens(texts)
+        result = np.empty((len(texts), self.form.width), np.float16)
+        for part in _parts([len(each) for each in tokens]):
+            sentences = [tokens[index] for index in part]
+            result[part] = embed(self.weights, self.form, sentences, self.pooling).numpy()
+        # so that a cache in half precision loses nothing
+        return result.astype(np.float32)
+
+    def are_cut(self, texts: Sequence[str]) -> list[bool]:
+        """Which texts are longer than the model reads."""
+        limit = self.max_tokens * LONGEST_WORD
+        encodings = self.tokenizer.encode_batch([text[:limit] for text in texts])
+        return [bool(each.overflowing) or len(text) > limit for each, text in zip(encodings, texts, strict=True)]
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        limit = self.max_tokens * LONGEST_WORD
+        return [each.ids for each in self.tokenizer.encode_batch([text[:limit] for text in texts])]
+
+
+def _parts(lengths: Sequence[int]) -> list[list[int]]:
+    """The indices of sentences in parts of BATCH_TOKENS, those of similar length together."""
+    parts: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if lengths[index] > room:
+            parts.append([])
+            room = max(BATCH_TOKENS, lengths[index])
+        parts[-1].append(index)
+        room -= lengths[index]
+    return parts
+
+
+@lru_cache(maxsize=4)
+def load(model: str, wanted: ModelId) -> SentenceModel:
+    """The model of that name. Bundles with the same one share it.
+
+    Raises CodeError where a package is not installed. Raises StateError where there is no such model, where its files
+    are others than wanted, or where it is no BERT.
+    """
+    files = find(model)
+    for name, expected in ((WEIGHTS, wanted.weights_sha256), (TOKENIZER, wanted.tokenizer_sha256)):
+        if (actual := sha256_of(files.folder / name)) != expected:
+            fix = "install the version that the bundle was trained with, or train the bundle again"
+            raise StateError(f"{files.folder / name}: {expected_text(f'the sha256 {expected}', actual, fix)}")
+    if find_spec("tokenizers") is None:
+        raise CodeError(missing_package("tokenizers", EXTRA))
+    from tokenizers import Tokenizer  # only bundles of texts need it
+
+    try:
+        form = BertForm.of(files.read_json(CONFIG))
+        weights = with_joined_projections(load_file(files.folder / WEIGHTS), form)
+        pooling = Pooling(wanted.pooling)
+    except (KeyError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise StateError(f"{files.folder}: expected a BERT with gelu, got {reason}: choose another model") from error
+    tokenizer = Tokenizer.from_file(str(files.folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(wanted.max_tokens)
+    return SentenceModel(form, weights, tokenizer, pooling, wanted.max_tokens)

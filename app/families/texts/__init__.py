@@ -1,0 +1,1 @@
+"""Reading texts with labels, and which labels are for training."""

@@ -1,0 +1,262 @@
+"""Texts over HTTP: encoded by the worker, with the words of labels as examples, compared with their support set."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.encoders.text import TextEncoder
+from service_tests.sentence_models import WIDTH, write_sentence_model, write_text_bundle
+
+SUPPORT = {
+    "inputs": ["where is my card", "my card lost", "change the pin please", "rain today", "the sun today"],
+    "targets": ["card", "card", "pin_change", "weather", "weather"],
+}
+QUERIES = ["my card is lost", "change the pin please today", "the sun today please"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
+    return TextEncoder.of_model(str(write_sentence_model(tmp_path_factory.mktemp("sentences"))))
+
+
+@pytest.fixture(scope="module")
+def texts(encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained bundles: of `named` the labels count as examples, of `plain` they do not."""
+    folder = tmp_path_factory.mktemp("models")
+    write_text_bundle(folder / "named", encoder)
+    write_text_bundle(folder / "plain", encoder, label_names=False)
+    return folder
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient], texts: Path) -> TestClient:
+    return serve(models_dir=texts)
+
+
+def post(client: TestClient, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
+    response = client.post(path, json=body)
+    assert response.status_code == status, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def adapt(client: TestClient, model: str = "named", **more: Any) -> dict[str, Any]:
+    return post(client, "/adapt", 201, **{"model": model, "support": SUPPORT, **more})
+
+
+def predict(client: TestClient, **body: Any) -> dict[str, Any]:
+    return post(client, "/predict", **{"queries": QUERIES, **body})
+
+
+def likely(answer: dict[str, Any]) -> np.ndarray:
+    return np.array(answer["probabilities"])
+
+
+def test_texts_are_adapted_to_and_predicted(client: TestClient) -> None:
+    adapted = adapt(client)
+    assert adapted["labels"] == ["card", "pin_change", "weather"]
+    assert adapted["support_size"] == 5
+    assert adapted["label_names"] is True
+    answer = predict(client, adaptation_id=adapted["adaptation_id"])
+    assert answer["predictions"] == ["card", "pin_change", "weather"]
+    at_once = predict(client, model="named", support=SUPPORT)
+    np.testing.assert_allclose(likely(at_once), likely(answer), atol=1e-4)
+    assert at_once["nearest_examples"] == answer["nearest_examples"]
+
+
+def test_a_name_counts_as_one_more_example(client: TestClient) -> None:
+    """The same as posting the words of the labels, at the end, without names."""
+    named = predict(client, model="named", support=SUPPORT)
+    spelt = {
+        "inputs": [*SUPPORT["inputs"], "card", "pin change", "weather"],
+        "targets": [*SUPPORT["targets"], "card", "pin_change", "weather"],
+    }
+    np.testing.assert_allclose(
+        likely(named), likely(predict(client, model="plain", support=spelt, label_names=False)), atol=1e-4
+    )
+    plain = predict(client, model="plain", support=SUPPORT)
+    assert not np.allclose(likely(plain), likely(named), atol=1e-3)
+    np.testing.assert_allclose(
+        likely(predict(client, model="plain", support=SUPPORT, label_names=True)), likely(named), atol=1e-4
+    )
+
+
+def test_labels_without_words_have_no_name(client: TestClient) -> None:
+    coded = {**SUPPORT, "targets": ["A7", "A7", 3, "class 1", "class 1"]}
+    with_names = predict(client, model="named", support=coded)
+    without = predict(client, model="named", support=coded, label_names=False)
+    assert with_names["labels"] == ["A7", 3, "class 1"]
+    words = predict(client, model="named", support={**SUPPORT, "targets": ["A7", "A7", 3, "class", "class"]})
+    np.testing.assert_allclose(likely(with_names)[:, :2].shape, likely(without)[:, :2].shape)
+    assert not np.allclose(likely(words), likely(without), atol=1e-3)
+
+
+def test_a_class_works_from_its_name_alone(client: TestClient) -> None:
+    labels = {"labels": ["card", "weather"]}
+    adapted = adapt(client, support=labels)
+    assert adapted["support_size"] == 0
+    answer = predict(client, adaptation_id=adapted["adaptation_id"], queries=["card", "weather"])
+    assert answer["predictions"] == ["card", "weather"]
+    assert "nearest_examples" not in answer
+    more = {"inputs": ["the pin"], "targets": ["pin"], "labels": ["pin"]}
+    extended = client.post(f"/adaptations/{adapted['adaptation_id']}/support", json=more).json()
+    assert extended["labels"] == ["card", "weather", "pin"]
+    undone = client.post(f"/adaptations/{adapted['adaptation_id']}/undo").json()
+    assert undone["support_size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            {"support": {"labels": ["card", "A7"]}},
+            'support.labels[1]: expected a label with words of its own, got "A7": send an example of it too',
+        ),
+        (
+            {"support": {"labels": ["card", "pin"]}, "label_names": False},
+            "support.labels: expected classes with examples for named, got no example: named compares queries",
+        ),
+        (
+            {"support": {"inputs": ["a", " "], "targets": ["x", "y"]}},
+            "support.inputs[1]: expected a text, got one of spaces: send a string",
+        ),
+        (
+            {"support": {"inputs": ["a", 5], "targets": ["x", "y"]}},
+            "support.inputs[1]: expected a text, or 16 numbers, got 5: send a string",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused(client: TestClient, body: dict[str, Any], detail: str) -> None:
+    assert post(client, "/adapt", 422, model="named", **body)["detail"].startswith(detail)
+
+
+def test_label_names_are_for_models_of_texts(serve: Callable[..., TestClient]) -> None:
+    body = {"model": "sinusoid", "support": {"inputs": [[1]], "targets": [1]}, "label_names": True}
+    detail = serve().post("/adapt", json=body).json()["detail"]
+    assert detail == "label_names: the inputs of sinusoid are no texts, so leave label_names out"
+
+
+def test_a_stored_adaptation_keeps_its_label_names(client: TestClient) -> None:
+    adaptation = adapt(client)["adaptation_id"]
+    body = {"adaptation_id": adaptation, "queries": QUERIES, "label_names": False}
+    assert post(client, "/predict", 422, **body)["detail"].startswith("label_names: the adaptation has its own")
+
+
+def test_an_embedding_is_an_input_too(client: TestClient, encoder: TextEncoder) -> None:
+    embeddings = encoder.encode(SUPPORT["inputs"])
+    posted = {"inputs": embeddings.tolist(), "targets": SUPPORT["targets"]}
+    expected = likely(predict(client, model="named", support=SUPPORT))
+    rows = encoder.encode(QUERIES).tolist()
+    np.testing.assert_allclose(
+        likely(predict(client, model="named", support=posted, queries=rows)), expected, atol=1e-4
+    )
+    mixed = {**posted, "inputs": [SUPPORT["inputs"][0], *posted["inputs"][1:]]}
+    np.testing.assert_allclose(
+        likely(predict(client, model="named", support=mixed, queries=[QUERIES[0], *rows[1:]])), expected, atol=1e-4
+    )
+
+
+def test_msgpack_has_the_same_answer(client: TestClient) -> None:
+    body = msgspec.msgpack.encode({"model": "named", "support": SUPPORT, "queries": QUERIES})
+    headers = {"content-type": "application/msgpack", "accept": "application/msgpack"}
+    answer = msgspec.msgpack.decode(client.post("/predict", content=body, headers=headers).content)
+    assert answer["predictions"] == predict(client, model="named", support=SUPPORT)["predictions"]
+
+
+def test_csv_is_read_too(client: TestClient) -> None:
+    rows = "text,label\n" + "\n".join(map(",".join, zip(SUPPORT["inputs"], SUPPORT["targets"], strict=True)))
+    adapted = client.post("/adapt?model=named", content=rows, headers={"content-type": "text/csv"})
+    assert adapted.status_code == 201, adapted.text
+    queries = "text\n" + "\n".join(QUERIES)
+    url = f"/predict?adaptation_id={adapted.json()['adaptation_id']}"
+    answer = client.post(url, content=queries, headers={"content-type": "text/csv"})
+    assert answer.json()["predictions"] == ["card", "pin_change", "weather"]
+
+
+def test_a_query_names_the_example_that_is_most_like_it(client: TestClient) -> None:
+    adapted = adapt(client)
+    adaptation = adapted["adaptation_id"]
+    answer = predict(client, adaptation_id=adaptation, queries=[*SUPPORT["inputs"]])
+    assert answer["nearest_examples"] == [0, 1, 2, 3, 4]
+    client.delete(f"/adaptations/{adaptation}/support/0")
+    assert predict(client, adaptation_id=adaptation, queries=["rain today"])["nearest_examples"] == [3]
+    weighted = {**SUPPORT, "weights": [0, 1, 1, 1, 1]}
+    assert predict(client, model="named", support=weighted, queries=["rain today"])["nearest_examples"] == [3]
+
+
+def test_unlike_compares_with_the_nearest_example(client: TestClient) -> None:
+    answer = predict(client, model="named", support=SUPPORT, queries=["my card lost", "xq zv"])
+    assert answer["unlike"][0] is False
+
+
+def test_a_query_does_not_depend_on_the_others(client: TestClient) -> None:
+    adaptation = adapt(client)["adaptation_id"]
+    together = likely(predict(client, adaptation_id=adaptation, queries=[*QUERIES, "please " * 20]))
+    alone = [likely(predict(client, adaptation_id=adaptation, queries=[query]))[0] for query in QUERIES]
+    np.testing.assert_allclose(together[: len(QUERIES)], alone, atol=1e-4)
+
+
+def test_proposals_are_texts_too(client: TestClient) -> None:
+    adaptation = adapt(client)["adaptation_id"]
+    body = {"adaptation_id": adaptation, "candidates": [*QUERIES, "xq zv"], "count": 2, "goal": "learn"}
+    proposals = post(client, "/propose", **body)["proposals"]
+    assert len({each["index"] for each in proposals}) == 2
+    assert all(each["nearest_example"] in range(5) for each in proposals)
+
+
+def test_assessing_leaves_texts_out(client: TestClient) -> None:
+    quality = adapt(client, assess="leave_one_out")["quality"]
+    assert quality["folds"] == 4  # the only example of pin_change stays
+    assert quality["unlike_training"] is None
+
+
+def test_losses_can_be_streamed(client: TestClient) -> None:
+    body = {"model": "named", "support": SUPPORT}
+    lines = client.post("/adapt", json=body, headers={"accept": "text/event-stream"}).text
+    assert lines.count("event: step") == 6
+    assert '"label_names":true' in lines
+
+
+def test_the_model_says_what_it_takes(client: TestClient) -> None:
+    model = client.get("/models/named").json()
+    assert model["label_names"] is True
+    assert model["inputs"]["max_tokens"] == 32
+    assert model["inputs"]["shape"] == [WIDTH]
+    example = model["example"]
+    assert post(client, "/predict", **example)["predictions"] == [example["support"]["targets"][0]]
+    assert client.get("/models/plain").json()["label_names"] is False
+
+
+def test_a_restart_changes_nothing(serve: Callable[..., TestClient], texts: Path, tmp_path: Path) -> None:
+    settings = {"models_dir": texts, "store": "sqlite", "state_dir": tmp_path}
+    first = serve(**settings)
+    ids = [adapt(first, "plain", label_names=choice)["adaptation_id"] for choice in (True, False)]
+    before = [likely(predict(first, adaptation_id=each)) for each in ids]
+    first.__exit__(None, None, None)
+    second = serve(**settings)
+    after = [likely(predict(second, adaptation_id=each)) for each in ids]
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    assert not np.allclose(before[0], before[1], atol=1e-3)
+    support = second.get(f"/adaptations/{ids[0]}/support").json()
+    assert support["inputs"] == SUPPORT["inputs"]
+
+
+def test_a_forgotten_text_is_in_no_file(serve: Callable[..., TestClient], texts: Path, tmp_path: Path) -> None:
+    """It leaves the record, the store and what servers log; the cache of features is tested with the engine."""
+    client = serve(models_dir=texts, store="sqlite", state_dir=tmp_path)
+    secret = {"inputs": ["my pin is zyxwvutsr", *SUPPORT["inputs"]], "targets": ["pin_change", *SUPPORT["targets"]]}
+    adaptation = adapt(client, support=secret)["adaptation_id"]
+    predict(client, adaptation_id=adaptation)
+    assert client.delete(f"/adaptations/{adaptation}/support/0").status_code == 200
+    support = client.get(f"/adaptations/{adaptation}/support").json()
+    client.__exit__(None, None, None)
+    assert "zyxwvutsr" not in json.dumps(support)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert files
+    assert all(b"zyxwvutsr" not in file.read_bytes() for file in files)

@@ -22,6 +22,7 @@
     │   ├── DeadlinePassed      the client's deadline passed before the answer was ready
     │   └── StoreFailed         the store cannot be reached or cannot write
     ├── BundleError             the author of the bundle: it cannot be loaded
+    │   └── ExtraMissing        the operator: it needs a package that is not installed
     ├── NoFamily                the author of the bundle: it names no family to draw tasks from
     ├── DataError               the user of a command: the data set is missing, damaged or too small, or the
     │                           environments cannot be made
@@ -310,6 +311,10 @@ class BundleError(InnerloopError):
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+
+
+class ExtraMissing(BundleError):
+    """A bundle needs a package of an extra that is not installed. Nothing is wrong with its files."""
 
 
 class NoFamily(InnerloopError):

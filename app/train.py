@@ -48,6 +48,16 @@ from app.training.tables.command import (
     settings_of,
     train_on_table,
 )
+from app.training.texts.command import (
+    LabelColumn,
+    LeaveOut,
+    SentenceModel,
+    TextColumn,
+    TextsFile,
+    TextWords,
+    train_on_texts,
+)
+from app.training.texts.command import settings_of as text_settings_of
 from app.training.training_run import Run
 
 AUTO = "auto"
@@ -115,6 +125,11 @@ def train(
     eager: Annotated[
         bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
     ] = False,
+    texts: TextsFile = None,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    leave_out: LeaveOut = None,
+    sentence_model: SentenceModel = None,
     table: TableFile = None,
     task: TaskColumn = None,
     target: TargetColumn = None,
@@ -128,12 +143,21 @@ def train(
     """Meta-train an initialization and write it as a bundle. Interrupted training continues from its checkpoint.
 
     With --table, it trains on your own table: innerloop train --table visits.csv --task patient --target pain
+
+    With --texts, it trains on your own texts: innerloop train --texts tickets.csv --text message --label topic
     """
     torch.set_num_threads(threads)
     options = option or []
+    of_texts = TextWords(text, label, leave_out, sentence_model)
+    if texts is not None:
+        check_no_family("--texts", family, options, env, setting, data, algorithm, table)
+        settings = text_settings_of(texts, of_texts, name=name, seed=seed, outer_steps=outer_steps)
+        train_on_texts(settings, models_dir, runs_dir, Console(markup=False), fresh=fresh)
+        return
+    of_texts.check_texts()
     words = TableWords(task, target, inputs, order, kind, categories, decimal, support)
     if table is not None:
-        check_no_family(family, options, env, setting, data)
+        check_no_family("--table", family, options, env, setting, data)
         own = settings_of(table, words, name=name, algorithm=algorithm, seed=seed, outer_steps=outer_steps)
         train_on_table(own, models_dir, runs_dir, Console(markup=False), fresh=fresh)
         return
@@ -172,14 +196,22 @@ def train(
 
 
 def check_no_family(
-    family: str, options: list[str], env: str | None, setting: list[str] | None, data: Path | None
+    source: str,
+    family: str,
+    options: list[str],
+    env: str | None,
+    setting: list[str] | None,
+    data: Path | None,
+    algorithm: str | None = None,
+    table: Path | None = None,
 ) -> None:
-    """Raise TrainingError where --table stands beside what only a family has."""
+    """Raise TrainingError where --table or --texts, the source, stands beside what it replaces."""
     given = {"--option": options, "--env": env, "--set": setting, "--data": data}
+    given |= {"--algorithm": algorithm, "--table": table}
     if family != DEFAULT_FAMILY:
-        raise TrainingError(expectation("--table", "no family beside it", family, "leave one of them out"))
+        raise TrainingError(expectation(source, "no family beside it", family, "leave one of them out"))
     for name in (name for name, value in given.items() if value):
-        raise TrainingError(expectation(name, "no --table beside it", "both", "leave one of them out"))
+        raise TrainingError(expectation(name, f"no {source} beside it", "both", "leave one of them out"))
 
 
 def end_at_once() -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from app.bundles.folder import load, load_all, write
 from app.encoders import registry
 from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
+from app.encoders.sentences import sentence_model
 from app.encoders.spec import EncoderSpec
 from app.encoders.table import TableEncoder
+from app.encoders.text import TextEncoder
 from app.errors import BundleError
 from app.service.health import Health
 from app.storage.bundle_folder import BundleFolder
@@ -27,6 +30,7 @@ from app.storage.disk_reserve import DiskReserve
 from service_tests.bundles import write_table_bundle
 from service_tests.encoders.cases import PATIENTS, TABLE
 from service_tests.processes import ROOT
+from service_tests.sentence_models import write_sentence_model, write_text_bundle
 
 RANGES = f"{ENCODER_PREFIX}ranges"
 
@@ -50,6 +54,22 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any])
     content = save(tensors)
     (folder / WEIGHTS).write_bytes(content)
     edit(folder, lambda contents: contents.update(weights_sha256=hashlib.sha256(content).hexdigest()))
+
+
+def test_a_bundle_whose_package_is_missing_degrades_no_server(
+    tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    write_table_bundle(models / "wards")
+    encoder = TextEncoder.of_model(str(write_sentence_model(tmp_path / "sentences")))
+    write_text_bundle(models / "texts", encoder)
+    monkeypatch.setattr(sentence_model, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
+    sentence_model.load.cache_clear()
+    client = serve(models_dir=models)
+    ready = client.get("/health/ready").json()
+    assert (ready["status"], ready["models"]) == ("ready", ["wards"])
+    (refused,) = client.get("/models").json()["refused"]
+    assert "pip install 'innerloop-server[text]'" in refused["reason"]
 
 
 def refusal(folder: Path) -> BundleError:
@@ -139,7 +159,7 @@ def state(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda contents: contents["encoder"].pop("name"), "encoder.name: expected a value, got none"),
         (
             section(name="molecule"),
-            "encoder: expected one of image, numbers, table, got 'molecule': install the package",
+            "encoder: expected one of image, numbers, table, text, got 'molecule': install the package",
         ),
         (section(name="image"), "encoder: state: missing shape; unknown columns, ignore_extra: copy the whole bundle"),
         (section(more=1), "encoder: expected only the fields name, state, got also more"),

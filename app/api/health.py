@@ -8,6 +8,7 @@ from app.api import schemas
 from app.api.codec import JSON
 from app.api.dependencies import State
 from app.api.openapi import HEALTH, response_docs
+from app.errors import ExtraMissing
 
 router = APIRouter(tags=[HEALTH])
 
@@ -35,8 +36,9 @@ async def check_ready(server: State) -> Response:
     """Check that the server can answer requests. `degraded` lists the parts that do not work, with the reasons."""
     serving = server.catalogue.models
     degraded = server.health.degraded
-    if refused := server.catalogue.refused:
-        degraded["models"] = "; ".join(f"{name}: {error.reason}" for name, error in refused.items())
+    wrong = {name: each for name, each in server.catalogue.refused.items() if not isinstance(each, ExtraMissing)}
+    if wrong:
+        degraded["models"] = "; ".join(f"{name}: {error.reason}" for name, error in wrong.items())
     failing = server.background.failing
     unavailable = server.health.unavailable if serving else "no bundle is loaded"
     answer = schemas.Ready(

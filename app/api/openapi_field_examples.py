@@ -26,6 +26,7 @@ _REQUESTS: list[msgspec.Struct] = [
         | {
             "steps": 5,
             "learning_rate": 0.01,
+            "label_names": True,
             "ttl_s": 86_400,
             "assess": "leave_one_out",
             "reuse": True,
@@ -36,12 +37,14 @@ _REQUESTS: list[msgspec.Struct] = [
     msgspec.convert(
         examples.PREDICT
         | {"adaptation_id": examples.ADAPTED.adaptation_id, "steps": 5, "learning_rate": 0.01, "pinned": True}
+        | {"label_names": True}
         | {"interval": 0.9, "sample": True, "seed": 7},
         schemas.PredictRequest,
     ),
     msgspec.convert(
         examples.PROPOSE
         | {"adaptation_id": examples.ADAPTED.adaptation_id, "steps": 1, "learning_rate": 0.01, "pinned": True}
+        | {"label_names": True}
         | {"target": "temperature"},
         schemas.ProposeRequest,
     ),
@@ -70,6 +73,7 @@ _OTHERS: list[msgspec.Struct] = [
         examples.ADAPTED,
         labels=["alpha", "beta"],
         pinned=True,
+        label_names=True,
         lineage=[examples.ADAPTED.model_digest],
         change="Removed the example that was added last.",
     ),
@@ -87,7 +91,12 @@ _OTHERS: list[msgspec.Struct] = [
     schemas.EpisodeView(stage=1, **_EPISODE),
     schemas.Step(step=1, loss=0.0097),
     schemas.PredictResponse(
-        predictions=["alpha"], **_MODEL, labels=["alpha", "beta"], probabilities=[[0.93, 0.07]], unlike=[False]
+        predictions=["alpha"],
+        **_MODEL,
+        labels=["alpha", "beta"],
+        probabilities=[[0.93, 0.07]],
+        unlike=[False],
+        nearest_examples=[2],
     ),
     schemas.PredictResponse(
         predictions=[[3.41]],
@@ -109,9 +118,10 @@ _OTHERS: list[msgspec.Struct] = [
         shape=[28, 28],
         max_classes=5,
         image="ink",
+        label_names=True,
         target_columns=[{"name": "temperature", "type": "number", "unit": "K", "min": 300.0, "max": 900.0}],
     ),
-    msgspec.structs.replace(examples.MODELS.models[0], shape=[28, 28], max_classes=5, image="ink"),
+    msgspec.structs.replace(examples.MODELS.models[0], shape=[28, 28], max_classes=5, image="ink", label_names=True),
     schemas.Ready(
         status="ready",
         device="cpu",

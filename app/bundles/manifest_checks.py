@@ -12,9 +12,9 @@ from app.bundles.bundle import Bundle
 from app.bundles.file_names import COPY_AGAIN, MANIFEST, WEIGHTS
 from app.bundles.manifest import Manifest
 from app.encoders.descriptions import Meanings
-from app.encoders.encoder import ArraysError, CodeError, StateError
+from app.encoders.encoder import ArraysError, CodeError, PackageMissing, StateError
 from app.encoders.image import ImageEncoder
-from app.errors import BundleError, expectation
+from app.errors import BundleError, ExtraMissing, expectation
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration_table import Calibration
@@ -124,6 +124,8 @@ def check_encoder(folder: Path, bundle: Bundle) -> None:
         return
     try:
         shape = bundle.encoder.feature_shape
+    except PackageMissing as error:
+        raise ExtraMissing(folder / MANIFEST, f"encoder: {error}") from error
     except StateError as error:
         file = WEIGHTS if isinstance(error, ArraysError) else MANIFEST
         fix = "" if isinstance(error, CodeError) else f": {COPY_AGAIN}"

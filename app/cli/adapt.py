@@ -53,6 +53,14 @@ def adapt(
     learning_rate: Annotated[
         float | None, typer.Option(help="Learning rate of the gradient steps; by default the model's.")
     ] = None,
+    label_names: Annotated[
+        bool | None,
+        typer.Option(
+            "--label-names/--no-label-names",
+            help="For a model of texts: whether the words of each label count as one more example of its class; by "
+            "default as the model has it.",
+        ),
+    ] = None,
     ttl: Annotated[
         int | None,
         typer.Option(parser=read_duration, metavar="TIME", help="Time until it expires, such as 7d, 12h or 3600 (s)."),
@@ -76,8 +84,8 @@ def adapt(
     check_model(model)
     table = read_examples(file)
     options = {
-        "label": label, "steps": steps, "learning_rate": learning_rate, "ttl_s": ttl, "pinned": pinned or None,
-        "assess": assess,
+        "label": label, "steps": steps, "learning_rate": learning_rate, "label_names": label_names,
+        "ttl_s": ttl, "pinned": pinned or None, "assess": assess,
     }  # fmt: skip
     fields = {"model": model} | {name: value for name, value in options.items() if value is not None}
     with asking(url) as server:

@@ -13,6 +13,7 @@ WORDS = {
     "adaptation_id": "ID",
     "steps": "--steps",
     "learning_rate": "--learning-rate",
+    "label_names": "--label-names",
     "ttl_s": "--ttl",
     "label": "--label",
     "assess": "--assess",
@@ -24,7 +25,7 @@ WHOLE = re.compile(r"body|support|(support\.)?(rows|inputs|targets|episodes|quer
 """The places of all that is in a file."""
 ROW = re.compile(r"(?:support\.)?(rows|inputs|targets|episodes|queries)\[(\d+)\](?:\[(\d+)\])?\.?(.*)", re.DOTALL)
 """The place of a value in a row of a body."""
-OPTION = re.compile(r"\b(leave|with|larger) (steps|learning_rate|ttl_s|assess|interval)\b")
+OPTION = re.compile(r"\b(leave|with|larger) (steps|learning_rate|label_names|ttl_s|assess|interval)\b")
 """A field in a sentence. Alone, it may as well be the name of a column."""
 PHRASES = {
     'predict with `"pinned": false`, which adapts the current version': "adapt again",

@@ -21,6 +21,10 @@ class CodeError(StateError):
     """The code of an encoder is not installed, or fails."""
 
 
+class PackageMissing(CodeError):
+    """An encoder needs a package of an extra that is not installed."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns rows into features, each row without regard to the others.

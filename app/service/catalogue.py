@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from app.bundles.bundle import Bundle
 from app.bundles.file_names import MANIFEST
-from app.errors import BundleError, UnknownModel, expectation
+from app.errors import BundleError, ExtraMissing, UnknownModel, expectation
 from app.service.model import Model
 from app.service.record import Adaptation
 
@@ -113,7 +113,10 @@ class Catalogue:
         for name in (self._by_name.keys() & bundles.keys()) - new.keys() - refused.keys():
             self._by_name[name].bundle = bundles[name]
         for error in refused.values():
-            log.error("bundle refused: %s", error)
+            if isinstance(error, ExtraMissing):
+                log.warning("bundle not served: %s", error)
+            else:
+                log.error("bundle refused: %s", error)
         self._refused = dict(refused)
         self._by_name |= new
         self._by_digest |= {model.digest: model for model in self._by_name.values()}

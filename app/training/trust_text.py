@@ -17,6 +17,7 @@ from app.training.evaluation_tables import (
     unlike_as_text,
 )
 from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
+from app.training.similarity_text import similarity_text
 
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
@@ -27,9 +28,10 @@ RELIABLE_SHARE = 0.5
 def calibration_text(manifest: Manifest) -> str:
     """What the calibration promises, and how well it holds on test tasks; empty without a calibration."""
     calibration = manifest.calibration
-    if not calibration.has_intervals and not calibration.has_familiarity:
+    if not (calibration.has_intervals or calibration.has_familiarity or calibration.has_similarity):
         return ""
-    title, text = "Probabilities", _probabilities(calibration)
+    text = similarity_text(manifest) if calibration.has_similarity else _probabilities(calibration)
+    title = "Probabilities"
     if calibration.has_intervals:
         title, text = "Intervals", _intervals(calibration, defaults_text(manifest), manifest.schema.targets)
     evaluation = from_json(manifest.kind, manifest.evaluation)

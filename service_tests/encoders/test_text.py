@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.encoders.encoder import CodeError, StateError
+from app.encoders.encoder import PackageMissing, StateError
 from app.encoders.registry import restore
 from app.encoders.sentences import sentence_model
 from app.encoders.sentences.bert import embed, with_joined_projections
@@ -99,11 +99,10 @@ def test_a_model_that_is_nowhere_is_refused(encoder: TextEncoder) -> None:
 
 
 def test_a_missing_extra_is_refused_with_its_command(encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = find_spec
-    monkeypatch.setattr(sentence_model, "find_spec", lambda name: None if name == "tokenizers" else real(name))
+    monkeypatch.setattr(sentence_model, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
     sentence_model.load.cache_clear()
     expected = re.escape("tokenizers is not installed: pip install 'innerloop-server[text]'")
-    with pytest.raises(CodeError, match=expected):
+    with pytest.raises(PackageMissing, match=expected):
         restore(EncoderSpec.of(encoder), {})
     sentence_model.load.cache_clear()
 

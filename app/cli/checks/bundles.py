@@ -7,7 +7,7 @@ import torch
 
 from app.bundles.folder import load_all
 from app.cli.checks.finding import Finding
-from app.errors import cause_text, expectation
+from app.errors import ExtraMissing, cause_text, expectation
 from app.service.catalogue import Catalogue
 from app.service.model import Model
 
@@ -28,7 +28,10 @@ def check(folder: Path, device: torch.device) -> Iterator[Finding]:
         yield Finding(PART, "ok", f"{', '.join(models)} (in {folder})")
     for name, refusal in refused.items():
         fix = f"correct or replace the bundle {name}, or move it out of the folder"
-        yield Finding(PART, "problem", f"{refusal}. If this names no fix, {fix}")
+        if isinstance(refusal, ExtraMissing):
+            yield Finding(PART, "warning", str(refusal))
+        else:
+            yield Finding(PART, "problem", f"{refusal}. If this names no fix, {fix}")
     if not (models or refused):
         fix = "put a bundle into it, or set INNERLOOP_MODELS_DIR to a folder of bundles"
         actual = "one without bundles" if folder.is_dir() else "no such folder"

@@ -17,6 +17,7 @@ class TaskOptions(TypedDict, total=False):
     episodes: Sequence[Mapping[str, Any]]
     steps: int | None
     learning_rate: float | None
+    label_names: bool | None
     ttl_s: int | None
     label: str | None
     assess: Assess | None

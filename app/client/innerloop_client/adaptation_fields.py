@@ -28,6 +28,7 @@ class AdaptationFields:
     created_at, expires_at: times in UTC
     label: your name for it
     labels: the classes, for a classifier
+    label_names: whether the words of each label count as one more example
     pinned: whether it stays with this version of the model
     quality: whether adapting helped, if you asked with `assess`
     lineage: digests of earlier versions of the model
@@ -50,6 +51,7 @@ class AdaptationFields:
     expires_at: datetime
     label: str | None = None
     labels: list[Any] | None = None
+    label_names: bool = False
     pinned: bool = False
     quality: Quality | None = None
     lineage: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ class ClientMethods(Generic[A]):
         episodes: Sequence[Mapping[str, Any]] | None = None,
         steps: int | None = None,
         learning_rate: float | None = None,
+        label_names: bool | None = None,
         ttl_s: int | None = None,
         label: str | None = None,
         assess: Assess | None = None,
@@ -55,6 +56,8 @@ class ClientMethods(Generic[A]):
         episodes: the examples of a policy, instead of x and y: `observations`, `actions` and perhaps `rewards`
         steps, learning_rate: the number and the learning rate of the gradient steps that fit the model to the examples;
             by default the model's
+        label_names: whether the words of each label count as one more example, for a model of texts; by default the
+            model's choice
         ttl_s: seconds until the adaptation expires
         label: your own name for the adaptation
         assess: measure whether adapting helps, by predicting examples that are left out
@@ -65,7 +68,8 @@ class ClientMethods(Generic[A]):
         """
         options = {
             "weights": weights, "labels": labels, "episodes": episodes, "steps": steps, "learning_rate": learning_rate,
-            "ttl_s": ttl_s, "label": label, "assess": assess, "reuse": reuse, "pinned": pinned,
+            "label_names": label_names, "ttl_s": ttl_s, "label": label, "assess": assess, "reuse": reuse,
+            "pinned": pinned,
         }  # fmt: skip
         key, session = key_of(idempotency_key), self._session.within(timeout)
         call = Call.of_body("/adapt", await adapt_body(session, model, x, y, options), key=key)
@@ -106,6 +110,7 @@ class ClientMethods(Generic[A]):
         episodes: Sequence[Mapping[str, Any]] | None = None,
         steps: int | None = None,
         learning_rate: float | None = None,
+        label_names: bool | None = None,
         interval: float | None = None,
         details: bool = False,
         sample: bool | None = None,
@@ -119,8 +124,8 @@ class ClientMethods(Generic[A]):
         arguments and the result.
         """
         fields: dict[str, Any] = {
-            "model": model, "steps": steps, "learning_rate": learning_rate, "interval": interval, "sample": sample,
-            "seed": seed,
+            "model": model, "steps": steps, "learning_rate": learning_rate, "label_names": label_names,
+            "interval": interval, "sample": sample, "seed": seed,
         }  # fmt: skip
         session = self._session.within(timeout)
         fields["support"] = await read_support(session, model, x, y, weights, labels, episodes) or None
@@ -141,6 +146,7 @@ class ClientMethods(Generic[A]):
         labels: Any = None,
         steps: int | None = None,
         learning_rate: float | None = None,
+        label_names: bool | None = None,
         timeout: float | None = None,
     ) -> list[Proposal]:
         """Adapt a model to examples and propose which candidates to measure or label next, in one call.
@@ -148,7 +154,9 @@ class ClientMethods(Generic[A]):
         It stores nothing. Without examples, the model as it was before any fitting proposes. See `adapt` for the
         examples, and `Adaptation.propose` for the other arguments and the result.
         """
-        fields: dict[str, Any] = {"model": model, "steps": steps, "learning_rate": learning_rate}
+        fields: dict[str, Any] = {
+            "model": model, "steps": steps, "learning_rate": learning_rate, "label_names": label_names,
+        }  # fmt: skip
         session = self._session.within(timeout)
         fields["support"] = await read_support(session, model, x, y, weights, labels) or None
         return await propose(session, model, candidates, count, goal, target, fields)

@@ -34,6 +34,7 @@ class Prediction:
     probabilities: [query, label], in the order of `labels`
     labels: the classes
     unlike: whether the prediction is a guess, because the query is unlike what the model knows
+    nearest_examples: the number of the example that is most like the query, for a model of texts
     revision: of the adaptation that answered
     losses, status: of adapting, if the same call adapted
     """
@@ -48,13 +49,14 @@ class Prediction:
     probabilities: Any = None
     labels: list[Any] | None = None
     unlike: Any = None
+    nearest_examples: Any = None
     revision: int | None = None
     losses: list[float | None] | None = None
     status: str | None = None
 
 
 NUMERIC = ("predictions", "lower", "upper", "std", "mean")
-QUERIES = (*NUMERIC, "probabilities", "unlike")
+QUERIES = (*NUMERIC, "probabilities", "unlike", "nearest_examples")
 """The fields that have a value for each query."""
 
 
@@ -65,7 +67,7 @@ def read_prediction(body: Mapping[str, Any], form: Form, queries: int, model: st
     model: the name of the model that was asked
     """
     values = {name: value for name, value in body.items() if name in Prediction.__dataclass_fields__}
-    columns = {"unlike": TRUTHS}
+    columns = {"unlike": TRUTHS, "nearest_examples": ACTIONS}
     if "probabilities" in values:
         columns["predictions"] = ACTIONS if values.get("labels") is None else LABELS
     for name in QUERIES:
@@ -95,6 +97,8 @@ def in_form(prediction: Prediction, form: Form, targets: Sequence[str] = ()) -> 
         values["probabilities"] = form.rows(prediction.probabilities, prediction.labels or ())
     if prediction.unlike is not None:
         values["unlike"] = form.column(prediction.unlike, "unlike")
+    if prediction.nearest_examples is not None:
+        values["nearest_examples"] = form.column(prediction.nearest_examples, "nearest_example")
     return replace(prediction, **values)
 
 

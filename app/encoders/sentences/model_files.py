@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.encoders.encoder import CodeError, StateError
+from app.encoders.encoder import PackageMissing, StateError
 from app.errors import expected_text, missing_package
 
 DEFAULT = "all-MiniLM-L6-v2"
@@ -75,7 +75,7 @@ class ModelFiles(NamedTuple):
 def find(model: str) -> ModelFiles:
     """The files of a model: DEFAULT, a folder, or a model of the Hugging Face cache of this machine.
 
-    Raises CodeError where a package is not installed, and StateError where there is no such model.
+    Raises PackageMissing where a package is not installed, and StateError where there is no such model.
     """
     files = _of_package() if model == DEFAULT else _of_folder(model) or _of_cache(model)
     for name in (WEIGHTS, TOKENIZER, CONFIG):
@@ -87,7 +87,7 @@ def find(model: str) -> ModelFiles:
 def _of_package() -> ModelFiles:
     spec = find_spec(PACKAGE.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise CodeError(missing_package(PACKAGE, EXTRA))
+        raise PackageMissing(missing_package(PACKAGE, EXTRA))
     return ModelFiles(Path(spec.origin).parent / "model", version(PACKAGE))
 
 
@@ -98,7 +98,7 @@ def _of_folder(model: str) -> ModelFiles | None:
 
 def _of_cache(model: str) -> ModelFiles:
     if find_spec("huggingface_hub") is None:
-        raise CodeError(missing_package("huggingface_hub", EXTRA))
+        raise PackageMissing(missing_package("huggingface_hub", EXTRA))
     from huggingface_hub import snapshot_download  # only models from its cache need it
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from app.encoders.encoder import CodeError, StateError
+from app.encoders.encoder import PackageMissing, StateError
 from app.encoders.sentences.bert import embed, with_joined_projections
 from app.encoders.sentences.bert_form import BertForm, Pooling
 from app.encoders.sentences.model_files import CONFIG, EXTRA, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
@@ -72,8 +72,8 @@ def _parts(lengths: Sequence[int]) -> list[list[int]]:
 def load(model: str, wanted: ModelId) -> SentenceModel:
     """The model of that name. Bundles with the same one share it.
 
-    Raises CodeError where a package is not installed. Raises StateError where there is no such model, where its files
-    are others than wanted, or where it is no BERT.
+    Raises PackageMissing where a package is not installed. Raises StateError where there is no such model, where its
+    files are others than wanted, or where it is no BERT.
     """
     files = find(model)
     for name, expected in ((WEIGHTS, wanted.weights_sha256), (TOKENIZER, wanted.tokenizer_sha256)):
@@ -81,7 +81,7 @@ def load(model: str, wanted: ModelId) -> SentenceModel:
             fix = "install the version that the bundle was trained with, or train the bundle again"
             raise StateError(f"{files.folder / name}: {expected_text(f'the sha256 {expected}', actual, fix)}")
     if find_spec("tokenizers") is None:
-        raise CodeError(missing_package("tokenizers", EXTRA))
+        raise PackageMissing(missing_package("tokenizers", EXTRA))
     from tokenizers import Tokenizer  # only bundles of texts need it
 
     try:

@@ -19,7 +19,7 @@ def check(folder: Path) -> list[Finding]:
 def test_the_shipped_bundles_load() -> None:
     (finding,) = check(SHIPPED)
     assert finding.mark == "ok"
-    assert finding.message.startswith("choices, driving, linear, ")
+    assert finding.message.startswith("choices, driving, intents, linear, ")
 
 
 def test_a_damaged_bundle_is_a_problem_of_its_own(tmp_path: Path) -> None:

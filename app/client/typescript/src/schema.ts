@@ -506,6 +506,11 @@ export interface components {
              */
             learning_rate?: number;
             /**
+             * @description For models whose inputs are texts: `true` counts the words of each label, such as `card_arrival`, as one more example of its class; labels without words, such as `A7` or `3`, have none. `false` does not. Without it, the model's `label_names` applies
+             * @example true
+             */
+            label_names?: boolean;
+            /**
              * @description Seconds until the adaptation expires. Without it, the server's default applies: a day, unless configured otherwise
              * @example 86400
              */
@@ -593,6 +598,11 @@ export interface components {
              * @example 0.01
              */
             learning_rate?: number;
+            /**
+             * @description For models whose inputs are texts: `true` counts the words of each label, such as `card_arrival`, as one more example of its class; labels without words, such as `A7` or `3`, have none. `false` does not. Without it, the model's `label_names` applies
+             * @example true
+             */
+            label_names?: boolean;
             /**
              * @description Only with `adaptation_id`: `true` predicts with the version of the model that the adaptation was made with, if the server still has it; `false` predicts with the newest version. Without it, `pinned` of the adaptation applies
              * @example true
@@ -782,6 +792,11 @@ export interface components {
              *     ]
              */
             labels?: (string | number | boolean)[];
+            /**
+             * @description `true` if the words of each label count as one more example of its class, for models whose inputs are texts; left out otherwise
+             * @example true
+             */
+            label_names?: boolean;
             /**
              * @description `true` if the adaptation stays on this version of the model; left out otherwise
              * @example true
@@ -1125,6 +1140,13 @@ export interface components {
              */
             mean?: number[][];
             /**
+             * @description [query]: the number of the example that is most like the query, for models whose inputs are texts. With `support` in the request, examples are counted from 0
+             * @example [
+             *       2
+             *     ]
+             */
+            nearest_examples?: number[];
+            /**
              * @description Id of the adaptation that answered, if the request had one
              * @example 019ac1f2a7b37c5e9d04f86b21e7c3aa
              */
@@ -1219,6 +1241,11 @@ export interface components {
              * @example 0.01
              */
             learning_rate?: number;
+            /**
+             * @description For models whose inputs are texts: `true` counts the words of each label, such as `card_arrival`, as one more example of its class; labels without words, such as `A7` or `3`, have none. `false` does not. Without it, the model's `label_names` applies
+             * @example true
+             */
+            label_names?: boolean;
             /**
              * @description Only with `adaptation_id`: `true` uses the version of the model that the adaptation was made with, if the server still has it; `false` uses the newest version. Without it, `pinned` of the adaptation applies
              * @example true
@@ -1449,6 +1476,11 @@ export interface components {
             /** @description Decisions only: what an action is */
             actions?: components["schemas"]["ActionSpace"];
             /**
+             * @description Whether the words of each label count as one more example of its class if a request does not set `label_names`; left out if the inputs are no texts
+             * @example true
+             */
+            label_names?: boolean;
+            /**
              * @description [smallest, largest] `interval` of a request; left out if the model has no intervals
              * @example [
              *       0.5,
@@ -1524,6 +1556,11 @@ export interface components {
             image?: string;
             /** @description Decisions only: what an action is */
             actions?: components["schemas"]["ActionSpace"];
+            /**
+             * @description Whether the words of each label count as one more example of its class if a request does not set `label_names`; left out if the inputs are no texts
+             * @example true
+             */
+            label_names?: boolean;
             /**
              * @description [smallest, largest] `interval` of a request; left out if the model has no intervals
              * @example [
@@ -1804,6 +1841,8 @@ export interface operations {
                 steps?: string;
                 /** @description Only with a `text/csv` body: what `learning_rate` is in a JSON body */
                 learning_rate?: string;
+                /** @description Only with a `text/csv` body: what `label_names` is in a JSON body */
+                label_names?: string;
                 /** @description Only with a `text/csv` body: what `ttl_s` is in a JSON body */
                 ttl_s?: string;
                 /** @description Only with a `text/csv` body: what `label` is in a JSON body */
@@ -2066,6 +2105,8 @@ export interface operations {
                  * @example sinusoid
                  */
                 model?: string;
+                /** @description Only with a `text/csv` body: what `label_names` is in a JSON body */
+                label_names?: string;
                 /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
                 pinned?: string;
                 /** @description Only with a `text/csv` body: what `interval` is in a JSON body */
@@ -2364,6 +2405,8 @@ export interface operations {
                  * @example sinusoid-bayes
                  */
                 model?: string;
+                /** @description Only with a `text/csv` body: what `label_names` is in a JSON body */
+                label_names?: string;
                 /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
                 pinned?: string;
             };

@@ -1,0 +1,1 @@
+"""Training on texts with labels: what `innerloop train --texts` runs."""

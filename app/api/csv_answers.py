@@ -26,7 +26,7 @@ def csv_predictions(answer: schemas.PredictResponse, bundle: Bundle) -> Response
     """The answer as a response.
 
     The predictions are under the names of the targets. The other columns are those that the answer has: `target_lower`
-    and the like, `unlike`, `nearest_example`, and `probability_` with each label or action.
+    and the like, `unlike`, `similarity`, `nearest_example`, and `probability_` with each label or action.
     """
     columns = dict(_columns(answer, bundle))
     file = io.StringIO()
@@ -46,6 +46,8 @@ def _columns(answer: schemas.PredictResponse, bundle: Bundle) -> Iterator[tuple[
             yield from _numbered(names, f"_{part}", array)
     if answer.unlike is not UNSET:
         yield "unlike", answer.unlike
+    if answer.similarity is not UNSET:
+        yield "similarity", answer.similarity
     if answer.nearest_examples is not UNSET:
         yield "nearest_example", answer.nearest_examples
     if answer.probabilities is not UNSET:

@@ -96,6 +96,7 @@ _OTHERS: list[msgspec.Struct] = [
         labels=["alpha", "beta"],
         probabilities=[[0.93, 0.07]],
         unlike=[False],
+        similarity=[0.71],
         nearest_examples=[2],
     ),
     schemas.PredictResponse(

@@ -120,6 +120,7 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
         unlike=UNSET if answer.unlike is None else answer.unlike,
         lower=UNSET if answer.lower is None else answer.lower,
         upper=UNSET if answer.upper is None else answer.upper,
+        similarity=UNSET if answer.similarity is None else answer.similarity,
         nearest_examples=UNSET if answer.nearest_examples is None else answer.nearest_examples,
         std=UNSET if answer.std is None else answer.std,
         mean=UNSET if answer.mean is None else answer.mean,

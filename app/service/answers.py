@@ -40,6 +40,7 @@ class Answer(NamedTuple):
     std: float32 [query, target], the standard deviation of each prediction, where the algorithm has one, or of the
         numbers of an action
     mean: float32 [query, target], the mean of the numbers of an action
+    similarity: float32 [query], how alike it and the support set are, where the calibration has a similarity
     nearest_examples: the row of the nearest example of the support set, int [query]
     """
 
@@ -51,6 +52,7 @@ class Answer(NamedTuple):
     upper: np.ndarray | None = None
     std: np.ndarray | None = None
     mean: np.ndarray | None = None
+    similarity: np.ndarray | None = None
     nearest_examples: np.ndarray | None = None
 
 
@@ -145,7 +147,8 @@ def _classification(outputs: Outputs) -> Answer:
     if similarity is not None:
         unlike = or_unlike_every_example(far, similarity, calibration, task.shots)
     labels = [task.classes[index] for index in numbers.argmax(1).tolist()]
-    return Answer(labels, task.classes, probabilities(numbers, calibration.temperature), unlike)
+    likely = probabilities(numbers, calibration.temperature)
+    return Answer(labels, task.classes, likely, unlike, similarity=similarity)
 
 
 def _decision(outputs: Outputs) -> Answer:

@@ -48,7 +48,7 @@ class Job:
     features: whether the result includes the features of the support set
     place: what the request calls the queries
     variant: that of the model for the task's number of classes
-    query_price: what the answer to one query costs, in multiply-adds
+    query_price: what the answer to one query costs, with encoding it, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work_cost`)
     price: what adapting, with encoding, and the answer cost together
     """
@@ -76,8 +76,9 @@ class Job:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
         if task is not None and self.similar:
             self.query_price += task.rows * self.model.bundle.manifest.schema.features
+        if self.queries is not None and len(self.queries):
+            self.query_price += int(self.query_seconds * PRICE_A_SECOND / len(self.queries))
         self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
-        self.answer_price += int(self.query_seconds * PRICE_A_SECOND)
         self.price = self.answer_price
         if task is not None:
             encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0

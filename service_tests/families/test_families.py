@@ -1,6 +1,8 @@
 """One suite over every family that is registered: listed means tested."""
 
 from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +15,9 @@ from app.learn.losses import KINDS
 from app.learn.networks import initialize
 from app.training.family_and_network import schema_of
 from service_tests.processes import DATA
+from service_tests.sentence_models import write_sentence_model
+from service_tests.training.texts.made_up_texts import made_up_texts, write_csv
+from service_tests.training.texts.made_up_texts import options as text_options
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "environments": {"env": "service_tests.families.corridors:make_env"},
@@ -30,9 +35,17 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def small_text_family() -> Family:
+    folder = Path(mkdtemp(prefix="texts-"))
+    model = write_sentence_model(folder / "sentences")
+    return make("text", text_options(model), write_csv(folder / "tickets.csv", made_up_texts()))
+
+
 @cache
 def family_with_data(name: str) -> Family:
     """The family, with its data set where there is one on this machine; it is read once."""
+    if name == "text":  # on a small sentence model, which is quick
+        return small_text_family()
     try:
         make(name, OPTIONS.get(name, {})).sample(1, 1, torch.Generator())
     except DataError as error:

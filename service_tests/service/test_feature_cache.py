@@ -224,3 +224,57 @@ def test_features_that_are_exact_in_half_precision_are_kept_in_it(model: Model) 
         (cached,) = encode_tasks(model, [task([FILES[0], *gray])], cache)
         np.testing.assert_array_equal(cached.inputs, fresh.inputs)
         assert cached.inputs.dtype == np.float32
+
+
+@pytest.fixture
+def texts(tmp_path: Any) -> Model:
+    import torch
+
+    from app.bundles.folder import load
+    from app.encoders.text import TextEncoder
+    from service_tests.sentence_models import write_sentence_model, write_text_bundle
+
+    encoder = TextEncoder.of_model(str(write_sentence_model(tmp_path / "sentences")))
+    write_text_bundle(tmp_path / "texts", encoder)
+    return Model(load(tmp_path / "texts"), torch.device("cpu"))
+
+
+def text_task(owner: str = "ann") -> Task:
+    targets = np.array(["card", "card", "pin change"], object)
+    rows = object_rows(["my card", "the card lost", "change the pin"])
+    return Task(rows, targets, 5, 0.1, kept_by=owner, label_names=True)
+
+
+def test_a_forgotten_text_leaves_the_cache_with_the_words_of_its_label(texts: Model) -> None:
+    engine, queries = Engine(1 << 20), object_rows(["my card", "please"])
+    first = engine.run([Job(texts, "a", text_task(), queries, similar=True)])
+    assert len(engine.features) == 3 + 2 + 1  # "my card" is an example and a query
+    engine.forget(text_task())
+    assert len(engine.features) == 1
+    again = engine.run([Job(texts, "a", text_task(), queries, similar=True)])
+    assert first[0].similarity is not None
+    np.testing.assert_allclose(first[0].similarity, again[0].similarity, atol=1e-6)
+
+
+def test_owners_do_not_share_embeddings(texts: Model) -> None:
+    engine, queries = Engine(1 << 20), object_rows(["please"])
+    engine.run([Job(texts, owner, text_task(owner), queries) for owner in ("ann", "bob")])
+    assert len(engine.features) == 2 * (3 + 2 + 1)
+    engine.forget(text_task("ann"))
+    assert len(engine.features) == 6 + 1
+
+
+def test_queries_that_the_worker_encodes_count_in_the_price(texts: Model) -> None:
+    posted = Job(texts, "a", text_task(), object_rows(["please"] * 10))
+    known = Job(texts, "a", text_task(), np.zeros((10, 16), np.float32))
+    seconds = texts.bundle.encoder.seconds(["please"] * 10)
+    assert posted.answer_price - known.answer_price == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
+    assert posted.queries_at_once < known.queries_at_once
+
+
+def test_large_work_on_texts_gives_the_same(texts: Model) -> None:
+    job = Job(texts, "a", text_task(), object_rows(["my card", "please", "the pin"] * 8), similar=True)
+    (small,) = Engine(1 << 20).run([job])
+    ((large, _),) = LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    for name in ("predictions", "similarity", "nearest"):
+        np.testing.assert_allclose(getattr(large, name), getattr(small, name), atol=1e-5)

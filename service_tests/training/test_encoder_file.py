@@ -99,7 +99,7 @@ STATE = {"columns": [], "ignore_extra": False}
         ("[]", "expected an object with the name of an encoder, as in {"),
         ('{"rows": [[1]]}', "expected an object with the name of an encoder, as in {"),
         ({"name": 3}, "name: expected a string, got 3"),
-        ({"name": "molecule", "rows": [[1]]}, "encoder: expected one of image, numbers, table, got 'molecule'"),
+        ({"name": "molecule", "rows": [[1]]}, "encoder: expected one of image, numbers, table, text, got 'molecule'"),
         ({"name": "table", "row": []}, "row: expected only the fields name, options, rows, state, arrays, got another"),
         ({"name": "table", "rows": {}}, "rows: expected a list, got {}"),
         ({"name": "table"}, "the encoder table: expected training rows with named columns, got none"),

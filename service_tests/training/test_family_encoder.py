@@ -79,7 +79,7 @@ def test_what_draws_features_does_not_post_them(bundles: Path) -> None:
     ("encoder", "reason"),
     [
         (NumbersEncoder((3,)), "the encoder of the family: expected 4 features, got 3"),
-        (Unstable((4,)), "the encoder of the family: expected one of image, numbers, table, got 'unstable'"),
+        (Unstable((4,)), "the encoder of the family: expected one of image, numbers, table, text, got 'unstable'"),
     ],
 )
 def test_an_encoder_that_does_not_fit(encoder: Encoder, reason: str) -> None:

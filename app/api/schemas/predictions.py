@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, ExampleNumbers, Labels, Losses
+from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, ExampleNumbers, Labels, Losses, Numbers
 
 
 class PredictResponse(ResponseBody):
@@ -82,6 +82,16 @@ class PredictResponse(ResponseBody):
     ) = UNSET
     mean: (
         Annotated[Array, Meta(description="[query][number]: mean of the policy, for actions that are a `box`")]
+        | UnsetType
+    ) = UNSET
+    similarity: (
+        Annotated[
+            Numbers,
+            Meta(
+                description="[query]: the largest cosine of the query to an example, or to the mean of a class, from "
+                "-1 to 1, for models whose inputs are texts. `unlike` is true below a threshold"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     nearest_examples: (

@@ -10,6 +10,7 @@ from innerloop_client.field_types import check_types
 from innerloop_client.output_forms import (
     ACTIONS,
     LABELS,
+    REALS,
     TRUTHS,
     Form,
     are_above,
@@ -34,6 +35,7 @@ class Prediction:
     probabilities: [query, label], in the order of `labels`
     labels: the classes
     unlike: whether the prediction is a guess, because the query is unlike what the model knows
+    similarity: how alike the query and the examples are, from -1 to 1, for a model of texts
     nearest_examples: the number of the example that is most like the query, for a model of texts
     revision: of the adaptation that answered
     losses, status: of adapting, if the same call adapted
@@ -49,6 +51,7 @@ class Prediction:
     probabilities: Any = None
     labels: list[Any] | None = None
     unlike: Any = None
+    similarity: Any = None
     nearest_examples: Any = None
     revision: int | None = None
     losses: list[float | None] | None = None
@@ -56,7 +59,7 @@ class Prediction:
 
 
 NUMERIC = ("predictions", "lower", "upper", "std", "mean")
-QUERIES = (*NUMERIC, "probabilities", "unlike", "nearest_examples")
+QUERIES = (*NUMERIC, "probabilities", "unlike", "similarity", "nearest_examples")
 """The fields that have a value for each query."""
 
 
@@ -67,7 +70,7 @@ def read_prediction(body: Mapping[str, Any], form: Form, queries: int, model: st
     model: the name of the model that was asked
     """
     values = {name: value for name, value in body.items() if name in Prediction.__dataclass_fields__}
-    columns = {"unlike": TRUTHS, "nearest_examples": ACTIONS}
+    columns = {"unlike": TRUTHS, "nearest_examples": ACTIONS, "similarity": REALS}
     if "probabilities" in values:
         columns["predictions"] = ACTIONS if values.get("labels") is None else LABELS
     for name in QUERIES:
@@ -97,6 +100,8 @@ def in_form(prediction: Prediction, form: Form, targets: Sequence[str] = ()) -> 
         values["probabilities"] = form.rows(prediction.probabilities, prediction.labels or ())
     if prediction.unlike is not None:
         values["unlike"] = form.column(prediction.unlike, "unlike")
+    if prediction.similarity is not None:
+        values["similarity"] = form.column(prediction.similarity, "similarity")
     if prediction.nearest_examples is not None:
         values["nearest_examples"] = form.column(prediction.nearest_examples, "nearest_example")
     return replace(prediction, **values)

@@ -1140,6 +1140,13 @@ export interface components {
              */
             mean?: number[][];
             /**
+             * @description [query]: the largest cosine of the query to an example, or to the mean of a class, from -1 to 1, for models whose inputs are texts. `unlike` is true below a threshold
+             * @example [
+             *       0.71
+             *     ]
+             */
+            similarity?: number[];
+            /**
              * @description [query]: the number of the example that is most like the query, for models whose inputs are texts. With `support` in the request, examples are counted from 0
              * @example [
              *       2

@@ -253,6 +253,7 @@ def test_a_forgotten_text_leaves_the_cache_with_the_words_of_its_label(texts: Mo
     assert len(engine.features) == 1
     again = engine.run([Job(texts, "a", text_task(), queries, similar=True)])
     assert first[0].similarity is not None
+    assert again[0].similarity is not None
     np.testing.assert_allclose(first[0].similarity, again[0].similarity, atol=1e-6)
 
 

@@ -85,6 +85,7 @@ class Sentences:
 
 def train_split(sentences: Sentences, split: Mapping[str, Sequence[str]], folder: Path) -> None:
     """Write a bundle that is trained and calibrated on the training and validation intents of a split."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.parent / f"{folder.name}.csv"
     with file.open("w", encoding="utf-8", newline="") as lines:
         rows = [(text, name) for name, texts in sentences.of_intents.items() for text in texts]
@@ -197,8 +198,8 @@ def _scores(answers: Sequence[Answered]) -> dict[str, float]:
         "accuracy": round(100 * accuracy.mean, 2),
         "accuracy_95": round(100 * accuracy.half_width, 2),
         "out_of_scope_auroc": round(100 * auroc(known, strange), 2),
-        "known_marked": round(100 * marked.mean(), 1),
-        "out_of_scope_marked": round(100 * strange_marked.mean(), 1),
+        "known_marked": round(100 * float(marked.mean()), 1),
+        "out_of_scope_marked": round(100 * float(strange_marked.mean()), 1),
     }
 
 

@@ -257,7 +257,7 @@ def test_what_is_no_episode_or_option_is_refused(innerloop: Client) -> None:
     with pytest.raises(UnsupportedInput, match=r"^label: cannot send a value of type bytes"):
         innerloop.adapt("sinusoid", [[1]], [1], label=b"abc")  # type: ignore[arg-type]
     [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1], "label": b"abc"}])  # type: ignore[typeddict-item]
-    assert str(error) == "tasks[0]: label: cannot send a value of type bytes"
+    assert str(error) == "tasks[0]: label: cannot send a value of type bytes: send its decode(), a text"
 
 
 @pytest.mark.parametrize("labels", [[b"a", b"b"], np.array([b"a", b"b"]), [[b"a"], [b"b"]]])

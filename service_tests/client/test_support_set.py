@@ -109,6 +109,8 @@ NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
     "arrays of a record": lambda frame: [row.reshape(1) for row in frame.to_records(index=False)],
     "records without axes": lambda frame: [np.array(row, row.dtype) for row in frame.to_records(index=False)],
     "a MultiIndex": pd.MultiIndex.from_frame,
+    "dicts": lambda frame: frame.to_dict("records"),
+    "a dict and a Series": lambda frame: [frame.iloc[0].to_dict(), frame.iloc[1]],
     "different orders": lambda frame: [frame.iloc[0], frame.iloc[1][::-1]],
 }
 
@@ -152,10 +154,23 @@ def test_rows_without_names_stay_in_their_order(model: str, rows: Any) -> None:
     assert numbers(sent(model, x=X, y=rows)["targets"]) == X
 
 
-def test_rows_with_the_same_names_go_in_one_order() -> None:
-    rows = [pd.Series([1.0, 20.0], ["a", "b"]), pd.Series([10.0, 3.0], ["b", "a"])]
-    assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [3, 10]]
-    assert numbers(sent("plain", x=rows, y=rows)["targets"]) == [[1, 20], [3, 10]]
+def test_a_model_without_names_needs_rows_in_one_order() -> None:
+    rows = [pd.Series([1.0, 20.0], ["a", "b"]), [2.0, 30.0], pd.Series([3.0, 10.0], ["a", "b"])]
+    assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [2, 30], [3, 10]]
+    for names in (["b", "a"], ["a", "c"]):
+        other = [*rows, pd.Series([3.0, 10.0], names)]
+        expected = (
+            rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
+        )
+        with pytest.raises(UnsupportedInput, match=rf"^x\[3\]: {expected}"):
+            sent("plain", x=other, y=X)
+        with pytest.raises(UnsupportedInput, match=rf"^y\[3\]: {expected}"):
+            sent("plain", x=X, y=other)
+
+
+def test_dicts_for_a_model_without_names_are_left_to_the_server() -> None:
+    rows = [{"a": 1.0, "b": 20.0}, {"b": 10.0, "a": 3.0}]
+    assert sent("plain", x=rows, y=rows) == {"inputs": rows, "targets": rows}
 
 
 @pytest.mark.parametrize("index", [["a", "a"], ["a", ("b", 1)]])
@@ -186,9 +201,34 @@ def test_names_of_several_columns() -> None:
         sent("rates", x=frame, y=pd.Index(["low", "high"]))
 
 
+def test_two_rows_and_the_names_of_two_columns() -> None:
+    frame = pd.DataFrame({"age": [1, 2], "low": [1, 2], "high": [1, 2]})
+    with pytest.raises(UnsupportedInput, match="got names of columns: pass "):
+        sent("rates", x=frame, y=["low", "high"])
+    assert sent("plain", x=pd.DataFrame({"a": [1, 2], "b": [3, 4]}), y=["a", "a"])["targets"] == ["a", "a"]
+
+
+@pytest.mark.parametrize("name", [7, ("b", "y")])
+def test_the_name_of_a_column_may_be_no_text(name: Any) -> None:
+    columns = [("a", "x"), name] if isinstance(name, tuple) else [3, name]
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]])
+    frame.columns = pd.Index(columns)
+    support = sent("plain", x=frame, y=name)
+    assert numbers(support["inputs"]) == [[1], [3]]
+    assert np.asarray(support["targets"]).tolist() == [2, 4]
+
+
+def test_large_whole_numbers_beside_floats() -> None:
+    large = 2**53 + 1
+    for names in ([0, 1], ["dose", "age"]):
+        row = sent("wards", x=pd.DataFrame([[0.5, large]]).set_axis(names, axis=1))["inputs"][0]
+        assert large in (row if isinstance(row, list) else row.values())
+
+
 def test_the_name_of_a_column_needs_pandas() -> None:
-    with pytest.raises(UnsupportedInput, match=r"needs a DataFrame of pandas as x, got .*'s OtherFrame"):
-        sent("rates", x=OtherFrame(), y="low")
+    for x, kind in ((OtherFrame(), r"service_tests's OtherFrame"), (X, "list"), (None, "none")):
+        with pytest.raises(UnsupportedInput, match=rf"needs a DataFrame of pandas as x, got {kind}$"):
+            sent("rates", x=x, y="low")
 
 
 def test_memory_is_no_list() -> None:

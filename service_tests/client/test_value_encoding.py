@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from innerloop_client import UnsupportedInput
 from innerloop_client.arrays import Array
@@ -71,7 +72,9 @@ REFUSED: list[tuple[Any, str]] = [
     (Fraction(10**400), "x: expected a number in the range of a float, got a larger one"),
     (1j, "x: cannot send a value of type complex"),
     (np.array([1j]), "x: expected real numbers, got complex128"),
-    (timedelta(1), "x: cannot send a value of type timedelta"),
+    (timedelta(1), "x: cannot send a value of type timedelta: send its total_seconds()"),
+    (csr_matrix([[1.0]]), "x: cannot send a value of type csr_matrix: send its toarray"),
+    (range(3), "x: cannot send a value of type range: send a list"),
     (np.timedelta64(1, "D"), "x: expected numbers, got durations"),
     ({"a": objects(slice(1))}, "x.a: cannot send a value of type slice"),
     ({("a", "b"): 1}, r"x: expected texts as names, got \('a', 'b'\)"),

@@ -124,6 +124,8 @@ def rows_of(values: Any, place: str) -> Any:
     single = (str, bytes, bytearray, Mapping, PathLike)
     is_single = isinstance(values, single) or hasattr(values, "read")
     if is_single or not hasattr(values, "__iter__"):
-        actual = f"got {type(values).__name__}: put a single value into a list"
+        of_columns = isinstance(values, Mapping) and all(isinstance(each, list | tuple) for each in values.values())
+        fix = "send its columns as pandas.DataFrame(...)" if of_columns else "put a single value into a list"
+        actual = f"got {type(values).__name__}: {fix}"
         raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
     return list(values)

@@ -1,6 +1,6 @@
 """The examples of a user, as the server takes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from innerloop_client.arrays import Array, is_a
@@ -17,7 +17,10 @@ from innerloop_client.tables import (
     target_names,
     without_multi_index,
 )
-from innerloop_client.value_encoding import as_names
+from innerloop_client.value_encoding import as_names, plain
+
+PER_STEP = ("rewards", "propensities")
+"""The fields of an episode that have a number for each step."""
 
 
 async def read_support(
@@ -31,7 +34,7 @@ async def read_support(
 ) -> dict[str, Any]:
     """A support set as it is sent. y may be the name of a column of the DataFrame x."""
     support: dict[str, Any] = {}
-    if isinstance(y, str):
+    if _is_column(x, y):
         x, y = _split(x, y)
     _check_columns(x, y)
     if x is not None:
@@ -85,10 +88,19 @@ async def check_order(models: Models, model: str, targets: Any) -> None:
             raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(wrong)}")
 
 
-def _split(x: Any, y: str) -> tuple[Any, Any]:
+def _is_column(x: Any, y: Any) -> bool:
+    """Whether y is the name of a column: a text, or a number or a tuple that x has as the name of one."""
+    if isinstance(y, str):
+        return True
+    is_name = isinstance(y, int | tuple) and not isinstance(y, bool)
+    return is_name and is_a(x, "pandas", "DataFrame") and y in list(x.columns)
+
+
+def _split(x: Any, y: Hashable) -> tuple[Any, Any]:
     """A DataFrame without a column, and that column. Raises UnsupportedInput."""
     if not is_a(x, "pandas", "DataFrame"):
-        actual = f"{type(x).__module__.partition('.')[0]}'s {type(x).__name__}" if x is not None else "none"
+        module = type(x).__module__.partition(".")[0]
+        actual = "none" if x is None else f"{module}'s {type(x).__name__}".removeprefix("builtins's ")
         raise UnsupportedInput(f"y: the name of a column needs a DataFrame of pandas as x, got {actual}")
     count = list(x.columns).count(y)
     if count != 1:
@@ -102,7 +114,9 @@ def _check_columns(x: Any, y: Any) -> None:
     """Raise UnsupportedInput if y is a list of names of columns: a single name would be understood."""
     if is_a(y, "pandas", "Index"):
         y = y.tolist()
-    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list | tuple) or len(y) == len(x):
+    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list | tuple):
+        return
+    if len(y) == len(x) and len({*map(str, y)}) < len(y):  # labels that are called as columns are
         return
     if y and all(isinstance(name, str) and name in x.columns for name in y):
         fix = f"pass x.drop(columns={list(y)}) as x, x[{list(y)}] as y"
@@ -118,8 +132,8 @@ async def _episode(models: Models, model: str, episode: Any, place: str) -> dict
         if name in ("observations", "actions"):
             read_rows = read_inputs if name == "observations" else read_targets
             read[name] = await read_rows(models, model, values, where)
-        else:
-            read[name] = read_values(values, where)
+        else:  # the server refuses fields that it does not know, whatever they hold
+            read[name] = read_values(values, where) if name in PER_STEP else plain(values, where)
     return read
 
 

@@ -1,6 +1,6 @@
 """DataFrames and Series of pandas, as the server takes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from innerloop_client.arrays import is_a
@@ -72,7 +72,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         if frame is table:  # the name of a Series does not matter
             frame = in_order(frame, names, place)
     elif names and has_default_names(frame):
-        return [read_column(row) for _, row in frame.iterrows()]
+        return list(map(list, _rows(frame, range(len(frame.columns)))))
     elif names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
@@ -113,5 +113,10 @@ def _objects(frame: Any, wanted: Sequence[str] | None, place: str) -> list[dict[
     """An object for each row. wanted: the columns to send; None sends all, and the server says what is wrong."""
     kept = [index for index, name in enumerate(frame.columns) if wanted is None or str(name) in wanted]
     names = as_names(frame.columns[kept], f"{place}.columns")
+    return [dict(zip(names, row, strict=True)) for row in _rows(frame, kept)]
+
+
+def _rows(frame: Any, kept: Iterable[int]) -> Iterable[tuple[Any, ...]]:
+    """The rows of some columns. A row of pandas has one type, so whole numbers beside floats would be rounded."""
     columns = [read_column(frame.iloc[:, index]) for index in kept]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return zip(*columns, strict=True) if columns else [()] * len(frame)

@@ -1,5 +1,6 @@
 """What becomes of each value before it is sent, and what is refused, with the field that it is in."""
 
+import json
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -121,8 +122,17 @@ def test_options_are_named() -> None:
 
 
 def test_a_number_of_any_size_beside_one_that_is_not_finite() -> None:
-    content, _ = encode({"inputs": [10**400, -(10**400), NAN]})
-    assert unpack(content)["inputs"][:2] == [float("inf"), -float("inf")]
+    content, media = encode({"inputs": [2**70, 10**5000, -(10**5000), NAN, -float("inf")]})
+    assert media == "application/json"
+    assert json.loads(content)["inputs"] == [2**70, 10**400, -(10**400), None, -(10**400)]
+
+
+def test_whole_numbers_of_any_size_stay_so_beside_arrays_and_images() -> None:
+    """As a float, a label would not be a label."""
+    content, media = encode({"inputs": [b"an image", Array(np.ones((2, 2), np.uint8))], "targets": [2**70, 2**63]})
+    assert media == "application/json"
+    raw = {"shape": [2, 2], "data": "AQEBAQ==", "dtype": "uint8"}
+    assert json.loads(content) == {"inputs": ["YW4gaW1hZ2U=", raw], "targets": [2**70, 2**63]}
 
 
 @pytest.mark.parametrize(

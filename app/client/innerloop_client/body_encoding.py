@@ -3,8 +3,7 @@
 import base64
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from innerloop_client import msgpack
@@ -16,13 +15,10 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
-HUGE = 10**4000
-"""Python writes whole numbers of up to 4,300 digits."""
+TOO_LARGE = 10**400
+"""No float is as large. Python writes whole numbers of up to 4,300 digits."""
 EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
 """The fields that `inputs` has read. All others are options."""
-
-ARGUMENTS = {"inputs": "x", "targets": "y"}
-"""The fields of a support set that have another name as an argument."""
 
 
 class _Binary(Exception):
@@ -30,15 +26,19 @@ class _Binary(Exception):
 
 
 def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A body and its media type. A number that is not finite needs msgpack: the server then says where it is.
+    """A body and its media type: JSON, or msgpack where that is smaller or a number is not finite.
 
-    Raises UnsupportedInput.
+    The server says what is wrong with a number. Raises UnsupportedInput.
     """
     body = _with_options(body)
     try:
-        return json.dumps(body, default=_small, separators=(",", ":"), allow_nan=False).encode(), JSON
+        return _json(body, _small), JSON
     except (_Binary, ValueError):
+        pass
+    try:
         return msgpack.pack(body, _raw), msgpack.MEDIA
+    except OverflowError:  # only JSON has whole numbers of more than 64 bits
+        return encode_line(body), JSON
 
 
 def encode_line(body: Mapping[str, Any]) -> bytes:
@@ -46,12 +46,12 @@ def encode_line(body: Mapping[str, Any]) -> bytes:
 
     Raises UnsupportedInput.
     """
-    options = _with_options(body)
+    body = _with_options(body)
     try:
-        return json.dumps(options, default=_text, separators=(",", ":"), allow_nan=False).encode()
-    except ValueError as error:
-        place = next(_no_json(_as_given(options), ""), "a value")
-        raise UnsupportedInput(f"{place}: expected a number that JSON can have") from error
+        return _json(body, _text)
+    except ValueError:
+        pairs = body.items()
+        return _json({name: _in_json(value, "" if name in EXAMPLES else name) for name, value in pairs}, _text)
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -64,23 +64,28 @@ def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
 
 
-def _as_given(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with the names of the arguments of `adapt`, such as `x` for `support.inputs`."""
-    rest = dict(body)
-    support = rest.pop("support", {})
-    return {ARGUMENTS.get(name, name): value for name, value in support.items()} | rest
+def _json(body: Mapping[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """A body as JSON. Raises ValueError for a number that JSON cannot have, or that Python cannot write."""
+    return json.dumps(body, default=default, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _no_json(value: Any, place: str) -> Iterator[str]:
-    """The places of numbers that JSON cannot have: NaN, infinity, and whole numbers of thousands of digits."""
+def _in_json(value: Any, option: str) -> Any:
+    """A value in which all numbers are those of JSON. NaN becomes null: the server reads both as missing.
+
+    option: the name of the option that this is a part of, if any: null would be its default
+    Raises UnsupportedInput for NaN in an option.
+    """
     if isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _no_json(each, f"{place}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _no_json(each, f"{place}[{index}]")
-    elif (isinstance(value, int) and abs(value) >= HUGE) or (isinstance(value, float) and not isfinite(value)):
-        yield place
+        return {name: _in_json(each, option) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_in_json(each, option) for each in value]
+    if not isinstance(value, int | float) or abs(value) < TOO_LARGE:
+        return value
+    if value == value:
+        return TOO_LARGE if value > 0 else -TOO_LARGE
+    if option:
+        raise UnsupportedInput(f"{option}: expected a number, got nan")
+    return None
 
 
 def _small(value: Any) -> Any:

@@ -10,6 +10,7 @@ from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
 from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
+from app.cli.completion import complete_bundle
 from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
@@ -53,7 +54,9 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
 
 
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, such as sinusoid.", autocompletion=complete_bundle)
+    ],
     data: Data = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:

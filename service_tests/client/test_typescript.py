@@ -286,9 +286,9 @@ def test_the_example_of_its_page_runs(tools: Path, project: Path, live_server: s
     example, more = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
     assert len([line for line in example.splitlines() if line]) <= 10
     (tmp_path / "example.mts").write_text((example + more).replace("http://127.0.0.1:8000", live_server))
-    printed, events = run_program(tools, project, tmp_path / "example.mts").split("event: step", 1)
+    answers, events = run_program(tools, project, tmp_path / "example.mts").split("event: step", 1)
     assert events.count("event: step") == 5
-    printed = printed.splitlines()
+    printed = answers.splitlines()
     numbers = [float(number) for number in re.findall(r"-?[0-9.]+", "".join(printed[:-1]))]
     (promised,) = re.findall(r"// (\[\[.*\]\]), in more digits", example)
     assert [[round(number, 2)] for number in numbers] == json.loads(promised)

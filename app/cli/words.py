@@ -18,6 +18,7 @@ WORDS = {
     "assess": "--assess",
     "interval": "--interval",
     "pinned": "--pinned",
+    "Accept": "--json",
 }
 """The fields of a request and the arguments of the command line that they come from."""
 WHOLE = re.compile(r"body|support|(support\.)?(rows|inputs|targets|episodes|queries)")
@@ -31,6 +32,7 @@ PHRASES: Mapping[str, str] = {
     "in JSON or msgpack": "as JSON lines or Parquet",
     "within X-Timeout-Ms: send a larger X-Timeout-Ms, or fewer": "in time: send fewer",
     "got an empty body": "got an empty file",
+    "expected application/json, got text/csv": "expected this option, got none",
 }
 """What only a program can do, and what to do with the commands instead."""
 

@@ -115,6 +115,14 @@ NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
 }
 
 
+@pytest.mark.parametrize("model", ["rates", "wards"])
+def test_a_series_that_is_one_row_is_refused_with_the_fix(model: str) -> None:
+    row = pd.DataFrame(X, columns=["age", "dose"]).iloc[0]
+    with pytest.raises(UnsupportedInput, match=r"^x: expected rows, got a Series that is one row: send it in a list, "):
+        sent(model, x=row, y=[1])
+    assert len(sent(model, x=[row], y=[1])["inputs"]) == 1
+
+
 @pytest.mark.parametrize("form", NAMED.values(), ids=NAMED.keys())
 def test_rows_go_by_their_names(form: Callable[[pd.DataFrame], Any]) -> None:
     x, y = (pd.DataFrame(part, columns=names) for part, names in ((X, ["age", "dose"]), (Y, ["low", "high"])))
@@ -159,9 +167,7 @@ def test_a_model_without_names_needs_rows_in_one_order() -> None:
     assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [2, 30], [3, 10]]
     for names in (["b", "a"], ["a", "c"]):
         other = [*rows, pd.Series([3.0, 10.0], names)]
-        expected = (
-            rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
-        )
+        expected = rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
         with pytest.raises(UnsupportedInput, match=rf"^x\[3\]: {expected}"):
             sent("plain", x=other, y=X)
         with pytest.raises(UnsupportedInput, match=rf"^y\[3\]: {expected}"):

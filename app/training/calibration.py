@@ -51,7 +51,7 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     """Half widths of intervals for regression, by number of support examples, target and level.
 
     Where the bundle has an OOD reference, which tells the scale of each feature, they depend on the distance of a query
-    from the support set too.
+    from the support set too. Numbers of examples that no validation task has, beside a query, are left out.
     """
     count = limit_draws(family, TASKS, "validation")
     distinct = family.task_counts["validation"] if isinstance(family, HasTaskCounts) else count
@@ -60,6 +60,8 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     by_size = [_BySize(initially, (), ((),) * bundle.manifest.schema.targets)]
     for examples in EXAMPLES:
         tasks = _draw(bundle, family, Setting(examples), count, QUERIES)
+        if tasks.support.mask.sum(1).max() < examples:
+            break
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
         # the server answers 422 where the inner loop diverged, without an interval
         usable = answers.usable[0]
@@ -73,7 +75,7 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
             else _by_distance(errors, distances[usable], distinct)
         )
     half_widths, distances_by_size, stretch = zip(*by_size, strict=True)
-    calibration = Calibration(count, SEED, (0, *EXAMPLES), LEVELS, half_widths)
+    calibration = Calibration(count, SEED, (0, *EXAMPLES[: len(by_size) - 1]), LEVELS, half_widths)
     if not bundle.manifest.ood_reference.tasks:
         return calibration
     return replace(calibration, distances=distances_by_size, stretch=stretch)

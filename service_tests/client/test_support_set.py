@@ -115,6 +115,14 @@ NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
 }
 
 
+@pytest.mark.parametrize("model", ["rates", "wards"])
+def test_a_series_that_is_one_row_is_refused_with_the_fix(model: str) -> None:
+    row = pd.DataFrame(X, columns=["age", "dose"]).iloc[0]
+    with pytest.raises(UnsupportedInput, match=r"^x: expected rows, got a Series that is one row: send it in a list, "):
+        sent(model, x=row, y=[1])
+    assert len(sent(model, x=[row], y=[1])["inputs"]) == 1
+
+
 @pytest.mark.parametrize("form", NAMED.values(), ids=NAMED.keys())
 def test_rows_go_by_their_names(form: Callable[[pd.DataFrame], Any]) -> None:
     x, y = (pd.DataFrame(part, columns=names) for part, names in ((X, ["age", "dose"]), (Y, ["low", "high"])))

@@ -66,8 +66,12 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     If the columns of the model have names, those of the table need the same, unless they are 0, 1, 2 and so on. A
     Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
-    frame = table.to_frame() if is_a(table, "pandas", "Series") else table
     names = column_names(model["inputs"])
+    if is_a(table, "pandas", "Series"):
+        _refuse_single_row(table, names, place)
+        frame = table.to_frame()
+    else:
+        frame = table
     if names and model["inputs"].get("encoder") == NUMBERS:
         if frame is table:  # the name of a Series does not matter
             frame = in_order(frame, names, place)
@@ -85,6 +89,12 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         columns = f"these columns have other values: {', '.join(wrong)}"
         raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
     return array
+
+
+def _refuse_single_row(series: Any, names: list[str], place: str) -> None:
+    """Raise UnsupportedInput for a Series that is one row of a DataFrame: a Series is a column."""
+    if len(names) > 1 and set(series.index) == set(names):
+        raise UnsupportedInput(f"{place}: expected rows, got a Series that is one row: send it in a list, [row]")
 
 
 def read_column(column: Any) -> list[Any]:

@@ -46,11 +46,16 @@ def _left_out_rows(table: PreparedTable, support: Sequence[int]) -> Iterator[str
     sizes = np.array([len(rows) for rows in table.rows.values()])
     for size in sorted(support, reverse=True):
         short = int((sizes <= size).sum())
+        larger = len(sizes) - short
         if short:
-            yield (
-                f"{_tasks(short)} with at most {size} rows: with {size} known rows, nothing is left to predict there, "
-                "so errors with so many are those of larger tasks."
+            known = f"with {size} known rows, nothing is left to predict there"
+            rest = (
+                f"Errors with so many are those of the {_tasks(larger)} with more rows"
+                if larger
+                else "No task has more"
             )
+            yield f"{_tasks(short)} with at most {size} rows: {known}. {rest}."
+        if short and larger:
             return
 
 

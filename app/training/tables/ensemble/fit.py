@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from app.errors import TrainingError
 from app.families.table_rows import TaskRows
 from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale
@@ -55,10 +56,12 @@ def fit(
     """Fit an ensemble on one thread. The seed decides the result.
 
     tasks: at least 2 with 2 rows or more. At most MAX_ROWS rows are used, and MAX_TASK_ROWS of a task; `progress` says
-        so where there are more
+        so where there are more. Neither the unit nor the origin of their targets changes a prediction, but for rounding
     support_sizes: the numbers of known rows that it should be good at; 0 always is one
     ordered: whether the known rows are the first of a task
     kept: the results of stages, by name; give the same mapping again to go on with an interrupted fit of the same tasks
+
+    Raises TrainingError where targets are so small or so large that float32 does not hold the squares of their errors.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -82,6 +85,8 @@ def _fit(
         text = f"uses {count:,} rows of {len(used):,} tasks: at most {MAX_ROWS:,}, and {MAX_TASK_ROWS} of a task"
         progress(Progress(text, 0.0))
     scales = scales_of(used)
+    for reason in scales.target.errors(1):
+        raise TrainingError(f"{reason}; write the target in another unit")
     rows = standardised(used, scales)
     splits = folds(rows.tasks, FOLDS, seed)
     work = sum(LEARNED_WORK if kind.learned else 1.0 for kind in kinds) + LEARNED_WORK

@@ -1,6 +1,7 @@
 import numpy as np
 
-from app.training.tables.ensemble.member_weights import EVEN, Predictions, simplex_weights, variance_scale
+from app.training.tables.ensemble.member_weights import EVEN, simplex_weights
+from app.training.tables.ensemble.predictions import Predictions
 
 
 def predictions(deviations: list[float], tasks: int = 40, rows: int = 20) -> Predictions:
@@ -15,8 +16,3 @@ def test_weights_are_by_precision_shrunk_to_even() -> None:
     weights = simplex_weights(predictions([1.0, 2.0]), seed=0)
     np.testing.assert_allclose(weights, (1 - EVEN) * np.array([0.8, 0.2]) + EVEN / 2, atol=0.03)
     np.testing.assert_allclose(weights.sum(), 1)
-
-
-def test_the_scale_makes_intervals_cover() -> None:
-    scale = variance_scale(predictions([2.0]), np.ones(1))
-    np.testing.assert_allclose(scale, 4, rtol=0.1)

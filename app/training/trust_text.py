@@ -20,8 +20,6 @@ from app.training.interval_text import intervals_text, numbers_text
 from app.training.new_task_range import FALSE_ALARM_RATE as NEW_TASKS_OUTSIDE
 from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
 
-TABLE = "table"
-"""The family of tables, whose ranges are those of `app.training.new_task_range`."""
 NO_LIMIT = 1e6
 """An error limit above this flags nothing: adapting to so few examples may diverge in training too."""
 RELIABLE_SHARE = 0.5
@@ -178,7 +176,7 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         f"more than {percent(BOUNDS_MARGIN)} of that range{then} {rule} looks at each number alone: an unusual "
         "combination of usual numbers is not marked."
     )
-    if manifest.family is not None and manifest.family.name == TABLE:
+    if manifest.family is not None and manifest.family.name == "table":  # `new_task_range`
         text += (
             f" The range is wider than that of the training tasks, so that about {percent(NEW_TASKS_OUTSIDE)} of new "
             "tasks leave it."

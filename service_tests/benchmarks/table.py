@@ -95,6 +95,7 @@ ACCURACY: Mapping[str, Cell] = {
     "difference, %": _with_95("difference_percent", 1, "+"),
     "inside of 90 % intervals": _with_95("coverage_90", 3),
     "interval score": _value("interval_score", "{:.3f}"),
+    "that of ALPaCA": _value("alpaca_interval_score", "{:.3f}"),
     "that of the mixed model": _value("mixed_model_interval_score", "{:.3f}"),
 }
 SECTIONS = (
@@ -242,8 +243,9 @@ SECTIONS = (
         "predicted. The error is the mean squared error over the variance of the targets, with its 95 % interval over "
         "tasks. The baseline is the one that cross-validation over training tasks chooses in most folds; its error is "
         "of the one chosen in each fold. The difference is paired by task, and below 0 the model is better. The "
-        "interval score is the width of a 90 % interval plus 20 times the distance of the rows outside. The result "
-        "file has all baselines.",
+        "interval score is the width of a 90 % interval plus 20 times the distance of the rows outside. ALPaCA is "
+        "one member of the model alone: a Bayesian linear regression on learned features. The result file has all "
+        "baselines.",
         ACCURACY,
     ),
     Section(

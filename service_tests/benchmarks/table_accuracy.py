@@ -62,7 +62,7 @@ def summary_rows(table: str, comparison: Comparison, alpaca: TaskScores) -> list
             "coverage_90_95": coverage.half_width,
             "interval_score": score.mean,
             **{
-                f"{name.replace(' ', '_')}_{key}": value
+                f"{name.lower().replace(' ', '_')}_{key}": value
                 for name in (ALPACA_NAME, "mixed model")
                 for key, value in (
                     ("coverage_90", others.coverage(name, size).mean),

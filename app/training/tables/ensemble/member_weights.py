@@ -17,6 +17,8 @@ RESAMPLES = 40
 EVEN = 0.1
 """The share of even weights in the result."""
 LEAST_WEIGHT = 1e-6
+FEW_TASKS = 10
+"""Where fewer tasks are long enough, the variance is scaled as with fewer known rows."""
 
 
 class Weighed(NamedTuple):
@@ -69,6 +71,7 @@ def weigh(meta: Params, at: Callable[[int], Predictions | None], seed: int) -> W
     log_weights: list[np.ndarray] = []
     log_scale: list[list[float]] = []
     widths: list[Sequence[float]] = []
+    most_tasks = 0
     for size in SIZES:
         predictions = at(size)
         if predictions is None:
@@ -77,9 +80,14 @@ def weigh(meta: Params, at: Callable[[int], Predictions | None], seed: int) -> W
             widths.append(widths[-1])
             continue
         weights = simplex_weights(predictions, seed)
-        relative = RelativeErrors.of(predictions, weights)
-        scale = variance_scale(relative)
         log_weights.append(np.log(np.maximum(weights, LEAST_WEIGHT)))
+        relative = RelativeErrors.of(predictions, weights)
+        most_tasks = most_tasks or relative.tasks
+        if relative.tasks < min(FEW_TASKS, most_tasks):
+            log_scale.append(log_scale[-1])
+            widths.append(widths[-1])
+            continue
+        scale = variance_scale(relative)
         log_scale.append([np.log(scale)])
         widths.append((interval_widths(relative, LEVELS) / scale**0.5).tolist())
     tables = {LOG_WEIGHTS: log_weights, LOG_SCALE: log_scale}

@@ -36,6 +36,11 @@ class RelativeErrors:
         order = np.argsort(errors)
         return cls(errors[order], (1 / np.bincount(task)[task])[order], task[order])
 
+    @property
+    def tasks(self) -> int:
+        """How many there are."""
+        return int(self.task.max()) + 1
+
     def where(self, chosen: np.ndarray) -> "RelativeErrors":
         """A part of them."""
         return RelativeErrors(self.errors[chosen], self.weights[chosen], self.task[chosen])
@@ -57,8 +62,10 @@ def interval_widths(relative: RelativeErrors, levels: Sequence[float]) -> np.nda
     The errors of a task are alike, so the quantile over n tasks covers less of a new one. How much less is measured by
     leaving out each task: the share is taken whose quantile over the other tasks covers `level` of the one left out.
     Barber, Candes, Ramdas and Tibshirani 2021, "Predictive inference with the jackknife+", for tasks in place of rows
+
+    relative: of at least 2 tasks
     """
-    part = relative.task % min(PARTS, relative.task.max() + 1)
+    part = relative.task % min(PARTS, relative.tasks)
     within = np.zeros(len(SHARES))
     for left_out in np.unique(part):
         limits = relative.where(part != left_out).quantiles(SHARES)

@@ -33,7 +33,7 @@ from service_tests.families.tables.made_up import machines
 pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[tables]'")
 pytest.importorskip("sklearn", reason="an extra: pip install 'innerloop-server[tables]'")
 
-SETTINGS = TableSettings(pd.DataFrame(machines(tasks=40)), TableSpec("machine", "heat"), (3, 5), name="heat")
+SETTINGS = TableSettings(pd.DataFrame(machines(tasks=60)), TableSpec("machine", "heat"), (3, 5), name="heat")
 QUICK = [kind for kind in KINDS if kind.name in ("offset", "mixed")]
 
 

@@ -15,10 +15,10 @@ from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
-from app.train import parse_option
 from app.training.encoder_file import read_encoder
 from app.training.family_and_network import family_of
 from app.training.import_weights import import_weights
+from app.training.overrides import parse_option
 from app.training.publish import with_calibration, with_ood_reference
 
 

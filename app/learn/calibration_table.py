@@ -33,6 +33,7 @@ class Calibration:
         (`app.learn.query_ood.nearest_distances`), from the nearest query to that which FALSE_ALARM_RATE of them exceed.
         No knots for 0 shots. None if it was not measured
     stretch: [shots][target][knot], by what intervals are multiplied at these distances
+    relative: whether half widths are in standard deviations of the prediction, which the algorithm gives; None for no
     """
 
     tasks: int = 0
@@ -44,6 +45,7 @@ class Calibration:
     familiarity: tuple[float, ...] = ()
     distances: tuple[tuple[float, ...], ...] | None = field(default=None, metadata={"optional": True})
     stretch: tuple[tuple[tuple[float, ...], ...], ...] | None = field(default=None, metadata={"optional": True})
+    relative: bool | None = field(default=None, metadata={"optional": True})
 
     def fits(self, targets: int) -> bool:
         """Whether the lists fit each other and targets of that length, or the calibration is empty."""

@@ -118,11 +118,9 @@ class Adaptations:
         job = query_job(command, manifest)
         result = await self._worker.submit(job, caller)
         predictions = checked_predictions(result, command)
-        inputs = predictions, command.queries, job.task, manifest, command.options, result.distances
+        inputs = predictions, command.queries, job.task, manifest, command.options, result.distances, result.spread
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
-        if result.spread is not None:
-            answer = answer._replace(std=result.spread)
         return PredictResult(command, answer, result.adapted)
 
     async def get(self, owner: str, id: str) -> Adaptation:

@@ -68,6 +68,7 @@ class Outputs(NamedTuple):
     numbers: float32 [query, output]
     task: the task adapted to; None for the initialization
     distances: how far each query is from the nearest support example, where the calibration has distances
+    std: the standard deviation of each number, where the algorithm gives it
     """
 
     numbers: np.ndarray
@@ -76,6 +77,7 @@ class Outputs(NamedTuple):
     manifest: Manifest
     options: PredictOptions
     distances: Distances | None
+    std: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -101,27 +103,29 @@ def answer_queries(
     manifest: Manifest,
     options: PredictOptions,
     distances: Distances | None = None,
+    std: np.ndarray | None = None,
 ) -> Answer:
     """The answer to queries, float32 [query, feature].
 
     outputs: of the network, [query, output]
     distances: how far each query is from the nearest support example, where the calibration has distances
+    std: the standard deviation of each number, where the algorithm gives it
     """
     far = far_queries(queries, manifest)
-    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances))
+    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances, std))
 
 
 def _regression(outputs: Outputs) -> Answer:
-    numbers, far, task, manifest, options, distances = outputs
+    numbers, far, task, manifest, options, distances, std = outputs
     if distances is None and options.interval is None:  # before what takes longer
-        return Answer(numbers, unlike=far)
+        return Answer(numbers, unlike=far, std=std)
     size, calibration = 0 if task is None else task.size, manifest.calibration
     if distances is not None:
         far = or_far_from_examples(far, distances, calibration.largest_distance(size))
     if options.interval is None:
-        return Answer(numbers, unlike=far)
-    lower, upper = intervals(numbers, options.interval, calibration, size, distances, far)
-    return Answer(numbers, unlike=far, lower=lower, upper=upper)
+        return Answer(numbers, unlike=far, std=std)
+    lower, upper = intervals(numbers, options.interval, calibration, size, distances, far, std)
+    return Answer(numbers, unlike=far, lower=lower, upper=upper, std=std)
 
 
 def _classification(outputs: Outputs) -> Answer:
@@ -135,7 +139,7 @@ def _classification(outputs: Outputs) -> Answer:
 
 
 def _decision(outputs: Outputs) -> Answer:
-    numbers, far, _, manifest, options, _ = outputs
+    numbers, far, _, manifest, options, *_ = outputs
     actions = manifest.schema.actions
     assert actions is not None, "a bundle of decisions says what an action is"
     if actions.is_box:

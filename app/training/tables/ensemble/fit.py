@@ -11,9 +11,10 @@ from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale
 from app.learn.update_rules import Params
 from app.training.tables.baselines.boosting import BoostingSettings
-from app.training.tables.ensemble.member_weights import Predictions, joined, predictions_at, weigh
+from app.training.tables.ensemble.member_weights import weigh
 from app.training.tables.ensemble.members import KINDS, MemberKind, assemble, fit_member
 from app.training.tables.ensemble.pooled import fit_pooled
+from app.training.tables.ensemble.predictions import Predictions, joined, predictions_at
 from app.training.tables.ensemble.stages import Progress, Stages
 from app.training.tables.ensemble.training_rows import (
     MAX_ROWS,
@@ -36,11 +37,17 @@ LEARNED_WORK = 20.0
 
 @dataclass(frozen=True, eq=False)
 class FittedEnsemble:
-    """What a bundle of an ensemble holds: its network, its meta-parameters, and how targets are standardised."""
+    """What a bundle of an ensemble holds: its network, its meta-parameters, and how targets are standardised.
+
+    widths: those of intervals by the number of known rows, as in `member_weights.Weighed`
+    tasks: how many it was fitted to
+    """
 
     network: NetworkSpec
     meta: Params
     scale: TargetScale
+    widths: Sequence[Sequence[float]]
+    tasks: int
 
 
 def fit(
@@ -106,7 +113,8 @@ def _fit(
         present = [each for each in found if each is not None]
         return joined(present) if present else None
 
-    return FittedEnsemble(spec, weigh(meta, at, seed), scales.target)
+    weighed = weigh(meta, at, seed)
+    return FittedEnsemble(spec, weighed.meta, scales.target, weighed.widths, rows.tasks)
 
 
 def _pooled(

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import DECIMAL_COMMAS, read_numbers
+from app.families.tables.number_text import LONG, Reading, read_numbers
 from app.families.tables.raw_table import RawTable
 
 MIXED = 0.5
@@ -112,34 +112,47 @@ def _from_text(
         return ColumnData(name, "boolean", _mapped(values, lambda text: text.strip().lower() == "true"))
     if texts and all(is_date(text.strip()) for text in texts):
         return ColumnData(name, "date", _stripped(values))
-    reading = read_numbers(texts, decimal)
-    if reading.ambiguous and has_decimal_commas(raw):
-        reading = read_numbers(texts, ",")
+    reading = _read(raw, texts, decimal)
     share = 1 - np.isnan(reading.numbers).mean() if texts else 1.0
-    if share <= MIXED:
+    if share <= MIXED and not (decimal and reading.ambiguous):
         return ColumnData(name, "category", _stripped(values))
     numbers = np.full(len(values), np.nan)
     numbers[present] = reading.numbers
+    if reading.ambiguous and (decimal or share == 1):
+        fix = "say --decimal , if commas are decimal, --decimal . if points are"
+        fix = f"write them all as --decimal {decimal} says" if decimal else fix
+        raise DataError(expectation(f"{raw.name}, {name}", "numbers in one form", reading.ambiguous, fix))
     if share < 1:
         row = int(np.argmax(present & np.isnan(numbers)))
         count = int((~np.isnan(numbers)).sum())
         expected = f"a number, as in {count:,} other rows"
         fix = f"correct it, leave the cell empty if it is missing, or add --categories {name} if numbers are codes"
         raise DataError(expectation(f"{raw.place(row)}, {name}", expected, shown(values[row]), fix))
-    if reading.ambiguous:
-        fix = "say --decimal , if commas are decimal, --decimal . if they separate thousands"
-        raise DataError(expectation(f"{raw.name}, {name}", "numbers in one form", reading.ambiguous, fix))
     return _numbers(raw, name, numbers, reading.note)
 
 
-def has_decimal_commas(raw: RawTable) -> bool:
-    """Whether commas are decimal in a table: semicolons separate its columns, or some column shows it."""
-    if "semicolons" in raw.form:
-        return True
-    return any(
-        read_numbers([value for value in values if value is not None]).note == DECIMAL_COMMAS
-        for values in raw.columns.values()
-    )
+def _read(raw: RawTable, texts: Sequence[str], decimal: str) -> Reading:
+    """Texts as numbers. What they leave open, other columns may show."""
+    reading = read_numbers(texts, decimal)
+    if reading.ambiguous and not decimal:
+        commas = raw.decimal_marks == {","} or ("semicolons" in raw.form and "." not in raw.decimal_marks)
+        return read_numbers(texts, ",") if commas else reading
+    if reading.point_groups and "." not in raw.decimal_marks:
+        if "," in raw.decimal_marks:
+            return _thousands(texts, reading)
+        if "semicolons" in raw.form:
+            return reading._replace(ambiguous=f"{reading.point_groups}, which may be a thousand times as much")
+    elif reading.point_groups and "," in raw.decimal_marks:
+        return reading._replace(ambiguous=f"{reading.point_groups}, beside decimal commas and points in other columns")
+    return reading
+
+
+def _thousands(texts: Sequence[str], reading: Reading) -> Reading:
+    """Points between thousands, unless other numbers of a thousand have none."""
+    long = next((text for text in texts if LONG.fullmatch(text.strip())), None)
+    if long is not None:
+        return reading._replace(ambiguous=f"{reading.point_groups} beside {long}")
+    return read_numbers(texts, ",")._replace(note="points between thousands, as other columns have decimal commas")
 
 
 def _numbers(raw: RawTable, name: str, numbers: np.ndarray, note: str = "") -> ColumnData:

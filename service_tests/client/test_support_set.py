@@ -159,9 +159,7 @@ def test_a_model_without_names_needs_rows_in_one_order() -> None:
     assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [2, 30], [3, 10]]
     for names in (["b", "a"], ["a", "c"]):
         other = [*rows, pd.Series([3.0, 10.0], names)]
-        expected = (
-            rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
-        )
+        expected = rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
         with pytest.raises(UnsupportedInput, match=rf"^x\[3\]: {expected}"):
             sent("plain", x=other, y=X)
         with pytest.raises(UnsupportedInput, match=rf"^y\[3\]: {expected}"):

@@ -12,9 +12,9 @@ from app.encoders.table import TableEncoder
 from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
 from app.families.table_rows import TaskRows
-from app.families.tables.column_data import read_column
+from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.input_columns import InputColumn, input_columns
-from app.families.tables.order_column import read_order
+from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
 from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
@@ -84,13 +84,14 @@ class PreparedTable:
         """16 hexadecimal digits that another table, or another use of its columns, does not have."""
         digest = blake2b(repr(replace(self.spec, inputs=())).encode(), digest_size=8)
         rows = np.concatenate([*self.rows.values()])
-        digest.update("\0".join(self.rows).encode() + self.target.values[rows].tobytes())
+        digest.update(repr([(name, len(each)) for name, each in self.rows.items()]).encode())
+        digest.update(repr(self.target.labels).encode() + self.target.values[rows].tobytes())
         for column in self.inputs:
             assert column.data is not None, "an input has values"
             values = column.data.values[rows]
             is_number = column.data.type == "number"
-            digest.update(column.name.encode())
-            digest.update(values.tobytes() if is_number else "\0".join(map(str, values)).encode())
+            digest.update(repr((column.name, column.data.type)).encode())
+            digest.update(values.tobytes() if is_number else repr(values.tolist()).encode())
         return digest.hexdigest()
 
     def as_objects(self, rows: np.ndarray) -> list[dict[str, Any]]:
@@ -143,10 +144,23 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
 def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
     """The indices of each task's rows, sorted by `--order` if there is one, else as they are in the file."""
     places = np.flatnonzero(kept)
+    ranks = np.zeros(raw.rows, np.int64)
     if spec.order:
-        column = read_column(raw, spec.order, category=spec.order in spec.categories, decimal=spec.decimal)
-        places = places[np.argsort(read_order(raw, column, kept)[places], kind="stable")]
+        ranks = read_order(raw, _order_column(raw, spec), kept)
+        places = places[np.argsort(ranks[places], kind="stable")]
     distinct, codes = np.unique(names[places].astype(str), return_inverse=True)
     by_task = places[np.argsort(codes, kind="stable")]
     parts = np.split(by_task, np.cumsum(np.bincount(codes))[:-1])
+    if spec.order:
+        check_sorts(spec.order, [ranks[part] for part in parts])
     return dict(zip(distinct.tolist(), parts, strict=True))
+
+
+def _order_column(raw: RawTable, spec: TableSpec) -> ColumnData:
+    """As a column of codes alone where --categories says so and it is not all numbers."""
+    try:
+        return read_column(raw, spec.order, decimal=spec.decimal)
+    except DataError:
+        if spec.order not in spec.categories:
+            raise
+        return read_column(raw, spec.order, category=True)

@@ -127,48 +127,6 @@ def test_numbers_in_quotes_are_no_target() -> None:
         prepare(raw, TableSpec("id", "y"))
 
 
-@pytest.mark.parametrize(
-    ("cells", "values", "note", "decimal"),
-    [
-        (["1.5", "-2e3", "+.5", "7"], [1.5, -2000, 0.5, 7], "", ""),
-        (["1,5", "-2", "0,25"], [1.5, -2, 0.25], "decimal commas", ""),
-        (["1,234,567", "-1,000", "999"], [1234567, -1000, 999], "commas between thousands", ""),
-        (["1,234.5", "99.25"], [1234.5, 99.25], "commas between thousands", ""),
-        (["1 234", "12 345,5"], [1234, None], "thousands separated by spaces", ""),
-        (["1.234,5", "2"], [1234.5, 2], "decimal commas", ","),
-        (["1,234", "2,345"], [1.234, 2.345], "decimal commas", ","),
-        (["1,234", "2,345"], [1234, 2345], "commas between thousands", "."),
-    ],
-)
-def test_numbers_in_other_forms(cells: list[str], values: list[float | None], note: str, decimal: str) -> None:
-    from app.families.tables.number_text import read_numbers
-
-    reading = read_numbers(cells, decimal)
-    np.testing.assert_allclose(reading.numbers, np.array(values, np.float64))
-    assert (reading.note, reading.ambiguous) == (note, "")
-
-
-@pytest.mark.parametrize(
-    ("cells", "ambiguous"),
-    [(["1,234", "2345"], "1,234 beside 2345"), (["1,234", "5"], "1,234, which may be a thousand times as much")],
-)
-def test_numbers_that_can_be_read_in_two_ways(cells: list[str], ambiguous: str) -> None:
-    from app.families.tables.number_text import read_numbers
-
-    assert read_numbers(cells).ambiguous == ambiguous
-
-
-def test_another_column_tells_what_commas_are(tmp_path: Path) -> None:
-    columns = {
-        **COLUMNS,
-        "pay": ["1,234"] * (ROWS - 1) + ["2,345"],
-        "y": [f"{0.1 * row:.1f}".replace(".", ",") for row in range(ROWS)],
-    }
-    pay = next(column for column in table(tmp_path, columns).inputs if column.name == "pay")
-    assert pay.data is not None
-    assert pay.data.values[0] == 1.234
-
-
 def test_types_and_what_is_left_out(tmp_path: Path) -> None:
     columns = {
         **COLUMNS,
@@ -232,3 +190,12 @@ def test_the_kind_is_as_the_target_looks(
     assert prepared.spec.kind == kind
     assert prepared.target.labels == labels
     assert table(tmp_path, {**COLUMNS, "y": [row % 2 for row in range(ROWS)]}, kind="regression").target.labels == ()
+
+
+def test_the_same_rows_in_other_tasks_are_another_table(tmp_path: Path) -> None:
+    names = [*COLUMNS["id"]]
+    names[4:6] = [names[6], names[6]]
+    sizes = {**COLUMNS, "id": sorted(names, key=str)}
+    of_equal = {**COLUMNS, "id": sorted(COLUMNS["id"], key=str)}
+    assert table(tmp_path, sizes).fingerprint != table(tmp_path, of_equal).fingerprint
+    assert table(tmp_path, COLUMNS).fingerprint == table(tmp_path, COLUMNS).fingerprint

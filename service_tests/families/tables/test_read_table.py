@@ -38,6 +38,10 @@ def read(folder: Path, content: str | bytes, name: str = "t.csv") -> RawTable:
         (gzip.compress(TEXT.encode()), "CSV, separated by commas, UTF-8"),
         (TEXT.replace("\n", "\r\n"), "CSV, separated by commas, UTF-8"),
         (TEXT.replace("\n", "\n\n"), "CSV, separated by commas, UTF-8"),
+        (TEXT.replace("\n", "\r"), "CSV, separated by commas, UTF-8"),
+        ("\n \n,,\n" + TEXT, "CSV, separated by commas, UTF-8"),
+        (TEXT.replace("\n", ",\n"), "CSV, separated by commas, UTF-8"),
+        ("sep=;\n" + csv_text(COLUMNS, ";"), "CSV, separated by semicolons, UTF-8"),
     ],
 )
 def test_csv_of_every_dialect_has_the_same_rows(tmp_path: Path, content: str | bytes, form: str) -> None:
@@ -51,6 +55,35 @@ def test_quotes_hold_delimiters_and_line_breaks(tmp_path: Path) -> None:
     table = read(tmp_path, 'id,note\na,"one, two"\nb,"three\nfour"\nc,"say ""hi"""\n')
     assert table.columns["note"].tolist() == ["one, two", "three\nfour", 'say "hi"']
     assert table.place(2) == "line 5"
+
+
+def test_a_stray_quote_does_not_swallow_rows(tmp_path: Path) -> None:
+    lines = [*LINES]
+    lines[10], lines[50] = '"' + lines[10], lines[50].replace(",", '",', 1)
+    with pytest.raises(
+        DataError, match=r"t\.csv, line 11, id: expected one cell between quotes, got 41 lines that look"
+    ):
+        read(tmp_path, "\n".join(lines))
+    lines[50] = LINES[50]
+    with pytest.raises(DataError, match=r"t\.csv, line 11: expected a quote that closes, got a cell of 171 lines that"):
+        read(tmp_path, "\n".join(lines))
+
+
+def test_a_cell_of_many_lines_is_named(tmp_path: Path) -> None:
+    table = read(tmp_path, 'id,note\na,short\nb,"one\ntwo\nthree\nfour\nfive"\n')
+    assert table.notes == ("the cell note of line 3 has 5 lines",)
+    assert table.columns["note"].tolist() == ["short", "one\ntwo\nthree\nfour\nfive"]
+
+
+@pytest.mark.parametrize("size", [200_000, 20_000_000])
+def test_a_cell_of_a_book_is_an_error(tmp_path: Path, size: int) -> None:
+    with pytest.raises(DataError, match=r"t\.csv, line 3: expected cells of ordinary length, got one of more"):
+        read(tmp_path, f"id,x\na,1\nb,{'z' * size},3\n")
+
+
+def test_lines_are_counted_from_the_top(tmp_path: Path) -> None:
+    table = read(tmp_path, "sep=,\n\nid,x\na,1\n\nb,2\n")
+    assert [table.place(0), table.place(1)] == ["line 4", "line 6"]
 
 
 def test_missing_cells(tmp_path: Path) -> None:

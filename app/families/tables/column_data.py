@@ -11,7 +11,9 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import LONG, Reading, read_numbers
+from app.families.tables.number_text import read_numbers
+from app.families.tables.numbers_of_table import read_numbers_of
+from app.families.tables.odd_values import as_float
 from app.families.tables.raw_table import RawTable
 
 MIXED = 0.5
@@ -77,7 +79,7 @@ def read_column(raw: RawTable, name: str, *, category: bool = False, decimal: st
     if kinds <= {bool}:
         return ColumnData(name, "boolean", values)
     if kinds <= {int, float, Decimal} and not category:
-        return _numbers(raw, name, np.array([np.nan if value is None else float(value) for value in values]))
+        return _numbers(raw, name, np.array([as_float(value) for value in values]))
     if kinds <= {int, float, bool, str} and category:
         return ColumnData(name, "category", values)
     if kinds <= {date, datetime}:
@@ -112,7 +114,7 @@ def _from_text(
         return ColumnData(name, "boolean", _mapped(values, lambda text: text.strip().lower() == "true"))
     if texts and all(is_date(text.strip()) for text in texts):
         return ColumnData(name, "date", _stripped(values))
-    reading = _read(raw, texts, decimal)
+    reading = read_numbers_of(raw, texts, decimal)
     share = 1 - np.isnan(reading.numbers).mean() if texts else 1.0
     if share <= MIXED and not (decimal and reading.ambiguous):
         return ColumnData(name, "category", _stripped(values))
@@ -129,30 +131,6 @@ def _from_text(
         fix = f"correct it, leave the cell empty if it is missing, or add --categories {name} if numbers are codes"
         raise DataError(expectation(f"{raw.place(row)}, {name}", expected, shown(values[row]), fix))
     return _numbers(raw, name, numbers, reading.note)
-
-
-def _read(raw: RawTable, texts: Sequence[str], decimal: str) -> Reading:
-    """Texts as numbers. What they leave open, other columns may show."""
-    reading = read_numbers(texts, decimal)
-    if reading.ambiguous and not decimal:
-        commas = raw.decimal_marks == {","} or ("semicolons" in raw.form and "." not in raw.decimal_marks)
-        return read_numbers(texts, ",") if commas else reading
-    if reading.point_groups and "." not in raw.decimal_marks:
-        if "," in raw.decimal_marks:
-            return _thousands(texts, reading)
-        if "semicolons" in raw.form:
-            return reading._replace(ambiguous=f"{reading.point_groups}, which may be a thousand times as much")
-    elif reading.point_groups and "," in raw.decimal_marks:
-        return reading._replace(ambiguous=f"{reading.point_groups}, beside decimal commas and points in other columns")
-    return reading
-
-
-def _thousands(texts: Sequence[str], reading: Reading) -> Reading:
-    """Points between thousands, unless other numbers of a thousand have none."""
-    long = next((text for text in texts if LONG.fullmatch(text.strip())), None)
-    if long is not None:
-        return reading._replace(ambiguous=f"{reading.point_groups} beside {long}")
-    return read_numbers(texts, ",")._replace(note="points between thousands, as other columns have decimal commas")
 
 
 def _numbers(raw: RawTable, name: str, numbers: np.ndarray, note: str = "") -> ColumnData:

@@ -13,7 +13,9 @@ from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
 from app.families.table_rows import TaskRows
 from app.families.tables.column_data import ColumnData, read_column
+from app.families.tables.float32_loss import USABLE, distinct_in_tasks
 from app.families.tables.input_columns import InputColumn, input_columns
+from app.families.tables.odd_values import check_tells_apart
 from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
 from app.families.tables.splits import split_tasks
@@ -57,6 +59,16 @@ class PreparedTable:
         return split_tasks([*self.rows])
 
     @cached_property
+    def task_rows(self) -> np.ndarray:
+        """The indices of the rows of all tasks, task by task."""
+        return np.concatenate([*self.rows.values()])
+
+    @cached_property
+    def task_codes(self) -> np.ndarray:
+        """The task of each of `task_rows`, counted from 0."""
+        return np.repeat(np.arange(len(self.rows)), [len(rows) for rows in self.rows.values()])
+
+    @cached_property
     def encoder(self) -> TableEncoder:
         """Fitted on rows of training tasks."""
         rows = np.concatenate([self.rows[name] for name in self.splits["training"]])[:FITTED_ROWS]
@@ -83,7 +95,7 @@ class PreparedTable:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that another table, or another use of its columns, does not have."""
         digest = blake2b(repr(replace(self.spec, inputs=())).encode(), digest_size=8)
-        rows = np.concatenate([*self.rows.values()])
+        rows = self.task_rows
         digest.update(repr([(name, len(each)) for name, each in self.rows.items()]).encode())
         digest.update(repr(self.target.labels).encode() + self.target.values[rows].tobytes())
         for column in self.inputs:
@@ -116,6 +128,8 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
     spec = check_spec(spec, raw)
     names = task_names(raw, spec.task)
     target_data = read_column(raw, spec.target, category=spec.target in spec.categories, decimal=spec.decimal)
+    if target_data.type == "number":
+        check_tells_apart(raw, spec.target, "--target")
     target = read_target(raw, target_data, spec.kind)
     has_task = np.array([name is not None for name in names], bool)
     kept = has_task & ~np.isnan(target.values)
@@ -129,7 +143,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         fix = "add tasks, or choose another column"
         expected = f"at least {MIN_TASKS} tasks with {MIN_ROWS} rows or more"
         raise DataError(expectation(f"--task {spec.task}", expected, actual, fix))
-    return PreparedTable(
+    table = PreparedTable(
         raw,
         replace(spec, kind=target.kind),
         target,
@@ -139,6 +153,19 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         int((has_task & ~kept).sum()),
         len(rows) - len(large),
     )
+    _check_float32(table)
+    return table
+
+
+def _check_float32(table: PreparedTable) -> None:
+    """Raise DataError where most values of the target are the same in float32."""
+    values = table.target.values
+    exact, kept = distinct_in_tasks(values[table.task_rows], table.task_codes)
+    if kept < USABLE * exact:
+        name = table.spec.target
+        expected = "values that differ in float32, in which models compute"
+        fix = f"subtract a number near its smallest value, {np.nanmin(values):.0f}, and predict the difference"
+        raise DataError(expectation(f"--target {name}", expected, f"{kept:,} of {exact:,} different ones", fix))
 
 
 def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:

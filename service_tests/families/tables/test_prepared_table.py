@@ -150,6 +150,18 @@ def test_types_and_what_is_left_out(tmp_path: Path) -> None:
     assert "names the task" in found["patient"].left_out
 
 
+def test_a_column_names_the_task_although_a_cell_is_missing(tmp_path: Path) -> None:
+    tasks = [int(str(name)[1:]) for name in COLUMNS["id"]]
+    columns = {
+        **COLUMNS,
+        "patient": [None if row == 7 else f"p{task}" for row, task in enumerate(tasks)],
+        "born": [f"19{task + 10}-03-01" for task in tasks],
+        "half": [f"p{task}" if task < 15 else None for task in tasks],
+    }
+    found = {column.name: column.left_out[:14] for column in table(tmp_path, columns).columns}
+    assert found == {"x": "", "patient": "names the task", "born": "names the task", "half": ""}
+
+
 def test_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     names = [*COLUMNS["id"][:9], None, "alone", *COLUMNS["id"][11:]]
     columns = {**changed("y", 4, None), "id": names}

@@ -8,13 +8,15 @@ import numpy as np
 from pyarrow import ArrowInvalid, Table, string
 from pyarrow import csv as arrow_csv
 
+from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation
 from app.families.tables.csv_dialect import DELIMITERS, find_delimiter
 from app.families.tables.csv_lines import CsvText
-from app.families.tables.raw_table import RawTable, check_names
+from app.families.tables.number_text import read_numbers
+from app.families.tables.raw_table import EmptyTable, RawTable, check_names
 from app.families.tables.table_text import TableText
 
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", ".")
+MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", ".")
 """Cells that are missing values. `.` is that of SAS and Stata."""
 MAX_CELL = 1 << 24
 EXCEL_DELIMITER = re.compile(r"\ufeff?\"?sep=(.)\"?[ \t]*\n")
@@ -31,18 +33,42 @@ def read_csv(file: TableText, name: str) -> RawTable:
     keys = [each or f"\0{index}" for index, each in enumerate(text.names)]
     table = _arrow_table(text, keys)
     if not table.num_rows:
-        raise DataError(expectation(name, "at least 1 row below the header", "none"))
+        raise EmptyTable(expectation(name, "at least 1 row below the header", "none"))
     columns = {key: np.array(table.column(key).to_pylist(), object) for key in keys}
+    words = [_take_missing(key, values) for key, values in columns.items()]
     notes = ["the column without a name is left out" for key in keys if not _is_named(text, key, columns[key])]
     columns = {key: values for key, values in columns.items() if not key.startswith("\0")}
+    notes += filter(None, words)
     notes += filter(None, (text.check_long_cell(key, values) for key, values in columns.items()))
     form = f"CSV, separated by {DELIMITERS[text.delimiter]}, {file.encoding}"
     return RawTable(name, form, columns, is_text=True, place=text.place, notes=tuple(dict.fromkeys(notes)))
 
 
+def _take_missing(name: str, values: np.ndarray) -> str:
+    """Put None for the words that stand for a missing value, in place.
+
+    Returns a note where other values are texts, as NA and None may be categories there.
+    """
+    found = {*values} & {*MISSING}
+    if not found:
+        return ""
+    values[[value in found for value in values]] = None
+    others = [value for value in values[: 1 << 12] if value is not None]
+    if (
+        not others
+        or name.startswith("\0")
+        or all(map(is_date, others))
+        or np.isfinite(read_numbers(others).numbers).any()
+    ):
+        return ""
+    words = " and ".join(sorted(found))
+    verb, each = ("counts", "it is a category") if len(found) == 1 else ("count", "they are categories")
+    return f"{words} in the column {name} {verb} as missing: write another word if {each}"
+
+
 def _arrow_table(text: CsvText, keys: list[str]) -> Table:
     if not text.body.strip():
-        raise DataError(expectation(text.file, "at least 1 row below the header", "none"))
+        raise EmptyTable(expectation(text.file, "at least 1 row below the header", "none"))
     try:
         return arrow_csv.read_csv(
             io.BytesIO(text.body.encode()),
@@ -50,7 +76,7 @@ def _arrow_table(text: CsvText, keys: list[str]) -> Table:
             parse_options=arrow_csv.ParseOptions(delimiter=text.delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(keys, string()),
-                null_values=list(MISSING),
+                null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
             ),

@@ -11,7 +11,7 @@ from pyarrow import compute, parquet
 
 from app.errors import DataError, expectation
 from app.families.tables.parquet_sample import sample_parquet
-from app.families.tables.raw_table import RawTable, check_names
+from app.families.tables.raw_table import EmptyTable, RawTable, check_names
 
 PARQUET = b"PAR1"
 MAX_ROWS = 200_000
@@ -61,7 +61,7 @@ def _from_pandas(frame: Any, name: str) -> RawTable:
     names = [str(each) for each in frame.columns]
     check_names(names, name)
     if not len(frame):
-        raise DataError(expectation(name, "at least 1 row", "none"))
+        raise EmptyTable(expectation(name, "at least 1 row", "none"))
     columns = {each: _pandas_values(frame.iloc[:, index]) for index, each in enumerate(names)}
     return RawTable(name, "a DataFrame", columns)
 
@@ -88,7 +88,7 @@ def from_arrow(table: Any, name: str, form: str) -> RawTable:
     names = [each for each in table.column_names if not INDEX.fullmatch(each)]
     check_names(names, name)
     if not table.num_rows:
-        raise DataError(expectation(name, "at least 1 row", "none"))
+        raise EmptyTable(expectation(name, "at least 1 row", "none"))
     return RawTable(name, form, {each: _values(table.column(each)) for each in names})
 
 

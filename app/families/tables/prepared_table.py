@@ -72,6 +72,10 @@ class PreparedTable:
     def encoder(self) -> TableEncoder:
         """Fitted on rows of training tasks."""
         rows = np.concatenate([self.rows[name] for name in self.splits["training"]])[:FITTED_ROWS]
+        for column in self.inputs:
+            if column.data is not None and column.data.missing[rows].all():
+                fix = "leave it out with --inputs"
+                raise DataError(expectation(column.name, "a value in rows of training tasks", "none in any", fix))
         options = {column.name: column.options for column in self.inputs}
         return TableEncoder.fit(self._values(rows), options, [column.name for column in self.inputs])
 

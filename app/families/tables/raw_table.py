@@ -16,6 +16,10 @@ MAX_NAMES = 12
 """More columns than these are not listed in an error."""
 
 
+class EmptyTable(DataError):
+    """A table has no rows."""
+
+
 def row_place(row: int) -> str:
     """Where a row is, counted from 1."""
     return f"row {row + 1:,}"

@@ -1,5 +1,6 @@
 """Whose row it is."""
 
+import re
 from unicodedata import normalize
 
 import numpy as np
@@ -11,6 +12,8 @@ MIN_TASKS = 5
 """Two to train on, and others for validation and test."""
 MIN_ROWS = 2
 """Of a task: one known and one to predict."""
+WHOLE_AS_FLOAT = re.compile(r"[0-9]+\.0")
+"""A whole number as pandas writes it in a column with missing values."""
 MAX_WHOLE = 1 << 53
 """Larger whole numbers are rounded in float64."""
 
@@ -46,6 +49,8 @@ def _name(value: object) -> str | None:
         return None
     if isinstance(value, float | np.floating):
         return str(int(value)) if value == int(value) else str(value)
+    if isinstance(value, str) and WHOLE_AS_FLOAT.fullmatch(value.strip()):
+        value = value.strip().partition(".")[0]  # 1 and 1.0 are one task, as in JSON
     return normalize("NFC", str(value).strip()) or None
 
 

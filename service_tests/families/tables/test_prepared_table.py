@@ -115,6 +115,35 @@ def test_more_that_cannot_be_used(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("unit", ["{} %", "${}"])
+def test_a_target_with_units(tmp_path: Path, unit: str) -> None:
+    columns = {**COLUMNS, "y": [unit.format(row % 50) for row in range(ROWS)]}
+    for kind in ("", "regression"):
+        assert f"write numbers without {unit.replace('{}', '').strip()}" in failure(tmp_path, columns, kind=kind)
+
+
+def test_a_target_in_european_form(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "y": [f"1.{row:03d},5" for row in range(ROWS)]}
+    assert table(tmp_path, columns).target.values[1] == 1001.5
+
+
+def test_names_of_tasks_as_pandas_writes_them(tmp_path: Path) -> None:
+    names = [f"{row // 6}.0" if row % 2 else row // 6 for row in range(ROWS)]
+    assert len(table(tmp_path, {**COLUMNS, "id": names}).rows) == 30
+    assert (
+        "3.²0" in table(tmp_path, {**COLUMNS, "id": ["3.²0" if each == "t3" else each for each in COLUMNS["id"]]}).rows
+    )
+    composed = ["é" if row % 2 else "e\u0301" for row in range(6)]
+    assert len(table(tmp_path, {**COLUMNS, "id": [*composed, *COLUMNS["id"][6:]]}).rows) == 30
+
+
+def test_an_input_without_values_in_training(tmp_path: Path) -> None:
+    held_out = table(tmp_path, COLUMNS).splits["test"][0]
+    oil = [("new" if row % 2 else "old") if name == held_out else None for row, name in enumerate(COLUMNS["id"])]
+    message = failure(tmp_path, {**COLUMNS, "oil": oil})
+    assert message == "oil: expected a value in rows of training tasks, got none in any: leave it out with --inputs"
+
+
 def test_numbers_in_quotes_are_no_target() -> None:
     columns = {"id": [f"t{row // 3}" for row in range(30)], "x": [row % 7 for row in range(30)]}
     raw = RawTable(

@@ -73,4 +73,4 @@ def _is_fraction(value: object) -> bool:
         return head.isdecimal() and tail.isdecimal() and int(tail[:4_000]) > 0
     if not isinstance(value, float | np.floating) or value != value:
         return False
-    return not bool(abs(float(value)) <= MAX_WHOLE) or value != int(value)
+    return not abs(float(value)) <= MAX_WHOLE or not float(value).is_integer()

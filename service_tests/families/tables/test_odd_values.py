@@ -49,6 +49,10 @@ def test_large_names_of_tasks_stay_apart(tmp_path: Path, kind: str) -> None:
     assert [*prepared(pandas.DataFrame(table.to_pydict())).rows] == expected
 
 
+def test_names_of_tasks_may_be_float() -> None:
+    assert [*prepared(columns(id=[float(row // ROWS) for row in range(TASKS * ROWS)])).rows] == [*"012345"]
+
+
 def test_rounded_names_of_tasks_are_refused() -> None:
     with pytest.raises(
         DataError, match=r"--task id: expected whole numbers up to 9,007.*write the names of tasks as t"

@@ -22,6 +22,7 @@ from app.training.publish import training_record
 from app.training.tables.destination import bundle_folder
 from app.training.tables.prepare_family import make_table, usable_sizes
 from app.training.tables.publish_table import publish_table
+from app.training.tables.table_arguments import check_arguments
 from app.training.tables.table_recipe import AUTO
 from app.training.tables.table_settings import ENSEMBLE, SUPPORT, TableSettings
 from app.training.tables.train_by_steps import train_by_steps
@@ -74,9 +75,10 @@ def train_table(
 
     Raises DataError where the table cannot be read or used, and TrainingError where the other arguments do not fit.
     """
+    check_arguments(table, locals())
     spec = TableSpec(task, target, tuple(inputs), order, kind, tuple(categories), decimal)
     source = Path(table) if isinstance(table, str) else table
-    settings = TableSettings(source, spec, tuple(support), algorithm, name, seed, outer_steps)
+    settings = TableSettings(source, spec, tuple(sorted({*support})), algorithm, name, seed, outer_steps)
     return run_table(settings, Path(models_dir), Path(runs_dir), console or Console(quiet=True), fresh=fresh)
 
 

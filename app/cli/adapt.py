@@ -133,7 +133,8 @@ def predict(
         fields["pinned"] = True
     source = Source(name_of(file), _place_of(table), columns={"queries": table.columns})
     with asking(url) as server, in_words(source):
-        call = predict_call(_model_of(server, id, table), table, fields, JSON if as_json else CSV)
+        model = _model_of(server, id, table)
+        call = predict_call(model, table, fields, JSON if as_json else CSV, name_of(file))
         data = content(server.send(call).response, call.accept)
         with reading("predictions"):
             text = _predictions(data.decode(), call.accept, len(table.rows) if isinstance(table, Rows) else None)

@@ -25,10 +25,14 @@ def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fiel
     return Call("POST", "/adapt", table.renamed(targets), CSV, params=fields, key=new_key())
 
 
-def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str) -> Call:
-    """POST /predict. model: what the server says of it; a CSV may do without. Raises InnerloopError."""
+def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str, file: str) -> Call:
+    """POST /predict. Raises InnerloopError.
+
+    model: what the server says of it; a CSV may do without
+    file: the name of that of the queries
+    """
     if model is not None:
-        _check_queries(model, table)
+        _check_queries(model, table, file)
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
@@ -49,13 +53,14 @@ def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str,
     return {"inputs": inputs, "targets": values if len(targets) > 1 else [value for (value,) in values]}
 
 
-def _check_queries(model: Model, table: Csv | Rows) -> None:
+def _check_queries(model: Model, table: Csv | Rows, file: str) -> None:
     """Raise InnerloopError if the target would be an input, because the inputs have no names to tell it by."""
     with reading("a model"):
         target = next((name for name in target_names(model) if name in table.columns), None)
     if target is not None and not has_names(model):
-        fix = f"leave the column {target} out"
-        raise InnerloopError(expectation("FILE", f"only inputs of {model.name}", f"its target {target} too", fix))
+        actual = f"a column called {target}, as its target is"
+        fix = "remove the column, or rename it if it is an input"
+        raise InnerloopError(expectation(file, f"only inputs of {model.name}", actual, fix))
 
 
 def _in_order(model: Model, table: Rows) -> list[list[Any]]:

@@ -6,8 +6,9 @@ import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
+from shutil import copymode
 
-from app.atomic_write import write_atomically
 from app.cli.example_files import STDIN
 from app.errors import InnerloopError, expectation
 
@@ -22,7 +23,7 @@ def check_output(place: str, output: Path, source: Path | None = None) -> None:
 
     place: the argument of the output; source: the file that the command reads, - for stdin
     """
-    if output.is_dir():
+    if _is_folder(place, output):
         actual = "an empty text, or ." if output == Path() else f"the folder {output}"
         raise InnerloopError(expectation(place, "the name of a file", actual))
     if source is not None and _are_same(output, source):
@@ -39,9 +40,20 @@ def write_output(place: str, output: Path, content: bytes) -> None:
         if _is_stream(output):
             output.write_bytes(content)
         else:
-            _replace(output.resolve(), content)
+            _replace(Path(os.path.realpath(output)), content)
     except OSError as error:
-        raise InnerloopError(f"{place}: cannot write {output}: {error.strerror}") from error
+        raise _cannot_write(place, output, error) from error
+
+
+def _cannot_write(place: str, output: Path, error: OSError) -> InnerloopError:
+    return InnerloopError(f"{place}: cannot write {output}: {error.strerror}")
+
+
+def _is_folder(place: str, output: Path) -> bool:
+    try:
+        return output.is_dir()
+    except OSError as error:  # the name is too long, or it is in a folder that this user may not enter
+        raise _cannot_write(place, output, error) from error
 
 
 def _is_stream(output: Path) -> bool:
@@ -51,14 +63,34 @@ def _is_stream(output: Path) -> bool:
 
 
 def _replace(output: Path, content: bytes) -> None:
-    if output.exists():
+    """Write a new file and give it the name. A file that would lose more by this is written in its place."""
+    exists = output.exists()
+    if exists:
         output.open("ab").close()  # fails without the permission to write, which replacing a file does not need
+        if _has_other_ties(output.stat()):
+            output.write_bytes(content)
+            return
+    temporary = output.with_name(f".innerloop-{token_hex(8)}")
     try:
-        write_atomically(output, content)
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if exists:
+            copymode(output, temporary)
+        temporary.replace(output)
     except OSError as error:
-        if error.errno not in NO_NEW_FILE or not output.exists():
+        if error.errno not in NO_NEW_FILE or not exists:
             raise
         output.write_bytes(content)
+    finally:
+        with suppress(OSError):  # it has been renamed, or there is none
+            temporary.unlink()
+
+
+def _has_other_ties(file: os.stat_result) -> bool:
+    """Whether a file has another name too, or belongs to others than this user."""
+    return file.st_nlink > 1 or (file.st_uid, file.st_gid) != (os.geteuid(), os.getegid())
 
 
 def _are_same(output: Path, source: Path) -> bool:

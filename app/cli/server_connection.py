@@ -78,4 +78,6 @@ async def get_model(client: AsyncClient, bundle: str) -> Model:
     try:
         return await client.model(bundle)
     except NotFound as error:
+        if UNKNOWN_PATH in str(error):  # the caller knows the URL
+            raise
         raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error

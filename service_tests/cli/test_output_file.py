@@ -32,6 +32,27 @@ def test_a_file_is_replaced_through_its_link_with_its_permissions(tmp_path: Path
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o640)
 
 
+def test_a_file_with_other_ties_stays_the_same_file(tmp_path: Path) -> None:
+    file, other = tmp_path / "out.csv", tmp_path / "other.csv"
+    file.write_text("old")
+    os.link(file, other)
+    write_output("FILE", file, b"new")
+    assert other.read_text() == "new"
+    if os.geteuid() == 0:
+        other.unlink()
+        os.chown(file, 65534, 65534)
+        write_output("FILE", file, b"newer")
+        assert (file.read_text(), file.stat().st_uid) == ("newer", 65534)
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InnerloopError, match=r"^FILE: cannot write .*: File name too long"):
+        check_output("FILE", tmp_path / ("a" * 256))
+    longest = tmp_path / ("a" * 255)
+    write_output("FILE", longest, b"new")
+    assert longest.read_text() == "new"
+
+
 def test_a_pipe_and_stdout_are_written_as_they_are(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

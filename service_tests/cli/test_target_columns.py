@@ -71,11 +71,20 @@ def test_a_target_is_not_an_input(pairs: str, tmp_path: Path) -> None:
     for content in ("a,target_2\n5,6\n", "a,b,target_2\n5,6,7\n", '{"a": 5, "target_2": 6}\n'):
         result = innerloop("predict", key, file_of(tmp_path, content))
         assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr == (
-            "FILE: expected only inputs of pairs, got its target target_2 too: leave the column target_2 out\n"
-        )
+        assert "expected only inputs of pairs, got a column called target_2, as its target is: remove" in result.stderr
     more = innerloop("predict", key, file_of(tmp_path, "a,b,y\n5,6,7\n"))
     assert "expected 2 columns of numbers, got 3: remove the columns that are not inputs" in more.stderr
+
+
+def test_json_is_known_by_its_content_and_its_name(pairs: str, tmp_path: Path) -> None:
+    lines = '{"a": 1, "b": 2, "target_1": 3, "target_2": 4}\n'
+    for name in ("file", "file.csv", "file.jsonl"):
+        adapted("pairs", file_of(tmp_path, lines, name))
+    for content in ("{'a': 1}\n", "[ 1,\n 2]", "{a:1}\n"):
+        result = innerloop("adapt", "pairs", file_of(tmp_path, content, "file.jsonl"))
+        assert "expected a JSON object on each line" in result.stderr
+    result = innerloop("adapt", "pairs", file_of(tmp_path, "[1," + "[" * 200_000))
+    assert result.stderr.endswith("expected a JSON object on each line, got a JSON list\n")
 
 
 def test_a_name_may_begin_like_json(pairs: str, tmp_path: Path) -> None:

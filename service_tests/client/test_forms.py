@@ -274,8 +274,10 @@ def test_bytes_are_no_labels_in_any_form(innerloop: Client, labels: Any) -> None
         ({"steps": float("nan")}, "steps"),
         ({"ttl_s": 10**5000}, "ttl_s"),
         ({"x": [[1.0], [float("inf")]]}, "x[1][0]"),
-        ({"y": [1.0, float("nan")]}, "y[1]"),
-        ({"weights": [1.0, float("nan")]}, "weights[1]"),
+        ({"y": [1.0, float("-inf")]}, "y[1]"),
+        ({"weights": [1.0, 10**5000]}, "weights[1]"),
+        ({"y": [1.0, float("nan")]}, "support.targets[1]"),
+        ({"weights": [1.0, float("nan")]}, "support.weights[1]"),
         ({"x": np.array([[1.0], [np.nan]])}, "support.inputs[1][0]"),
     ],
 )

@@ -231,18 +231,24 @@ def test_an_async_generator_is_refused_with_the_cure(url: str) -> None:
         asyncio.run(run())
 
 
-def test_numbers_that_json_does_not_have_are_sent_as_by_adapt(innerloop: Client) -> None:
-    """The server says what is wrong with them."""
-    nan, large = float("nan"), 10**5000
-    bad: list[Any] = [{"x": [[nan]]}, {"x": [[float("inf")]]}, {"x": [[-large]]}, {"steps": large}]
-    results = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]} | each for each in bad])
-    for each, error in zip(bad, results, strict=True):
-        with pytest.raises(InvalidRequest) as alone:
-            innerloop.adapt("sinusoid", each.get("x", [[1]]), [1], steps=each.get("steps"))
-        assert str(error) == str(alone.value)
-    target, option = innerloop.adapt_many([GOOD | {"y": [*Y[:-1], nan]}, GOOD | {"learning_rate": nan}])
+def test_numbers_that_json_does_not_have(innerloop: Client) -> None:
+    """NaN may be a missing value, which the server decides."""
+    nan, inf, large = float("nan"), float("inf"), 10**5000
+    bad: dict[str, Any] = {
+        "x[0][0]: expected a finite number, got inf": {"x": [[inf]]},
+        "x[0][0]: expected a finite number, got one that is too large": {"x": [[-large]]},
+        "y[0]: expected a finite number, got -inf": {"y": [-inf]},
+        "steps: expected a finite number, got one that is too large": {"steps": large},
+        "learning_rate: expected a finite number, got nan": {"learning_rate": nan},
+    }
+    for message, each in bad.items():
+        [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]} | each])
+        assert str(error) == f"tasks[0]: {message}"
+    [target, place] = innerloop.adapt_many([GOOD | {"y": [*Y[:-1], nan]}, GOOD | {"x": [*X[:-1], [nan]]}])
     assert str(target) == "support.targets[4]: expected a number, got null"
-    assert str(option) == "tasks[1]: learning_rate: expected a number, got nan"
+    with pytest.raises(InvalidRequest) as alone:
+        innerloop.adapt(**GOOD | {"x": [*X[:-1], [nan]]})
+    assert str(place) == str(alone.value)
 
 
 def test_what_a_generator_raises_is_raised(innerloop: Client) -> None:

@@ -207,21 +207,25 @@ def test_names_of_several_columns() -> None:
         sent("rates", x=frame, y=pd.Index(["low", "high"]))
 
 
-def test_two_rows_and_the_names_of_two_columns() -> None:
-    frame = pd.DataFrame({"age": [1, 2], "low": [1, 2], "high": [1, 2]})
-    with pytest.raises(UnsupportedInput, match="got names of columns: pass "):
-        sent("rates", x=frame, y=["low", "high"])
-    assert sent("plain", x=pd.DataFrame({"a": [1, 2], "b": [3, 4]}), y=["a", "a"])["targets"] == ["a", "a"]
+@pytest.mark.parametrize("form", [list, tuple, pd.Index])
+def test_a_label_for_each_row_may_be_called_as_a_column_is(form: Callable[[list[str]], Any]) -> None:
+    alike = pd.DataFrame([[1.0, 0.2], [0.2, 1.0]], ["cat", "dog"], ["cat", "dog"])
+    assert list(sent("plain", x=alike, y=form(["cat", "dog"]))["targets"]) == ["cat", "dog"]
+    names = pd.DataFrame([[1.0, 0.2], [0.2, 1.0]]).set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), axis=1)
+    arrays = (np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    assert numbers(sent("plain", x=names, y=arrays)["targets"]) == [[1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize("name", [7, ("b", "y")])
+@pytest.mark.parametrize("name", [7, np.int64(7), ("b", "y")])
 def test_the_name_of_a_column_may_be_no_text(name: Any) -> None:
     columns = [("a", "x"), name] if isinstance(name, tuple) else [3, name]
-    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]])
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     frame.columns = pd.Index(columns)
     support = sent("plain", x=frame, y=name)
-    assert numbers(support["inputs"]) == [[1], [3]]
-    assert np.asarray(support["targets"]).tolist() == [2, 4]
+    assert numbers(support["inputs"]) == [[1], [3], [5]]
+    assert np.asarray(support["targets"]).tolist() == [2, 4, 6]
+    with pytest.raises(UnsupportedInput, match=r"^y: expected a column of x \(.*\), got 8$"):
+        sent("plain", x=frame, y=8)
 
 
 def test_large_whole_numbers_beside_floats() -> None:

@@ -230,8 +230,8 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
 
 
 ROUNDED = (
-    "expected whole numbers up to 2^53 - 1, got {}: JavaScript would round it, so send labels as strings, or read the "
-    'answer with `parseAs: "text"`'
+    "expected whole numbers that JavaScript has, got {}, which it rounds: send labels as strings, or set "
+    '`parseAs: "text"` in the call of `http`'
 )
 READERS = {
     "weights": ("application/octet-stream", "arrayBuffer"),

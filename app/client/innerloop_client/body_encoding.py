@@ -17,6 +17,8 @@ LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
 TOO_LARGE = 10**400
 """No float is as large. Python writes whole numbers of up to 4,300 digits."""
+ARGUMENTS = {"inputs": "x", "targets": "y"}
+"""The fields of a support set that have another name as an argument."""
 EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
 """The fields that `inputs` has read. All others are options."""
 
@@ -50,8 +52,7 @@ def encode_line(body: Mapping[str, Any]) -> bytes:
     try:
         return _json(body, _text)
     except ValueError:
-        pairs = body.items()
-        return _json({name: _in_json(value, "" if name in EXAMPLES else name) for name, value in pairs}, _text)
+        return _json({name: _in_json(value, name, name in EXAMPLES) for name, value in body.items()}, _text)
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -69,23 +70,28 @@ def _json(body: Mapping[str, Any], default: Callable[[Any], Any]) -> bytes:
     return json.dumps(body, default=default, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _in_json(value: Any, option: str) -> Any:
-    """A value in which all numbers are those of JSON. NaN becomes null: the server reads both as missing.
+def _in_json(value: Any, place: str, may_be_missing: bool) -> Any:
+    """A value in which all numbers are those of JSON. NaN becomes null, if it may be missing.
 
-    option: the name of the option that this is a part of, if any: null would be its default
-    Raises UnsupportedInput for NaN in an option.
+    place: its path in the body. Raises UnsupportedInput for other numbers that JSON or a float cannot have.
     """
     if isinstance(value, Mapping):
-        return {name: _in_json(each, option) for name, each in value.items()}
+        return {name: _in_json(each, f"{place}.{name}", may_be_missing) for name, each in value.items()}
     if isinstance(value, list):
-        return [_in_json(each, option) for each in value]
+        return [_in_json(each, f"{place}[{index}]", may_be_missing) for index, each in enumerate(value)]
     if not isinstance(value, int | float) or abs(value) < TOO_LARGE:
         return value
-    if value == value:
-        return TOO_LARGE if value > 0 else -TOO_LARGE
-    if option:
-        raise UnsupportedInput(f"{option}: expected a number, got nan")
-    return None
+    if value != value and may_be_missing:
+        return None
+    actual = f"{value}" if isinstance(value, float) else "one that is too large"
+    raise UnsupportedInput(f"{_argument(place)}: expected a finite number, got {actual}")
+
+
+def _argument(place: str) -> str:
+    """A place in a body as the argument of `adapt`, such as `x[1]` for `support.inputs[1]`."""
+    place = place.removeprefix("support.")
+    name = next((name for name in ARGUMENTS if place.startswith(name)), "")
+    return ARGUMENTS.get(name, "") + place.removeprefix(name)
 
 
 def _small(value: Any) -> Any:

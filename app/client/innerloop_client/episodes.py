@@ -135,7 +135,7 @@ def _reset(environment: Environment, seed: int) -> Any:
     try:
         return environment.reset(seed=seed)
     except TypeError as error:
-        if "unexpected keyword argument 'seed'" not in str(error):
+        if "reset() got an unexpected keyword argument 'seed'" not in str(error):
             raise
         raise UnsupportedInput("reset: expected a method that takes `seed`, as in gymnasium: add seed=None") from error
 

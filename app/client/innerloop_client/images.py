@@ -51,7 +51,7 @@ def read_image(value: Any, place: str) -> bytes:
             return data if keep else _redrawn(image, is_own=True)
     except UnidentifiedImageError as error:
         raise UnsupportedInput(f"{place}: expected an image, got {len(data)} bytes of something else") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise UnsupportedInput(f"{place}: cannot read the image: {error}") from error
 
 

@@ -1,6 +1,8 @@
 """The examples of a user, as the server takes them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from innerloop_client.arrays import Array, is_a
@@ -89,11 +91,20 @@ async def check_order(models: Models, model: str, targets: Any) -> None:
 
 
 def _is_column(x: Any, y: Any) -> bool:
-    """Whether y is the name of a column: a text, or a number or a tuple that x has as the name of one."""
-    if isinstance(y, str):
-        return True
-    is_name = isinstance(y, int | tuple) and not isinstance(y, bool)
-    return is_name and is_a(x, "pandas", "DataFrame") and y in list(x.columns)
+    """Whether y is the name of a column: a text, a whole number, or a tuple that cannot be the targets."""
+    if isinstance(y, str) or not is_a(x, "pandas", "DataFrame"):
+        return isinstance(y, str)
+    if isinstance(y, tuple):
+        return len(y) != len(x) and _count(x.columns, y) > 0
+    return isinstance(y, Integral) and not isinstance(y, bool)
+
+
+def _count(columns: Iterable[Hashable], name: Hashable) -> int:
+    """How many columns are called so."""
+    try:
+        return Counter(columns)[name]
+    except TypeError:  # a tuple of what cannot be a name, such as arrays
+        return 0
 
 
 def _split(x: Any, y: Hashable) -> tuple[Any, Any]:
@@ -102,7 +113,7 @@ def _split(x: Any, y: Hashable) -> tuple[Any, Any]:
         module = type(x).__module__.partition(".")[0]
         actual = "none" if x is None else f"{module}'s {type(x).__name__}".removeprefix("builtins's ")
         raise UnsupportedInput(f"y: the name of a column needs a DataFrame of pandas as x, got {actual}")
-    count = list(x.columns).count(y)
+    count = _count(x.columns, y)
     if count != 1:
         columns = ", ".join(map(str, x.columns))
         actual = f"{y!r}, which {count} columns are called" if count else repr(y)
@@ -114,9 +125,7 @@ def _check_columns(x: Any, y: Any) -> None:
     """Raise UnsupportedInput if y is a list of names of columns: a single name would be understood."""
     if is_a(y, "pandas", "Index"):
         y = y.tolist()
-    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list | tuple):
-        return
-    if len(y) == len(x) and len({*map(str, y)}) < len(y):  # labels that are called as columns are
+    if not is_a(x, "pandas", "DataFrame") or not isinstance(y, list | tuple) or len(y) == len(x):
         return
     if y and all(isinstance(name, str) and name in x.columns for name in y):
         fix = f"pass x.drop(columns={list(y)}) as x, x[{list(y)}] as y"

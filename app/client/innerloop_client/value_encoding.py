@@ -44,8 +44,6 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
     array = as_numpy(value, place)
     if array is None:
         raise UnsupportedInput(f"{place}: cannot send a value of type {type(value).__name__}: {_instead_of(value)}")
-    if array.dtype.name == "uint8" and array.ndim > 1:
-        array = array / 255  # one image of several forms, in a list: only raw arrays have levels of gray
     return plain(_items(array, place), place, depth + 1)
 
 

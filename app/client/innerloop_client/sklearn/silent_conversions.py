@@ -25,6 +25,7 @@ TYPES = {
     "bytes": (bytes, bytearray, np.void),
 }
 """What is refused among objects."""
+MAX_FLOAT = int(np.finfo("float64").max)
 
 
 def as_numbers(values: Any, place: str) -> Any:
@@ -35,12 +36,23 @@ def as_numbers(values: Any, place: str) -> Any:
     refuse_records(values, place)
     values = unmasked(values, place)
     if isinstance(values, list | tuple):
-        values = np.asarray(values)
+        values = _array_of(values, place)
     if any(kind in "OMmSV" for kind in _kinds(values)):
         found = next(_found(np.asarray(values)), None)
         if found is not None:
             raise UnsupportedInput(f"{place}: expected numbers, got {found}: {FIXES[found]}")
     return values
+
+
+def _array_of(values: Any, place: str) -> Any:
+    """A list as an array, with NaN for what is missing. Raises UnsupportedInput for whole numbers beyond all floats."""
+    array = np.asarray(values)
+    if array.dtype.kind != "O":
+        return array
+    array[np.frompyfunc(is_missing, 1, 1)(array).astype(bool)] = float("nan")
+    if any(isinstance(value, int) and abs(value) > MAX_FLOAT for value in array.flat):
+        raise UnsupportedInput(f"{place}: expected numbers in the range of a float, got a larger one")
+    return array
 
 
 def unmasked(values: Any, place: str) -> Any:

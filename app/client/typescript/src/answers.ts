@@ -69,8 +69,8 @@ async function checkMedia(url: string, { status, headers, body }: Response): Pro
 function checkIntegers(url: string, status: number, text: string): void {
   const rounded = roundedInteger(text);
   if (rounded === undefined) return;
-  const fix = "JavaScript would round it, so send labels as strings, or read the answer with `parseAs: \"text\"`";
-  throw unreadable(`${url}: expected whole numbers up to 2^53 - 1, got ${rounded}: ${fix}`, status);
+  const fix = "send labels as strings, or set `parseAs: \"text\"` in the call of `http`";
+  throw unreadable(`${url}: expected whole numbers that JavaScript has, got ${rounded}, which it rounds: ${fix}`, status);
 }
 
 function unreadable(detail: string, status: number): InnerloopError {

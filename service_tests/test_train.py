@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 
 from app.bundles.folder import load
-from app.train import Overrides, always_validated, choose_algorithm, choose_recipe, save_search
 from app.training.algorithm_search import Round, SearchResult
 from app.training.checkpoints import restore_checkpoint
+from app.training.kept_search import always_validated, choose_algorithm, save_search
+from app.training.overrides import Overrides, choose_recipe
 from app.training.recipes.recipe import Recipe
 from app.training.training_run import Run
 from service_tests.processes import ROOT

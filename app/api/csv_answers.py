@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.api.codec import JSON, respond
 from app.api.columns import describe_targets, names_of
 from app.api.csv_requests import CSV
 from app.bundles.bundle import Bundle
+from app.errors import Invalid, shown
 from app.service.class_labels import Label
 
 AT_ONCE = 1000
@@ -27,15 +29,26 @@ def csv_predictions(answer: schemas.PredictResponse, bundle: Bundle) -> Response
 
     The predictions are under the names of the targets. The other columns are those that the answer has: `target_lower`
     and the like, `unlike`, `similarity`, `nearest_example`, and `probability_` with each label or action.
+
+    Raises Invalid where two columns would have the same name, because a target is called as another part of the answer.
     """
-    columns = dict(_columns(answer, bundle))
+    names, columns = zip(*_columns(answer, bundle), strict=True)
+    _refuse_same(names)
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(columns)
+    writer.writerow(names)
     for start in range(0, len(answer.predictions), AT_ONCE):
-        parts = [_texts(values[start : start + AT_ONCE]) for values in columns.values()]
+        parts = [_texts(values[start : start + AT_ONCE]) for values in columns]
         writer.writerows(zip(*parts, strict=True))
     return respond(file.getvalue().encode(), 200, f"{CSV}; charset=utf-8")
+
+
+def _refuse_same(names: Sequence[str]) -> None:
+    """Raise Invalid for the first name that two columns have."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            fix = f"a CSV of this answer would have {count} columns called {shown(name)}"
+            raise Invalid("Accept", JSON.media, CSV, fix)
 
 
 def _columns(answer: schemas.PredictResponse, bundle: Bundle) -> Iterator[tuple[str, Sequence[Any] | np.ndarray]]:

@@ -51,6 +51,9 @@ def check_manifest(file: Path, manifest: Manifest) -> None:
         expectation(
             "calibration.distances", "an ood_reference, which has the scale of each feature", "none", COPY_AGAIN
         ): manifest.ood_reference.tasks > 0 or not manifest.calibration.has_distances,
+        expectation(
+            "calibration.relative", "an algorithm that gives standard deviations", manifest.algorithm, COPY_AGAIN
+        ): algorithm.gives_variance or not manifest.calibration.relative,
     }
     for reason in (*schema.errors(manifest.kind), *_meaning_errors(manifest), *_target_errors(manifest)):
         raise BundleError(file, reason)

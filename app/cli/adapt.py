@@ -13,11 +13,14 @@ import typer
 from app.cli.completion import complete_id, complete_model
 from app.cli.console import check_stdout, print_result, printable
 from app.cli.example_files import STDOUT, Csv, Rows, name_of, read_examples, write_csv
-from app.cli.file_requests import CSV, adapt_call, predict_call, target_columns
+from app.cli.file_requests import CSV, adapt_call, predict_call
 from app.cli.losses_text import losses_text
-from app.cli.server_requests import AsJson, Url, asking, check_id, check_model, check_text, in_words
+from app.cli.output_file import check_output, write_output
+from app.cli.server_requests import AsJson, Asking, Url, asking, check_id, check_model, check_text, in_words
+from app.cli.target_columns import target_columns
 from app.cli.words import Source
-from app.errors import InnerloopError
+from app.errors import shown
+from innerloop_client import Model, NotFound
 from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading
@@ -44,8 +47,8 @@ def adapt(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name of the target column; repeat it for several. By default it is the model's own name for it, such "
-            "as `target` or `label`."
+            help="Name of the target column; by default the model's own name for it, such as `target` or `label`. "
+            "Repeat it for several, in the order of the model's targets. If all have its own names, any order will do."
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.", callback=check_text)] = None,
@@ -93,10 +96,7 @@ def adapt(
             described = server.model(model)
         targets = target_columns(described, table, target or [], file)
         call = adapt_call(described, table, targets, fields)
-        inputs = [name for name in table.columns if name not in targets]
-        columns = {"inputs": inputs, "targets": list(targets)}
-        names = {name: column for column, name in targets.items()}
-        with in_words(Source(name_of(file), _place_of(table), names, columns)):
+        with in_words(_examples_source(table, targets, file)):
             reply = server.send(call)
             adapted = reply.body
             server.check(adapted, model=model)
@@ -131,6 +131,8 @@ def predict(
     model can tell, `unlike` is true if the query is unlike the data that it knows, so that the prediction is a guess.
     """
     check_id(id)
+    if output is not None and output != STDOUT:
+        check_output("--output", output, file)
     table = read_examples(file)
     fields: dict[str, Any] = {"adaptation_id": id}
     if interval is not None:
@@ -139,21 +141,35 @@ def predict(
         fields["pinned"] = True
     source = Source(name_of(file), _place_of(table), columns={"queries": table.columns})
     with asking(url) as server, in_words(source):
-        model = None
-        if isinstance(table, Rows):
-            model = server.model(server.adaptation(id).model)
-        call = predict_call(model, table, fields, JSON if as_json else CSV)
+        model = _model_of(server, id, table)
+        call = predict_call(model, table, fields, JSON if as_json else CSV, name_of(file))
         data = content(server.send(call).response, call.accept)
         with reading("predictions"):
             text = _predictions(data.decode(), call.accept, len(table.rows) if isinstance(table, Rows) else None)
     if output is None or output == STDOUT:
         print_result(text)
         return
-    try:
-        output.write_bytes(text.encode())
-    except OSError as error:
-        raise InnerloopError(f"--output: cannot write {output}: {error.strerror}") from error
+    write_output("--output", output, text.encode())
     typer.echo(f"wrote the predictions to {output}", err=True)
+
+
+def _examples_source(table: Csv | Rows, targets: Mapping[str, str], file: Path) -> Source:
+    """The file that the examples come from, with its own names for columns. targets: of `target_columns`"""
+    names = {name: column for column, name in targets.items()}
+    inputs = [name for name in table.columns if name not in targets]
+    renamed = [targets.get(name, name) for name in table.columns]
+    said, ours = (f"the columns are {shown(', '.join(each))}" for each in (renamed, table.columns))
+    return Source(name_of(file), _place_of(table), names, {"inputs": inputs, "targets": list(targets)}, {said: ours})
+
+
+def _model_of(server: Asking, id: str, table: Csv | Rows) -> Model | None:
+    """The model of an adaptation; None for a CSV of one that is not there, of which the server says more."""
+    try:
+        return server.model(server.adaptation(id).model)
+    except NotFound:
+        if isinstance(table, Csv):
+            return None
+        raise
 
 
 def _place_of(table: Csv | Rows) -> Callable[[int], str]:

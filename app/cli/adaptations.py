@@ -12,6 +12,7 @@ from app.cli.completion import complete_id, complete_model
 from app.cli.console import print_error, print_result, printable
 from app.cli.export_examples import export_support
 from app.cli.losses_text import losses_text
+from app.cli.output_file import check_output, write_output
 from app.cli.server_requests import Url, asking, check_id, check_text, in_words, path_of
 from app.errors import InnerloopError, expectation
 from innerloop_client.connection_options import DEFAULT_URL
@@ -102,12 +103,13 @@ def export(
     """Write the adapted weights or the examples of an adaptation into a file.
 
     The weights are those of the network, to use them without the server. You can pass the examples to
-    `innerloop adapt` again. Weights of examples and declared labels are not in the file.
+    `innerloop adapt` again. Weights of examples, declared labels and the stages of episodes are not in the file.
     """
     form = file.suffix.lower()
     if form not in (".safetensors", ".csv", ".jsonl"):
         expected = "a name that ends in .safetensors (weights), .csv or .jsonl (examples)"
         raise InnerloopError(expectation("FILE", expected, str(file)))
+    check_output("FILE", file)
     check_id(id)
     with asking(url) as client, in_words():
         adaptation = client.adaptation(id)
@@ -115,10 +117,7 @@ def export(
             content, about = adaptation.weights(), "the adapted weights"
         else:
             content, about = export_support(client, adaptation, form)
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise InnerloopError(f"FILE: cannot write {file}: {error.strerror}") from error
+    write_output("FILE", file, content)
     typer.echo(f"wrote {about} to {file}", err=True)
 
 

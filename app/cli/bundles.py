@@ -10,14 +10,15 @@ from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
 from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
+from app.cli.completion import complete_bundle
 from app.cli.console import Data, ModelsDir, console
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
-from app.train import parse_option
 from app.training.encoder_file import read_encoder
 from app.training.family_and_network import family_of
 from app.training.import_weights import import_weights
+from app.training.overrides import parse_option
 from app.training.publish import with_calibration, with_ood_reference
 
 
@@ -53,7 +54,9 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
 
 
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, such as sinusoid.", autocompletion=complete_bundle)
+    ],
     data: Data = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:

@@ -6,8 +6,8 @@ import typer
 
 from app.cli.console import Data, console, show
 from app.device import choose_device
-from app.train import Overrides, choose_recipe
 from app.training.comparison import comparison_protocol, comparison_text, train_and_score
+from app.training.overrides import Overrides, choose_recipe
 from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.training_run import Run
 

@@ -39,8 +39,22 @@ def print_result(text: str) -> None:
     except BrokenPipeError:
         raise  # the reader has enough, as `head` does; typer ends the command
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python tries again at its end
+        _drop_stdout()
         raise InnerloopError(f"stdout: cannot write {shown(text.rstrip())}: {error.strerror}") from error
+
+
+def check_written() -> None:
+    """Raise InnerloopError if stdout cannot be written. Otherwise it gets an empty line."""
+    try:
+        typer.echo()
+    except OSError as error:
+        _drop_stdout()
+        raise InnerloopError(f"stdout: cannot write: {error.strerror}") from error
+
+
+def _drop_stdout() -> None:
+    """Write to nothing from here on: otherwise Python tries again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

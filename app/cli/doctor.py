@@ -62,6 +62,8 @@ def examine(waiting: Waiting) -> Iterator[Finding]:
     except ValidationError as error:
         text = f"{settings_message(error)}. The parts that depend on settings are not checked until then"
         yield Finding(variables.PART, "problem", text)
+        if (names := variables.check(said=text)).mark != "ok":
+            yield names
     else:
         yield variables.check()
         yield from _examine_machine(settings, waiting)

@@ -11,6 +11,7 @@ import typer
 
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load_named
+from app.cli.completion import complete_bundle
 from app.cli.console import Data, ModelsDir, show
 from app.cli.remote_learner import over_http, returns_over_http
 from app.device import describe
@@ -33,7 +34,9 @@ CPU = torch.device("cpu")
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, such as sinusoid.", autocompletion=complete_bundle)
+    ],
     shots: Annotated[
         list[int] | None,
         typer.Option(
@@ -172,7 +175,9 @@ def show_returns(bundle: Bundle, returns: Returns, folder: Path | None) -> None:
 
 
 def value(
-    bundle: Annotated[str, typer.Argument(help="Name of a bundle with discrete actions.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Name of a bundle with discrete actions.", autocompletion=complete_bundle)
+    ],
     log: Annotated[
         Path,
         typer.Argument(

@@ -1,4 +1,4 @@
-"""Files of examples and queries: CSV, JSON lines and Parquet. The content says which it is, not the name."""
+"""Files of examples and queries: CSV, JSON lines and Parquet. The content says which it is, and the name in doubt."""
 
 import csv
 import io
@@ -17,6 +17,9 @@ STDIN = STDOUT = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
 LINE = re.compile(r"\r\n|\r|\n")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+JSON_START = re.compile(r'\s*(\{\s*("|\}|$)|\[\s*([\[{"]|$))', re.MULTILINE)
+"""How objects and lists of JSON begin, and hardly ever the name of a column, such as [Ca2+]."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,27 @@ def parse_examples(data: bytes, name: str) -> Csv | Rows:
         raise InnerloopError(expectation(name, expected, actual, fix)) from error
     if not text.strip():
         raise InnerloopError(expectation(name, "CSV, JSON lines or Parquet", "an empty file"))
+    if not _is_json(text.lstrip(), Path(name).suffix.lower()):
+        return _read_csv(text, name)
     if text.lstrip().startswith("["):
         raise InnerloopError(expectation(name, "a JSON object on each line", "a JSON list"))
-    return _read_lines(text, name) if text.lstrip().startswith("{") else _read_csv(text, name)
+    return _read_lines(text, name)
+
+
+def _is_json(text: str, suffix: str) -> bool:
+    """Whether the first line is JSON, or begins like JSON that has a mistake. Otherwise it has names of columns.
+
+    suffix: of the name of the file, in small letters
+    """
+    if suffix in JSON_SUFFIXES:
+        return True
+    try:
+        value = json.loads(LINE.split(text, 1)[0])
+    except RecursionError:
+        return True
+    except ValueError:
+        return suffix != ".csv" and JSON_START.match(text) is not None
+    return isinstance(value, dict) or (suffix != ".csv" and isinstance(value, list))
 
 
 def _read_stdin() -> bytes:

@@ -31,6 +31,11 @@ def export_support(client: Client, adaptation: Adaptation, form: str) -> tuple[b
     for field in ("weights", "labels"):
         if field in support:
             typer.echo(f"the {field} of the examples are not in the file", err=True)
+    with reading("the examples"):
+        stages = len({each.get("stage") for each in support.get("episodes", ())})
+    if stages > 1:
+        text = f"the {stages} stages of the episodes are not in the file: `innerloop adapt` makes one stage of them"
+        typer.echo(text, err=True)
     about = f"{len(rows)} {unit}{'' if len(rows) == 1 else 's'}"
     with reading("the examples"):
         text, lost = (_json_lines(rows), "") if form == ".jsonl" else _csv(rows, unit, model)

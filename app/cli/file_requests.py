@@ -1,10 +1,10 @@
 """The requests that post a file of examples or queries."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from app.cli.example_files import Csv, Rows, name_of
+from app.cli.example_files import Csv, Rows
+from app.cli.target_columns import has_names, target_names
 from app.errors import InnerloopError, expectation
 from innerloop_client import Model
 from innerloop_client.descriptions import reading
@@ -13,43 +13,6 @@ from innerloop_client.session import Call
 from innerloop_client.tables import NUMBERS, column_names
 
 CSV = "text/csv"
-
-
-def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file: Path) -> dict[str, str]:
-    """The columns of a file that have the targets, and how the server calls them.
-
-    chosen: by --target, or none for those that the server expects. Raises InnerloopError.
-    """
-    where = name_of(file)
-    with reading("a model"):
-        names = [column["name"] for column in model.target_columns]
-    if not names:
-        if chosen:
-            fix = f"{model.name} learns from episodes, so leave --target out"
-            raise InnerloopError(expectation("--target", "no column", chosen[0], fix))
-        return {}
-    if isinstance(table, Csv) and not has_names(model) and all(map(_is_number, table.columns)):
-        fix = "begin the file with a line of names"
-        raise InnerloopError(expectation(f"{where}, line 1", "names of columns", "numbers", fix))
-    columns = ", ".join(table.columns)
-    if not chosen and (missing := [name for name in names if name not in table.columns]):
-        fix = f"name the column that has the target: {columns}"
-        raise InnerloopError(f"--target: {where} has no column called {missing[0]}: {fix}")
-    chosen = chosen or names
-    if len(chosen) != len(names):
-        expected = f"{len(names)} column{'s' if len(names) > 1 else ''} ({', '.join(names)})"
-        raise InnerloopError(expectation("--target", expected, len(chosen)))
-    for column, name in zip(chosen, names, strict=True):
-        if list(chosen).count(column) > 1:
-            raise InnerloopError(expectation("--target", "each column once", f"{column} twice"))
-        if column not in table.columns:
-            raise InnerloopError(expectation("--target", f"a column of {where} ({columns})", column))
-        if table.columns.count(column) > 1:
-            raise InnerloopError(f"--target: two columns of {where} are called {column}: rename or remove one")
-        if name in table.columns and name not in chosen:
-            why = f"{name} is the server's name for the target, and another column of {where} has it"
-            raise InnerloopError(f"--target: {why}: rename or remove that column")
-    return dict(zip(chosen, names, strict=True))
 
 
 def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fields: dict[str, Any]) -> Call:
@@ -62,8 +25,14 @@ def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fiel
     return Call("POST", "/adapt", table.renamed(targets), CSV, params=fields, key=new_key())
 
 
-def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str) -> Call:
-    """POST /predict. model: what the server says of it, which only Rows need"""
+def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str, file: str) -> Call:
+    """POST /predict. Raises InnerloopError.
+
+    model: what the server says of it; a CSV may do without
+    file: the name of that of the queries
+    """
+    if model is not None:
+        _check_queries(model, table, file)
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
@@ -74,20 +43,6 @@ def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any],
     return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def has_names(model: Model) -> bool:
-    """Whether the columns of the inputs have names; otherwise they are numbers in their order, or a single value."""
-    with reading("a model"):
-        return bool(column_names(model.inputs))
-
-
 def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str, Any]:
     if not targets:
         return {"episodes": table.rows}
@@ -96,6 +51,16 @@ def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str,
     values = table.values(list(targets))
     inputs = _inputs(model, table, [name for name in table.columns if name not in targets])
     return {"inputs": inputs, "targets": values if len(targets) > 1 else [value for (value,) in values]}
+
+
+def _check_queries(model: Model, table: Csv | Rows, file: str) -> None:
+    """Raise InnerloopError if the target would be an input, because the inputs have no names to tell it by."""
+    with reading("a model"):
+        target = next((name for name in target_names(model) if name in table.columns), None)
+    if target is not None and not has_names(model):
+        actual = f"a column called {target}, as its target is"
+        fix = "remove the column, or rename it if it is an input"
+        raise InnerloopError(expectation(file, f"only inputs of {model.name}", actual, fix))
 
 
 def _in_order(model: Model, table: Rows) -> list[list[Any]]:

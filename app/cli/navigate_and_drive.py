@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress, TaskID
 
 from app.bundles.folder import load, load_named
+from app.cli.completion import complete_bundle
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.example_files import STDOUT
@@ -28,7 +29,9 @@ from app.training.returns import SEED, Trial
 
 
 def navigate(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy.")] = "navigation",
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, a policy.", autocompletion=complete_bundle)
+    ] = "navigation",
     count: Annotated[
         int, typer.Option("--worlds", min=2, help="Number of held-out worlds; in navigation each has its own goal.")
     ] = 40,
@@ -58,7 +61,9 @@ def navigate(
 
 
 def drive(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, a policy that drives.")] = "driving",
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, a policy that drives.", autocompletion=complete_bundle)
+    ] = "driving",
     world: Annotated[int, typer.Option(min=0, max=39, help="Number of the held-out world.")] = 0,
     demonstrations: Annotated[
         int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, from a driver who knows the world.")

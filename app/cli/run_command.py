@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
-from app.cli.console import print_error
+from app.cli.console import check_written, print_error
 from app.errors import InnerloopError
 
 
@@ -15,7 +15,16 @@ def run(cli: typer.Typer) -> None:
     # at the end, after what is installed: networks of your own are found by module name, as with `python -m`
     sys.path.append(str(Path.cwd()))
     try:
-        cli()
+        _run(cli)
     except (InnerloopError, ValidationError) as error:
         print_error(error)
         raise SystemExit(1) from error
+
+
+def _run(cli: typer.Typer) -> None:
+    try:
+        cli()
+    except OSError as error:
+        if error.filename is None:  # of an open file, which does not say whether it is stdout
+            check_written()
+        raise

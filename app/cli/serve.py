@@ -47,7 +47,7 @@ def serve(
 ) -> None:
     """Serve the bundles over HTTP. Open /docs on the server to try it.
 
-    Settings are environment variables, such as INNERLOOP_MODELS_DIR; the README lists them.
+    Settings are environment variables, such as INNERLOOP_MODELS_DIR; app/docs/settings.md lists them.
     --host and --port override INNERLOOP_HOST and INNERLOOP_PORT.
     """
     check_system()

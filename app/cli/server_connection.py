@@ -14,6 +14,10 @@ from innerloop_client.connection_options import check_url
 
 TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""
+LARGER_TIMEOUT = "set a larger timeout, or "
+"""What the client advises, but no option of a command sets."""
+UNKNOWN_PATH = ": expected a path that exists, got an unknown one"
+"""What the server says of a path that no endpoint has."""
 IN_THIS_PROCESS = "http://innerloop"
 
 
@@ -54,10 +58,19 @@ def errors_of(option: str, url: str) -> Iterator[None]:
         actual = f'"{str(cause) or type(cause).__name__}"'
         raise InnerloopError(expectation(option, f"an answer from {url}", actual, fix)) from error
     except innerloop_client.InnerloopError as error:
-        lacks_url = isinstance(error, UnexpectedAnswer) and not str(error).startswith(("http://", "https://"))
-        raise InnerloopError(f"{url}: {error}" if lacks_url else str(error)) from error
+        raise InnerloopError(error_text(option, url, error)) from error
     except RecursionError as error:  # of the rows of a file
         raise InnerloopError(f"{option}: the request to {url} is nested too deeply") from error
+
+
+def error_text(option: str, url: str, error: innerloop_client.InnerloopError) -> str:
+    """What the client says, with what a user of commands can change. option: the one that has the URL"""
+    if isinstance(error, NotFound) and UNKNOWN_PATH in str(error):
+        names = "--url or INNERLOOP_URL" if option == "--url" else option
+        path = str(error).partition(": ")[0]
+        return expectation(option, "the URL of a server", f"{url}, which has no {path}", f"correct {names}")
+    lacks_url = isinstance(error, UnexpectedAnswer) and not str(error).startswith(("http://", "https://"))
+    return (f"{url}: {error}" if lacks_url else str(error)).replace(LARGER_TIMEOUT, "")
 
 
 async def get_model(client: AsyncClient, bundle: str) -> Model:
@@ -65,4 +78,6 @@ async def get_model(client: AsyncClient, bundle: str) -> Model:
     try:
         return await client.model(bundle)
     except NotFound as error:
+        if UNKNOWN_PATH in str(error):  # the caller knows the URL
+            raise
         raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error

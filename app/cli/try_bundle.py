@@ -10,6 +10,7 @@ import torch
 import typer
 from torch import Tensor
 
+from app.cli.completion import complete_bundle
 from app.cli.console import Data, Server, console
 from app.cli.losses_text import number_text
 from app.cli.remote_learner import rows_of
@@ -31,7 +32,9 @@ MAX_SHOWN = 300
 
 
 def try_bundle(
-    bundle: Annotated[str, typer.Argument(help="Name of the bundle, such as sinusoid.")] = "sinusoid",
+    bundle: Annotated[
+        str, typer.Argument(help="Name of the bundle, such as sinusoid.", autocompletion=complete_bundle)
+    ] = "sinusoid",
     shots: Annotated[
         int, typer.Option(min=1, help="Number of support examples; for classification, of each class.")
     ] = 5,

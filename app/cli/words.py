@@ -19,6 +19,7 @@ WORDS = {
     "assess": "--assess",
     "interval": "--interval",
     "pinned": "--pinned",
+    "Accept": "--json",
 }
 """The fields of a request and the arguments of the command line that they come from."""
 WHOLE = re.compile(r"body|support|(support\.)?(rows|inputs|targets|episodes|queries)")
@@ -27,11 +28,12 @@ ROW = re.compile(r"(?:support\.)?(rows|inputs|targets|episodes|queries)\[(\d+)\]
 """The place of a value in a row of a body."""
 OPTION = re.compile(r"\b(leave|with|larger) (steps|learning_rate|label_names|ttl_s|assess|interval)\b")
 """A field in a sentence. Alone, it may as well be the name of a column."""
-PHRASES = {
+PHRASES: Mapping[str, str] = {
     'predict with `"pinned": false`, which adapts the current version': "adapt again",
     "in JSON or msgpack": "as JSON lines or Parquet",
     "within X-Timeout-Ms: send a larger X-Timeout-Ms, or fewer": "in time: send fewer",
     "got an empty body": "got an empty file",
+    "expected application/json, got text/csv": "expected this option, got none",
 }
 """What only a program can do, and what to do with the commands instead."""
 
@@ -44,12 +46,14 @@ class Source:
     line: what the row of a number is in the file
     names: the columns that were renamed: the server's name to the user's
     columns: the columns whose order alone the server knows, for `inputs`, `targets` and `queries`
+    phrases: what the server says with the names of renamed columns, and what to say instead
     """
 
     file: str
     line: Callable[[int], str] = "row {}".format
     names: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    phrases: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, place: str) -> str:
         """A place in a body as an argument, the file, or a line of it."""
@@ -86,6 +90,6 @@ def command_line_words(source: Source, detail: str, place: str) -> str:
     before, rest = "", detail
     if detail.startswith(f"{place}: "):
         before, rest = source.place(place), detail.removeprefix(place)
-    for phrase, words in PHRASES.items():
+    for phrase, words in {**PHRASES, **source.phrases}.items():
         rest = rest.replace(phrase, words)
     return before + OPTION.sub(lambda match: f"{match[1]} {WORDS[match[2]]}", rest)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -135,6 +136,19 @@ class HasEncoder(Protocol):
     @property
     def encoder(self) -> Encoder:
         """Fitted on training tasks alone; always the same for the same options and data set."""
+
+
+@runtime_checkable
+class HasTrainingInputs(Protocol):
+    """A family whose training tasks are few enough to read all their rows, each with features by column."""
+
+    @property
+    def training_inputs(self) -> Sequence[np.ndarray]:
+        """The features of all rows of each training task, [row, feature]."""
+
+    @property
+    def column_widths(self) -> Sequence[int]:
+        """How many features each column has, in their order."""
 
 
 @runtime_checkable

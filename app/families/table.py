@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from app.families.table_rows import TaskRows
 from app.families.tables.input_columns import unit_of
 from app.families.tables.labelled_tasks import LabelledTasks, label_sizes, labelled_tasks
 from app.families.tables.prepared_table import PreparedTable, prepare
+from app.families.tables.table_description import describe_table
 from app.families.tables.table_spec import TableSpec
 from app.learn.networks import NetworkSpec
 
@@ -90,16 +92,7 @@ class Table:
     @property
     def description(self) -> Description:
         """What the columns say; whoever knows more about the table writes it into the card."""
-        given = f" from {', '.join(self.inputs)}" if self.inputs else ""
-        rows = f"the first rows by {self.order}" if self.order else "a few rows"
-        return Description(
-            purpose=f"predicts {self.target}{given}, after {rows} of the same {self.task}.",
-            not_for=f"Rows of which no other row of the same {self.task} can be like those of training, and tables "
-            "whose columns mean something else.",
-            data=self.source
-            or f"A table with a row for each measurement. The column {self.task} says whose row it is.",
-            licence=self.licence,
-        )
+        return describe_table(self._spec, self.source, self.licence)
 
     @property
     def caveat(self) -> str:
@@ -111,6 +104,16 @@ class Table:
     def task_counts(self) -> Mapping[Split, int]:
         """How many tasks each split has."""
         return {split: len(names) for split, names in self.prepared.splits.items()}
+
+    @property
+    def training_inputs(self) -> list[np.ndarray]:
+        """The features of all rows of each training task."""
+        return [task.inputs for task in self._rows["training"]]
+
+    @property
+    def column_widths(self) -> list[int]:
+        """How many features each column has."""
+        return [column.width for column in self.prepared.encoder.columns]
 
     @property
     def max_ways(self) -> int:
@@ -147,6 +150,11 @@ class Table:
         inputs, targets = (torch.from_numpy(part)[rows].to(generator.device) for part in (task.inputs, task.targets))
         return inputs, targets
 
+    @property
+    def _spec(self) -> TableSpec:
+        lists = tuple(self.inputs), tuple(self.categories)
+        return TableSpec(self.task, self.target, lists[0], self.order, self.kind, lists[1], self.decimal)
+
     @cached_property
     def _rows(self) -> dict[Split, list[TaskRows]]:
         return {split: self.prepared.tasks(split) for split in SPLITS}
@@ -176,10 +184,7 @@ class Table:
             from app.families.tables.read_table import read_table  # needs an extra
         except ImportError as error:
             raise DataError(missing_package("pyarrow", "tables")) from error
-        spec = TableSpec(
-            self.task, self.target, tuple(self.inputs), self.order, self.kind, tuple(self.categories), self.decimal
-        )
-        prepared = prepare(read_table(self.data, self.task), spec)
+        prepared = prepare(read_table(self.data, self.task), self._spec)
         if self.fingerprint not in ("", prepared.fingerprint):
             fix = "name the file that it was trained on, or train again"
             raise DataError(expectation("--data", "the table that the bundle was trained on", "another", fix))

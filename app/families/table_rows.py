@@ -11,7 +11,8 @@ class TaskRows:
 
     name: as text
     inputs: float32 [row, feature], encoded by the table encoder
-    targets: float32 [row, 1], in the user's units; in the order of `--order`, where it is given
+    targets: float32 [row, 1], in the user's units; in the order of `--order`, where it is given. Baselines see them
+        standardised, in float64
     """
 
     name: str

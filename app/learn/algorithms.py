@@ -65,6 +65,11 @@ class Algorithm:
         return self.head is not None
 
     @property
+    def gives_variance(self) -> bool:
+        """Whether it says how sure it is of a number."""
+        return self.head is not None and self.head(1, 1, 1).variance is not None
+
+    @property
     def learned_rate(self) -> bool:
         """Whether the inner rates are meta-parameters, so that a request cannot set a rate."""
         return self.rule.learned_rate

@@ -35,6 +35,7 @@ class Calibration:
     stretch: [shots][target][knot], by what intervals are multiplied at these distances
     similarity: [shots], for texts instead of `familiarity`; the queries whose class is in the support set are mostly at
         least as alike (`app.learn.query_ood.largest_cosines`). Shots count the name of a class, where it is an example
+    relative: whether half widths are in standard deviations of the prediction, which the algorithm gives; None for no
     """
 
     tasks: int = 0
@@ -47,6 +48,7 @@ class Calibration:
     distances: tuple[tuple[float, ...], ...] | None = field(default=None, metadata={"optional": True})
     stretch: tuple[tuple[tuple[float, ...], ...], ...] | None = field(default=None, metadata={"optional": True})
     similarity: tuple[float, ...] | None = field(default=None, metadata={"optional": True})
+    relative: bool | None = field(default=None, metadata={"optional": True})
 
     def fits(self, targets: int) -> bool:
         """Whether the lists fit each other and targets of that length, or the calibration is empty."""

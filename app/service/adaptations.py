@@ -118,12 +118,10 @@ class Adaptations:
         job = query_job(command, manifest)
         result = await self._worker.submit(job, caller)
         predictions = checked_predictions(result, command)
-        compared = result.distances, result.similarity
+        compared = result.distances, result.spread, result.similarity
         inputs = predictions, command.queries, job.task, manifest, command.options, *compared
         quick = predictions.size <= QUICK_NUMBERS and command.queries.size <= QUICK_NUMBERS
         answer = answer_queries(*inputs) if quick else await asyncio.to_thread(answer_queries, *inputs)
-        if result.spread is not None:
-            answer = answer._replace(std=result.spread)
         if result.nearest is not None:
             numbers = result.nearest if command.examples is None else command.examples[result.nearest]
             answer = answer._replace(nearest_examples=numbers)

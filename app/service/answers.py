@@ -78,6 +78,7 @@ class Outputs(NamedTuple):
     numbers: float32 [query, output]
     task: the task adapted to; None for the initialization
     distances: how far each query is from the nearest support example, where the calibration has distances
+    std: the standard deviation of each number, where the algorithm gives it
     similarity: how alike it and the support set are, where the calibration has a similarity
     """
 
@@ -87,6 +88,7 @@ class Outputs(NamedTuple):
     manifest: Manifest
     options: PredictOptions
     distances: Distances | None
+    std: np.ndarray | None = None
     similarity: np.ndarray | None = None
 
 
@@ -113,33 +115,35 @@ def answer_queries(
     manifest: Manifest,
     options: PredictOptions,
     distances: Distances | None = None,
+    std: np.ndarray | None = None,
     similarity: np.ndarray | None = None,
 ) -> Answer:
     """The answer to queries, float32 [query, feature].
 
     outputs: of the network, [query, output]
     distances: how far each query is from the nearest support example, where the calibration has distances
+    std: the standard deviation of each number, where the algorithm gives it
     similarity: how alike it and the support set are, where the calibration has a similarity
     """
     far = far_queries(queries, manifest)
-    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances, similarity))
+    return KINDS[manifest.kind].answer(Outputs(outputs, far, task, manifest, options, distances, std, similarity))
 
 
 def _regression(outputs: Outputs) -> Answer:
-    numbers, far, task, manifest, options, distances, _ = outputs
+    numbers, far, task, manifest, options, distances, std, _ = outputs
     if distances is None and options.interval is None:  # before what takes longer
-        return Answer(numbers, unlike=far)
+        return Answer(numbers, unlike=far, std=std)
     size, calibration = 0 if task is None else task.size, manifest.calibration
     if distances is not None:
         far = or_far_from_examples(far, distances, calibration.largest_distance(size))
     if options.interval is None:
-        return Answer(numbers, unlike=far)
-    lower, upper = intervals(numbers, options.interval, calibration, size, distances, far)
-    return Answer(numbers, unlike=far, lower=lower, upper=upper)
+        return Answer(numbers, unlike=far, std=std)
+    lower, upper = intervals(numbers, options.interval, calibration, size, distances, far, std)
+    return Answer(numbers, unlike=far, lower=lower, upper=upper, std=std)
 
 
 def _classification(outputs: Outputs) -> Answer:
-    numbers, far, task, manifest, _, _, similarity = outputs
+    numbers, far, task, manifest, *_, similarity = outputs
     assert task is not None, "a support set names the classes"
     unlike, calibration = far, manifest.calibration
     if calibration.has_familiarity and task.rows:

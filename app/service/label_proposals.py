@@ -9,6 +9,7 @@ import torch
 from app.learn.acquisition import entropy
 from app.service.commands import Goal
 from app.service.nearest_example import quick_nearest_distances
+from app.service.unlike_queries import Far
 
 Choice = tuple[int, float]
 """The index of a candidate, and its score."""
@@ -29,8 +30,9 @@ def choose_labels(
     count: int,
     goal: Goal,
     target: int | None,
+    far: Far = None,
 ) -> list[Choice]:
-    """Choose candidates.
+    """Choose candidates. Those that are unlike the inputs of training come after all others.
 
     To learn, one after another: the distance from the nearest example or earlier choice, times `KNOWN` plus the entropy
     of the labels as a share of its maximum. Otherwise by the probability of a label.
@@ -39,19 +41,26 @@ def choose_labels(
     features: float32 [candidate, feature]; scale: by what each feature is divided
     support: those of the examples, float32 [example, feature]; None if there are none
     target: the index of the label to find, or to avoid
+    far: which candidates are unlike the inputs of training
     """
+    unlike = np.zeros(len(likely), bool) if far is None else np.array(far)
     if goal is Goal.learn:
         most = math.log(likely.shape[1]) or 1.0
-        return _diverse(KNOWN + entropy(torch.tensor(likely)).numpy() / most, features, support, scale, count)
+        return _diverse(KNOWN + entropy(torch.tensor(likely)).numpy() / most, features, support, scale, count, unlike)
     assert target is not None, "the command was checked"
     scores = likely[:, target].astype(np.float64)
     if goal is Goal.minimize:
         scores = 1 - scores
-    return [(int(index), float(scores[index])) for index in np.argsort(-scores, kind="stable")[:count]]
+    return [(int(index), float(scores[index])) for index in np.lexsort((-scores, unlike))[:count]]
 
 
 def _diverse(
-    worth: np.ndarray, features: np.ndarray, support: np.ndarray | None, scale: Sequence[float], count: int
+    worth: np.ndarray,
+    features: np.ndarray,
+    support: np.ndarray | None,
+    scale: Sequence[float],
+    count: int,
+    unlike: np.ndarray,
 ) -> list[Choice]:
     left, distances = np.ones(len(worth), bool), None
     if support is not None:
@@ -59,7 +68,8 @@ def _diverse(
     choices: list[Choice] = []
     while len(choices) < count:
         scores = worth if distances is None else worth * distances
-        index = int(np.where(left, scores, -1).argmax())
+        among = left & ~unlike if (left & ~unlike).any() else left
+        index = int(np.where(among, scores, -1).argmax())
         choices.append((index, float(scores[index])))
         left[index] = False
         near = np.array(quick_nearest_distances(features, features[index : index + 1], scale))

@@ -15,6 +15,7 @@ from app.service.nearest_example import quick_nearest_distances
 from app.service.record import InnerLoopSettings
 from app.service.task import Task
 from app.service.uncertainty import calibrated_std
+from app.service.unlike_queries import Far
 
 
 class Beliefs:
@@ -24,19 +25,31 @@ class Beliefs:
     al. 2010, "Kriging Is Well-Suited to Parallelize Optimization". Where the variance of a prediction does not depend
     on the targets, as in Bayesian linear regression, the variance after the choices is exact.
 
+    Candidates that are unlike the inputs of training come after all others, and what the model predicts for them is not
+    believed: one in a wrong unit would spoil the choices after it.
+
     std: the standard deviation of each prediction, float32 [candidate, target]
     """
 
-    def __init__(self, command: ProposeCommand, manifest: Manifest, task: Task | None, result: Result) -> None:
-        """task: with features; None for the initialization. result: of answering the candidates, before any choice"""
+    def __init__(
+        self, command: ProposeCommand, manifest: Manifest, task: Task | None, result: Result, far: Far
+    ) -> None:
+        """Before any choice.
+
+        task: with features; None for the initialization
+        result: of answering the candidates
+        far: which candidates are unlike the inputs of training
+        """
         assert result.predictions is not None, "they were checked"
         self._command, self._manifest, self._task = command, manifest, task
         self._features = command.question.queries
         self._left = np.ones(len(self._features), bool)
+        self._alike = ~np.array(far) if far is not None else self._left.copy()
         self._distances = np.zeros(len(self._features)) if result.distances is None else np.array(result.distances)
         self._means, self.std = result.predictions, self._std(result.spread)
-        self._scale = self.std.mean(0)
-        known = self._means if task is None or not task.rows else task.targets
+        usual = self._alike if self._alike.any() else self._left
+        self._scale = self.std[usual].mean(0)
+        known = self._means[usual] if task is None or not task.rows else task.targets
         self._best = float(self._target_of(known).max())  # without an example, the best prediction stands for one
 
     @property
@@ -47,7 +60,9 @@ class Beliefs:
     def choose(self) -> Choice:
         """The best of the candidates that are left, and its score. Of equals, the furthest from the examples."""
         scores = self._scores()
-        best = self._left & (scores == scores[self._left].max())
+        alike = self._left & self._alike
+        among = alike if alike.any() else self._left
+        best = among & (scores == scores[among].max())
         index = int(np.where(best, self._distances, -1).argmax())
         self._left[index] = False
         return index, float(scores[index])
@@ -67,6 +82,10 @@ class Beliefs:
         relative: np.ndarray = np.sqrt(np.square(self.std / self._scale, dtype=np.float64).mean(1))
         return relative
 
+    def trusts(self, index: int) -> bool:
+        """Whether to believe the prediction for a candidate."""
+        return bool(self._alike[index])
+
     def believe(self, index: int) -> Task:
         """Believe in the prediction for a candidate. Returns the task with it; `update` takes what the model says then.
 
@@ -84,12 +103,14 @@ class Beliefs:
         return self._task
 
     def update(self, result: Result) -> None:
-        """Take over what the model says of the candidates after the last choice.
+        """Take over what the model says of the candidates after the last choice, but for those unlike training.
 
         Where the inner loop diverges on what is believed, the beliefs before stay.
         """
-        if result.predictions is not None and np.isfinite(result.predictions).all():
-            self._means, self.std = result.predictions, self._std(result.spread)
+        if result.predictions is not None and np.isfinite(result.predictions[self._alike]).all():
+            alike = self._alike[:, None]
+            self._means = np.where(alike, result.predictions, self._means)
+            self.std = np.where(alike, self._std(result.spread), self.std)
 
     def _std(self, spread: np.ndarray | None) -> np.ndarray:
         """The standard deviation of each prediction: by the algorithm if it has one, else by the calibration."""

@@ -16,6 +16,7 @@ from app.service.nearest_example import nearest_examples
 from app.service.number_proposals import Beliefs
 from app.service.query_jobs import checked_predictions, query_job
 from app.service.task import Task
+from app.service.unlike_queries import Far, far_queries
 from app.service.work_cost import PASSES, distance_price
 from app.service.worker_protocol import Worker
 
@@ -34,6 +35,8 @@ class Proposals:
     async def propose(self, command: ProposeCommand, caller: Caller | None = None) -> ProposeResult:
         """Propose candidates, the best first, each as if those before had been measured.
 
+        Those that are unlike the inputs of training come last, in the order of their scores.
+
         Raises Diverged; Invalid where the work costs too much, or the prediction of a candidate is not finite.
         """
         question = command.question
@@ -43,12 +46,15 @@ class Proposals:
         result = await self._worker.submit(job, caller)
         outputs = checked_predictions(result, question, PLACE)
         inputs = outputs, question.queries, job.task, manifest, DEFAULT_OPTIONS, result.distances
-        answer = await _computed(outputs.size + question.queries.size, answer_queries, *inputs, result.similarity)
+        answer = await _computed(
+            outputs.size + question.queries.size, answer_queries, *inputs, similarity=result.similarity
+        )
+        far = await _computed(question.queries.size, far_queries, question.queries, manifest)
         if answer.probabilities is not None:
-            choices = await self._choose_labels(command, manifest, answer.probabilities, result.features)
+            choices = await self._choose_labels(command, manifest, answer.probabilities, result.features, far)
         else:
             task = None if job.task is None else _with_features(job.task, result)
-            choices, std = await self._choose_numbers(command, manifest, task, result, caller)
+            choices, std = await self._choose_numbers(command, manifest, task, result, far, caller)
             answer = answer._replace(std=std)
         scale = scale_of(manifest, question.queries)
         proposals = await _computed(
@@ -57,24 +63,32 @@ class Proposals:
         return ProposeResult(command, proposals, result.adapted)
 
     async def _choose_labels(
-        self, command: ProposeCommand, manifest: Manifest, likely: np.ndarray, support: np.ndarray | None
+        self, command: ProposeCommand, manifest: Manifest, likely: np.ndarray, support: np.ndarray | None, far: Far
     ) -> list[Choice]:
         queries = command.question.queries
         known = None if support is None or not len(support) else support
-        inputs = likely, queries, known, scale_of(manifest, queries), command.count, command.goal, command.target
+        inputs = likely, queries, known, scale_of(manifest, queries), command.count, command.goal, command.target, far
         size = (command.count + (0 if known is None else len(known))) * queries.size
         return await _computed(size, choose_labels, *inputs)
 
     async def _choose_numbers(
-        self, command: ProposeCommand, manifest: Manifest, task: Task | None, result: Result, caller: Caller | None
+        self,
+        command: ProposeCommand,
+        manifest: Manifest,
+        task: Task | None,
+        result: Result,
+        far: Far,
+        caller: Caller | None,
     ) -> tuple[list[Choice], np.ndarray]:
         """The choices, and the standard deviation of each candidate before any of them. task: with features"""
         question, candidates = command.question, command.question.queries.size
-        beliefs = await _computed(candidates, Beliefs, command, manifest, task, result)
+        beliefs = await _computed(candidates, Beliefs, command, manifest, task, result, far)
         std, choices = beliefs.std, [await _computed(candidates, beliefs.choose)]
         while len(choices) < command.count:
-            task = await _computed(candidates, beliefs.believe, choices[-1][0])
-            if beliefs.needs_predictions:
+            trusted = beliefs.trusts(choices[-1][0])
+            if trusted:
+                task = await _computed(candidates, beliefs.believe, choices[-1][0])
+            if trusted and beliefs.needs_predictions:
                 job = Job(question.model, object(), task, question.queries, keep=False, place=PLACE)
                 await _computed(candidates, beliefs.update, await self._worker.submit(job, caller))
             choices.append(await _computed(candidates, beliefs.choose))

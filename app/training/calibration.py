@@ -17,6 +17,7 @@ from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shape_annotations import Bool, Float
 from app.training.family_and_network import device_of
 from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
+from app.training.relative_intervals import std_of, with_distance_limits
 from app.training.tasks import Setting, draw_held_out, limit_draws
 
 SEED = 20190907
@@ -51,8 +52,11 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     """Half widths of intervals for regression, by number of support examples, target and level.
 
     Where the bundle has an OOD reference, which tells the scale of each feature, they depend on the distance of a query
-    from the support set too.
+    from the support set too. Numbers of examples that no validation task has, beside a query, are left out. A bundle
+    whose intervals were measured in training (`relative`) keeps them.
     """
+    if bundle.manifest.calibration.relative:
+        return with_distance_limits(bundle, family)
     count = limit_draws(family, TASKS, "validation")
     distinct = family.task_counts["validation"] if isinstance(family, HasTaskCounts) else count
     tasks = _draw(bundle, family, Setting(EXAMPLES[0]), count, QUERIES)
@@ -60,6 +64,8 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
     by_size = [_BySize(initially, (), ((),) * bundle.manifest.schema.targets)]
     for examples in EXAMPLES:
         tasks = _draw(bundle, family, Setting(examples), count, QUERIES)
+        if tasks.support.mask.sum(1).max() < examples:
+            break
         answers = predict_in_portions(offline(bundle), tasks, [bundle.manifest.inner_loop.steps])
         # the server answers 422 where the inner loop diverged, without an interval
         usable = answers.usable[0]
@@ -73,7 +79,7 @@ def calibrate_intervals(bundle: Bundle, family: Family) -> Calibration:
             else _by_distance(errors, distances[usable], distinct)
         )
     half_widths, distances_by_size, stretch = zip(*by_size, strict=True)
-    calibration = Calibration(count, SEED, (0, *EXAMPLES), LEVELS, half_widths)
+    calibration = Calibration(count, SEED, (0, *EXAMPLES[: len(by_size) - 1]), LEVELS, half_widths)
     if not bundle.manifest.ood_reference.tasks:
         return calibration
     return replace(calibration, distances=distances_by_size, stretch=stretch)
@@ -239,6 +245,8 @@ def half_widths_of(
     widths = torch.zeros_like(tasks.query.targets) + tasks.query.targets.new_tensor(
         calibration.widths_for(SHOWN_LEVEL, shots)
     )
+    if calibration.relative:
+        widths = widths * std_of(bundle, tasks)
     if distances is None or not calibration.has_distances:
         return widths
     return widths * calibration.stretch_for(shots, distances)

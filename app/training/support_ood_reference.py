@@ -1,16 +1,19 @@
 """The OOD reference of a bundle: what support sets of its training tasks look like (`app.learn.support_ood`)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.families.family import Family, PaddedSamples, Samples
+from app.families.family import Family, HasTrainingInputs, PaddedSamples, Samples
 from app.learn.divergence import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.shape_annotations import Float
 from app.learn.support_ood import ERROR_QUANTILE, OODReference, task_error
 from app.training.family_and_network import device_of
+from app.training.new_task_range import new_task_range
 from app.training.tasks import limit_draws, sample, sizes_of
 
 TASKS = 600
@@ -35,13 +38,20 @@ def make_ood_reference(bundle: Bundle, family: Family) -> OODReference:
     samples = {size: each for size, each in drawn.items() if len(each.inputs) >= MIN_TASKS}
     if not samples:
         return OODReference()
-    return OODReference.of(
+    reference = OODReference.of(
         torch.cat([each.inputs.flatten(0, 1) for each in samples.values()]),
         count,
         SEED,
         support_sizes=tuple(size - 1 for size in samples),
         error_limits=tuple(score_limit(task_error(left_out_errors(bundle, tasks))) for tasks in samples.values()),
     )
+    return with_new_task_range(reference, family) if isinstance(family, HasTrainingInputs) else reference
+
+
+def with_new_task_range(reference: OODReference, family: HasTrainingInputs) -> OODReference:
+    """The same reference with the range that new tasks seldom leave."""
+    low, high = new_task_range(family.training_inputs, family.column_widths)
+    return replace(reference, input_low=tuple(low.tolist()), input_high=tuple(high.tolist()))
 
 
 def _complete(samples: Samples, size: int) -> Samples:

@@ -129,7 +129,7 @@ def _split(samples: PaddedSamples, family: Family, counts: Tensor, max_shots: in
         name = f"the family {type(family).__name__}"
         raise TrainingError(expectation(name, "at least 2 examples in each task", smallest, "leave smaller tasks out"))
     place, first = torch.arange(max_shots, device=sizes.device), (sizes - 1).clamp(max=max_shots)
-    support = torch.minimum(place, sizes - 1)
+    support = torch.minimum(place, first - 1)  # padding repeats an example, so that it is no nearer to a query
     query = first + torch.arange(queries, device=sizes.device) % (sizes - first)
     return Tasks(
         _examples_at(samples, support, place < torch.minimum(counts, first)),

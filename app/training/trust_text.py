@@ -16,6 +16,8 @@ from app.training.evaluation_tables import (
     two_digits,
     unlike_as_text,
 )
+from app.training.interval_text import intervals_text, numbers_text
+from app.training.new_task_range import FALSE_ALARM_RATE as NEW_TASKS_OUTSIDE
 from app.training.ood_evaluation import FURTHEST, FURTHEST_SHARE, NEAREST
 from app.training.similarity_text import similarity_text
 
@@ -33,7 +35,7 @@ def calibration_text(manifest: Manifest) -> str:
     text = similarity_text(manifest) if calibration.has_similarity else _probabilities(calibration)
     title = "Probabilities"
     if calibration.has_intervals:
-        title, text = "Intervals", _intervals(calibration, defaults_text(manifest), manifest.schema.targets)
+        title, text = "Intervals", intervals_text(calibration, defaults_text(manifest), manifest.schema.targets)
     evaluation = from_json(manifest.kind, manifest.evaluation)
     return f"""## {title}
 
@@ -52,37 +54,11 @@ def defaults_text(manifest: Manifest) -> str:
     return "the default steps and learning rate" if algorithm.takes_rate else "the default steps"
 
 
-def _intervals(calibration: Calibration, defaults: str, targets: int) -> str:
-    levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
-    initial = calibration.shots[0] == 0
-    needs = " and ".join([*([] if initial else ["a support set"]), *([defaults] if defaults else [])])
-    zero = " 0 is a prediction without support examples." if initial else ""
-    limits = f" Intervals\nneed {needs}: other requests with `interval` get a 422." if needs else ""
-    width = (
-        "The width depends on the level and on the number of support examples, and is the same for all queries of a "
-        "request."
-    )
-    if calibration.has_distances:
-        width = (
-            "The width depends on the level, on the number of support examples and on the distance of the query from "
-            "the nearest of them: further away it is larger, or the same."
-        )
-    if targets > 1:
-        width += " Each number of a prediction has its own width."
-    return f"""`"interval": 0.9` in `/predict` adds `lower` and `upper`. The level can be {levels}.{limits}
-
-Over many tasks like those of training, 90 % of the true values lie between `lower` and `upper`. In a single task the
-share can be higher or lower. {width}
-The widths were measured by conformal prediction (they are quantiles of errors), on {calibration.tasks:,} tasks of the
-validation split for each of these numbers of examples: {_numbers(calibration)}.{zero} Between two of them the width is
-interpolated. For more than {calibration.shots[-1]} examples it is that for {calibration.shots[-1]}."""
-
-
 def _probabilities(calibration: Calibration) -> str:
     return f"""The response has `probabilities`. Of the labels with a probability of 97 %, about 97 % are right. For
 that, the network's outputs are divided by {calibration.temperature:.2f} (the *temperature*) before the *softmax* turns
 them into probabilities. The temperature was chosen on validation tasks: {calibration.tasks} each with
-{_numbers(calibration, "and")} examples per class.
+{numbers_text(calibration, "and")} examples per class.
 
 The response also has `unlike`, which marks a query that looks like no class of the support set. A marked query still
 gets a label. On the validation tasks, {percent(FALSE_ALARM_RATE)} of the queries of known classes were marked.
@@ -105,12 +81,6 @@ def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
     if start := Path(manifest.training.get("recipe", {}).get("start", "")).name:
         text += f" Try `{start}`, the bundle from which its training started."
     return text if manifest.image_reference is None else f"{text} `unlike` does mark images that are no drawings."
-
-
-def _numbers(calibration: Calibration, word: str = "") -> str:
-    """The numbers of examples that are calibrated. word: before the last one"""
-    *others, last = map(str, calibration.shots)
-    return f"{', '.join(others)} {word} {last}" if word and others else ", ".join([*others, last])
 
 
 def ood_text(manifest: Manifest) -> str:
@@ -202,15 +172,21 @@ def _rule(manifest: Manifest, images: bool) -> tuple[str, str]:
         then = ", and gives it no interval."
     near = manifest.calibration.has_distances
     rule = "This rule" if near else "`unlike`"
+    split = "training" if manifest.calibration.relative else "validation"
     text = (
         f"`/predict` marks {one} `unlike` if one of its numbers lies outside of the range that it had in training, by "
         f"more than {percent(BOUNDS_MARGIN)} of that range{then} {rule} looks at each number alone: an unusual "
         "combination of usual numbers is not marked."
     )
+    if manifest.family is not None and manifest.family.name == "table":  # `new_task_range`
+        text += (
+            f" The range is wider than that of the training tasks, so that about {percent(NEW_TASKS_OUTSIDE)} of new "
+            "tasks leave it."
+        )
     if near:
         text += (
             " A query is also marked, and gets no interval, if it is further from its nearest support example than "
-            f"{percent(1 - FALSE_ALARM_RATE)} of the queries in validation tasks with as many examples are from "
+            f"{percent(1 - FALSE_ALARM_RATE)} of the queries in {split} tasks with as many examples are from "
             "theirs. This limit was measured for the numbers of examples in the section Intervals, except 0. Between "
             f"two of them it is interpolated; above {manifest.calibration.shots[-1]}, that for "
             f"{manifest.calibration.shots[-1]} applies. The distance is Euclidean, "

@@ -5,10 +5,11 @@ known. `--order` makes it a forecast: the first rows are known, and later ones a
 
     pip install 'innerloop-server[bench]'
     python -m service_tests.benchmarks.table_accuracy --data FOLDER [--order]
+
+It takes an hour or more. What is measured is kept as files: end it at any time, and start it again to go on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,49 +17,30 @@ import numpy as np
 import torch
 import typer
 
-from app.families.table_rows import TaskRows
 from app.learn.significance import Interval
 from app.training.tables.baselines.all_baselines import all_baselines
 from app.training.tables.comparison import Comparison, compare
 from app.training.tables.comparison_text import baseline_wins, comparison_section
-from app.training.tables.ensemble.fit import FittedEnsemble, fit
-from app.training.tables.ensemble.predictor import predictor
+from app.training.tables.ensemble.members import KINDS
 from app.training.tables.protocol import Protocol, folds
-from app.training.tables.regressor import Prediction
+from app.training.tables.scores import TaskScores
 from app.training.tables.verdict import verdict
+from service_tests.benchmarks.kept_scores import KeptScores
 from service_tests.benchmarks.named_tables import TABLES
 from service_tests.benchmarks.report import write
+from service_tests.benchmarks.table_models import ALPACA, Model
 
 FOLDS = 5
-MODEL = "ensemble"
+MODEL, ALPACA_NAME = "ensemble", "ALPaCA"
 
 
-@dataclass(frozen=True)
-class FittedOurs:
-    """A fitted ensemble, as it is served."""
+def summary_rows(table: str, comparison: Comparison, alpaca: TaskScores) -> list[dict[str, Any]]:
+    """A row for each number of known rows: the model and the baseline that validation chooses.
 
-    fitted: FittedEnsemble
-
-    def predict(self, support_inputs: np.ndarray, support_targets: np.ndarray, query_inputs: np.ndarray) -> Prediction:
-        """See `FittedRegressor.predict`."""
-        return Prediction(*predictor(self.fitted)(support_inputs, support_targets, query_inputs))
-
-
-@dataclass(frozen=True)
-class Ours:
-    """The ensemble that `innerloop train --table` fits."""
-
-    ordered: bool
-    name: str = MODEL
-
-    def fit(self, tasks: Sequence[TaskRows]) -> FittedOurs:
-        """See `Regressor.fit`."""
-        return FittedOurs(fit(tasks, ordered=self.ordered))
-
-
-def summary_rows(table: str, comparison: Comparison) -> list[dict[str, Any]]:
-    """A row for each number of known rows: the model and the baseline that validation chooses."""
+    alpaca: scores of the same tasks
+    """
     rows = []
+    others = replace(comparison, scores={**comparison.scores, ALPACA_NAME: alpaca})
     for size in comparison.protocol.sizes:
         error, chosen, ahead = (
             comparison.error(comparison.model, size),
@@ -79,7 +61,14 @@ def summary_rows(table: str, comparison: Comparison) -> list[dict[str, Any]]:
             "coverage_90": coverage.mean,
             "coverage_90_95": coverage.half_width,
             "interval_score": score.mean,
-            "mixed_model_interval_score": comparison.interval_score("mixed model", size).mean,
+            **{
+                f"{name.lower().replace(' ', '_')}_{key}": value
+                for name in (ALPACA_NAME, "mixed model")
+                for key, value in (
+                    ("coverage_90", others.coverage(name, size).mean),
+                    ("interval_score", others.interval_score(name, size).mean),
+                )
+            },
         }
         rows.append({key: _plain(value) for key, value in row.items()})
     return rows
@@ -118,6 +107,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of the data sets (service_tests/benchmarks/named_tables.py).")],
     order: Annotated[bool, typer.Option("--order", help="Forecast later rows from the first.")] = False,
     tables: Annotated[str, typer.Option(help="Names of tables, separated by commas.")] = ",".join(TABLES),
+    kept: Annotated[Path, typer.Option(help="Folder of what is measured already.")] = Path("runs/table_accuracy"),
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
     """Measure, and write the results."""
@@ -125,17 +115,26 @@ def main(
     rows: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
     for name in tables.split(","):
-        table = TABLES[name]
-        if order and not table.order:
+        if order and not TABLES[name].order:
             continue
-        splits = folds(table.tasks(data, ordered=order), FOLDS)
-        protocol = Protocol(ordered=order)
-        comparison = compare(Ours(order), all_baselines(ordered=order), splits, protocol, progress=_say)
+        comparison, alpaca = measured(name, data, kept / name, ordered=order)
         print(f"\n# {name}{', forecast' if order else ''}\n\n{comparison_section(comparison)}\n", flush=True)
-        rows += summary_rows(name, comparison)
+        rows += summary_rows(name, comparison, alpaca)
         figures[name] = {"verdict": verdict(comparison), "regressors": all_figures(comparison)}
     question = "Squared error over the variance of the targets, of rows of held-out tasks, after 0 to 20 rows"
     write("table_accuracy_order" if order else "table_accuracy", question, rows, keep=keep, tables=figures)
+
+
+def measured(name: str, data: Path, kept: Path, *, ordered: bool) -> tuple[Comparison, TaskScores]:
+    """The comparison on a table, and the scores of ALPaCA. kept: the folder of what is measured already"""
+    splits, protocol = folds(TABLES[name].tasks(data, ordered=ordered), FOLDS), Protocol(ordered=ordered)
+    score = KeptScores(kept)
+    model, alpaca = (
+        Model(each, ordered, kept / "stages", kinds) for each, kinds in ((MODEL, KINDS), (ALPACA_NAME, ALPACA))
+    )
+    comparison = compare(model, all_baselines(ordered=ordered), splits, protocol, progress=_say, score=score)
+    parts = [score(alpaca, split.limited(), protocol).held_out for split in splits]
+    return comparison, TaskScores.joined(parts)
 
 
 def _say(text: str) -> None:

@@ -306,6 +306,10 @@ def test_errors_of_predict(asked: str, tmp_path: Path) -> None:
         more = innerloop("predict", key, file_of(tmp_path, form, "more"))
         assert "expected 1 column of numbers, got 2: remove the columns that are not inputs" in more.stderr
     assert innerloop("predict", key, file, "--interval", "2").stderr.startswith("--interval: expected ")
+    queries = file_of(tmp_path, QUERIES, "q.csv")
+    own = innerloop("predict", key, queries, "--output", queries)
+    assert own.stderr.startswith("--output: expected another file than FILE, got ")
+    assert Path(queries).read_text() == QUERIES
     missing = innerloop("predict", key, str(tmp_path / "nothing.csv"))
     assert missing.stderr == f"FILE: cannot read {tmp_path}/nothing.csv: No such file or directory\n"
     nowhere = innerloop("predict", key, file, "--output", str(tmp_path / "a/b.csv"))

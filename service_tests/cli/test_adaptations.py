@@ -17,6 +17,7 @@ from service_tests.api.requests import WAVE
 from service_tests.api.test_support_rows import LABELLED, ROWS
 from service_tests.cli.commands import innerloop
 from service_tests.client.answering import ADAPTED, Answering, answer
+from service_tests.processes import ROOT
 
 
 @pytest.fixture
@@ -154,6 +155,14 @@ def test_exported_episodes_adapt_again(client: Client, tmp_path: Path) -> None:
     assert as_csv.stderr == "FILE: expected a name that ends in .jsonl for episodes, got .csv\n"
 
 
+def test_lost_stages_are_said(client: Client, tmp_path: Path) -> None:
+    example = client.model("names").example["support"]["episodes"]
+    key, file = client.adapt("names", episodes=example).extend(episodes=example).id, tmp_path / "episodes.jsonl"
+    said, wrote = innerloop("adaptations", "export", key, str(file)).stderr.splitlines()
+    assert said == "the 2 stages of the episodes are not in the file: `innerloop adapt` makes one stage of them"
+    assert wrote == f"wrote 2 episodes to {file}"
+
+
 def test_what_a_file_of_examples_does_not_have_is_said(client: Client, tmp_path: Path) -> None:
     key = client.adapt("sinusoid", WAVE["inputs"], WAVE["targets"], weights=[1, 1, 0.5, 1, 1]).id
     result = innerloop("adaptations", "export", key, str(tmp_path / "a.csv"))
@@ -177,6 +186,18 @@ def test_models_and_ids_are_completed(client: Client) -> None:
     assert completed("innerloop adaptations ls --model war") == ["wards"]
     for command in ("predict", "adaptations show", "adaptations rm", "adaptations export"):
         assert completed(f"innerloop {command} {key[:4]}") == [key]
+
+
+def test_bundles_are_completed(client: Client, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("try", "evaluate", "value", "calibrate", "navigate", "drive"):
+        assert completed(f"innerloop {command} sinusoid-") == ["sinusoid-bayes"], command
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path / "models"))
+    assert completed("innerloop try war") == ["wards"]
+    assert completed("innerloop evaluate war") == ["wards"]
+    monkeypatch.setenv("INNERLOOP_MODELS_DIR", str(tmp_path))
+    assert completed(f"innerloop try --server {asked} war") == ["wards"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense"])

@@ -96,6 +96,10 @@ def test_a_wrong_setting_is_a_problem(
     _, line, verdict = result.stdout.splitlines()
     assert line.startswith(f"problem  settings  {message}")
     assert (verdict, result.returncode) == ("Not everything works: 1 problem", 1)
+    monkeypatch.setenv("INNERLOOP_SPEED", "high")
+    _, _, line, verdict = innerloop("doctor").stdout.splitlines()
+    assert line.startswith("warning  settings  INNERLOOP_SPEED: no setting of this version")
+    assert verdict == "Not everything works: 1 problem, 1 warning"
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="there is a GPU")

@@ -148,6 +148,8 @@ def test_standard_streams_that_cannot_be_used(asked: str, tmp_path: Path) -> Non
         "adapt sinusoid FILE >&-": "stdout: cannot write, because it is closed",
         "adapt sinusoid FILE >/dev/full": 'stdout: cannot write "',
         "adaptations ls >/dev/full": 'stdout: cannot write "id ',
+        "adapt --help >/dev/full": "stdout: cannot write: No space left on device",
+        "--version >/dev/full": "stdout: cannot write: No space left on device",
     }
     for words, message in cases.items():
         result = subprocess.run(

@@ -24,6 +24,11 @@ SOURCE = Source("a.csv", lambda row: f"line {row + 2}", {"target": "stay"}, {"in
         ('support.rows[1]["a b"]', 'support.rows[1]["a b"]: expected 1', "line 3, a b: expected 1"),
         ("support.rows[1].target", "support.rows[1].target: expected 1", "line 3, stay: expected 1"),
         ("line 3, target", "line 3, target: expected 1", "line 3, stay: expected 1"),
+        (
+            "Accept",
+            'Accept: expected application/json, got text/csv: 2 columns called "unlike"',
+            '--json: expected this option, got none: 2 columns called "unlike"',
+        ),
         ("steps", "steps: expected 5, so leave steps out", "--steps: expected 5, so leave --steps out"),
         (
             "interval",

@@ -12,6 +12,8 @@ loop.push(loop);
 const calls: Record<string, () => Promise<unknown>> = {
   silent: () => at("silent", 0.2).adapt(body),
   "silent body": () => at("silent-body", 0.2).adapt(body),
+  "silent, with a signal": () =>
+    at("silent", 0.2).http.POST("/adapt", { body, signal: new AbortController().signal }),
   down: () => new Innerloop("http://127.0.0.1:9").adapt(body),
   "an id": () => at("object").adaptation(""),
   "a path": () => at("object").adaptation(".."),
@@ -56,4 +58,42 @@ const typed = { inputs: [new Float32Array([0.5])], targets: new Float64Array([1.
 const { data: sent } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", support: typed as never } });
 const missing = [[NaN], { age: NaN, seen: new Date(NaN) }, [new Float32Array([NaN])]];
 const { data: gaps } = await at("echo").http.POST("/predict", { body: { model: "wards", queries: missing as never } });
-console.log(JSON.stringify({ seen, sent, gaps }));
+
+// numbers in an answer, and in what is sent
+const numbers: Record<string, unknown> = {};
+for (const name of ["rounded", "rounded-later", "exact"]) {
+  numbers[name] = await at(name).adapt(body).catch((error: InnerloopError) => [error.status, error.message]);
+}
+const label = '", 9007199254740993, "\\\\", 9007199254740993]';
+const wide = { label, support: { inputs: [[2 ** 53 - 1], [-(2 ** 53)], [1e300], [0.1 + 0.2]], targets: [1e17, 2] } };
+const { data: raw } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", ...wide }, parseAs: "text" });
+
+// requests that their caller aborts, each with what it rejects with
+const mine = new Error("mine");
+const soon = (why: unknown) => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(why), 50);
+  return controller.signal;
+};
+const send = (path: string, signal: AbortSignal) => at(path).http.POST("/adapt", { body, signal });
+const replacing = at("silent");
+replacing.http.use({ onRequest: ({ request }) => new Request(request) });
+const aborting: Record<string, () => Promise<unknown>> = {
+  before: () => send("object", AbortSignal.abort(mine)),
+  later: () => send("silent", soon(mine)),
+  "in the body": () => send("silent-body", soon(mine)),
+  "a string": () => send("silent", soon("mine")),
+  null: () => send("silent", soon(null)),
+  "a timeout": () => send("silent", AbortSignal.timeout(0)),
+  "no reason": () => send("silent", soon(undefined)),
+  "all requests": () => new Innerloop(`${url}/silent`, { signal: soon(mine) }).adapt(body),
+  "another request": () => replacing.http.POST("/adapt", { body, signal: soon(mine) }),
+};
+const aborted: Record<string, unknown> = {};
+for (const [name, call] of Object.entries(aborting)) {
+  aborted[name] = await call().then(
+    () => "no error",
+    (error) => (error === mine ? "the same" : error instanceof DOMException ? error.name : error),
+  );
+}
+console.log(JSON.stringify({ seen, sent, gaps, numbers, raw, aborted }));

@@ -53,6 +53,13 @@ class Odd(Point):
         return super().step(action) if self._step is None else self._step
 
 
+class Seedless(Point):
+    """An environment of the time before gymnasium."""
+
+    def reset(self) -> Any:  # type: ignore[override]
+        return np.zeros(2), {}
+
+
 class Recorded(gymnasium.Env[np.ndarray, Any]):
     """An environment that records its seeds and what it is asked to do, and ends episodes after 3 steps."""
 

@@ -104,8 +104,10 @@ def test_models_and_health(innerloop: Client) -> None:
     assert sinusoid.target_columns[0]["name"] == "target"
     assert innerloop.refused_bundles() == []
     assert innerloop.health().ready
-    with pytest.raises(NotFound):
+    with pytest.raises(UnsupportedInput):
         innerloop.model("../health/live")
+    with pytest.raises(NotFound):
+        innerloop.model("none")
 
 
 def test_one_call_adapts_and_predicts(innerloop: Client) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import torch
 
 from innerloop_client import AsyncClient, Client, UnexpectedAnswer, UnsupportedInput
 
@@ -16,7 +18,7 @@ import gymnasium
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from service_tests.client.answering import Answering, always, answer
-from service_tests.client.environments import Moving, Odd, Point, Recorded
+from service_tests.client.environments import Moving, Odd, Point, Recorded, Seedless
 
 SEEN = [0.1, 0.2]
 
@@ -88,6 +90,21 @@ def test_an_episode_ends_at_the_longest(untrained: Client) -> None:
     assert result.returns == [[pytest.approx(0.3)] * 2] * 2
 
 
+@pytest.mark.parametrize("reward", [np.array([2.0]), np.float32(2), np.array(2), torch.tensor([[2.0]]), True + True])
+def test_a_reward_is_one_number_in_any_form(untrained: Client, reward: Any) -> None:
+    environment = Odd(step=(np.zeros(2), reward, True, False, {}))
+    assert untrained.policy("box").run(lambda: environment, episodes=1).returns == [[2.0], [2.0]]
+
+
+def test_what_reset_raises_is_raised(untrained: Client) -> None:
+    class Broken(Odd):
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            raise TypeError("the simulator is off")
+
+    with pytest.raises(TypeError, match="the simulator is off"):
+        untrained.policy("box").run(Broken)
+
+
 def test_environments_are_closed_after_an_error(untrained: Client) -> None:
     environments = [Recorded(Discrete(2)), Recorded(Discrete(2))]
     with pytest.raises(IndexError):
@@ -112,11 +129,15 @@ ODD: list[tuple[str, Any, str]] = [
     ("box", lambda: Odd(reset=({"a": 1}, {})), "observation: expected numbers, got dict: wrap the environment"),
     ("box", lambda: Odd(reset=np.zeros(2)), "reset: expected 2 values, as in gymnasium, got ndarray"),
     ("box", lambda: Odd(step=(np.zeros(2), 0.0, True, {})), "step: expected 5 values, as in gymnasium, got 4"),
-    ("box", lambda: Odd(step=(np.zeros(2), None, True, False, {})), "reward: expected numbers, got NoneType"),
+    ("box", lambda: Odd(step=(np.zeros(2), None, True, False, {})), "reward: expected a number, got NoneType"),
     ("box", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected a Box of 2 numbers"),
     ("box", lambda: Odd(Discrete(2)), "action_space: expected a Box of 2 numbers"),
     ("box", lambda: Odd(Box(-1, 1, (1,), np.float32)), "action_space: expected a Box of 2 numbers"),
     ("box", lambda: Odd(Box(-1, 1, (3,), np.float32)), "action_space: expected a Box of 2 numbers"),
+    ("box", lambda: Odd(Box(0, 5, (2,), np.int64)), "action_space: expected a Box of floats, got Box.*: wrap the env"),
+    ("box", lambda: Odd(Box(0, 255, (2,), np.uint8)), "action_space: expected a Box of floats"),
+    ("box", lambda: Seedless(), "reset: expected a method that takes `seed`, as in gymnasium"),
+    ("box", lambda: Odd(step=(np.zeros(2), np.ones(2), True, False, {})), "reward: expected a number, got ndarray"),
     ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete with at least"),
     ("names", lambda: Odd(), "action_space: expected Discrete with at least"),
     ("box", Odd(), "make_env: expected a function that makes an environment, got Odd"),
@@ -165,6 +186,24 @@ def test_a_single_observation_gets_a_single_action(untrained: Client, form: Call
     moved = untrained.policy("box").act(form(SEEN), sample=True, seed=3)
     assert isinstance(moved, type(form(SEEN)))
     assert list(moved) == pytest.approx(untrained.predict("box", [SEEN], sample=True, seed=3)[0])
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        (torch.tensor, torch.Tensor),
+        (pandas.Series, list),
+        (lambda seen: pandas.Series(seen, ["a", "b"]), list),
+        (lambda seen: pandas.DataFrame([seen], columns=["a", "b"]), list),
+        (lambda seen: np.array([tuple(seen)], [("a", float), ("b", float)]), list),
+        (tuple, list),
+    ],
+    ids=range(6),
+)
+def test_the_form_of_an_action(untrained: Client, form: Callable[..., Any], kind: Any) -> None:
+    action: Any = untrained.policy("box").act(form(SEEN))
+    assert isinstance(action, kind)
+    assert len(action) == 2
 
 
 def test_adapting_to_an_expert(untrained: Client) -> None:

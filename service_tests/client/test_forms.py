@@ -257,7 +257,7 @@ def test_what_is_no_episode_or_option_is_refused(innerloop: Client) -> None:
     with pytest.raises(UnsupportedInput, match=r"^label: cannot send a value of type bytes"):
         innerloop.adapt("sinusoid", [[1]], [1], label=b"abc")  # type: ignore[arg-type]
     [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1], "label": b"abc"}])  # type: ignore[typeddict-item]
-    assert str(error) == "tasks[0]: label: cannot send a value of type bytes"
+    assert str(error) == "tasks[0]: label: cannot send a value of type bytes: send its decode(), a text"
 
 
 @pytest.mark.parametrize("labels", [[b"a", b"b"], np.array([b"a", b"b"]), [[b"a"], [b"b"]]])
@@ -274,8 +274,10 @@ def test_bytes_are_no_labels_in_any_form(innerloop: Client, labels: Any) -> None
         ({"steps": float("nan")}, "steps"),
         ({"ttl_s": 10**5000}, "ttl_s"),
         ({"x": [[1.0], [float("inf")]]}, "x[1][0]"),
-        ({"y": [1.0, float("nan")]}, "y[1]"),
-        ({"weights": [1.0, float("nan")]}, "weights[1]"),
+        ({"y": [1.0, float("-inf")]}, "y[1]"),
+        ({"weights": [1.0, 10**5000]}, "weights[1]"),
+        ({"y": [1.0, float("nan")]}, "support.targets[1]"),
+        ({"weights": [1.0, float("nan")]}, "support.weights[1]"),
         ({"x": np.array([[1.0], [np.nan]])}, "support.inputs[1][0]"),
     ],
 )

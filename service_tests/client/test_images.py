@@ -85,6 +85,72 @@ def test_pixels_mean_the_same_in_every_form(letters: Client) -> None:
         np.testing.assert_allclose(base.predict_proba(form), expected, atol=1e-5)
 
 
+def test_levels_of_gray_beside_other_forms(letters: Client) -> None:
+    """An array of uint8 means the same beside an array, a list or an image of any form."""
+    levels, other = (255 - np.asarray(opened(data)) for data in SMALL[:2])
+    base = letters.adapt("letters", SMALL, LABELS)
+    expected = base.predict_proba(SMALL[:2])
+    small, flat = [side[::3, ::3][:28, :28] for side in (levels, other)], [levels[:28, :28], other[:28, :28]]
+    for form in (other / 255, (other / 255).tolist(), SMALL[1], torch.tensor(other / 255), other[None], other):
+        np.testing.assert_allclose(base.predict_proba([levels, form]), expected, atol=1e-5)
+    for first, second in (small, flat):
+        expected = base.predict_proba(np.stack([first, second]))
+        for form in (second.reshape(-1) / 255, (second.reshape(-1) / 255).tolist(), second):
+            np.testing.assert_allclose(base.predict_proba([first.reshape(-1), form]), expected, atol=1e-5)
+
+
+def test_whole_numbers_of_uint8_are_no_levels_of_gray_elsewhere(innerloop: Client) -> None:
+    rows: list[Any] = [np.array([3], np.uint8), [0.5], np.array([200], np.uint8), np.array([1], np.float32)]
+    assert innerloop.adapt("sinusoid", rows, [1, 2, 3, 4], steps=0).support()["inputs"] == [[3], [0.5], [200], [1]]
+
+
+TRANSPARENT: list[tuple[str, Any]] = [
+    ("1", 255),
+    ("L", 10),
+    ("RGB", (10, 10, 10)),
+    ("P", 10),
+    ("P", b"\xff" * 10 + b"\0"),
+]
+
+
+@pytest.mark.parametrize(("mode", "color"), TRANSPARENT, ids=str)
+@pytest.mark.parametrize("factor", [1, 8])
+def test_a_color_that_counts_as_transparent_is_paper(
+    letters: Client, tmp_path: Path, mode: str, color: Any, factor: int
+) -> None:
+    """In every form of the file."""
+    pixels = np.where(np.asarray(opened(SMALL[0])) < 128, 0, 255 if mode == "1" else 10).astype(np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels.repeat(factor, 0).repeat(factor, 1)).convert(mode).save(path, transparency=color)
+    base = letters.adapt("letters", SMALL, LABELS)
+    with Image.open(path) as image:
+        assert opened(read_image(image, "x")).mode == "RGBA"
+        for form in (image, path):
+            expected = base.predict_proba([url(path.read_bytes())])
+            np.testing.assert_allclose(base.predict_proba([form]), expected, atol=0.002)
+    np.testing.assert_allclose(expected, base.predict_proba(SMALL[:1]), atol=0.02)
+
+
+@pytest.mark.parametrize("mode", ["LA", "La", "PA", "RGBA", "RGBa"])
+def test_opacity_is_kept(letters: Client, mode: str) -> None:
+    ink = Image.fromarray(255 - np.asarray(opened(SMALL[0])))
+    image = Image.merge("LA", [Image.new("L", ink.size, 0), ink])
+    image = image.convert(mode) if mode == "La" else image.convert("RGBA").convert(mode)
+    base = letters.adapt("letters", SMALL, LABELS)
+    np.testing.assert_allclose(base.predict_proba([image]), base.predict_proba(SMALL[:1]), atol=1e-3)
+
+
+def test_an_image_of_the_user_stays_as_it_is(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(stroke(2048, 60)).save(tmp_path / "a.jpg", exif=exif, comment="at home")
+    with Image.open(tmp_path / "a.jpg") as image, Image.open(tmp_path / "a.jpg") as other:
+        info = dict(image.info)
+        assert opened(read_image(image, "x")).size == (512, 512)
+        assert (image.size, image.mode, image.info, image.getexif()[0x0112]) == ((2048, 2048), "L", info, 6)
+        assert image.tobytes() == other.tobytes()
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P", "LA", "I;16", "CMYK"])
 def test_a_large_image_is_shrunk_as_the_server_shrinks_it(letters: Client, mode: str) -> None:
     pixels = stroke(1024, 60)

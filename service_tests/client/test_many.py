@@ -4,7 +4,8 @@ import asyncio
 import json
 import operator
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from innerloop_client import (
     AsyncClient,
     Client,
     ConnectionFailed,
+    DeadlinePassed,
     InnerloopError,
     InvalidRequest,
     NotFound,
@@ -132,6 +134,26 @@ def test_a_key_finds_the_adaptations_again(innerloop: Client) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [adapt_many.CHUNK_BYTES, 1000])
+def test_a_key_belongs_to_the_number_of_a_task(innerloop: Client, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Whichever tasks failed before, and however their lines were split into requests."""
+    missing: dict[int, Task] = {each: {"model": "sinusoid", "x": object(), "y": Y} for each in (0, 5, 6, 69)}
+    monkeypatch.setattr(adapt_many, "CHUNK_BYTES", size)
+    first = innerloop.adapt_many(
+        [missing.get(number, task) for number, task in enumerate(tasks(70))], idempotency_key="monday"
+    )
+    monkeypatch.setattr(adapt_many, "CHUNK_BYTES", 3000)
+    again = innerloop.adapt_many(tasks(70), idempotency_key="monday")
+    assert [number for number, each in enumerate(first) if isinstance(each, UnsupportedInput)] == list(missing)
+    ids = [each.id for each in again if isinstance(each, Adaptation)]
+    assert len(set(ids)) == 70
+    assert [each.id for each in first if isinstance(each, Adaptation)] == [
+        each for number, each in enumerate(ids) if number not in missing
+    ]
+    assert [each.label for each in again if isinstance(each, Adaptation)] == [f"pump {n}" for n in range(70)]
+    assert len(list(innerloop.adaptations())) == 70
+
+
 def test_without_a_server_every_task_has_the_error(flaky_url: str, flaky: Flaky) -> None:
     with Client(flaky_url, retries=1) as innerloop:
         flaky.spoil(*["lost"] * 10)
@@ -197,6 +219,38 @@ def test_what_is_no_list_of_tasks_is_refused(innerloop: Client, tasks: Any) -> N
         innerloop.adapt_many(tasks)
 
 
+def test_an_async_generator_is_refused_with_the_cure(url: str) -> None:
+    async def stream() -> AsyncIterator[Task]:
+        yield GOOD
+
+    async def run() -> None:
+        async with AsyncClient(url) as innerloop:
+            await innerloop.adapt_many(stream())  # type: ignore[arg-type]
+
+    with pytest.raises(UnsupportedInput, match=r"got async_generator: make a list of it, with \[task async for "):
+        asyncio.run(run())
+
+
+def test_numbers_that_json_does_not_have(innerloop: Client) -> None:
+    """NaN may be a missing value, which the server decides."""
+    nan, inf, large = float("nan"), float("inf"), 10**5000
+    bad: dict[str, Any] = {
+        "x[0][0]: expected a finite number, got inf": {"x": [[inf]]},
+        "x[0][0]: expected a finite number, got one that is too large": {"x": [[-large]]},
+        "y[0]: expected a finite number, got -inf": {"y": [-inf]},
+        "steps: expected a finite number, got one that is too large": {"steps": large},
+        "learning_rate: expected a finite number, got nan": {"learning_rate": nan},
+    }
+    for message, each in bad.items():
+        [error] = innerloop.adapt_many([{"model": "sinusoid", "x": [[1]], "y": [1]} | each])
+        assert str(error) == f"tasks[0]: {message}"
+    [target, place] = innerloop.adapt_many([GOOD | {"y": [*Y[:-1], nan]}, GOOD | {"x": [*X[:-1], [nan]]}])
+    assert str(target) == "support.targets[4]: expected a number, got null"
+    with pytest.raises(InvalidRequest) as alone:
+        innerloop.adapt(**GOOD | {"x": [*X[:-1], [nan]]})
+    assert str(place) == str(alone.value)
+
+
 def test_what_a_generator_raises_is_raised(innerloop: Client) -> None:
     def failing() -> Iterator[Task]:
         yield from tasks(70)
@@ -252,3 +306,26 @@ def test_a_server_that_is_gone_is_asked_once(server_of: Callable[..., Answering]
     results = Client(server.url, retries=0).adapt_many([task] * 3)
     assert [type(each) for each in results] == [ConnectionFailed] * 3
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("x", [X, pandas.DataFrame(X)], ids=["lists", "DataFrames"])
+def test_a_server_that_never_answers_is_asked_once(x: Any) -> None:
+    over = threading.Event()
+
+    def silent(number: int) -> Iterator[bytes]:
+        over.wait(10)
+        yield b""
+
+    task: Task = {"model": "sinusoid", "x": x, "y": Y}
+    with Answering(silent) as server, Client(server.url, timeout=0.2) as innerloop:
+        results = innerloop.adapt_many([task] * 200)
+        over.set()
+    assert [type(each) for each in results] == [DeadlinePassed] * 200
+    assert len(server.requests) == 1
+
+
+def test_a_deadline_of_one_task_is_its_own(server_of: Callable[..., Answering]) -> None:
+    late = {"type": "t", "title": "The deadline has passed", "status": 504, "detail": "allow more time"}
+    server = server_of([lines(late, *adapted(63)), lines(*adapted(2))])
+    results = Client(server.url).adapt_many([GOOD] * 66)
+    assert [type(each) for each in results] == [DeadlinePassed] + [Adaptation] * 65

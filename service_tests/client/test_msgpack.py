@@ -48,8 +48,10 @@ def test_other_types_go_through_the_default() -> None:
         pack(1j, refuse)
 
 
-def test_a_whole_number_beyond_64_bits_is_a_float() -> None:
-    assert unpack(pack(2**70, refuse)) == 2.0**70
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**400])
+def test_a_whole_number_beyond_64_bits_is_refused(value: int) -> None:
+    with pytest.raises(OverflowError, match="at most 64 bits"):
+        pack([value], refuse)
 
 
 @pytest.mark.parametrize(

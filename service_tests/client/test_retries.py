@@ -238,7 +238,7 @@ def test_an_impossible_key_is_refused(flaky_client: Client, flaky: Flaky, key: s
     assert flaky.requests == []
 
 
-@pytest.mark.parametrize("name", [None, "", "..", "\ud800", 5, "a\nb", "a" * 256])
+@pytest.mark.parametrize("name", [None, "", "..", "../models", "\ud800", 5, "a\nb", "a" * 256])
 def test_an_impossible_name_is_refused(flaky_client: Client, flaky: Flaky, name: str) -> None:
     for call in (flaky_client.adaptation, flaky_client.model):
         with pytest.raises(UnsupportedInput, match="expected a name or an id"):

@@ -109,8 +109,18 @@ NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
     "arrays of a record": lambda frame: [row.reshape(1) for row in frame.to_records(index=False)],
     "records without axes": lambda frame: [np.array(row, row.dtype) for row in frame.to_records(index=False)],
     "a MultiIndex": pd.MultiIndex.from_frame,
+    "dicts": lambda frame: frame.to_dict("records"),
+    "a dict and a Series": lambda frame: [frame.iloc[0].to_dict(), frame.iloc[1]],
     "different orders": lambda frame: [frame.iloc[0], frame.iloc[1][::-1]],
 }
+
+
+@pytest.mark.parametrize("model", ["rates", "wards"])
+def test_a_series_that_is_one_row_is_refused_with_the_fix(model: str) -> None:
+    row = pd.DataFrame(X, columns=["age", "dose"]).iloc[0]
+    with pytest.raises(UnsupportedInput, match=r"^x: expected rows, got a Series that is one row: send it in a list, "):
+        sent(model, x=row, y=[1])
+    assert len(sent(model, x=[row], y=[1])["inputs"]) == 1
 
 
 @pytest.mark.parametrize("form", NAMED.values(), ids=NAMED.keys())
@@ -152,10 +162,21 @@ def test_rows_without_names_stay_in_their_order(model: str, rows: Any) -> None:
     assert numbers(sent(model, x=X, y=rows)["targets"]) == X
 
 
-def test_rows_with_the_same_names_go_in_one_order() -> None:
-    rows = [pd.Series([1.0, 20.0], ["a", "b"]), pd.Series([10.0, 3.0], ["b", "a"])]
-    assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [3, 10]]
-    assert numbers(sent("plain", x=rows, y=rows)["targets"]) == [[1, 20], [3, 10]]
+def test_a_model_without_names_needs_rows_in_one_order() -> None:
+    rows = [pd.Series([1.0, 20.0], ["a", "b"]), [2.0, 30.0], pd.Series([3.0, 10.0], ["a", "b"])]
+    assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [2, 30], [3, 10]]
+    for names in (["b", "a"], ["a", "c"]):
+        other = [*rows, pd.Series([3.0, 10.0], names)]
+        expected = rf"expected the names a, b in this order, .*, got {', '.join(names)}: the model has no"
+        with pytest.raises(UnsupportedInput, match=rf"^x\[3\]: {expected}"):
+            sent("plain", x=other, y=X)
+        with pytest.raises(UnsupportedInput, match=rf"^y\[3\]: {expected}"):
+            sent("plain", x=X, y=other)
+
+
+def test_dicts_for_a_model_without_names_are_left_to_the_server() -> None:
+    rows = [{"a": 1.0, "b": 20.0}, {"b": 10.0, "a": 3.0}]
+    assert sent("plain", x=rows, y=rows) == {"inputs": rows, "targets": rows}
 
 
 @pytest.mark.parametrize("index", [["a", "a"], ["a", ("b", 1)]])
@@ -186,9 +207,38 @@ def test_names_of_several_columns() -> None:
         sent("rates", x=frame, y=pd.Index(["low", "high"]))
 
 
+@pytest.mark.parametrize("form", [list, tuple, pd.Index])
+def test_a_label_for_each_row_may_be_called_as_a_column_is(form: Callable[[list[str]], Any]) -> None:
+    alike = pd.DataFrame([[1.0, 0.2], [0.2, 1.0]], ["cat", "dog"], ["cat", "dog"])
+    assert list(sent("plain", x=alike, y=form(["cat", "dog"]))["targets"]) == ["cat", "dog"]
+    names = pd.DataFrame([[1.0, 0.2], [0.2, 1.0]]).set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), axis=1)
+    arrays = (np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    assert numbers(sent("plain", x=names, y=arrays)["targets"]) == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("name", [7, np.int64(7), ("b", "y")])
+def test_the_name_of_a_column_may_be_no_text(name: Any) -> None:
+    columns = [("a", "x"), name] if isinstance(name, tuple) else [3, name]
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    frame.columns = pd.Index(columns)
+    support = sent("plain", x=frame, y=name)
+    assert numbers(support["inputs"]) == [[1], [3], [5]]
+    assert np.asarray(support["targets"]).tolist() == [2, 4, 6]
+    with pytest.raises(UnsupportedInput, match=r"^y: expected a column of x \(.*\), got 8$"):
+        sent("plain", x=frame, y=8)
+
+
+def test_large_whole_numbers_beside_floats() -> None:
+    large = 2**53 + 1
+    for names in ([0, 1], ["dose", "age"]):
+        row = sent("wards", x=pd.DataFrame([[0.5, large]]).set_axis(names, axis=1))["inputs"][0]
+        assert large in (row if isinstance(row, list) else row.values())
+
+
 def test_the_name_of_a_column_needs_pandas() -> None:
-    with pytest.raises(UnsupportedInput, match=r"needs a DataFrame of pandas as x, got .*'s OtherFrame"):
-        sent("rates", x=OtherFrame(), y="low")
+    for x, kind in ((OtherFrame(), r"service_tests's OtherFrame"), (X, "list"), (None, "none")):
+        with pytest.raises(UnsupportedInput, match=rf"needs a DataFrame of pandas as x, got {kind}$"):
+            sent("rates", x=x, y="low")
 
 
 def test_memory_is_no_list() -> None:

@@ -140,6 +140,19 @@ ANSWERS = {
     "fine": (500, b"application/problem+json", b'{"detail": "x", "status": 200}'),
 }
 OTHERS = {
+    "rounded": (200, b"application/json", b'{"adaptation_id": "a", "labels": [ 9007199254740993\n, 9007199254740992]}'),
+    "rounded-later": (
+        200,
+        b"application/json",
+        b'{"a": ["\\\\", ", 9007199254740993,", "\\", -9007199254740993]"], "adaptation_id": "a", "b": '
+        b"-9007199254740993}",
+    ),
+    "exact": (
+        200,
+        b"application/json",
+        b'{"adaptation_id": ", 9007199254740993, ", "a": [9007199254740992, 0.12345678901234567, 12345678901234567.0, '
+        b"9007199254740993e0, -9007199254740991]}",
+    ),
     "untold": (400, b"application/problem+json", b'{"detail": "", "status": 400, "title": "Bad"}'),
     "renamed": (
         400,
@@ -151,6 +164,7 @@ OTHERS = {
 FOREIGN = "expected an answer from Innerloop, got "
 FAILURES = {
     "silent": "did not answer within 0.2 s: set a larger `timeout`",
+    "silent, with a signal": "did not answer within 0.2 s: set a larger `timeout`",
     "silent body": "did not answer within 0.2 s: set a larger `timeout`",
     "down": "http://127.0.0.1:9 does not answer (",
     "an id": 'id: expected the `adaptation_id` of an adaptation, got ""',
@@ -201,14 +215,80 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
     assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES)
     assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
     assert printed["gaps"]["queries"] == [[None], {"age": None, "seen": None}, [[None]]], "missing values"
+    assert printed["numbers"]["exact"]["a"][0] == 2**53
+    for name, got in {"rounded": "9007199254740993", "rounded-later": "-9007199254740993"}.items():
+        status, message = printed["numbers"][name]
+        assert status == 200
+        assert message.endswith(ROUNDED.format(got)), name
+    support = json.loads(printed["raw"])["support"]
+    assert support == {"inputs": [[2**53 - 1], [-(2**53)], [1e300], [0.1 + 0.2]], "targets": [1e17, 2]}
+    assert [type(each) for (each,) in support["inputs"]] == [int, float, float, float]
+    assert [type(each) for each in support["targets"]] == [float, int]
+    assert json.loads(printed["raw"])["label"] == '", 9007199254740993, "\\\\", 9007199254740993]'
+    reasons = {"a string": "mine", "null": None, "a timeout": "TimeoutError", "no reason": "AbortError"}
+    assert printed["aborted"] == dict.fromkeys(printed["aborted"], "the same") | reasons
+
+
+ROUNDED = (
+    "expected whole numbers that JavaScript has, got {}, which it rounds: send labels as strings, or set "
+    '`parseAs: "text"` in the call of `http`'
+)
+READERS = {
+    "weights": ("application/octet-stream", "arrayBuffer"),
+    "events": ("text/event-stream", "stream"),
+    "events of adapt": ("text/event-stream", "stream"),
+    "csv": ("text/csv", "text"),
+    "msgpack": ("application/msgpack", "arrayBuffer"),
+    "lines": ("application/x-ndjson", "stream"),
+}
+LABELS = {
+    "a target": "support.targets[0]",
+    "a declared label": "support.labels[1]",
+    "an added target": "targets[0]",
+}
+
+
+def test_answers_that_are_no_json_and_long_labels(tools: Path, project: Path, live_server: str) -> None:
+    image = httpx.get(f"{live_server}/models/omniglot").json()["inputs"]["example"]
+    numbers = [2**53 + 1, 2**53]
+    adapted = []
+    for targets in (numbers, list(map(str, numbers))):
+        support = {"inputs": [image, image], "targets": targets}
+        adapted.append(httpx.post(f"{live_server}/adapt", json={"model": "omniglot", "support": support}).json())
+    ids = [each["adaptation_id"] for each in adapted]
+    program = PROGRAM.with_name("client_answers.mts")
+    printed = json.loads(run_program(tools, project, program, live_server, *ids))
+    seen, read = printed["seen"], printed["read"]
+    for name, (media, reader) in READERS.items():
+        status, message = seen.pop(name)
+        assert status == 200
+        fix = f'to read it, set `parseAs: "{reader}"` in the call of `http`'
+        assert message.endswith(f": expected JSON, got {media}: {fix}"), name
+    status, message = seen.pop("a rounded label")
+    assert status == 200
+    assert message == f"{live_server}/adaptations/{ids[0]}: {ROUNDED.format(2**53 + 1)}"
+    for name, place in LABELS.items():
+        status, message = seen.pop(name)
+        assert status == 422
+        assert message.startswith(f"{place}: expected a label: a string, a whole number or true or false, got "), name
+        assert message.endswith(": send it as a string"), name
+    assert not seen
+    assert read["weights"] > 1000
+    assert read["events"].count("event: step") == 6
+    assert read["table"].startswith("target,unlike\r\n")
+    assert json.loads(read["text"])["labels"] == numbers
+    assert read["labels"] == list(map(str, numbers))
+    assert len(read["predictions"]) == 2
 
 
 def test_the_example_of_its_page_runs(tools: Path, project: Path, live_server: str, tmp_path: Path) -> None:
     page = (FOLDER / "README.md").read_text()
-    (example,) = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
+    example, more = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
     assert len([line for line in example.splitlines() if line]) <= 10
-    (tmp_path / "example.mts").write_text(example.replace("http://127.0.0.1:8000", live_server))
-    printed = run_program(tools, project, tmp_path / "example.mts").splitlines()
+    (tmp_path / "example.mts").write_text((example + more).replace("http://127.0.0.1:8000", live_server))
+    answers, events = run_program(tools, project, tmp_path / "example.mts").split("event: step", 1)
+    assert events.count("event: step") == 5
+    printed = answers.splitlines()
     numbers = [float(number) for number in re.findall(r"-?[0-9.]+", "".join(printed[:-1]))]
     (promised,) = re.findall(r"// (\[\[.*\]\]), in more digits", example)
     assert [[round(number, 2)] for number in numbers] == json.loads(promised)

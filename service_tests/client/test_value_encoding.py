@@ -1,5 +1,6 @@
 """What becomes of each value before it is sent, and what is refused, with the field that it is in."""
 
+import json
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from innerloop_client import UnsupportedInput
 from innerloop_client.arrays import Array
@@ -52,7 +54,7 @@ def objects(*values: Any) -> np.ndarray:
         (np.ma.masked_array([1, 2], mask=[False, True]), [1.0, pytest.approx(NAN, nan_ok=True)]),
         (np.ma.masked_array(objects("a", "b"), mask=[False, True]), ["a", None]),
         (np.ma.masked_array([1, 2]), [1, 2]),
-        (np.array([[0, 255]], np.uint8), [[0.0, 1.0]]),
+        (np.array([[0, 255]], np.uint8), [[0, 255]]),
         (torch.tensor([0.5], dtype=torch.bfloat16, requires_grad=True), [0.5]),
         (torch.tensor([0.5]).to(torch.float8_e4m3fn), [0.5]),
         (torch.tensor([1j]).conj().imag, [-1.0]),
@@ -71,7 +73,9 @@ REFUSED: list[tuple[Any, str]] = [
     (Fraction(10**400), "x: expected a number in the range of a float, got a larger one"),
     (1j, "x: cannot send a value of type complex"),
     (np.array([1j]), "x: expected real numbers, got complex128"),
-    (timedelta(1), "x: cannot send a value of type timedelta"),
+    (timedelta(1), "x: cannot send a value of type timedelta: send its total_seconds()"),
+    (csr_matrix([[1.0]]), "x: cannot send a value of type csr_matrix: send its toarray"),
+    (range(3), "x: cannot send a value of type range: send a list"),
     (np.timedelta64(1, "D"), "x: expected numbers, got durations"),
     ({"a": objects(slice(1))}, "x.a: cannot send a value of type slice"),
     ({("a", "b"): 1}, r"x: expected texts as names, got \('a', 'b'\)"),
@@ -118,8 +122,22 @@ def test_options_are_named() -> None:
 
 
 def test_a_number_of_any_size_beside_one_that_is_not_finite() -> None:
-    content, _ = encode({"inputs": [10**400, -(10**400), NAN]})
-    assert unpack(content)["inputs"][:2] == [float("inf"), -float("inf")]
+    content, media = encode({"inputs": [2**70, NAN]})
+    assert media == "application/json"
+    assert json.loads(content)["inputs"] == [2**70, None]
+    for wrong in (10**5000, -float("inf")):
+        with pytest.raises(
+            UnsupportedInput, match=r"^x\[1\]: expected a finite number, got (-inf|one that is too large)$"
+        ):
+            encode({"inputs": [2**70, wrong]})
+
+
+def test_whole_numbers_of_any_size_stay_so_beside_arrays_and_images() -> None:
+    """As a float, a label would not be a label."""
+    content, media = encode({"inputs": [b"an image", Array(np.ones((2, 2), np.uint8))], "targets": [2**70, 2**63]})
+    assert media == "application/json"
+    raw = {"shape": [2, 2], "data": "AQEBAQ==", "dtype": "uint8"}
+    assert json.loads(content) == {"inputs": ["YW4gaW1hZ2U=", raw], "targets": [2**70, 2**63]}
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,11 @@ def answer(
     options: PredictOptions = DEFAULT_OPTIONS,
     far: Far = None,
     distances: Distances | None = None,
+    std: np.ndarray | None = None,
 ) -> Answer:
     """The answer of a bundle with this schema and calibration."""
     manifest = replace(MANIFEST, kind=kind, schema=schema, calibration=calibration)
-    return KINDS[kind].answer(Outputs(outputs, far, task, manifest, options, distances))
+    return KINDS[kind].answer(Outputs(outputs, far, task, manifest, options, distances, std))
 
 
 def test_every_kind_that_has_a_loss_is_served() -> None:
@@ -86,6 +87,14 @@ def test_an_interval_is_centred_on_the_prediction() -> None:
     np.testing.assert_array_equal(result.lower, outputs - np.array([1.0, 4.0]))
     np.testing.assert_array_equal(result.upper, outputs + np.array([1.0, 4.0]))
     assert answer("regression", outputs, LABELS, Schema(2, 2), calibration).lower is None
+
+
+def test_relative_widths_are_multiplied_by_the_standard_deviations() -> None:
+    calibration = Calibration(tasks=1, shots=(5,), levels=(0.9,), half_widths=(((2.0,),),), relative=True)
+    outputs, std = np.zeros((3, 1), np.float32), np.array([[1.0], [0.5], [3.0]], np.float32)
+    result = answer("regression", outputs, LABELS, Schema(2, 1), calibration, PredictOptions(interval=0.9), std=std)
+    np.testing.assert_array_equal(result.upper, 2 * std)
+    np.testing.assert_array_equal(result.std, std)
 
 
 def test_a_query_that_is_unlike_training_has_no_interval() -> None:

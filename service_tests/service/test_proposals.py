@@ -161,6 +161,35 @@ class TestNumbers:
         ours, random = np.mean(misses, axis=0)
         assert ours < 0.05 * random
 
+    @pytest.mark.parametrize("goal", list(Goal))
+    @pytest.mark.parametrize("wrong", [1e3, 1e30])
+    def test_a_candidate_in_a_wrong_unit_comes_last_and_spoils_no_other(
+        self, bayesian: Model, goal: Goal, wrong: float
+    ) -> None:
+        rng = np.random.default_rng(3)
+        task, pool = points(wave(rng), np.array([-1.0, 0.5])), column(rng.uniform(-5, 5, 8))
+        spoiled = np.concatenate([pool[:1] * np.float32(wrong), pool])
+        for given in (task, None):
+            usual = propose(bayesian, given, pool, 8, goal).proposals
+            *others, last = propose(bayesian, given, spoiled, 9, goal).proposals
+            assert [each.index - 1 for each in others] == [each.index for each in usual]
+            assert [each.score for each in others] == pytest.approx([each.score for each in usual], rel=1e-3, abs=1e-6)
+            assert (last.index, last.unlike) == (0, True)
+
+    def test_if_all_candidates_are_outside_of_the_range_the_score_decides(self, bayesian: Model) -> None:
+        task = points(wave(np.random.default_rng(3)), np.array([-1.0, 0.5]))
+        proposals = propose(bayesian, task, column(np.array([6.0, 9.0, 7.0])), 3).proposals
+        assert {each.index for each in proposals} == {0, 1, 2}
+        assert [each.score for each in proposals] == sorted((each.score for each in proposals), reverse=True)
+
+    def test_far_from_the_examples_is_what_learning_looks_for(self, models_dir: Path) -> None:
+        """Where it is in the range of training."""
+        model = Model(load(models_dir / "linear"), DEVICE)
+        inner = model.bundle.manifest.inner_loop
+        x = np.full((5, 1), -0.9, np.float32)
+        found = propose(model, Task(x, 2 * x, inner.steps, inner.learning_rate), column(np.array([-0.8, 1.0])), 1)
+        assert [(each.index, each.unlike) for each in found.proposals] == [(1, True)]
+
     def test_without_variance_the_calibration_says_how_sure_the_model_is(self, models_dir: Path) -> None:
         """A gradient step has no variance; candidates far from the examples and from each other are proposed."""
         model = Model(load(models_dir / "linear"), DEVICE)
@@ -239,6 +268,11 @@ class TestLabels:
         assert [index for index, _ in choices] == [0, 2, 3, 1]
         assert choices[0][1] == pytest.approx(1.5 * 2)
         assert choices[-1][1] == 0
+        far = [False, False, False, True]
+        choices = choose_labels(likely, features, support, [1.0, 1.0], 4, Goal.learn, None, far)
+        assert [index for index, _ in choices] == [0, 2, 1, 3]
+        for goal in (Goal.maximize, Goal.minimize):
+            assert choose_labels(likely, features, support, [1.0, 1.0], 4, goal, 0, far)[-1][0] == 3
         alone = choose_labels(likely, features, None, [1.0, 1.0], 2, Goal.learn, None)
         assert [index for index, _ in alone] == [0, 3]
         assert torch.isfinite(torch.tensor([score for _, score in alone])).all()

@@ -16,9 +16,9 @@ from app.errors import NoFamily, TrainingError
 from app.families.linear import Linear
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS, NetworkSpec
-from app.train import Overrides, choose_recipe
 from app.training.family_and_network import family_of, fit_network, make_family, schema_of
 from app.training.loop import make_run
+from app.training.overrides import Overrides, choose_recipe
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
 

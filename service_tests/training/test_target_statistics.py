@@ -21,7 +21,7 @@ from app.errors import TrainingError
 from app.families.family import Samples
 from app.families.linear import Linear
 from app.learn.target_scale import TargetScale, TargetSpec
-from app.train import Overrides, choose_recipe
+from app.training.overrides import Overrides, choose_recipe
 from app.training.predictor import offline
 from app.training.publish import write_bundle
 from app.training.recipes.recipe import Recipe

@@ -74,6 +74,7 @@ def test_support_and_queries_are_rows_of_the_task_and_never_the_same(sizes: Sequ
         assert len(support) == mask.sum()
         assert min(4, size - 1) <= len(support) <= min(8, size - 1)
         assert not support & asked
+        assert not set(inputs.flatten().tolist()) & asked, "padding is no query either, which would be at distance 0"
         assert len(asked) == min(100, size - min(8, size - 1)), "each of the others is asked about"
 
 
@@ -105,9 +106,9 @@ def test_tasks_that_cannot_be_stacked_name_the_family_and_the_fix() -> None:
         sample(Mismatched(), 4, 20, generator)
 
 
-@pytest.mark.parametrize(("sizes", "calibrated"), [((71,), 19), ((3, 9), 6)])
+@pytest.mark.parametrize(("sizes", "referenced", "calibrated"), [((71,), 19, 20), ((3, 9), 6, 7), ((8, 8), 6, 7)])
 def test_a_family_of_small_tasks_trains_and_becomes_a_bundle(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sizes: Sequence[int], calibrated: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sizes: Sequence[int], referenced: int, calibrated: int
 ) -> None:
     point: Any = SimpleNamespace(name="wards", load=lambda: lambda: Wards(sizes))
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "innerloop.families" else [])
@@ -117,5 +118,9 @@ def test_a_family_of_small_tasks_trains_and_becomes_a_bundle(
     assert Validation(run).validate() > 0
     write_bundle(run, tmp_path / "wards", "", "")
     manifest = load(tmp_path / "wards").manifest
-    assert manifest.calibration.has_intervals
-    assert max(manifest.ood_reference.support_sizes) == calibrated, "the largest set that tasks have, one left out"
+    calibration = manifest.calibration
+    assert calibration.has_intervals
+    assert calibration.shots[-1] == calibrated, "more examples than a task has leave nothing to measure"
+    assert all(calibration.largest_distance(examples) > 0 for examples in (*calibration.shots[1:], 50))
+    assert f"For more than {calibrated} examples" in (tmp_path / "wards" / "CARD.md").read_text()
+    assert max(manifest.ood_reference.support_sizes) == referenced, "the largest set that tasks have, one left out"

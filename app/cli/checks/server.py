@@ -1,6 +1,7 @@
 """Whether a server answers at INNERLOOP_URL."""
 
 from app.cli.checks.finding import Finding, Mark
+from app.cli.server_connection import error_text
 from app.errors import expectation
 from innerloop_client import Client, ConnectionFailed, InnerloopError
 from innerloop_client.connection_options import check_url
@@ -21,7 +22,7 @@ def check(url: str) -> Finding:
         actual = f'"{error.__cause__ or error}"'
         return Finding(PART, "problem", expectation("INNERLOOP_URL", f"an answer from {url}", actual, fix))
     except InnerloopError as error:
-        return Finding(PART, "problem", str(error))
+        return Finding(PART, "problem", error_text("INNERLOOP_URL", url, error))
     if health.status == "ready":
         return Finding(PART, "ok", f"{url} is ready, and serves {', '.join(health.models)} on {health.device}")
     reasons = [f"{part}: {reason}" for part, reason in (*health.degraded.items(), *health.failing.items())]

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NamedTuple
-
-import httpx
+from typing import Any, TypeGuard
 
 from innerloop_client.adapt_request import Task, adapt_body
 from innerloop_client.arrays import extra
-from innerloop_client.body_encoding import JSON, NDJSON, decode, encode_line
+from innerloop_client.body_encoding import encode_line
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import (
     ConnectionFailed,
@@ -17,35 +15,19 @@ from innerloop_client.errors import (
     InnerloopError,
     Unauthorized,
     UnsupportedInput,
-    is_problem,
     reason,
-    server_error,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
-from innerloop_client.responses import content, foreign
-from innerloop_client.retries import RETRIED, Attempts
-from innerloop_client.session import Call, Session
+from innerloop_client.session import Session
+from innerloop_client.task_lines import EncodedTask, Line, Outcome, send_lines
 
 CHUNK = 64
-"""Tasks in one request."""
+"""Tasks that share a key, which the server tells apart by their lines. Another number changes what a key finds."""
 CHUNK_BYTES = 4 * 2**20
 """Of the lines of a request, unless a single one has more."""
 FIELDS = Task.__annotations__.keys() | {"model"}
 KEY_ROOM = 15
-"""What each request adds to the key of the user: "-" and a number."""
-Outcome = Mapping[str, Any] | InnerloopError
-"""What became of a task: the body of the adaptation, or an error."""
-
-
-class EncodedTask(NamedTuple):
-    """A task as it is sent."""
-
-    model: str
-    line: bytes
-
-
-Line = EncodedTask | InnerloopError
-"""A task as it is sent, or why it cannot be."""
+"""What each chunk adds to the key of the user: "-" and a number."""
 
 
 async def adapt_many(
@@ -58,10 +40,11 @@ async def adapt_many(
     with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
         while chunk := list(islice(numbered, CHUNK)):
             lines = [await many.line(index, task) for index, task in chunk]
+            key = many.key(chunk[0][0])
             start = 0
             while start < len(lines):
                 end = _end(lines, start)
-                await many.send(lines[start:end])
+                await many.send(lines[start:end], start, key)
                 advance(end - start)
                 start = end
     return many.outcomes
@@ -75,7 +58,8 @@ def _iterable(tasks: Any) -> Iterator[Any]:
         cause = None
     except TypeError as error:
         cause = error
-    raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}") from cause
+    fix = ": make a list of it, with [task async for task in ...]" if hasattr(tasks, "__aiter__") else ""
+    raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}{fix}") from cause
 
 
 class _Many:
@@ -114,15 +98,24 @@ class _Many:
             self.gone = error
             raise
 
-    async def send(self, lines: Sequence[Line]) -> None:
-        """Send lines, unless it is in vain."""
-        key = f"{self._key}-{len(self.outcomes)}" if self._key else new_key()
+    def key(self, index: int) -> str:
+        """The Idempotency-Key of a chunk. index: of its first task"""
+        return f"{self._key}-{index}" if self._key else new_key()
+
+    async def send(self, lines: Sequence[Line], start: int, key: str) -> None:
+        """Send lines of a chunk, unless it is in vain. start: how many lines of the chunk come before; key: its key"""
         if self.gone is None:
-            results = await _send(self._session.within(self._timeout), lines, key)
-            self.gone = next((each for each in results if isinstance(each, ConnectionFailed | Unauthorized)), None)
+            results = await send_lines(self._session.within(self._timeout), lines, start, key)
+            self.gone = next((each for each in results if _concerns_all(each)), None)
         else:
             results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
         self.outcomes += results
+
+
+def _concerns_all(outcome: Outcome) -> TypeGuard[InnerloopError]:
+    """Whether all tasks that are left fail too. A deadline that the server says passed for this task alone."""
+    silent = isinstance(outcome, DeadlinePassed) and not outcome.title  # nobody has sent a problem document
+    return silent or isinstance(outcome, ConnectionFailed | Unauthorized)
 
 
 async def _body(models: Models, task: Any) -> dict[str, Any]:
@@ -147,55 +140,6 @@ def _end(lines: Sequence[Line], start: int) -> int:
         if size > CHUNK_BYTES and end > start:
             return end
     return len(lines)
-
-
-async def _send(session: Session, lines: Sequence[Line], key: str) -> list[Outcome]:
-    """Send lines until none of them has an answer that may change. The key tells the server which are done."""
-    good = [line for line in lines if isinstance(line, EncodedTask)]
-    if not good:
-        return [line for line in lines if isinstance(line, InnerloopError)]
-    call = Call("POST", "/adapt", b"\n".join(each.line for each in good), NDJSON, key=key)
-    attempts = session.attempts()
-    done: list[Outcome] = [ConnectionFailed("not sent")] * len(good)
-    while True:
-        answers = await _answers(session, call, [each.model for each in good], attempts)
-        done = [old if isinstance(old, Mapping) else new for old, new in zip(done, answers, strict=True)]
-        wait = attempts.wait_s() if any(map(_may_change, done)) else None
-        if wait is None:
-            rest = iter(done)
-            return [next(rest) if isinstance(line, EncodedTask) else line for line in lines]
-        await session.transport.sleep(wait)
-
-
-def _may_change(outcome: Outcome) -> bool:
-    """Whether another attempt may have another outcome."""
-    return isinstance(outcome, ConnectionFailed) or getattr(outcome, "status", 0) in RETRIED
-
-
-async def _answers(session: Session, call: Call, models: Sequence[str], attempts: Attempts) -> list[Outcome]:
-    """An answer for each line, whose models these are. An error of the whole request is the answer to all of them."""
-    count = len(models)
-    try:
-        response = (await session.repeat(call, attempts)).response
-        lines = content(response, NDJSON).splitlines()
-    except InnerloopError as error:
-        return [error] * count
-    if len(lines) > count:
-        return [foreign(response)] * count
-    missing = ConnectionFailed(f"{response.url}: the answer broke off after {len(lines)} of {count} tasks: try again")
-    answers = [_outcome(line, model, response) for line, model in zip(lines, models, strict=False)]
-    return [*answers, *[missing] * (count - len(answers))]
-
-
-def _outcome(line: bytes, model: str, response: httpx.Response) -> Outcome:
-    """What a line of an answer says of a task for this model."""
-    try:
-        body = decode(line, JSON)
-    except (RecursionError, ValueError):
-        return ConnectionFailed(f"{response.url}: the answer broke off within a task: try again")
-    if isinstance(body, Mapping) and "adaptation_id" in body and body.get("model") == model:
-        return body
-    return server_error(body) if is_problem(body) else foreign(response)
 
 
 @contextmanager

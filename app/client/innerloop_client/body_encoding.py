@@ -3,8 +3,7 @@
 import base64
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from innerloop_client import msgpack
@@ -16,13 +15,12 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
-HUGE = 10**4000
-"""Python writes whole numbers of up to 4,300 digits."""
-EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
-"""The fields that `inputs` has read. All others are options."""
-
+TOO_LARGE = 10**400
+"""No float is as large. Python writes whole numbers of up to 4,300 digits."""
 ARGUMENTS = {"inputs": "x", "targets": "y"}
 """The fields of a support set that have another name as an argument."""
+EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
+"""The fields that `inputs` has read. All others are options."""
 
 
 class _Binary(Exception):
@@ -30,15 +28,19 @@ class _Binary(Exception):
 
 
 def encode(body: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A body and its media type. A number that is not finite needs msgpack: the server then says where it is.
+    """A body and its media type: JSON, or msgpack where that is smaller or a number is not finite.
 
-    Raises UnsupportedInput.
+    The server says what is wrong with a number. Raises UnsupportedInput.
     """
     body = _with_options(body)
     try:
-        return json.dumps(body, default=_small, separators=(",", ":"), allow_nan=False).encode(), JSON
+        return _json(body, _small), JSON
     except (_Binary, ValueError):
+        pass
+    try:
         return msgpack.pack(body, _raw), msgpack.MEDIA
+    except OverflowError:  # only JSON has whole numbers of more than 64 bits
+        return encode_line(body), JSON
 
 
 def encode_line(body: Mapping[str, Any]) -> bytes:
@@ -46,12 +48,11 @@ def encode_line(body: Mapping[str, Any]) -> bytes:
 
     Raises UnsupportedInput.
     """
-    options = _with_options(body)
+    body = _with_options(body)
     try:
-        return json.dumps(options, default=_text, separators=(",", ":"), allow_nan=False).encode()
-    except ValueError as error:
-        place = next(_no_json(_as_given(options), ""), "a value")
-        raise UnsupportedInput(f"{place}: expected a number that JSON can have") from error
+        return _json(body, _text)
+    except ValueError:
+        return _json({name: _in_json(value, name, name in EXAMPLES) for name, value in body.items()}, _text)
 
 
 def decode(content: bytes, media: str) -> Any:
@@ -64,23 +65,33 @@ def _with_options(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name in EXAMPLES else plain(value, name) for name, value in body.items()}
 
 
-def _as_given(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with the names of the arguments of `adapt`, such as `x` for `support.inputs`."""
-    rest = dict(body)
-    support = rest.pop("support", {})
-    return {ARGUMENTS.get(name, name): value for name, value in support.items()} | rest
+def _json(body: Mapping[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """A body as JSON. Raises ValueError for a number that JSON cannot have, or that Python cannot write."""
+    return json.dumps(body, default=default, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _no_json(value: Any, place: str) -> Iterator[str]:
-    """The places of numbers that JSON cannot have: NaN, infinity, and whole numbers of thousands of digits."""
+def _in_json(value: Any, place: str, may_be_missing: bool) -> Any:
+    """A value in which all numbers are those of JSON. NaN becomes null, if it may be missing.
+
+    place: its path in the body. Raises UnsupportedInput for other numbers that JSON or a float cannot have.
+    """
     if isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _no_json(each, f"{place}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _no_json(each, f"{place}[{index}]")
-    elif (isinstance(value, int) and abs(value) >= HUGE) or (isinstance(value, float) and not isfinite(value)):
-        yield place
+        return {name: _in_json(each, f"{place}.{name}", may_be_missing) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_in_json(each, f"{place}[{index}]", may_be_missing) for index, each in enumerate(value)]
+    if not isinstance(value, int | float) or abs(value) < TOO_LARGE:
+        return value
+    if value != value and may_be_missing:
+        return None
+    actual = f"{value}" if isinstance(value, float) else "one that is too large"
+    raise UnsupportedInput(f"{_argument(place)}: expected a finite number, got {actual}")
+
+
+def _argument(place: str) -> str:
+    """A place in a body as the argument of `adapt`, such as `x[1]` for `support.inputs[1]`."""
+    place = place.removeprefix("support.")
+    name = next((name for name in ARGUMENTS if place.startswith(name)), "")
+    return ARGUMENTS.get(name, "") + place.removeprefix(name)
 
 
 def _small(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from innerloop_client.adapt_many import Outcome, adapt_many
+from innerloop_client.adapt_many import adapt_many
 from innerloop_client.adapt_request import Assess, Task, adapt_body
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
@@ -15,6 +15,7 @@ from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
 from innerloop_client.support_set import read_support
+from innerloop_client.task_lines import Outcome
 
 A = TypeVar("A", bound=AdaptationFields)
 MAX_CURSOR = 1000
@@ -86,13 +87,14 @@ class ClientMethods(Generic[A]):
         """Adapt to many tasks, some of them in each request.
 
         Returns the adaptations in the order of the tasks. In the place of one that failed there is the error: it is not
-        raised. If the server cannot be reached or refuses the API key, all tasks that are left get that error. If
-        `tasks` is a generator that raises an error, this call raises it too: call again with the same
-        `idempotency_key` to get the adaptations that were made.
+        raised. If the server cannot be reached, does not answer a request in time or refuses the API key, all tasks
+        that are left get that error. If `tasks` is a generator that raises an error, this call raises it too: call
+        again with the same `idempotency_key` to get the adaptations that were made.
 
         tasks: mappings with the arguments of `adapt`, such as {"model": "sinusoid", "x": x, "y": y, "label": "pump 17"}
         progress: show a progress bar, which needs rich
-        idempotency_key: a call with the same key and tasks returns the same adaptations, even from another process
+        idempotency_key: a call with the same key and tasks returns the same adaptations, even from another process. A
+            task is known by its number, whichever others fail
         timeout: seconds of each request, instead of the client's
         """
         outcomes = await adapt_many(self._session, tasks, idempotency_key, progress, timeout)

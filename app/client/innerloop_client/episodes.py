@@ -38,7 +38,7 @@ class Episode:
         self.actions: list[Any] = []
         self.rewards: list[float] = []
         self.over = False
-        observation, _ = _values("reset", environment.reset(seed=seed), 2)
+        observation, _ = _values("reset", _reset(environment, seed), 2)
         self.observation = self._row(observation)
 
     def step(self, action: Any) -> None:
@@ -47,7 +47,7 @@ class Episode:
         self.actions.append(self._numpy.array(action))
         result = self._environment.step(self._in_space(action))
         observation, reward, terminated, truncated, _ = _values("step", result, 5)
-        self.rewards.append(_numbers("reward", reward, float))
+        self.rewards.append(_numbers("reward", reward, _one_number, "a number"))
         self.observation, self.over = self._row(observation), bool(terminated or truncated)
 
     def posted(self) -> dict[str, Any]:
@@ -57,7 +57,12 @@ class Episode:
 
     def _row(self, observation: Any) -> Any:
         """The numbers of an observation, as a copy: environments may change theirs in place."""
-        return _numbers("observation", observation, lambda each: self._numpy.array(each, "float32").reshape(-1))
+
+        def read(value: Any) -> Any:
+            return self._numpy.array(value, "float32").reshape(-1)
+
+        fix = ": wrap the environment, for example in gymnasium's FlattenObservation"
+        return _numbers("observation", observation, read, "numbers", fix)
 
     def _in_space(self, action: Any) -> Any:
         """An action as the environment takes it: from the first of its numbers on, or within its bounds."""
@@ -65,6 +70,9 @@ class Episode:
         if hasattr(space, "n") and hasattr(space, "start") and not form and action < space.n:
             return int(action) + int(space.start)
         if hasattr(space, "low") and form == (self._numpy.size(space.low),):
+            if self._numpy.dtype(space.dtype).kind != "f":
+                fix = "wrap the environment in one with a Box of floats, whose `step` rounds the action"
+                raise UnsupportedInput(f"action_space: expected a Box of floats, got {space}: {fix}")
             return self._numpy.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
         expected = f"a Box of {form[0]} numbers" if form else f"Discrete with at least {int(action) + 1} actions"
         raise UnsupportedInput(f"action_space: expected {expected}, as the model chooses them, got {space}")
@@ -122,10 +130,24 @@ def _values(method: str, result: Any, count: int) -> Any:
     return result
 
 
-def _numbers(name: str, value: Any, read: Callable[[Any], Any]) -> Any:
+def _reset(environment: Environment, seed: int) -> Any:
+    """Begin an episode. Raises UnsupportedInput for an environment that takes no seed."""
+    try:
+        return environment.reset(seed=seed)
+    except TypeError as error:
+        if "reset() got an unexpected keyword argument 'seed'" not in str(error):
+            raise
+        raise UnsupportedInput("reset: expected a method that takes `seed`, as in gymnasium: add seed=None") from error
+
+
+def _one_number(value: Any) -> float:
+    """A number of any type, or of an array that has one alone."""
+    return float(value.item() if hasattr(value, "item") else value)
+
+
+def _numbers(name: str, value: Any, read: Callable[[Any], Any], expected: str, fix: str = "") -> Any:
     """What `read` makes of numbers. Raises UnsupportedInput for other values."""
     try:
         return read(value)
     except (TypeError, ValueError) as error:
-        fix = ": wrap the environment, for example in gymnasium's FlattenObservation" if name == "observation" else ""
-        raise UnsupportedInput(f"{name}: expected numbers, got {type(value).__name__}{fix}") from error
+        raise UnsupportedInput(f"{name}: expected {expected}, got {type(value).__name__}{fix}") from error

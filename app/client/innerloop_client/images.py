@@ -45,13 +45,13 @@ def read_image(value: Any, place: str) -> bytes:
 
     try:
         if is_pil:
-            return _redrawn(value)
+            return _redrawn(value, is_own=False)
         with Image.open(io.BytesIO(data)) as image:
             keep = image.format in FORMATS and max(image.size) <= MAX_SIDE and set(image.info) <= PLAIN
-            return data if keep else _redrawn(image)
+            return data if keep else _redrawn(image, is_own=True)
     except UnidentifiedImageError as error:
         raise UnsupportedInput(f"{place}: expected an image, got {len(data)} bytes of something else") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise UnsupportedInput(f"{place}: cannot read the image: {error}") from error
 
 
@@ -81,21 +81,26 @@ def _read_file(value: Any, place: str) -> bytes:
     return data
 
 
-def _redrawn(image: Any) -> bytes:
-    """The pixels alone, as a PNG."""
+def _redrawn(image: Any, *, is_own: bool) -> bytes:
+    """The pixels alone, as a PNG.
+
+    is_own: whether the image may change, because nobody else has it
+    """
     pil, ops = (extra(name, "Pillow", "images", "An image") for name in ("PIL.Image", "PIL.ImageOps"))
     if 0 in image.size:
         raise ValueError(f"it has {image.width} x {image.height} pixels")
     scale = MAX_SIDE / max(image.size)
-    if scale < 1:
+    if is_own and scale < 1:  # decodes a large JPEG at a fraction of its size
         image.draft(image.mode, _smaller(image, scale))
     image = ops.exif_transpose(image)
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode[0] in "IF":
         image = _gray(image)
-    elif image.mode not in ("1", "L", "RGB", "RGBA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif image.has_transparency_data:  # in some files, a color that counts as transparent
+        image = image.convert("RGBA")
+    elif image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
     scale = MAX_SIDE / max(image.size)
     if scale < 1:
         if image.mode == "1":

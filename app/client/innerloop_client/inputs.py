@@ -43,7 +43,12 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     if any(map(names_image, rows)) and (await models.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
     arrays = [as_numpy(row, f"{place}[{index}]") for index, row in enumerate(rows)]
-    if arrays and all(each is not None and each.shape == arrays[0].shape and each.ndim for each in arrays):
+    if any(map(_are_levels, arrays)) and not (all(map(_are_levels, arrays)) and _have_one_shape(arrays)):
+        # only an array of uint8 alone has levels of gray. Elsewhere they are numbers like any others
+        scale = 255 if (await models.model(model))["inputs"]["encoder"] == "image" else 1
+        arrays = [each / scale if _are_levels(each) else each for each in arrays]
+        rows = [row if each is None else each for row, each in zip(rows, arrays, strict=True)]
+    if _have_one_shape(arrays):
         rows = to_wire(sys.modules["numpy"].stack(arrays), place)
         if isinstance(rows, Array):
             return rows
@@ -51,6 +56,16 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
         read_image(row, f"{place}[{index}]") if is_image(row) else plain(row, f"{place}[{index}]")
         for index, row in enumerate(rows)
     ]
+
+
+def _are_levels(array: Any) -> bool:
+    """Whether a row is an array of uint8, which has levels of gray in an image."""
+    return array is not None and array.dtype.name == "uint8" and array.ndim > 0
+
+
+def _have_one_shape(arrays: list[Any]) -> bool:
+    """Whether there are rows, and all are arrays of the same shape."""
+    return bool(arrays) and all(each is not None and each.ndim and each.shape == arrays[0].shape for each in arrays)
 
 
 async def _rows_in_order(models: Models, model: str, values: Any, place: str) -> Any:
@@ -124,6 +139,8 @@ def rows_of(values: Any, place: str) -> Any:
     single = (str, bytes, bytearray, Mapping, PathLike)
     is_single = isinstance(values, single) or hasattr(values, "read")
     if is_single or not hasattr(values, "__iter__"):
-        actual = f"got {type(values).__name__}: put a single value into a list"
+        of_columns = isinstance(values, Mapping) and all(isinstance(each, list | tuple) for each in values.values())
+        fix = "send its columns as pandas.DataFrame(...)" if of_columns else "put a single value into a list"
+        actual = f"got {type(values).__name__}: {fix}"
         raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
     return list(values)

@@ -3,7 +3,6 @@
 A body is a small tree with large blocks of bytes in it, so plain Python is fast enough.
 """
 
-import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,10 @@ MEDIA = "application/msgpack"
 
 
 def pack(value: Any, default: Callable[[Any], Any]) -> bytes:
-    """A value as msgpack. `default` turns a value of another type into one of these."""
+    """A value as msgpack. `default` turns a value of another type into one of these.
+
+    Raises OverflowError for a whole number of more than 64 bits.
+    """
     return b"".join(_pack(value, default))
 
 
@@ -47,18 +49,11 @@ def _head(length: int, short: int, below: int, long: int) -> bytes:
     return bytes([short | length]) if length < below else struct.pack(">BI", long, length)
 
 
-def _float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
 def _pack_int(value: int) -> bytes:
     if -32 <= value < 128:
         return struct.pack(">B", value & 0xFF)
     if not -(2**63) <= value < 2**64:
-        return struct.pack(">Bd", 0xCB, _float(value))  # as JSON has it, a number of any size
+        raise OverflowError("msgpack has whole numbers of at most 64 bits")
     return struct.pack(">Bq", 0xD3, value) if value < 2**63 else struct.pack(">BQ", 0xCF, value)
 
 

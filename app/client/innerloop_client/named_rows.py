@@ -1,7 +1,7 @@
-"""Rows whose values have names: Series of pandas, named tuples and records of numpy."""
+"""Rows whose values have names: mappings, Series of pandas, named tuples and records of numpy."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from innerloop_client.arrays import is_a
@@ -12,9 +12,10 @@ CLASSES = (("pandas", "Series"), ("pandas", "DataFrame"), ("numpy", "void"), ("n
 
 
 def may_have_names(kind: type) -> bool:
-    """Whether values of a type may have names. Mappings are left out: the server reads them."""
+    """Whether values of a type may have names."""
     known = [getattr(sys.modules.get(module), name, None) for module, name in CLASSES]
-    return is_named_tuple(kind) or any(each is not None and issubclass(kind, each) for each in known)
+    named = is_named_tuple(kind) or issubclass(kind, Mapping)
+    return named or any(each is not None and issubclass(kind, each) for each in known)
 
 
 def is_named_tuple(kind: type) -> bool:
@@ -38,7 +39,9 @@ def rows_with_names(values: Any) -> list[Any]:
 
 def names_of(row: Any) -> list[str] | None:
     """The names of the values of a row; None if they are no texts. A DataFrame or an array of one row is one."""
-    if is_a(row, "pandas", "Series"):
+    if isinstance(row, Mapping):
+        names = list(row)
+    elif is_a(row, "pandas", "Series"):
         names = list(row.index)
     elif is_a(row, "pandas", "DataFrame"):
         names = list(row.columns) if len(row) == 1 else []
@@ -52,30 +55,43 @@ def names_of(row: Any) -> list[str] | None:
 def by_names(rows: Sequence[Any], names: Sequence[str], place: str) -> list[Any]:
     """Rows as lists in the order of these names. A row without names stays in its own order.
 
-    names: of the model. If it has none, rows with the same names go in the order of the first of them
+    names: of the model. If it has none, values go by their position, and all rows need the same names in one order
     Raises UnsupportedInput for a row with other names.
     """
-    known = [names_of(row) for row in rows]
-    given = [each for each in known if each is not None]
-    alike = len({*map(tuple, map(sorted, given))}) == 1 and len(set(given[0])) == len(given[0])
-    wanted = names or (given[0] if alike else ())
-    pairs = enumerate(zip(rows, known, strict=True))
-    return [_in_order(row, own, wanted, f"{place}[{index}]") for index, (row, own) in pairs]
+    if not names:
+        return _by_position(rows, place)
+    return [_in_order(row, names, f"{place}[{index}]") for index, row in enumerate(rows)]
 
 
 def as_objects(rows: Iterable[Any]) -> list[Any]:
     """Rows as objects, for a model that takes these. A row without names of its own becomes a list."""
     objects = []
     for row in rows:
+        if isinstance(row, Mapping):
+            objects.append(row)
+            continue
         names = names_of(row)
         are_own = names is not None and not all(_made_up(name, index) for index, name in enumerate(names))
         objects.append(dict(zip(names or (), _values(row), strict=True)) if are_own else _values(row))
     return objects
 
 
-def _in_order(row: Any, own: list[str] | None, wanted: Sequence[str], place: str) -> Any:
-    values = _values(row)
-    if own is None or not wanted:
+def _by_position(rows: Sequence[Any], place: str) -> list[Any]:
+    """The values of rows. Mappings are left as they are: the server refuses them."""
+    first: list[str] | None = None
+    for index, row in enumerate(rows):
+        own = None if isinstance(row, Mapping) else names_of(row)
+        first = first or own
+        if own != first and own is not None and first is not None:
+            expected = f"expected the names {', '.join(first)} in this order, as in an earlier row"
+            fix = "the model has no names to put them in order"
+            raise UnsupportedInput(f"{place}[{index}]: {expected}, got {', '.join(own)}: {fix}")
+    return [row if isinstance(row, Mapping) else _values(row) for row in rows]
+
+
+def _in_order(row: Any, wanted: Sequence[str], place: str) -> Any:
+    own, values = names_of(row), _values(row)
+    if own is None:
         return values
     if sorted(own) == sorted(wanted):
         return [values[own.index(name)] for name in wanted]
@@ -93,6 +109,8 @@ def _made_up(name: str, position: int) -> bool:
 
 def _values(row: Any) -> Any:
     """The values of a row as a list, if it may have names; any other row as it is."""
+    if isinstance(row, Mapping):
+        return list(row.values())
     if is_a(row, "pandas", "DataFrame"):
         return row.iloc[0].tolist() if len(row) == 1 else row
     if is_a(row, "pandas", "Series"):

@@ -14,7 +14,7 @@ def segment(name: str, value: Any) -> str:
     """A name or an id as a part of a path. Raises UnsupportedInput. name: of the argument"""
     if isinstance(value, str) and len(value) > LONGEST:
         raise UnsupportedInput(f"{name}: expected a name or an id of at most {LONGEST} characters, got {len(value)}")
-    if not isinstance(value, str) or not value.isprintable() or value in ("", ".", ".."):  # dots: another path
+    if not isinstance(value, str) or not value.isprintable() or value in ("", ".", "..") or "/" in value:  # other paths
         raise UnsupportedInput(f"{name}: expected a name or an id, got {shown(value)}")
     return quote(value, safe="")
 

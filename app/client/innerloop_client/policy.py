@@ -96,9 +96,9 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
     ) -> Any:
         """Choose an action for an observation.
 
-        Returns the number of a discrete action, or the numbers of an action that is a `box`, in the form of the
-        observation. An environment may want other actions: `run` clips those of a Box, and adds `start` to those that
-        are Discrete.
+        Returns the number of a discrete action, or the numbers of an action that is a `box`: an array or a tensor if
+        the observation is one without names, otherwise a list. An environment may want other actions: `run` clips those
+        of a Box, and adds `start` to those that are Discrete.
 
         sample: True draws the action at random, by the probabilities of the policy. Use it in episodes that you will
             pass to `adapt`. By default, you get the most probable action

@@ -31,8 +31,8 @@ CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
-MODEL_CACHE_S = 60.0
-"""How long `Session.model` trusts what the server said: a bundle may be replaced."""
+MODEL_CACHE_S = 1.0
+"""How long `Session.model` trusts what the server said: a bundle with other names may replace the model."""
 parse_url = lru_cache(64)(httpx.URL)
 """A text as a URL. httpx parses it slowly, and calls often repeat one."""
 
@@ -114,7 +114,7 @@ class Session:
         return (await self.send(Call("GET", path, params=present))).body
 
     async def model(self, name: str) -> Mapping[str, Any]:
-        """What the server says of a model, asked for once a minute at most."""
+        """What the server says of a model, asked for once a second at most."""
         path = f"/models/{segment('model', name)}"
         known = self._models.get(name)
         if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:

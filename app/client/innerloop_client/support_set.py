@@ -1,6 +1,8 @@
 """The examples of a user, as the server takes them."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from innerloop_client.arrays import Array, is_a
@@ -17,7 +19,10 @@ from innerloop_client.tables import (
     target_names,
     without_multi_index,
 )
-from innerloop_client.value_encoding import as_names
+from innerloop_client.value_encoding import as_names, plain
+
+PER_STEP = ("rewards", "propensities")
+"""The fields of an episode that have a number for each step."""
 
 
 async def read_support(
@@ -31,7 +36,7 @@ async def read_support(
 ) -> dict[str, Any]:
     """A support set as it is sent. y may be the name of a column of the DataFrame x."""
     support: dict[str, Any] = {}
-    if isinstance(y, str):
+    if _is_column(x, y):
         x, y = _split(x, y)
     _check_columns(x, y)
     if x is not None:
@@ -85,12 +90,30 @@ async def check_order(models: Models, model: str, targets: Any) -> None:
             raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(wrong)}")
 
 
-def _split(x: Any, y: str) -> tuple[Any, Any]:
+def _is_column(x: Any, y: Any) -> bool:
+    """Whether y is the name of a column: a text, a whole number, or a tuple that cannot be the targets."""
+    if isinstance(y, str) or not is_a(x, "pandas", "DataFrame"):
+        return isinstance(y, str)
+    if isinstance(y, tuple):
+        return len(y) != len(x) and _count(x.columns, y) > 0
+    return isinstance(y, Integral) and not isinstance(y, bool)
+
+
+def _count(columns: Iterable[Hashable], name: Hashable) -> int:
+    """How many columns are called so."""
+    try:
+        return Counter(columns)[name]
+    except TypeError:  # a tuple of what cannot be a name, such as arrays
+        return 0
+
+
+def _split(x: Any, y: Hashable) -> tuple[Any, Any]:
     """A DataFrame without a column, and that column. Raises UnsupportedInput."""
     if not is_a(x, "pandas", "DataFrame"):
-        actual = f"{type(x).__module__.partition('.')[0]}'s {type(x).__name__}" if x is not None else "none"
+        module = type(x).__module__.partition(".")[0]
+        actual = "none" if x is None else f"{module}'s {type(x).__name__}".removeprefix("builtins's ")
         raise UnsupportedInput(f"y: the name of a column needs a DataFrame of pandas as x, got {actual}")
-    count = list(x.columns).count(y)
+    count = _count(x.columns, y)
     if count != 1:
         columns = ", ".join(map(str, x.columns))
         actual = f"{y!r}, which {count} columns are called" if count else repr(y)
@@ -118,8 +141,8 @@ async def _episode(models: Models, model: str, episode: Any, place: str) -> dict
         if name in ("observations", "actions"):
             read_rows = read_inputs if name == "observations" else read_targets
             read[name] = await read_rows(models, model, values, where)
-        else:
-            read[name] = read_values(values, where)
+        else:  # the server refuses fields that it does not know, whatever they hold
+            read[name] = read_values(values, where) if name in PER_STEP else plain(values, where)
     return read
 
 

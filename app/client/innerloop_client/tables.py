@@ -1,6 +1,6 @@
 """DataFrames and Series of pandas, as the server takes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from innerloop_client.arrays import is_a
@@ -66,13 +66,17 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     If the columns of the model have names, those of the table need the same, unless they are 0, 1, 2 and so on. A
     Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
-    frame = table.to_frame() if is_a(table, "pandas", "Series") else table
     names = column_names(model["inputs"])
+    if is_a(table, "pandas", "Series"):
+        _refuse_single_row(table, names, place)
+        frame = table.to_frame()
+    else:
+        frame = table
     if names and model["inputs"].get("encoder") == NUMBERS:
         if frame is table:  # the name of a Series does not matter
             frame = in_order(frame, names, place)
     elif names and has_default_names(frame):
-        return [read_column(row) for _, row in frame.iterrows()]
+        return list(map(list, _rows(frame, range(len(frame.columns)))))
     elif names:
         return _objects(frame, names if model["inputs"].get("ignore_extra") else None, place)
     if len(frame.columns) == 1 and frame.dtypes.iloc[0].kind not in "biuf":
@@ -85,6 +89,12 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         columns = f"these columns have other values: {', '.join(wrong)}"
         raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
     return array
+
+
+def _refuse_single_row(series: Any, names: list[str], place: str) -> None:
+    """Raise UnsupportedInput for a Series that is one row of a DataFrame: a Series is a column."""
+    if len(names) > 1 and set(series.index) == set(names):
+        raise UnsupportedInput(f"{place}: expected rows, got a Series that is one row: send it in a list, [row]")
 
 
 def read_column(column: Any) -> list[Any]:
@@ -113,5 +123,10 @@ def _objects(frame: Any, wanted: Sequence[str] | None, place: str) -> list[dict[
     """An object for each row. wanted: the columns to send; None sends all, and the server says what is wrong."""
     kept = [index for index, name in enumerate(frame.columns) if wanted is None or str(name) in wanted]
     names = as_names(frame.columns[kept], f"{place}.columns")
+    return [dict(zip(names, row, strict=True)) for row in _rows(frame, kept)]
+
+
+def _rows(frame: Any, kept: Iterable[int]) -> Iterable[tuple[Any, ...]]:
+    """The rows of some columns. A row of pandas has one type, so whole numbers beside floats would be rounded."""
     columns = [read_column(frame.iloc[:, index]) for index in kept]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return zip(*columns, strict=True) if columns else [()] * len(frame)

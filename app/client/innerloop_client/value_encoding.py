@@ -43,10 +43,19 @@ def plain(value: Any, place: str, depth: int = 0) -> Any:
         return [plain(each, place, depth + 1) for each in value]
     array = as_numpy(value, place)
     if array is None:
-        raise UnsupportedInput(f"{place}: cannot send a value of type {type(value).__name__}")
-    if array.dtype.name == "uint8" and array.ndim > 1:
-        array = array / 255  # one image of several forms, in a list: only raw arrays have levels of gray
+        raise UnsupportedInput(f"{place}: cannot send a value of type {type(value).__name__}: {_instead_of(value)}")
     return plain(_items(array, place), place, depth + 1)
+
+
+def _instead_of(value: Any) -> str:
+    """What to send instead of a value that cannot be sent."""
+    if hasattr(value, "toarray"):  # a sparse matrix
+        return "send its toarray()"
+    if hasattr(value, "total_seconds"):  # a duration
+        return "send its total_seconds()"
+    if isinstance(value, bytes | bytearray):
+        return "send its decode(), a text"
+    return "send a list" if hasattr(value, "__iter__") else "send numbers, texts, or lists or arrays of them"
 
 
 def _as_float(value: Any, place: str) -> float:

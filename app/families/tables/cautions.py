@@ -6,6 +6,7 @@ import numpy as np
 
 from app.encoders.columns.category import MAX_CATEGORIES
 from app.families.tables.column_data import ColumnData
+from app.families.tables.float32_loss import KEPT, distinct_in_tasks, loss_text
 from app.families.tables.input_columns import InputColumn, names_the_task
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.splits import FEW_TASKS
@@ -15,6 +16,10 @@ ROWS = 50_000
 BINS = 50
 LEAK = 0.99
 """A column leaks the target if it alone explains this share of the variance."""
+FEW_ROWS_LEAK = 0.9999
+"""In fewer than 2 * BINS rows, a line has to explain this share."""
+MIN_ROWS = 10
+"""Of which leaks are looked for at all."""
 COMMON = 0.95
 """A target hardly varies if one value has this share of the rows."""
 SPAN = 100
@@ -46,11 +51,16 @@ def _left_out_rows(table: PreparedTable, support: Sequence[int]) -> Iterator[str
     sizes = np.array([len(rows) for rows in table.rows.values()])
     for size in sorted(support, reverse=True):
         short = int((sizes <= size).sum())
+        larger = len(sizes) - short
         if short:
-            yield (
-                f"{_tasks(short)} with at most {size} rows: with {size} known rows, nothing is left to predict there, "
-                "so errors with so many are those of larger tasks."
+            known = f"with {size} known rows, nothing is left to predict there"
+            rest = (
+                f"Errors with so many are those of the {_tasks(larger)} with more rows"
+                if larger
+                else "No task has more"
             )
+            yield f"{_tasks(short)} with at most {size} rows: {known}. {rest}."
+        if short and larger:
             return
 
 
@@ -64,6 +74,8 @@ def _inputs(table: PreparedTable) -> Iterator[str]:
     codes = np.unique(names[rows].astype(str), return_inverse=True)[1]
     for column in table.inputs:
         yield from _input(table, column, names, kept)
+        if column.data is not None and column.data.type == "number":
+            yield from _loss(table, column.name, column.data.values)
         assert column.data is not None, "an input has values"
         share = explained(column.data, table.target.values, rows, codes)
         if share > LEAK:
@@ -78,7 +90,7 @@ def _input(table: PreparedTable, column: InputColumn, names: np.ndarray, kept: n
     assert data is not None, "an input has values"
     if data.distinct == 1:
         yield f"{column.name} has the same value in every row, so it predicts nothing."
-    elif data.type == "category" and names_the_task(data, names, kept):
+    elif data.type in ("category", "date") and names_the_task(data, names, kept):
         yield f"{column.name} names the task. A new task has a name that training has not seen: leave it out."
     elif data.type == "category" and data.distinct > MAX_CATEGORIES:
         yield (
@@ -89,6 +101,8 @@ def _input(table: PreparedTable, column: InputColumn, names: np.ndarray, kept: n
 
 def _target(table: PreparedTable) -> Iterator[str]:
     values, target = table.target.values, table.spec.target
+    if table.spec.kind == "regression":
+        yield from _loss(table, target, values)
     values = values[~np.isnan(values)]
     common = np.unique(values, return_counts=True)[1].max() / len(values)
     if common > COMMON:
@@ -105,10 +119,16 @@ def _target(table: PreparedTable) -> Iterator[str]:
         )
 
 
+def _loss(table: PreparedTable, name: str, values: np.ndarray) -> Iterator[str]:
+    """Of a column whose values lie too close together for float32."""
+    exact, kept = distinct_in_tasks(values[table.task_rows], table.task_codes)
+    if kept < KEPT * exact:
+        yield loss_text(name, exact, kept, float(np.nanmin(values)))
+
+
 def _repeats(table: PreparedTable) -> Iterator[str]:
     """Rows that are the same in all inputs, task and target."""
-    codes = np.concatenate([np.full(len(rows), code) for code, rows in enumerate(table.rows.values())])
-    rows = np.concatenate([*table.rows.values()])
+    codes, rows = table.task_codes, table.task_rows
     parts = [codes[:, None], table.features[rows], table.target.values[rows, None]]
     content = np.ascontiguousarray(np.concatenate(parts, axis=1, dtype=np.float64))
     distinct = len(np.unique(content.view(np.dtype((np.void, content.itemsize * content.shape[1])))))
@@ -126,14 +146,16 @@ def explained(data: ColumnData, targets: np.ndarray, rows: np.ndarray, codes: np
     """
     rows, codes = (part[~data.missing[rows]] for part in (rows, codes))
     target = targets[rows]
-    if len(rows) < 2 * BINS or np.ptp(target) == 0:
+    if len(rows) < MIN_ROWS or np.ptp(target) == 0:
         return 0.0
     if data.type != "number":
         groups = np.unique([str(value) for value in data.values[rows]], return_inverse=True)[1]
         return _between(target, groups) if groups.max() < len(rows) / BINS else 0.0
     values = data.values[rows]
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
     line = max(_line(values, target), _line(_centred(values, codes), _centred(target, codes)))
+    if len(rows) < 2 * BINS:
+        return line if line > FEW_ROWS_LEAK else 0.0
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
     return max(line, _between(target, np.searchsorted(edges, values)))
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import DECIMAL_COMMAS, read_numbers
+from app.families.tables.number_text import read_numbers
+from app.families.tables.numbers_of_table import read_numbers_of
+from app.families.tables.odd_values import as_float
 from app.families.tables.raw_table import RawTable
 
 MIXED = 0.5
@@ -77,7 +79,7 @@ def read_column(raw: RawTable, name: str, *, category: bool = False, decimal: st
     if kinds <= {bool}:
         return ColumnData(name, "boolean", values)
     if kinds <= {int, float, Decimal} and not category:
-        return _numbers(raw, name, np.array([np.nan if value is None else float(value) for value in values]))
+        return _numbers(raw, name, np.array([as_float(value) for value in values]))
     if kinds <= {int, float, bool, str} and category:
         return ColumnData(name, "category", values)
     if kinds <= {date, datetime}:
@@ -112,34 +114,23 @@ def _from_text(
         return ColumnData(name, "boolean", _mapped(values, lambda text: text.strip().lower() == "true"))
     if texts and all(is_date(text.strip()) for text in texts):
         return ColumnData(name, "date", _stripped(values))
-    reading = read_numbers(texts, decimal)
-    if reading.ambiguous and has_decimal_commas(raw):
-        reading = read_numbers(texts, ",")
+    reading = read_numbers_of(raw, texts, decimal)
     share = 1 - np.isnan(reading.numbers).mean() if texts else 1.0
-    if share <= MIXED:
+    if share <= MIXED and not (decimal and reading.ambiguous):
         return ColumnData(name, "category", _stripped(values))
     numbers = np.full(len(values), np.nan)
     numbers[present] = reading.numbers
+    if reading.ambiguous and (decimal or share == 1):
+        fix = "say --decimal , if commas are decimal, --decimal . if points are"
+        fix = f"write them all as --decimal {decimal} says" if decimal else fix
+        raise DataError(expectation(f"{raw.name}, {name}", "numbers in one form", reading.ambiguous, fix))
     if share < 1:
         row = int(np.argmax(present & np.isnan(numbers)))
         count = int((~np.isnan(numbers)).sum())
         expected = f"a number, as in {count:,} other rows"
         fix = f"correct it, leave the cell empty if it is missing, or add --categories {name} if numbers are codes"
         raise DataError(expectation(f"{raw.place(row)}, {name}", expected, shown(values[row]), fix))
-    if reading.ambiguous:
-        fix = "say --decimal , if commas are decimal, --decimal . if they separate thousands"
-        raise DataError(expectation(f"{raw.name}, {name}", "numbers in one form", reading.ambiguous, fix))
     return _numbers(raw, name, numbers, reading.note)
-
-
-def has_decimal_commas(raw: RawTable) -> bool:
-    """Whether commas are decimal in a table: semicolons separate its columns, or some column shows it."""
-    if "semicolons" in raw.form:
-        return True
-    return any(
-        read_numbers([value for value in values if value is not None]).note == DECIMAL_COMMAS
-        for values in raw.columns.values()
-    )
 
 
 def _numbers(raw: RawTable, name: str, numbers: np.ndarray, note: str = "") -> ColumnData:

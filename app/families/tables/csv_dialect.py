@@ -1,6 +1,7 @@
 """What separates the columns of a CSV file, found from its first lines."""
 
 import csv
+from contextlib import suppress
 from itertools import islice
 
 from app.errors import DataError, expectation
@@ -8,6 +9,8 @@ from app.errors import DataError, expectation
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """With their names, the most usual first."""
 LINES = 50
+WHITE = " \r\n,;|\t\ufeff"
+"""A line of these alone is empty."""
 
 
 def find_delimiter(text: str, name: str) -> str:
@@ -30,12 +33,12 @@ def find_delimiter(text: str, name: str) -> str:
 
 def _columns(text: str, delimiter: str) -> list[int]:
     """The number of columns of each of the first lines that are not empty."""
-    lines = (line for line in text[: 1 << 20].splitlines(keepends=True) if line.strip())
-    try:
-        return [len(row) for row in islice(csv.reader(lines, delimiter=delimiter), LINES)] or [0]
-    except csv.Error:
-        return [0]
+    lines = (line for line in text[: 1 << 20].splitlines(keepends=True) if line.strip(WHITE))
+    counts: list[int] = []
+    with suppress(csv.Error):  # a cell that is too long for Python
+        counts += (len(row) for row in islice(csv.reader(lines, delimiter=delimiter), LINES))
+    return counts or [0]
 
 
 def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
+    return next((line for line in text.splitlines() if line.strip(WHITE)), "")

@@ -9,12 +9,15 @@ import numpy as np
 from app.encoders.columns.category import MAX_CATEGORIES
 from app.errors import DataError, expectation
 from app.families.tables.column_data import ColumnData, read_column
+from app.families.tables.odd_values import check_tells_apart, odd_values
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
 
 UNIT = re.compile(r".*\S\s*[(\[]([^()\[\]]+)[)\]]\s*")
 MOSTLY_DIFFERENT = 0.5
 """A text that is another one in more than this share of the rows says nothing about a new row."""
+MOST_NAMED = 0.9
+"""A column names the task if this share of the tasks have a value in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,16 @@ def _read(raw: RawTable, spec: TableSpec, name: str) -> ColumnData:
 
 def _named(raw: RawTable, spec: TableSpec, name: str) -> InputColumn:
     data = _read(raw, spec, name)
+    if data.type == "number":
+        check_tells_apart(raw, name, "--inputs")
     if not len(data.present):
         raise DataError(expectation(f"--inputs {name}", "a value in some rows", "none in any", "leave it out"))
     return InputColumn(name, data)
 
 
 def _unnamed(raw: RawTable, spec: TableSpec, name: str, tasks: np.ndarray, kept: np.ndarray) -> InputColumn:
+    if name not in spec.categories and (odd := odd_values(raw, name)):
+        return InputColumn(name, None, odd)
     data = _read(raw, spec, name)
     return InputColumn(name, data, _reason(data, tasks, kept))
 
@@ -86,7 +93,7 @@ def _reason(data: ColumnData, tasks: np.ndarray, kept: np.ndarray) -> str:
         return f"{data.distinct:,} different texts, another in nearly each row"
     if data.is_whole and _counts_rows(data):
         return "counts the rows"
-    if (data.type == "category" or data.is_whole) and names_the_task(data, tasks, kept):
+    if (data.type in ("category", "date") or data.is_whole) and names_the_task(data, tasks, kept):
         return "names the task: each task has one value, and no other task has it"
     return ""
 
@@ -96,10 +103,11 @@ def _counts_rows(data: ColumnData) -> bool:
 
 
 def names_the_task(data: ColumnData, tasks: np.ndarray, kept: np.ndarray) -> bool:
-    """Whether a column has one value in each task, which no other task has."""
-    rows = np.flatnonzero(kept)
-    if data.missing[rows].any():
+    """Whether a column has one value in each task, which no other task has, where it has a value."""
+    rows = np.flatnonzero(kept & ~data.missing)
+    pairs = set(zip(tasks[rows].tolist(), data.values[rows].tolist(), strict=True))
+    named = {task for task, _ in pairs}
+    all_tasks = set(tasks[kept].tolist())
+    if len(named) < max(2, MOST_NAMED * len(all_tasks)) or len(rows) == len(named) < len(tasks[kept]):
         return False
-    values = data.values[rows].tolist()
-    pairs = set(zip(tasks[rows].tolist(), values, strict=True))
-    return len(pairs) == len({task for task, _ in pairs}) == len({value for _, value in pairs})
+    return len(pairs) == len(named) == len({value for _, value in pairs})

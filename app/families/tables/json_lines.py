@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import DataError, expectation, shown
-from app.families.tables.raw_table import RawTable
+from app.families.tables.raw_table import EmptyTable, RawTable
 from app.families.tables.table_text import TableText
 
 
@@ -19,6 +19,8 @@ def read_json_lines(file: TableText, name: str) -> RawTable:
             rows.append(_object(line, f"{name}, line {number:,}"))
             lines.append(number)
     names = list(dict.fromkeys(key for row in rows for key in row))
+    if not names:
+        raise EmptyTable(expectation(name, "objects with values", "empty objects only"))
     columns = {each: _column([row.get(each) for row in rows]) for each in names}
     return RawTable(name, f"JSON lines, {file.encoding}", columns, place=lambda row: f"line {lines[row]:,}")
 
@@ -34,6 +36,8 @@ def _object(line: str, place: str) -> dict[str, Any]:
         row = json.loads(line, object_pairs_hook=_without_repeats)
     except _RepeatedKey as error:
         raise DataError(expectation(place, "each name once", f"two of {shown(str(error))}")) from error
+    except RecursionError as error:
+        raise DataError(expectation(place, "a JSON object", "lists inside lists too deep to read")) from error
     except ValueError as error:
         raise DataError(expectation(place, "a JSON object", shown(line), "write one object on each line")) from error
     if not isinstance(row, dict):

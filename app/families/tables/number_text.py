@@ -10,13 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 DECIMAL_COMMAS = "decimal commas"
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
+PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
-SPACE_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f]\d{3})+([.,]\d*)?")
+SPACE_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u202f'\u2019]\d{3})+([.,]\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 LONG = re.compile(r"[+-]?\d{4,}(\D.*)?")
 """A number of at least a thousand, without separators."""
+SURE_POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}((\.\d{3})+,\d*|(\.\d{3}){2,})")
+"""That is no number with a decimal point."""
+MINUS = str.maketrans("\u2212", "-")
+UNITS = re.compile(r"[$€£¥%‰°]|\b(USD|EUR|GBP|CHF)\b")
 
 
 class Reading(NamedTuple):
@@ -25,11 +29,13 @@ class Reading(NamedTuple):
     numbers: float64 [value], NaN where a text is no number
     note: the interpretation, if it is not plain numbers
     ambiguous: what could be read in two ways, empty if nothing
+    point_groups: a number with a point that may separate thousands, where nothing in the column shows what points are
     """
 
     numbers: np.ndarray
     note: str = ""
     ambiguous: str = ""
+    point_groups: str = ""
 
 
 def read_numbers(texts: Sequence[str], decimal: str = "") -> Reading:
@@ -37,23 +43,72 @@ def read_numbers(texts: Sequence[str], decimal: str = "") -> Reading:
 
     decimal: `.` or `,`, where the user says which; otherwise the texts tell
     """
-    if decimal != ",":
-        plain = _plain(texts)
+    stripped = [text.strip().translate(MINUS) for text in texts]
+    with_point = [text for text in stripped if "." in text]
+    point_groups = [text for text in with_point if POINT_GROUPS.fullmatch(text)]
+    if decimal != "," or not point_groups:
+        plain = _plain(stripped)
         if not np.isnan(plain).any():
-            return Reading(plain)
-    stripped = [text.strip() for text in texts]
+            open_to_doubt = not decimal and point_groups and len(point_groups) == len(with_point)
+            return Reading(plain, point_groups=point_groups[0] if open_to_doubt else "")
+    if decimal == "," or _shows_decimal_commas(stripped, decimal):
+        return _with_commas(stripped)
     groups = [text for text in stripped if COMMA_GROUPS.fullmatch(text)]
-    commas = [text for text in stripped if DECIMAL_COMMA.fullmatch(text)]
-    only_decimal = [text for text in commas if not COMMA_GROUPS.fullmatch(text)]
-    if decimal == "," or (decimal != "." and only_decimal and not any("." in text for text in stripped)):
-        numbers = _plain([_with_point(text) for text in stripped])
-        return Reading(numbers, DECIMAL_COMMAS)
     if groups:
         return _grouped(stripped, groups, decimal)
     if any(SPACE_GROUPS.fullmatch(text) for text in stripped):
-        numbers = _plain([re.sub(r"(?<=\d)[ \u00a0\u202f](?=\d{3})", "", text) for text in stripped])
-        return Reading(numbers, "thousands separated by spaces")
+        numbers = _plain([re.sub(r"(?<=\d)[ \u00a0\u202f'\u2019](?=\d{3})", "", text) for text in stripped])
+        apostrophes = any("'" in text or "\u2019" in text for text in stripped)
+        return Reading(numbers, f"thousands separated by {'apostrophes' if apostrophes else 'spaces'}")
     return Reading(_plain(stripped))
+
+
+def decimal_mark(texts: Sequence[str]) -> str:
+    """`.` or `,` where a column is all numbers and shows which is decimal, else empty."""
+    reading = read_numbers(texts)
+    if reading.ambiguous or reading.point_groups or np.isnan(reading.numbers).any():
+        return ""
+    if reading.note == DECIMAL_COMMAS:
+        return ","
+    return "." if any("." in text for text in texts) else ""
+
+
+def units_in(texts: Sequence[str]) -> str:
+    """The sign, such as %, that most texts have beside a number; empty if they are no such numbers."""
+    found = [UNITS.search(text) for text in texts]
+    signs = [sign[0] for sign in found if sign]
+    if len(signs) <= len(texts) / 2:
+        return ""
+    bare = read_numbers([UNITS.sub("", text) for text in texts])
+    return signs[0] if np.isfinite(bare.numbers).mean() > 1 / 2 else ""
+
+
+def _shows_decimal_commas(texts: Sequence[str], decimal: str) -> bool:
+    """Whether commas can only be decimal."""
+    if any(SURE_POINT_GROUPS.fullmatch(text) for text in texts):
+        return decimal != "."
+    commas = [text for text in texts if DECIMAL_COMMA.fullmatch(text)]
+    groups = [text for text in commas if COMMA_GROUPS.fullmatch(text)]
+    if len(commas) == len(groups) or any("." in text for text in texts):
+        return False
+    return not (decimal == "." and groups)
+
+
+def _with_commas(texts: Sequence[str]) -> Reading:
+    """Decimal commas; a point in a number separates thousands, or is a mistake."""
+    numbers = _plain([_with_point(text) for text in texts])
+    wrong = _point_decimal(texts)
+    others = [text for text in texts if text != wrong]
+    if wrong and all(POINT_GROUPS.fullmatch(text) or "," in text or PLAIN.fullmatch(text) for text in others):
+        other = next((text for text in others if POINT_GROUPS.fullmatch(text) or "," in text), others[0])
+        return Reading(numbers, DECIMAL_COMMAS, f"{wrong} beside {other}")
+    return Reading(numbers, DECIMAL_COMMAS)
+
+
+def _point_decimal(texts: Sequence[str]) -> str:
+    """The first number whose point is decimal."""
+    numbers = (text for text in texts if "." in text and PLAIN.fullmatch(text))
+    return next((text for text in numbers if not POINT_GROUPS.fullmatch(text)), "")
 
 
 def _grouped(texts: Sequence[str], groups: Sequence[str], decimal: str) -> Reading:
@@ -70,11 +125,14 @@ def _grouped(texts: Sequence[str], groups: Sequence[str], decimal: str) -> Readi
 
 
 def _with_point(text: str) -> str:
+    """A number with a decimal comma as Python writes it; a number with a decimal point is none."""
     if POINT_GROUPS.fullmatch(text):
         text = text.replace(".", "")
+    elif "." in text:
+        return ""
     return text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text
 
 
 def _plain(texts: Sequence[str]) -> np.ndarray:
     """float64, NaN for what is no plain number."""
-    return np.array([float(text) if PLAIN.fullmatch(text.strip()) else np.nan for text in texts], np.float64)
+    return np.array([float(text) if PLAIN.fullmatch(text) else np.nan for text in texts], np.float64)

@@ -12,9 +12,11 @@ from app.encoders.table import TableEncoder
 from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
 from app.families.table_rows import TaskRows
-from app.families.tables.column_data import read_column
+from app.families.tables.column_data import ColumnData, read_column
+from app.families.tables.float32_loss import USABLE, distinct_in_tasks
 from app.families.tables.input_columns import InputColumn, input_columns
-from app.families.tables.order_column import read_order
+from app.families.tables.odd_values import check_tells_apart
+from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
 from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
@@ -57,9 +59,23 @@ class PreparedTable:
         return split_tasks([*self.rows])
 
     @cached_property
+    def task_rows(self) -> np.ndarray:
+        """The indices of the rows of all tasks, task by task."""
+        return np.concatenate([*self.rows.values()])
+
+    @cached_property
+    def task_codes(self) -> np.ndarray:
+        """The task of each of `task_rows`, counted from 0."""
+        return np.repeat(np.arange(len(self.rows)), [len(rows) for rows in self.rows.values()])
+
+    @cached_property
     def encoder(self) -> TableEncoder:
         """Fitted on rows of training tasks."""
         rows = np.concatenate([self.rows[name] for name in self.splits["training"]])[:FITTED_ROWS]
+        for column in self.inputs:
+            if column.data is not None and column.data.missing[rows].all():
+                fix = "leave it out with --inputs"
+                raise DataError(expectation(column.name, "a value in rows of training tasks", "none in any", fix))
         options = {column.name: column.options for column in self.inputs}
         return TableEncoder.fit(self._values(rows), options, [column.name for column in self.inputs])
 
@@ -83,14 +99,15 @@ class PreparedTable:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that another table, or another use of its columns, does not have."""
         digest = blake2b(repr(replace(self.spec, inputs=())).encode(), digest_size=8)
-        rows = np.concatenate([*self.rows.values()])
-        digest.update("\0".join(self.rows).encode() + self.target.values[rows].tobytes())
+        rows = self.task_rows
+        digest.update(repr([(name, len(each)) for name, each in self.rows.items()]).encode())
+        digest.update(repr(self.target.labels).encode() + self.target.values[rows].tobytes())
         for column in self.inputs:
             assert column.data is not None, "an input has values"
             values = column.data.values[rows]
             is_number = column.data.type == "number"
-            digest.update(column.name.encode())
-            digest.update(values.tobytes() if is_number else "\0".join(map(str, values)).encode())
+            digest.update(repr((column.name, column.data.type)).encode())
+            digest.update(values.tobytes() if is_number else repr(values.tolist()).encode())
         return digest.hexdigest()
 
     def as_objects(self, rows: np.ndarray) -> list[dict[str, Any]]:
@@ -115,6 +132,8 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
     spec = check_spec(spec, raw)
     names = task_names(raw, spec.task)
     target_data = read_column(raw, spec.target, category=spec.target in spec.categories, decimal=spec.decimal)
+    if target_data.type == "number":
+        check_tells_apart(raw, spec.target, "--target")
     target = read_target(raw, target_data, spec.kind)
     has_task = np.array([name is not None for name in names], bool)
     kept = has_task & ~np.isnan(target.values)
@@ -128,7 +147,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         fix = "add tasks, or choose another column"
         expected = f"at least {MIN_TASKS} tasks with {MIN_ROWS} rows or more"
         raise DataError(expectation(f"--task {spec.task}", expected, actual, fix))
-    return PreparedTable(
+    table = PreparedTable(
         raw,
         replace(spec, kind=target.kind),
         target,
@@ -138,15 +157,41 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         int((has_task & ~kept).sum()),
         len(rows) - len(large),
     )
+    _check_float32(table)
+    return table
+
+
+def _check_float32(table: PreparedTable) -> None:
+    """Raise DataError where most values of the target are the same in float32."""
+    values = table.target.values
+    exact, kept = distinct_in_tasks(values[table.task_rows], table.task_codes)
+    if kept < USABLE * exact:
+        name = table.spec.target
+        expected = "values that differ in float32, in which models compute"
+        fix = f"subtract a number near its smallest value, {np.nanmin(values):.0f}, and predict the difference"
+        raise DataError(expectation(f"--target {name}", expected, f"{kept:,} of {exact:,} different ones", fix))
 
 
 def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
     """The indices of each task's rows, sorted by `--order` if there is one, else as they are in the file."""
     places = np.flatnonzero(kept)
+    ranks = np.zeros(raw.rows, np.int64)
     if spec.order:
-        column = read_column(raw, spec.order, category=spec.order in spec.categories, decimal=spec.decimal)
-        places = places[np.argsort(read_order(raw, column, kept)[places], kind="stable")]
+        ranks = read_order(raw, _order_column(raw, spec), kept)
+        places = places[np.argsort(ranks[places], kind="stable")]
     distinct, codes = np.unique(names[places].astype(str), return_inverse=True)
     by_task = places[np.argsort(codes, kind="stable")]
     parts = np.split(by_task, np.cumsum(np.bincount(codes))[:-1])
+    if spec.order:
+        check_sorts(spec.order, [ranks[part] for part in parts])
     return dict(zip(distinct.tolist(), parts, strict=True))
+
+
+def _order_column(raw: RawTable, spec: TableSpec) -> ColumnData:
+    """As a column of codes alone where --categories says so and it is not all numbers."""
+    try:
+        return read_column(raw, spec.order, decimal=spec.decimal)
+    except DataError:
+        if spec.order not in spec.categories:
+            raise
+        return read_column(raw, spec.order, category=True)

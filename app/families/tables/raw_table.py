@@ -3,15 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 
 import numpy as np
 
 from app.errors import DataError, expectation, shown
+from app.families.tables.number_text import decimal_mark
 
 CLOSE = 0.6
 """How alike two names are, from 0 to 1, for one to be a misspelling of the other."""
 MAX_NAMES = 12
 """More columns than these are not listed in an error."""
+
+
+class EmptyTable(DataError):
+    """A table has no rows."""
 
 
 def row_place(row: int) -> str:
@@ -44,6 +50,14 @@ class RawTable:
     def rows(self) -> int:
         """The number of rows."""
         return len(next(iter(self.columns.values())))
+
+    @cached_property
+    def decimal_marks(self) -> frozenset[str]:
+        """Those of `.` and `,` that some column of text shows to be decimal."""
+        if not self.is_text:
+            return frozenset()
+        texts = ([value for value in values if value is not None] for values in self.columns.values())
+        return frozenset(map(decimal_mark, texts)) - {""}
 
     def check_has(self, option: str, name: str) -> str:
         """The name, if it is one of a column. Raises DataError that lists similar names.

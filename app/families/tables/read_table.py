@@ -1,13 +1,15 @@
 """Reading a table, whatever its format."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from app.errors import DataError, expectation
 from app.families.tables.csv_rows import read_csv
 from app.families.tables.json_lines import read_json_lines
 from app.families.tables.parquet_rows import PARQUET, read_frame, read_parquet
-from app.families.tables.raw_table import RawTable
+from app.families.tables.raw_table import RawTable, check_names
 from app.families.tables.table_text import TABLE, decode, read_bytes
 from app.families.tables.task_folder import read_folder
 
@@ -24,8 +26,12 @@ def read_table(source: Path | Any, task: str = "") -> RawTable:
     if isinstance(source, str):
         source = Path(source)
     if not isinstance(source, Path):
-        return read_frame(source)
-    return read_folder(source, read_file, task) if source.is_dir() else read_file(source, task)
+        table = read_frame(source)
+    else:
+        table = read_folder(source, read_file, task) if source.is_dir() else read_file(source, task)
+    names = [normalize("NFC", name) for name in table.columns]
+    check_names(names, table.name)
+    return replace(table, columns=dict(zip(names, table.columns.values(), strict=True)))
 
 
 def read_file(path: Path, task: str = "") -> RawTable:

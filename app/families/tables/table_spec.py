@@ -1,6 +1,7 @@
 """What a user says about a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unicodedata import normalize
 
 from app.errors import DataError, expectation, shown
 from app.families.tables.raw_table import RawTable
@@ -31,6 +32,7 @@ class TableSpec:
 
 def check_spec(spec: TableSpec, raw: RawTable) -> TableSpec:
     """The specification with the task that a folder's files name. Raises DataError for columns that do not fit."""
+    spec = _composed(spec)
     task = spec.task or (FILE if FILE in raw.columns and raw.form.startswith("a folder") else "")
     if not task:
         fix = "name the column that says whose row it is"
@@ -57,6 +59,18 @@ def check_spec(spec: TableSpec, raw: RawTable) -> TableSpec:
     if spec.decimal not in ("", ".", ","):
         raise DataError(expectation("--decimal", "one of . or ,", shown(spec.decimal)))
     return TableSpec(task, spec.target, spec.inputs, spec.order, spec.kind, spec.categories, spec.decimal)
+
+
+def _composed(spec: TableSpec) -> TableSpec:
+    """With names in the Unicode form NFC, as those of the columns: é may be typed as one character or as two."""
+    return replace(
+        spec,
+        task=normalize("NFC", spec.task),
+        target=normalize("NFC", spec.target),
+        order=normalize("NFC", spec.order),
+        inputs=tuple(normalize("NFC", each) for each in spec.inputs),
+        categories=tuple(normalize("NFC", each) for each in spec.categories),
+    )
 
 
 def _check_inputs(spec: TableSpec, task: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.errors import DataError, cause_text, expectation
+from app.families.tables.raw_table import EmptyTable
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
@@ -48,7 +49,7 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(expectation(str(path), "a file that can be read", cause_text(error))) from error
     if not data.strip():
-        raise DataError(expectation(str(path), "a header and rows", "an empty file"))
+        raise EmptyTable(expectation(str(path), "a header and rows", "an empty file"))
     return data
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.errors import DataError, expectation
 from app.families.tables.column_data import ColumnData
+from app.families.tables.number_text import units_in
 from app.families.tables.raw_table import RawTable
 
 FEW_NUMBERS = 2
@@ -50,6 +51,8 @@ def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
         if kind or not column.is_whole or column.distinct > FEW_NUMBERS:
             return Target("regression", column.values, (), "numbers")
         return _labels(column, f"{column.distinct} whole numbers; add --kind regression if they are amounts")
+    if column.type == "category":
+        _check_no_units(raw, column)
     if column.quoted_numbers and kind != "classification":
         row = int(np.argmin(column.missing))
         fix = "write numbers without quotes, or add --kind classification if they are labels"
@@ -59,7 +62,7 @@ def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
     if kind == "regression":
         if column.type == "boolean":
             return Target("regression", column.values.astype(np.float64), (), "1 for true, 0 for false")
-        fix = "use --kind classification for labels"
+        fix = "use --kind classification for labels; add --decimal , if numbers have decimal commas"
         if column.type == "date":
             fix = "write dates as numbers, of days for example"
         row = int(np.argmin(column.missing))
@@ -72,6 +75,16 @@ def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
     return _labels(
         column, "--kind classification" if kind else "texts" if column.type == "category" else "true or false"
     )
+
+
+def _check_no_units(raw: RawTable, column: ColumnData) -> None:
+    """Raise DataError where most texts are numbers with a unit beside them, such as 5 %."""
+    unit = units_in([value for value in column.present if isinstance(value, str)])
+    if unit:
+        row = int(np.argmin(column.missing))
+        fix = f"write numbers without {unit}; a unit may stand in the name of the column, as in cost ($)"
+        actual = f"{str(column.values[row])!r:.40} in {raw.place(row)}"
+        raise DataError(expectation(f"--target {column.name}", "numbers or labels", actual, fix))
 
 
 def _labels(column: ColumnData, reason: str) -> Target:

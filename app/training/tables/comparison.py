@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,18 @@ INNER_FOLDS = 3
 """Of the cross-validation over training tasks that chooses a baseline."""
 
 Progress = Callable[[str], None]
+
+
+class Scored(NamedTuple):
+    """The scores of a regressor that was fitted to the training tasks of a split.
+
+    held_out, validation: on these tasks of the split
+    seconds: what fitting and predicting took
+    """
+
+    held_out: TaskScores
+    validation: TaskScores
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +93,33 @@ class Comparison:
         return list(self.protocol.sizes).index(size)
 
 
+def fit_and_score(regressor: Regressor, split: Split, protocol: Protocol) -> Scored:
+    """Fit a regressor once, and score it on the held-out tasks of a split and on those for validation."""
+    started = perf_counter()
+    fitted, variance = regressor.fit(split.training), target_variance(split.training)
+    held_out, validation = (
+        score_tasks(fitted, tasks, protocol, variance) for tasks in (split.held_out, split.validation)
+    )
+    return Scored(held_out, validation, perf_counter() - started)
+
+
+Score = Callable[[Regressor, Split, Protocol], Scored]
+"""`fit_and_score`, or what keeps its results."""
+
+
 def compare(
     model: Regressor,
     baselines: Sequence[Regressor],
     splits: Sequence[Split],
     protocol: Protocol,
     progress: Progress = lambda text: None,
+    score: Score = fit_and_score,
 ) -> Comparison:
     """Fit everything on the training tasks of each split, and score it on the held-out ones.
 
     splits: `folds`, or a single one; of large ones only a part (`Split.limited`)
     progress: told in words what comes next
+    score: `fit_and_score`, or what keeps its results
     """
     regressors = (model, *baselines)
     parts: dict[str, list[TaskScores]] = {each.name: [] for each in regressors}
@@ -101,14 +130,13 @@ def compare(
         of_baselines: list[TaskScores] = []
         for regressor in regressors:
             progress(f"{regressor.name}, split {number} of {len(limited)}")
-            started = perf_counter()
-            held_out, validation = fit_and_score(regressor, split, protocol)
-            seconds[regressor.name] += perf_counter() - started
-            parts[regressor.name].append(held_out)
-            of_baselines += [validation] if regressor is not model else []
+            scored = score(regressor, split, protocol)
+            seconds[regressor.name] += scored.seconds
+            parts[regressor.name].append(scored.held_out)
+            of_baselines += [scored.validation] if regressor is not model else []
         if not split.validation:
             progress(f"choosing the baseline, split {number} of {len(limited)}")
-            of_baselines = cross_validate(baselines, split.training, protocol)
+            of_baselines = cross_validate(baselines, split.training, protocol, score)
         for names, name in zip(chosen, best_baselines(baselines, of_baselines), strict=True):
             names.extend([name] * len(split.held_out))
     names = [task.name for split in limited for task in split.held_out]
@@ -116,20 +144,13 @@ def compare(
     return Comparison(model.name, [each.name for each in baselines], protocol, names, scores, chosen, seconds)
 
 
-def fit_and_score(regressor: Regressor, split: Split, protocol: Protocol) -> tuple[TaskScores, TaskScores]:
-    """The scores on the held-out tasks of a split, and on those for validation, of a regressor that is fitted once."""
-    fitted, variance = regressor.fit(split.training), target_variance(split.training)
-    held_out, validation = (
-        score_tasks(fitted, tasks, protocol, variance) for tasks in (split.held_out, split.validation)
-    )
-    return held_out, validation
-
-
-def cross_validate(regressors: Sequence[Regressor], tasks: Sequence[TaskRows], protocol: Protocol) -> list[TaskScores]:
+def cross_validate(
+    regressors: Sequence[Regressor], tasks: Sequence[TaskRows], protocol: Protocol, score: Score = fit_and_score
+) -> list[TaskScores]:
     """The scores of each regressor on training tasks that it was not fitted to."""
     splits = folds(tasks, min(INNER_FOLDS, len(tasks)), seed=protocol.seed + 1)
     # all regressors on one split before the next, as some share a fit
-    scores = [[fit_and_score(each, split, protocol)[0] for each in regressors] for split in splits]
+    scores = [[score(each, split, protocol).held_out for each in regressors] for split in splits]
     return [TaskScores.joined(parts) for parts in zip(*scores, strict=True)]
 
 

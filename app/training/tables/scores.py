@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.families.table_rows import TaskRows
+from app.training.tables.deviations import deviations
 from app.training.tables.protocol import KnownRows, Protocol
 from app.training.tables.regressor import FittedRegressor, Prediction
 
@@ -66,7 +67,7 @@ def score_tasks(fitted: FittedRegressor, tasks: Sequence[TaskRows], protocol: Pr
 
 def target_variance(tasks: Sequence[TaskRows]) -> float:
     """The variance of the targets of all rows; 1 if they are all the same."""
-    return float(np.concatenate([task.targets for task in tasks]).astype(np.float64).var()) or 1.0
+    return float(deviations(np.concatenate([task.targets for task in tasks]))[0] ** 2)
 
 
 def interval_score(lower: np.ndarray, upper: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from app.families.tables.table_spec import TableSpec
 ENSEMBLE = "ensemble"
 SUPPORT = (3, 5, 10, 20)
 MAX_SUPPORT = 1_000
+MAX_DIGITS = 10
 ENDINGS = re.compile(r"(\.(csv|tsv|txt|parquet|jsonl|ndjson|json|gz))+$", re.IGNORECASE)
 
 
@@ -98,7 +99,10 @@ def split_names(text: str | None, option: str) -> tuple[str, ...]:
     """
     import csv
 
-    names = [] if not text else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    try:
+        names = [] if not text else [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]
+    except csv.Error:  # a line break outside of quotes
+        names = [""]
     if "" in names:
         raise TrainingError(expectation(option, "names of columns, such as A,B", repr(text)))
     return tuple(names)
@@ -109,6 +113,6 @@ def split_sizes(text: str | None) -> tuple[int, ...]:
     if text is None:
         return SUPPORT
     parts: Sequence[str] = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isascii() and part.isdigit() and len(part) < MAX_DIGITS for part in parts):
         raise TrainingError(expectation("--support", "numbers of known rows, such as 3,5,10,20", repr(text)))
     return tuple(sorted(set(map(int, parts))))

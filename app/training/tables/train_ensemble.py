@@ -13,7 +13,10 @@ from app.bundles.bundle import Bundle
 from app.bundles.manifest import Bounds, FamilySpec, Manifest
 from app.families.table import Table
 from app.learn.algorithms import ALGORITHMS
+from app.learn.calibration_table import Calibration
+from app.learn.ensemble_head import SIZES
 from app.learn.target_scale import TargetSpec
+from app.training.calibration import LEVELS
 from app.training.family_and_network import encoder_of, fit_network, schema_of
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
 from app.training.tables.kept_stages import KeptStages
@@ -21,6 +24,9 @@ from app.training.tables.prepare_family import options_of
 from app.training.tables.stage_progress import stage_progress
 from app.training.tables.table_settings import ENSEMBLE, TableSettings
 from app.training.target_statistics import learn_targets
+
+MAX_CALIBRATED = 20
+"""Known rows. Intervals after more have as many standard deviations."""
 
 
 def train_ensemble(settings: TableSettings, table: Table, folder: Path, console: Console, machine: str) -> Bundle:
@@ -61,10 +67,18 @@ def ensemble_bundle(fitted: FittedEnsemble, settings: TableSettings, table: Tabl
         evaluation={},
         training=training,
         encoder=encoder,
+        calibration=calibration_of(fitted, settings.seed),
         meanings=None,
         targets=targets,
     )
     return Bundle(settings.bundle, manifest, fitted.meta, width, arrays)
+
+
+def calibration_of(fitted: FittedEnsemble, seed: int) -> Calibration:
+    """The intervals by number of known rows, up to the largest that training tasks are usually long enough for."""
+    shots = [size for size in SIZES if size <= MAX_CALIBRATED]
+    widths = tuple((tuple(each),) for each in fitted.widths[: len(shots)])
+    return Calibration(fitted.tasks, seed, tuple(shots), LEVELS, widths, relative=True)
 
 
 def training_record(settings: TableSettings, table: Table, seconds: float, machine: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
 from app.training.optional_packages import LOG, PLOTS, TABLES, require
 from app.training.publish import training_record
+from app.training.tables.destination import bundle_folder
 from app.training.tables.prepare_family import make_table, usable_sizes
 from app.training.tables.publish_table import publish_table
+from app.training.tables.table_arguments import check_arguments
 from app.training.tables.table_recipe import AUTO
 from app.training.tables.table_settings import ENSEMBLE, SUPPORT, TableSettings
 from app.training.tables.train_by_steps import train_by_steps
@@ -72,9 +75,10 @@ def train_table(
 
     Raises DataError where the table cannot be read or used, and TrainingError where the other arguments do not fit.
     """
+    check_arguments(table, locals())
     spec = TableSpec(task, target, tuple(inputs), order, kind, tuple(categories), decimal)
     source = Path(table) if isinstance(table, str) else table
-    settings = TableSettings(source, spec, tuple(support), algorithm, name, seed, outer_steps)
+    settings = TableSettings(source, spec, tuple(sorted({*support})), algorithm, name, seed, outer_steps)
     return run_table(settings, Path(models_dir), Path(runs_dir), console or Console(quiet=True), fresh=fresh)
 
 
@@ -85,7 +89,7 @@ def run_table(
     require(LOG, PLOTS)
     require(*TABLES, extra="tables")
     check_name(settings.bundle)
-    folder, runs, machine = models_dir / settings.bundle, runs_dir / settings.bundle, describe(torch.device("cpu"))
+    folder, machine = bundle_folder(models_dir, settings.bundle, settings.spec), describe(torch.device("cpu"))
     table = make_table(settings)
     asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
     console.print(table_summary(table.prepared, asked.support), markup=False, highlight=False, soft_wrap=True)
@@ -93,13 +97,16 @@ def run_table(
         console.print(
             f"\nEvaluated with {', '.join(map(str, settings.support))} known rows, as most tasks have few rows."
         )
+    run = runs_dir / settings.bundle / settings.run_name(table.prepared)
     if fresh:
-        shutil.rmtree(runs, ignore_errors=True)
-    bundle = _trained(settings, table, runs / settings.run_name(table.prepared), console, machine)
+        shutil.rmtree(run, ignore_errors=True)
+    bundle = _trained(settings, table, run, console, machine)
     training = {**bundle.manifest.training, "command": asked.command}
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
     manifest = publish_table(bundle, table, settings, folder, machine, console)
-    shutil.rmtree(runs, ignore_errors=True)
+    shutil.rmtree(run, ignore_errors=True)
+    with suppress(OSError):  # another run, or files of the user, are beside it
+        run.parent.rmdir()
     return manifest
 
 

@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,6 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.cli.checks import server
+from service_tests.cli.commands import innerloop
 from service_tests.processes import serving_in_a_thread
 
 
@@ -86,3 +88,19 @@ def test_the_key_is_sent(refusing_proxy: tuple[str, list[str]], monkeypatch: pyt
     finding = server.check(url)
     assert keys == ["Bearer s3cret"]
     assert finding.message.endswith("answered with status 401: send another API key: set INNERLOOP_API_KEY or api_key")
+
+
+def test_a_path_that_the_server_lacks(serve_live: Callable[..., str]) -> None:
+    url = f"{serve_live()}/foo"
+    message = f"expected the URL of a server, got {url}, which has no GET /foo/"
+    finding = server.check(url)
+    assert finding.message == f"INNERLOOP_URL: {message}health/ready: correct INNERLOOP_URL"
+    result = innerloop("adaptations", "ls", "--url", url)
+    assert result.stderr == f"--url: {message}adaptations: correct --url or INNERLOOP_URL\n"
+
+
+def test_a_listener_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LIMIT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert server.check(url).message == f"{url} did not answer within 0.2 s: check that the server runs"

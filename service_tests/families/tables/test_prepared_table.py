@@ -115,6 +115,35 @@ def test_more_that_cannot_be_used(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("unit", ["{} %", "${}"])
+def test_a_target_with_units(tmp_path: Path, unit: str) -> None:
+    columns = {**COLUMNS, "y": [unit.format(row % 50) for row in range(ROWS)]}
+    for kind in ("", "regression"):
+        assert f"write numbers without {unit.replace('{}', '').strip()}" in failure(tmp_path, columns, kind=kind)
+
+
+def test_a_target_in_european_form(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "y": [f"1.{row:03d},5" for row in range(ROWS)]}
+    assert table(tmp_path, columns).target.values[1] == 1001.5
+
+
+def test_names_of_tasks_as_pandas_writes_them(tmp_path: Path) -> None:
+    names = [f"{row // 6}.0" if row % 2 else row // 6 for row in range(ROWS)]
+    assert len(table(tmp_path, {**COLUMNS, "id": names}).rows) == 30
+    assert (
+        "3.²0" in table(tmp_path, {**COLUMNS, "id": ["3.²0" if each == "t3" else each for each in COLUMNS["id"]]}).rows
+    )
+    composed = ["é" if row % 2 else "e\u0301" for row in range(6)]
+    assert len(table(tmp_path, {**COLUMNS, "id": [*composed, *COLUMNS["id"][6:]]}).rows) == 30
+
+
+def test_an_input_without_values_in_training(tmp_path: Path) -> None:
+    held_out = table(tmp_path, COLUMNS).splits["test"][0]
+    oil = [("new" if row % 2 else "old") if name == held_out else None for row, name in enumerate(COLUMNS["id"])]
+    message = failure(tmp_path, {**COLUMNS, "oil": oil})
+    assert message == "oil: expected a value in rows of training tasks, got none in any: leave it out with --inputs"
+
+
 def test_numbers_in_quotes_are_no_target() -> None:
     columns = {"id": [f"t{row // 3}" for row in range(30)], "x": [row % 7 for row in range(30)]}
     raw = RawTable(
@@ -125,48 +154,6 @@ def test_numbers_in_quotes_are_no_target() -> None:
     )
     with pytest.raises(DataError, match="--target y: expected numbers or labels, got '0' in row 1: write numbers"):
         prepare(raw, TableSpec("id", "y"))
-
-
-@pytest.mark.parametrize(
-    ("cells", "values", "note", "decimal"),
-    [
-        (["1.5", "-2e3", "+.5", "7"], [1.5, -2000, 0.5, 7], "", ""),
-        (["1,5", "-2", "0,25"], [1.5, -2, 0.25], "decimal commas", ""),
-        (["1,234,567", "-1,000", "999"], [1234567, -1000, 999], "commas between thousands", ""),
-        (["1,234.5", "99.25"], [1234.5, 99.25], "commas between thousands", ""),
-        (["1 234", "12 345,5"], [1234, None], "thousands separated by spaces", ""),
-        (["1.234,5", "2"], [1234.5, 2], "decimal commas", ","),
-        (["1,234", "2,345"], [1.234, 2.345], "decimal commas", ","),
-        (["1,234", "2,345"], [1234, 2345], "commas between thousands", "."),
-    ],
-)
-def test_numbers_in_other_forms(cells: list[str], values: list[float | None], note: str, decimal: str) -> None:
-    from app.families.tables.number_text import read_numbers
-
-    reading = read_numbers(cells, decimal)
-    np.testing.assert_allclose(reading.numbers, np.array(values, np.float64))
-    assert (reading.note, reading.ambiguous) == (note, "")
-
-
-@pytest.mark.parametrize(
-    ("cells", "ambiguous"),
-    [(["1,234", "2345"], "1,234 beside 2345"), (["1,234", "5"], "1,234, which may be a thousand times as much")],
-)
-def test_numbers_that_can_be_read_in_two_ways(cells: list[str], ambiguous: str) -> None:
-    from app.families.tables.number_text import read_numbers
-
-    assert read_numbers(cells).ambiguous == ambiguous
-
-
-def test_another_column_tells_what_commas_are(tmp_path: Path) -> None:
-    columns = {
-        **COLUMNS,
-        "pay": ["1,234"] * (ROWS - 1) + ["2,345"],
-        "y": [f"{0.1 * row:.1f}".replace(".", ",") for row in range(ROWS)],
-    }
-    pay = next(column for column in table(tmp_path, columns).inputs if column.name == "pay")
-    assert pay.data is not None
-    assert pay.data.values[0] == 1.234
 
 
 def test_types_and_what_is_left_out(tmp_path: Path) -> None:
@@ -190,6 +177,18 @@ def test_types_and_what_is_left_out(tmp_path: Path) -> None:
     assert found["number"].left_out == "counts the rows"
     assert "180 different texts" in found["note"].left_out
     assert "names the task" in found["patient"].left_out
+
+
+def test_a_column_names_the_task_although_a_cell_is_missing(tmp_path: Path) -> None:
+    tasks = [int(str(name)[1:]) for name in COLUMNS["id"]]
+    columns = {
+        **COLUMNS,
+        "patient": [None if row == 7 else f"p{task}" for row, task in enumerate(tasks)],
+        "born": [f"19{task + 10}-03-01" for task in tasks],
+        "half": [f"p{task}" if task < 15 else None for task in tasks],
+    }
+    found = {column.name: column.left_out[:14] for column in table(tmp_path, columns).columns}
+    assert found == {"x": "", "patient": "names the task", "born": "names the task", "half": ""}
 
 
 def test_rows_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -232,3 +231,12 @@ def test_the_kind_is_as_the_target_looks(
     assert prepared.spec.kind == kind
     assert prepared.target.labels == labels
     assert table(tmp_path, {**COLUMNS, "y": [row % 2 for row in range(ROWS)]}, kind="regression").target.labels == ()
+
+
+def test_the_same_rows_in_other_tasks_are_another_table(tmp_path: Path) -> None:
+    names = [*COLUMNS["id"]]
+    names[4:6] = [names[6], names[6]]
+    sizes = {**COLUMNS, "id": sorted(names, key=str)}
+    of_equal = {**COLUMNS, "id": sorted(COLUMNS["id"], key=str)}
+    assert table(tmp_path, sizes).fingerprint != table(tmp_path, of_equal).fingerprint
+    assert table(tmp_path, COLUMNS).fingerprint == table(tmp_path, COLUMNS).fingerprint

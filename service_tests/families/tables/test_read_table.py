@@ -38,6 +38,10 @@ def read(folder: Path, content: str | bytes, name: str = "t.csv") -> RawTable:
         (gzip.compress(TEXT.encode()), "CSV, separated by commas, UTF-8"),
         (TEXT.replace("\n", "\r\n"), "CSV, separated by commas, UTF-8"),
         (TEXT.replace("\n", "\n\n"), "CSV, separated by commas, UTF-8"),
+        (TEXT.replace("\n", "\r"), "CSV, separated by commas, UTF-8"),
+        ("\n \n,,\n" + TEXT, "CSV, separated by commas, UTF-8"),
+        (TEXT.replace("\n", ",\n"), "CSV, separated by commas, UTF-8"),
+        ("sep=;\n" + csv_text(COLUMNS, ";"), "CSV, separated by semicolons, UTF-8"),
     ],
 )
 def test_csv_of_every_dialect_has_the_same_rows(tmp_path: Path, content: str | bytes, form: str) -> None:
@@ -53,9 +57,45 @@ def test_quotes_hold_delimiters_and_line_breaks(tmp_path: Path) -> None:
     assert table.place(2) == "line 5"
 
 
+def test_a_stray_quote_does_not_swallow_rows(tmp_path: Path) -> None:
+    lines = [*LINES]
+    lines[10], lines[50] = '"' + lines[10], lines[50].replace(",", '",', 1)
+    with pytest.raises(
+        DataError, match=r"t\.csv, line 11, id: expected one cell between quotes, got 41 lines that look"
+    ):
+        read(tmp_path, "\n".join(lines))
+    lines[50] = LINES[50]
+    with pytest.raises(DataError, match=r"t\.csv, line 11: expected a quote that closes, got a cell of 171 lines that"):
+        read(tmp_path, "\n".join(lines))
+
+
+def test_a_cell_of_many_lines_is_named(tmp_path: Path) -> None:
+    table = read(tmp_path, 'id,note\na,short\nb,"one\ntwo\nthree\nfour\nfive"\n')
+    assert table.notes == ("the cell note of line 3 has 5 lines",)
+    assert table.columns["note"].tolist() == ["short", "one\ntwo\nthree\nfour\nfive"]
+
+
+@pytest.mark.parametrize("size", [200_000, 20_000_000])
+def test_a_cell_of_a_book_is_an_error(tmp_path: Path, size: int) -> None:
+    with pytest.raises(DataError, match=r"t\.csv, line 3: expected cells of ordinary length, got one of more"):
+        read(tmp_path, f"id,x\na,1\nb,{'z' * size},3\n")
+
+
+def test_lines_are_counted_from_the_top(tmp_path: Path) -> None:
+    table = read(tmp_path, "sep=,\n\nid,x\na,1\n\nb,2\n")
+    assert [table.place(0), table.place(1)] == ["line 4", "line 6"]
+
+
 def test_missing_cells(tmp_path: Path) -> None:
     table = read(tmp_path, 'id,x\na,\nb,NA\nc,"NaN"\nd,.\ne,0\n')
     assert table.columns["x"].tolist() == [None, None, None, None, "0"]
+
+
+def test_words_for_missing_values_are_named_where_they_may_be_categories(tmp_path: Path) -> None:
+    table = read(tmp_path, "id,oil,x,day\na,None,NA,2026-01-01\nb,new,1,NA\nc,NA,2,2026-01-02\n")
+    assert table.columns["oil"].tolist() == [None, "new", None]
+    assert table.columns["x"].tolist() == [None, "1", "2"]
+    assert table.notes == ("NA and None in the column oil count as missing: write another word if they are categories",)
 
 
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
@@ -97,6 +137,25 @@ def test_a_folder_has_a_file_for_each_task(tmp_path: Path) -> None:
         read_table(tmp_path)
 
 
+def test_other_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
+    for name in ("README.txt", "._anna.csv", "license.txt"):
+        (tmp_path / name).write_text("not a table")
+    (tmp_path / "anna.CSV").write_text("x,y\n1,2\n")
+    (tmp_path / "bert.csv").write_text("x,y\n5,6\n")
+    (tmp_path / "carl.csv").write_text("x,y\n")
+    (tmp_path / "dora.csv").write_text("")
+    table = read_table(tmp_path)
+    assert table.columns["file"].tolist() == ["anna", "bert"]
+    assert table.notes == ("carl.csv has no rows: left out", "dora.csv has no rows: left out")
+    (tmp_path / "bert.txt").write_text("x,y\n7,8\n")
+    with pytest.raises(DataError, match=r"expected files of different names, got bert\.csv and bert\.txt: rename"):
+        read_table(tmp_path)
+
+
+def test_names_of_columns_are_composed(tmp_path: Path) -> None:
+    assert [*read(tmp_path, "id,gro\u0308\u00dfe\na,1\n").columns] == ["id", "gr\u00f6\u00dfe"]
+
+
 def test_frames() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"id": ["a", "b"], "x": [1, 2], "mixed": [1, "b"], 7: [None, 2.5]})
@@ -130,6 +189,8 @@ def test_frames() -> None:
         (b"PAR1" + bytes(40), "t.csv: the Parquet file is cut off or damaged"),
         ('{"id": 1}\n{"id":\n', 't.csv, line 2: expected a JSON object, got "{\\"id\\":": write one object on each'),
         ('{"id": 1}\n[2]\n', "t.csv, line 2: expected a JSON object"),
+        ("{}\n{}\n", "t.csv: expected objects with values, got empty objects only"),
+        ('{"id": ' + "[" * 100_000 + "\n", "t.csv, line 1: expected a JSON object, got lists inside lists too deep"),
         ('{"id": 1, "id": 2}\n', 't.csv, line 1: expected each name once, got two of "id"'),
     ],
 )

@@ -74,3 +74,14 @@ def test_small_tasks_are_said(tmp_path: Path) -> None:
     assert "30 tasks with at most 6 rows: with 6 known rows, nothing is left to predict there" in " ".join(
         cautions(table(tmp_path, COLUMNS), (3, 6))
     )
+
+
+def test_larger_tasks_are_named_only_if_there_are_some(tmp_path: Path) -> None:
+    """All have 6 rows; then one loses a row."""
+    (all_alike,) = cautions(table(tmp_path, COLUMNS), (3, 6))
+    assert all_alike.endswith("nothing is left to predict there. No task has more.")
+    shorter = {name: cells[1:] for name, cells in COLUMNS.items()}
+    assert cautions(table(tmp_path, shorter), (3, 5)) == [
+        "1 task with at most 5 rows: with 5 known rows, nothing is left to predict there. Errors with so many are "
+        "those of the 29 tasks with more rows."
+    ]

@@ -31,6 +31,8 @@ def folder(tmp_path: Path) -> Path:
         ((*TABLE, "--set", "tasks=3"), "--set: expected no --table beside it, got both: leave one of them out"),
         ((*TABLE, "--data", "x"), "--data: expected no --table beside it"),
         ((*TABLE, "--support", "3,x"), "--support: expected numbers of known rows, such as 3,5,10,20, got '3,x'"),
+        ((*TABLE, "--support", "²"), "--support: expected numbers of known rows, such as 3,5,10,20, got '²'"),
+        ((*TABLE, "--inputs", "oil\nx"), "--inputs: expected names of columns, such as A,B, got 'oil\\nx'"),
         ((*TABLE, "--support", "0"), "--support: expected numbers of known rows from 1 to 1000, such as 3,5,10,20"),
         ((*TABLE, "--inputs", "oil,,x"), "--inputs: expected names of columns, such as A,B, got 'oil,,x'"),
         ((*TABLE, "--inputs", "oli"), '--inputs: expected a column of t.csv, got "oli": did you mean oil?'),

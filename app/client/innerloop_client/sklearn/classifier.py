@@ -85,7 +85,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         return of_numpy(y)
 
     def _targets(self, y: Any) -> Any:
-        check_classification_targets(y)
+        check_classification_targets(of_numpy(y))
         labels = column(y, warn=True)
         if labels.dtype.kind in "mM":
             raise UnsupportedInput(f"y: expected texts, numbers or booleans as labels, got {labels.dtype}: use texts")

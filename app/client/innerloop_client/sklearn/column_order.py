@@ -5,7 +5,6 @@ from typing import Any
 from innerloop_client.arrays import is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.named_rows import rows_with_names
 from innerloop_client.tables import column_names, is_other_table, refuse_other_table
 
 
@@ -13,7 +12,7 @@ def have_columns(inputs: Any) -> bool:
     """Whether inputs have names for their columns: scikit-learn reads DataFrames of any library by position."""
     if is_a(inputs, "pandas", "DataFrame"):
         return any(isinstance(name, str) for name in inputs.columns)
-    return is_other_table(inputs) or bool(rows_with_names(inputs))
+    return is_other_table(inputs)
 
 
 async def column_order(models: Models, model: str, inputs: Any) -> list[int] | None:
@@ -26,9 +25,7 @@ async def column_order(models: Models, model: str, inputs: Any) -> list[int] | N
     names = column_names((await models.model(model))["inputs"]) if have_columns(inputs) else []
     if not names:
         return None
-    if not is_a(inputs, "pandas", "DataFrame"):
-        refuse_other_table(inputs, "inputs", "X")
-        raise UnsupportedInput("X: expected a DataFrame or an array, got rows with names: send pandas.DataFrame(X)")
+    refuse_other_table(inputs, "inputs", "X")
     columns = list(map(str, inputs.columns))
     if not set(columns) & set(names):
         return None

@@ -22,6 +22,7 @@ from innerloop_client.prediction import Prediction
 from innerloop_client.session import Session
 from innerloop_client.sklearn.column_order import column_order, have_columns
 from innerloop_client.sklearn.shared_clients import shared_client
+from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
 from innerloop_client.support_set import check_order
 from innerloop_client.tables import NUMBERS
 
@@ -123,25 +124,34 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _inputs(self, X: Any) -> Any:  # noqa: N803
         """Queries of as many features as the examples had, and with the same names."""
+        X = self._plain_inputs(X)  # noqa: N806
         return validate_data(self, X, reset=False, skip_check_array=not self._takes_numbers)
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:  # noqa: N803
         """Examples as the client sends them. Tables, images and texts stay what they are: the server checks them."""
         options = self._check_options if self._takes_numbers else {"skip_check_array": True}
-        X, y = validate_data(self, X, self._plain(y), reset=reset, **options)  # noqa: N806
+        X, y = self._plain_inputs(X), self._plain(y)  # noqa: N806
+        X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
         y = self._targets(y)
         if sample_weight is None:
             return X, y, None
-        weights = column_or_1d(sample_weight, dtype="float64")
+        weights = column_or_1d(as_numbers(sample_weight, "sample_weight"), dtype="float64")
         check_consistent_length(X, weights)
         assert_all_finite(weights, input_name="sample_weight")
         if not weights.any():
             raise ValueError("sample_weight: all weights are zero")
         return X, y, weights
 
+    def _plain_inputs(self, X: Any) -> Any:  # noqa: N803
+        """Inputs in a form that scikit-learn does not change. Raises UnsupportedInput."""
+        if not self._takes_numbers:
+            return X
+        refuse_rows_with_names(X, "X")
+        return as_numbers(X, "X")
+
     def _plain(self, y: Any) -> Any:
-        """Targets in a form that scikit-learn does not change."""
-        return y
+        """Targets in a form that scikit-learn does not change. Raises UnsupportedInput."""
+        raise NotImplementedError
 
     def _targets(self, y: Any) -> Any:
         """The targets as the client sends them."""

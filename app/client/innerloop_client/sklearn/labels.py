@@ -1,14 +1,15 @@
 """Labels of a classifier, as scikit-learn, numpy and the server have them."""
 
 import sys
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from innerloop_client.arrays import is_a
+from innerloop_client.arrays import as_numpy, is_a, is_missing
 from innerloop_client.errors import UnsupportedInput, shown
+from innerloop_client.sklearn.silent_conversions import refuse_records, unmasked
 
 NAMES = {str: "texts", int: "whole numbers", bool: "booleans"}
 """The types of labels."""
@@ -19,46 +20,81 @@ TYPES = {"booleans": (bool, np.bool_), "texts": (str,), "numbers": (int, float, 
 def of_numpy(y: Any) -> Any:
     """Labels in a form that numpy and scikit-learn do not change: they do, to some of pandas and to some texts.
 
-    Missing values are left to scikit-learn, which refuses them.
+    Raises UnsupportedInput for labels of several types and of other types, ValueError for missing ones.
     """
+    refuse_records(y, "y")
+    y = unmasked(y, "y")
     if is_a(y, "pandas", "DataFrame") and len(y.columns) == 1:
         y = y.iloc[:, 0]
     if hasattr(getattr(y, "dtype", None), "categories"):
+        _refuse_missing(y.isna())
         y = sys.modules["pandas"].Series(y).astype(y.dtype.categories.dtype)
     known = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
     if known is not None and known.kind in "biu" and not y.isna().any():
         return np.asarray(y, known)
-    is_object = getattr(getattr(y, "dtype", None), "kind", "") == "O" and np.ndim(y) == 1
+    is_object = getattr(getattr(y, "dtype", None), "kind", "") == "O" and (np.ndim(y) == 1 or np.shape(y)[1:] == (1,))
     return _of_list(list(y), y) if isinstance(y, list | tuple) or is_object else y
 
 
 def _of_list(labels: list[Any], y: Any) -> Any:
-    """Labels of a list in a form that numpy does not change. y: the list. Raises UnsupportedInput for several types."""
-    labels = [each[0] if isinstance(each, list | tuple) and len(each) == 1 else each for each in labels]
-    types = set(filter(None, map(_type_of, labels)))
+    """Labels of a list in a form that numpy does not change. y: the list. Raises UnsupportedInput and ValueError."""
+    labels = list(map(_single, labels))
+    _refuse_missing(map(_is_missing, labels))
+    if any(isinstance(label, list | tuple) or _is_array(label) for label in labels):
+        return y  # scikit-learn refuses several columns
+    types = {_type_of(label) for label in labels}
     if len(types) > 1:
         raise UnsupportedInput(f"y: expected labels of one type, got {' and '.join(sorted(types))}")
-    if all(isinstance(label, str) for label in labels) and any(map(_changes, labels)):
-        return np.array([str.__str__(label) for label in labels], object)
-    return y
+    if types == {"texts"}:
+        return np.array([str.__str__(label) for label in labels], object) if any(map(_changes, labels)) else y
+    numbers = np.asarray(labels)
+    if labels and all(isinstance(label, int | np.integer) for label in labels) and numbers.dtype.kind in "fO":
+        raise UnsupportedInput("y: expected labels that 64 bits can hold, got a larger whole number: use texts")
+    return y if isinstance(y, list | tuple) else numbers
 
 
-def _type_of(label: Any) -> str | None:
-    """The name of the type of a label; None for what is none, and for NaN."""
-    if isinstance(label, float) and label != label:
-        return None
-    return next((name for name, kinds in TYPES.items() if isinstance(label, kinds)), None)
+def _single(label: Any) -> Any:
+    """A label without the list or the array around it."""
+    if isinstance(label, list | tuple):
+        return label[0] if len(label) == 1 else label
+    array = as_numpy(label, "y") if _is_array(label) else None
+    return label if array is None or array.size != 1 else array.item()
+
+
+def _is_array(label: Any) -> bool:
+    return hasattr(label, "__array__") and not isinstance(label, np.generic)
+
+
+def _refuse_missing(missing: Iterable[bool]) -> None:
+    """Raise the error of scikit-learn if labels are missing: numpy makes texts of them, or fails in another way."""
+    if any(missing):
+        raise ValueError("Input y contains NaN.")
+
+
+def _is_missing(label: Any) -> bool:
+    return is_missing(label) or (isinstance(label, float | np.floating) and bool(label != label))
+
+
+def _type_of(label: Any) -> str:
+    """The name of the type of a label. Raises UnsupportedInput for types that labels cannot have."""
+    name = next((name for name, kinds in TYPES.items() if isinstance(label, kinds)), None)
+    if name is None:
+        kind = type(label).__name__
+        raise UnsupportedInput(f"y: expected texts, numbers or booleans as labels, got {kind}: use texts")
+    return name
 
 
 def _changes(label: str) -> bool:
     """Whether numpy changes a text in an array of texts: it removes a zero at the end, and the type."""
-    return isinstance(label, str) and (type(label) is not str or label.endswith("\0"))
+    return type(label) is not str or label.endswith("\0")
 
 
 def column(y: Any, *, warn: bool = False) -> Any:
-    """Labels as an array. Those of a set come in any order."""
+    """Labels as an array. Those of a set come in any order. Raises UnsupportedInput and ValueError."""
     y = list(y) if isinstance(y, Set) else y
-    return column_or_1d(of_numpy(y), warn=warn)
+    labels = column_or_1d(of_numpy(y), warn=warn)
+    _refuse_missing(np.isnan(labels) if labels.dtype.kind == "f" else ())
+    return labels
 
 
 def check_types(labels: list[Any], classes: list[Any]) -> None:

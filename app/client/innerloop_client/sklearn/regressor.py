@@ -8,6 +8,7 @@ from sklearn.utils import Tags, check_array
 
 from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput
 from innerloop_client.sklearn.estimator import FewShotEstimator
+from innerloop_client.sklearn.silent_conversions import as_numbers
 
 R = TypeVar("R", bound="FewShotRegressor")
 
@@ -65,6 +66,9 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def _plain(self, y: Any) -> Any:
+        return as_numbers(y, "y")
 
     def _targets(self, y: Any) -> Any:
         values = check_array(y, ensure_2d=False, dtype="float64", input_name="y")

@@ -1,10 +1,20 @@
 /** What comes back: an answer of Innerloop, or an error that says what came instead. */
 import { failure, InnerloopError, type Problem } from "./errors.js";
+import { roundedInteger } from "./integers.js";
 
 export type Field = "adaptation_id" | "predictions" | "proposals";
 const SHOWN = 200;
 
-/** The error of a request without an answer. A request that you abort without a reason has an AbortError. */
+/** The media types of Innerloop besides JSON, each with the `parseAs` that reads it. */
+const READERS = new Map([
+  ["application/octet-stream", "arrayBuffer"],
+  ["application/msgpack", "arrayBuffer"],
+  ["application/x-ndjson", "stream"],
+  ["text/event-stream", "stream"],
+  ["text/csv", "text"],
+]);
+
+/** The error of a request without an answer, unless the caller has aborted it. */
 export function unanswered(url: string, seconds: number, error: unknown): Error {
   const { name, message, cause } = error instanceof Error ? error : new Error(String(error));
   if (name === "AbortError" || error instanceof InnerloopError) return error as Error;
@@ -27,18 +37,44 @@ export async function checkAnswer(
   request: Request,
   response: Response,
   isJson: boolean,
-  unread: (error: unknown) => Error,
+  unread: (error: unknown) => unknown,
 ): Promise<Response | undefined> {
   const { ok, status, statusText, headers } = response;
   if (ok && (!isJson || status === 204 || request.method === "HEAD")) return undefined;
+  if (ok) await checkMedia(request.url, response);
   const text = await response.text().catch((error: unknown) => {
     throw unread(error);
   });
   const body = parse(text);
-  if (ok && typeof body === "object" && body !== null) return new Response(text, { status, statusText, headers });
+  if (ok && typeof body === "object" && body !== null) {
+    checkIntegers(request.url, status, text);
+    return new Response(text, { status, statusText, headers });
+  }
   if (!ok && isProblem(body)) throw new InnerloopError(body);
   const got = `status ${status} with ${text ? JSON.stringify(text.slice(0, SHOWN)) : "nothing"}`;
   throw foreign(request.url, got, status, statusText || "Unexpected answer");
+}
+
+/** Refuse an answer that Innerloop does not write as JSON. */
+async function checkMedia(url: string, { status, headers, body }: Response): Promise<void> {
+  const media = headers.get("content-type")?.split(";")[0]!.trim().toLowerCase() ?? "";
+  const reader = READERS.get(media);
+  if (reader === undefined) return;
+  await body?.cancel().catch(() => undefined); // nobody reads it
+  const fix = `to read it, set \`parseAs: "${reader}"\` in the call of \`http\``;
+  throw unreadable(`${url}: expected JSON, got ${media}: ${fix}`, status);
+}
+
+/** Refuse an answer with a whole number that JavaScript would round: two labels could become one. */
+function checkIntegers(url: string, status: number, text: string): void {
+  const rounded = roundedInteger(text);
+  if (rounded === undefined) return;
+  const fix = "send labels as strings, or set `parseAs: \"text\"` in the call of `http`";
+  throw unreadable(`${url}: expected whole numbers that JavaScript has, got ${rounded}, which it rounds: ${fix}`, status);
+}
+
+function unreadable(detail: string, status: number): InnerloopError {
+  return new InnerloopError({ type: "about:blank", title: "Unreadable answer", status, detail });
 }
 
 function parse(text: string): unknown {

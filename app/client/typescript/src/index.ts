@@ -16,6 +16,12 @@ export interface Options extends ClientOptions {
   timeout?: number;
 }
 
+/** What middleware gets of a call. */
+interface Call {
+  request: Request;
+  options: object;
+}
+
 export class Innerloop {
   /** Sends requests to all endpoints, such as `http.GET("/models")`. The response is in `data`. */
   readonly http: Client<paths, "application/json">;
@@ -28,12 +34,22 @@ export class Innerloop {
     // "manual": the server that a redirect names would get the examples, and the API key
     const fixed = { baseUrl: this.#url, bodySerializer: bodyOf, redirect: "manual" } as const;
     this.http = createClient<paths, "application/json">({ ...options, ...fixed });
+    const limits = new WeakMap<object, AbortSignal>(); // by the options of a call: middleware may replace its request
+    const failed = ({ request: { signal }, options }: Call, error: unknown): unknown => {
+      const isTheirs = signal.aborted && signal.reason !== limits.get(options)?.reason;
+      return isTheirs ? signal.reason : unanswered(this.#url, timeout, error);
+    };
     this.http.use({
-      onRequest: ({ request }) =>
-        new Request(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(milliseconds)]) }),
-      onError: ({ error }) => unanswered(this.#url, timeout, error),
-      onResponse: ({ request, response, options: { parseAs } }) =>
-        checkAnswer(request, response, parseAs === "json", (error) => unanswered(this.#url, timeout, error)),
+      onRequest: ({ request, options }) => {
+        const limit = AbortSignal.timeout(milliseconds);
+        limits.set(options, limit);
+        return new Request(request, { signal: AbortSignal.any([request.signal, limit]) });
+      },
+      onError: (call) => {
+        throw failed(call, call.error); // a reason of the caller, which may be no Error, could not be returned
+      },
+      onResponse: (call) =>
+        checkAnswer(call.request, call.response, call.options.parseAs === "json", (error) => failed(call, error)),
     });
   }
 

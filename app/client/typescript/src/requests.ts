@@ -1,6 +1,7 @@
 /** What is sent: anything that cannot be sent is refused before. */
 import { type ClientOptions, mergeHeaders } from "openapi-fetch";
 import { failure, type InnerloopError, reason } from "./errors.js";
+import { withPoints } from "./integers.js";
 
 const DAY_S = 86_400;
 
@@ -45,7 +46,8 @@ const INPUTS = /^(support\.)?((inputs|rows|queries|candidates)\[|episodes\[\d+\]
 
 /**
  * A body in JSON. Typed arrays, such as Float32Array, become lists of numbers. NaN and a Date that is none become null
- * in inputs; elsewhere they are refused, as is infinity everywhere: JSON.stringify would make them null.
+ * in inputs; elsewhere they are refused, as is infinity everywhere: JSON.stringify would make them null. Whole numbers
+ * beyond 2^53 are written as 9007199254740992.0, which the server refuses as a label.
  */
 export function bodyOf(body: unknown): string {
   let hasNulls = false;
@@ -59,7 +61,7 @@ export function bodyOf(body: unknown): string {
     throw refused(`body: expected values that JSON has, got others: ${reason(error)}`, error);
   }
   if (hasNulls) checkNulls(body, "");
-  return text;
+  return text && withPoints(text); // JSON has no text for `undefined`
 }
 
 function listed(value: unknown): unknown {

@@ -15,12 +15,13 @@ from app.training.tables.baselines.pooled import Pooled, SharedFit
 from app.training.tables.baselines.ridge import fit_ridge, fit_within_tasks
 from app.training.tables.baselines.ridge_per_task import RidgePerTask
 from app.training.tables.baselines.splines import SplineMixedModel
+from app.training.tables.baselines.standard_targets import OnStandardTargets, StandardTasks
 from app.training.tables.baselines.task_mean import fit_mean
 from app.training.tables.regressor import Regressor
 
 
 def all_baselines(*, ordered: bool = False) -> list[Regressor]:
-    """What a statistician would try.
+    """What a statistician would try. Targets are standardised, so that their unit and origin make no difference.
 
     ordered: whether the known rows of a task are its first ones
     """
@@ -29,7 +30,7 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
         LastResidual("last value", SharedFit(fit_mean)),
         LastResidual("boosting + last residual", boosting),
     ]
-    return [
+    baselines: list[Regressor] = [
         Pooled("task mean", fit_mean, "shrunk"),
         Pooled("ridge", ridge, "none"),
         Pooled("ridge + offset", ridge, "shrunk"),
@@ -43,6 +44,8 @@ def all_baselines(*, ordered: bool = False) -> list[Regressor]:
         BoostingWithTask(ordered),
         *(forecasts if ordered else []),
     ]
+    standard_tasks = StandardTasks()
+    return [OnStandardTargets(each, standard_tasks) for each in baselines]
 
 
 def label_baselines() -> list[Regressor]:

@@ -9,6 +9,8 @@ from app.families.table_rows import TaskRows
 from app.training.tables.baselines.pooled import PooledModel
 from app.training.tables.regressor import Prediction
 
+LEAST_SQUARES = 1e-12
+"""A sum of squares that avoids a division by 0; targets are standardised."""
 SIZES = (1, 3, 5, 10, 20)
 """Known rows that the weight is fitted for."""
 
@@ -38,7 +40,7 @@ class LastResidual:
     def fit(self, tasks: Sequence[TaskRows]) -> FittedLastResidual:
         """Least squares of later residuals on the last known one; see `Regressor.fit`."""
         model = self.fit_model(tasks)
-        products, squares = 0.0, 1e-12
+        products, squares = 0.0, LEAST_SQUARES
         for residuals in model.residuals:
             for size in SIZES:
                 if size < len(residuals):

@@ -21,6 +21,10 @@ MEAN_PENALTY = 3.0
 """The prior precision of a mean coefficient, times the variance of the targets."""
 
 
+LEAST_VARIANCE = 1e-12
+"""Of targets and noise. Targets are standardised, so that it is a share of their variance."""
+
+
 class _Sums(NamedTuple):
     """What the likelihood needs of each task, with Z its inputs and y its targets.
 
@@ -65,7 +69,8 @@ class FittedMixedModel:
 class MixedModel:
     """Hierarchical Bayesian linear regression with a full covariance, fitted by expectation maximisation.
 
-    Laird and Ware 1982. In each step, the mean of the coefficients is that of generalised least squares.
+    Laird and Ware 1982. In each step, the mean of the coefficients is that of generalised least squares. All
+    coefficients are shrunk to 0, the constant too, so targets should be standardised.
     """
 
     name: str = "mixed model"
@@ -75,7 +80,7 @@ class MixedModel:
         standardisation = Standardisation.of(np.concatenate([task.inputs for task in tasks]))
         sums = _sums(tasks, standardisation)
         total = sums.squares.sum() / sums.rows - (sums.moment[:, 0].sum() / sums.rows) ** 2
-        total = max(float(total), 1e-12)
+        total = max(float(total), LEAST_VARIANCE)
         width = sums.moment.shape[1]
         prior = PRIOR_VARIANCE * total * np.eye(width)
         covariance, noise = 0.3 * total * np.eye(width), 0.5 * total
@@ -124,7 +129,7 @@ def _maximise(
     fitted = np.einsum("ti,tij,tj->t", weights, sums.gram, weights)
     residual = sums.squares - 2 * np.einsum("ti,ti->t", weights, sums.moment) + fitted
     spread = np.einsum("tij,tij->", sums.gram, posterior)
-    noise = max(float(residual.sum() + spread) / sums.rows, 1e-12)
+    noise = max(float(residual.sum() + spread) / sums.rows, LEAST_VARIANCE)
     return (scatter + PRIOR_ROWS * prior) / (len(weights) + PRIOR_ROWS), noise
 
 

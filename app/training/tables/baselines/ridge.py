@@ -7,6 +7,7 @@ import numpy as np
 
 from app.families.table_rows import TaskRows
 from app.training.tables.baselines.pooled import PooledModel, Rows, fold_numbers
+from app.training.tables.deviations import deviations
 
 PENALTIES = 10.0 ** np.arange(-6, 2)
 """As a share of the number of rows, for standardised columns: validation chooses."""
@@ -22,8 +23,7 @@ class Standardisation:
     @classmethod
     def of(cls, inputs: np.ndarray) -> "Standardisation":
         """Of rows [row, feature]."""
-        std = inputs.std(axis=0, dtype=np.float64)
-        return cls(inputs.mean(axis=0, dtype=np.float64), np.where(std > 1e-6, std, 1.0))
+        return cls(inputs.mean(axis=0, dtype=np.float64), deviations(inputs))
 
     def apply(self, inputs: np.ndarray) -> np.ndarray:
         """Standardised columns, float64 [row, feature]."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 MIN_VARIANCE = 1e-12
+"""In that of the targets, which are standardised."""
 
 
 class Offset(NamedTuple):

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import torch
 
+from app.errors import TrainingError
 from app.families.table_rows import TaskRows
 from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale
 from app.learn.update_rules import Params
 from app.training.tables.baselines.boosting import BoostingSettings
-from app.training.tables.ensemble.member_weights import Predictions, joined, predictions_at, weigh
+from app.training.tables.ensemble.member_weights import weigh
 from app.training.tables.ensemble.members import KINDS, MemberKind, assemble, fit_member
 from app.training.tables.ensemble.pooled import fit_pooled
+from app.training.tables.ensemble.predictions import Predictions, joined, predictions_at
 from app.training.tables.ensemble.stages import Progress, Stages
 from app.training.tables.ensemble.training_rows import (
     MAX_ROWS,
@@ -35,11 +37,17 @@ LEARNED_WORK = 20.0
 
 @dataclass(frozen=True, eq=False)
 class FittedEnsemble:
-    """What a bundle of an ensemble holds: its network, its meta-parameters, and how targets are standardised."""
+    """What a bundle of an ensemble holds: its network, its meta-parameters, and how targets are standardised.
+
+    widths: those of intervals by the number of known rows, as in `member_weights.Weighed`
+    tasks: how many it was fitted to
+    """
 
     network: NetworkSpec
     meta: Params
     scale: TargetScale
+    widths: Sequence[Sequence[float]]
+    tasks: int
 
 
 def fit(
@@ -55,10 +63,12 @@ def fit(
     """Fit an ensemble on one thread. The seed decides the result.
 
     tasks: at least 2 with 2 rows or more. At most MAX_ROWS rows are used, and MAX_TASK_ROWS of a task; `progress` says
-        so where there are more
+        so where there are more. Neither the unit nor the origin of their targets changes a prediction, but for rounding
     support_sizes: the numbers of known rows that it should be good at; 0 always is one
     ordered: whether the known rows are the first of a task
     kept: the results of stages, by name; give the same mapping again to go on with an interrupted fit of the same tasks
+
+    Raises TrainingError where targets are so small or so large that float32 does not hold the squares of their errors.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -82,6 +92,8 @@ def _fit(
         text = f"uses {count:,} rows of {len(used):,} tasks: at most {MAX_ROWS:,}, and {MAX_TASK_ROWS} of a task"
         progress(Progress(text, 0.0))
     scales = scales_of(used)
+    for reason in scales.target.errors(1):
+        raise TrainingError(f"{reason}; write the target in another unit")
     rows = standardised(used, scales)
     splits = folds(rows.tasks, FOLDS, seed)
     work = sum(LEARNED_WORK if kind.learned else 1.0 for kind in kinds) + LEARNED_WORK
@@ -101,7 +113,8 @@ def _fit(
         present = [each for each in found if each is not None]
         return joined(present) if present else None
 
-    return FittedEnsemble(spec, weigh(meta, at, seed), scales.target)
+    weighed = weigh(meta, at, seed)
+    return FittedEnsemble(spec, weighed.meta, scales.target, weighed.widths, rows.tasks)
 
 
 def _pooled(

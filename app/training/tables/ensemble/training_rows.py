@@ -7,13 +7,12 @@ import numpy as np
 
 from app.families.table_rows import TaskRows
 from app.learn.target_scale import TargetScale
+from app.training.tables.deviations import deviations
 
 MAX_ROWS = 20_000
 """At most so many rows are used; of a larger table, tasks and rows are drawn at random."""
 MAX_TASK_ROWS = 200
 """At most so many rows of a task are used; with an order, the first quarter of these are its first rows."""
-LEAST_DEVIATION = 1e-6
-"""A column whose standard deviation is smaller than this is left as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +84,12 @@ def _at_most(task: TaskRows, count: int, ordered: bool, rng: np.random.Generator
 
 
 def scales_of(tasks: Sequence[TaskRows]) -> Scales:
-    """The means and standard deviations over all rows of training tasks."""
+    """The means and standard deviations over all rows of training tasks; 1 for a column that does not vary."""
     inputs, targets = (
         np.concatenate([getattr(task, name) for task in tasks]).astype(np.float64) for name in ("inputs", "targets")
     )
-    std = inputs.std(0)
-    target = TargetScale((float(targets.mean()),), (max(float(targets.std()), LEAST_DEVIATION),))
-    return Scales(
-        inputs.mean(0).astype(np.float32), np.where(std > LEAST_DEVIATION, std, 1.0).astype(np.float32), target
-    )
+    target = TargetScale((float(targets.mean()),), (float(deviations(targets)[0]),))
+    return Scales(inputs.mean(0).astype(np.float32), deviations(inputs).astype(np.float32), target)
 
 
 def standardised(tasks: Sequence[TaskRows], scales: Scales) -> TrainingRows:

@@ -1,6 +1,7 @@
 """What every baseline has to do, on tables whose answer is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,34 @@ def test_one_known_row_and_one_task_of_the_table(baseline: Regressor) -> None:
         if prediction.variance is not None:
             assert np.isfinite(prediction.variance).all()
             assert (prediction.variance >= 0).all()
+
+
+def in_units(tasks: Sequence[TaskRows], unit: float, origin: float) -> list[TaskRows]:
+    """The same tasks with other targets and, by the unit, other inputs."""
+    return [
+        replace(
+            task,
+            inputs=(task.inputs * np.array([unit, 1 / unit])).astype(np.float32),
+            targets=(task.targets.astype(np.float64) * unit + origin).astype(np.float32),
+        )
+        for task in tasks
+    ]
+
+
+@pytest.mark.parametrize(("unit", "origin"), [(1e-9, 0.0), (1e9, 0.0), (1.0, 1e3)])
+@pytest.mark.parametrize("baseline", [pytest.param(each, id=each.name) for each in all_baselines(ordered=True)])
+def test_units_make_no_difference(baseline: Regressor, unit: float, origin: float) -> None:
+    """But for rounding: numbers near a thousand have 14 binary digits behind the point in float32."""
+    training, task = SPLIT.training[:10], SPLIT.held_out[0]
+    (other,) = in_units([task], unit, origin)
+    fitted, fitted_in_units = baseline.fit(training), baseline.fit(in_units(training, unit, origin))
+    for known in (0, 5):
+        plain = fitted.predict(task.inputs[:known], task.targets[:known], task.inputs[5:])
+        scaled = fitted_in_units.predict(other.inputs[:known], other.targets[:known], other.inputs[5:])
+        np.testing.assert_allclose((scaled.mean - origin) / unit, plain.mean, atol=0.01 if origin else 1e-3)
+        assert (plain.variance is None) == (scaled.variance is None)
+        if plain.variance is not None and scaled.variance is not None:
+            np.testing.assert_allclose(scaled.variance / unit**2, plain.variance, rtol=2e-3 if origin else 1e-3)
 
 
 @pytest.mark.parametrize("baseline", BASELINES)

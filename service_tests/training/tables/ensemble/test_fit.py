@@ -10,6 +10,7 @@ import torch
 from app.bundles.folder import load, write
 from app.bundles.manifest import Bounds, Manifest
 from app.bundles.schema import Schema
+from app.errors import TrainingError
 from app.families.table_rows import TaskRows
 from app.learn.target_scale import TargetSpec
 from app.learn.update_rules import Params
@@ -111,6 +112,45 @@ def test_the_bundle_serves_what_the_predictor_says(tmp_path: Path, fitted: Fitte
         mean, variance = predictor(fitted)(*part)
         np.testing.assert_allclose(answer[:, 0], mean, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(spread[:, 0], np.sqrt(variance), rtol=1e-4)
+
+
+def in_units(unit: float, origin: float = 0.0) -> list[TaskRows]:
+    """TABLE with other targets and, by the unit, other inputs."""
+    return [
+        TaskRows(
+            task.name,
+            (task.inputs * unit).astype(np.float32),
+            (task.targets.astype(np.float64) * unit + origin).astype(np.float32),
+        )
+        for task in TABLE
+    ]
+
+
+@pytest.mark.parametrize(("unit", "origin"), [(1e-9, 0.0), (1e9, 0.0), (1.0, 1e6)])
+def test_members_see_the_same_rows_in_other_units(unit: float, origin: float) -> None:
+    """But for rounding: numbers near a million have 4 binary digits behind the point in float32."""
+    plain, other = (
+        training_rows.standardised(tasks, training_rows.scales_of(tasks)) for tasks in (TABLE, in_units(unit, origin))
+    )
+    np.testing.assert_allclose(other.inputs, plain.inputs, atol=1e-5)
+    np.testing.assert_allclose(other.targets, plain.targets, atol=0.03 if origin else 1e-5)
+
+
+def test_units_make_no_difference() -> None:
+    """Multiples by a power of 2 are exact in floating point, so nothing is rounded otherwise."""
+    unit, kinds = 2.0**-30, [kind for kind in QUICK if kind.name in ("offset", "splines")]
+    plain, scaled = fit(TABLE[:6], kinds=kinds), fit(in_units(unit)[:6], kinds=kinds)
+    task, other = TABLE[0], in_units(unit)[0]
+    mean, variance = predictor(scaled)(other.inputs[:3], other.targets[:3], other.inputs[3:])
+    expected = predictor(plain)(task.inputs[:3], task.targets[:3], task.inputs[3:])
+    np.testing.assert_allclose(mean / unit, expected[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(variance / unit**2, expected[1], rtol=1e-4)
+
+
+def test_targets_whose_squares_float32_does_not_hold_are_refused_before_the_work() -> None:
+    reason = r"targets\.scale\.std\[0\]: expected 1e-18 to 1e\+18, got .*e-25; write the target in another unit"
+    with pytest.raises(TrainingError, match=reason):
+        fit(in_units(1e-25), kinds=QUICK)
 
 
 def test_a_task_of_one_row_is_left_out() -> None:

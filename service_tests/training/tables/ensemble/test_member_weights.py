@@ -1,6 +1,8 @@
 import numpy as np
 
-from app.training.tables.ensemble.member_weights import EVEN, Predictions, simplex_weights, variance_scale
+from app.learn.ensemble_head import LOG_SCALE, SIZES
+from app.training.tables.ensemble.member_weights import EVEN, simplex_weights, weigh
+from app.training.tables.ensemble.predictions import Predictions
 
 
 def predictions(deviations: list[float], tasks: int = 40, rows: int = 20) -> Predictions:
@@ -17,6 +19,11 @@ def test_weights_are_by_precision_shrunk_to_even() -> None:
     np.testing.assert_allclose(weights.sum(), 1)
 
 
-def test_the_scale_makes_intervals_cover() -> None:
-    scale = variance_scale(predictions([2.0]), np.ones(1))
-    np.testing.assert_allclose(scale, 4, rtol=0.1)
+def test_the_scale_of_a_size_that_one_task_reaches_is_that_of_the_size_before() -> None:
+    def at(size: int) -> Predictions | None:
+        return predictions([2.0], tasks=40 if size < 20 else 1) if size <= 20 else None
+
+    meta, widths = weigh({}, at, seed=0)
+    scale = meta[LOG_SCALE][:, 0].tolist()
+    assert scale[SIZES.index(20)] == scale[SIZES.index(10)] == scale[-1]
+    assert widths[-1] == widths[SIZES.index(10)]

@@ -1,0 +1,80 @@
+"""Lines of NDJSON with a task each, and the answers to them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+
+from innerloop_client.body_encoding import JSON, NDJSON, decode
+from innerloop_client.errors import ConnectionFailed, InnerloopError, is_problem, server_error
+from innerloop_client.responses import content, foreign
+from innerloop_client.retries import RETRIED, Attempts
+from innerloop_client.session import Call, Session
+
+
+class EncodedTask(NamedTuple):
+    """A task as it is sent."""
+
+    model: str
+    line: bytes
+
+
+NO_TASK = EncodedTask("", b"null")
+"""A line in the place of a task that is not sent: the server knows the others by their numbers."""
+Line = EncodedTask | InnerloopError
+"""A task as it is sent, or why it cannot be."""
+Outcome = Mapping[str, Any] | InnerloopError
+"""What became of a task: the body of the adaptation, or an error."""
+
+
+async def send_lines(session: Session, lines: Sequence[Line], start: int, key: str) -> list[Outcome]:
+    """Send lines until none of them has an answer that may change. The key tells the server which are done.
+
+    start: how many lines under this key come before
+    """
+    if all(isinstance(line, InnerloopError) for line in lines):
+        return [line for line in lines if isinstance(line, InnerloopError)]
+    sent = [NO_TASK] * start + [line if isinstance(line, EncodedTask) else NO_TASK for line in lines]
+    call = Call("POST", "/adapt", b"\n".join(each.line for each in sent), NDJSON, key=key)
+    attempts = session.attempts()
+    done: list[Outcome] = [line if isinstance(line, InnerloopError) else ConnectionFailed("not sent") for line in lines]
+    while True:
+        answers = (await _answers(session, call, [each.model for each in sent], attempts))[start:]
+        pairs = zip(lines, done, answers, strict=True)
+        done = [old if line is old or isinstance(old, Mapping) else new for line, old, new in pairs]
+        open_ = [new for line, new in zip(lines, done, strict=True) if line is not new]
+        wait = attempts.wait_s() if any(map(_may_change, open_)) else None
+        if wait is None:
+            return done
+        await session.transport.sleep(wait)
+
+
+def _may_change(outcome: Outcome) -> bool:
+    """Whether another attempt may have another outcome."""
+    return isinstance(outcome, ConnectionFailed) or getattr(outcome, "status", 0) in RETRIED
+
+
+async def _answers(session: Session, call: Call, models: Sequence[str], attempts: Attempts) -> list[Outcome]:
+    """An answer for each line, whose models these are. An error of the whole request is the answer to all of them."""
+    count = len(models)
+    try:
+        response = (await session.repeat(call, attempts)).response
+        lines = content(response, NDJSON).splitlines()
+    except InnerloopError as error:
+        return [error] * count
+    if len(lines) > count:
+        return [foreign(response)] * count
+    missing = ConnectionFailed(f"{response.url}: the answer broke off after {len(lines)} of {count} tasks: try again")
+    answers = [_outcome(line, model, response) for line, model in zip(lines, models, strict=False)]
+    return [*answers, *[missing] * (count - len(answers))]
+
+
+def _outcome(line: bytes, model: str, response: httpx.Response) -> Outcome:
+    """What a line of an answer says of a task for this model."""
+    try:
+        body = decode(line, JSON)
+    except (RecursionError, ValueError):
+        return ConnectionFailed(f"{response.url}: the answer broke off within a task: try again")
+    if isinstance(body, Mapping) and "adaptation_id" in body and body.get("model") == model:
+        return body
+    return server_error(body) if is_problem(body) else foreign(response)

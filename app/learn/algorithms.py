@@ -43,6 +43,7 @@ class Algorithm:
         instead of taking steps
     prototype_head: whether a linear layer that starts from prototypes is put on top of the network, and moves with the
         parameters of `partition` (`app.learn.heads.from_prototypes`)
+    by_class: whether gradients are times the number of classes (`app.learn.inner.gradient_descent`)
     kinds: the kinds that the algorithm can predict, keys of `KINDS`
     summary: what adapts, in a few words for people
     compilable: whether compiling it for serving is worth the time that it takes
@@ -55,6 +56,7 @@ class Algorithm:
     first_order: float = 0.0
     head: Callable[[int, int, int], Head] | None = None
     prototype_head: bool = False
+    by_class: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
     summary: str = ""
     compilable: bool = True
@@ -118,7 +120,7 @@ class Algorithm:
             else:
                 forward, start = functional_forward(network), self.start(self.partition(network))
             inner = gradient_descent(
-                forward, loss, self.rule, start, ways, self.is_first_order_at(progress), differentiate
+                forward, loss, self.rule, start, ways, self.is_first_order_at(progress), differentiate, self.by_class
             )
         return with_statistics(inner, network)
 
@@ -225,6 +227,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         partition=nothing,
         rule=rate_per_step(),
         prototype_head=True,
+        by_class=True,
         kinds=CLASSIFICATION,
         summary="gradient steps at learned rates on the last layer, which starts from the mean embedding of each class",
     ),

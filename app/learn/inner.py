@@ -158,6 +158,7 @@ def gradient_descent(
     ways: int | None = None,
     first_order: bool = False,
     differentiate: Callable[..., Any] = grad_and_value,
+    by_class: bool = False,
 ) -> InnerLoop[State]:
     """Adapt by gradient steps on the support loss.
 
@@ -166,6 +167,8 @@ def gradient_descent(
     ways: the width of the class axis; None where there are no classes
     first_order: whether the outer gradient treats the inner gradients as constants (FOMAML)
     differentiate: `grad_and_value`, or `autograd_grad_and_value` if the loop is neither mapped nor differentiated
+    by_class: whether gradients are times the number of classes, so that a step moves the weights of a class as far
+        whatever the number of others is: in the mean over all examples, its own have a share of 1 in that number
     """
 
     def init(meta: Params) -> State:
@@ -189,6 +192,9 @@ def gradient_descent(
         gradients, value = differentiate(support_loss, argnums=1)(meta, state.fast, state.counts, support)
         if first_order:
             gradients = {name: gradient.detach() for name, gradient in gradients.items()}
+        if by_class and not isinstance(state.counts, tuple):
+            classes = (state.counts > 0).sum()
+            gradients = {name: gradient * classes for name, gradient in gradients.items()}
         updates, rule_state = rule.update(gradients, state.rule, rate, meta)
         moved = State({name: old + updates[name] for name, old in state.fast.items()}, rule_state, state.counts)
         return where_active(active, moved, state), value

@@ -1,10 +1,13 @@
 """Heads against their formulas written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.func import functional_call, vmap
 
+from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, adapt
 from service_tests.learn.problem import Small, examples, schedule, small, tasks
 
@@ -186,3 +189,20 @@ def test_protoanil_begins_as_protonet_and_moves_the_layer_on_top_alone() -> None
     assert (losses[:, -1] < losses[:, 0]).all()
     assert sorted(after.fast) == ["inner/head/bias", "inner/head/weight"]
     assert all((after.fast[name] != start.fast[name]).any() for name in after.fast)
+
+
+@pytest.mark.parametrize("ways", [2, 3])
+def test_a_step_of_protoanil_is_times_the_number_of_classes(ways: int) -> None:
+    """So that the mean over all examples does not shorten it where there are many classes."""
+    by_class = ALGORITHMS["protoanil"]
+    plain = replace(by_class, by_class=False)
+    data = tasks(kind="classification").support
+    data = data._replace(mask=data.mask & (data.targets.argmax(-1) < ways))
+    moves = []
+    for algorithm in (by_class, plain):
+        problem = small(algorithm, kind="classification")
+        start, after = (adapt(problem.inner, problem.meta, data, schedule(steps=steps))[0] for steps in (0, 1))
+        moves.append(after.fast["inner/head/bias"] - start.fast["inner/head/bias"])
+    classes = (start.counts > 0).sum(-1, keepdim=True)
+    torch.testing.assert_close(moves[0], classes * moves[1])
+    assert moves[1].abs().max() > 0

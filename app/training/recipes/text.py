@@ -21,7 +21,7 @@ def recipe() -> Recipe:
         outer_rate=1e-3,
         decay="cosine",
         inner_steps=(10, 10),
-        inner_rate=0.5,
+        inner_rate=0.1,
         adapt_steps=10,
         evaluation_shots=(1, 5),
         evaluation_ways=(5, 15),

@@ -63,11 +63,11 @@ def _is_stream(output: Path) -> bool:
 
 
 def _replace(output: Path, content: bytes) -> None:
-    """Write a new file and give it the name. A file that would lose more by this is written in its place."""
+    """Write a new file and give it the name. A file that would lose its owner or a hard link is written in place."""
     exists = output.exists()
     if exists:
         output.open("ab").close()  # fails without the permission to write, which replacing a file does not need
-        if _has_other_ties(output.stat()):
+        if _is_shared(output.stat()):
             output.write_bytes(content)
             return
     temporary = output.with_name(f".innerloop-{token_hex(8)}")
@@ -88,8 +88,8 @@ def _replace(output: Path, content: bytes) -> None:
             temporary.unlink()
 
 
-def _has_other_ties(file: os.stat_result) -> bool:
-    """Whether a file has another name too, or belongs to others than this user."""
+def _is_shared(file: os.stat_result) -> bool:
+    """Whether a file has another name too (a hard link), or another owner or group than this user."""
     return file.st_nlink > 1 or (file.st_uid, file.st_gid) != (os.geteuid(), os.getegid())
 
 

@@ -30,7 +30,7 @@ def choose_labels(
     count: int,
     goal: Goal,
     target: int | None,
-    far: Far = None,
+    far: Far,
 ) -> list[Choice]:
     """Choose candidates. Those that are unlike the inputs of training come after all others.
 
@@ -68,7 +68,8 @@ def _diverse(
     choices: list[Choice] = []
     while len(choices) < count:
         scores = worth if distances is None else worth * distances
-        among = left & ~unlike if (left & ~unlike).any() else left
+        alike = left & ~unlike
+        among = alike if alike.any() else left
         index = int(np.where(among, scores, -1).argmax())
         choices.append((index, float(scores[index])))
         left[index] = False

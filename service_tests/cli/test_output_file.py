@@ -32,7 +32,7 @@ def test_a_file_is_replaced_through_its_link_with_its_permissions(tmp_path: Path
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o640)
 
 
-def test_a_file_with_other_ties_stays_the_same_file(tmp_path: Path) -> None:
+def test_a_shared_file_stays_the_same_file(tmp_path: Path) -> None:
     file, other = tmp_path / "out.csv", tmp_path / "other.csv"
     file.write_text("old")
     os.link(file, other)

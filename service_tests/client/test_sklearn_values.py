@@ -175,6 +175,12 @@ def test_labels_of_other_types_are_refused(values_url: str, labels: Any, kind: s
         FewShotClassifier("classifier", values_url).fit(X, labels)
 
 
+@pytest.mark.parametrize("form", [list, lambda labels: np.array(labels, object)])
+def test_whole_numbers_are_not_rounded_beside_floats(values_url: str, form: Any) -> None:
+    with pytest.raises(UnsupportedInput, match="a float can hold, got a whole number beside floats"):
+        FewShotClassifier("classifier", values_url).fit(X, form([2**53 + 1, 1.0, 2]))
+
+
 @pytest.mark.parametrize("labels", [[2**70, 1, 1], [2**63, -1, -1], np.array([2**70, 1, 1], object)])
 def test_labels_that_are_too_large(values_url: str, labels: Any) -> None:
     with pytest.raises(UnsupportedInput, match="expected labels that 64 bits can hold, got a larger whole number"):

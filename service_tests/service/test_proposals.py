@@ -264,7 +264,7 @@ class TestLabels:
         likely = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5]], np.float32)
         features = np.array([[2, 0], [2, 0], [0, 2], [0, 1]], np.float32)
         support = np.zeros((1, 2), np.float32)
-        choices = choose_labels(likely, features, support, [1.0, 1.0], 4, Goal.learn, None)
+        choices = choose_labels(likely, features, support, [1.0, 1.0], 4, Goal.learn, None, None)
         assert [index for index, _ in choices] == [0, 2, 3, 1]
         assert choices[0][1] == pytest.approx(1.5 * 2)
         assert choices[-1][1] == 0
@@ -273,6 +273,6 @@ class TestLabels:
         assert [index for index, _ in choices] == [0, 2, 1, 3]
         for goal in (Goal.maximize, Goal.minimize):
             assert choose_labels(likely, features, support, [1.0, 1.0], 4, goal, 0, far)[-1][0] == 3
-        alone = choose_labels(likely, features, None, [1.0, 1.0], 2, Goal.learn, None)
+        alone = choose_labels(likely, features, None, [1.0, 1.0], 2, Goal.learn, None, None)
         assert [index for index, _ in alone] == [0, 3]
         assert torch.isfinite(torch.tensor([score for _, score in alone])).all()

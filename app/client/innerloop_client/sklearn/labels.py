@@ -50,7 +50,19 @@ def _of_list(labels: list[Any], y: Any) -> Any:
     numbers = np.asarray(labels)
     if labels and all(isinstance(label, int | np.integer) for label in labels) and numbers.dtype.kind in "fO":
         raise UnsupportedInput("y: expected labels that 64 bits can hold, got a larger whole number: use texts")
+    if numbers.dtype.kind in "fO" and any(map(_is_rounded, labels)):
+        raise UnsupportedInput("y: expected labels that a float can hold, got a whole number beside floats: use texts")
     return y if isinstance(y, list | tuple) else numbers
+
+
+def _is_rounded(label: Any) -> bool:
+    """Whether a label is a whole number that a float cannot be."""
+    if not isinstance(label, int | np.integer):
+        return False
+    try:
+        return int(float(label)) != int(label)
+    except OverflowError:  # it is larger than any float
+        return True
 
 
 def _single(label: Any) -> Any:

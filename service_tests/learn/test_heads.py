@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.func import functional_call, vmap
 
 from app.learn.algorithms import ALGORITHMS
@@ -203,6 +204,7 @@ def test_a_step_of_protoanil_is_times_the_number_of_classes(ways: int) -> None:
         problem = small(algorithm, kind="classification")
         start, after = (adapt(problem.inner, problem.meta, data, schedule(steps=steps))[0] for steps in (0, 1))
         moves.append(after.fast["inner/head/bias"] - start.fast["inner/head/bias"])
+    assert isinstance(start.counts, Tensor)
     classes = (start.counts > 0).sum(-1, keepdim=True)
     torch.testing.assert_close(moves[0], classes * moves[1])
     assert moves[1].abs().max() > 0

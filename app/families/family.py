@@ -14,7 +14,7 @@ from app.encoders.encoder import Encoder
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions
-from app.learn.shape_annotations import Bool, Float
+from app.learn.shape_annotations import Bool, Float, Int
 
 Split = Literal["training", "validation", "test"]
 """Which tasks: to train on, to make choices by, or to publish figures of."""
@@ -174,6 +174,9 @@ class HasLabelNames(Protocol):
     @property
     def label_names(self) -> bool:
         """Whether they do, unless a request says otherwise."""
+
+    def labels_of(self, inputs: Float[Tensor, "*task example feature"], split: Split) -> Int[Tensor, "*task example"]:
+        """The number of the label, among those of a split, that each input of the split has."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from app.encoders.sentences.model_files import DEFAULT
 from app.encoders.text import TextEncoder
@@ -16,6 +17,7 @@ from app.families.tables.splits import split_tasks
 from app.families.texts.embedded_labels import EmbeddedLabels, embed_labels
 from app.families.texts.labelled_texts import MIN_TEXTS, LabelledTexts, read_texts
 from app.learn.networks import NetworkSpec
+from app.learn.shape_annotations import Float, Int
 
 MIN_LABELS = 2
 """Of a split."""
@@ -143,6 +145,17 @@ class Text:
         if not self.label_names:
             return samples
         return NamedSamples(*samples, labels.names[label].to(device), labels.has_name[label].to(device))
+
+    def labels_of(self, inputs: Float[Tensor, "*task example feature"], split: Split) -> Int[Tensor, "*task example"]:
+        """The number of the label, among those of a split, that each input of the split has."""
+        labels = self._labels[split]
+        numbers = {
+            row.tobytes(): number
+            for number, (rows, count) in enumerate(zip(labels.rows.numpy(), labels.counts.tolist(), strict=True))
+            for row in rows[:count]
+        }
+        flat = inputs.cpu().numpy().reshape(-1, inputs.shape[-1])
+        return torch.tensor([numbers[row.tobytes()] for row in flat]).reshape(inputs.shape[:-1])
 
     @cached_property
     def _labels(self) -> Mapping[Split, EmbeddedLabels]:

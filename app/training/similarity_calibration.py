@@ -12,14 +12,17 @@ from app.families.family import Family, HasClassLimits, HasLabelNames, Split
 from app.learn.calibration_table import Calibration
 from app.learn.outer import Tasks
 from app.learn.query_ood import largest_cosines, similarity_threshold
-from app.learn.shape_annotations import Bool, Float
+from app.learn.shape_annotations import Bool, Float, Int
+from app.learn.significance import interval
 from app.training.calibration import SEED, calibration_error, fit_temperature, mean_surprise
 from app.training.family_and_network import device_of
 from app.training.predictor import offline, predict_in_portions, without_last_class
 from app.training.tasks import Setting, draw_held_out
 
 FALSE_ALARM_RATE = 0.05
-"""The share of the queries of validation tasks that are flagged as unlike the support set."""
+"""The share of queries of known classes that are flagged as unlike the support set, at most."""
+LEVELS = 51
+"""Thresholds that are tried: quantiles of the similarities, from FALSE_ALARM_RATE downwards."""
 SHOTS = (1, 2, 3, 5, 10)
 """Texts of each class. Its name counts as one more."""
 TASKS, QUERIES = 200, 5
@@ -30,12 +33,33 @@ class Compared(NamedTuple):
 
     similarities: the largest cosine (`app.learn.query_ood.largest_cosines`)
     absent: which queries are of the class that the support set lacks
+    labels: the number of the label that each query has
     """
 
     logits: Float[Tensor, "task query way"]
     targets: Float[Tensor, "task query way"]
     similarities: Float[Tensor, "task query"]
     absent: Bool[Tensor, "task query"]
+    labels: Int[Tensor, "task query"]
+
+    @property
+    def threshold(self) -> float:
+        """The similarity below which FALSE_ALARM_RATE of the queries of other labels are, at most.
+
+        It is the upper end of the 95 % confidence interval over labels that is no more than that: nearly all queries of
+        a label may be alike, or few, so the queries of a split with few labels say little of other labels.
+        """
+        known = ~self.absent
+        similarities, numbers = self.similarities[known].double(), self.labels[known]
+        label, count = numbers.unique(return_inverse=True, return_counts=True)[1:]
+        for level in torch.linspace(FALSE_ALARM_RATE, 0, LEVELS, dtype=torch.float64):
+            threshold = similarities.quantile(level)
+            flagged = (similarities < threshold).double()
+            share = torch.zeros(len(count), dtype=torch.float64).index_add_(0, label, flagged) / count
+            mean, half_width = interval(share)
+            if mean + half_width <= FALSE_ALARM_RATE:
+                break
+        return threshold.item()
 
 
 def calibrate_texts(bundle: Bundle, family: Family) -> Calibration:
@@ -49,11 +73,11 @@ def calibrate_texts(bundle: Bundle, family: Family) -> Calibration:
         compared = compare(bundle, family, Setting(shots, ways), "validation")
         known = ~compared.absent
         answers.append((compared.logits[known], compared.targets[known]))
-        similarity.append(compared.similarities[known].double().quantile(FALSE_ALARM_RATE).item())
+        similarity.append(compared.threshold)
     sizes = tuple(shots + family.label_names for shots in SHOTS)
     if family.label_names:
         without = compare(bundle, nameless(family), Setting(1, ways), "validation")
-        similarity.insert(0, without.similarities[~without.absent].double().quantile(FALSE_ALARM_RATE).item())
+        similarity.insert(0, without.threshold)
         sizes = (1, *sizes)
     # a query is no less alike where there is more to compare it with, whatever the draws
     rising = torch.tensor(similarity).cummax(0).values.tolist()
@@ -73,11 +97,13 @@ def nameless(family: Family) -> Family:
 def compare(bundle: Bundle, family: Family, setting: Setting, split: Split, tasks: int = TASKS) -> Compared:
     """Adapt to tasks without one of their classes, and compare all queries with the support sets."""
     assert setting.ways is not None
+    assert isinstance(family, HasLabelNames), "a family of texts"
     wider = setting._replace(ways=setting.ways + 1)
     drawn = draw_held_out(family, wider, device_of(bundle), tasks=tasks, queries=QUERIES, split=split, seed=SEED)
     held_out, absent = without_last_class(drawn)
     answers = predict_in_portions(offline(bundle), held_out, [bundle.manifest.inner_loop.steps])
-    return Compared(answers.outputs[0], held_out.query.targets, similarities_of(held_out), absent)
+    labels = family.labels_of(held_out.query.inputs, split)
+    return Compared(answers.outputs[0], held_out.query.targets, similarities_of(held_out), absent, labels)
 
 
 def similarities_of(tasks: Tasks) -> Float[Tensor, "task query"]:

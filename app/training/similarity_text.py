@@ -16,8 +16,9 @@ them into probabilities. The temperature was chosen on {calibration.tasks} valid
 
 The response also has `unlike`, which marks a text that is like no class of the support set. A marked text still gets a
 label. It is marked if the largest cosine between its embedding and an example, or the mean of the examples of a class,
-is below a threshold. The thresholds are such that {percent(FALSE_ALARM_RATE)} of the texts of known classes were marked
-on validation tasks with {", ".join(others)} or {last} examples per class.{names}
+is below a threshold. The thresholds are such that at most {percent(FALSE_ALARM_RATE)} of the texts of known classes are
+marked: this is the upper end of a 95 % confidence interval over the labels of validation tasks with
+{", ".join(others)} or {last} examples per class.{names}
 
 In the table, lower is better in the first three columns. In the last, higher is better: its texts come from classes
 that have no example. The negative log-likelihood is the mean of -ln p, where p is the probability of the true label: 0

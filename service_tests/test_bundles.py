@@ -25,7 +25,7 @@ from service_tests.processes import ROOT, SHIPPED
 DIGESTS = {
     "choices": "d4c255c2f189a003e4d5b16ea42b15be433d32d94d03f369b327d031f8fba6c8",
     "driving": "5b12c69da581c35e21f63a8f9e6262195cf7102a83fc1727829f2a74b369d739",
-    "intents": "",
+    "intents": "cb9beade78ae4632bce9ce7d222cb85f331df822ffd03df40f2a4c5dcaf2c749",
     "linear": "14a9b2959dccac2c4d47b9956a5bd2a8ba3c3e4a94b9694cc99a06bbac673b88",
     "navigation": "15c7a7b88c0f98f94feecec54d66b06e35a3745d9e1dce795859dac75ebdb498",
     "omniglot": "6ed9b8f8347a4c42b378a8dd12e936a89017a23c9ba1a338c2ebbeb5d12f1320",

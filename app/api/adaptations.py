@@ -85,7 +85,8 @@ async def list_adaptations(
 )
 async def get_adaptation(id: Id, server: State) -> Response:
     """Get an adaptation: its status, losses, settings and the numbers of its examples."""
-    return JSON.respond(adapt_response(await server.adaptations.get(ANYONE, id)))
+    adaptation = await server.adaptations.get(ANYONE, id)
+    return JSON.respond(adapt_response(adaptation, await server.adaptations.cut_examples(adaptation)))
 
 
 @router.patch(
@@ -116,7 +117,8 @@ async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
     body = incoming.decode(form) if incoming.is_small else await server.body_offload.decode(incoming, form)
     command, client = edit_command(body, server.limits), incoming.client
     edited = await in_time(client, server.adaptations.edit(client.owner, id, command))
-    return incoming.media.answer_codec.respond(adapt_response(edited))
+    cut = await server.adaptations.cut_examples(edited)
+    return incoming.media.answer_codec.respond(adapt_response(edited, cut))
 
 
 @router.delete(
@@ -183,7 +185,8 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     at_once = incoming.is_small and not is_slow(model, body)
     support = read() if at_once else await bodies.read(incoming, read)
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key))
-    return incoming.media.answer_codec.respond(adapt_response(extended))
+    cut = await server.adaptations.cut_examples(extended)
+    return incoming.media.answer_codec.respond(adapt_response(extended, cut))
 
 
 @router.delete(
@@ -217,7 +220,7 @@ async def delete_example(
     """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     forgotten = await in_time(client, server.adaptations.forget(adaptation, example, client))
-    return JSON.respond(change_response(forgotten))
+    return JSON.respond(change_response(forgotten, await server.adaptations.cut_examples(forgotten)))
 
 
 @router.post(
@@ -239,7 +242,7 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
     """
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))
-    return JSON.respond(change_response(undone))
+    return JSON.respond(change_response(undone, await server.adaptations.cut_examples(undone)))
 
 
 @router.get(

@@ -28,7 +28,7 @@ def csv_predictions(answer: schemas.PredictResponse, bundle: Bundle) -> Response
     """The answer as a response.
 
     The predictions are under the names of the targets. The other columns are those that the answer has: `target_lower`
-    and the like, `unlike`, `similarity`, `nearest_example`, and `probability_` with each label or action.
+    and the like, `unlike`, `similarity`, `nearest_example`, `cut`, and `probability_` with each label or action.
 
     Raises Invalid where two columns would have the same name, because a target is called as another part of the answer.
     """
@@ -63,6 +63,9 @@ def _columns(answer: schemas.PredictResponse, bundle: Bundle) -> Iterator[tuple[
         yield "similarity", answer.similarity
     if answer.nearest_examples is not UNSET:
         yield "nearest_example", answer.nearest_examples
+    if answer.cut_queries is not UNSET:
+        cut = set(answer.cut_queries)
+        yield "cut", [index in cut for index in range(len(answer.predictions))]
     if answer.probabilities is not UNSET:
         labels = range(answer.probabilities.shape[1]) if answer.labels is UNSET else answer.labels
         for index, label in enumerate(_distinct(labels)):

@@ -64,13 +64,14 @@ async def adapt(request: Request, server: State) -> Response:
         return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.body_offload)
     if incoming.media.events:
         steps = server.adaptations.stream(await _adapt_command(incoming, server), incoming.client)
-        return await adapt_events(steps, incoming.client)
+        return await adapt_events(steps, incoming.client, server.adaptations.cut_examples)
     return incoming.media.answer_codec.respond(await _adapted(incoming, server), 201)
 
 
 async def _adapted(incoming: IncomingRequest, server: ServerState) -> schemas.AdaptResponse:
     client, command = incoming.client, await _adapt_command(incoming, server)
-    return adapt_response(await in_time(client, server.adaptations.adapt(command, client)))
+    adaptation = await in_time(client, server.adaptations.adapt(command, client))
+    return adapt_response(adaptation, await server.adaptations.cut_examples(adaptation))
 
 
 async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> AdaptCommand:

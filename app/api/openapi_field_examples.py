@@ -74,6 +74,7 @@ _OTHERS: list[msgspec.Struct] = [
         labels=["alpha", "beta"],
         pinned=True,
         label_names=True,
+        cut_examples=[2],
         lineage=[examples.ADAPTED.model_digest],
         change="Removed the example that was added last.",
     ),
@@ -98,6 +99,8 @@ _OTHERS: list[msgspec.Struct] = [
         unlike=[False],
         similarity=[0.71],
         nearest_examples=[2],
+        cut_queries=[0],
+        cut_examples=[2],
     ),
     schemas.PredictResponse(
         predictions=[[3.41]],

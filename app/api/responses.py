@@ -19,8 +19,8 @@ from app.service.model import Model
 from app.service.record import Adaptation, Change
 
 
-def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
-    """A record as POST /adapt shows it."""
+def adapt_response(adaptation: Adaptation, cut: Sequence[int] = ()) -> schemas.AdaptResponse:
+    """A record as POST /adapt shows it. cut: the numbers of the examples of which only the beginning is encoded"""
     lineage = _lineage(adaptation)
     return schemas.AdaptResponse(
         adaptation_id=adaptation.id,
@@ -43,12 +43,13 @@ def adapt_response(adaptation: Adaptation) -> schemas.AdaptResponse:
         pinned=adaptation.pinned or UNSET,
         quality=UNSET if adaptation.quality is None else schemas.Quality(**adaptation.quality),
         lineage=lineage or UNSET,
+        cut_examples=cut or UNSET,
     )
 
 
-def change_response(adaptation: Adaptation) -> schemas.AdaptResponse:
-    """A record after `forget` or `undo`, with what that changed."""
-    response = adapt_response(adaptation)
+def change_response(adaptation: Adaptation, cut: Sequence[int] = ()) -> schemas.AdaptResponse:
+    """A record after `forget` or `undo`, with what that changed. cut: as for `adapt_response`"""
+    response = adapt_response(adaptation, cut)
     response.change = _change_in_words(adaptation)
     return response
 
@@ -124,6 +125,8 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
         nearest_examples=UNSET if answer.nearest_examples is None else answer.nearest_examples,
         std=UNSET if answer.std is None else answer.std,
         mean=UNSET if answer.mean is None else answer.mean,
+        cut_queries=result.cut or UNSET,
+        cut_examples=result.cut_examples or UNSET,
     )
 
 

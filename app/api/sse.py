@@ -1,6 +1,6 @@
 """Adapting as server-sent events: each step's loss as it happens, then the result."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -16,6 +16,8 @@ from app.service.record import Adaptation
 
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Proxies such as nginx otherwise hold events back until they fill a buffer."""
+
+CutExamples = Callable[[Adaptation], Awaitable[Sequence[int]]]
 
 
 class _Events(EventSourceResponse):
@@ -33,23 +35,28 @@ class _Events(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def adapt_events(steps: AsyncGenerator[float | Adaptation], client: Caller) -> EventSourceResponse:
+async def adapt_events(
+    steps: AsyncGenerator[float | Adaptation], client: Caller, cut: CutExamples
+) -> EventSourceResponse:
     """Events `step` (`schemas.Step`), and last `result` (`schemas.AdaptResponse`) or `problem`.
 
     steps: as from `Adaptations.stream`. What it raises before the first step is raised here, and so answered as it
         would be without events.
+    cut: the numbers of the examples of which only the beginning is encoded
     """
     first = await in_time(client, anext(steps))
-    return _Events(_events(first, steps), steps)
+    return _Events(_events(first, steps, cut), steps)
 
 
-async def _events(event: float | Adaptation, later: AsyncGenerator[float | Adaptation]) -> AsyncGenerator[bytes]:
+async def _events(
+    event: float | Adaptation, later: AsyncGenerator[float | Adaptation], cut: CutExamples
+) -> AsyncGenerator[bytes]:
     step = 0
     try:
         while isinstance(event, float):
             yield _event("step", schemas.Step(step=step, loss=round_loss(event)))
             step, event = step + 1, await anext(later)
-        yield _event("result", adapt_response(event))
+        yield _event("result", adapt_response(event, await cut(event)))
     except ClientDisconnected:
         return
     except InnerloopError as error:

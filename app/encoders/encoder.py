@@ -94,6 +94,14 @@ class Encoder(Protocol):
         """Numbers learned from the training rows, by name."""
 
 
+@runtime_checkable
+class ReadsBeginnings(Protocol):
+    """An encoder that reads only the beginning of long rows."""
+
+    def cut(self, kept: Rows) -> list[int]:
+        """The numbers of the rows, in the canonical form, of which it reads only the beginning."""
+
+
 class EncoderType(Protocol):
     """The class of an encoder: what its module defines as `encoder`."""
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 EXAMPLE, OTHER_EXAMPLE = "My card has not arrived yet.", "How much money is in my account?"
 TEXT_S, TOKEN_S, TOKEN_CHARACTERS = 1e-3, 4e-4, 4
 """Of encoding a text, and each of its tokens, which have about so many characters."""
+MAX_PARTS = 4
+"""Characters that a letter outside of ASCII becomes where a tokenizer takes it apart."""
+SPECIAL_TOKENS = 2
+"""At the beginning and the end of each text."""
 SEND = "send a string"
 FIELDS = {
     "model": str,
@@ -146,6 +150,16 @@ class TextEncoder:
         except Invalid as error:
             raise Invalid(f"{place(index)}{error.place.removeprefix(place(0))}", *error.reason) from error
         return embedding
+
+    def cut(self, kept: Rows) -> list[int]:
+        """The numbers of the texts that are longer than the model reads."""
+        long = [index for index, row in enumerate(kept) if isinstance(row, str) and self._may_be_cut(row)]
+        are_cut = self.loaded.are_cut([kept[index] for index in long])
+        return [index for index, is_cut in zip(long, are_cut, strict=True) if is_cut]
+
+    def _may_be_cut(self, text: str) -> bool:
+        """Whether a text has enough characters, of which each token takes one: letters outside of ASCII become more."""
+        return len(text) * (1 if text.isascii() else MAX_PARTS) + SPECIAL_TOKENS > self.id.max_tokens
 
     def describe(self) -> dict[str, Any]:
         """See `Encoder.describe`. A text has no columns."""

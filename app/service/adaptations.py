@@ -23,6 +23,7 @@ from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded, names_count
 from app.service.compatibility import Compatibility
+from app.service.cut_texts import cut_examples, cut_rows
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.engine import Job
@@ -125,11 +126,19 @@ class Adaptations:
         if result.nearest is not None:
             numbers = result.nearest if command.examples is None else command.examples[result.nearest]
             answer = answer._replace(nearest_examples=numbers)
-        return PredictResult(command, answer, result.adapted)
+        posted = [] if command.task is None else await cut_rows(command.model, command.task.inputs)
+        return PredictResult(command, answer, result.adapted, await cut_rows(command.model, command.queries), posted)
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
+
+    async def cut_examples(self, adaptation: Adaptation) -> list[int]:
+        """The numbers of the examples of which only the beginning is encoded; none where no model serves them."""
+        try:
+            return await cut_examples(self.model_of(adaptation), adaptation)
+        except (UnknownModel, Outgrown):
+            return []
 
     async def to_change(self, owner: str, id: str) -> Adaptation:
         """The record of that id, when it is known which model serves it (`model_of`).

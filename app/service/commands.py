@@ -79,11 +79,18 @@ class PredictCommand:
 
 @dataclass(eq=False, slots=True)
 class PredictResult:
-    """adapted: the losses and the status of the inner loop, where it had to run."""
+    """An answer to queries.
+
+    adapted: the losses and the status of the inner loop, where it had to run
+    cut, cut_examples: the numbers of the queries, and of the examples that came with them, of which only the beginning
+        is encoded
+    """
 
     command: PredictCommand
     answer: Answer
     adapted: Adapted | None
+    cut: Sequence[int] = ()
+    cut_examples: Sequence[int] = ()
 
 
 class Goal(StrEnum):

@@ -51,12 +51,11 @@ class Compared(NamedTuple):
         """
         known = ~self.absent
         similarities, numbers = self.similarities[known].double(), self.labels[known]
-        label, count = numbers.unique(return_inverse=True, return_counts=True)[1:]
+        count = numbers.bincount()
         for level in torch.linspace(FALSE_ALARM_RATE, 0, LEVELS, dtype=torch.float64):
             threshold = similarities.quantile(level)
-            flagged = (similarities < threshold).double()
-            share = torch.zeros(len(count), dtype=torch.float64).index_add_(0, label, flagged) / count
-            mean, half_width = interval(share)
+            flagged = numbers.bincount((similarities < threshold).double())
+            mean, half_width = interval((flagged / count)[count > 0])
             if mean + half_width <= FALSE_ALARM_RATE:
                 break
         return threshold.item()

@@ -190,6 +190,41 @@ def test_a_query_names_the_example_that_is_most_like_it(client: TestClient) -> N
     assert predict(client, model="named", support=weighted, queries=["rain today"])["nearest_examples"] == [3]
 
 
+LONG = "please " * 40
+"""More tokens than the model reads."""
+
+
+def test_long_texts_are_named(client: TestClient) -> None:
+    support = {"inputs": [*SUPPORT["inputs"], LONG], "targets": [*SUPPORT["targets"], "weather"]}
+    adapted = adapt(client, support=support)
+    path = f"/adaptations/{adapted['adaptation_id']}"
+    assert adapted["cut_examples"] == client.get(path).json()["cut_examples"] == [5]
+    answer = predict(client, model="named", support=support, queries=["my card", LONG])
+    assert (answer["cut_queries"], answer["cut_examples"]) == ([1], [5])
+    assert client.delete(f"{path}/support/0").json()["cut_examples"] == [5]
+    extended = post(client, f"{path}/support", inputs=["rain", LONG], targets=["weather", "card"])
+    assert extended["cut_examples"] == [5, 7]
+    assert client.post(f"{path}/undo").json()["cut_examples"] == [5]
+    assert "cut_examples" not in client.delete(f"{path}/support/5").json()
+
+
+def test_answers_in_other_forms_name_long_texts_too(client: TestClient) -> None:
+    body = {"model": "named", "support": SUPPORT, "queries": ["my card", LONG]}
+    lines = client.post("/predict", json=body, headers={"accept": "text/csv"}).text.splitlines()
+    place = lines[0].split(",").index("cut")
+    assert [line.split(",")[place] for line in lines[1:]] == ["false", "true"]
+    body = {"model": "named", "support": {"inputs": ["my card", LONG], "targets": ["a card", "the rain"]}}
+    events = client.post("/adapt", json=body, headers={"accept": "text/event-stream"}).text
+    assert '"cut_examples":[1]' in events
+
+
+def test_short_texts_and_embeddings_are_not_named(client: TestClient, encoder: TextEncoder) -> None:
+    rows = encoder.encode([LONG, "my card"]).tolist()
+    answer = predict(client, model="named", support=SUPPORT, queries=rows)
+    assert not {"cut_queries", "cut_examples"} & answer.keys()
+    assert "cut_examples" not in adapt(client)
+
+
 def test_unlike_compares_with_the_nearest_example(client: TestClient) -> None:
     answer = predict(client, model="named", support=SUPPORT, queries=["my card lost", "xq zv"])
     assert answer["unlike"][0] is False

@@ -82,6 +82,13 @@ def test_what_is_longer_than_the_model_reads_is_cut(encoder: TextEncoder) -> Non
     assert short.loaded.are_cut(["the card is my", "the card is my pin"]) == [False, True]
 
 
+def test_it_names_the_texts_that_are_cut(encoder: TextEncoder) -> None:
+    short = replace(encoder, id=encoder.id._replace(max_tokens=6))
+    embedding = np.zeros(WIDTH, np.float32)
+    assert short.cut(["card", "the card is my pin", embedding, "the card is my", "天", "今天天气好"]) == [1, 5]
+    assert short.cut([]) == []
+
+
 def test_other_files_than_those_of_the_bundle_are_refused(encoder: TextEncoder, tmp_path: Path) -> None:
     other = str(write_sentence_model(tmp_path, seed=1))
     wrong = EncoderSpec(encoder.name, encoder.to_json() | {"model": other})

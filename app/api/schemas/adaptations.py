@@ -69,6 +69,16 @@ class AdaptResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    cut_examples: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="The numbers of the examples that are longer than the `max_tokens` of the model's inputs: "
+                "the model reads only their beginning. Left out if there are none, and in lists of adaptations"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     pinned: (
         Annotated[
             bool,

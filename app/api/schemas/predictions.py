@@ -104,6 +104,26 @@ class PredictResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    cut_queries: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="The numbers of the queries, counted from 0, that are longer than the `max_tokens` of the "
+                "model's inputs: the model reads only their beginning. Left out if there are none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    cut_examples: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="The numbers of the examples of `support`, counted from 0, that are longer than the "
+                "`max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     adaptation_id: (
         Annotated[str, Meta(description="Id of the adaptation that answered, if the request had one")] | UnsetType
     ) = UNSET

@@ -29,6 +29,7 @@ class AdaptationFields:
     label: your name for it
     labels: the classes, for a classifier
     label_names: whether the words of each label count as one more example
+    cut_examples: the numbers of the examples that are longer than a model of texts reads; it read their beginning
     pinned: whether it stays with this version of the model
     quality: whether adapting helped, if you asked with `assess`
     lineage: digests of earlier versions of the model
@@ -52,6 +53,7 @@ class AdaptationFields:
     label: str | None = None
     labels: list[Any] | None = None
     label_names: bool = False
+    cut_examples: list[int] | None = None
     pinned: bool = False
     quality: Quality | None = None
     lineage: tuple[str, ...] = ()

@@ -37,6 +37,8 @@ class Prediction:
     unlike: whether the prediction is a guess, because the query is unlike what the model knows
     similarity: how alike the query and the examples are, from -1 to 1, for a model of texts
     nearest_examples: the number of the example that is most like the query, for a model of texts
+    cut_queries: the numbers of the queries that are longer than a model of texts reads; it read their beginning
+    cut_examples: the same of the examples, if they came with the queries
     revision: of the adaptation that answered
     losses, status: of adapting, if the same call adapted
     """
@@ -53,6 +55,8 @@ class Prediction:
     unlike: Any = None
     similarity: Any = None
     nearest_examples: Any = None
+    cut_queries: list[int] | None = None
+    cut_examples: list[int] | None = None
     revision: int | None = None
     losses: list[float | None] | None = None
     status: str | None = None

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from innerloop_client.client import TIMEOUT_S
 from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput, shown
 from innerloop_client.sklearn.estimator import FewShotEstimator
 from innerloop_client.sklearn.labels import as_labels, check_types, column, of_numpy, with_labels
@@ -21,7 +22,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
     model: its name; None for the only model of classification on the server with as many features
     url, api_key: of the server, otherwise from the environment; see `Client`
-    steps, learning_rate, label, ttl_s: of the adaptations; see `Client.adapt`
+    steps, learning_rate, label_names, label, ttl_s: of the adaptations; see `Client.adapt`
     timeout: seconds of each request, with its retries; `fit` and `partial_fit` send up to three
 
     After `fit`, `adaptation_id_`, `model_` and `url_` say what has adapted where, and `classes_` has the labels.
@@ -31,10 +32,36 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     _check_options: ClassVar[dict[str, Any]] = {}
     classes_: Any
 
+    def __init__(
+        self,
+        model: str | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        label_names: bool | None = None,
+        label: str | None = None,
+        ttl_s: int | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        super().__init__(
+            model,
+            url,
+            api_key,
+            steps=steps,
+            learning_rate=learning_rate,
+            label=label,
+            ttl_s=ttl_s,
+            timeout=timeout,
+        )
+        self.label_names = label_names
+
     def fit(self: C, X: Any, y: Any, sample_weight: Any = None) -> C:  # noqa: N803
         """Adapt the model to examples, as a new adaptation. Returns this estimator.
 
-        X: [example, feature]; images or paths of images for a model of images, a DataFrame for a model of a table
+        X: [example, feature]; images or paths of images for a model of images, a DataFrame for a model of a table,
+            strings for a model of texts
         y: [example], labels
         sample_weight: how much each example counts
         """
@@ -77,7 +104,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         labels = None if classes is None else self._targets(np.unique(column(classes)))
         if labels is not None:
             check_types(self._targets(y), labels)
-        self._adapt(X, y, sample_weight, labels)
+        self._adapt(X, y, sample_weight, labels=labels, label_names=self.label_names)
         self.classes_ = np.unique(column(y if classes is None else classes))
         return self
 

@@ -68,16 +68,16 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         """A client of the server that has the adaptation, or shall have it."""
         return shared_client(getattr(self, "url_", self.url), self.api_key)
 
-    def _adapt(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
-        """Adapt to examples. labels: all classes of a classifier, if some may have no example."""
+    def _adapt(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> None:  # noqa: N803
+        """Adapt to examples. options: of a classifier, as `Client.adapt` takes them."""
         before = dict(vars(self))
         try:
-            self._adapt_anew(X, y, sample_weight, labels)
+            self._adapt_anew(X, y, sample_weight, options)
         except BaseException:  # an earlier fit is still good
             self.__dict__ = before
             raise
 
-    def _adapt_anew(self, X: Any, y: Any, sample_weight: Any, labels: Any) -> None:  # noqa: N803
+    def _adapt_anew(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> None:  # noqa: N803
         client, inputs, targets = shared_client(self.url, self.api_key), X, y
         encoder = NUMBERS if self.model is None else self._described(client, self.model).inputs["encoder"]
         self._takes_numbers = encoder == NUMBERS
@@ -92,12 +92,12 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             X,
             y,
             weights=weights,
-            labels=labels,
             steps=self.steps,
             learning_rate=self.learning_rate,
             label=self.label,
             ttl_s=self.ttl_s,
             timeout=self.timeout,
+            **options,
         )
         self.url_, self.model_, self.adaptation_id_ = client._session.options.url, adaptation.model, adaptation.id
 

@@ -798,6 +798,13 @@ export interface components {
              */
             label_names?: boolean;
             /**
+             * @description The numbers of the examples that are longer than the `max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none, and in lists of adaptations
+             * @example [
+             *       2
+             *     ]
+             */
+            cut_examples?: number[];
+            /**
              * @description `true` if the adaptation stays on this version of the model; left out otherwise
              * @example true
              */
@@ -1153,6 +1160,20 @@ export interface components {
              *     ]
              */
             nearest_examples?: number[];
+            /**
+             * @description The numbers of the queries, counted from 0, that are longer than the `max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none
+             * @example [
+             *       0
+             *     ]
+             */
+            cut_queries?: number[];
+            /**
+             * @description The numbers of the examples of `support`, counted from 0, that are longer than the `max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none
+             * @example [
+             *       2
+             *     ]
+             */
+            cut_examples?: number[];
             /**
              * @description Id of the adaptation that answered, if the request had one
              * @example 019ac1f2a7b37c5e9d04f86b21e7c3aa

@@ -1,0 +1,27 @@
+"""Which texts are longer than the encoder of a bundle reads."""
+
+import asyncio
+
+import numpy as np
+
+from app.encoders.encoder import ReadsBeginnings
+from app.service.model import Model
+from app.service.record import Adaptation
+
+QUICK_S = 0.2
+"""Rows that are encoded in so many seconds are compared with the length on the event loop, which takes 1 % of that."""
+
+
+async def cut_rows(model: Model, rows: np.ndarray) -> list[int]:
+    """The numbers of the rows of which only the beginning is encoded. rows: as in `Stage.inputs`"""
+    encoder = model.bundle.encoder
+    if rows.dtype != object or not isinstance(encoder, ReadsBeginnings):
+        return []
+    kept = rows.tolist()
+    return encoder.cut(kept) if encoder.seconds(kept) < QUICK_S else await asyncio.to_thread(encoder.cut, kept)
+
+
+async def cut_examples(model: Model, adaptation: Adaptation) -> list[int]:
+    """The numbers of the examples of a record of which only the beginning is encoded."""
+    parts = [(stage.numbers, await cut_rows(model, stage.inputs)) for stage in adaptation.stages]
+    return [int(numbers[row]) for numbers, rows in parts for row in rows]

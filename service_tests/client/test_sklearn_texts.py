@@ -1,0 +1,64 @@
+"""The classifier of scikit-learn with a model of texts, whose labels may count as examples."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from innerloop_client import InvalidRequest
+from innerloop_client.sklearn import FewShotClassifier
+from service_tests.processes import serving_in_a_thread
+from service_tests.sentence_models import write_sentence_model, write_text_bundle
+
+TEXTS = ["where is my card", "my card lost", "change the pin please", "the pin please", "rain today", "the sun today"]
+LABELS = ["card", "card", "pin_change", "pin_change", "weather", "weather"]
+QUERIES = ["my card is lost", "change the pin", "the sun today please"]
+
+
+@pytest.fixture(scope="module")
+def texts_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a model of texts, and one of numbers."""
+    from app.encoders.text import TextEncoder  # after the shape checks are installed
+    from app.learn.networks import NetworkSpec
+    from app.main import create_app
+    from app.settings import Settings
+    from service_tests.bundles import write_bundle
+
+    folder = tmp_path_factory.mktemp("models")
+    encoder = TextEncoder.of_model(str(write_sentence_model(tmp_path_factory.mktemp("sentences"))))
+    write_text_bundle(folder / "texts", encoder)
+    network = NetworkSpec("linear", {"inputs": 2, "outputs": 16})
+    write_bundle(folder / "numbers", "blobs", "protonet", network, options={"features": 2})
+    with serving_in_a_thread(
+        create_app(Settings(models_dir=folder, compile=False, watch=False, store="memory"))
+    ) as url:
+        yield url
+
+
+@pytest.mark.parametrize("form", [list, np.array, pd.Series], ids=["list", "array", "Series"])
+def test_texts_are_inputs(texts_url: str, form: type) -> None:
+    classifier = FewShotClassifier("texts", texts_url).fit(form(TEXTS), LABELS)
+    assert classifier.predict(form(QUERIES)).tolist() == ["card", "pin_change", "weather"]
+    classifier.partial_fit(form(["my money"]), ["money"])
+    assert classifier.classes_.tolist() == ["card", "money", "pin_change", "weather"]
+
+
+def test_the_names_of_labels_count_unless_it_says_otherwise(texts_url: str) -> None:
+    names, without = (FewShotClassifier("texts", texts_url, label_names=choice) for choice in (None, False))
+    assert clone(without).get_params()["label_names"] is False
+    assert names.fit(TEXTS, LABELS).adaptation().label_names
+    assert not without.fit(TEXTS, LABELS).adaptation().label_names
+    assert not np.allclose(names.predict_proba(QUERIES), without.predict_proba(QUERIES), atol=1e-3)
+
+
+def test_a_search_chooses_whether_names_count(texts_url: str) -> None:
+    search = GridSearchCV(FewShotClassifier("texts", texts_url, ttl_s=60), {"label_names": [False, True]}, cv=2)
+    assert search.fit(TEXTS, LABELS).best_params_["label_names"] in (False, True)
+
+
+def test_numbers_have_no_names(texts_url: str) -> None:
+    with pytest.raises(InvalidRequest, match="label_names: the inputs of numbers are no texts"):
+        FewShotClassifier("numbers", texts_url, label_names=True).fit([[1, 2], [3, 4]], ["a", "b"])

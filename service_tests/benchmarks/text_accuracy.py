@@ -91,7 +91,7 @@ def train_split(sentences: Sentences, split: Mapping[str, Sequence[str]], folder
         rows = [(text, name) for name, texts in sentences.of_intents.items() for text in texts]
         csv.writer(lines).writerows([("text", "label"), *rows])
     classes = {"training": split["train"], "validation": split["valid"], "test": split["test"]}
-    family = Text(classes=classes, data=file)
+    family = Text(classes=classes, data=file, cache=folder.parent.parent / "embeddings")
     run = make_run(replace(recipe_for("text"), validate_every=None), torch.device("cpu"), compiled=False, family=family)
     run.advance(run.recipe.outer_steps)
     bundle = run.as_bundle(folder.name, initial_loss=1.0)

@@ -154,7 +154,7 @@ class TextEncoder:
     def cut(self, kept: Rows) -> list[int]:
         """The numbers of the texts that are longer than the model reads."""
         long = [index for index, row in enumerate(kept) if isinstance(row, str) and self._may_be_cut(row)]
-        are_cut = self.loaded.are_cut([kept[index] for index in long])
+        are_cut = self.loaded.are_cut([kept[index] for index in long]) if long else []
         return [index for index, is_cut in zip(long, are_cut, strict=True) if is_cut]
 
     def _may_be_cut(self, text: str) -> bool:

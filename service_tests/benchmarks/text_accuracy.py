@@ -10,7 +10,7 @@ CLINC150 (Larson et al. 2019), by three protocols:
   sorts that `unlike` marks.
 
     pip install 'innerloop-server[bench,text]'
-    python -m service_tests.benchmarks.text_accuracy --data FOLDER [--parts 01,02,03,04,05,all]
+    python -m service_tests.benchmarks.text_accuracy --data FOLDER [--parts 01,02,03,04,05,all] [--ways 5]
 """
 
 import csv
@@ -149,10 +149,12 @@ def draw(
     return {"inputs": inputs, "targets": targets}, queries, truth
 
 
-def episodes(client: httpx.Client, split: str, intents: Sequence[str], sentences: Sentences) -> list[dict[str, Any]]:
-    """Rows of accuracy, AUROC and marked shares on the test intents of a split."""
+def episodes(
+    client: httpx.Client, split: str, intents: Sequence[str], sentences: Sentences, ways: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Rows of accuracy, AUROC and marked shares on the test intents of a split, with so many classes."""
     texts, others = sentences.of_intents, sentences.out_of_scope
-    settings = [Setting(ways, shots, names) for ways, shots in SETTINGS for names in (True, False)]
+    settings = [Setting(way, shots, names) for way, shots in SETTINGS if way in ways for names in (True, False)]
     rows = []
     for setting in settings:
         generator = np.random.default_rng(int(split))
@@ -237,6 +239,7 @@ def all_intents(client: httpx.Client, sentences: Sentences, draws: int = 3) -> l
 def main(
     data: Annotated[Path, typer.Option(help="Folder of clinc150.csv.gz and splits.json.")],
     parts: Annotated[str, typer.Option(help="Splits, and all for all intents.")] = f"01,02,03,04,05,{ALL}",
+    ways: Annotated[str, typer.Option(help="Classes of a task of a split.")] = "5,15",
     models: Annotated[Path | None, typer.Option(help="Folder that keeps the bundles of the splits.")] = None,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
@@ -256,7 +259,9 @@ def main(
                 rows = (
                     all_intents(client, sentences)
                     if part == ALL
-                    else episodes(client, part, splits[part]["test"], sentences)
+                    else episodes(
+                        client, part, splits[part]["test"], sentences, [int(each) for each in ways.split(",")]
+                    )
                 )
             write_rows(rows, keep=keep)
 
@@ -268,13 +273,14 @@ def copy_bundle(source: Path, target: Path) -> None:
 
 
 def write_rows(rows: list[dict[str, Any]], *, keep: bool) -> None:
-    """Write rows in the place of earlier ones of the same parts."""
+    """Write rows in the place of earlier ones of the same parts and settings."""
     file = report.RESULTS / "text_accuracy.json"
     earlier = json.loads(file.read_text())["rows"] if file.exists() else []
-    parts = {row["part"] for row in rows}
-    kept = [row for row in earlier if row["part"] not in parts]
+    parts = {(row["part"], row["setting"]) for row in rows}
+    kept = [row for row in earlier if (row["part"], row["setting"]) not in parts]
     question = "Accuracy in per cent on intents of CLINC150 that were not trained on, over HTTP"
-    report.write("text_accuracy", question, sorted([*kept, *rows], key=lambda row: row["part"]), keep=keep)
+    both = sorted([*kept, *rows], key=lambda row: (row["part"], len(row["setting"]), row["setting"]))
+    report.write("text_accuracy", question, both, keep=keep)
 
 
 if __name__ == "__main__":

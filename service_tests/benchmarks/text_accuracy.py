@@ -10,13 +10,13 @@ CLINC150 (Larson et al. 2019), by three protocols:
   sorts that `unlike` marks.
 
     pip install 'innerloop-server[bench,text]'
-    python -m service_tests.benchmarks.text_accuracy --data FOLDER [--parts 01,02,03,04,05,all] [--ways 5]
+    python -m service_tests.benchmarks.text_accuracy --data FOLDER [--parts 01,02,03,04,05,all]
 """
 
 import csv
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from app.training.similarity_calibration import calibrate_texts
 from service_tests.benchmarks import report
 from service_tests.processes import ROOT, command, starting
 
-FILE = "clinc150.csv.gz"
+NAME, FILE = "text_accuracy", "clinc150.csv.gz"
 TASKS, QUERIES, OUT_OF_SCOPE = 600, 5, 20
 """Tasks of each split and setting, queries of each class, and out-of-scope sentences in a task."""
 SETTINGS = ((5, 1), (5, 5), (15, 1), (15, 5))
@@ -150,18 +150,17 @@ def draw(
 
 
 def episodes(
-    client: httpx.Client, split: str, intents: Sequence[str], sentences: Sentences, ways: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Rows of accuracy, AUROC and marked shares on the test intents of a split, with so many classes."""
+    client: httpx.Client, split: str, intents: Sequence[str], sentences: Sentences, done: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of accuracy, AUROC and marked shares on the test intents of a split, for the settings that are not done."""
     texts, others = sentences.of_intents, sentences.out_of_scope
-    settings = [Setting(way, shots, names) for way, shots in SETTINGS if way in ways for names in (True, False)]
-    rows = []
+    settings = [Setting(ways, shots, names) for ways, shots in SETTINGS for names in (True, False)]
     for setting in settings:
+        if str(setting) in done:
+            continue
         generator = np.random.default_rng(int(split))
         answers = [_episode(client, split, texts, intents, others, setting, generator) for _ in range(TASKS)]
-        rows.append({"part": split, "setting": str(setting), **_scores(answers)})
-        print(rows[-1], flush=True)
-    return rows
+        yield {"part": split, "setting": str(setting), **_scores(answers)}
 
 
 class Answered(NamedTuple):
@@ -212,15 +211,18 @@ def auroc(high: np.ndarray, low: np.ndarray) -> float:
     return float((below + up_to).mean() / 2 / len(low))
 
 
-def all_intents(client: httpx.Client, sentences: Sentences, draws: int = 3) -> list[dict[str, Any]]:
+def all_intents(
+    client: httpx.Client, sentences: Sentences, done: Collection[str], draws: int = 3
+) -> Iterator[dict[str, Any]]:
     """Rows of accuracy with all 150 intents on the official test sentences."""
     train, test = sentences.by_split["train"], sentences.by_split["test"]
     queries = [text for texts in test.values() for text in texts]
     truth = np.array([intent for intent, texts in test.items() for _ in texts])
-    rows = []
     for model in ("intents", PLAIN):
         for shots in (5, 10):
-            scores = []
+            setting, scores = f"{model}, {shots}-shot with names", []
+            if setting in done:
+                continue
             for seed in range(draws):
                 generator = np.random.default_rng(seed)
                 drawn = {name: generator.permutation(len(texts))[:shots] for name, texts in train.items()}
@@ -229,18 +231,15 @@ def all_intents(client: httpx.Client, sentences: Sentences, draws: int = 3) -> l
                 support = {"inputs": inputs, "targets": targets}
                 answer = predict(client, model, support, queries, names=True)
                 scores.append((np.array(answer["predictions"]) == truth).mean())
-            setting = f"150 intents, {shots}-shot with names"
-            row = {"part": f"{ALL}, {model}", "setting": setting, "accuracy": round(100 * float(np.mean(scores)), 2)}
-            rows.append({**row, "draws": draws, "draws_std": round(100 * float(np.std(scores)), 2)})
-            print(rows[-1], flush=True)
-    return rows
+            row = {"part": ALL, "setting": setting, "accuracy": round(100 * float(np.mean(scores)), 2)}
+            yield {**row, "draws": draws, "draws_std": round(100 * float(np.std(scores)), 2)}
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder of clinc150.csv.gz and splits.json.")],
     parts: Annotated[str, typer.Option(help="Splits, and all for all intents.")] = f"01,02,03,04,05,{ALL}",
-    ways: Annotated[str, typer.Option(help="Classes of a task of a split.")] = "5,15",
     models: Annotated[Path | None, typer.Option(help="Folder that keeps the bundles of the splits.")] = None,
+    resume: Annotated[bool, typer.Option(help="Leave out the settings that have results.")] = False,
     keep: Annotated[bool, typer.Option(help="Write the results.")] = True,
 ) -> None:
     """Measure, and write the results beside those of other parts."""
@@ -250,20 +249,21 @@ def main(
         folder = models or Path(temporary)
         for part in parts.split(","):
             own = folder / part
-            if part == ALL and not own.exists():
+            if part == ALL and not (own / "intents").exists():
                 write_plain(own / PLAIN)
                 copy_bundle(ROOT / "models/intents", own / "intents")
-            elif not own.exists():
+            elif part != ALL and not (own / part).exists():
                 train_split(sentences, splits[part], own / part)
+            done = {row["setting"] for row in earlier_rows() if row["part"] == part} if resume else set()
             with serving(own) as client:
                 rows = (
-                    all_intents(client, sentences)
+                    all_intents(client, sentences, done)
                     if part == ALL
-                    else episodes(
-                        client, part, splits[part]["test"], sentences, [int(each) for each in ways.split(",")]
-                    )
+                    else episodes(client, part, splits[part]["test"], sentences, done)
                 )
-            write_rows(rows, keep=keep)
+                for row in rows:
+                    print(row, flush=True)
+                    write_row(row, keep=keep)
 
 
 def copy_bundle(source: Path, target: Path) -> None:
@@ -272,15 +272,19 @@ def copy_bundle(source: Path, target: Path) -> None:
     write(target, bundle.manifest, bundle.meta, bundle.encoder_arrays)
 
 
-def write_rows(rows: list[dict[str, Any]], *, keep: bool) -> None:
-    """Write rows in the place of earlier ones of the same parts and settings."""
-    file = report.RESULTS / "text_accuracy.json"
-    earlier = json.loads(file.read_text())["rows"] if file.exists() else []
-    parts = {(row["part"], row["setting"]) for row in rows}
-    kept = [row for row in earlier if (row["part"], row["setting"]) not in parts]
+def earlier_rows() -> list[dict[str, Any]]:
+    """The rows that were measured before."""
+    file = report.RESULTS / f"{NAME}.json"
+    rows: list[dict[str, Any]] = json.loads(file.read_text())["rows"] if file.exists() else []
+    return rows
+
+
+def write_row(row: dict[str, Any], *, keep: bool) -> None:
+    """Write a row in the place of an earlier one of the same part and setting."""
+    kept = [each for each in earlier_rows() if (each["part"], each["setting"]) != (row["part"], row["setting"])]
     question = "Accuracy in per cent on intents of CLINC150 that were not trained on, over HTTP"
-    both = sorted([*kept, *rows], key=lambda row: (row["part"], len(row["setting"]), row["setting"]))
-    report.write("text_accuracy", question, both, keep=keep)
+    rows = sorted([*kept, row], key=lambda each: (each["part"], len(each["setting"]), each["setting"]))
+    report.write(NAME, question, rows, keep=keep)
 
 
 if __name__ == "__main__":

@@ -22,15 +22,20 @@ class Similar(NamedTuple):
 
 def compare(queries: np.ndarray, task: Task) -> Similar:
     """Compare queries, float32 [query, feature], with a task whose inputs are features."""
-    asked, support = torch.from_numpy(queries), torch.from_numpy(task.inputs)
-    targets = torch.from_numpy(task.one_hot(len(task.classes)))
-    mask = torch.ones(len(support), dtype=torch.bool) if task.weights is None else torch.from_numpy(task.weights)
+    asked, support = _tensor(queries), _tensor(task.inputs)
+    targets = _tensor(task.one_hot(len(task.classes)))
+    mask = torch.ones(len(support), dtype=torch.bool) if task.weights is None else _tensor(task.weights)
     similarity = largest_cosines(asked, support, targets, mask)
-    examples = torch.from_numpy(examples_of(task))
+    examples = _tensor(examples_of(task))
     if not len(examples):
         return Similar(similarity.numpy(), None)
     cosines = asked @ torch.nn.functional.normalize(examples, dim=-1).T  # the length of a query does not matter
     return Similar(similarity.numpy(), cosines.argmax(-1).numpy())
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """The numbers of an array, which a record may have read-only: PyTorch wants to write."""
+    return torch.from_numpy(np.require(array, requirements="W"))
 
 
 def examples_of(task: Task) -> np.ndarray:

@@ -51,3 +51,14 @@ def test_shots_count_names() -> None:
     assert Task(object_rows(["a", "b"]), np.array(["A7", "A7"], object), 5, 0.1, label_names=True).shots == 2
     declared = Task(np.empty((0, 4), np.float32), np.empty(0, object), 5, 0.1, labels=("card", "A7"), label_names=True)
     assert declared.shots == 1
+
+
+def test_arrays_may_be_read_only() -> None:
+    """As those of records are."""
+    examples = task(weights=np.ones(6, np.float32))
+    assert examples.weights is not None
+    queries = examples.inputs.copy()
+    expected = compare(queries, examples)
+    for array in (queries, examples.inputs, examples.weights):
+        array.setflags(write=False)
+    np.testing.assert_array_equal(compare(queries, examples).similarity, expected.similarity)

@@ -9,6 +9,9 @@ CLINC150 (Larson et al. 2019), by three protocols:
 - out of scope: tasks of test intents, with sentences that no intent has. AUROC of `similarity`, and the share of both
   sorts that `unlike` marks.
 
+Sentences are posted as their embeddings, which are computed once: the answer is the same, as `service_tests/api/
+test_texts.py` tests.
+
     pip install 'innerloop-server[bench,text]'
     python -m service_tests.benchmarks.text_accuracy --data FOLDER [--parts 01,02,03,04,05,all]
 """
@@ -19,16 +22,19 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
 
 import httpx
+import msgspec
 import numpy as np
 import torch
 import typer
 
 from app.bundles.folder import load, write
+from app.encoders.text import TextEncoder
 from app.families.text import Text
 from app.learn.significance import interval
 from app.training.loop import make_run
@@ -61,23 +67,33 @@ class Sentences:
     """The sentences of each intent; by the official split, and of all splits."""
 
     by_split: Mapping[str, Mapping[str, Sequence[str]]]
+    embeddings: Mapping[str, np.ndarray]
 
     @classmethod
-    def read(cls, data: Path) -> "Sentences":
-        """Read the data set."""
+    def read(cls, data: Path, folder: Path) -> "Sentences":
+        """Read the data set. folder: of the embeddings, which are computed if they are not there"""
         by_split: dict[str, dict[str, list[str]]] = {}
         with gzip.open(data / FILE, "rt", encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
                 by_split.setdefault(row["split"], {}).setdefault(row["intent"], []).append(row["text"])
-        return cls(by_split)
+        texts = list(dict.fromkeys(text for intents in by_split.values() for part in intents.values() for text in part))
+        file = folder / "sentences.npy"
+        if not file.exists():
+            np.save(file, TextEncoder.of_model().encode(texts))
+        return cls(by_split, dict(zip(texts, np.load(file), strict=True)))
 
-    @property
+    def as_array(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The embeddings of texts, as a body in msgpack has an array."""
+        rows = np.stack([self.embeddings[text] for text in texts])
+        return {"shape": rows.shape, "data": rows.tobytes(), "dtype": "float32"}
+
+    @cached_property
     def of_intents(self) -> dict[str, list[str]]:
         """All sentences of each intent."""
         parts = [self.by_split[name] for name in ("train", "val", "test")]
         return {intent: [text for part in parts for text in part[intent]] for intent in parts[0]}
 
-    @property
+    @cached_property
     def out_of_scope(self) -> list[str]:
         """The official test sentences of no intent."""
         return [text for texts in self.by_split["oos_test"].values() for text in texts]
@@ -124,11 +140,19 @@ def serving(models: Path) -> Iterator[httpx.Client]:
 
 
 def predict(
-    client: httpx.Client, model: str, support: Mapping[str, Any], queries: Sequence[str], *, names: bool
+    client: httpx.Client,
+    model: str,
+    sentences: Sentences,
+    support: Mapping[str, Any],
+    queries: Sequence[str],
+    *,
+    names: bool,
 ) -> Any:
     """The answer of POST /predict."""
-    body = {"model": model, "support": support, "queries": queries, "label_names": names}
-    response = client.post("/predict", json=body)
+    support = {**support, "inputs": sentences.as_array(support["inputs"])}
+    body = {"model": model, "support": support, "queries": sentences.as_array(queries), "label_names": names}
+    headers = {"content-type": "application/msgpack", "accept": "application/json"}
+    response = client.post("/predict", content=msgspec.msgpack.encode(body), headers=headers)
     response.raise_for_status()
     return response.json()
 
@@ -153,13 +177,12 @@ def episodes(
     client: httpx.Client, split: str, intents: Sequence[str], sentences: Sentences, done: Collection[str]
 ) -> Iterator[dict[str, Any]]:
     """Rows of accuracy, AUROC and marked shares on the test intents of a split, for the settings that are not done."""
-    texts, others = sentences.of_intents, sentences.out_of_scope
     settings = [Setting(ways, shots, names) for ways, shots in SETTINGS for names in (True, False)]
     for setting in settings:
         if str(setting) in done:
             continue
         generator = np.random.default_rng(int(split))
-        answers = [_episode(client, split, texts, intents, others, setting, generator) for _ in range(TASKS)]
+        answers = [_episode(client, split, sentences, intents, setting, generator) for _ in range(TASKS)]
         yield {"part": split, "setting": str(setting), **_scores(answers)}
 
 
@@ -176,15 +199,15 @@ class Answered(NamedTuple):
 def _episode(
     client: httpx.Client,
     model: str,
-    sentences: Mapping[str, Sequence[str]],
+    sentences: Sentences,
     intents: Sequence[str],
-    others: Sequence[str],
     setting: Setting,
     generator: np.random.Generator,
 ) -> Answered:
-    support, queries, truth = draw(sentences, intents, setting, generator)
+    others = sentences.out_of_scope
+    support, queries, truth = draw(sentences.of_intents, intents, setting, generator)
     strangers = [others[index] for index in generator.integers(len(others), size=OUT_OF_SCOPE)]
-    answer = predict(client, model, support, [*queries, *strangers], names=setting.names)
+    answer = predict(client, model, sentences, support, [*queries, *strangers], names=setting.names)
     similarity, marked = np.array(answer["similarity"]), np.array(answer["unlike"])
     count = len(queries)
     right = np.array(answer["predictions"][:count]) == np.array(truth)
@@ -229,7 +252,7 @@ def all_intents(
                 inputs = [train[name][index] for name, indices in drawn.items() for index in indices]
                 targets = [name for name in drawn for _ in range(shots)]
                 support = {"inputs": inputs, "targets": targets}
-                answer = predict(client, model, support, queries, names=True)
+                answer = predict(client, model, sentences, support, queries, names=True)
                 scores.append((np.array(answer["predictions"]) == truth).mean())
             row = {"part": ALL, "setting": setting, "accuracy": round(100 * float(np.mean(scores)), 2)}
             yield {**row, "draws": draws, "draws_std": round(100 * float(np.std(scores)), 2)}
@@ -244,9 +267,10 @@ def main(
 ) -> None:
     """Measure, and write the results beside those of other parts."""
     torch.set_num_threads(1)
-    sentences, splits = Sentences.read(data), json.loads((data / "splits.json").read_text())
+    splits = json.loads((data / "splits.json").read_text())
     with TemporaryDirectory() as temporary:
         folder = models or Path(temporary)
+        sentences = Sentences.read(data, folder)
         for part in parts.split(","):
             own = folder / part
             if part == ALL and not (own / "intents").exists():

@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ def test_the_figures_of_choices_in_the_guide_match_the_results() -> None:
         score = f"{row['log_likelihood']:.3f} ± {row['log_likelihood_95']:.3f}"
         (line,) = (line for line in guide.splitlines() if line.startswith(f"| {row['way']} | {score} |"))
         assert f"| {100 * row['accuracy']:.1f} ± {100 * row['accuracy_95']:.1f} % |" in line
+
+
+def test_the_figures_of_texts_in_the_guide_match_the_results() -> None:
+    guide, rows = (ROOT / "app/docs/text.md").read_text(), result_rows("text_accuracy")
+    for ways, names in product((5, 15), (True, False)):
+        settings = [f"{ways}-way {shots}-shot{' with names' if names else ''}" for shots in (1, 5)]
+        splits = [[row["accuracy"] for row in rows if row["setting"] == setting] for setting in settings]
+        one, five = (f"{sum(each) / len(each):.1f} %" for each in splits)
+        assert f"| {ways} classes, {'with' if names else 'without'} label names | {one} | {five} |" in guide
+    for shots in (5, 10):
+        (row,) = (row for row in rows if row["setting"] == f"intents, {shots}-shot with names")
+        assert f"{row['accuracy']:.1f} %" in guide
 
 
 def test_the_top_level_has_only_the_intended_files(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def measure(server: Server, sentences: Sequence[tuple[str, str]], requests: int)
             support = {"inputs": take(fresh, WAYS * SHOTS), "targets": targets}
             return "/adapt", {"model": "intents", "support": support}
 
-        adaptation = client.post(adapt()[0], json=adapt()[1]).json()["adaptation_id"]
+        path, body = adapt()
+        adaptation = client.post(path, json=body).raise_for_status().json()["adaptation_id"]
 
         def predict(queries: Sequence[str]) -> Request:
             return "/predict", {"adaptation_id": adaptation, "queries": list(queries)}

@@ -81,4 +81,5 @@ class NewAdaptation:
             pinned=self.pinned,
             quality=quality,
             names=names,
+            value_names=command.model.bundle.value_names,
         )

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from app.bundles.bundle import ValueNames
 from app.errors import StoreFailed
 from app.learn.divergence import Status
 from app.service.class_labels import Label, class_indices
@@ -95,14 +96,20 @@ class _Record(Struct, array_like=True, gc=False):
     labels: tuple[Label, ...] = ()
 
 
-class _EditedRecord(_Record, array_like=True, gc=False):
-    """A record whose label or expiry was changed, or any other, which lacks the field. Older servers ignore it."""
+class _LongRecord(_Record, array_like=True, gc=False):
+    """A record whose label or expiry was changed, or whose values have names; or any other, which lacks these fields.
+
+    Older servers ignore them.
+    """
 
     edits: int = 0
+    value_names: ValueNames = ((), ())
 
 
+NOTHING_MORE = 0, ((), ())
+"""The last fields of most records, which are left out."""
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_EditedRecord)
+_decoder = msgspec.msgpack.Decoder(_LongRecord)
 
 
 def encode(adaptation: Adaptation) -> bytes:
@@ -133,7 +140,8 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    record = _EditedRecord(*fields, adaptation.edits) if adaptation.edits else _Record(*fields)
+    more = adaptation.edits, adaptation.value_names
+    record = _LongRecord(*fields, *more) if more != NOTHING_MORE else _Record(*fields)
     return bytes([version]) + _encoder.encode(record)
 
 
@@ -182,6 +190,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         quality=_renamed_key(record.quality, "untouched_error", "initial_error"),
         names=record.names,
         edits=record.edits,
+        value_names=record.value_names,
     )
 
 
@@ -212,7 +221,7 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes, place: str) -> _EditedRecord:
+def _parse(data: bytes, place: str) -> _LongRecord:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "

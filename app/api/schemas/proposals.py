@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody, ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Digest, Inputs, Losses, Numbers, Rate, Steps
+from app.api.schemas.fields import LABEL, NUMBERS, Digest, Inputs, Losses, Numbers, Rate, Steps, WantedDigest
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -77,6 +77,7 @@ class ProposeRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET
 
 
 class Proposal(ResponseBody):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import Inputs, Rate, Steps
+from app.api.schemas.fields import Inputs, Rate, Steps, WantedDigest
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -68,6 +68,7 @@ class AdaptRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET
 
 
 class EditRequest(RequestBody):
@@ -159,3 +160,4 @@ class PredictRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET

@@ -31,8 +31,8 @@ CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
-MODEL_CACHE_S = 1.0
-"""How long `Session.model` trusts what the server said: a bundle with other names may replace the model."""
+MODEL_CACHE_S = 60.0
+"""How long `Session.model` keeps what the server said. A request that relies on it says for which version it is."""
 parse_url = lru_cache(64)(httpx.URL)
 """A text as a URL. httpx parses it slowly, and calls often repeat one."""
 
@@ -86,7 +86,7 @@ class Session:
 
     transport: Transport
     options: Options
-    _models: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
+    _models: dict[tuple[str, str | None], tuple[float, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
     _deadline: float | None = None
 
     def within(self, timeout: float | None) -> "Session":
@@ -113,18 +113,30 @@ class Session:
                 raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         return (await self.send(Call("GET", path, params=present))).body
 
-    async def model(self, name: str) -> Mapping[str, Any]:
-        """What the server says of a model, asked for once a second at most."""
+    async def model(self, name: str, digest: str | None = None) -> Mapping[str, Any]:
+        """What the server says of a model, asked for once a minute at most.
+
+        digest: of a version; None for the current one
+        """
         path = f"/models/{segment('model', name)}"
-        known = self._models.get(name)
+        known = self._models.get((name, digest))
         if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
-            body: Mapping[str, Any] = await self.get(path)
+            body: Mapping[str, Any] = await self.get(path, digest=digest)
             with reading("a model"):
-                check_expected(body, {"name": name})
+                check_expected(body, {"name": name, "digest": digest or str(body["digest"])})
                 _ = body["kind"], body["inputs"]["encoder"]
                 names_of(body["inputs"]["columns"])
-            self._models[name] = known = time.monotonic(), body
+            self._models[name, digest] = known = time.monotonic(), body
         return known[1]
+
+    def knows(self, name: str) -> bool:
+        """Whether `model` answers without asking the server."""
+        return self._models.get((name, None), (0.0,))[0] >= time.monotonic() - MODEL_CACHE_S
+
+    def forget_models(self) -> None:
+        """Ask the server again which versions are current."""
+        for key in [key for key in self._models if key[1] is None]:
+            self._models.pop(key, None)
 
     def attempts(self) -> Attempts:
         """The attempts of the next request."""

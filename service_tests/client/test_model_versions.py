@@ -19,6 +19,7 @@ from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.target_scale import TargetSpec
 from innerloop_client import Adaptation, Client, InnerloopError, NotFound, Task, UnsupportedInput
 from innerloop_client.blocking import finish
+from innerloop_client.model_versions import describe
 from innerloop_client.sklearn import FewShotRegressor
 from service_tests.processes import wait_until
 
@@ -192,6 +193,6 @@ def test_names_that_only_the_new_bundle_has(server: Server) -> None:
 def test_a_version_that_is_not_there(server: Server) -> None:
     with (
         Client(server.url) as client,
-        pytest.raises(NotFound, match=r"^query\.digest: expected the digest of a version"),
+        pytest.raises(NotFound, match="^digest: expected the digest of a version"),
     ):
-        finish(client._session.model("doses", 64 * "0"))
+        finish(describe(client._session, "doses", 64 * "0"))

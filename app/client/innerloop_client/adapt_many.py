@@ -141,7 +141,7 @@ class _Many:
         """The line for a task that another version of its model answers; for any other, what has become of it."""
         if not isinstance(result, OtherVersion):
             return result
-        self._session.forget_models()
+        self._session.models.forget_current()
         return await self.line(given, Version(result.digest))
 
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from innerloop_client.descriptions import check_expected, names_of, reading
 from innerloop_client.errors import NotFound, OtherVersion, UnsupportedInput
+from innerloop_client.paths import segment
 from innerloop_client.retries import backoff_s
 from innerloop_client.session import Session
 
@@ -42,17 +44,31 @@ class Described:
     async def model(self, name: str) -> Mapping[str, Any]:
         """The description of a model, the same for the whole request."""
         if self._body is None:
-            self.may_be_outdated = self._version is not None or self._session.knows(name)
+            self.may_be_outdated = self._version is not None or self._session.models.find(name) is not None
             self._body = await self._ask(name)
         return self._body
 
     async def _ask(self, name: str) -> Mapping[str, Any]:
         if self._version is not None:
             try:
-                return await self._session.model(name, self._version)
+                return await describe(self._session, name, self._version)
             except NotFound:  # that version is gone: the server says what to do about it
                 pass
-        return await self._session.model(name)
+        return await describe(self._session, name)
+
+
+async def describe(session: Session, name: str, digest: str | None = None) -> Mapping[str, Any]:
+    """What the server says of a model, asked for once a minute at most. digest: of a version; None: the current one"""
+    known = session.models.find(name, digest)
+    if known is not None:
+        return known
+    body: Mapping[str, Any] = await session.get(f"/models/{segment('model', name)}", digest=digest)
+    with reading("a model"):
+        check_expected(body, {"name": name, "digest": digest or str(body["digest"])})
+        _ = body["kind"], body["inputs"]["encoder"]
+        names_of(body["inputs"]["columns"])
+    session.models.keep(name, digest, body)
+    return body
 
 
 async def described(session: Session, make: Callable[[Described], Awaitable[T]], version: Version) -> T:
@@ -64,7 +80,7 @@ async def described(session: Session, make: Callable[[Described], Awaitable[T]],
         if not models.may_be_outdated:
             raise
         unsupported = error
-    session.forget_models()
+    session.models.forget_current()
     try:
         return await make(Described(session, Version()))
     except OtherVersion as error:
@@ -88,6 +104,6 @@ async def for_version(
             if repeats == MAX_REPEATS:
                 raise
             version.digest = error.digest
-        session.forget_models()
+        session.models.forget_current()
         await session.transport.sleep(backoff_s(repeats) if repeats else 0)
         repeats += 1

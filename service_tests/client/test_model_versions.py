@@ -193,6 +193,6 @@ def test_names_that_only_the_new_bundle_has(server: Server) -> None:
 def test_a_version_that_is_not_there(server: Server) -> None:
     with (
         Client(server.url) as client,
-        pytest.raises(NotFound, match="^digest: expected the digest of a version"),
+        pytest.raises(NotFound, match=r"^digest: expected the digest of a version"),
     ):
         finish(describe(client._session, "doses", 64 * "0"))

@@ -157,7 +157,7 @@ ADAPT_TEXTS = [
     (ADAPT | {"assess": None}, "assess: expected one of leave_one_out, k_fold, got null"),
     (ADAPT | {"label": "x" * 201}, "label: expected at most 200 characters, got 201"),
     (ADAPT | {"model": "nope"}, "model: expected one of choices, driving, linear, navigation, omniglot, omniglot-maml, "
-     'sinusoid, sinusoid-bayes, got "nope"'),
+     'pharmacokinetics, sinusoid, sinusoid-bayes, got "nope"'),
     (ADAPT | {"stepz": 5}, f"stepz: expected one of the fields {FIELDS}, got an unknown field: correct its name, or "
      "leave it out"),
     (ADAPT | {"": 5}, f"body: expected one of the fields {FIELDS}, got an unknown field: correct its name, or leave it "

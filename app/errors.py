@@ -8,6 +8,7 @@
     │   ├── Invalid             a field has a value that the model cannot use
     │   ├── Diverged            the support loss diverged in the inner loop
     │   ├── UnknownModel        no bundle has that name
+    │   ├── UnknownVersion      the server has no such version of the model, or no longer
     │   ├── UnknownAdaptation   no adaptation has that id
     │   ├── ExpiredAdaptation   the adaptation has expired
     │   ├── UnknownExample      the adaptation has no example with that number
@@ -15,6 +16,7 @@
     │   ├── NothingToUndo       all examples come from one request, and undo would remove them all
     │   ├── Outgrown            the bundle was replaced by one that does not accept the examples
     │   ├── PinnedBundleGone    the server no longer has the bundle that the adaptation is pinned to
+    │   ├── OtherVersion        the request is for another version of the model than the one that answers
     │   ├── KeyReused           the idempotency key was used for another request
     │   └── QuotaExceeded       the quota of adaptations or of bytes is used up
     ├── Unavailable             the client, later; the operator, if it lasts
@@ -169,6 +171,16 @@ class UnknownModel(RequestError):
         self.place = place
 
 
+class UnknownVersion(RequestError):
+    """The server has no such version of the model, or no longer. digest: of the version"""
+
+    place = "query.digest"
+
+    def __init__(self, name: str, digest: str) -> None:
+        expected = f"the digest of a version of {shown(name)} that the server has"
+        super().__init__(expectation(self.place, expected, shown(digest), "leave it out for the current one"))
+
+
 class UnknownAdaptation(RequestError):
     """No adaptation has that id."""
 
@@ -214,6 +226,20 @@ class PinnedBundleGone(RequestError):
             'that bundle back into the models folder, or predict with `"pinned": false`, which adapts the current '
             "version"
         )
+
+
+class OtherVersion(RequestError):
+    """The request is for another version of the model than the one that answers it, `digest`.
+
+    wanted: the digest in the request; model: the name of the model
+    """
+
+    place = "model_digest"
+
+    def __init__(self, model: str, digest: str, wanted: str) -> None:
+        fix = f"read GET /models/{model}?digest={digest}, or leave model_digest out"
+        super().__init__(expectation(self.place, digest, shown(wanted), fix))
+        self.digest = digest
 
 
 class UnknownExample(RequestError):

@@ -30,6 +30,7 @@ DIGESTS = {
     "navigation": "15c7a7b88c0f98f94feecec54d66b06e35a3745d9e1dce795859dac75ebdb498",
     "omniglot": "6ed9b8f8347a4c42b378a8dd12e936a89017a23c9ba1a338c2ebbeb5d12f1320",
     "omniglot-maml": "2b7acff276396e0a659b05a09b6f2726cfcd3c636ac904be40181373ac3c6723",
+    "pharmacokinetics": "5397e5d4524bfa511efeacc80131e9ac4a13a044b14363a3f5601424296d6703",
     "sinusoid": "f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87",
     "sinusoid-bayes": "e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c",
 }

@@ -14,7 +14,8 @@ from app.api.codec import JSON, MSGPACK, respond
 from app.api.dependencies import RequestClient, State
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
-from app.api.parse_commands import edit_command
+from app.api.parameter_patterns import CURSOR
+from app.api.parse_commands import check_version, edit_command
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support
@@ -43,7 +44,7 @@ Id = Annotated[str, Path(description="Id of the adaptation: `adaptation_id` in t
 Limit = Annotated[int, Query(ge=1, le=1000, description="Largest number of adaptations in the answer")]
 Cursor = Annotated[
     str | None,
-    Query(description="`next` of the previous page. Without it, you get the first page", pattern="^[0-9a-f]{32}$"),
+    Query(description="`next` of the previous page. Without it, you get the first page", pattern=CURSOR),
 ]
 OfModel = Annotated[
     str | None,
@@ -162,7 +163,7 @@ async def get_support(id: Id, server: State, request: Request) -> Response:
 @router.post(
     "/adaptations/{id}/support",
     summary="Add examples",
-    openapi_extra=request_docs(schemas.Support, examples.MORE),
+    openapi_extra=request_docs(schemas.MoreSupport, examples.MORE),
     responses=response_docs(
         "The adaptation to all examples, old and new.",
         examples.EXTENDED,
@@ -177,10 +178,11 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
     incoming = await receive(request, server.limits.body, server.body_offload)
-    form, client, bodies = schemas.Support, incoming.client, server.body_offload
+    form, client, bodies = schemas.MoreSupport, incoming.client, server.body_offload
     body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
+    check_version(body, model)
     read = partial(read_addition, body, model, server.limits.support)
     at_once = incoming.is_small and not is_slow(model, body)
     support = read() if at_once else await bodies.read(incoming, read)

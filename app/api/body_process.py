@@ -42,7 +42,7 @@ FORMS: Mapping[str, type[schemas.RequestBody]] = {
         schemas.AdaptRequest,
         schemas.PredictRequest,
         schemas.ProposeRequest,
-        schemas.Support,
+        schemas.MoreSupport,
         schemas.EditRequest,
     )
 }

@@ -26,9 +26,9 @@ NEED_SUPPORT = {"steps", "learning_rate", "label_names"}
 
 def parameters(form: type) -> dict[str, FieldInfo]:
     """The fields of a body that are query parameters where the body is CSV, by name."""
-    if form is schemas.Support:
-        return {}
     left_out = {*ROWS.values()} | (set() if form is schemas.AdaptRequest else NEED_SUPPORT)
+    if form is schemas.MoreSupport:
+        left_out = {field.name for field in fields(schemas.Support)}
     return {field.name: field for field in fields(form) if field.name not in left_out}
 
 
@@ -52,8 +52,8 @@ class CsvCodec:
     def decode(self, body: bytes, form: type[T]) -> T:
         """The request as `form`. Raises Invalid for a parameter that is wrong, unknown or missing."""
         values, rows = self._values(parameters(form)), {"rows": CsvBody(body)}
-        if form is schemas.Support:
-            values = rows
+        if form is schemas.MoreSupport:
+            values |= rows
         elif form is schemas.AdaptRequest:
             values["support"] = schemas.Support(**rows)  # type: ignore[arg-type]  # `read_support` takes a CsvBody
         else:
@@ -64,10 +64,11 @@ class CsvCodec:
         values: dict[str, Any] = {}
         for name, text in _pairs(self._query_string):
             if name not in known:
-                expected = f"one of the parameters {', '.join(known)}" if known else "no parameters"
-                raise Invalid(
-                    _place(name[:MAX_SHOWN]), expected, "an unknown parameter", "correct its name, or leave it out"
+                expected = (
+                    f"one of the parameters {', '.join(known)}" if len(known) > 1 else f"only {next(iter(known))}"
                 )
+                fix = "correct its name, or leave it out"
+                raise Invalid(_place(name[:MAX_SHOWN]), expected, "an unknown parameter", fix)
             if name in values:
                 raise Invalid(_place(name), "one value", "several", "send it once")
             values[name] = _read(name, text, known[name].type)

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api import parameter_patterns
 from app.api.codec import JSON
 from app.api.csv_requests import as_parameter
 from app.api.paths import route_path
@@ -32,6 +33,7 @@ from app.errors import (
     LastExample,
     Malformed,
     NothingToUndo,
+    OtherVersion,
     Outgrown,
     Overloaded,
     PinnedBundleGone,
@@ -42,6 +44,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownExample,
     UnknownModel,
+    UnknownVersion,
     UnsupportedEncoding,
     UnsupportedMedia,
     expectation,
@@ -54,12 +57,14 @@ log = logging.getLogger(__name__)
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     Malformed: (400, "The body cannot be read"),
     UnknownModel: (404, "Unknown model"),
+    UnknownVersion: (404, "Unknown version of the model"),
     UnknownAdaptation: (404, "Unknown adaptation"),
     UnknownExample: (404, "Unknown example"),
     LastExample: (409, "The last example cannot be deleted"),
     NothingToUndo: (409, "Nothing to undo"),
     Outgrown: (409, "The new bundle does not accept the stored examples"),
     PinnedBundleGone: (409, "The pinned bundle is gone"),
+    OtherVersion: (409, "Another version of the model answers"),
     ExpiredAdaptation: (410, "Expired adaptation"),
     BodyTooLarge: (413, "Body too large"),
     UnsupportedMedia: (415, "Unsupported media type"),
@@ -117,6 +122,7 @@ def _document(error: Exception) -> Problem:
         place=(error.place if isinstance(error, RequestError) else "") or UNSET,
         losses=losses_array(error.losses) if isinstance(error, Diverged) else UNSET,
         models=list(error.models) if isinstance(error, UnknownModel) else UNSET,
+        model_digest=error.digest if isinstance(error, OtherVersion) else UNSET,
     )
 
 
@@ -172,7 +178,7 @@ def _expected(error: Mapping[str, Any]) -> str:
         case "int_parsing" | "int_parsing_size":
             return "a whole number"
         case "string_pattern_mismatch":
-            return "`next` of the previous page, 32 hexadecimal digits"
+            return parameter_patterns.EXPECTED[error["ctx"]["pattern"]]
     return str(error["msg"])
 
 

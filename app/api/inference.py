@@ -13,9 +13,10 @@ from app.api.csv_answers import csv_predictions
 from app.api.csv_requests import CSV
 from app.api.dependencies import ServerState, State
 from app.api.fast_path import FastRoute
+from app.api.media_types import EVENTS
 from app.api.ndjson import answer_lines
-from app.api.openapi import ADAPT_AND_PREDICT, EVENTS, request_docs, response_docs
-from app.api.parse_commands import adapt_command, check_source_fields, predict_command
+from app.api.openapi import ADAPT_AND_PREDICT, request_docs, response_docs
+from app.api.parse_commands import adapt_command, check_source_fields, check_version, predict_command
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
@@ -28,6 +29,7 @@ from app.errors import (
     Invalid,
     KeyReused,
     Malformed,
+    OtherVersion,
     Outgrown,
     Overloaded,
     PinnedBundleGone,
@@ -45,8 +47,8 @@ from app.service.model import Model
 from app.service.record import Adaptation
 
 BODY = (
-    Malformed, UnknownModel, BodyTooLarge, UnsupportedMedia, UnsupportedEncoding, Invalid, Diverged, Overloaded,
-    StoreFailed, DeadlinePassed,
+    Malformed, UnknownModel, OtherVersion, BodyTooLarge, UnsupportedMedia, UnsupportedEncoding, Invalid, Diverged,
+    Overloaded, StoreFailed, DeadlinePassed,
 )  # fmt: skip
 BY_ID = (UnknownAdaptation, ExpiredAdaptation, StoreFailed)
 DERIVED = (*BY_ID, UnknownModel, Outgrown, PinnedBundleGone, Diverged, Overloaded, DeadlinePassed, QuotaExceeded)
@@ -79,6 +81,7 @@ async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> Adap
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     model = server.adaptations.model(body.model)
+    check_version(body, model)
     inputs = body, model, incoming.client, server.limits
     if small and not is_slow(model, body.support):
         return adapt_command(*inputs)
@@ -122,12 +125,15 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
 async def resolve(
     body: schemas.PredictRequest | schemas.ProposeRequest, adaptations: Adaptations, client: Client
 ) -> tuple[Adaptation | None, Model]:
-    """The adaptation that a body names, if any, and the model that answers it."""
+    """The adaptation that a body names, if any, and the model that answers it. Raises OtherVersion."""
     if body.adaptation_id is not UNSET:
         pinned = None if body.pinned is UNSET else body.pinned
-        return await adaptations.current(client.owner, body.adaptation_id, pinned, client)
-    assert body.model is not UNSET, "one of the two is there"
-    return None, adaptations.model(body.model)
+        adaptation, model = await adaptations.current(client.owner, body.adaptation_id, pinned, client)
+    else:
+        assert body.model is not UNSET, "one of the two is there"
+        adaptation, model = None, adaptations.model(body.model)
+    check_version(body, model)
+    return adaptation, model
 
 
 FAST_ROUTES = [

@@ -1,5 +1,6 @@
 """The media types of a body and of its answer, from the headers Content-Type and Accept."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,6 +9,9 @@ from app.api.codec import JSON, MSGPACK, NDJSON, Codec
 from app.api.csv_requests import CSV, CsvCodec
 from app.errors import UnsupportedMedia
 
+EVENTS = "text/event-stream"
+QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.IGNORECASE)
+"""The parameter of a media type in Accept that says how much it is wanted."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
 
@@ -35,13 +39,23 @@ def media_types(content_type: bytes, accept: bytes, ndjson: bool, csv: bool = Tr
     ndjson, csv: whether application/x-ndjson and text/csv are taken
     Cached, because clients send the same headers again and again.
     """
-    declared, accepted = content_type.decode("latin-1"), accept.decode("latin-1")
+    declared, accepted = content_type.decode("latin-1"), _by_preference(accept.decode("latin-1"))
     media = declared.partition(";")[0].strip().lower()
     texts = [each for each, taken in ((CSV, csv), (NDJSON, ndjson)) if taken]
     codec = JSON if media in texts else CODECS.get(media)
     if codec is None:
         raise UnsupportedMedia([*CODECS, *texts], declared)
-    wanted = sorted((each for each in (*CODECS, CSV) if each in accepted), key=accepted.index)
-    answer_codec = next((CODECS[each] for each in wanted if each in CODECS), codec)
-    events = "text/event-stream" in accepted
-    return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted[:1] == [CSV])
+    answer_codec = next((CODECS[each] for each in accepted if each in CODECS), codec)
+    wanted = next((each for each in accepted if each in (*CODECS, CSV)), None)
+    events = accepted.get(EVENTS, 0) >= max((accepted[each] for each in accepted if each in CODECS), default=0.001)
+    return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted == CSV)
+
+
+def _by_preference(accept: str) -> dict[str, float]:
+    """The media types of a header Accept with their q values, the most wanted first; without those of q=0."""
+    given: dict[str, float] = {}
+    for part in accept.split(","):
+        media, *parameters = part.split(";")
+        quality = next((match[1] for each in parameters if (match := QUALITY.fullmatch(each))), "1")
+        given.setdefault(media.strip().lower(), float(quality))
+    return {media: quality for media, quality in sorted(given.items(), key=lambda item: -item[1]) if quality > 0}

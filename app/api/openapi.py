@@ -14,6 +14,7 @@ from app.api.client_headers import KEY_PATTERN, MAX_KEY_LENGTH, MAX_WAIT_MS
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_requests import CSV, parameters
 from app.api.error_responses import STATUS, problem, problem_type
+from app.api.media_types import EVENTS
 from app.api.openapi_schemas import wire_schemas
 from app.errors import InnerloopError
 
@@ -45,7 +46,6 @@ TAGS = [
     {"name": HEALTH, "description": "Probes for the orchestrator or load balancer in front of the server."},
 ]
 """The groups of routes, in their order."""
-EVENTS = "text/event-stream"
 
 
 def _reference(form: type[msgspec.Struct]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def request_docs(form: type[schemas.RequestBody], example: Mapping[str, Any], nd
     if ndjson:
         text = f"Many requests in one: one `{form.__name__}` as JSON on each line"
         content[NDJSON] = _text(text) | {"example": 2 * f"{json.dumps(example)}\n"}
-    documented = header_docs(key=form in (schemas.AdaptRequest, schemas.Support))["parameters"]
+    documented = header_docs(key=form in (schemas.AdaptRequest, schemas.MoreSupport))["parameters"]
     if form in examples.CSV_TEXTS:
         text = "A line with the names of the columns, then a line for each row. The other fields are query parameters"
         content[CSV] = _text(text, minLength=1) | {"example": examples.CSV_TEXTS[form]}

@@ -22,6 +22,7 @@ from app.errors import (
     LastExample,
     Malformed,
     NothingToUndo,
+    OtherVersion,
     Outgrown,
     Overloaded,
     PinnedBundleGone,
@@ -30,6 +31,7 @@ from app.errors import (
     UnknownAdaptation,
     UnknownExample,
     UnknownModel,
+    UnknownVersion,
     UnsupportedEncoding,
     UnsupportedMedia,
 )
@@ -49,7 +51,7 @@ CSV_TEXTS: Mapping[type[schemas.RequestBody], str] = {
     schemas.AdaptRequest: "time,target\n-4,3.03\n-2,-3.64\n0.5,1.92\n2,3.64\n4,-3.03\n",
     schemas.PredictRequest: "time\n-3\n1\n3\n",
     schemas.ProposeRequest: "time\n-3\n-1\n1\n3\n5\n",
-    schemas.Support: "time,target\n3,0.56\n",
+    schemas.MoreSupport: "time,target\n3,0.56\n",
 }
 """Bodies in CSV, which go with CSV_PARAMETERS or the id of an adaptation of that model."""
 CSV_PARAMETERS: Mapping[type[schemas.RequestBody], dict[str, Any]] = {
@@ -223,6 +225,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             "There is no model with this name. `models` lists the loaded models.",
             UnknownModel("cosinusoid", ["linear", "sinusoid"]),
         ),
+        (
+            "The server does not have this version of the model, or no longer. Leave out `digest` for the current one.",
+            UnknownVersion(MODEL, 64 * "0"),
+        ),
         ("There is no adaptation with this id, or it expired more than a day ago.", UnknownAdaptation(_ID)),
         ("The adaptation has no example with this number.", UnknownExample(_ID, 7)),
         (
@@ -242,6 +248,10 @@ ERRORS: Mapping[type[InnerloopError], tuple[str, InnerloopError]] = {
             "The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` "
             "as `false`.",
             PinnedBundleGone(MODEL, 64 * "0"),
+        ),
+        (
+            "Another version of the model would answer than `model_digest`. Read again what `GET /models/{name}` says.",
+            OtherVersion(MODEL, 64 * "0", 64 * "1"),
         ),
         (
             "The adaptation has expired. Adapt again, with a larger `ttl_s` to keep it longer.",

@@ -15,12 +15,12 @@ _EPISODE = {
     "propensities": [0.6, 0.8],
 }
 _ROWS = [{"age": 61, "smoker": True, "target": 1.5}, {"age": 47.5, "smoker": False, "target": 0.5}]
+_SUPPORT = {"episodes": [_EPISODE], "rows": _ROWS, "weights": [1, 0.5], "labels": ["alpha", "beta"]}
 _RAW = {"shape": [2, 1], "data": "AACAPwAAAEA=", "dtype": "float32"}
 _REQUESTS: list[msgspec.Struct] = [
     msgspec.convert(_RAW, schemas.RawArray),
-    msgspec.convert(
-        {"episodes": [_EPISODE], "rows": _ROWS, "weights": [1, 0.5], "labels": ["alpha", "beta"]}, schemas.Support
-    ),
+    msgspec.convert(_SUPPORT, schemas.Support),
+    msgspec.convert(examples.MORE | _SUPPORT | {"model_digest": examples.ADAPTED.model_digest}, schemas.MoreSupport),
     msgspec.convert(
         examples.ADAPT
         | {
@@ -31,6 +31,7 @@ _REQUESTS: list[msgspec.Struct] = [
             "assess": "leave_one_out",
             "reuse": True,
             "pinned": True,
+            "model_digest": examples.ADAPTED.model_digest,
         },
         schemas.AdaptRequest,
     ),
@@ -38,14 +39,14 @@ _REQUESTS: list[msgspec.Struct] = [
         examples.PREDICT
         | {"adaptation_id": examples.ADAPTED.adaptation_id, "steps": 5, "learning_rate": 0.01, "pinned": True}
         | {"label_names": True}
-        | {"interval": 0.9, "sample": True, "seed": 7},
+        | {"interval": 0.9, "sample": True, "seed": 7, "model_digest": examples.ADAPTED.model_digest},
         schemas.PredictRequest,
     ),
     msgspec.convert(
         examples.PROPOSE
         | {"adaptation_id": examples.ADAPTED.adaptation_id, "steps": 1, "learning_rate": 0.01, "pinned": True}
         | {"label_names": True}
-        | {"target": "temperature"},
+        | {"target": "temperature", "model_digest": examples.ADAPTED.model_digest},
         schemas.ProposeRequest,
     ),
     msgspec.convert(examples.EDIT, schemas.EditRequest),
@@ -143,6 +144,7 @@ _OTHERS: list[msgspec.Struct] = [
         place="support.inputs[4]",
         losses=[0.5, 12.4, 980.1],
         models=["linear", "sinusoid"],
+        model_digest=examples.ADAPTED.model_digest,
     ),
 ]
 """Bodies with the fields that the examples of requests and answers do not have."""

@@ -14,7 +14,7 @@ from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
-from app.errors import Invalid
+from app.errors import Invalid, OtherVersion
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import AdaptCommand, EditCommand, Goal, PredictCommand, ProposeCommand, names_count, task_of
 from app.service.cross_validation import Method
@@ -79,6 +79,14 @@ def check_source_fields(body: schemas.PredictRequest | schemas.ProposeRequest) -
             raise Invalid.unusable(name, sentence)
     if body.model is not UNSET and body.pinned is not UNSET:
         raise Invalid.unusable("pinned", "this needs adaptation_id, so send it instead of model, or leave pinned out")
+
+
+def check_version(
+    body: schemas.AdaptRequest | schemas.MoreSupport | schemas.PredictRequest | schemas.ProposeRequest, model: Model
+) -> None:
+    """A body is for the version of the model that answers it, or for any. Raises OtherVersion."""
+    if body.model_digest is not UNSET and body.model_digest != model.digest:
+        raise OtherVersion(model.bundle.name, model.digest, body.model_digest)
 
 
 def predict_command(

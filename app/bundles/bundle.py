@@ -10,6 +10,7 @@ from torch.func import grad_and_value
 
 from app.bundles.manifest import Manifest
 from app.bundles.schema import Schema
+from app.encoders.descriptions import Meanings
 from app.encoders.encoder import Encoder
 from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
@@ -19,8 +20,11 @@ from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import InnerLoop, State
 from app.learn.losses import KINDS, Loss
 from app.learn.networks import build
-from app.learn.target_scale import with_target_scale
+from app.learn.target_scale import TargetSpec, with_target_scale
 from app.learn.update_rules import Params
+
+ValueNames = tuple[tuple[str, ...], tuple[str, ...]]
+"""Of the numbers in an input, and of those in a target or an action."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,14 @@ class Bundle:
         """The names of the columns of an input; empty where they have none."""
         names = [column["name"] for column in self.encoder.describe()["columns"]]
         return () if None in names else tuple(names)
+
+    @cached_property
+    def value_names(self) -> ValueNames:
+        """The names of the values that a record keeps by their position alone; empty where they have none."""
+        meanings = self.manifest.meanings or Meanings()
+        inputs = [each.name for each in meanings.inputs] or self.columns
+        targets = [each.name for each in meanings.actions] or (self.manifest.targets or TargetSpec()).names
+        return tuple(inputs) if self.encoder.name == NumbersEncoder.name else (), tuple(targets)
 
     @property
     def algorithm(self) -> Algorithm:

@@ -31,7 +31,7 @@ def models(models_dir: ModelsDir = Path("models")) -> None:
     """
     bundles, refused = load_all(models_dir)
     columns = "bundle", "algorithm", "family", "in", "out", "steps", "max", "rate", "digest"
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*columns, box=None, pad_edge=False, collapse_padding=True)
     for column in table.columns:
         column.overflow = "fold"
     for name, bundle in bundles.items():

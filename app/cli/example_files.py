@@ -16,6 +16,8 @@ from app.errors import InnerloopError, expectation, shown
 STDIN = STDOUT = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
+UTF_16 = b"\xff\xfe", b"\xfe\xff"
+"""The first bytes of a text in UTF-16."""
 LINE = re.compile(r"\r\n|\r|\n")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 JSON_START = re.compile(r'\s*(\{\s*("|\}|$)|\[\s*([\[{"]|$))', re.MULTILINE)
@@ -85,7 +87,7 @@ def parse_examples(data: bytes, name: str) -> Csv | Rows:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        actual = f"the byte 0x{data[error.start]:02x}"
+        actual = "UTF-16" if data.startswith(UTF_16) else f"the byte 0x{data[error.start]:02x}"
         expected, fix = "CSV or JSON lines in UTF-8, or Parquet", "save it as one of these"
         raise InnerloopError(expectation(name, expected, actual, fix)) from error
     if not text.strip():

@@ -10,13 +10,16 @@ from innerloop_client import Model
 from innerloop_client.descriptions import reading
 from innerloop_client.idempotency_key import new_key
 from innerloop_client.session import Call
-from innerloop_client.tables import NUMBERS, column_names
 
 CSV = "text/csv"
 
 
 def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fields: dict[str, Any]) -> Call:
-    """POST /adapt. targets: of `target_columns`; fields: of the body besides the examples. Raises InnerloopError."""
+    """POST /adapt, for this version of the model alone. Raises InnerloopError.
+
+    targets: of `target_columns`; fields: of the body besides the examples
+    """
+    fields = fields | {"model_digest": model.digest}
     if isinstance(table, Rows):
         return Call.of_body("/adapt", fields | {"support": _support(model, table, targets)}, key=new_key())
     if not targets:
@@ -36,10 +39,7 @@ def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any],
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
-    if not has_names(model):
-        queries = _inputs(model, table, table.columns)
-    else:
-        queries = _in_order(model, table) if model.inputs["encoder"] == NUMBERS else table.rows
+    queries = table.rows if has_names(model) else _inputs(model, table, table.columns)
     return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
 
 
@@ -61,14 +61,6 @@ def _check_queries(model: Model, table: Csv | Rows, file: str) -> None:
         actual = f"a column called {target}, as its target is"
         fix = "remove the column, or rename it if it is an input"
         raise InnerloopError(expectation(file, f"only inputs of {model.name}", actual, fix))
-
-
-def _in_order(model: Model, table: Rows) -> list[list[Any]]:
-    """Numbers in the order of the model's columns. Raises InnerloopError for other columns."""
-    names = column_names(model.inputs)
-    if sorted(table.columns) != sorted(names):
-        raise InnerloopError(expectation("FILE", f"the columns {', '.join(names)}", ", ".join(table.columns)))
-    return table.values(names)
 
 
 def _inputs(model: Model, table: Rows, columns: list[str]) -> list[Any]:

@@ -38,7 +38,8 @@ def write_output(place: str, output: Path, content: bytes) -> None:
     """
     try:
         if _is_stream(output):
-            output.write_bytes(content)
+            with output.open("ab") as stream:  # /dev/stdout may be a file that others write to, as after >>
+                stream.write(content)
         else:
             _replace(Path(os.path.realpath(output)), content)
     except OSError as error:

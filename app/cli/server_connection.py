@@ -16,8 +16,6 @@ TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""
 LARGER_TIMEOUT = "set a larger timeout, or "
 """What the client advises, but no option of a command sets."""
-UNKNOWN_PATH = ": expected a path that exists, got an unknown one"
-"""What the server says of a path that no endpoint has."""
 IN_THIS_PROCESS = "http://innerloop"
 
 
@@ -65,7 +63,7 @@ def errors_of(option: str, url: str) -> Iterator[None]:
 
 def error_text(option: str, url: str, error: innerloop_client.InnerloopError) -> str:
     """What the client says, with what a user of commands can change. option: the one that has the URL"""
-    if isinstance(error, NotFound) and UNKNOWN_PATH in str(error):
+    if is_of_path(error):
         names = "--url or INNERLOOP_URL" if option == "--url" else option
         path = str(error).partition(": ")[0]
         return expectation(option, "the URL of a server", f"{url}, which has no {path}", f"correct {names}")
@@ -73,11 +71,16 @@ def error_text(option: str, url: str, error: innerloop_client.InnerloopError) ->
     return (f"{url}: {error}" if lacks_url else str(error)).replace(LARGER_TIMEOUT, "")
 
 
+def is_of_path(error: Exception) -> bool:
+    """Whether the server has no such endpoint: its problem has no type of its own."""
+    return isinstance(error, NotFound) and error.type == "about:blank"
+
+
 async def get_model(client: AsyncClient, bundle: str) -> Model:
     """What the server says of a model. Raises InnerloopError that names the argument `bundle` where it has none."""
     try:
         return await client.model(bundle)
     except NotFound as error:
-        if UNKNOWN_PATH in str(error):  # the caller knows the URL
+        if is_of_path(error):  # the caller knows the URL
             raise
-        raise InnerloopError(str(error).replace("path.name:", "bundle:", 1)) from error
+        raise InnerloopError(f"bundle{error.detail.removeprefix(error.place)}") from error

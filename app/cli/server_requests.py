@@ -14,6 +14,7 @@ from innerloop_client import Adaptation, Client, Expired, NotFound, ServerError,
 from innerloop_client.blocking import finish, iterate
 from innerloop_client.client import RETRIES
 from innerloop_client.client_methods import listed
+from innerloop_client.errors import OtherVersion
 from innerloop_client.paths import segment
 from innerloop_client.remote_adaptation import delete
 from innerloop_client.session import Call, Reply
@@ -99,6 +100,8 @@ def in_words(source: Source = NO_FILE) -> Iterator[None]:
         if isinstance(error, NotFound) and not isinstance(error, Expired) and error.place == "adaptation_id":
             actual = error.detail.partition(", got ")[2].partition(": ")[0]
             raise InnerloopError(expectation("ID", "the id of a stored adaptation", actual, LISTS_IDS)) from error
+        if isinstance(error, OtherVersion):
+            raise InnerloopError("MODEL: another version has just replaced it: run the command again") from error
         said = command_line_words(source, error.detail, error.place)
         if said == error.detail:
             raise

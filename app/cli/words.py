@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 WORDS = {
-    "path.name": "MODEL",
+    "name": "MODEL",
     "model": "MODEL",
-    "query.model": "--model",
     "adaptation_id": "ID",
     "steps": "--steps",
     "learning_rate": "--learning-rate",

@@ -35,7 +35,9 @@ def fit_raster(ink: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _darkness(image: "Image") -> np.ndarray:
     """How dark and opaque each pixel is, float32 [row, column] in [0, 1]."""
     if image.mode.startswith("I"):  # 16 bits of gray
-        dark = 1 - np.asarray(image, np.float32) / 65535
+        levels = np.asarray(image)
+        dark = 1 - levels.astype(np.float32) / 65535
+        dark[levels == image.info.get("transparency")] = 0
     elif image.has_transparency_data:
         pairs = np.asarray(image.convert("RGBA").convert("LA"))
         dark = (255 - pairs[..., 0]).astype(np.float32)

@@ -63,8 +63,13 @@ def _plain(image: "Image") -> "Image":
     """The picture in 8 bits: gray, RGB, or RGBA where it has transparent pixels."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # 16 bits of gray
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode.startswith("I"):  # 16 bits of gray, of which one may stand for transparent pixels
+        levels = np.asarray(image)
+        gray = Image.fromarray((levels // 257).astype(np.uint8))
+        if not image.has_transparency_data:
+            return gray
+        opaque = levels != image.info["transparency"]
+        return Image.merge("RGBA", [gray] * 3 + [Image.fromarray(opaque.astype(np.uint8) * 255)])
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")

@@ -37,7 +37,8 @@ class Table:
     kind: `regression` or `classification`
     width: the number of features (0: as the table has)
     classes: for labels, how many a task has (0: as most tasks of the table have)
-    source, licence: where the table is from, in sentences for the card, and its licence as Hugging Face names it
+    source, not_for, licence: for the card: where the table is from and what the model should not be used for, in
+        sentences, and the licence as Hugging Face names it
     fingerprint: that of the table, if it has to be that one (`PreparedTable.fingerprint`)
     data: the file, the folder of files or, in Python, the DataFrame
     """
@@ -52,6 +53,7 @@ class Table:
     width: int = 0
     classes: int = 0
     source: str = ""
+    not_for: str = ""
     licence: str = "unknown"
     fingerprint: str = ""
     data: Path | Any | None = field(default=None, repr=False, compare=False)
@@ -92,7 +94,7 @@ class Table:
     @property
     def description(self) -> Description:
         """What the columns say; whoever knows more about the table writes it into the card."""
-        return describe_table(self._spec, self.source, self.licence)
+        return describe_table(self._spec, self.source, self.not_for, self.licence)
 
     @property
     def caveat(self) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from math import exp, inf, log
+from math import inf, log
 
 import torch
 from torch import Tensor
 
 from app.learn.shape_annotations import Float
+from app.learn.width_interpolation import interpolate_stretch, interpolate_width
 
 FALSE_ALARM_RATE = 0.02
 """The share of the queries of validation tasks that are flagged as unlike the support set."""
@@ -115,7 +116,7 @@ class Calibration:
         smaller, larger, fraction = self.neighbours(shots)
         widths = zip(self.half_widths[smaller], self.half_widths[larger], strict=True)
         return tuple(
-            _interpolate(self._width_at(level, first), self._width_at(level, second), fraction)
+            interpolate_width(self._width_at(level, first), self._width_at(level, second), fraction)
             for first, second in widths
         )
 
@@ -144,7 +145,7 @@ class Calibration:
         smaller, larger, fraction = self.neighbours(shots)
         if not self.distances[smaller]:
             return inf
-        return _interpolate(self.distances[smaller][-1], self.distances[larger][-1], fraction)
+        return interpolate_width(self.distances[smaller][-1], self.distances[larger][-1], fraction)
 
     def stretch_for(self, shots: int | float, distances: Float[Tensor, "*query"]) -> Float[Tensor, "*query target"]:
         """By what the half widths of `widths_for` are multiplied, float64.
@@ -181,30 +182,6 @@ class Calibration:
             return widths[at]
         low, high = self.levels[at - 1], self.levels[at]
         return widths[at - 1] + (level - low) / (high - low) * (widths[at] - widths[at - 1])
-
-
-def interpolate_stretch(
-    knots: Sequence[float], stretch: Sequence[Sequence[float]], distances: Float[Tensor, "*query"]
-) -> Float[Tensor, "*query target"]:
-    """By what half widths are multiplied at these distances, float64; 1 where there are no knots.
-
-    knots, stretch: `distances` and `stretch` of a `Calibration`, for one number of shots
-    """
-    by_target = distances.new_tensor(stretch, dtype=torch.float64)
-    if not knots:
-        return distances.new_ones((*distances.shape, len(by_target)), dtype=torch.float64)
-    ends = distances.new_tensor(knots, dtype=torch.float64)
-    above = torch.searchsorted(ends, distances.double()).clamp(1, len(ends) - 1)
-    low, high = ends[above - 1], ends[above]
-    part = ((distances - low) / (high - low)).nan_to_num(nan=1.0).clamp(0, 1)
-    return torch.lerp(by_target[:, above - 1], by_target[:, above], part).movedim(0, -1)
-
-
-def _interpolate(first: float, second: float, fraction: float) -> float:
-    """Between two widths: linear in their logarithms, or in the widths themselves if one of them is 0."""
-    if fraction == 0 or min(first, second) <= 0:
-        return (1 - fraction) * first + fraction * second
-    return exp((1 - fraction) * log(first) + fraction * log(second))
 
 
 def _ascending(numbers: Sequence[int] | Sequence[float]) -> bool:

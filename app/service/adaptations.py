@@ -15,6 +15,7 @@ from app.errors import (
     StoreFailed,
     UnknownAdaptation,
     UnknownModel,
+    UnknownVersion,
 )
 from app.learn.divergence import Adapted
 from app.learn.target_scale import TargetScale
@@ -159,13 +160,25 @@ class Adaptations:
 
     async def _restore(self, adaptation: Adaptation) -> None:
         """Load the bundle that an adaptation is pinned to, from the store if necessary. Raises PinnedBundleGone."""
-        model = self._catalogue.exact(adaptation.digest)
-        if model is None and (bundle := await self._kept.read(adaptation.digest)) is not None:
-            model = self._catalogue.restore(bundle)
+        model = await self._version(adaptation.digest)
         if model is None:
             raise PinnedBundleGone(adaptation.model, adaptation.digest)
         # that of a record that an older server wrote is not kept yet
         await self._kept.keep(model.bundle, adaptation.expires_at)
+
+    async def version(self, name: str, digest: str) -> Model:
+        """That version of a model, from the store if necessary. Raises UnknownVersion, and StoreFailed."""
+        model = await self._version(digest)
+        if model is None or model.bundle.name != name:
+            raise UnknownVersion(name, digest)
+        return model
+
+    async def _version(self, digest: str) -> Model | None:
+        """The model with a digest; None if the server has it no longer."""
+        model = self._catalogue.exact(digest)
+        if model is None and (bundle := await self._kept.read(digest)) is not None:
+            model = self._catalogue.restore(bundle)
+        return model
 
     async def current(
         self, owner: str, id: str, pinned: bool | None = None, caller: Caller | None = None

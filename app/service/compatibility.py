@@ -29,6 +29,9 @@ class Compatibility:
         manifest, stages = model.bundle.manifest, adaptation.stages
         if adaptation.kind != manifest.kind or not all(_may_encode(model, stage.inputs) for stage in stages):
             return False
+        pairs = zip(adaptation.value_names, model.bundle.value_names, strict=True)
+        if any(ours and theirs and ours != theirs for ours, theirs in pairs):
+            return False
         if (adaptation.id, adaptation.revision, model.digest) in self._refusals:
             return False
         if model.bundle.algorithm.needs_examples and not adaptation.task.rows:

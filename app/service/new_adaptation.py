@@ -82,4 +82,5 @@ class NewAdaptation:
             quality=quality,
             names=names,
             label_names=self.task.label_names,
+            value_names=command.model.bundle.value_names,
         )

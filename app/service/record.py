@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.bundles.bundle import ValueNames
 from app.learn.divergence import Status
 from app.service.answers import KINDS
 from app.service.class_labels import Label, distinct
@@ -75,6 +76,7 @@ class Adaptation:
     names: the names under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
     edits: how often the label or the expiry was changed, which makes no revision
+    value_names: of the numbers in its inputs and in its targets, in their order; empty where they have none
     """
 
     id: str
@@ -97,6 +99,7 @@ class Adaptation:
     names: tuple[str, ...] = ()
     edits: int = 0
     label_names: bool = False
+    value_names: ValueNames = ((), ())
 
     @property
     def staged(self) -> bool:

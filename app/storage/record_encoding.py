@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from app.bundles.bundle import ValueNames
 from app.errors import StoreFailed
 from app.learn.divergence import Status
 from app.service.class_labels import Label, class_indices
@@ -95,24 +96,24 @@ class _Record(Struct, array_like=True, gc=False):
     labels: tuple[Label, ...] = ()
 
 
-class _EditedRecord(_Record, array_like=True, gc=False):
-    """A record whose label or expiry was changed, or any other, which lacks the field. Older servers ignore it."""
+class _LongRecord(_Record, array_like=True, gc=False):
+    """A record that was edited, whose values have names, or that has a choice of label names; or any other.
 
-    edits: int = 0
-
-
-class _NamedRecord(_EditedRecord, array_like=True, gc=False):
-    """A record with a choice whether label names count, or any other, which lacks the fields.
+    Any other lacks these fields. Older servers ignore them.
 
     label_names: whether they count; choice: what the client chose
     """
 
+    edits: int = 0
+    value_names: ValueNames = ((), ())
     label_names: bool = False
     choice: bool | None = None
 
 
+NOTHING_MORE = 0, ((), ()), False, None
+"""The last fields of most records, which are left out."""
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_NamedRecord)
+_decoder = msgspec.msgpack.Decoder(_LongRecord)
 
 
 def encode(adaptation: Adaptation) -> bytes:
@@ -143,9 +144,8 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    record = _EditedRecord(*fields, adaptation.edits) if adaptation.edits else _Record(*fields)
-    if adaptation.label_names or adaptation.settings.label_names is not None:
-        record = _NamedRecord(*fields, adaptation.edits, adaptation.label_names, adaptation.settings.label_names)
+    more = adaptation.edits, adaptation.value_names, adaptation.label_names, adaptation.settings.label_names
+    record = _LongRecord(*fields, *more) if more != NOTHING_MORE else _Record(*fields)
     return bytes([version]) + _encoder.encode(record)
 
 
@@ -195,6 +195,7 @@ def decode(owner: str, id: str, data: bytes) -> Adaptation:
         names=record.names,
         edits=record.edits,
         label_names=record.label_names,
+        value_names=record.value_names,
     )
 
 
@@ -225,7 +226,7 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes, place: str) -> _NamedRecord:
+def _parse(data: bytes, place: str) -> _LongRecord:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasClassLimits, HasTaskCounts, Split
-from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration, interpolate_stretch
+from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
 from app.learn.outer import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shape_annotations import Bool, Float
+from app.learn.width_interpolation import interpolate_stretch
 from app.training.family_and_network import device_of
 from app.training.predictor import offline, predict_in_portions, predict_initially, without_last_class
 from app.training.relative_intervals import std_of, with_distance_limits

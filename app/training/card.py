@@ -125,6 +125,9 @@ def _summary(manifest: Manifest) -> str:
     if manifest.kind == "classification":
         alone = "the model knows no classes and predicts nothing"
     forms = f"An {row} is {count_text(schema.features, 'number')}, and a prediction is {answer}."
+    if manifest.encoder is not None and "columns" in manifest.encoder.state:
+        columns = count_text(len(manifest.encoder.state["columns"]), "column")
+        forms = f"An {row} is a row of {columns}, and a prediction is {answer}."
     if schema.image:
         forms = (
             f"An {row} is a PNG or a JPEG of up to 4,096 pixels a side, or an array of pixels. It is scaled to "
@@ -149,7 +152,7 @@ def targets_text(manifest: Manifest) -> str:
         return ""
     columns = [
         f"`{column['name'] or index}`"
-        + (f" in {column['unit']}" if column["unit"] else "")
+        + (f" in {column['unit']}" if column["unit"] and f"({column['unit']})" not in str(column["name"]) else "")
         + (f", {column['min']:.4g} to {column['max']:.4g} in training" if "min" in column else "")
         for index, column in enumerate(spec.describe(manifest.schema.targets))
     ]

@@ -112,11 +112,12 @@ def task_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
 
 
 def _target_label(bundle: Bundle) -> str:
-    """The name of the first number of a target, with its unit; empty if the bundle does not name it."""
+    """The name of the first number of a target, with its unit once; empty if the bundle does not name it."""
     spec = bundle.manifest.targets
     if spec is None or not spec.names:
         return ""
-    return f"{spec.names[0]} ({spec.units[0]})" if spec.units and spec.units[0] else spec.names[0]
+    name, unit = spec.names[0], spec.units[0] if spec.units else ""
+    return f"{name} ({unit})" if unit and f"({unit})" not in name else name
 
 
 def image_panel(bundle: Bundle, family: Family, setting: Setting) -> Panel:
@@ -181,7 +182,7 @@ def score_panel(evaluation: Evaluation) -> Panel:
         axes.set_yticks(range(len(settings)), settings)
         axes.invert_yaxis()
         axes.set(title=f"{evaluation.tasks} held-out tasks", xlabel=label)
-        axes.legend(loc="lower right", frameon=True)
+        axes.legend(loc="best", frameon=True)
 
     return curves if len(evaluation.steps) > 2 else bars
 

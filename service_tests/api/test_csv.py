@@ -111,7 +111,7 @@ def test_an_adaptation_grows_by_a_csv(client: TestClient) -> None:
     assert extended.raise_for_status().json()["support_size"] == len(ROWS)
     np.testing.assert_allclose(predicted(client, adaptation, as_csv(QUERIES)), predict(client, OBJECTS), atol=1e-5)
     answer = post(client, f"/adaptations/{adaptation}/support?steps=3", TEXT)
-    assert answer.json()["detail"].startswith("query.steps: expected no parameters, got an unknown parameter")
+    assert answer.json()["detail"].startswith("query.steps: expected only model_digest, got an unknown parameter")
 
 
 def test_a_label_that_is_not_declared_is_named(client: TestClient) -> None:

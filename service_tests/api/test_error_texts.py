@@ -54,7 +54,7 @@ LETTERS = {"inputs": [ROW], "targets": ["a"]}
 NESTED = "send 784 numbers in one row, 28 rows of 28 numbers, or nested lists [rows][columns] of another size"
 IMAGE, PIXELS = "expected a PNG, a JPEG or 28 x 28 numbers", "send a picture file or its pixels"
 MISSING = "a missing value: this bundle takes none, so fill it in or leave the row out"
-FIELDS = "model, support, steps, learning_rate, label_names, ttl_s, label, assess, reuse, pinned"
+FIELDS = "model, support, steps, learning_rate, label_names, ttl_s, label, assess, reuse, pinned, model_digest"
 LABEL, UNQUOTED = "a label: a string, a whole number or true or false", "send it without quotes"
 
 

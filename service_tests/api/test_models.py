@@ -60,7 +60,7 @@ def test_a_model_describes_its_inputs_with_an_example_that_it_takes(client: Test
         if client.get(f"/models/{name}").json()["kind"] == "regression":
             answer = client.post("/predict", json={"model": name, "queries": [inputs["example"]]})
             assert answer.status_code == 200, (name, answer.text)
-        assert inputs["encoder"] in ("numbers", "image", "text")
+        assert inputs["encoder"] in ("numbers", "image", "table", "text")
 
 
 def test_the_example_of_each_model_works(

@@ -54,6 +54,24 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (f"{JSON};q=0.5, {MSGPACK}", MSGPACK),
+        (f"{JSON}; Q = 0.5 , {MSGPACK};q=0.6", MSGPACK),
+        (f"{MSGPACK};q=0, {JSON};q=0.1", JSON),
+        (f"{MSGPACK};q=0", JSON),
+        (f"text/event-stream;q=0.5, {JSON}", JSON),
+        (f"text/event-stream;q=0, {MSGPACK}", MSGPACK),
+        (f"text/event-stream, {JSON}", "text/event-stream; charset=utf-8"),
+        ("text/event-stream;q=0.1", "text/event-stream; charset=utf-8"),
+    ],
+)
+def test_how_much_a_media_type_is_wanted(client: TestClient, accept: str, expected: str) -> None:
+    answer = client.post("/adapt", json=body(), headers={"accept": accept})
+    assert answer.headers["content-type"] == expected
+
+
 @pytest.mark.parametrize("accept", [None, "*/*", JSON, MSGPACK, f"{MSGPACK}, {JSON};q=0.5", f"text/html, {JSON}"])
 @pytest.mark.parametrize("media", [JSON, MSGPACK])
 def test_the_answer_has_the_accepted_media_type(client: TestClient, media: str, accept: str | None) -> None:

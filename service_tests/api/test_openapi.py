@@ -86,7 +86,7 @@ def test_the_statuses_of_errors_are_documented(document: dict[str, Any]) -> None
         "200", "404", "409", "410", "422", "503", "504", "507"
     }  # fmt: skip
     assert paths["/adapt"]["post"]["responses"].keys() == {
-        "200", "201", "400", "404", "413", "415", "422", "503", "504", "507"
+        "200", "201", "400", "404", "409", "413", "415", "422", "503", "504", "507"
     }  # fmt: skip
 
 

@@ -22,22 +22,27 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 
+def row_of(model, number):
+    columns = model["inputs"].get("columns")
+    return model["inputs"]["example"] if columns else [number] * model["features"]
+
 def support(model):
     if "actions" in model:
         action = 0 if model["actions"]["form"] == "discrete" else [0.0] * model["targets"]
         episode = {"observations": [[0.1] * model["features"]] * 2, "actions": [action] * 2, "rewards": [-0.2, -0.1]}
         return {"episodes": [episode, episode]}
-    inputs = [[0.1 * row] * model["features"] for row in range(4)]
+    inputs = [row_of(model, 0.1 * number) for number in range(4)]
     targets = list("abab") if model["kind"] == "classification" else [[0.5] * model["targets"]] * 4
     return {"inputs": inputs, "targets": targets}
 
 answers = {}
 with TestClient(create_app(Settings(compile=False, watch=False, store="memory"))) as client:
-    for model in client.get("/models").json()["models"]:
+    for listed in client.get("/models").json()["models"]:
+        model = client.get(f"/models/{listed['name']}").json()
         body = {"model": model["name"], "support": support(model)}
         adapted = client.post("/adapt", json=body)
         assert adapted.status_code == 201, (model["name"], adapted.text)
-        queries = [[0.2] * model["features"]]
+        queries = [row_of(model, 0.2)]
         predicted = client.post("/predict", json={"adaptation_id": adapted.json()["adaptation_id"], "queries": queries})
         answers[model["name"]] = [adapted.status_code, predicted.status_code, len(predicted.json()["predictions"])]
 assert not [name for name in sys.modules if name.startswith(("app.families", "app.training"))]

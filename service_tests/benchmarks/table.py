@@ -247,7 +247,10 @@ SECTIONS = (
         "of the one chosen in each fold. The difference is paired by task, and below 0 the model is better. The "
         "interval score is the width of a 90 % interval plus 20 times the distance of the rows outside. ALPaCA is "
         "one member of the model alone: a Bayesian linear regression on learned features. The result file has all "
-        "baselines.",
+        "baselines. Only two of the six tables are measured so far: hsb82, nox_emissions, Exam and storms are not, nor "
+        "are forecasts. In nine of the ten rows, the interval of the difference excludes that the model is more than "
+        "2 % worse. After 3 rows of Cigar it does not: 46 tasks are too few to tell. Without known rows of Cigar, the "
+        "intervals of ALPaCA score better than those of the model.",
         ACCURACY,
     ),
     Section(

@@ -75,7 +75,7 @@ def summary_rows(table: str, comparison: Comparison, alpaca: TaskScores) -> list
 
 
 def all_figures(comparison: Comparison) -> dict[str, Any]:
-    """Of the model and of every baseline: error, coverage and interval score by the number of known rows, seconds."""
+    """Of the model and of every baseline: error, coverage and interval score by the number of known rows."""
     return {
         name: {
             "errors": [_pair(comparison.error(name, size)) for size in comparison.protocol.sizes],
@@ -85,7 +85,6 @@ def all_figures(comparison: Comparison) -> dict[str, Any]:
             "interval_scores": [
                 _plain(comparison.interval_score(name, size).mean) for size in comparison.protocol.sizes
             ],
-            "seconds": round(comparison.seconds[name], 1),
         }
         for name in (comparison.model, *comparison.baselines)
     }

@@ -282,6 +282,7 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         ("1,2\n3,4\n", ["sinusoid", "--target", "2"], "line 1: expected names of columns, got numbers: begin the file"),
         ("", ["sinusoid"], ": expected CSV, JSON lines or Parquet, got an empty file"),
         (b"PK\x03\x04\xff\xfe", ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got the byte 0xff"),
+        ("x,y\n1,2\n".encode("utf-16"), ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got UTF-16"),
         (EXAMPLES, ["navigation", "--target", "y"], "navigation learns from episodes, so leave --target out"),
     ],
 )

@@ -66,6 +66,16 @@ def test_a_pipe_and_stdout_are_written_as_they_are(tmp_path: Path) -> None:
     assert result.stdout == b"new"
 
 
+def test_a_file_that_stdout_is_appended_to_keeps_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_bytes(b"old ")
+    code = "from pathlib import Path; from app.cli.output_file import write_output; "
+    code += "write_output('FILE', Path('/dev/stdout'), b'new')"
+    with file.open("ab") as stdout:
+        subprocess.run([sys.executable, "-c", code], stdout=stdout, check=True)
+    assert file.read_bytes() == b"old new"
+
+
 def test_what_is_no_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, link = tmp_path / "queries.csv", tmp_path / "link.csv"
     file.write_text("x\n1\n")

@@ -34,6 +34,14 @@ def test_levels_of_gray_of_more_than_8_bits(mode: str, levels: list[float], expe
     assert np.asarray(Image.open(io.BytesIO(read_image(image, "x")))).tolist() == [expected]
 
 
+def test_a_level_of_16_bits_that_stands_for_transparent_pixels() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.array([[0, 257, 65535]], np.uint16)).save(file, "PNG", transparency=257)
+    with Image.open(file) as image:
+        sent = np.asarray(Image.open(io.BytesIO(read_image(image, "x"))))
+    assert sent.tolist() == [[[0, 255], [1, 0], [255, 255]]]
+
+
 def closed(path: Path) -> Any:
     image = Image.open(path)
     image.close()

@@ -186,7 +186,12 @@ def test_names_of_targets_that_do_not_fit(names: list[Any]) -> None:
 
 
 def test_names_of_inputs_that_are_no_texts() -> None:
-    model = {"name": "wards", "kind": "regression", "inputs": {"encoder": "table", "columns": [{"name": [1]}]}}
+    model = {
+        "name": "wards",
+        "digest": "0",
+        "kind": "regression",
+        "inputs": {"encoder": "table", "columns": [{"name": [1]}]},
+    }
     error = pytest.raises(UnexpectedAnswer, match="the names of columns are")
     with Answering(always(answer(model))) as server, Client(server.url) as client, error:
         client.adapt("wards", pandas.DataFrame({"age": [1]}), [1])
@@ -271,7 +276,7 @@ def test_an_adaptation_that_lacks_something_changes_nothing(name: str) -> None:
 
 
 def test_a_model_without_columns_is_of_another_server() -> None:
-    model = answer({"name": "wards", "kind": "regression", "inputs": {"encoder": "table"}})
+    model = answer({"name": "wards", "digest": "0", "kind": "regression", "inputs": {"encoder": "table"}})
     error = pytest.raises(UnexpectedAnswer, match="KeyError: 'columns'")
     with Answering(always(model)) as server, Client(server.url) as client, error:
         client.adapt("wards", pandas.DataFrame({"age": [1]}), [1])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from innerloop_client import UnsupportedInput
-from innerloop_client.support_set import read_support
+from innerloop_client.support_set import Examples
 
 NUMBERS = {"encoder": "numbers", "columns": [{"name": "age"}, {"name": "dose"}]}
 MODELS: Mapping[str, Mapping[str, Any]] = {
@@ -35,7 +35,7 @@ class Described:
 
 
 def sent(model: str, **support: Any) -> dict[str, Any]:
-    return asyncio.run(read_support(Described(), model, **support))
+    return asyncio.run(Examples(**support).read(Described(), model))
 
 
 def numbers(values: Any) -> list[list[float]]:

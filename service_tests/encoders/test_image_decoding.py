@@ -104,6 +104,18 @@ def test_every_mode_of_a_large_png_is_shrunk(mode: str) -> None:
     np.testing.assert_allclose(encoder.encode([file]), encoder.encode([picture(paper)]), atol=0.01)
 
 
+@pytest.mark.parametrize("side", [28, 600])
+def test_a_level_of_16_bits_that_stands_for_transparent_pixels_is_paper(side: int) -> None:
+    paper = drawing(side)
+    levels = paper.astype(np.uint16) * 257
+    levels[:, : side // 2] = 3  # nearly black
+    paper[:, : side // 2] = 255
+    encoder = ImageEncoder((28, 28))
+    np.testing.assert_allclose(
+        encoder.encode([picture(levels, transparency=3)]), encoder.encode([picture(paper)]), atol=0.01
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

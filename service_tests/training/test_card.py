@@ -67,6 +67,9 @@ def test_a_classifier_without_useful_unlike_says_so() -> None:
         ("sinusoid-bayes", "`std` is the standard deviation of each prediction. It is not calibrated"),
         ("sinusoid-bayes", "| 0.40 ± 0.12 millionths |"),
         ("choices", "Log-likelihood of the actions that were taken"),
+        ("pharmacokinetics", "An input is a row of 7 columns, and a prediction is 1 number."),
+        ("pharmacokinetics", "A target is `log concentration (ln ng/mL)`, -2.303 to 5.503 in training."),
+        ("pharmacokinetics", "not for\n\nChoosing doses."),
     ],
 )
 def test_it_says_what_the_figures_show(name: str, sentence: str) -> None:

@@ -110,10 +110,13 @@ WITH_REFERENCE = [name for name in SHIPPED if name != "intents"]
 
 @pytest.mark.parametrize("name", WITH_REFERENCE)
 def test_shipped_bundles_mark_what_is_outside_and_little_else(name: str) -> None:
-    unlike = load(ROOT / "models" / name).manifest.evaluation["unlike"]
-    assert (unlike["tasks"], unlike["seed"]) == (300, SEED)
+    manifest = load(ROOT / "models" / name).manifest
+    unlike, few = manifest.evaluation["unlike"], manifest.family is not None and manifest.family.name == "table"
+    # a table has few test tasks, so their share inside of intervals varies more
+    tasks, tolerance = (60, 0.08) if few else (300, 0.02)
+    assert (unlike["tasks"], unlike["seed"]) == (tasks, SEED)
     for setting, measures in unlike["by_setting"].items():
         assert measures["false_alarms"] <= 0.05, setting
         assert all(share >= 0.95 for key, share in measures.items() if key.endswith("_marked")), setting
         assert measures.get("outside_intervals", 0.0) == 0.0
-        assert measures.get("coverage_90", 0.9) == pytest.approx(0.9, abs=0.02)
+        assert measures.get("coverage_90", 0.9) == pytest.approx(0.9, abs=tolerance)

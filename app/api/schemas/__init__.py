@@ -9,7 +9,7 @@ the document, which shows each of them alone.
 # isort: off
 from app.api.schemas.bodies import RequestBody, ResponseBody
 from app.api.schemas.raw_array import RawArray
-from app.api.schemas.support import ActionValues, PerStep, Episode, Support
+from app.api.schemas.support import ActionValues, PerStep, Episode, Support, MoreSupport
 from app.api.schemas.requests import AdaptRequest, EditRequest, PredictRequest
 from app.api.schemas.quality import Quality
 from app.api.schemas.adaptations import AdaptResponse, AdaptationList, RevisionView, History
@@ -37,6 +37,7 @@ __all__ = [
     "ModelDetail",
     "ModelList",
     "ModelSummary",
+    "MoreSupport",
     "PerStep",
     "PredictRequest",
     "PredictResponse",

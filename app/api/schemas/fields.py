@@ -62,6 +62,14 @@ LabelNames = Annotated[
     ),
 ]
 Digest = Annotated[str, Meta(description="Version of the model: the digest of its bundle, 64 hexadecimal digits")]
+WantedDigest = Annotated[
+    str,
+    Meta(
+        description="Version of the model that the request is for, if you rely on what `GET /models/{name}` says, such "
+        "as the order of columns. If another version would answer, you get a 409 with its digest, and nothing is "
+        "stored. Without it, the request is for any version"
+    ),
+]
 KindName = Annotated[
     str,
     Meta(

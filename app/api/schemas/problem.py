@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import Losses
+from app.api.schemas.fields import Digest, Losses
 
 
 class Problem(ResponseBody):
@@ -39,3 +39,4 @@ class Problem(ResponseBody):
         Annotated[list[str], Meta(description="Names of the models that the server serves, if `model` is unknown")]
         | UnsetType
     ) = UNSET
+    model_digest: Digest | UnsetType = UNSET

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody, ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Digest, Inputs, LabelNames, Losses, Numbers, Rate, Steps
+from app.api.schemas.fields import (
+    LABEL,
+    NUMBERS,
+    Digest,
+    Inputs,
+    LabelNames,
+    Losses,
+    Numbers,
+    Rate,
+    Steps,
+    WantedDigest,
+)
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -78,6 +89,7 @@ class ProposeRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET
 
 
 class Proposal(ResponseBody):

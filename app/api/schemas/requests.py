@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import Inputs, LabelNames, Rate, Steps
+from app.api.schemas.fields import Inputs, LabelNames, Rate, Steps, WantedDigest
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support
 
@@ -69,6 +69,7 @@ class AdaptRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET
 
 
 class EditRequest(RequestBody):
@@ -161,3 +162,4 @@ class PredictRequest(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+    model_digest: WantedDigest | UnsetType = UNSET

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import RequestBody
-from app.api.schemas.fields import COLUMNS_REF, NUMBERS, Classes, Inputs, SupportInputs, Targets
+from app.api.schemas.fields import COLUMNS_REF, NUMBERS, Classes, Inputs, SupportInputs, Targets, WantedDigest
 from app.api.schemas.raw_array import RawArray
 
 ActionValues = (
@@ -124,3 +124,9 @@ class Support(RequestBody):
         ]
         | UnsetType
     ) = UNSET
+
+
+class MoreSupport(Support):
+    """The examples to add to an adaptation."""
+
+    model_digest: WantedDigest | UnsetType = UNSET

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeGuard
 
-from innerloop_client.adapt_request import Task, adapt_body
+from innerloop_client.adapt_request import AdaptBody, Task
 from innerloop_client.arrays import extra
 from innerloop_client.body_encoding import encode_line
-from innerloop_client.descriptions import Models
 from innerloop_client.errors import (
     ConnectionFailed,
     DeadlinePassed,
     InnerloopError,
+    OtherVersion,
     Unauthorized,
     UnsupportedInput,
     reason,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
+from innerloop_client.model_versions import MAX_REPEATS, Version, described
 from innerloop_client.session import Session
 from innerloop_client.task_lines import EncodedTask, Line, Outcome, send_lines
 
@@ -39,12 +42,13 @@ async def adapt_many(
     session.within(timeout)  # to refuse a wrong timeout
     with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
         while chunk := list(islice(numbered, CHUNK)):
-            lines = [await many.line(index, task) for index, task in chunk]
+            given = [_Given(index, task) for index, task in chunk]
+            lines = [await many.line(each) for each in given]
             key = many.key(chunk[0][0])
             start = 0
             while start < len(lines):
                 end = _end(lines, start)
-                await many.send(lines[start:end], start, key)
+                await many.send(given[start:end], lines[start:end], start, key)
                 advance(end - start)
                 start = end
     return many.outcomes
@@ -62,6 +66,28 @@ def _iterable(tasks: Any) -> Iterator[Any]:
     raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}{fix}") from cause
 
 
+@dataclass
+class _Given:
+    """A task as the user has it."""
+
+    index: int
+    task: Any
+
+    @cached_property
+    def body(self) -> AdaptBody:
+        """Its body for any version of the model. Raises UnsupportedInput, and any error of the user's values."""
+        task = self.task
+        if not isinstance(task, Mapping):
+            raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
+        unknown = [name for name in task if name not in FIELDS]
+        if unknown:
+            raise UnsupportedInput(f"unknown {unknown[0]!r}: a task has {', '.join(sorted(FIELDS))}")
+        if "model" not in task:
+            raise UnsupportedInput("model is missing")
+        options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}
+        return AdaptBody(task["model"], task.get("x"), task.get("y"), options)
+
+
 class _Many:
     """The tasks until now.
 
@@ -74,61 +100,55 @@ class _Many:
         self.outcomes: list[Outcome] = []
         self.gone: InnerloopError | None = None
 
-    async def line(self, index: int, task: Any) -> Line:
+    async def line(self, given: _Given, version: Version | None = None) -> Line:
         """A task as a line, or the error that it cannot be one."""
         if self.gone is not None:
             return self.gone
         try:
-            body = await _body(self, task)
+            body = await described(self._session.within(self._timeout), given.body.read, version or Version())
             return EncodedTask(body["model"], encode_line(body))
         except UnsupportedInput as error:
-            return UnsupportedInput(f"tasks[{index}]: {error}")
-        except InnerloopError as error:
+            return UnsupportedInput(f"tasks[{given.index}]: {error}")
+        except InnerloopError as error:  # of asking about the model
+            self.gone = error if isinstance(error, ConnectionFailed | DeadlinePassed | Unauthorized) else None
             return error
         except Exception as error:  # noqa: BLE001  of objects of the user, which may raise anything: the others go on
-            failure = UnsupportedInput(f"tasks[{index}]: cannot be read ({reason(error)})")
+            failure = UnsupportedInput(f"tasks[{given.index}]: cannot be read ({reason(error)})")
             failure.__cause__ = error
             return failure
-
-    async def model(self, name: str) -> Mapping[str, Any]:
-        """What the server says of a model. An error that concerns all tasks is kept."""
-        try:
-            return await self._session.within(self._timeout).model(name)
-        except (ConnectionFailed, DeadlinePassed, Unauthorized) as error:
-            self.gone = error
-            raise
 
     def key(self, index: int) -> str:
         """The Idempotency-Key of a chunk. index: of its first task"""
         return f"{self._key}-{index}" if self._key else new_key()
 
-    async def send(self, lines: Sequence[Line], start: int, key: str) -> None:
-        """Send lines of a chunk, unless it is in vain. start: how many lines of the chunk come before; key: its key"""
-        if self.gone is None:
+    async def send(self, given: Sequence[_Given], lines: Sequence[Line], start: int, key: str) -> None:
+        """Send lines of a chunk, unless it is in vain.
+
+        given: the same as tasks; start: how many lines of the chunk come before; key: its key
+        """
+        for _ in range(MAX_REPEATS):
+            if self.gone is not None:
+                results: list[Outcome] = [self.gone if isinstance(line, EncodedTask) else line for line in lines]
+                break
             results = await send_lines(self._session.within(self._timeout), lines, start, key)
             self.gone = next((each for each in results if _concerns_all(each)), None)
-        else:
-            results = [line if isinstance(line, InnerloopError) else self.gone for line in lines]
+            if not any(isinstance(each, OtherVersion) for each in results):
+                break
+            lines = [await self._again(*each) for each in zip(given, results, strict=True)]
         self.outcomes += results
+
+    async def _again(self, given: _Given, result: Outcome) -> Line:
+        """The line for a task that another version of its model answers; for any other, what has become of it."""
+        if not isinstance(result, OtherVersion):
+            return result
+        self._session.models.forget_current()
+        return await self.line(given, Version(result.digest))
 
 
 def _concerns_all(outcome: Outcome) -> TypeGuard[InnerloopError]:
     """Whether all tasks that are left fail too. A deadline that the server says passed for this task alone."""
-    silent = isinstance(outcome, DeadlinePassed) and not outcome.title  # nobody has sent a problem document
-    return silent or isinstance(outcome, ConnectionFailed | Unauthorized)
-
-
-async def _body(models: Models, task: Any) -> dict[str, Any]:
-    """The body of a task. Raises UnsupportedInput, the errors of asking about a model, and any of the user's values."""
-    if not isinstance(task, Mapping):
-        raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
-    unknown = [name for name in task if name not in FIELDS]
-    if unknown:
-        raise UnsupportedInput(f"unknown {unknown[0]!r}: a task has {', '.join(sorted(FIELDS))}")
-    if "model" not in task:
-        raise UnsupportedInput("model is missing")
-    options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}
-    return await adapt_body(models, task["model"], task.get("x"), task.get("y"), options)
+    is_silent = isinstance(outcome, DeadlinePassed) and outcome.is_silent
+    return is_silent or isinstance(outcome, ConnectionFailed | Unauthorized)
 
 
 def _end(lines: Sequence[Line], start: int) -> int:

@@ -13,7 +13,7 @@ from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.remote_adaptation import BINARY, Remote, check_weights, delete, file_at, write
 from innerloop_client.responses import content
 from innerloop_client.session import Call
-from innerloop_client.support_set import read_support
+from innerloop_client.support_set import Examples
 
 A = TypeVar("A", bound="AsyncAdaptation")
 
@@ -79,8 +79,9 @@ class AsyncAdaptation(Remote):
         pinned: True uses the version of the model that the adaptation was made with
         timeout: seconds, instead of the client's
         """
-        fields = {"adaptation_id": self.id, "pinned": pinned}
-        return await propose(self._session, self.model, candidates, count, goal, target, fields, timeout)
+        fields = {"adaptation_id": self.id, "pinned": pinned, "count": count, "goal": goal, "target": target}
+        session, version = self._session.within(timeout), self._version_for(pinned)
+        return await propose(session, self.model, candidates, fields, version=version)
 
     async def extend(
         self: A,
@@ -102,8 +103,7 @@ class AsyncAdaptation(Remote):
             or `adapt` has `labels`, each new label in y has to be among them
         """
         key, session = key_of(idempotency_key), self._session.within(timeout)
-        support = await read_support(session, self.model, x, y, weights, labels, episodes)
-        return await self._change(Call.of_body(f"{self._path}/support", support, key=key), session)
+        return await self._extend(Examples(x, y, weights, labels, episodes), key, session)
 
     async def forget(self: A, example: int, *, timeout: float | None = None) -> A:
         """Delete an example by its number (see `examples`) from every revision, and adapt again without it.

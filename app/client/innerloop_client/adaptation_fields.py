@@ -9,6 +9,7 @@ from typing import Any
 from innerloop_client.descriptions import Quality, check_expected, from_body, read_time, reading
 from innerloop_client.errors import are_losses, shown
 from innerloop_client.field_types import check_types
+from innerloop_client.model_versions import Version
 from innerloop_client.paths import segment
 from innerloop_client.session import Session
 
@@ -81,6 +82,7 @@ class AdaptationFields:
                 raise TypeError(f"losses is {shown(described['losses'])}")
             segment("id", described["id"])  # raises if it cannot be part of a path
         vars(self).update(described)
+        self._version = Version(self.model_digest)
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         """The fields that people look at first."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from innerloop_client import msgpack
-from innerloop_client.arrays import Array
+from innerloop_client.arrays import Array, packed
 from innerloop_client.errors import UnsupportedInput
 from innerloop_client.value_encoding import plain
 
@@ -17,6 +17,8 @@ LARGE = 4000
 """From so many numbers on, an array is sent as raw bytes."""
 TOO_LARGE = 10**400
 """No float is as large. Python writes whole numbers of up to 4,300 digits."""
+EXACT = 2**53
+"""Up to here, a float has each whole number."""
 ARGUMENTS = {"inputs": "x", "targets": "y"}
 """The fields of a support set that have another name as an argument."""
 EXAMPLES = frozenset({"support", "queries", "candidates", "inputs", "targets", "weights", "labels", "episodes"})
@@ -76,7 +78,7 @@ def _in_json(value: Any, place: str, may_be_missing: bool) -> Any:
     place: its path in the body. Raises UnsupportedInput for other numbers that JSON or a float cannot have.
     """
     if isinstance(value, Mapping):
-        return {name: _in_json(each, f"{place}.{name}", may_be_missing) for name, each in value.items()}
+        return {name: _in_json(_with_nan(each), f"{place}.{name}", may_be_missing) for name, each in value.items()}
     if isinstance(value, list):
         return [_in_json(each, f"{place}[{index}]", may_be_missing) for index, each in enumerate(value)]
     if not isinstance(value, int | float) or abs(value) < TOO_LARGE:
@@ -85,6 +87,21 @@ def _in_json(value: Any, place: str, may_be_missing: bool) -> Any:
         return None
     actual = f"{value}" if isinstance(value, float) else "one that is too large"
     raise UnsupportedInput(f"{_argument(place)}: expected a finite number, got {actual}")
+
+
+def _with_nan(values: Any) -> Any:
+    """Numbers with NaN as a raw array, so that the server says what is wrong with it; any other values as they are."""
+    if not isinstance(values, list):
+        return values
+    is_column = not any(isinstance(row, list) for row in values)
+    rows = [[value] for value in values] if is_column else values
+    numbers = [value for row in rows if isinstance(row, list) for value in row]
+    types = {float} if is_column else {float, int}  # whole numbers in a column may be labels
+    has_nan = any(each != each for each in numbers)
+    if not has_nan or not types >= set(map(type, numbers)) or any(abs(each) > EXACT for each in numbers):
+        return values
+    raw = packed([[float(value) for value in row] if isinstance(row, list) else row for row in rows], 0)
+    return values if raw is None else raw | {"shape": raw["shape"][: 2 - is_column]}
 
 
 def _argument(place: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from innerloop_client.adapt_many import adapt_many
-from innerloop_client.adapt_request import Assess, Task, adapt_body
+from innerloop_client.adapt_request import AdaptBody, Assess, Task
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
 from innerloop_client.errors import InnerloopError, UnexpectedAnswer, UnsupportedInput, is_problem, server_error, shown
@@ -14,7 +14,7 @@ from innerloop_client.predict_request import predict
 from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
-from innerloop_client.support_set import read_support
+from innerloop_client.support_set import Examples
 from innerloop_client.task_lines import Outcome
 
 A = TypeVar("A", bound=AdaptationFields)
@@ -73,8 +73,8 @@ class ClientMethods(Generic[A]):
             "pinned": pinned,
         }  # fmt: skip
         key, session = key_of(idempotency_key), self._session.within(timeout)
-        call = Call.of_body("/adapt", await adapt_body(session, model, x, y, options), key=key)
-        return self._form(self._session, (await session.send(call)).body, model=model)
+        body = await AdaptBody(model, x, y, options).send(session, key)
+        return self._form(self._session, body, model=model)
 
     async def adapt_many(
         self,
@@ -129,9 +129,8 @@ class ClientMethods(Generic[A]):
             "model": model, "steps": steps, "learning_rate": learning_rate, "label_names": label_names,
             "interval": interval, "sample": sample, "seed": seed,
         }  # fmt: skip
-        session = self._session.within(timeout)
-        fields["support"] = await read_support(session, model, x, y, weights, labels, episodes) or None
-        result = await predict(session, model, queries, fields)
+        examples = Examples(x, y, weights, labels, episodes)
+        result = await predict(self._session.within(timeout), model, queries, fields, examples)
         return result if details or interval is not None else result.predictions
 
     async def propose(
@@ -158,10 +157,10 @@ class ClientMethods(Generic[A]):
         """
         fields: dict[str, Any] = {
             "model": model, "steps": steps, "learning_rate": learning_rate, "label_names": label_names,
+            "count": count, "goal": goal, "target": target,
         }  # fmt: skip
-        session = self._session.within(timeout)
-        fields["support"] = await read_support(session, model, x, y, weights, labels) or None
-        return await propose(session, model, candidates, count, goal, target, fields)
+        examples = Examples(x, y, weights, labels)
+        return await propose(self._session.within(timeout), model, candidates, fields, examples)
 
     async def adaptation(self, id: str, *, timeout: float | None = None) -> A:
         """A stored adaptation by its id."""

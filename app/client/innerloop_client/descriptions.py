@@ -61,7 +61,7 @@ def read_time(text: str) -> datetime:
 
 
 class Models(Protocol):
-    """Knows what the server says of its models, as a `Session` does."""
+    """Knows what the server says of its models, as `model_versions.Described` does."""
 
     async def model(self, name: str) -> Mapping[str, Any]:
         """The description of a model."""

@@ -13,6 +13,7 @@ InnerloopError
     ├── NotFound          there is no such model, adaptation or example (404)
     │   └── Expired       the adaptation has expired: adapt again (410)
     ├── Conflict          the adaptation does not allow it (409)
+    │   └── OtherVersion  the model is being replaced again and again: try again
     ├── Overloaded        try again later (429, 502, 503)
     ├── DeadlinePassed    allow more time (504)
     └── QuotaExceeded     delete adaptations (507)
@@ -57,7 +58,7 @@ class ServerError(InnerloopError):
     type: the kind of error, such as `urn:problem-type:innerloop:invalid`
     title: the kind of error in words
     detail: what is wrong, and how to fix it
-    place: the path of the wrong field, such as `support.inputs[4]`; empty if it is not one field
+    place: the path of the wrong field, such as `support.inputs[4]`, or the name of a parameter; empty if it is neither
     problem: the whole document
     """
 
@@ -65,9 +66,11 @@ class ServerError(InnerloopError):
         self.status: int = problem["status"]
         self.type: str = problem.get("type", "about:blank")
         self.title: str = problem.get("title", "")
-        self.detail: str = problem["detail"] or self.title or f"the server answered with status {self.status}"
+        place: str = problem.get("place", "")
+        self.place = place.removeprefix("path.").removeprefix("query.")
+        detail: str = problem["detail"] or self.title or f"the server answered with status {self.status}"
+        self.detail = detail.removeprefix(place.removesuffix(self.place))
         super().__init__(self.detail)
-        self.place: str = problem.get("place", "")
         self.problem = problem
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,12 +107,26 @@ class Conflict(ServerError):
     """The adaptation does not allow this change."""
 
 
+class OtherVersion(Conflict):
+    """Another version of the model answers than the request is for. A call is repeated for that version."""
+
+    @property
+    def digest(self) -> str:
+        """Of the version that answers."""
+        return str(self.problem["model_digest"])
+
+
 class Overloaded(ServerError):
     """The server cannot answer now. Try again later."""
 
 
 class DeadlinePassed(ServerError):
     """The server did not answer within the timeout."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no answer came at all. Otherwise the server says that this request was late."""
+        return not self.title
 
 
 class QuotaExceeded(ServerError):
@@ -176,6 +193,8 @@ def server_error(problem: Mapping[str, Any]) -> ServerError:
     status, losses = problem["status"], problem.get("losses")
     if isinstance(losses, list) and are_losses(losses):
         return Diverged(problem)
+    if isinstance(problem.get("model_digest"), str):
+        return OtherVersion(problem)
     return BY_STATUS.get(status, InvalidRequest if status < 500 else ServerError)(problem)
 
 

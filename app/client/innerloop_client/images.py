@@ -96,7 +96,11 @@ def _redrawn(image: Any, *, is_own: bool) -> bytes:
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode[0] in "IF":
+        transparent = image.info.get("transparency")
+        opaque = None if transparent is None else _others(image, transparent)
         image = _gray(image)
+        if opaque is not None:
+            image = pil.merge("LA", (image, opaque))
     elif image.has_transparency_data:  # in some files, a color that counts as transparent
         image = image.convert("RGBA")
     elif image.mode not in ("1", "L", "RGB"):
@@ -115,6 +119,11 @@ def _redrawn(image: Any, *, is_own: bool) -> bytes:
 
 def _smaller(image: Any, scale: float) -> tuple[int, ...]:
     return tuple(max(1, round(side * scale)) for side in image.size)
+
+
+def _others(image: Any, level: int) -> Any:
+    """Where an image of 16 bits has another level of gray: 255 there, and 0 elsewhere."""
+    return image.convert("I").point([255 * (each != level) for each in range(2**16)], "L")
 
 
 def _gray(image: Any) -> Any:

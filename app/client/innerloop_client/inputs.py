@@ -1,7 +1,7 @@
 """What a user has, as the server takes it: examples, targets and queries."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -26,6 +26,11 @@ from innerloop_client.tables import (
 from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 
 
+def repeatable(values: Any) -> Any:
+    """The same, so that it can be read again: an iterator as a list."""
+    return list(values) if isinstance(values, Iterator) and not hasattr(values, "read") else values
+
+
 async def read_inputs(models: Models, model: str, values: Any, place: str) -> Any:
     """Inputs of a model as they are sent. Raises UnsupportedInput.
 
@@ -44,9 +49,7 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
         rows = [Path(row) if names_image(row) else row for row in rows]
     arrays = [as_numpy(row, f"{place}[{index}]") for index, row in enumerate(rows)]
     if any(map(_are_levels, arrays)) and not (all(map(_are_levels, arrays)) and _have_one_shape(arrays)):
-        # only an array of uint8 alone has levels of gray. Elsewhere they are numbers like any others
-        scale = 255 if (await models.model(model))["inputs"]["encoder"] == "image" else 1
-        arrays = [each / scale if _are_levels(each) else each for each in arrays]
+        arrays = await _without_levels(models, model, arrays)
         rows = [row if each is None else each for row, each in zip(rows, arrays, strict=True)]
     if _have_one_shape(arrays):
         rows = to_wire(sys.modules["numpy"].stack(arrays), place)
@@ -56,6 +59,12 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
         read_image(row, f"{place}[{index}]") if is_image(row) else plain(row, f"{place}[{index}]")
         for index, row in enumerate(rows)
     ]
+
+
+async def _without_levels(models: Models, model: str, arrays: list[Any]) -> list[Any]:
+    """Levels of gray as numbers like any others: they are sent as levels only in an array of uint8 that is alone."""
+    scale = 255 if (await models.model(model))["inputs"]["encoder"] == "image" else 1
+    return [each / scale if _are_levels(each) else each for each in arrays]
 
 
 def _are_levels(array: Any) -> bool:

@@ -3,23 +3,53 @@
 from collections.abc import Mapping
 from typing import Any
 
-from innerloop_client.descriptions import check_expected, names_of, reading
-from innerloop_client.inputs import count_inputs, read_inputs
+from innerloop_client.descriptions import Models, check_expected, names_of, reading
+from innerloop_client.inputs import count_inputs, read_inputs, repeatable
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.output_forms import PandasForm, form_of
 from innerloop_client.prediction import Prediction, in_form, read_prediction
 from innerloop_client.session import Call, Session
+from innerloop_client.support_set import Examples
 
 
 async def predict(
-    session: Session, model: str, queries: Any, fields: Mapping[str, Any], timeout: float | None = None
+    session: Session,
+    model: str,
+    queries: Any,
+    fields: Mapping[str, Any],
+    examples: Examples | None = None,
+    version: Version | None = None,
 ) -> Prediction:
-    """Predict. fields: the body besides the queries; those that are None are left out. See `Session.within`."""
-    session = session.within(timeout)
+    """Predict.
+
+    fields: the body besides the queries and the examples; those that are None are left out
+    version: as for `for_version`
+    """
+    queries = repeatable(queries)
+
+    async def request(models: Described) -> Prediction:
+        return await predict_once(session, models, model, queries, fields, examples)
+
+    return await for_version(session, request, version)
+
+
+async def predict_once(
+    session: Session,
+    models: Described,
+    model: str,
+    queries: Any,
+    fields: Mapping[str, Any],
+    examples: Examples | None = None,
+) -> Prediction:
+    """Predict with the version that `models` describes. Raises OtherVersion if another one answers."""
     form = form_of(queries)
     question = {name: value for name, value in fields.items() if value is not None}
-    question["queries"] = await read_inputs(session, model, queries, "queries")
-    names = await target_names(session, model) if isinstance(form, PandasForm) else []
-    body = (await session.send(Call.of_body("/predict", question, accept=form.accept))).body
+    if examples is not None and (support := await examples.read(models, model)):
+        question["support"] = support
+    question["queries"] = await read_inputs(models, model, queries, "queries")
+    names = await target_names(models, model) if isinstance(form, PandasForm) else []
+    call = Call.of_body("/predict", question | models.condition, accept=form.accept)
+    body = (await session.send(call)).body
     with reading("predictions"):
         if "adaptation_id" in question:
             check_expected(body, {"adaptation_id": question["adaptation_id"]})
@@ -27,8 +57,8 @@ async def predict(
         return in_form(prediction, form, names)
 
 
-async def target_names(session: Session, model: str) -> list[str]:
+async def target_names(models: Models, model: str) -> list[str]:
     """The names of the targets of a model; none for policies."""
-    described = await session.model(model)
+    described = await models.model(model)
     with reading("a model"):
         return names_of(described.get("target_columns", ()))

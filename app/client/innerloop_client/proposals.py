@@ -9,9 +9,11 @@ from innerloop_client.arrays import is_a
 from innerloop_client.descriptions import check_expected, reading
 from innerloop_client.errors import shown
 from innerloop_client.field_types import check_types
-from innerloop_client.inputs import count_inputs, read_inputs
+from innerloop_client.inputs import count_inputs, read_inputs, repeatable
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.output_forms import LABELS, REALS, scalars
 from innerloop_client.session import Call, Session
+from innerloop_client.support_set import Examples
 
 Goal = Literal["learn", "maximize", "minimize"]
 
@@ -42,24 +44,31 @@ async def propose(
     session: Session,
     model: str,
     candidates: Any,
-    count: int,
-    goal: str,
-    target: Any,
     fields: Mapping[str, Any],
-    timeout: float | None = None,
+    examples: Examples | None = None,
+    version: Version | None = None,
 ) -> list[Proposal]:
-    """Propose candidates. fields: the rest of the body; those that are None are left out. See `Session.within`."""
-    session = session.within(timeout)
-    request = {"count": count, "goal": goal, "target": target, **fields}
-    question = {name: value for name, value in request.items() if value is not None}
-    question["candidates"] = await read_inputs(session, model, candidates, "candidates")
-    body = (await session.send(Call.of_body("/propose", question))).body
+    """Propose candidates.
+
+    fields: the body besides the candidates and the examples; those that are None are left out
+    version: as for `for_version`
+    """
+    candidates = repeatable(candidates)
+    question = {name: value for name, value in fields.items() if value is not None}
+
+    async def request(models: Described) -> Any:
+        if examples is not None and (support := await examples.read(models, model)):
+            question["support"] = support
+        question["candidates"] = await read_inputs(models, model, candidates, "candidates")
+        return (await session.send(Call.of_body("/propose", question | models.condition))).body
+
+    body = await for_version(session, request, version)
     with reading("proposals"):
         check_expected(body, {"model": model})
         if "adaptation_id" in question:
             check_expected(body, {"adaptation_id": question["adaptation_id"]})
         proposals = [_read(each) for each in scalars(body["proposals"], frozenset({dict}))]
-        _check(proposals, count, count_inputs(question["candidates"]))
+        _check(proposals, question["count"], count_inputs(question["candidates"]))
     if is_a(candidates, "pandas", "DataFrame") or is_a(candidates, "pandas", "Series"):
         labels = candidates.index.tolist()
         return [Proposal(**(vars(each) | {"index": labels[each.position]})) for each in proposals]

@@ -9,11 +9,13 @@ import httpx
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Revision, check_expected, from_body, read_time, reading
 from innerloop_client.errors import FileNotWritten, UnsupportedInput
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.paths import number, segment
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.responses import answer, foreign
 from innerloop_client.session import Call, Session
+from innerloop_client.support_set import Examples
 
 R = TypeVar("R", bound="Remote")
 BINARY = "application/octet-stream"
@@ -35,7 +37,27 @@ class Remote(AdaptationFields):
         return f"/adaptations/{segment('id', self.id)}"
 
     async def _predict(self, queries: Any, timeout: float | None, **fields: Any) -> Prediction:
-        return await predict(self._session, self.model, queries, fields | {"adaptation_id": self.id}, timeout)
+        session, version = self._session.within(timeout), self._version_for(fields["pinned"])
+        return await predict(session, self.model, queries, fields | {"adaptation_id": self.id}, version=version)
+
+    def _version_for(self, pinned: bool | None = None) -> Version:
+        """The version that will probably answer. pinned: of the request"""
+        if pinned is None:
+            return self._version
+        return Version(self.model_digest if pinned else None)
+
+    async def _extend(self: R, examples: Examples, key: str, session: Session) -> R:
+        """Add examples."""
+
+        async def request(models: Described) -> R:
+            return await self._extend_once(models, examples, key, session)
+
+        return await for_version(session, request, self._version)
+
+    async def _extend_once(self: R, models: Described, examples: Examples, key: str, session: Session) -> R:
+        """Add examples to the version that `models` describes. Raises OtherVersion if another one answers."""
+        body = await examples.read(models, self.model) | models.condition
+        return await self._change(Call.of_body(f"{self._path}/support", body, key=key), session)
 
     async def _change(self: R, call: Call, session: Session) -> R:
         """Send a call whose answer is the adaptation, and take that over."""

@@ -1,4 +1,4 @@
-"""One conversation with a server: requests with retries and a deadline, and what the server said of its models."""
+"""One conversation with a server: requests with retries and a deadline."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ import httpx
 
 from innerloop_client.body_encoding import JSON, encode
 from innerloop_client.connection_options import Options, read_timeout
-from innerloop_client.descriptions import check_expected, names_of, reading
 from innerloop_client.errors import (
     ConnectionFailed,
     InnerloopError,
@@ -20,7 +19,7 @@ from innerloop_client.errors import (
     reason,
     shown,
 )
-from innerloop_client.paths import segment
+from innerloop_client.known_models import KnownModels
 from innerloop_client.proxies import environment_proxy
 from innerloop_client.responses import answer, of_type, refusal
 from innerloop_client.retries import RETRIED, Attempts
@@ -31,8 +30,6 @@ CONNECT_S = 10.0
 """Longest wait for a connection, after which the request is sent again."""
 MAX_TIMEOUT_MS = 86_400_000
 """The largest X-Timeout-Ms that the server takes."""
-MODEL_CACHE_S = 1.0
-"""How long `Session.model` trusts what the server said: a bundle with other names may replace the model."""
 parse_url = lru_cache(64)(httpx.URL)
 """A text as a URL. httpx parses it slowly, and calls often repeat one."""
 
@@ -82,11 +79,14 @@ class Reply(NamedTuple):
 
 @dataclass(eq=False)
 class Session:
-    """Sends calls, again where that may help, until the deadline."""
+    """Sends calls, again where that may help, until the deadline.
+
+    models: what the server has said of its models
+    """
 
     transport: Transport
     options: Options
-    _models: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
+    models: KnownModels = field(default_factory=KnownModels, repr=False)
     _deadline: float | None = None
 
     def within(self, timeout: float | None) -> "Session":
@@ -94,7 +94,7 @@ class Session:
         if timeout is None and self._deadline is not None:
             return self
         options = self.options if timeout is None else replace(self.options, timeout=read_timeout(timeout))
-        return Session(self.transport, options, self._models, time.monotonic() + options.timeout)
+        return Session(self.transport, options, self.models, time.monotonic() + options.timeout)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
         """Copies of an adaptation share the connections."""
@@ -112,19 +112,6 @@ class Session:
             if isinstance(value, str) and not sendable(value):
                 raise UnsupportedInput(f"{name}: expected a text, got {shown(value)}")
         return (await self.send(Call("GET", path, params=present))).body
-
-    async def model(self, name: str) -> Mapping[str, Any]:
-        """What the server says of a model, asked for once a second at most."""
-        path = f"/models/{segment('model', name)}"
-        known = self._models.get(name)
-        if known is None or known[0] < time.monotonic() - MODEL_CACHE_S:
-            body: Mapping[str, Any] = await self.get(path)
-            with reading("a model"):
-                check_expected(body, {"name": name})
-                _ = body["kind"], body["inputs"]["encoder"]
-                names_of(body["inputs"]["columns"])
-            self._models[name] = known = time.monotonic(), body
-        return known[1]
 
     def attempts(self) -> Attempts:
         """The attempts of the next request."""

@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 
-from innerloop_client.adapt_request import adapt_body
+from innerloop_client.adapt_request import AdaptBody
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
@@ -22,6 +23,7 @@ from innerloop_client.errors import (
     shown,
 )
 from innerloop_client.idempotency_key import key_of
+from innerloop_client.model_versions import Described, for_version
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.server_sent_events import read_events
 from innerloop_client.session import Call, Session
@@ -117,15 +119,14 @@ async def _events(
     """Losses, each once, and last the body of the adaptation. What breaks off is sent again with the same key."""
     session = session.within(options.pop("timeout", None))
     key = key_of(options.pop("idempotency_key", None))
-    body = await adapt_body(session, *arguments, options)
-    call = Call.of_body("/adapt", body, accept=EVENTS, key=key)
+    body = AdaptBody(*arguments, options)
     attempts = session.attempts()
     step = 0
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            response = await session.begin(call, attempts)
+            response = await for_version(session, partial(_begin, session, body, key, attempts))
             try:
                 async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
                     if isinstance(event, InnerloopError):
@@ -145,6 +146,12 @@ async def _events(
         if wait is None:
             raise failure from cause
         await session.transport.sleep(wait)
+
+
+async def _begin(session: Session, body: AdaptBody, key: str, attempts: Attempts, models: Described) -> httpx.Response:
+    """The beginning of a stream of the version that `models` describes."""
+    call = Call.of_body("/adapt", await body.read(models), accept=EVENTS, key=key)
+    return await session.begin(call, attempts)
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:

@@ -1,14 +1,14 @@
 """The examples of a user, as the server takes them."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.inputs import plain_rows, read_inputs, read_values, rows_of, value_rows
+from innerloop_client.inputs import plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
 from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
 from innerloop_client.tables import (
     has_default_names,
@@ -25,36 +25,35 @@ PER_STEP = ("rewards", "propensities")
 """The fields of an episode that have a number for each step."""
 
 
-async def read_support(
-    models: Models,
-    model: str,
-    x: Any = None,
-    y: Any = None,
-    weights: Any = None,
-    labels: Any = None,
-    episodes: Sequence[Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """A support set as it is sent. y may be the name of a column of the DataFrame x."""
-    support: dict[str, Any] = {}
-    if _is_column(x, y):
-        x, y = _split(x, y)
-    _check_columns(x, y)
-    if x is not None:
-        support["inputs"] = await read_inputs(models, model, x, "x")
-    if y is not None:
-        support["targets"] = _unnested(await read_targets(models, model, y, "y"))
-    if isinstance(labels, set | frozenset):
-        labels = list(labels)
-    for name, values in (("weights", weights), ("labels", labels)):
-        if values is not None:
-            support[name] = _unnested(read_values(values, name))
-    if episodes is not None:
-        rows = rows_of(episodes, "episodes")
-        if isinstance(rows, Array):
-            raise UnsupportedInput("episodes: expected a list of episodes, got numbers")
-        numbered = enumerate(rows)
-        support["episodes"] = [await _episode(models, model, each, f"episodes[{index}]") for index, each in numbered]
-    return support
+class Examples:
+    """The examples of a user, which can be read several times. y may be the name of a column of the DataFrame x."""
+
+    def __init__(
+        self, x: Any = None, y: Any = None, weights: Any = None, labels: Any = None, episodes: Any = None
+    ) -> None:
+        """Raises UnsupportedInput."""
+        if _is_column(x, y):
+            x, y = _split(x, y)
+        _check_columns(x, y)
+        self._x, self._y = repeatable(x), repeatable(y)
+        self._values = {"weights": repeatable(weights), "labels": repeatable(labels)}
+        self._episodes = None if episodes is None else _episodes(episodes)
+
+    async def read(self, models: Models, model: str) -> dict[str, Any]:
+        """The support set as it is sent. Raises UnsupportedInput."""
+        support: dict[str, Any] = {}
+        if self._x is not None:
+            support["inputs"] = await read_inputs(models, model, self._x, "x")
+        if self._y is not None:
+            support["targets"] = _unnested(await read_targets(models, model, self._y, "y"))
+        for name, values in self._values.items():
+            if values is not None:
+                ordered = list(values) if name == "labels" and isinstance(values, set | frozenset) else values
+                support[name] = _unnested(read_values(ordered, name))
+        if self._episodes is not None:
+            numbered = enumerate(self._episodes)
+            support["episodes"] = [await _episode(models, model, each, f"episodes[{at}]") for at, each in numbered]
+        return support
 
 
 async def read_targets(models: Models, model: str, values: Any, place: str) -> Any:
@@ -130,6 +129,18 @@ def _check_columns(x: Any, y: Any) -> None:
     if y and all(isinstance(name, str) and name in x.columns for name in y):
         fix = f"pass x.drop(columns={list(y)}) as x, x[{list(y)}] as y"
         raise UnsupportedInput(f"y: expected targets, got names of columns: {fix}")
+
+
+def _episodes(values: Any) -> list[Any]:
+    """Episodes that can be read several times. Raises UnsupportedInput."""
+    rows = rows_of(values, "episodes")
+    if isinstance(rows, Array):
+        raise UnsupportedInput("episodes: expected a list of episodes, got numbers")
+    return [_fields(each) if isinstance(each, Mapping) else each for each in rows]
+
+
+def _fields(episode: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: repeatable(values) for name, values in episode.items()}
 
 
 async def _episode(models: Models, model: str, episode: Any, place: str) -> dict[str, Any]:

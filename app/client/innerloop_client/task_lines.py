@@ -21,10 +21,10 @@ class EncodedTask(NamedTuple):
 
 NO_TASK = EncodedTask("", b"null")
 """A line in the place of a task that is not sent: the server knows the others by their numbers."""
-Line = EncodedTask | InnerloopError
-"""A task as it is sent, or why it cannot be."""
 Outcome = Mapping[str, Any] | InnerloopError
 """What became of a task: the body of the adaptation, or an error."""
+Line = EncodedTask | Outcome
+"""A task as it is sent, or what has become of it already."""
 
 
 async def send_lines(session: Session, lines: Sequence[Line], start: int, key: str) -> list[Outcome]:
@@ -32,12 +32,12 @@ async def send_lines(session: Session, lines: Sequence[Line], start: int, key: s
 
     start: how many lines under this key come before
     """
-    if all(isinstance(line, InnerloopError) for line in lines):
-        return [line for line in lines if isinstance(line, InnerloopError)]
+    done: list[Outcome] = [ConnectionFailed("not sent") if isinstance(line, EncodedTask) else line for line in lines]
+    if not any(isinstance(line, EncodedTask) for line in lines):
+        return done
     sent = [NO_TASK] * start + [line if isinstance(line, EncodedTask) else NO_TASK for line in lines]
     call = Call("POST", "/adapt", b"\n".join(each.line for each in sent), NDJSON, key=key)
     attempts = session.attempts()
-    done: list[Outcome] = [line if isinstance(line, InnerloopError) else ConnectionFailed("not sent") for line in lines]
     while True:
         answers = (await _answers(session, call, [each.model for each in sent], attempts))[start:]
         pairs = zip(lines, done, answers, strict=True)

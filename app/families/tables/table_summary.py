@@ -78,10 +78,10 @@ def _share(count: int, rows: int) -> str:
 def _tasks(table: PreparedTable) -> str:
     sizes = [len(rows) for rows in table.rows.values()]
     splits = table.splits
-    counted = (
-        f"{len(sizes):,} tasks (by {table.spec.task}) with {min(sizes):,} to {max(sizes):,} rows, "
-        f"median {np.median(sizes):,.0f}."
-    )
+    rows = f"{min(sizes):,} to {max(sizes):,} rows, median {np.median(sizes):,.0f}"
+    if min(sizes) == max(sizes):
+        rows = f"{sizes[0]:,} rows each"
+    counted = f"{len(sizes):,} tasks (by {table.spec.task}) with {rows}."
     if len(sizes) < FEW_TASKS:
         return counted
     parts = f"{len(splits['training']):,} for training, {len(splits['validation']):,} for validation"

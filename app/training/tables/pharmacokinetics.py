@@ -1,4 +1,4 @@
-"""Makes the bundle pharmacokinetics: the concentration of a drug in a patient's blood, from a few samples.
+"""Makes models/pharmacokinetics: the concentration of a drug in a patient's blood, from a few samples.
 
 python -m app.training.tables.pharmacokinetics --data FOLDER
 """
@@ -38,6 +38,10 @@ SOURCE = (
     "began, the rate is that of the infusion at the sample, and the amount is what was infused before it. A prediction "
     "is the natural logarithm of the concentration."
 )
+NOT_FOR = (
+    "Choosing doses. The 65 adults of the study were healthy and had an infusion of one drug: nothing is known about "
+    "ill people, children, repeated infusions or other drugs."
+)
 COMMAND = "python -m app.training.tables.pharmacokinetics --data FOLDER"
 
 
@@ -74,7 +78,8 @@ def train(data: Path, models_dir: Path, runs_dir: Path, console: Console) -> Non
     bundle = load(models_dir / NAME)
     family, training = bundle.manifest.family, {**bundle.manifest.training, "command": COMMAND}
     assert family is not None, "it was trained on a table"
-    described = FamilySpec(family.name, {**family.options, "source": SOURCE, "licence": "gpl-2.0"})
+    texts = {"source": SOURCE, "not_for": NOT_FOR, "licence": "gpl-2.0"}
+    described = FamilySpec(family.name, {**family.options, **texts})
     bundle = replace(bundle, manifest=replace(bundle.manifest, family=described, training=training))
     write_with_card(bundle, family_of(bundle), models_dir / NAME)
 

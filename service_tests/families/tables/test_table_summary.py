@@ -22,7 +22,7 @@ def test_a_row_for_each_column(tmp_path: Path) -> None:
     assert flagged in lines
     assert "| empty |  | 180 (100 %) | left out: no values |" in lines
     splits = "Split by task: 22 for training, 4 for validation, 4 for test."
-    assert f"30 tasks (by id) with 6 to 6 rows, median 6. {splits}" in lines
+    assert f"30 tasks (by id) with 6 rows each. {splits}" in lines
     assert "Take note:" not in lines
 
 

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = innerloop("train", "--table", "heat.csv", *words, "--outer-steps", "60", folder=folder)
     assert result.returncode == 0, result.stderr
     assert "| load (kg) | number, in kg | none | an input: the number, scaled |" in result.stdout
-    assert "30 tasks (by machine) with 12 to 12 rows" in result.stdout
+    assert "30 tasks (by machine) with 12 rows each" in result.stdout
     return folder
 
 

@@ -12,18 +12,21 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from innerloop_client.adapt_request import AdaptBody
 from innerloop_client.adaptation import Adaptation
 from innerloop_client.blocking import finish
 from innerloop_client.client import TIMEOUT_S, Client
 from innerloop_client.descriptions import Model
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.predict_request import predict
+from innerloop_client.idempotency_key import new_key
+from innerloop_client.model_versions import Described, Version, for_version
+from innerloop_client.predict_request import predict_once
 from innerloop_client.prediction import Prediction
-from innerloop_client.session import Session
-from innerloop_client.sklearn.column_order import column_order, have_columns
+from innerloop_client.session import Call
+from innerloop_client.sklearn.column_order import columns_of, in_model_order
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
-from innerloop_client.support_set import check_order
+from innerloop_client.support_set import Examples, check_order
 from innerloop_client.tables import NUMBERS
 
 
@@ -34,8 +37,10 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     """Of the models that it takes."""
     _check_options: ClassVar[dict[str, Any]]
     """Of `validate_data`, for examples that are numbers."""
-    _order: list[int] | None = None
-    """Where each input of the model was among the columns of `fit`; None if they were in its order."""
+    _columns: list[str] | None = None
+    """The names of the columns of `fit`; None if they had none."""
+    _version: Version
+    """The version of the model that will probably answer."""
 
     def __init__(
         self,
@@ -83,44 +88,54 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         self._takes_numbers = encoder == NUMBERS
         X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
         model = self.model or self._only_model(client, X.shape[1], y)
-        session = client._session.within(self.timeout)
-        finish(check_order(session, model, targets))
-        self._order = finish(column_order(session, model, inputs)) if self._takes_numbers else None
-        X = X if self._order is None else X[:, self._order]  # noqa: N806
-        adaptation = client.adapt(
-            model,
-            X,
-            y,
-            weights=weights,
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            label=self.label,
-            ttl_s=self.ttl_s,
-            timeout=self.timeout,
-            **options,
-        )
+        self._columns = columns_of(inputs)
+        options |= {
+            "weights": weights, "steps": self.steps, "learning_rate": self.learning_rate, "label": self.label,
+            "ttl_s": self.ttl_s,
+        }  # fmt: skip
+        key, session = new_key(), client._session.within(self.timeout)
+
+        async def request(models: Described) -> Any:
+            await check_order(models, model, targets)
+            body = AdaptBody(model, await self._in_order(models, model, X, inputs), y, options)
+            return (await session.send(Call.of_body("/adapt", await body.read(models), key=key))).body
+
+        adaptation = Adaptation(client._session, finish(for_version(session, request)), model=model)
+        self._version = Version(adaptation.model_digest)
         self.url_, self.model_, self.adaptation_id_ = client._session.options.url, adaptation.model, adaptation.id
 
     def _extend(self, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> None:  # noqa: N803
         """Add examples to the adaptation."""
-        inputs, session = X, self._client._session.within(self.timeout)
-        finish(check_order(session, self.model_, y))
+        inputs, targets, adaptation = X, y, self.adaptation()
         X, y, weights = self._examples(X, y, sample_weight, reset=False)  # noqa: N806
-        X = self._in_order(X, inputs, session)  # noqa: N806
-        self.adaptation().extend(X, y, weights=weights, labels=labels, timeout=self.timeout)
+        key, session = new_key(), self._client._session.within(self.timeout)
+
+        async def request(models: Described) -> None:
+            await check_order(models, self.model_, targets)
+            examples = Examples(await self._in_order(models, self.model_, X, inputs), y, weights, labels)
+            await adaptation._extend_once(models, examples, key, session)
+
+        finish(for_version(session, request, self._version))
 
     def _predict(self, X: Any, **fields: Any) -> Prediction:  # noqa: N803
         check_is_fitted(self, "adaptation_id_")
-        X = self._in_order(self._inputs(X), X, self._client._session.within(self.timeout))  # noqa: N806
+        numbers, session = self._inputs(X), self._client._session.within(self.timeout)
         fields |= {"adaptation_id": self.adaptation_id_}
-        return finish(predict(self._client._session, self.model_, X, fields, self.timeout))
 
-    def _in_order(self, X: Any, inputs: Any, session: Session) -> Any:  # noqa: N803
-        """Checked inputs in the order of the model: by the names that they had, or like the examples of `fit`."""
+        async def request(models: Described) -> Prediction:
+            queries = await self._in_order(models, self.model_, numbers, X)
+            return await predict_once(session, models, self.model_, queries, fields)
+
+        return finish(for_version(session, request, self._version))
+
+    async def _in_order(self, models: Described, model: str, X: Any, inputs: Any) -> Any:  # noqa: N803
+        """Checked inputs in the order of the model: by the names that they had, or by those of the examples of `fit`.
+
+        inputs: what the user has sent
+        """
         if not self._takes_numbers:
             return X
-        order = finish(column_order(session, self.model_, inputs)) if have_columns(inputs) else self._order
-        return X if order is None else X[:, order]
+        return await in_model_order(models, model, X, inputs, columns_of(inputs) or self._columns)
 
     def _inputs(self, X: Any) -> Any:  # noqa: N803
         """Queries of as many features as the examples had, and with the same names."""

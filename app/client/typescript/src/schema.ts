@@ -484,6 +484,67 @@ export interface components {
             episodes?: components["schemas"]["Episode"][];
         };
         /**
+         * MoreSupport
+         * @description The examples to add to an adaptation.
+         */
+        MoreSupport: {
+            /**
+             * @description [example][number], or an image or an object with columns for each example: the inputs. Required for regression and classification, unless you send `rows` or only `labels`
+             * @example [
+             *       [
+             *         3
+             *       ]
+             *     ]
+             */
+            inputs?: (unknown[] | string | components["schemas"]["Columns"])[] | components["schemas"]["RawArray"];
+            /**
+             * @description One target for each input. Regression: [example][number], or [example] if a target is a single number. Classification: [example] with labels: strings, whole numbers, or true and false. `1`, `true` and `"1"` are three labels
+             * @example [
+             *       0.56
+             *     ]
+             */
+            targets?: ((number | string | boolean) | number[])[] | components["schemas"]["RawArray"];
+            /**
+             * @description [example]: how much each example counts, at least 0. Without `weights`, each counts once. At least one must be above 0. 0 leaves the example out, 2 counts it twice. Not for decisions
+             * @example [
+             *       1,
+             *       0.5
+             *     ]
+             */
+            weights?: number[] | components["schemas"]["RawArray"];
+            /**
+             * @description Classification only: the classes, each once, also those that have no example yet. All labels in `targets` are in it; if you add examples, you may leave out the classes that the adaptation has already. Without it, the classes are those of the examples. You can send `labels` alone, without any example, if the network has an output for each class, as in MAML, or if the algorithm is `ridge`
+             * @example [
+             *       "alpha",
+             *       "beta"
+             *     ]
+             */
+            labels?: (string | number | boolean)[] | components["schemas"]["RawArray"];
+            /**
+             * @description [example]: an object with the columns of the input and of the target, in any order, instead of `inputs` and `targets`. For models whose inputs have columns with names; `GET /models/{name}` lists them, and under `target_columns` the targets
+             * @example [
+             *       {
+             *         "age": 61,
+             *         "smoker": true,
+             *         "target": 1.5
+             *       },
+             *       {
+             *         "age": 47.5,
+             *         "smoker": false,
+             *         "target": 0.5
+             *       }
+             *     ]
+             */
+            rows?: components["schemas"]["Columns"][];
+            /** @description [episode]: the episodes; required for decisions. The episodes of a request form a stage: its inner steps start from the weights after the previous stage */
+            episodes?: components["schemas"]["Episode"][];
+            /**
+             * @description Version of the model that the request is for, if you rely on what `GET /models/{name}` says, such as the order of columns. If another version would answer, you get a 409 with its digest, and nothing is stored. Without it, the request is for any version
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
+             */
+            model_digest?: string;
+        };
+        /**
          * AdaptRequest
          * @description A model, and the support set to adapt it to.
          */
@@ -536,6 +597,11 @@ export interface components {
              * @example true
              */
             pinned?: boolean;
+            /**
+             * @description Version of the model that the request is for, if you rely on what `GET /models/{name}` says, such as the order of columns. If another version would answer, you get a 409 with its digest, and nothing is stored. Without it, the request is for any version
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
+             */
+            model_digest?: string;
         };
         /**
          * EditRequest
@@ -623,6 +689,11 @@ export interface components {
              * @example 7
              */
             seed?: number;
+            /**
+             * @description Version of the model that the request is for, if you rely on what `GET /models/{name}` says, such as the order of columns. If another version would answer, you get a 409 with its digest, and nothing is stored. Without it, the request is for any version
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
+             */
+            model_digest?: string;
         };
         /**
          * Quality
@@ -1279,6 +1350,11 @@ export interface components {
              * @example true
              */
             pinned?: boolean;
+            /**
+             * @description Version of the model that the request is for, if you rely on what `GET /models/{name}` says, such as the order of columns. If another version would answer, you get a 409 with its digest, and nothing is stored. Without it, the request is for any version
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
+             */
+            model_digest?: string;
         };
         /**
          * Proposal
@@ -1847,6 +1923,11 @@ export interface components {
              *     ]
              */
             models?: string[];
+            /**
+             * @description Version of the model: the digest of its bundle, 64 hexadecimal digits
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
+             */
+            model_digest?: string;
         };
     };
     responses: never;
@@ -1881,6 +1962,8 @@ export interface operations {
                 reuse?: string;
                 /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
                 pinned?: string;
+                /** @description Only with a `text/csv` body: what `model_digest` is in a JSON body */
+                model_digest?: string;
             };
             header?: {
                 /** @description Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work that has not begun. Without it, there is no limit */
@@ -2057,6 +2140,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Another version of the model would answer than `model_digest`. Read again what `GET /models/{name}` says. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than the server's limit, 32 MiB unless configured otherwise. */
             413: {
                 headers: {
@@ -2133,8 +2225,6 @@ export interface operations {
                  * @example sinusoid
                  */
                 model?: string;
-                /** @description Only with a `text/csv` body: what `label_names` is in a JSON body */
-                label_names?: string;
                 /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
                 pinned?: string;
                 /** @description Only with a `text/csv` body: what `interval` is in a JSON body */
@@ -2143,6 +2233,8 @@ export interface operations {
                 sample?: string;
                 /** @description Only with a `text/csv` body: what `seed` is in a JSON body */
                 seed?: string;
+                /** @description Only with a `text/csv` body: what `model_digest` is in a JSON body */
+                model_digest?: string;
             };
             header?: {
                 /** @description Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work that has not begun. Without it, there is no limit */
@@ -2326,7 +2418,8 @@ export interface operations {
                 };
             };
             /**
-             * @description - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
+             * @description - Another version of the model would answer than `model_digest`. Read again what `GET /models/{name}` says.
+             *     - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
              *     - The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` as `false`.
              */
             409: {
@@ -2433,10 +2526,10 @@ export interface operations {
                  * @example sinusoid-bayes
                  */
                 model?: string;
-                /** @description Only with a `text/csv` body: what `label_names` is in a JSON body */
-                label_names?: string;
                 /** @description Only with a `text/csv` body: what `pinned` is in a JSON body */
                 pinned?: string;
+                /** @description Only with a `text/csv` body: what `model_digest` is in a JSON body */
+                model_digest?: string;
             };
             header?: {
                 /** @description Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work that has not begun. Without it, there is no limit */
@@ -2621,7 +2714,8 @@ export interface operations {
                 };
             };
             /**
-             * @description - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
+             * @description - Another version of the model would answer than `model_digest`. Read again what `GET /models/{name}` says.
+             *     - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
              *     - The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` as `false`.
              */
             409: {
@@ -2759,7 +2853,10 @@ export interface operations {
     };
     getModel: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `model_digest` of an adaptation or of an answer: that version of the model, as long as the server has it. Without it, you get the version that new adaptations use */
+                digest?: string;
+            };
             header?: never;
             path: {
                 /** @description Name of the model; `GET /models` lists them */
@@ -2865,8 +2962,29 @@ export interface operations {
                     "application/json": components["schemas"]["ModelDetail"];
                 };
             };
-            /** @description There is no model with this name. `models` lists the loaded models. */
+            /**
+             * @description - There is no model with this name. `models` lists the loaded models.
+             *     - The server does not have this version of the model, or no longer. Leave out `digest` for the current one.
+             */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field, a parameter or a header has a value that cannot be used; `place` is its path. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be reached or cannot write. Try again after `Retry-After` seconds. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3514,7 +3632,10 @@ export interface operations {
     };
     addExamples: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only with a `text/csv` body: what `model_digest` is in a JSON body */
+                model_digest?: string;
+            };
             header?: {
                 /** @description Milliseconds that you wait for the answer, such as 10000. After that you get a 504, and the server drops work that has not begun. Without it, there is no limit */
                 "X-Timeout-Ms"?: number;
@@ -3541,7 +3662,7 @@ export interface operations {
                  *       ]
                  *     }
                  */
-                "application/json": components["schemas"]["Support"];
+                "application/json": components["schemas"]["MoreSupport"];
                 /**
                  * @example {
                  *       "inputs": [
@@ -3554,7 +3675,7 @@ export interface operations {
                  *       ]
                  *     }
                  */
-                "application/msgpack": components["schemas"]["Support"];
+                "application/msgpack": components["schemas"]["MoreSupport"];
                 /**
                  * @example time,target
                  *     3,0.56
@@ -3628,7 +3749,8 @@ export interface operations {
                 };
             };
             /**
-             * @description - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
+             * @description - Another version of the model would answer than `model_digest`. Read again what `GET /models/{name}` says.
+             *     - The current version of the model does not accept the stored examples. Adapt again with examples for the current version.
              *     - The version of the model that the adaptation is pinned to is gone. Put its bundle back, or send `pinned` as `false`.
              */
             409: {

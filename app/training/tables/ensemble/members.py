@@ -12,7 +12,8 @@ from app.learn.ensemble_network import POOLED
 from app.learn.heads import HEAD
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.update_rules import Params
-from app.training.tables.ensemble.learned_features import Features, perceptron_features, radial_features, train_features
+from app.training.tables.ensemble.feature_kinds import perceptron_features, radial_features
+from app.training.tables.ensemble.learned_features import Features, train_features
 from app.training.tables.ensemble.linear_prior import fit_prior
 from app.training.tables.ensemble.pooled import pooled_options
 from app.training.tables.ensemble.spline_member import fit_splines

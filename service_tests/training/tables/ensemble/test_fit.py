@@ -18,8 +18,8 @@ from app.service.model import Model
 from app.service.task import Task
 from app.training.tables.baselines import boosting
 from app.training.tables.ensemble import pooled, training_rows
+from app.training.tables.ensemble.feature_kinds import perceptron_features, radial_features
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
-from app.training.tables.ensemble.learned_features import perceptron_features, radial_features
 from app.training.tables.ensemble.members import KINDS, MemberKind
 from app.training.tables.ensemble.predictor import predictor
 from app.training.tables.ensemble.stages import Progress

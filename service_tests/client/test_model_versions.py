@@ -1,0 +1,198 @@
+"""A bundle whose columns have another order replaces a model, while clients know the old order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.bundles.folder import load, write
+from app.bundles.manifest import Bounds, Manifest
+from app.bundles.schema import Schema
+from app.encoders.numbers import NumbersEncoder
+from app.encoders.spec import EncoderSpec
+from app.learn.algorithms import ALGORITHMS
+from app.learn.networks import NetworkSpec, build, initialize, width
+from app.learn.target_scale import TargetSpec
+from innerloop_client import Adaptation, Client, InnerloopError, NotFound, Task, UnsupportedInput
+from innerloop_client.blocking import finish
+from innerloop_client.model_versions import describe
+from innerloop_client.sklearn import FewShotRegressor
+from service_tests.processes import wait_until
+
+NAMES = ["age", "dose"]
+X = pd.DataFrame([[61.0, 2.0], [47.0, 1.0], [55.0, 3.0]], columns=NAMES)
+Y = pd.DataFrame([[1.0, 5.0], [2.0, 6.0], [3.0, 4.0]], columns=["low", "high"])
+QUERIES = pd.DataFrame([[50.0, 1.5], [60.0, 2.5]], columns=NAMES)
+
+
+class Server:
+    """A server whose model `doses` has inputs and targets that can change their order."""
+
+    def __init__(self, folder: Path, start: Callable[..., str]) -> None:
+        self._folder, self._seed = folder, 0
+        self._write(NAMES, list(Y))
+        self.url = start(models_dir=folder, watch=True)
+
+    def reverse(self) -> None:
+        """Replace the bundle by another one, with the names in the reverse order."""
+        self.replace(NAMES[::-1], list(Y)[::-1])
+
+    def replace(self, inputs: Sequence[str], targets: Sequence[str]) -> None:
+        """Replace the bundle by another one with these names."""
+        self._write(inputs, targets)
+        digest = load(self._folder / "doses").manifest.digest
+        wait_until(lambda: bool(self.description()["digest"] == digest), "the new bundle does not serve")
+
+    def _write(self, inputs: Sequence[str], targets: Sequence[str]) -> None:
+        network, composed = NetworkSpec("linear", {"inputs": 2, "outputs": 16}), ALGORITHMS["alpaca"]
+        params, module = initialize(network.name, network.options, self._seed), build(network.name, network.options)
+        self._seed += 1
+        manifest = Manifest(
+            family=None, network=network, algorithm="alpaca", kind="regression", schema=Schema(2, 2),
+            inner_loop=Bounds(1, 1, 0.1, 0.1), initial_loss=1.0, weights_sha256="", evaluation={}, training={},
+            encoder=EncoderSpec.of(NumbersEncoder((2,), tuple(inputs))), targets=TargetSpec(tuple(targets)),
+        )  # fmt: skip
+        write(self._folder / "doses", manifest, composed.initial_meta(module, params, 2, width(module, 2), 0.1, 1))
+
+    def description(self) -> Any:
+        """What the server says of the model."""
+        return httpx.get(f"{self.url}/models/doses").json()
+
+
+@pytest.fixture
+def server(tmp_path: Path, serve_live: Callable[..., str]) -> Server:
+    return Server(tmp_path / "models", serve_live)
+
+
+@pytest.fixture
+def innerloop(server: Server) -> Iterator[Client]:
+    """A client that knows the first order."""
+    with Client(server.url) as client:
+        client.predict("doses", QUERIES, X, Y)
+        server.reverse()
+        yield client
+
+
+def expected(client: Client) -> np.ndarray:
+    """The predictions of the reverse order, with everything put into it by hand."""
+    rows, targets = X[NAMES[::-1]].to_numpy().tolist(), Y[["high", "low"]].to_numpy().tolist()
+    predictions = client.predict("doses", QUERIES[NAMES[::-1]].to_numpy().tolist(), rows, targets)
+    return np.array(predictions)[:, ::-1]  # as Y
+
+
+def check(predictions: Any, client: Client) -> None:
+    np.testing.assert_allclose(predictions[["low", "high"]].to_numpy(), expected(client), rtol=1e-4)
+
+
+def test_adapt_and_predict(innerloop: Client) -> None:
+    adaptation = innerloop.adapt("doses", X, Y)
+    assert adaptation.support()["inputs"] == X[NAMES[::-1]].to_numpy().tolist()
+    check(adaptation.predict(QUERIES), innerloop)
+
+
+def test_predict_in_one_call(innerloop: Client) -> None:
+    check(innerloop.predict("doses", QUERIES, X, Y), innerloop)
+
+
+def test_rows_of_an_iterator(innerloop: Client) -> None:
+    rows, targets, queries = (frame.to_dict("records") for frame in (X, Y, QUERIES))
+    predictions = innerloop.predict("doses", iter(queries), (row for row in rows), map(dict, targets))
+    check(pd.DataFrame(predictions, columns=["high", "low"]), innerloop)
+
+
+def test_many(innerloop: Client) -> None:
+    tasks: list[Task] = [
+        {"model": "doses", "x": X, "y": Y},
+        {"model": "doses"},
+        {"model": "doses", "x": iter(X.to_dict("records")), "y": Y},
+    ]
+    first, error, last = innerloop.adapt_many(tasks)
+    assert isinstance(error, InnerloopError)
+    for adaptation in (first, last):
+        assert not isinstance(adaptation, InnerloopError)
+        check(adaptation.predict(QUERIES), innerloop)
+    assert len(list(innerloop.adaptations())) == 2
+
+
+def test_a_stream(innerloop: Client) -> None:
+    stream = innerloop.adapt_stream("doses", X, Y)
+    assert len(list(stream)) == 2
+    check(stream.adaptation.predict(QUERIES), innerloop)
+
+
+def test_proposals(innerloop: Client) -> None:
+    (one,) = innerloop.propose("doses", QUERIES, X, Y, target="low")
+    rows, targets = X[NAMES[::-1]].to_numpy().tolist(), Y[["high", "low"]].to_numpy().tolist()
+    (other,) = innerloop.propose("doses", QUERIES[NAMES[::-1]].to_numpy().tolist(), rows, targets, target="low")
+    assert (one.index, one.prediction) == (other.index, pytest.approx(other.prediction))
+
+
+@pytest.fixture
+def older(server: Server) -> Iterator[tuple[Client, Adaptation, Adaptation]]:
+    """A client that knows the reverse order, and adaptations from before, the second one pinned."""
+    with Client(server.url) as client:
+        adaptations = [client.adapt("doses", X, Y, pinned=pinned) for pinned in (False, True)]
+        server.reverse()
+        client.predict("doses", QUERIES, X, Y)
+        yield client, adaptations[0], adaptations[1]
+
+
+def test_older_adaptations_keep_the_order_of_their_examples(older: tuple[Client, Adaptation, Adaptation]) -> None:
+    client, adaptation, pinned = older
+    for each in (adaptation, client.adaptation(pinned.id)):
+        assert each.predict(QUERIES, details=True).model_digest == pinned.model_digest
+        right = each.predict(QUERIES.to_numpy().tolist())
+        np.testing.assert_allclose(each.predict(QUERIES)[["low", "high"]], right, rtol=1e-4)
+        np.testing.assert_allclose(each.predict(QUERIES[NAMES[::-1]], pinned=True)[["low", "high"]], right, rtol=1e-4)
+        (proposal,) = each.propose(QUERIES[NAMES[::-1]], target="high")
+        assert proposal.prediction == pytest.approx(right[proposal.position], rel=1e-4)
+        each.extend(X[NAMES[::-1]], Y[["high", "low"]])
+        assert each.support()["inputs"] == 2 * X.to_numpy().tolist()
+        assert each.support()["targets"] == 2 * Y.to_numpy().tolist()
+
+
+def test_an_estimator(server: Server) -> None:
+    estimator = FewShotRegressor("doses", server.url).fit(X, Y)
+    right = estimator.predict(QUERIES)
+    server.reverse()
+    with pytest.warns(UserWarning, match="feature names"):
+        np.testing.assert_allclose(estimator.predict(QUERIES.to_numpy()), right, rtol=1e-4)
+    np.testing.assert_allclose(estimator.predict(QUERIES), right, rtol=1e-4)
+    estimator.partial_fit(X, Y)
+    assert estimator.adaptation().support()["inputs"] == 2 * X.to_numpy().tolist()
+    with pytest.raises(UnsupportedInput, match=r"^y: expected the columns high, low in this order, got low, high$"):
+        FewShotRegressor("doses", server.url).fit(X, Y)
+
+
+def test_an_estimator_whose_client_knows_the_older_order(server: Server) -> None:
+    FewShotRegressor("doses", server.url).fit(X, Y)
+    server.reverse()
+    estimator = FewShotRegressor("doses", server.url).fit(X, Y[["high", "low"]])
+    assert estimator.adaptation().support()["inputs"] == X[NAMES[::-1]].to_numpy().tolist()
+    with pytest.warns(UserWarning, match="feature names"):
+        np.testing.assert_allclose(estimator.predict(QUERIES.to_numpy()), estimator.predict(QUERIES), rtol=1e-4)
+
+
+def test_names_that_only_the_new_bundle_has(server: Server) -> None:
+    renamed = {"age": "years"}
+    with Client(server.url) as client:
+        adaptation = client.adapt("doses", X, Y)
+        server.replace(["years", "dose"], list(Y))
+        assert client.adapt("doses", X.rename(columns=renamed), Y).support_size == len(X)
+        with pytest.raises(UnsupportedInput, match=r"^x: expected the columns years, dose, got age, dose$"):
+            client.adapt("doses", X, Y)
+        assert adaptation.predict(QUERIES).shape == QUERIES.shape
+        with pytest.raises(UnsupportedInput, match=r"^queries: expected the columns age, dose, got years, dose$"):
+            adaptation.predict(QUERIES.rename(columns=renamed))
+
+
+def test_a_version_that_is_not_there(server: Server) -> None:
+    with (
+        Client(server.url) as client,
+        pytest.raises(NotFound, match=r"^digest: expected the digest of a version"),
+    ):
+        finish(describe(client._session, "doses", 64 * "0"))

@@ -15,9 +15,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
-from jaxtyping import install_import_hook
 
-import service_tests.shape_checks  # noqa: F401 (jaxtyping finds it by its name)
+from service_tests import shape_checks
 from service_tests.device import DEVICE  # noqa: F401 (before any settings are read)
 from service_tests.processes import MAML, ROOT, command, running, serving_in_a_thread, wait_until
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "compiled":
-        install_import_hook(["app.learn", "app.families"], "service_tests.shape_checks.checked")
+        shape_checks.install("app.learn", "app.families")
     hypothesis_settings.register_profile("innerloop", deadline=None, max_examples=25, derandomize=True)
     hypothesis_settings.load_profile("innerloop")
     torch.set_num_threads(1)

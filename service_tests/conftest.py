@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 
 from service_tests import shape_checks
 from service_tests.device import DEVICE  # noqa: F401 (before any settings are read)
-from service_tests.processes import MAML, ROOT, command, running, serving_in_a_thread, wait_until
+from service_tests.processes import MAML, ROOT, command, serving_in_a_thread, starting_fork, wait_until
 
 if TYPE_CHECKING:
     from service_tests.reuse import Shipped
@@ -246,7 +246,7 @@ def serve_live(models_dir: Path, clock: Clock, reused_models: None) -> Iterator[
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an eager `innerloop serve` in a process of its own."""
     state = tmp_path_factory.mktemp("state")
-    with running([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as url:
+    with starting_fork([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as (url, _):
         yield url
 
 

@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-ROOT = Path(__file__).parent.parent
+from service_tests import forked
+from service_tests.forked import ROOT as ROOT
+from service_tests.forked import Forked
+
 SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
 """The bundles that ship, by name."""
 MAML = ROOT / "service_tests/models/sinusoid"
@@ -41,12 +45,24 @@ def free_port() -> int:
 @contextmanager
 def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start a server by a command, with these INNERLOOP_* settings; its URL and process, once it is ready."""
+    with _ready(subprocess.Popen, words, log, settings) as (url, process):
+        yield url, process
+
+
+@contextmanager
+def starting_fork(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, Forked]]:
+    """Start a server as `starting` does, in a process that has imported torch already (`service_tests.forked`)."""
+    with _ready(forked.start, words, log, settings) as (url, process):
+        yield url, process
+
+
+@contextmanager
+def _ready(
+    start: Callable[..., Any], words: list[str], log: Path, settings: dict[str, object]
+) -> Iterator[tuple[str, Any]]:
     port = free_port()
     environment = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
-    with (
-        log.open("w") as output,
-        subprocess.Popen(words, cwd=ROOT, env=os.environ | environment, stderr=output) as process,
-    ):
+    with log.open("w") as output, start(words, cwd=ROOT, env=os.environ | environment, stderr=output) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")

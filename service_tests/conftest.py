@@ -21,7 +21,7 @@ from service_tests.device import DEVICE  # noqa: F401 (before any settings are r
 from service_tests.processes import MAML, ROOT, command, serving_in_a_thread, starting_fork, wait_until
 
 if TYPE_CHECKING:
-    from service_tests.reuse import Shipped
+    from service_tests.reuse import Reused
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -193,18 +193,18 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
 
 
 @pytest.fixture(scope="session")
-def shipped(models_dir: Path) -> "Shipped":
-    """The shipped bundles and their models, which the servers of this process share and borrow."""
-    from service_tests.reuse import Shipped  # after the shape checks are installed
+def reused() -> "Reused":
+    """The bundles and models that the servers of this process share and borrow."""
+    from service_tests.reuse import Reused  # after the shape checks are installed
 
-    return Shipped(models_dir)
+    return Reused()
 
 
 @pytest.fixture
-def reused_models(shipped: "Shipped", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def reused_models(reused: "Reused", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Servers of this process start with bundles and models that earlier ones had."""
-    with shipped.lending() as borrow:
-        monkeypatch.setattr("app.bundles.folder.load", shipped.load)
+    with reused.lending() as borrow:
+        monkeypatch.setattr("app.bundles.folder.load", reused.load)
         monkeypatch.setattr("app.main.Model", borrow)
         yield
 

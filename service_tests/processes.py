@@ -1,5 +1,6 @@
 """Real processes for tests: the installed commands, and servers on loopback."""
 
+import asyncio
 import os
 import random
 import socket
@@ -79,10 +80,32 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
         yield url
 
 
+class PromptServer(uvicorn.Server):
+    """A server that looks a hundred times a second whether it is to end and whether it has; uvicorn's looks ten times.
+
+    A test waits for that.
+    """
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.01)
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+
 @contextmanager
 def serving_in_a_thread(app: ASGIApp) -> Iterator[str]:
     """Serve an application on loopback, on a thread of this process; its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    server = PromptServer(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -39,7 +39,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "mark.compiled" not in collection_path.read_text() else None
 
 
+LONG = (
+    "test_crash.py",
+    "test_memory.py",
+    "test_compiler.py",
+    "test_openapi.py",
+    "test_stopping.py",
+    "test_checkpoints.py",
+    "test_data_parallel.py",
+    "test_parity.py",
+)
+"""Files with the longest tests. They run first, so that at the end no worker has one that the others wait for."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)  # the others keep their order
     if config.option.markexpr != "compiled":
         compiled = [item for item in items if item.get_closest_marker("compiled")]
         config.hook.pytest_deselected(items=compiled)

@@ -14,6 +14,8 @@ help:  ## list the targets
 serve: .venv/serve  ## run the server (INNERLOOP_PORT and the other settings apply)
 	$(BIN)/innerloop serve
 
+# each worker, and each process that a test starts, imports the same modules
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev $(NPM)  ## run the tests
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) -m compiled

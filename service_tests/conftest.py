@@ -15,25 +15,45 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
-from jaxtyping import install_import_hook
 
-import service_tests.shape_checks  # noqa: F401 (jaxtyping finds it by its name)
+from service_tests import shape_checks
 from service_tests.device import DEVICE  # noqa: F401 (before any settings are read)
-from service_tests.processes import MAML, ROOT, command, running, serving_in_a_thread, wait_until
+from service_tests.processes import MAML, ROOT, command, serving_in_a_thread, starting_fork, wait_until
 
 if TYPE_CHECKING:
-    from service_tests.reuse import Shipped
+    from service_tests.reuse import Reused
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "compiled":
-        install_import_hook(["app.learn", "app.families"], "service_tests.shape_checks.checked")
+        shape_checks.install("app.learn", "app.families")
     hypothesis_settings.register_profile("innerloop", deadline=None, max_examples=25, derandomize=True)
     hypothesis_settings.load_profile("innerloop")
     torch.set_num_threads(1)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m compiled`, files without such a test are not imported, which takes longer than all of these tests."""
+    if config.option.markexpr != "compiled" or collection_path.suffix != ".py":
+        return None
+    return True if "mark.compiled" not in collection_path.read_text() else None
+
+
+LONG = (
+    "test_crash.py",
+    "test_memory.py",
+    "test_compiler.py",
+    "test_openapi.py",
+    "test_stopping.py",
+    "test_checkpoints.py",
+    "test_data_parallel.py",
+    "test_parity.py",
+)
+"""Files with the longest tests. They run first, so that at the end no worker has one that the others wait for."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)  # the others keep their order
     if config.option.markexpr != "compiled":
         compiled = [item for item in items if item.get_closest_marker("compiled")]
         config.hook.pytest_deselected(items=compiled)
@@ -187,18 +207,18 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
 
 
 @pytest.fixture(scope="session")
-def shipped(models_dir: Path) -> "Shipped":
-    """The shipped bundles and their models, which the servers of this process share and borrow."""
-    from service_tests.reuse import Shipped  # after the shape checks are installed
+def reused() -> "Reused":
+    """The bundles and models that the servers of this process share and borrow."""
+    from service_tests.reuse import Reused  # after the shape checks are installed
 
-    return Shipped(models_dir)
+    return Reused()
 
 
 @pytest.fixture
-def reused_models(shipped: "Shipped", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def reused_models(reused: "Reused", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Servers of this process start with bundles and models that earlier ones had."""
-    with shipped.lending() as borrow:
-        monkeypatch.setattr("app.bundles.folder.load", shipped.load)
+    with reused.lending() as borrow:
+        monkeypatch.setattr("app.bundles.folder.load", reused.load)
         monkeypatch.setattr("app.main.Model", borrow)
         yield
 
@@ -247,7 +267,7 @@ def serve_live(models_dir: Path, clock: Clock, reused_models: None) -> Iterator[
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an eager `innerloop serve` in a process of its own."""
     state = tmp_path_factory.mktemp("state")
-    with running([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as url:
+    with starting_fork([command("innerloop"), "serve"], state / "log", compile=False, state_dir=state) as (url, _):
         yield url
 
 

@@ -1,5 +1,6 @@
 """Real processes for tests: the installed commands, and servers on loopback."""
 
+import asyncio
 import os
 import random
 import socket
@@ -10,12 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-ROOT = Path(__file__).parent.parent
+from service_tests import forked
+from service_tests.forked import ROOT as ROOT
+from service_tests.forked import Forked
+
 SHIPPED = sorted(path.name for path in (ROOT / "models").iterdir())
 """The bundles that ship, by name."""
 MAML = ROOT / "service_tests/models/sinusoid"
@@ -41,12 +46,24 @@ def free_port() -> int:
 @contextmanager
 def starting(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start a server by a command, with these INNERLOOP_* settings; its URL and process, once it is ready."""
+    with _ready(subprocess.Popen, words, log, settings) as (url, process):
+        yield url, process
+
+
+@contextmanager
+def starting_fork(words: list[str], log: Path, **settings: object) -> Iterator[tuple[str, Forked]]:
+    """Start a server as `starting` does, in a process that has imported torch already (`service_tests.forked`)."""
+    with _ready(forked.start, words, log, settings) as (url, process):
+        yield url, process
+
+
+@contextmanager
+def _ready(
+    start: Callable[..., Any], words: list[str], log: Path, settings: dict[str, object]
+) -> Iterator[tuple[str, Any]]:
     port = free_port()
     environment = {f"INNERLOOP_{name.upper()}": str(value) for name, value in (settings | {"port": port}).items()}
-    with (
-        log.open("w") as output,
-        subprocess.Popen(words, cwd=ROOT, env=os.environ | environment, stderr=output) as process,
-    ):
+    with log.open("w") as output, start(words, cwd=ROOT, env=os.environ | environment, stderr=output) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or ready(url), f"{words} is not ready: see {log}")
@@ -63,10 +80,32 @@ def running(words: list[str], log: Path, **settings: object) -> Iterator[str]:
         yield url
 
 
+class PromptServer(uvicorn.Server):
+    """A server that looks a hundred times a second whether it is to end and whether it has; uvicorn's looks ten times.
+
+    A test waits for that.
+    """
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.01)
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+
 @contextmanager
 def serving_in_a_thread(app: ASGIApp) -> Iterator[str]:
     """Serve an application on loopback, on a thread of this process; its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    server = PromptServer(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -7,17 +7,25 @@ import asyncio
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from service_tests.processes import command, starting
+from service_tests.forked import Forked
+from service_tests.processes import command, starting, starting_fork
 
 CONNECTIONS = 16
+SERVE = [command("innerloop"), "serve"]
 QUERIES = [[-3.0], [0.5], [4.0]]
+Serving = Callable[[], AbstractContextManager[tuple[str, subprocess.Popen[bytes] | Forked]]]
+"""Starts a server on the same folder each time."""
 Acknowledged = dict[str, tuple[dict[str, Any], list[list[float]] | None]]
 """By id: the body of /adapt, and the predictions before the crash if they arrived in time."""
 
@@ -68,18 +76,18 @@ async def predictions(client: httpx.AsyncClient, body: dict[str, Any]) -> list[l
     return rows
 
 
-def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
+def crash(rounds: int, serving: Serving) -> tuple[int, float]:
     """Crash a server this many times; return the number of acknowledged adaptations and the largest difference."""
     all_acknowledged: Acknowledged = {}
     worst = 0.0
     for number in range(rounds):
         acknowledged: Acknowledged = {}
-        with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, process):
+        with serving() as (url, process):
             asyncio.run(load_and_kill(url, process.pid, number, acknowledged, seconds=0.5 + number % 5 / 4))
             assert process.wait(10) == -signal.SIGKILL
         all_acknowledged |= acknowledged
         sample = random.Random(number).sample(sorted(all_acknowledged), min(50, len(all_acknowledged)))
-        with starting([command("innerloop"), "serve"], folder / "log", state_dir=folder, **settings) as (url, _):
+        with serving() as (url, _):
             worst = max(
                 worst,
                 asyncio.run(max_difference(url, acknowledged | {each: all_acknowledged[each] for each in sample})),
@@ -89,11 +97,12 @@ def crash(rounds: int, folder: Path, **settings: object) -> tuple[int, float]:
 
 
 def test_acknowledged_adaptations_survive_kill_9(tmp_path: Path) -> None:
-    count, worst = crash(2, tmp_path, compile=False)
+    settings = {"compile": False, "state_dir": tmp_path}
+    count, worst = crash(2, partial(starting_fork, SERVE, tmp_path / "log", **settings))
     assert count > 20
     assert worst <= 1e-4
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        print(crash(int(sys.argv[1]), Path(name)))  # noqa: T201
+        print(crash(int(sys.argv[1]), partial(starting, SERVE, Path(name) / "log", state_dir=name)))  # noqa: T201

@@ -12,6 +12,7 @@ from app.device import choose_device
 from app.errors import DeviceError
 from app.main import create_app
 from app.settings import Settings
+from service_tests import forked
 from service_tests.processes import ROOT
 
 ADAPT = {"model": "sinusoid", "support": {"inputs": [[0.1], [1.2]], "targets": [0.3, 0.9]}}
@@ -49,9 +50,8 @@ print(json.dumps([adapted["losses"], predicted["predictions"], ready["compiled"]
 def test_the_server_runs_without_the_compiled_folder(models_dir: Path) -> None:
     """The server gives the same numbers without the folder. It runs in another process, because imports are cached."""
     arguments = json.dumps([str(models_dir), ADAPT])
-    process = subprocess.run(
-        [sys.executable, "-c", WITHOUT_COMPILED_CODE, arguments], check=True, capture_output=True, text=True
-    )
+    process = forked.run([sys.executable, "-c", WITHOUT_COMPILED_CODE, arguments])
+    assert process.returncode == 0, process.stderr
     losses, predictions, compiled = json.loads(process.stdout)
     with TestClient(create_app(Settings(models_dir=models_dir, compile=False, watch=False, store="memory"))) as client:
         adapted = client.post("/adapt", json=ADAPT).json()

@@ -15,14 +15,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from service_tests.processes import MAML, ROOT, command, free_port, ready, starting, wait_until
+from service_tests import forked
+from service_tests.forked import Forked
+from service_tests.processes import MAML, ROOT, command, free_port, ready, starting, starting_fork, wait_until
 
 SERVE = [command("innerloop"), "serve"]
 HALF = b"POST /adapt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
@@ -35,9 +37,13 @@ def connected(url: str) -> Iterator[socket.socket]:
         yield connection
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_well(tmp_path: Path, number: signal.Signals) -> None:
-    with starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path) as (_, process):
+@pytest.mark.parametrize(("start", "number"), [(starting, signal.SIGTERM), (starting_fork, signal.SIGINT)])
+def test_a_signal_ends_the_server_well(
+    tmp_path: Path,
+    start: Callable[..., AbstractContextManager[tuple[str, subprocess.Popen[bytes] | Forked]]],
+    number: signal.Signals,
+) -> None:
+    with start(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path) as (_, process):
         os.kill(process.pid, number)
         assert process.wait(15) == 0
     assert "stopped" in (tmp_path / "log").read_text()
@@ -46,7 +52,7 @@ def test_a_signal_ends_the_server_well(tmp_path: Path, number: signal.Signals) -
 
 def test_half_a_body_and_an_unread_answer_do_not_hold_it_up(tmp_path: Path) -> None:
     with (
-        starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path, shutdown_s=5) as (url, process),
+        starting_fork(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path, shutdown_s=5) as (url, process),
         connected(url) as sending,
         connected(url) as deaf,
     ):
@@ -69,7 +75,7 @@ def test_without_time_to_stop_only_a_request_that_is_dropped_is_an_error(tmp_pat
     settings = {"compile": False, "state_dir": tmp_path, "models_dir": tmp_path / "models", "shutdown_s": 0}
     (tmp_path / "models").mkdir()
     (tmp_path / "models/sinusoid").symlink_to(MAML)  # alone: the server starts in half the time
-    with starting(SERVE, tmp_path / "log", **settings) as (url, process), connected(url) as connection:
+    with starting_fork(SERVE, tmp_path / "log", **settings) as (url, process), connected(url) as connection:
         connection.sendall(sent)
         if sent == LIST:
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
@@ -120,16 +126,21 @@ WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search
 def start_in_vain(*before: str, **settings: object) -> str:
     """Start a server that cannot start; what it prints. before: words before the command"""
     variables = {f"INNERLOOP_{name.upper()}": str(value) for name, value in settings.items()}
-    ended = subprocess.run(
-        [*before, *SERVE], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = os.environ | variables
+    if before:
+        words = [*before, *SERVE]
+        ended = subprocess.run(
+            words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    else:
+        ended = forked.run(SERVE, env=environment, timeout=60)
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stderr.splitlines()[-1]
 
 
 def test_what_is_in_the_way_of_a_start_is_one_line(tmp_path: Path) -> None:
-    with starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path) as (url, _):
+    with starting_fork(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path) as (url, _):
         port = url.rpartition(":")[2]
         assert start_in_vain(port=port).startswith(
             f'127.0.0.1:{port}: expected an address to listen on, got "Address already in use": stop '
@@ -160,7 +171,10 @@ def test_a_state_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
 
 
 def test_requests_that_wait_behind_another_one_are_not_begun(tmp_path: Path) -> None:
-    with starting(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path, shutdown_s=5) as (url, process):
+    with starting_fork(SERVE, tmp_path / "log", compile=False, state_dir=tmp_path, shutdown_s=5) as (
+        url,
+        process,
+    ):
         connections = load(url, "load")
         os.kill(process.pid, signal.SIGTERM)
         answers = [received(connection).count(b"HTTP/1.1 201") for connection in connections]

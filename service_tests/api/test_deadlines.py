@@ -20,7 +20,7 @@ from app.api.openapi_examples import ERRORS
 from app.errors import DeadlinePassed, Overloaded
 from service_tests.api.requests import QUERIES, body, examples
 from service_tests.conftest import Work
-from service_tests.processes import command, disconnect, starting, wait_until
+from service_tests.processes import command, disconnect, starting_fork, wait_until
 
 
 def post_with_deadline(client: Any, path: str, milliseconds: object, payload: Any) -> Any:
@@ -182,7 +182,7 @@ def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
         if event == "http11.send_request_body.complete":
             sent.append(event)
 
-    with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
+    with starting_fork([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         with (
             ThreadPoolExecutor(40) as threads,
             httpx.Client(timeout=60, limits=httpx.Limits(max_connections=40)) as client,
@@ -205,7 +205,7 @@ def test_shutting_down_finishes_accepted_requests(tmp_path: Path) -> None:
         for response in responses
     ]
     assert statuses == [201] * 40
-    with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, _):
+    with starting_fork([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, _):
         adaptations = httpx.get(f"{url}/adaptations").json()["adaptations"]
         assert {adaptation["adaptation_id"] for adaptation in adaptations} == {
             response.json()["adaptation_id"] for response in responses

@@ -18,7 +18,7 @@ from app.storage.sqlite_file import FILE
 from service_tests.api.requests import QUERIES, adapt, body, predictions, reload
 from service_tests.conftest import Work
 from service_tests.disks import Disk, small_disk
-from service_tests.processes import MAML, command, free_port, starting, wait_until
+from service_tests.processes import MAML, command, free_port, starting_fork, wait_until
 from service_tests.storage.servers import redis_server
 
 STORE_FAILED = "urn:problem-type:innerloop:store-failed"
@@ -94,13 +94,13 @@ def test_a_server_that_is_killed_starts_on_the_full_disk(disk: Disk, tmp_path: P
         "state_dir": disk.folder / "state",
         "models_dir": tmp_path / "models",
     }
-    with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
+    with starting_fork([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         ids = [httpx.post(f"{url}/adapt", json=body()).json()["adaptation_id"] for _ in range(3)]
         disk.fill()
         assert_503(httpx.post(f"{url}/adapt", json=body()), " is full (")
         disk.fill()  # others take what the reserve was
         process.send_signal(signal.SIGKILL)
-    with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
+    with starting_fork([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         assert "disk" in httpx.get(f"{url}/health/ready").json()["degraded"]
         asked = {"adaptation_id": ids[0], "queries": QUERIES}
         assert httpx.post(f"{url}/predict", json=asked).status_code == 200

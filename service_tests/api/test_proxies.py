@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service_tests.api.requests import body
-from service_tests.processes import MAML, command, starting
+from service_tests.processes import MAML, command, starting_fork
 
 FORWARDED = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https", "x-forwarded-prefix": "/innerloop/"}
 SERVE = [command("innerloop"), "serve"]
@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> dict[str, object]:
 
 def test_headers_of_a_trusted_proxy_count(tmp_path: Path, settings: dict[str, object]) -> None:
     trusted = settings | {"trusted_proxies": "10.0.0.0/8, 127.0.0.1", "log_level": "warning"}
-    with starting(SERVE, tmp_path / "log", **trusted) as (url, _), httpx.Client(base_url=url) as client:
+    with starting_fork(SERVE, tmp_path / "log", **trusted) as (url, _), httpx.Client(base_url=url) as client:
         document = client.get("/openapi.json", headers=FORWARDED).json()
         assert document["servers"] == [{"url": "/innerloop"}]
         assert "servers" not in client.get("/openapi.json").json(), "a prefix holds for its request alone"
@@ -43,7 +43,7 @@ def test_headers_of_a_trusted_proxy_count(tmp_path: Path, settings: dict[str, ob
 
 def test_headers_of_anyone_else_do_not_count(tmp_path: Path, settings: dict[str, object]) -> None:
     others = settings | {"trusted_proxies": "10.0.0.1"}
-    with starting(SERVE, tmp_path / "log", **others) as (url, _), httpx.Client(base_url=url) as client:
+    with starting_fork(SERVE, tmp_path / "log", **others) as (url, _), httpx.Client(base_url=url) as client:
         assert "servers" not in client.get("/openapi.json", headers=FORWARDED).json()
         assert client.post("/innerloop/adapt", json=body(), headers=FORWARDED).status_code == 404
         assert client.head("/models/?limit=1").status_code == 200
@@ -54,7 +54,7 @@ def test_headers_of_anyone_else_do_not_count(tmp_path: Path, settings: dict[str,
 
 def test_without_the_setting_there_is_no_access_log(tmp_path: Path, settings: dict[str, object]) -> None:
     quiet = settings | {"access_log": False}
-    with starting(SERVE, tmp_path / "log", **quiet) as (url, _):
+    with starting_fork(SERVE, tmp_path / "log", **quiet) as (url, _):
         assert httpx.post(
             f"{url}/adapt", content=json.dumps(body()), headers={"content-type": "application/json"}
         ).is_success
@@ -62,7 +62,7 @@ def test_without_the_setting_there_is_no_access_log(tmp_path: Path, settings: di
 
 
 def test_streams_are_not_held_back(tmp_path: Path, settings: dict[str, object]) -> None:
-    with starting(SERVE, tmp_path / "log", **settings) as (url, _):
+    with starting_fork(SERVE, tmp_path / "log", **settings) as (url, _):
         events = httpx.post(f"{url}/adapt", json=body(), headers={"accept": "text/event-stream"})
         lines = httpx.post(f"{url}/adapt", content=json.dumps(body()), headers={"content-type": "application/x-ndjson"})
         for answer in (events, lines):

@@ -26,7 +26,7 @@ from service_tests.api.requests import (
     predictions,
     reload,
 )
-from service_tests.processes import SHIPPED, command, starting, wait_until
+from service_tests.processes import SHIPPED, command, starting_fork, wait_until
 
 
 def stop(client: TestClient) -> None:
@@ -360,7 +360,7 @@ def test_the_folder_is_watched(serve_live: Callable[..., str], own_models: Path)
 
 def test_without_watching_sighup_reloads(tmp_path: Path, own_models: Path, retrain: Callable[..., str]) -> None:
     settings = {"compile": False, "watch": False, "store": "memory", "models_dir": own_models, "state_dir": tmp_path}
-    with starting([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
+    with starting_fork([command("innerloop"), "serve"], tmp_path / "log", **settings) as (url, process):
         adaptation_id = httpx.post(f"{url}/adapt", json=body()).json()["adaptation_id"]
         new_digest = retrain(1.05)
         with pytest.raises(AssertionError):

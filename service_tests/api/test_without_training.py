@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from service_tests import forked
 from service_tests.processes import ROOT, SHIPPED
 
 SERVE = """
@@ -54,8 +54,6 @@ def test_every_shipped_bundle_answers_without_families_and_training(tmp_path: Pa
     script = tmp_path / "serve.py"
     script.write_text(SERVE)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.run(
-        [sys.executable, str(script)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    process = forked.run([sys.executable, str(script)], env=environment)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout) == {name: [201, 200, 1] for name in SHIPPED}

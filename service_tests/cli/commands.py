@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
+from service_tests import forked
 from service_tests.processes import ROOT, command
 
 
@@ -35,6 +36,4 @@ def innerloop(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[s
 
 def installed(*words: str) -> subprocess.CompletedProcess[str]:
     """Run the installed command in a process of its own, and wait for its end."""
-    return subprocess.run(
-        [command("innerloop"), *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    return forked.run([command("innerloop"), *words])

@@ -9,27 +9,22 @@ import pytest
 import app
 from app.cli.console import print_error
 from app.errors import InnerloopError
-from service_tests.cli.commands import innerloop, installed
-from service_tests.processes import ROOT, SHIPPED
+from service_tests import forked
+from service_tests.cli.commands import innerloop
+from service_tests.processes import ROOT, SHIPPED, command
 
 PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "app/client")])
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "nothing"]])
 def test_the_module_is_the_command(arguments: list[str]) -> None:
-    command = installed(*arguments)
-    module = subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    words = [command("innerloop"), *arguments]
+    installed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    module = forked.run([sys.executable, "-m", "app.cli", *arguments])
     expected = (
-        command.returncode,
-        command.stdout.replace("Usage: innerloop", "Usage: python -m app.cli"),
-        command.stderr,
+        installed.returncode,
+        installed.stdout.replace("Usage: innerloop", "Usage: python -m app.cli"),
+        installed.stderr,
     )
     assert (module.returncode, " ".join(module.stdout.split()), module.stderr) == (
         expected[0], " ".join(expected[1].split()), expected[2],
@@ -169,8 +164,7 @@ def test_commands_that_serve_say_which_systems_they_run_on(arguments: tuple[str,
     """Windows lacks these modules."""
     code = f"import sys; sys.modules[{module!r}] = None; from app.cli.main import main; main()"
     environment = {"INNERLOOP_MODELS_DIR": str(ROOT / "models"), "PYTHONPATH": PYTHONPATH}
-    command = [sys.executable, "-c", code, *arguments]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    result = forked.run([sys.executable, "-c", code, *arguments], env=environment)
     message = "the server runs on Linux and macOS: on Windows, use WSL or Docker\n"
     assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
 
@@ -193,9 +187,6 @@ def test_a_missing_extra_is_named_with_its_brackets(
     for bundle in ("driving", "linear", "navigation"):  # copies, as the commands write into them
         shutil.copytree(ROOT / "models" / bundle, tmp_path / "models" / bundle)
     environment = {"INNERLOOP_MODELS_DIR": str(tmp_path / "models"), "PATH": "", "PYTHONPATH": PYTHONPATH}
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    result = forked.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment)
     assert (result.returncode, result.stdout) == (1, ""), "the command fails before its work"
     assert f"pip install {extra}" in " ".join(result.stderr.split())

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,8 @@ from app.training.checkpoints import restore_checkpoint, save_checkpoint
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.training_run import Run
-from service_tests.processes import ROOT
+from service_tests import forked
+from service_tests.forked import Forked
 
 CPU = torch.device("cpu")
 
@@ -57,10 +57,11 @@ def test_rubbish_is_refused(tmp_path: Path) -> None:
         restore_checkpoint(Run(Recipe("sinusoid"), CPU, compiled=False), path)
 
 
-def train(folder: Path) -> subprocess.Popen[bytes]:
+def train(folder: Path) -> Forked:
     command = [sys.executable, "-m", "app.train", "linear", "--outer-steps", "1050", "--eager", "--set", "tasks=2"]
     folders = ["--models-dir", str(folder / "models"), "--runs-dir", str(folder / "runs")]
-    return subprocess.Popen([*command, *folders], cwd=ROOT, stdout=subprocess.DEVNULL)
+    with Path(os.devnull).open("w") as output:
+        return forked.start([*command, *folders], stdout=output)
 
 
 def digest(folder: Path) -> str:

@@ -25,6 +25,7 @@ from app.learn.decision_weights import Weighing
 from app.learn.networks import NETWORKS as NETWORKS_OF_OURS
 from app.learn.networks import NetworkSpec
 from app.training.import_weights import import_weights
+from service_tests import forked
 from service_tests.processes import MAML, command
 
 NETWORKS = """
@@ -80,7 +81,7 @@ def plain_loop(network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, 
 
 
 def innerloop(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([command("innerloop"), *words], cwd=folder, capture_output=True, text=True, check=False)
+    return forked.run([command("innerloop"), *words], cwd=folder)
 
 
 def test_the_same_support_set_gives_the_fast_weights_of_a_plain_loop(

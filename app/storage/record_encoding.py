@@ -97,17 +97,12 @@ class _Record(Struct, array_like=True, gc=False):
 
 
 class _LongRecord(_Record, array_like=True, gc=False):
-    """A record whose label or expiry was changed, or whose values have names; or any other, which lacks these fields.
-
-    Older servers ignore them.
-    """
+    """A record with the fields that older servers ignore, or one that such a server wrote, which lacks them."""
 
     edits: int = 0
-    value_names: ValueNames = ((), ())
+    value_names: ValueNames | None = None
 
 
-NOTHING_MORE = 0, ((), ())
-"""The last fields of most records, which are left out."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_LongRecord)
 
@@ -140,9 +135,7 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    more = adaptation.edits, adaptation.value_names
-    record = _LongRecord(*fields, *more) if more != NOTHING_MORE else _Record(*fields)
-    return bytes([version]) + _encoder.encode(record)
+    return bytes([version]) + _encoder.encode(_LongRecord(*fields, adaptation.edits, adaptation.value_names))
 
 
 def _version(adaptation: Adaptation, labels: Sequence[Label]) -> int:

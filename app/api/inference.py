@@ -16,7 +16,7 @@ from app.api.fast_path import FastRoute
 from app.api.media_types import EVENTS
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, request_docs, response_docs
-from app.api.parse_commands import adapt_command, check_source_fields, check_version, predict_command
+from app.api.parse_commands import adapt_command, check_source_fields, predict_command, version_of
 from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
@@ -41,7 +41,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.service.adaptations import Adaptations
-from app.service.commands import AdaptCommand, PredictResult
+from app.service.commands import AdaptCommand, PredictResult, check_version
 from app.service.deadlines import in_time
 from app.service.model import Model
 from app.service.record import Adaptation
@@ -81,7 +81,6 @@ async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> Adap
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     model = server.adaptations.model(body.model)
-    check_version(body, model)
     inputs = body, model, incoming.client, server.limits
     if small and not is_slow(model, body.support):
         return adapt_command(*inputs)
@@ -132,7 +131,7 @@ async def resolve(
     else:
         assert body.model is not UNSET, "one of the two is there"
         adaptation, model = None, adaptations.model(body.model)
-    check_version(body, model)
+    check_version(model, version_of(body))
     return adaptation, model
 
 

@@ -10,7 +10,7 @@ from app.api.csv_requests import CSV, CsvCodec
 from app.errors import UnsupportedMedia
 
 EVENTS = "text/event-stream"
-QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.IGNORECASE)
+QUALITY = re.compile(r"\s*q\s*=\s*(\d?\.?\d{1,3})\s*", re.IGNORECASE)
 """The parameter of a media type in Accept that says how much it is wanted."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
@@ -45,10 +45,17 @@ def media_types(content_type: bytes, accept: bytes, ndjson: bool, csv: bool = Tr
     codec = JSON if media in texts else CODECS.get(media)
     if codec is None:
         raise UnsupportedMedia([*CODECS, *texts], declared)
-    answer_codec = next((CODECS[each] for each in accepted if each in CODECS), codec)
-    wanted = next((each for each in accepted if each in (*CODECS, CSV)), None)
-    events = accepted.get(EVENTS, 0) >= max((accepted[each] for each in accepted if each in CODECS), default=0.001)
-    return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted == CSV)
+    usual = _by_wildcard(accepted, codec.media)
+    wanted = [each for each in accepted if each in (*CODECS, CSV) and accepted[each] >= usual]
+    answer_codec = next((CODECS[each] for each in wanted if each in CODECS), codec)
+    events = accepted.get(EVENTS, 0.0) >= max(0.001, usual, *(accepted[each] for each in wanted if each in CODECS))
+    return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted[:1] == [CSV])
+
+
+def _by_wildcard(accepted: Mapping[str, float], media: str) -> float:
+    """How much a media type is wanted that the header does not name."""
+    every, of_its_kind = accepted.get("*/*", 0.0), f"{media.partition('/')[0]}/*"
+    return 0.0 if media in accepted else accepted.get(of_its_kind, every)
 
 
 def _by_preference(accept: str) -> dict[str, float]:

@@ -4,6 +4,10 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 `app.service.request_checks`.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from msgspec import UNSET
 
@@ -12,11 +16,21 @@ from app.api.client_connection import Client
 from app.api.columns import describe_targets
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
+from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
-from app.errors import Invalid, OtherVersion
+from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
-from app.service.commands import AdaptCommand, EditCommand, Goal, PredictCommand, ProposeCommand, names_count, task_of
+from app.service.commands import (
+    AdaptCommand,
+    EditCommand,
+    Goal,
+    PredictCommand,
+    ProposeCommand,
+    check_version,
+    names_count,
+    task_of,
+)
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.proposal_checks import check_count, check_has_rows, check_says_how_sure, find_target
@@ -33,16 +47,18 @@ from app.service.task import Task
 
 
 def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limits: Limits) -> AdaptCommand:
-    """The command of POST /adapt for the model that it names. Raises Invalid."""
+    """The command of POST /adapt for the model that it names. Raises Invalid, and OtherVersion."""
     ttl_s, settings = None if body.ttl_s is UNSET else body.ttl_s, _settings(body)
-    assess = None if body.assess is UNSET else Method[body.assess]
-    check_ttl(ttl_s, limits.ttl)
-    check_assessment(model, assess)
-    check_inner_loop(model, settings)
+    assess, version = None if body.assess is UNSET else Method[body.assess], version_of(body)
+    with for_version(model, version):
+        check_ttl(ttl_s, limits.ttl)
+        check_assessment(model, assess)
+        check_inner_loop(model, settings)
+        support = _read_support(body.support, model, limits, client.owner, settings)
     return AdaptCommand(
         owner=client.owner,
         model=model,
-        support=_read_support(body.support, model, limits, client.owner, settings),
+        support=support,
         settings=settings,
         ttl_s=ttl_s,
         label=None if body.label is UNSET else body.label,
@@ -50,6 +66,7 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
         assess=assess,
         key=client.key,
         reuse=body.reuse,
+        version=version,
     )
 
 
@@ -81,12 +98,25 @@ def check_source_fields(body: schemas.PredictRequest | schemas.ProposeRequest) -
         raise Invalid.unusable("pinned", "this needs adaptation_id, so send it instead of model, or leave pinned out")
 
 
-def check_version(
-    body: schemas.AdaptRequest | schemas.MoreSupport | schemas.PredictRequest | schemas.ProposeRequest, model: Model
-) -> None:
-    """A body is for the version of the model that answers it, or for any. Raises OtherVersion."""
-    if body.model_digest is not UNSET and body.model_digest != model.digest:
-        raise OtherVersion(model.bundle.name, model.digest, body.model_digest)
+def version_of(
+    body: schemas.AdaptRequest | schemas.MoreSupport | schemas.PredictRequest | schemas.ProposeRequest,
+) -> str | None:
+    """The version of the model that a body is for; None for any. Raises Invalid for what is no digest."""
+    version = None if body.model_digest is UNSET else body.model_digest
+    if version is not None and not re.fullmatch(DIGEST, version):
+        fix = "send the digest that GET /models/{name} has, or leave it out"
+        raise Invalid("model_digest", "64 hexadecimal digits in small letters", shown(version), fix)
+    return version
+
+
+@contextmanager
+def for_version(model: Model, version: str | None) -> Iterator[None]:
+    """Raise OtherVersion instead of Invalid where a body is for another version of the model."""
+    try:
+        yield
+    except Invalid:
+        check_version(model, version)
+        raise
 
 
 def predict_command(

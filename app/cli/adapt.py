@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ from innerloop_client.descriptions import reading
 from innerloop_client.output_forms import Form
 from innerloop_client.prediction import read_prediction
 from innerloop_client.responses import content
+from innerloop_client.session import Call, Reply
 
 DURATION = re.compile(r"(\d{1,12})\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -140,12 +142,13 @@ def predict(
     if pinned:
         fields["pinned"] = True
     source = Source(name_of(file), _place_of(table), columns={"queries": table.columns})
+    accept = JSON if as_json else CSV
     with asking(url) as server, in_words(source):
-        model = _model_of(server, id, table)
-        call = predict_call(model, table, fields, JSON if as_json else CSV, name_of(file))
-        data = content(server.send(call).response, call.accept)
+        request = partial(predict_call, table=table, fields=fields, accept=accept, file=name_of(file))
+        reply = _predicted(server, id, request, table)
+        data = content(reply.response, accept)
         with reading("predictions"):
-            text = _predictions(data.decode(), call.accept, len(table.rows) if isinstance(table, Rows) else None)
+            text = _predictions(data.decode(), accept, len(table.rows) if isinstance(table, Rows) else None)
     if output is None or output == STDOUT:
         print_result(text)
         return
@@ -162,13 +165,13 @@ def _examples_source(table: Csv | Rows, targets: Mapping[str, str], file: Path) 
     return Source(name_of(file), _place_of(table), names, {"inputs": inputs, "targets": list(targets)}, {said: ours})
 
 
-def _model_of(server: Asking, id: str, table: Csv | Rows) -> Model | None:
-    """The model of an adaptation; None for a CSV of one that is not there, of which the server says more."""
+def _predicted(server: Asking, id: str, request: Callable[[Model | None], Call], table: Csv | Rows) -> Reply:
+    """The reply to a call to predict. A CSV is sent even if its model is not there, as the server says more of that."""
     try:
-        return server.model(server.adaptation(id).model)
+        return server.send_for(server.adaptation(id), request)
     except NotFound:
         if isinstance(table, Csv):
-            return None
+            return server.send(request(None))
         raise
 
 

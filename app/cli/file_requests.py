@@ -10,6 +10,7 @@ from innerloop_client import Model
 from innerloop_client.descriptions import reading
 from innerloop_client.idempotency_key import new_key
 from innerloop_client.session import Call
+from innerloop_client.tables import NUMBERS, column_names
 
 CSV = "text/csv"
 
@@ -29,7 +30,7 @@ def adapt_call(model: Model, table: Csv | Rows, targets: Mapping[str, str], fiel
 
 
 def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any], accept: str, file: str) -> Call:
-    """POST /predict. Raises InnerloopError.
+    """POST /predict; rows that are not a CSV are for this version of the model alone. Raises InnerloopError.
 
     model: what the server says of it; a CSV may do without
     file: the name of that of the queries
@@ -39,8 +40,11 @@ def predict_call(model: Model | None, table: Csv | Rows, fields: dict[str, Any],
     if isinstance(table, Csv):
         return Call("POST", "/predict", table.renamed({}), CSV, accept, params=fields)
     assert model is not None, "it says what the inputs are"
-    queries = table.rows if has_names(model) else _inputs(model, table, table.columns)
-    return Call.of_body("/predict", fields | {"queries": queries}, accept=accept)
+    if not has_names(model):
+        queries = _inputs(model, table, table.columns)
+    else:
+        queries = _in_order(model, table) if model.inputs["encoder"] == NUMBERS else table.rows
+    return Call.of_body("/predict", fields | {"queries": queries, "model_digest": model.digest}, accept=accept)
 
 
 def _support(model: Model, table: Rows, targets: Mapping[str, str]) -> dict[str, Any]:
@@ -61,6 +65,14 @@ def _check_queries(model: Model, table: Csv | Rows, file: str) -> None:
         actual = f"a column called {target}, as its target is"
         fix = "remove the column, or rename it if it is an input"
         raise InnerloopError(expectation(file, f"only inputs of {model.name}", actual, fix))
+
+
+def _in_order(model: Model, table: Rows) -> list[list[Any]]:
+    """Numbers in the order of the model's columns. Raises InnerloopError for other columns."""
+    names = column_names(model.inputs)
+    if sorted(table.columns) != sorted(names):
+        raise InnerloopError(expectation("FILE", f"the columns {', '.join(names)}", ", ".join(table.columns)))
+    return table.values(names)
 
 
 def _inputs(model: Model, table: Rows, columns: list[str]) -> list[Any]:

@@ -2,18 +2,22 @@
 
 import errno
 import os
+import re
 import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from shutil import copymode
+from typing import BinaryIO
 
 from app.cli.example_files import STDIN
 from app.errors import InnerloopError, expectation
 
 DEVICES = Path("/dev"), Path("/proc")
 """Where names such as /dev/stdout are of streams that are open already."""
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+"""The name of a stream that is open already."""
 NO_NEW_FILE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 """What a folder says that takes no new file, and a file that is mounted alone: it can only be written in its place."""
 
@@ -38,7 +42,7 @@ def write_output(place: str, output: Path, content: bytes) -> None:
     """
     try:
         if _is_stream(output):
-            with output.open("ab") as stream:  # /dev/stdout may be a file that others write to, as after >>
+            with _opened(output) as stream:
                 stream.write(content)
         else:
             _replace(Path(os.path.realpath(output)), content)
@@ -61,6 +65,13 @@ def _is_stream(output: Path) -> bool:
     if any(output.is_relative_to(folder) for folder in DEVICES):
         return True
     return output.exists() and not output.is_file()
+
+
+def _opened(output: Path) -> BinaryIO:
+    """A stream to write to. One that is open already goes on where it is, even if it is a file."""
+    name = {"/dev/stdout": "/dev/fd/1", "/dev/stderr": "/dev/fd/2"}.get(str(output), str(output))
+    descriptor = DESCRIPTOR.fullmatch(name)
+    return output.open("wb") if descriptor is None else os.fdopen(os.dup(int(descriptor[1])), "wb")
 
 
 def _replace(output: Path, content: bytes) -> None:

@@ -1,20 +1,23 @@
 """The client of commands with --url, with errors in the words of the command line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.cli.words import NO_FILE, Source, command_line_words
 from app.errors import InnerloopError, expectation, shown
-from innerloop_client import Adaptation, Client, Expired, NotFound, ServerError, UnsupportedInput
+from innerloop_client import Adaptation, Client, Expired, Model, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate
 from innerloop_client.client import RETRIES
 from innerloop_client.client_methods import listed
+from innerloop_client.descriptions import from_body
 from innerloop_client.errors import OtherVersion
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.paths import segment
 from innerloop_client.remote_adaptation import delete
 from innerloop_client.session import Call, Reply
@@ -41,6 +44,18 @@ class Asking(Client):
     def listed(self, **params: Any) -> Iterator[Any]:
         """The stored adaptations as the server describes them. params: of the URL"""
         return iterate(listed(self._session, **params))
+
+    def send_for(self, adaptation: Adaptation, request: Callable[[Model], Call]) -> Reply:
+        """The reply to a call for the version of the model that an adaptation has. request: makes it for one"""
+
+        async def send(models: Described) -> Reply:
+            described = from_body(Model, await models.model(adaptation.model))
+            reply = await self._session.send(request(described))
+            if reply.response.status_code == httpx.codes.CONFLICT:
+                raise reply.error
+            return reply
+
+        return finish(for_version(self._session, send, Version(adaptation.model_digest)))
 
     def send(self, call: Call) -> Reply:
         """The reply to a call. If it is an error, `body` raises it."""
@@ -102,7 +117,8 @@ def in_words(source: Source = NO_FILE) -> Iterator[None]:
             raise InnerloopError(expectation("ID", "the id of a stored adaptation", actual, LISTS_IDS)) from error
         if isinstance(error, OtherVersion):
             raise InnerloopError("MODEL: another version has just replaced it: run the command again") from error
-        said = command_line_words(source, error.detail, error.place)
-        if said == error.detail:
+        detail = str(error.problem["detail"])
+        said = command_line_words(source, detail, str(error.problem.get("place", "")))
+        if said == detail:
             raise
         raise InnerloopError(said) from error

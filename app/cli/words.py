@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 WORDS = {
-    "name": "MODEL",
+    "path.name": "MODEL",
     "model": "MODEL",
+    "query.model": "--model",
     "adaptation_id": "ID",
     "steps": "--steps",
     "learning_rate": "--learning-rate",

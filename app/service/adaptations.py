@@ -22,7 +22,15 @@ from app.learn.target_scale import TargetScale
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
-from app.service.commands import AdaptCommand, EditCommand, PredictCommand, PredictResult, bounded, names_count
+from app.service.commands import (
+    AdaptCommand,
+    EditCommand,
+    PredictCommand,
+    PredictResult,
+    bounded,
+    check_version,
+    names_count,
+)
 from app.service.compatibility import Compatibility
 from app.service.cut_texts import cut_examples, cut_rows
 from app.service.deadlines import Caller, in_time
@@ -99,6 +107,7 @@ class Adaptations:
             if (earlier := await self._idempotency.earlier(command, names)) is not None:
                 yield earlier
                 return
+            command.check_version()
             new = self._new(command)
             validation = new.validation()
             adapted: Adapted | None = None
@@ -167,9 +176,13 @@ class Adaptations:
         await self._kept.keep(model.bundle, adaptation.expires_at)
 
     async def version(self, name: str, digest: str) -> Model:
-        """That version of a model, from the store if necessary. Raises UnknownVersion, and StoreFailed."""
+        """That version of a model, from the store if necessary.
+
+        Raises UnknownModel, UnknownVersion and StoreFailed.
+        """
         model = await self._version(digest)
         if model is None or model.bundle.name != name:
+            self._catalogue.named(name, "path.name")
             raise UnknownVersion(name, digest)
         return model
 
@@ -192,6 +205,8 @@ class Adaptations:
         if adaptation.pinned and pinned is not False:
             await self._restore(adaptation)
         while (model := self.model_of(adaptation, pinned)).digest != adaptation.digest:
+            if adaptation.pinned:  # `pinned` is of this request alone
+                return _on_model(adaptation, model), model
             try:
                 adaptation = await self._change(adaptation, Change.rederived, lambda old: old, caller=caller)
             except StoreFailed:  # it cannot be written, but it can be answered: derived again at each request
@@ -213,16 +228,23 @@ class Adaptations:
         return model
 
     async def extend(
-        self, adaptation: Adaptation, more: SupportSet, caller: Caller | None = None, key: str | None = None
+        self,
+        adaptation: Adaptation,
+        more: SupportSet,
+        caller: Caller | None = None,
+        key: str | None = None,
+        version: str | None = None,
     ) -> Adaptation:
-        """Adapt to more examples too: the same as adapting to all of them at once. Raises Diverged.
+        """Adapt to more examples too: the same as adapting to all of them at once. Raises Diverged, and OtherVersion.
 
         Episodes are a stage of their own, after those that are there.
 
         key: the client's idempotency key, by which a repeat changes nothing
+        version: as in an `AdaptCommand`
         """
 
         def change(old: Adaptation) -> Adaptation:
+            check_version(self.model_of(old), version)
             try:
                 return self._extended(old, more)
             except Invalid as error:
@@ -338,6 +360,7 @@ class Adaptations:
         return self._idempotency.turn(command.owner, [name.name for name in names], caller)
 
     async def _adapt(self, new: NewAdaptation, names: Sequence[Name], caller: Caller | None) -> Adaptation:
+        new.command.check_version()
         validation = new.validation()
         if validation is None:
             result, quality = await self._worker.submit(new.job, caller), None

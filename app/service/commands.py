@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from app.errors import OtherVersion
 from app.learn.divergence import Adapted
 from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
 from app.service.class_labels import Label
@@ -14,6 +15,12 @@ from app.service.model import Model
 from app.service.record import Adaptation, InnerLoopSettings
 from app.service.support_set import SupportSet
 from app.service.task import Task
+
+
+def check_version(model: Model, version: str | None) -> None:
+    """Raise OtherVersion if a request is for another version of a model than this one. version: None for any"""
+    if version is not None and version != model.digest:
+        raise OtherVersion(model.bundle.name, model.digest, version)
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +33,7 @@ class AdaptCommand:
     assess: how to measure whether adapting helped; None not to
     key: the client's idempotency key
     reuse: whether an earlier adaptation to the same content, made with `reuse` too, will do
+    version: the digest of the version of the model that the request is for; None for any
     """
 
     owner: str
@@ -38,6 +46,11 @@ class AdaptCommand:
     assess: Method | None = None
     key: str | None = None
     reuse: bool = False
+    version: str | None = None
+
+    def check_version(self) -> None:
+        """Raise OtherVersion if the request is for another version of the model than this one."""
+        check_version(self.model, self.version)
 
     @property
     def task(self) -> Task:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from app.bundles.bundle import ValueNames
 from app.service import decisions
 from app.service.model import Model
 from app.service.record import Adaptation
@@ -29,8 +30,7 @@ class Compatibility:
         manifest, stages = model.bundle.manifest, adaptation.stages
         if adaptation.kind != manifest.kind or not all(_may_encode(model, stage.inputs) for stage in stages):
             return False
-        pairs = zip(adaptation.value_names, model.bundle.value_names, strict=True)
-        if any(ours and theirs and ours != theirs for ours, theirs in pairs):
+        if adaptation.value_names is not None and not _have_one_order(adaptation.value_names, model.bundle.value_names):
             return False
         if (adaptation.id, adaptation.revision, model.digest) in self._refusals:
             return False
@@ -41,6 +41,12 @@ class Compatibility:
         if manifest.schema.actions is not None:
             return all(decisions.fits(each.targets, manifest.schema) for each in stages)
         return stages[0].targets.shape[1:] == (manifest.schema.targets,)
+
+
+def _have_one_order(ours: ValueNames, theirs: ValueNames) -> bool:
+    """Whether the names of numbers are the same. A number alone has no order, whatever its name is."""
+    pairs = zip(ours, theirs, strict=True)
+    return all(one == other or max(len(one), len(other)) == 1 for one, other in pairs)
 
 
 def _may_encode(model: Model, inputs: np.ndarray) -> bool:

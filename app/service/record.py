@@ -76,7 +76,8 @@ class Adaptation:
     names: the names under which a repeated request finds it (`Name`)
     created_at, expires_at: seconds since the epoch
     edits: how often the label or the expiry was changed, which makes no revision
-    value_names: of the numbers in its inputs and in its targets, in their order; empty where they have none
+    value_names: of the numbers in its inputs and in its targets, in their order; empty where they have none, and None
+        where an older server wrote the record, which did not keep them
     """
 
     id: str
@@ -99,7 +100,7 @@ class Adaptation:
     names: tuple[str, ...] = ()
     edits: int = 0
     label_names: bool = False
-    value_names: ValueNames = ((), ())
+    value_names: ValueNames | None = None
 
     @property
     def staged(self) -> bool:

@@ -97,23 +97,24 @@ class _Record(Struct, array_like=True, gc=False):
 
 
 class _LongRecord(_Record, array_like=True, gc=False):
-    """A record that was edited, whose values have names, or that has a choice of label names; or any other.
+    """A record with the fields that older servers ignore, or one that such a server wrote, which lacks them."""
 
-    Any other lacks these fields. Older servers ignore them.
+    edits: int = 0
+    value_names: ValueNames | None = None
+
+
+class _NamedLabels(_LongRecord, array_like=True, gc=False):
+    """A record with a choice of label names, or any other, which lacks these fields too.
 
     label_names: whether they count; choice: what the client chose
     """
 
-    edits: int = 0
-    value_names: ValueNames = ((), ())
     label_names: bool = False
     choice: bool | None = None
 
 
-NOTHING_MORE = 0, ((), ()), False, None
-"""The last fields of most records, which are left out."""
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_LongRecord)
+_decoder = msgspec.msgpack.Decoder(_NamedLabels)
 
 
 def encode(adaptation: Adaptation) -> bytes:
@@ -144,8 +145,9 @@ def encode(adaptation: Adaptation) -> bytes:
         adaptation.names,
         labels,
     )
-    more = adaptation.edits, adaptation.value_names, adaptation.label_names, adaptation.settings.label_names
-    record = _LongRecord(*fields, *more) if more != NOTHING_MORE else _Record(*fields)
+    more = adaptation.edits, adaptation.value_names
+    choice = adaptation.label_names, adaptation.settings.label_names
+    record = _LongRecord(*fields, *more) if choice == (False, None) else _NamedLabels(*fields, *more, *choice)
     return bytes([version]) + _encoder.encode(record)
 
 
@@ -226,7 +228,7 @@ def check_new(adaptation: Adaptation, names: Sequence[Name]) -> None:
         raise ValueError(f"names: expected those in the record of {adaptation.id!r}, got others")
 
 
-def _parse(data: bytes, place: str) -> _LongRecord:
+def _parse(data: bytes, place: str) -> _NamedLabels:
     if not data or data[0] not in VERSIONS:
         raise StoreFailed(
             f"{place}: expected a record in format 1 to {max(VERSIONS)}, got "

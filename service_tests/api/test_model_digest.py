@@ -50,6 +50,39 @@ def test_another_version_is_refused_and_nothing_is_stored(client: TestClient) ->
         assert answer.json()["model_digest"] == right, path
 
 
+@pytest.mark.parametrize("wrong", ["", "zz", OTHER[1:], f"{OTHER} ", OTHER.replace("0", "A")])
+def test_what_is_no_digest(client: TestClient, wrong: str) -> None:
+    for path, each in bodies(client).items():
+        answer = client.post(path, json=each | {"model_digest": wrong})
+        assert (answer.status_code, answer.json()["place"]) == (422, "model_digest")
+        assert answer.json()["detail"].startswith("model_digest: expected 64 hexadecimal digits in small letters, got ")
+
+
+def test_a_repeat_with_a_key_gets_the_first_result_although_the_bundle_was_replaced(
+    client: TestClient, retrain: Callable[..., str]
+) -> None:
+    key, wanted = {"idempotency-key": "a"}, {"model_digest": digest(client)}
+    first = client.post("/adapt", json=body(**wanted), headers=key).json()
+    path = f"/adaptations/{first['adaptation_id']}/support"
+    extended = client.post(path, json=examples(2) | wanted, headers=key).json()
+    retrain(1.05)
+    reload(client)
+    assert client.post(path, json=examples(2) | wanted, headers=key).json() == extended
+    assert client.post("/adapt", json=body(**wanted), headers=key).json()["adaptation_id"] == first["adaptation_id"]
+    events = client.post("/adapt", json=body(**wanted), headers=key | {"accept": "text/event-stream"})
+    assert f'"adaptation_id":"{first["adaptation_id"]}"' in events.text
+    for other in ("b", "c"):
+        refused = client.post("/adapt", json=body(**wanted), headers={"idempotency-key": other})
+        assert refused.json()["type"] == TYPE
+    assert client.post(path, json=examples(1) | wanted).json()["type"] == TYPE
+    assert len(client.get("/adaptations").json()["adaptations"]) == 1
+
+
+def test_a_body_that_only_the_other_version_takes_is_of_another_version(client: TestClient) -> None:
+    answer = client.post("/adapt", json=body({"inputs": [[1, 2]], "targets": [1]}, model_digest=OTHER))
+    assert answer.json()["type"] == TYPE
+
+
 def test_lines_streams_and_csv(client: TestClient) -> None:
     right = digest(client)
     lines = [json.dumps(body(model_digest=each)) for each in (right, OTHER)]
@@ -72,6 +105,8 @@ def test_versions_are_described(client: TestClient, retrain: Callable[..., str])
     reload(client)
     assert client.get("/models/sinusoid").json()["digest"] == new_digest
     assert client.get("/models/sinusoid", params={"digest": old["digest"]}).json() == old
+    unknown = client.get("/models/nothing", params={"digest": OTHER}).json()
+    assert unknown["detail"].startswith("path.name: expected one of ")
     for name, wanted, text in (
         ("sinusoid", OTHER, 'query.digest: expected the digest of a version of "sinusoid" that the server has, got'),
         ("linear", old["digest"], 'query.digest: expected the digest of a version of "linear" that the server has'),
@@ -100,7 +135,7 @@ def test_a_version_that_is_pinned_is_described_after_a_restart(
 
 @pytest.mark.parametrize(
     ("names", "is_accepted"),
-    [(["age", "dose"], True), (["dose", "age"], False), (["age", "weight"], False), ([], True)],
+    [(["age", "dose"], True), (["dose", "age"], False), (["age", "weight"], False), ([], False)],
     ids=["the same", "in another order", "others", "none"],
 )
 def test_numbers_are_kept_by_position_and_need_the_same_names(

@@ -65,6 +65,12 @@ FORMS: dict[str, dict[str, Any]] = {
         (f"text/event-stream;q=0, {MSGPACK}", MSGPACK),
         (f"text/event-stream, {JSON}", "text/event-stream; charset=utf-8"),
         ("text/event-stream;q=0.1", "text/event-stream; charset=utf-8"),
+        (f"{MSGPACK};q=.5, */*;q=.9", JSON),
+        (f"{MSGPACK};q=.5, application/*", JSON),
+        (f"{MSGPACK};q=.5, application/*;q=.1, */*", MSGPACK),
+        (f"{MSGPACK}, */*", MSGPACK),
+        (f"{MSGPACK};q=.5, text/*", MSGPACK),
+        ("*/*, text/event-stream;q=0.1", JSON),
     ],
 )
 def test_how_much_a_media_type_is_wanted(client: TestClient, accept: str, expected: str) -> None:

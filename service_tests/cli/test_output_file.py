@@ -74,6 +74,10 @@ def test_a_file_that_stdout_is_appended_to_keeps_its_content(tmp_path: Path) -> 
     with file.open("ab") as stdout:
         subprocess.run([sys.executable, "-c", code], stdout=stdout, check=True)
     assert file.read_bytes() == b"old new"
+    with file.open("wb") as stdout:
+        words = ["sh", "-c", 'echo 1; "$0" -c "$1"; echo 2', sys.executable, code]
+        subprocess.run(words, stdout=stdout, check=True)
+    assert file.read_bytes() == b"1\nnew2\n"
 
 
 def test_what_is_no_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,8 +138,8 @@ ODD: list[tuple[str, Any, str]] = [
     ("box", lambda: Odd(Box(0, 255, (2,), np.uint8)), "action_space: expected a Box of floats"),
     ("box", lambda: Seedless(), "reset: expected a method that takes `seed`, as in gymnasium"),
     ("box", lambda: Odd(step=(np.zeros(2), np.ones(2), True, False, {})), "reward: expected a number, got ndarray"),
-    ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete with at least"),
-    ("names", lambda: Odd(), "action_space: expected Discrete with at least"),
+    ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete, as the model chooses"),
+    ("names", lambda: Odd(), "action_space: expected Discrete, as the model chooses them, got Box"),
     ("box", Odd(), "make_env: expected a function that makes an environment, got Odd"),
     ("box", lambda: None, "make_env: expected a function that makes an environment, it made None"),
     ("box", lambda: gymnasium.Wrapper(SAME), "make_env: expected a new environment"),
@@ -167,7 +167,7 @@ def test_an_unknown_option_is_refused_at_once(untrained: Client) -> None:
 @pytest.mark.parametrize(
     ("episodes", "sentence"),
     [
-        ({"observations": []}, "episodes: expected a list .*, got dict"),
+        ({"observations": []}, "episodes: expected a list of episodes, got one: put it into a list"),
         ("x", "episodes: expected a list .*, got str"),
         ([1], r"episodes\[0\]: expected observations, actions and rewards, got int"),
         ([{"rewards": 1.0}], r"episodes\[0\].rewards: expected a list or an array, got float"),

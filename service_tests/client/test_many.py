@@ -252,6 +252,18 @@ def test_numbers_that_json_does_not_have(innerloop: Client) -> None:
         assert "a missing value" in str(error)
 
 
+def test_a_generator_may_use_one_array_for_all_tasks(innerloop: Client) -> None:
+    def tasks() -> Iterator[Task]:
+        x = np.zeros((2, 1))
+        for number in range(3):
+            x[:] = np.array([[number], [number + 0.5]])
+            yield {"model": "sinusoid", "x": x, "y": [1.0, 2.0]}
+
+    adaptations = innerloop.adapt_many(tasks())
+    inputs = [each.support()["inputs"] for each in adaptations if not isinstance(each, InnerloopError)]
+    assert inputs == [[[0.0], [0.5]], [[1.0], [1.5]], [[2.0], [2.5]]]
+
+
 def test_what_a_generator_raises_is_raised(innerloop: Client) -> None:
     def failing() -> Iterator[Task]:
         yield from tasks(70)

@@ -1,5 +1,6 @@
 """A bundle whose columns have another order replaces a model, while clients know the old order."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.target_scale import TargetSpec
 from innerloop_client import Adaptation, Client, InnerloopError, NotFound, Task, UnsupportedInput
 from innerloop_client.blocking import finish
+from innerloop_client.errors import OtherVersion
 from innerloop_client.model_versions import describe
 from innerloop_client.sklearn import FewShotRegressor
+from service_tests.client.answering import Answering, answer
 from service_tests.processes import wait_until
 
 NAMES = ["age", "dose"]
@@ -118,6 +121,71 @@ def test_many(innerloop: Client) -> None:
     assert len(list(innerloop.adaptations())) == 2
 
 
+def test_many_from_a_generator_that_uses_one_table(innerloop: Client) -> None:
+    def tasks() -> Iterator[Task]:
+        x = X.copy()
+        for number in range(3):
+            x.loc[0, "age"] = number
+            yield {"model": "doses", "x": x, "y": Y}
+
+    adaptations = innerloop.adapt_many(tasks())
+    inputs = [each.support()["inputs"] for each in adaptations if not isinstance(each, InnerloopError)]
+    assert [rows[0] for rows in inputs] == [[2.0, 0.0], [2.0, 1.0], [2.0, 2.0]]
+
+
+def test_an_answer_that_gets_lost_before_the_bundle_is_replaced(server: Server) -> None:
+    """The repeat is for the version that made the adaptation, and finds it."""
+
+    class Losing(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = super().handle_request(request)
+            if request.url.path == "/adapt" and not lost:
+                lost.append(response.read())
+                server.reverse()
+                raise httpx.ReadError("lost")
+            return response
+
+    lost: list[bytes] = []
+    with httpx.Client(transport=Losing()) as http:
+        client = Client(server.url, http=http)
+        makes: list[Callable[[], Any]] = [
+            lambda: client.adapt("doses", X, Y),
+            lambda: client.adapt_many([{"model": "doses", "x": X, "y": Y}])[0],
+            lambda: streamed(client),
+        ]
+        for number, make in enumerate(makes, 1):
+            server.replace(NAMES, list(Y))
+            client.predict("doses", QUERIES, X, Y)
+            lost.clear()
+            adaptation = make()
+            assert len(lost) == 1
+            assert adaptation.id in lost[0].decode()
+            assert len(list(client.adaptations())) == number
+            assert adaptation.support()["inputs"] == X.to_numpy().tolist()
+
+
+def streamed(client: Client) -> Adaptation:
+    stream = client.adapt_stream("doses", X, Y)
+    assert len(list(stream)) == 2
+    return stream.adaptation
+
+
+def test_versions_without_end(server_of: Callable[..., Answering]) -> None:
+    """As of two servers with different bundles. The deadline holds, and the error says what has happened."""
+    problem = {"status": 409, "detail": "another version", "model_digest": "1", "type": "a"}
+    model = {"name": "doses", "digest": "0", "kind": "regression", "inputs": {"encoder": "numbers", "columns": []}}
+
+    def answers(number: int) -> list[bytes]:
+        is_description = other.requests[-1].startswith(b"GET")
+        return [answer(model | {"digest": "01"[number > 1]}) if is_description else answer(problem, status=409)]
+
+    with Answering(answers) as other, Client(other.url, timeout=0.5) as client:
+        began = time.monotonic()
+        with pytest.raises(OtherVersion, match="another version"):
+            client.adapt("doses", X, Y)
+        assert time.monotonic() - began < 5
+
+
 def test_a_stream(innerloop: Client) -> None:
     stream = innerloop.adapt_stream("doses", X, Y)
     assert len(list(stream)) == 2
@@ -188,6 +256,18 @@ def test_names_that_only_the_new_bundle_has(server: Server) -> None:
         assert adaptation.predict(QUERIES).shape == QUERIES.shape
         with pytest.raises(UnsupportedInput, match=r"^queries: expected the columns age, dose, got years, dose$"):
             adaptation.predict(QUERIES.rename(columns=renamed))
+
+
+def test_names_that_come_or_go(server: Server) -> None:
+    with Client(server.url) as client:
+        for first, second in (((NAMES, list(Y)), ([], [])), (([], []), (NAMES, list(Y)))):
+            server.replace(*first)
+            adaptation = client.adapt("doses", X[NAMES[::-1]], Y[["high", "low"]])
+            before = adaptation.predict(QUERIES[NAMES[::-1]])
+            server.replace(*second)
+            after = adaptation.predict(QUERIES[NAMES[::-1]], details=True)
+            assert after.model_digest == adaptation.model_digest
+            np.testing.assert_allclose(after.predictions, before, rtol=1e-4)
 
 
 def test_a_version_that_is_not_there(server: Server) -> None:

@@ -65,6 +65,18 @@ def test_actions_go_by_their_names() -> None:
         assert numbers(episode["actions"]) == Y
 
 
+def test_numbers_in_columns_of_objects() -> None:
+    x = pd.DataFrame(X, columns=["age", "dose"]).astype(object)
+    assert numbers(sent("rates", x=x, y=Y)["inputs"]) == X
+    x.loc[0, "age"] = None
+    assert np.isnan(numbers(sent("rates", x=x, y=Y)["inputs"])[0][0])
+
+
+def test_an_episode_that_is_in_no_list() -> None:
+    with pytest.raises(UnsupportedInput, match=r"^episodes: expected a list of episodes, got one: put it into a list$"):
+        sent("arm", episodes={"observations": X})
+
+
 class OtherFrame:
     """A DataFrame of another library, as far as this client knows them."""
 

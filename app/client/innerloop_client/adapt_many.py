@@ -21,6 +21,7 @@ from innerloop_client.errors import (
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
 from innerloop_client.model_versions import MAX_REPEATS, Version, described
+from innerloop_client.retries import backoff_s
 from innerloop_client.session import Session
 from innerloop_client.task_lines import EncodedTask, Line, Outcome, send_lines
 
@@ -41,11 +42,15 @@ async def adapt_many(
     many = _Many(session, None if key is None else key_of(key, MAX_KEY - KEY_ROOM), timeout)
     session.within(timeout)  # to refuse a wrong timeout
     with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
-        while chunk := list(islice(numbered, CHUNK)):
-            given = [_Given(index, task) for index, task in chunk]
-            lines = [await many.line(each) for each in given]
-            key = many.key(chunk[0][0])
-            start = 0
+        while True:
+            given: list[_Given] = []
+            lines: list[Line] = []
+            for index, task in islice(numbered, CHUNK):
+                given.append(_Given(index, task))
+                lines.append(await many.line(given[-1]))  # at once, as the next task may be in the same array
+            if not given:
+                break
+            key, start = many.key(given[0].index), 0
             while start < len(lines):
                 end = _end(lines, start)
                 await many.send(given[start:end], lines[start:end], start, key)
@@ -106,6 +111,8 @@ class _Many:
             return self.gone
         try:
             body = await described(self._session.within(self._timeout), given.body.read, version or Version())
+            if version is None and "model_digest" in body:  # it may have to be read again
+                given.body.keep()
             return EncodedTask(body["model"], encode_line(body))
         except UnsupportedInput as error:
             return UnsupportedInput(f"tasks[{given.index}]: {error}")
@@ -126,7 +133,7 @@ class _Many:
 
         given: the same as tasks; start: how many lines of the chunk come before; key: its key
         """
-        for _ in range(MAX_REPEATS):
+        for repeat in range(MAX_REPEATS):
             if self.gone is not None:
                 results: list[Outcome] = [self.gone if isinstance(line, EncodedTask) else line for line in lines]
                 break
@@ -134,6 +141,7 @@ class _Many:
             self.gone = next((each for each in results if _concerns_all(each)), None)
             if not any(isinstance(each, OtherVersion) for each in results):
                 break
+            await self._session.transport.sleep(backoff_s(repeat) if repeat else 0)
             lines = [await self._again(*each) for each in zip(given, results, strict=True)]
         self.outcomes += results
 

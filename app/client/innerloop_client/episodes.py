@@ -74,8 +74,13 @@ class Episode:
                 fix = "wrap the environment in one with a Box of floats, whose `step` rounds the action"
                 raise UnsupportedInput(f"action_space: expected a Box of floats, got {space}: {fix}")
             return self._numpy.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
-        expected = f"a Box of {form[0]} numbers" if form else f"Discrete with at least {int(action) + 1} actions"
+        expected = f"a Box of {form[0]} numbers" if form else _actions_of(space, int(action))
         raise UnsupportedInput(f"action_space: expected {expected}, as the model chooses them, got {space}")
+
+
+def _actions_of(space: Any, action: int) -> str:
+    """What is expected of a space that does not have this action."""
+    return f"Discrete with at least {action + 1} actions" if hasattr(space, "n") else "Discrete"
 
 
 def make_all(make_env: Callable[[], Environment], count: int, stack: ExitStack) -> list[Environment]:

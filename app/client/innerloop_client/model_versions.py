@@ -101,9 +101,10 @@ async def for_version(
         try:
             return await described(session, request, version)
         except OtherVersion as error:
-            if repeats == MAX_REPEATS:
+            wait = backoff_s(repeats) if repeats else 0
+            if repeats == MAX_REPEATS or wait >= session.attempts().left_s:
                 raise
             version.digest = error.digest
         session.models.forget_current()
-        await session.transport.sleep(backoff_s(repeats) if repeats else 0)
+        await session.transport.sleep(wait)
         repeats += 1

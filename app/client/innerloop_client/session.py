@@ -72,6 +72,11 @@ class Reply(NamedTuple):
         return answer(self.response)
 
     @property
+    def error(self) -> InnerloopError:
+        """The error that the answer is."""
+        return refusal(self.response)
+
+    @property
     def gone(self) -> bool:
         """Whether a repeated request got a 404: an earlier attempt may have deleted what it names."""
         return self.repeated and self.response.status_code == httpx.codes.NOT_FOUND

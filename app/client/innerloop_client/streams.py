@@ -23,7 +23,7 @@ from innerloop_client.errors import (
     shown,
 )
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.model_versions import Described, for_version
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.server_sent_events import read_events
 from innerloop_client.session import Call, Session
@@ -120,13 +120,12 @@ async def _events(
     session = session.within(options.pop("timeout", None))
     key = key_of(options.pop("idempotency_key", None))
     body = AdaptBody(*arguments, options)
-    attempts = session.attempts()
-    step = 0
+    attempts, version, step = session.attempts(), Version(), 0
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            response = await for_version(session, partial(_begin, session, body, key, attempts))
+            response = await for_version(session, partial(_begin, session, body, key, attempts, version), version)
             try:
                 async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
                     if isinstance(event, InnerloopError):
@@ -148,10 +147,13 @@ async def _events(
         await session.transport.sleep(wait)
 
 
-async def _begin(session: Session, body: AdaptBody, key: str, attempts: Attempts, models: Described) -> httpx.Response:
-    """The beginning of a stream of the version that `models` describes."""
-    call = Call.of_body("/adapt", await body.read(models), accept=EVENTS, key=key)
-    return await session.begin(call, attempts)
+async def _begin(
+    session: Session, body: AdaptBody, key: str, attempts: Attempts, version: Version, models: Described
+) -> httpx.Response:
+    """The beginning of a stream of the version that `models` describes. A repeat asks for the same, as `version`."""
+    content = await body.read(models)
+    version.digest = content.get("model_digest")
+    return await session.begin(Call.of_body("/adapt", content, accept=EVENTS, key=key), attempts)
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:

@@ -71,9 +71,9 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         _refuse_single_row(table, names, place)
         frame = table.to_frame()
     else:
-        frame = table
+        frame = table.infer_objects()  # numbers in columns of objects
     if names and model["inputs"].get("encoder") == NUMBERS:
-        if frame is table:  # the name of a Series does not matter
+        if not is_a(table, "pandas", "Series"):  # the name of a Series does not matter
             frame = in_order(frame, names, place)
     elif names and has_default_names(frame):
         return list(map(list, _rows(frame, range(len(frame.columns)))))

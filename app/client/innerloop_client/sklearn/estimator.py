@@ -39,7 +39,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     """Of `validate_data`, for examples that are numbers."""
     _columns: list[str] | None = None
     """The names of the columns of `fit`; None if they had none."""
-    _version: Version
+    _version: Version | None = None
     """The version of the model that will probably answer."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 
-from innerloop_client.adapt_request import AdaptBody
+from innerloop_client.adapt_request import AdaptBody, AdaptCall
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
@@ -23,10 +23,10 @@ from innerloop_client.errors import (
     shown,
 )
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.model_versions import Described, Version, for_version
+from innerloop_client.model_versions import Described, for_version
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.server_sent_events import read_events
-from innerloop_client.session import Call, Session
+from innerloop_client.session import Session
 
 A = TypeVar("A", bound=AdaptationFields)
 EVENTS = "text/event-stream"
@@ -119,13 +119,13 @@ async def _events(
     """Losses, each once, and last the body of the adaptation. What breaks off is sent again with the same key."""
     session = session.within(options.pop("timeout", None))
     key = key_of(options.pop("idempotency_key", None))
-    body = AdaptBody(*arguments, options)
-    attempts, version, step = session.attempts(), Version(), 0
+    call = AdaptCall(AdaptBody(*arguments, options), EVENTS, key)
+    attempts, step = session.attempts(), 0
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            response = await for_version(session, partial(_begin, session, body, key, attempts, version), version)
+            response = await for_version(session, partial(_begin, session, call, attempts), call.version)
             try:
                 async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
                     if isinstance(event, InnerloopError):
@@ -147,13 +147,9 @@ async def _events(
         await session.transport.sleep(wait)
 
 
-async def _begin(
-    session: Session, body: AdaptBody, key: str, attempts: Attempts, version: Version, models: Described
-) -> httpx.Response:
-    """The beginning of a stream of the version that `models` describes. A repeat asks for the same, as `version`."""
-    content = await body.read(models)
-    version.digest = content.get("model_digest")
-    return await session.begin(Call.of_body("/adapt", content, accept=EVENTS, key=key), attempts)
+async def _begin(session: Session, call: AdaptCall, attempts: Attempts, models: Described) -> httpx.Response:
+    """The beginning of the answer."""
+    return await session.begin(await call.read(models), attempts)
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from innerloop_client.model_versions import Described, Version, for_version
+from innerloop_client.model_versions import Described, for_version
 from innerloop_client.session import Call, Session
 from innerloop_client.support_set import Examples
 
@@ -60,10 +60,6 @@ class AdaptBody:
         support = await self._examples.read(models, self._model)
         return {"model": self._model, "support": support} | self._rest | models.condition
 
-    def keep(self) -> None:
-        """Keep the examples as they are now, although the user may change them."""
-        self._examples.keep()
-
     async def send(self, session: Session, key: str) -> Any:
         """Adapt, and return what the server says of the adaptation."""
 
@@ -71,26 +67,3 @@ class AdaptBody:
             return (await session.send(Call.of_body("/adapt", await self.read(models), key=key))).body
 
         return await for_version(session, request)
-
-
-class AdaptCall:
-    """A call that repeats of it share. It is made anew only for another version of the model.
-
-    version: that it is for
-    """
-
-    def __init__(self, body: AdaptBody, accept: str, key: str) -> None:
-        self._body, self._accept, self._key = body, accept, key
-        self._call: Call | None = None
-        self._digest: str | None = None
-        self.version = Version()
-
-    async def read(self, models: Described) -> Call:
-        """The call for `version`, which `models` describes. Raises UnsupportedInput."""
-        if self._call is None or self._digest != self.version.digest:
-            content = await self._body.read(models)
-            if self._call is None and "model_digest" in content:  # it may have to be made anew
-                self._body.keep()
-            self._digest = self.version.digest = content.get("model_digest")
-            self._call = Call.of_body("/adapt", content, accept=self._accept, key=self._key)
-        return self._call

@@ -3,12 +3,11 @@
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 
-from innerloop_client.adapt_request import AdaptBody, AdaptCall
+from innerloop_client.adapt_request import AdaptBody
 from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import finish
@@ -23,10 +22,10 @@ from innerloop_client.errors import (
     shown,
 )
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.model_versions import Described, for_version
+from innerloop_client.model_versions import Described, Version, for_version
 from innerloop_client.retries import RETRIED, Attempts
 from innerloop_client.server_sent_events import read_events
-from innerloop_client.session import Session
+from innerloop_client.session import Call, Session
 
 A = TypeVar("A", bound=AdaptationFields)
 EVENTS = "text/event-stream"
@@ -119,19 +118,20 @@ async def _events(
     """Losses, each once, and last the body of the adaptation. What breaks off is sent again with the same key."""
     session = session.within(options.pop("timeout", None))
     key = key_of(options.pop("idempotency_key", None))
-    call = AdaptCall(AdaptBody(*arguments, options), EVENTS, key)
     attempts, step = session.attempts(), 0
+    beginning = _Beginning(session, AdaptBody(*arguments, options), key, attempts)
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            response = await for_version(session, partial(_begin, session, call, attempts), call.version)
+            response = await beginning.response()
             try:
                 async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
                     if isinstance(event, InnerloopError):
                         failure = event
                         break
                     step += isinstance(event, float)
+                    beginning.is_over = True
                     with attempts.paused():
                         yield event
                     if isinstance(event, dict):
@@ -147,9 +147,29 @@ async def _events(
         await session.transport.sleep(wait)
 
 
-async def _begin(session: Session, call: AdaptCall, attempts: Attempts, models: Described) -> httpx.Response:
-    """The beginning of the answer."""
-    return await session.begin(await call.read(models), attempts)
+class _Beginning:
+    """Begins the answer, and begins it again after it broke off.
+
+    is_over: whether the user has had a loss. Since then he may have changed the examples, so they are not read again,
+        and an error says if another version of the model answers by now: its losses would be other ones
+    """
+
+    def __init__(self, session: Session, body: AdaptBody, key: str, attempts: Attempts) -> None:
+        self._session, self._body, self._key, self._attempts = session, body, key, attempts
+        self._call, self._version = Call("POST", "/adapt"), Version()
+        self.is_over = False
+
+    async def response(self) -> httpx.Response:
+        """The answer, whose body the caller reads. Raises the error that it is."""
+        if self.is_over:
+            return await self._session.begin(self._call, self._attempts)
+        return await for_version(self._session, self._begin, self._version)
+
+    async def _begin(self, models: Described) -> httpx.Response:
+        content = await self._body.read(models)
+        self._version.digest = content.get("model_digest")  # a repeat is for the same
+        self._call = Call.of_body("/adapt", content, accept=EVENTS, key=self._key)
+        return await self._session.begin(self._call, self._attempts)
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:

@@ -138,7 +138,7 @@ def one_table_for_all() -> Iterator[Task]:
 
 
 def test_many_from_a_generator(server: Server) -> None:
-    """Its tasks may have changed since they were read, so they are sent again only if nothing but the version differs."""
+    """Its tasks may have changed since they were read: they are sent again only if nothing but the version differs."""
     with Client(server.url) as client:
         for names, targets in ((NAMES, list(Y)), (NAMES[::-1], list(Y)[::-1])):
             client.predict("doses", QUERIES, X, Y)

@@ -210,8 +210,8 @@ class Outgrown(RequestError):
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"The current version of {shown(model)} does not accept the examples of this adaptation: adapt again with "
-            "examples for the current version"
+            f"The current version of {shown(model)} does not accept the examples of this adaptation, or has other "
+            "names for their numbers: adapt again with examples for the current version"
         )
 
 

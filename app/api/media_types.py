@@ -10,8 +10,10 @@ from app.api.csv_requests import CSV, CsvCodec
 from app.errors import UnsupportedMedia
 
 EVENTS = "text/event-stream"
-QUALITY = re.compile(r"\s*q\s*=\s*(\d?\.?\d{1,3})\s*", re.IGNORECASE)
+QUALITY = re.compile(r"\s*q\s*=\s*(\d\.?\d*|\.\d+)\s*", re.IGNORECASE)
 """The parameter of a media type in Accept that says how much it is wanted."""
+COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""A comma that is not within quotes."""
 CODECS: Mapping[str, Codec] = {codec.media: codec for codec in (JSON, MSGPACK)}
 
 
@@ -39,30 +41,31 @@ def media_types(content_type: bytes, accept: bytes, ndjson: bool, csv: bool = Tr
     ndjson, csv: whether application/x-ndjson and text/csv are taken
     Cached, because clients send the same headers again and again.
     """
-    declared, accepted = content_type.decode("latin-1"), _by_preference(accept.decode("latin-1"))
+    declared, accepted = content_type.decode("latin-1"), _qualities(accept.decode("latin-1"))
     media = declared.partition(";")[0].strip().lower()
     texts = [each for each, taken in ((CSV, csv), (NDJSON, ndjson)) if taken]
     codec = JSON if media in texts else CODECS.get(media)
     if codec is None:
         raise UnsupportedMedia([*CODECS, *texts], declared)
-    usual = _by_wildcard(accepted, codec.media)
-    wanted = [each for each in accepted if each in (*CODECS, CSV) and accepted[each] >= usual]
+    wanted = [each for each in (codec.media, *CODECS, CSV) if _quality(accepted, each) > 0]
+    named = [*accepted]
+    wanted.sort(key=lambda each: (-_quality(accepted, each), named.index(each) if each in named else len(named)))
     answer_codec = next((CODECS[each] for each in wanted if each in CODECS), codec)
-    events = accepted.get(EVENTS, 0.0) >= max(0.001, usual, *(accepted[each] for each in wanted if each in CODECS))
+    events = accepted.get(EVENTS, 0.0) >= max(1e-3, *(_quality(accepted, each) for each in CODECS))
     return MediaTypes(codec, answer_codec, media == NDJSON, events, media == CSV, wanted[:1] == [CSV])
 
 
-def _by_wildcard(accepted: Mapping[str, float], media: str) -> float:
-    """How much a media type is wanted that the header does not name."""
-    every, of_its_kind = accepted.get("*/*", 0.0), f"{media.partition('/')[0]}/*"
-    return 0.0 if media in accepted else accepted.get(of_its_kind, every)
+def _quality(accepted: Mapping[str, float], media: str) -> float:
+    """How much a media type is wanted, from 0 to 1. What names it counts more than a wildcard."""
+    names = media, f"{media.partition('/')[0]}/*", "*/*"
+    return next((accepted[name] for name in names if name in accepted), 0.0)
 
 
-def _by_preference(accept: str) -> dict[str, float]:
-    """The media types of a header Accept with their q values, the most wanted first; without those of q=0."""
+def _qualities(accept: str) -> dict[str, float]:
+    """The media types of a header Accept, in small letters, with their q values."""
     given: dict[str, float] = {}
-    for part in accept.split(","):
+    for part in COMMA.split(accept):
         media, *parameters = part.split(";")
         quality = next((match[1] for each in parameters if (match := QUALITY.fullmatch(each))), "1")
-        given.setdefault(media.strip().lower(), float(quality))
-    return {media: quality for media, quality in sorted(given.items(), key=lambda item: -item[1]) if quality > 0}
+        given.setdefault(media.strip().lower(), min(1.0, float(quality)))
+    return given

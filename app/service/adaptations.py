@@ -169,7 +169,7 @@ class Adaptations:
 
     async def _restore(self, adaptation: Adaptation) -> None:
         """Load the bundle that an adaptation is pinned to, from the store if necessary. Raises PinnedBundleGone."""
-        model = await self._version(adaptation.digest)
+        model = await self._version(adaptation.model, adaptation.digest)
         if model is None:
             raise PinnedBundleGone(adaptation.model, adaptation.digest)
         # that of a record that an older server wrote is not kept yet
@@ -180,17 +180,17 @@ class Adaptations:
 
         Raises UnknownModel, UnknownVersion and StoreFailed.
         """
-        model = await self._version(digest)
-        if model is None or model.bundle.name != name:
+        model = await self._version(name, digest)
+        if model is None:
             self._catalogue.named(name, "path.name")
             raise UnknownVersion(name, digest)
         return model
 
-    async def _version(self, digest: str) -> Model | None:
-        """The model with a digest; None if the server has it no longer."""
-        model = self._catalogue.exact(digest)
+    async def _version(self, name: str, digest: str) -> Model | None:
+        """The model with a name and a digest; None if the server has it no longer."""
+        model = self._catalogue.exact(name, digest)
         if model is None and (bundle := await self._kept.read(digest)) is not None:
-            model = self._catalogue.restore(bundle)
+            model = self._catalogue.restore(name, bundle)
         return model
 
     async def current(
@@ -415,6 +415,8 @@ class Adaptations:
             # a request that needs a newer bundle gets it; every other change stays with a pinned one
             model = self.model_of(old, False if change is Change.rederived else None)
             new = changed(old)
+            if new.value_names is None:  # an older server wrote the record
+                new = replace(new, value_names=model.bundle.value_names)
             if model.digest != old.digest:
                 new = _on_model(new, model)
             elif change is Change.rederived:

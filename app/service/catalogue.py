@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ class Catalogue:
         """make: puts a bundle on the device."""
         self._make = make
         self._by_name: dict[str, Model] = {}
-        self._by_digest: dict[str, Model] = {}
+        self._versions: dict[tuple[str, str], Model] = {}  # by name and digest
         self._refused: dict[str, BundleError] = {}
 
     @property
@@ -54,22 +55,25 @@ class Catalogue:
         present = self._by_name.get(adaptation.model)
         if present is not None and present.digest == adaptation.digest:
             return present
-        exact = self._by_digest.get(adaptation.digest)
+        exact = self.exact(adaptation.model, adaptation.digest)
         if exact is not None and (pinned or present is None):
             return exact
         if present is None:
             raise UnknownModel(adaptation.model, sorted(self._by_name), id=adaptation.id)
         return present
 
-    def exact(self, digest: str) -> Model | None:
-        """The model of this digest; None where there is none."""
-        return self._by_digest.get(digest)
+    def exact(self, name: str, digest: str) -> Model | None:
+        """The model of this name and digest; None where there is none. Bundles of two names may have one digest."""
+        return self._versions.get((name, digest))
 
-    def restore(self, bundle: Bundle) -> Model | None:
-        """The model of an older bundle, for the adaptations that are pinned to it; None, and logged, where it fails."""
-        model = self._try(bundle, {})
+    def restore(self, name: str, bundle: Bundle) -> Model | None:
+        """The model of an older bundle, for the adaptations that are pinned to it; None, and logged, where it fails.
+
+        name: of the model. The bundle may have been kept under another one
+        """
+        model = self._try(replace(bundle, name=name), {})
         if model is not None:
-            self._by_digest[model.digest] = model
+            self._versions[name, model.digest] = model
         return model
 
     def make_models(self, bundles: Mapping[str, Bundle], refused: dict[str, BundleError]) -> dict[str, Model]:
@@ -119,4 +123,4 @@ class Catalogue:
                 log.error("bundle refused: %s", error)
         self._refused = dict(refused)
         self._by_name |= new
-        self._by_digest |= {model.digest: model for model in self._by_name.values()}
+        self._versions |= {(name, model.digest): model for name, model in self._by_name.items()}

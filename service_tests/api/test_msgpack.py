@@ -71,6 +71,9 @@ FORMS: dict[str, dict[str, Any]] = {
         (f"{MSGPACK}, */*", MSGPACK),
         (f"{MSGPACK};q=.5, text/*", MSGPACK),
         ("*/*, text/event-stream;q=0.1", JSON),
+        (f"{JSON};q=0, */*", MSGPACK),
+        (f'text/html;a="x,y";q=0.1, {MSGPACK};q=0., {JSON};q=0.5', JSON),
+        (f"{MSGPACK}, {JSON}", MSGPACK),
     ],
 )
 def test_how_much_a_media_type_is_wanted(client: TestClient, accept: str, expected: str) -> None:

@@ -44,13 +44,22 @@ class Server:
         """Replace the bundle by another one, with the names in the reverse order."""
         self.replace(NAMES[::-1], list(Y)[::-1])
 
-    def replace(self, inputs: Sequence[str], targets: Sequence[str]) -> None:
-        """Replace the bundle by another one with these names."""
-        self._write(inputs, targets)
-        digest = load(self._folder / "doses").manifest.digest
-        wait_until(lambda: bool(self.description()["digest"] == digest), "the new bundle does not serve")
+    def replace(self, inputs: Sequence[str], targets: Sequence[str], name: str = "doses") -> None:
+        """Replace a bundle by another one with these names."""
+        self._write(inputs, targets, name)
+        self._wait(name)
 
-    def _write(self, inputs: Sequence[str], targets: Sequence[str]) -> None:
+    def copy(self, name: str) -> None:
+        """Serve the same bundle under another name too."""
+        bundle = load(self._folder / "doses")
+        write(self._folder / name, bundle.manifest, bundle.meta)
+        self._wait(name)
+
+    def _wait(self, name: str) -> None:
+        digest = load(self._folder / name).manifest.digest
+        wait_until(lambda: bool(self.description(name).get("digest") == digest), "the new bundle does not serve")
+
+    def _write(self, inputs: Sequence[str], targets: Sequence[str], name: str = "doses") -> None:
         network, composed = NetworkSpec("linear", {"inputs": 2, "outputs": 16}), ALGORITHMS["alpaca"]
         params, module = initialize(network.name, network.options, self._seed), build(network.name, network.options)
         self._seed += 1
@@ -59,11 +68,11 @@ class Server:
             inner_loop=Bounds(1, 1, 0.1, 0.1), initial_loss=1.0, weights_sha256="", evaluation={}, training={},
             encoder=EncoderSpec.of(NumbersEncoder((2,), tuple(inputs))), targets=TargetSpec(tuple(targets)),
         )  # fmt: skip
-        write(self._folder / "doses", manifest, composed.initial_meta(module, params, 2, width(module, 2), 0.1, 1))
+        write(self._folder / name, manifest, composed.initial_meta(module, params, 2, width(module, 2), 0.1, 1))
 
-    def description(self) -> Any:
-        """What the server says of the model."""
-        return httpx.get(f"{self.url}/models/doses").json()
+    def description(self, name: str) -> Any:
+        """What the server says of a model."""
+        return httpx.get(f"{self.url}/models/{name}").json()
 
 
 @pytest.fixture
@@ -121,16 +130,88 @@ def test_many(innerloop: Client) -> None:
     assert len(list(innerloop.adaptations())) == 2
 
 
-def test_many_from_a_generator_that_uses_one_table(innerloop: Client) -> None:
-    def tasks() -> Iterator[Task]:
-        x = X.copy()
-        for number in range(3):
-            x.loc[0, "age"] = number
-            yield {"model": "doses", "x": x, "y": Y}
+def one_table_for_all() -> Iterator[Task]:
+    x = X.copy()
+    for number in range(3):
+        x.loc[0, "age"] = number
+        yield {"model": "doses", "x": x, "y": Y}
 
-    adaptations = innerloop.adapt_many(tasks())
-    inputs = [each.support()["inputs"] for each in adaptations if not isinstance(each, InnerloopError)]
-    assert [rows[0] for rows in inputs] == [[2.0, 0.0], [2.0, 1.0], [2.0, 2.0]]
+
+def test_many_from_a_generator(server: Server) -> None:
+    """Its tasks may have changed since they were read: they are sent again only if nothing but the version differs."""
+    with Client(server.url) as client:
+        for names, targets in ((NAMES, list(Y)), (NAMES[::-1], list(Y)[::-1])):
+            client.predict("doses", QUERIES, X, Y)
+            server.replace(names, targets)
+            outcomes = client.adapt_many(one_table_for_all())
+            if names == NAMES:
+                inputs = [each.support()["inputs"][0] for each in outcomes if isinstance(each, Adaptation)]
+                assert inputs == [[0.0, 2.0], [1.0, 2.0], [2.0, 2.0]]
+        text = (
+            "doses was replaced meanwhile: its columns have other names or another order, so adapt to this task again"
+        )
+        assert [str(each) for each in outcomes] == [text] * 3
+        assert len(list(client.adaptations())) == 3
+        again = client.adapt_many(one_table_for_all())
+        inputs = [each.support()["inputs"][0] for each in again if isinstance(each, Adaptation)]
+        assert inputs == [[2.0, 0.0], [2.0, 1.0], [2.0, 2.0]]
+
+
+def test_named_tuples_of_many_tasks(innerloop: Client) -> None:
+    rows: Any = list(X.itertuples(index=False))
+    (adaptation,) = innerloop.adapt_many([{"model": "doses", "x": rows, "y": list(Y.itertuples(index=False))}])
+    assert not isinstance(adaptation, InnerloopError)
+    check(adaptation.predict(QUERIES), innerloop)
+
+
+def test_a_stream_whose_model_is_replaced_after_a_loss(server: Server) -> None:
+    """The losses of another version would be other ones."""
+
+    class Cutting(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = super().handle_request(request)
+            if request.headers.get("accept") == "text/event-stream" and response.status_code == 200:
+                first = response.read().partition(b"\n\n")[0] + b"\n\n"
+                httpx.delete(f"{server.url}/adaptations/{latest(server)}")
+                return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=first)
+            return response
+
+    with httpx.Client(transport=Cutting()) as http:
+        stream = Client(server.url, http=http).adapt_stream("doses", X, Y)
+        next(stream)
+        server.reverse()
+        with pytest.raises(OtherVersion):
+            list(stream)
+
+
+def latest(server: Server) -> str:
+    (adaptation,) = httpx.get(f"{server.url}/adaptations").json()["adaptations"]
+    return str(adaptation["adaptation_id"])
+
+
+def test_one_bundle_under_two_names(server: Server) -> None:
+    server.copy("twin")
+    with Client(server.url) as client:
+        pinned, other = (client.adapt("twin", X, Y, pinned=each) for each in (True, False))
+        right = other.predict(QUERIES)
+        estimator = FewShotRegressor("twin", server.url).fit(X, Y)
+        digest = httpx.get(f"{server.url}/models/doses").json()["digest"]
+        for name in ("doses", "twin"):
+            answer = httpx.get(f"{server.url}/models/{name}", params={"digest": digest}).json()
+            assert (answer["name"], answer["digest"]) == (name, digest)
+        server.replace(NAMES[::-1], list(Y)[::-1], "twin")
+        for adaptation in (pinned, other, client.adaptation(pinned.id), client.adaptation(other.id)):
+            result = adaptation.predict(QUERIES, details=True)
+            assert (result.model, result.model_digest) == ("twin", digest)
+            np.testing.assert_allclose(result.predictions, right, rtol=1e-4)
+        np.testing.assert_allclose(estimator.predict(QUERIES), right, rtol=1e-4)
+
+
+def test_the_score_of_several_targets_needs_their_order(server: Server) -> None:
+    estimator = FewShotRegressor("doses", server.url).fit(X, Y)
+    assert estimator.score(X, Y) == pytest.approx(estimator.score(X, Y.to_numpy()))
+    with pytest.raises(UnsupportedInput, match=r"^y: expected the columns low, high in this order, got high, low$"):
+        estimator.score(X, Y[["high", "low"]])
 
 
 def test_an_answer_that_gets_lost_before_the_bundle_is_replaced(server: Server) -> None:

@@ -197,6 +197,16 @@ def test_what_the_user_does_between_losses_takes_no_time(server_of: Callable[...
     assert losses == [2.0, 1.0]
 
 
+def test_a_repeat_sends_the_examples_as_they_were(server_of: Callable[..., Answering]) -> None:
+    step, result = event("step", {"step": 0, "loss": 2.0}), event("result", ADAPTED)
+    server = server_of([events(step), events(step, result)])
+    x = [[1.0], [2.0]]
+    for _ in Client(server.url).adapt_stream("sinusoid", x, [1, 2]):
+        x[0] = [5.0]
+    first, second = (json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests)
+    assert first == second
+
+
 def test_a_stream_cannot_be_pickled(innerloop: Client) -> None:
     with pytest.raises(UnsupportedInput, match="a stream cannot be pickled"):
         pickle.dumps(innerloop.adapt_stream("sinusoid", X, Y))

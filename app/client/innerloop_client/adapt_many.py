@@ -20,7 +20,7 @@ from innerloop_client.errors import (
     reason,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
-from innerloop_client.model_versions import MAX_REPEATS, Version, described
+from innerloop_client.model_versions import MAX_REPEATS, Described, Version, describe, described
 from innerloop_client.retries import backoff_s
 from innerloop_client.session import Session
 from innerloop_client.task_lines import EncodedTask, Line, Outcome, send_lines
@@ -39,7 +39,8 @@ async def adapt_many(
 ) -> list[Outcome]:
     """Adapt to all tasks, in order. After an error that concerns all of them, no more requests are sent."""
     numbered = enumerate(_iterable(tasks))
-    many = _Many(session, None if key is None else key_of(key, MAX_KEY - KEY_ROOM), timeout)
+    key = None if key is None else key_of(key, MAX_KEY - KEY_ROOM)
+    many = _Many(session, key, timeout, may_change=not isinstance(tasks, Sequence))
     session.within(timeout)  # to refuse a wrong timeout
     with _progress(len(tasks) if isinstance(tasks, Sequence) else None, progress) as advance:
         while True:
@@ -50,10 +51,10 @@ async def adapt_many(
                 lines.append(await many.line(given[-1]))  # at once, as the next task may be in the same array
             if not given:
                 break
-            key, start = many.key(given[0].index), 0
+            chunk_key, start = many.key(given[0].index), 0
             while start < len(lines):
                 end = _end(lines, start)
-                await many.send(given[start:end], lines[start:end], start, key)
+                await many.send(given[start:end], lines[start:end], start, chunk_key)
                 advance(end - start)
                 start = end
     return many.outcomes
@@ -92,6 +93,11 @@ class _Given:
         options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}
         return AdaptBody(task["model"], task.get("x"), task.get("y"), options)
 
+    async def line(self, models: Described) -> EncodedTask:
+        """The task for the version that `models` describes. Raises what `body` raises."""
+        body = await self.body.read(models)
+        return EncodedTask(body["model"], encode_line(body), models.body)
+
 
 class _Many:
     """The tasks until now.
@@ -100,8 +106,9 @@ class _Many:
     gone: an error that concerns all that are left
     """
 
-    def __init__(self, session: Session, key: str | None, timeout: float | None) -> None:
-        self._session, self._key, self._timeout = session, key, timeout
+    def __init__(self, session: Session, key: str | None, timeout: float | None, *, may_change: bool) -> None:
+        """may_change: whether a task may be another by now, as that of a generator that uses one array for all"""
+        self._session, self._key, self._timeout, self._may_change = session, key, timeout, may_change
         self.outcomes: list[Outcome] = []
         self.gone: InnerloopError | None = None
 
@@ -110,10 +117,7 @@ class _Many:
         if self.gone is not None:
             return self.gone
         try:
-            body = await described(self._session.within(self._timeout), given.body.read, version or Version())
-            if version is None and "model_digest" in body:  # it may have to be read again
-                given.body.keep()
-            return EncodedTask(body["model"], encode_line(body))
+            return await described(self._session.within(self._timeout), given.line, version or Version())
         except UnsupportedInput as error:
             return UnsupportedInput(f"tasks[{given.index}]: {error}")
         except InnerloopError as error:  # of asking about the model
@@ -142,15 +146,24 @@ class _Many:
             if not any(isinstance(each, OtherVersion) for each in results):
                 break
             await self._session.transport.sleep(backoff_s(repeat) if repeat else 0)
-            lines = [await self._again(*each) for each in zip(given, results, strict=True)]
+            lines = [await self._again(*each) for each in zip(given, lines, results, strict=True)]
         self.outcomes += results
 
-    async def _again(self, given: _Given, result: Outcome) -> Line:
+    async def _again(self, given: _Given, line: Line, result: Outcome) -> Line:
         """The line for a task that another version of its model answers; for any other, what has become of it."""
-        if not isinstance(result, OtherVersion):
+        if not isinstance(result, OtherVersion) or not isinstance(line, EncodedTask):
             return result
         self._session.models.forget_current()
-        return await self.line(given, Version(result.digest))
+        try:
+            new = await describe(self._session.within(self._timeout), line.model, result.digest)
+        except InnerloopError:  # that version is gone as well
+            return result
+        if (same := line.for_version(new)) is not None:
+            return same
+        if not self._may_change:
+            return await self.line(given, Version(result.digest))
+        fix = "its columns have other names or another order, so adapt to this task again"
+        return OtherVersion({**result.problem, "detail": f"{line.model} was replaced meanwhile: {fix}", "place": ""})
 
 
 def _concerns_all(outcome: Outcome) -> TypeGuard[InnerloopError]:

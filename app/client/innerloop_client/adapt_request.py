@@ -61,10 +61,6 @@ class AdaptBody:
         support = await self._examples.read(models, self._model)
         return {"model": self._model, "support": support} | self._rest | models.condition
 
-    def keep(self) -> None:
-        """Keep the examples as they are now, although the user may change them."""
-        self._examples.keep()
-
     async def send(self, session: Session, key: str) -> Any:
         """Adapt, and return what the server says of the adaptation."""
 

@@ -52,6 +52,14 @@ def names_of(columns: Iterable[Mapping[str, Any]]) -> list[str]:
     return names
 
 
+def layout(model: Mapping[str, Any]) -> Any:
+    """What the rows for a model depend on, in what the server says of it: the encoder, and names in their order."""
+    inputs, actions = model["inputs"], model.get("actions") or {}
+    targets = [column.get("name") for column in model.get("target_columns", ())]
+    columns = [column.get("name") for column in inputs["columns"]]
+    return inputs["encoder"], inputs.get("ignore_extra"), columns, targets, actions.get("form"), actions.get("names")
+
+
 def read_time(text: str) -> datetime:
     """A time of the server, RFC 3339 in UTC. Raises ValueError for a time without an offset."""
     time = datetime.fromisoformat(text.replace("Z", "+00:00"))

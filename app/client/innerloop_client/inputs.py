@@ -31,18 +31,6 @@ def repeatable(values: Any) -> Any:
     return list(values) if isinstance(values, Iterator) and not hasattr(values, "read") else values
 
 
-def copied(values: Any) -> Any:
-    """The same, as it is now, whatever becomes of the lists, arrays, tensors, DataFrames and mappings in it."""
-    if isinstance(values, list | tuple):
-        return [copied(each) for each in values]
-    if isinstance(values, dict):
-        return {name: copied(each) for name, each in values.items()}
-    if is_a(values, "torch", "Tensor"):
-        return values.clone()
-    kinds = ("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series")
-    return values.copy() if any(is_a(values, *kind) for kind in kinds) else values
-
-
 async def read_inputs(models: Models, model: str, values: Any, place: str) -> Any:
     """Inputs of a model as they are sent. Raises UnsupportedInput.
 

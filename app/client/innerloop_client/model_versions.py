@@ -25,12 +25,13 @@ class Version:
 class Described:
     """What the server says of the model of one request, asked for where that matters.
 
+    body: the description; None if nothing was asked
     may_be_outdated: whether another version may answer by now
     """
 
     def __init__(self, session: Session, version: Version) -> None:
         self._session, self._version = session, version.digest
-        self._body: Mapping[str, Any] | None = None
+        self.body: Mapping[str, Any] | None = None
         self.may_be_outdated = False
 
     @property
@@ -39,14 +40,14 @@ class Described:
 
         There is none if nothing was asked.
         """
-        return {} if self._body is None else {"model_digest": self._body["digest"]}
+        return {} if self.body is None else {"model_digest": self.body["digest"]}
 
     async def model(self, name: str) -> Mapping[str, Any]:
         """The description of a model, the same for the whole request."""
-        if self._body is None:
+        if self.body is None:
             self.may_be_outdated = self._version is not None or self._session.models.find(name) is not None
-            self._body = await self._ask(name)
-        return self._body
+            self.body = await self._ask(name)
+        return self.body
 
     async def _ask(self, name: str) -> Mapping[str, Any]:
         if self._version is not None:

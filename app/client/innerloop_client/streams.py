@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
@@ -119,19 +118,20 @@ async def _events(
     """Losses, each once, and last the body of the adaptation. What breaks off is sent again with the same key."""
     session = session.within(options.pop("timeout", None))
     key = key_of(options.pop("idempotency_key", None))
-    body = AdaptBody(*arguments, options)
-    attempts, version, step = session.attempts(), Version(), 0
+    attempts, step = session.attempts(), 0
+    beginning = _Beginning(session, AdaptBody(*arguments, options), key, attempts)
     while True:
         failure: InnerloopError = ConnectionFailed(BROKEN)
         cause: httpx.RequestError | None = None
         try:
-            response = await for_version(session, partial(_begin, session, body, key, attempts, version), version)
+            response = await beginning.response()
             try:
                 async for event in _read_all(_in_time(session.transport.parts(response), attempts), step):
                     if isinstance(event, InnerloopError):
                         failure = event
                         break
                     step += isinstance(event, float)
+                    beginning.is_over = True
                     with attempts.paused():
                         yield event
                     if isinstance(event, dict):
@@ -147,13 +147,29 @@ async def _events(
         await session.transport.sleep(wait)
 
 
-async def _begin(
-    session: Session, body: AdaptBody, key: str, attempts: Attempts, version: Version, models: Described
-) -> httpx.Response:
-    """The beginning of a stream of the version that `models` describes. A repeat asks for the same, as `version`."""
-    content = await body.read(models)
-    version.digest = content.get("model_digest")
-    return await session.begin(Call.of_body("/adapt", content, accept=EVENTS, key=key), attempts)
+class _Beginning:
+    """Begins the answer, and begins it again after it broke off.
+
+    is_over: whether the user has had a loss. Since then he may have changed the examples, so they are not read again,
+        and an error says if another version of the model answers by now: its losses would be other ones
+    """
+
+    def __init__(self, session: Session, body: AdaptBody, key: str, attempts: Attempts) -> None:
+        self._session, self._body, self._key, self._attempts = session, body, key, attempts
+        self._call, self._version = Call("POST", "/adapt"), Version()
+        self.is_over = False
+
+    async def response(self) -> httpx.Response:
+        """The answer, whose body the caller reads. Raises the error that it is."""
+        if self.is_over:
+            return await self._session.begin(self._call, self._attempts)
+        return await for_version(self._session, self._begin, self._version)
+
+    async def _begin(self, models: Described) -> httpx.Response:
+        content = await self._body.read(models)
+        self._version.digest = content.get("model_digest")  # a repeat is for the same
+        self._call = Call.of_body("/adapt", content, accept=EVENTS, key=self._key)
+        return await self._session.begin(self._call, self._attempts)
 
 
 async def _in_time(parts: AsyncIterator[bytes], attempts: Attempts) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.inputs import copied, plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
+from innerloop_client.inputs import plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
 from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
 from innerloop_client.tables import (
     has_default_names,
@@ -38,10 +38,6 @@ class Examples:
         self._x, self._y = repeatable(x), repeatable(y)
         self._values = {"weights": repeatable(weights), "labels": repeatable(labels)}
         self._episodes = None if episodes is None else _episodes(episodes)
-
-    def keep(self) -> None:
-        """Keep the examples as they are now, although the user may change them."""
-        self._x, self._y, self._values, self._episodes = map(copied, (self._x, self._y, self._values, self._episodes))
 
     async def read(self, models: Models, model: str) -> dict[str, Any]:
         """The support set as it is sent. Raises UnsupportedInput."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from innerloop_client.body_encoding import JSON, NDJSON, decode
+from innerloop_client.descriptions import layout
 from innerloop_client.errors import ConnectionFailed, InnerloopError, is_problem, server_error
 from innerloop_client.responses import content, foreign
 from innerloop_client.retries import RETRIED, Attempts
@@ -13,10 +14,24 @@ from innerloop_client.session import Call, Session
 
 
 class EncodedTask(NamedTuple):
-    """A task as it is sent."""
+    """A task as it is sent.
+
+    described: what the server says of the version of the model that it is for; None if it is for any
+    """
 
     model: str
     line: bytes
+    described: Mapping[str, Any] | None = None
+
+    def for_version(self, described: Mapping[str, Any]) -> "EncodedTask | None":
+        """The same for another version; None if its rows are others there. `model_digest` is the last field of a line.
+
+        described: what the server says of that version
+        """
+        if self.described is None or layout(self.described) != layout(described):
+            return None
+        old, new = (f'"{each["digest"]}"}}'.encode() for each in (self.described, described))
+        return EncodedTask(self.model, self.line.removesuffix(old) + new, described)
 
 
 NO_TASK = EncodedTask("", b"null")

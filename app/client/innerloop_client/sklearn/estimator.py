@@ -128,6 +128,11 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
         return finish(for_version(session, request, self._version))
 
+    def _check_targets(self, y: Any) -> None:
+        """Raise UnsupportedInput for several targets with names in another order than that of the predictions."""
+        models = Described(self._client._session.within(self.timeout), self._version or Version())
+        finish(check_order(models, self.model_, y))
+
     async def _in_order(self, models: Described, model: str, X: Any, inputs: Any) -> Any:  # noqa: N803
         """Checked inputs in the order of the model: by the names that they had, or by those of the examples of `fit`.
 

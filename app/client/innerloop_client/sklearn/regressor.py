@@ -4,6 +4,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array
 
 from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput
@@ -61,6 +62,15 @@ class FewShotRegressor(RegressorMixin, FewShotEstimator):  # type: ignore[misc]
         if prediction.lower is None or prediction.upper is None:
             raise UnexpectedAnswer("expected intervals from Innerloop, got none: check the URL")
         return _numbers(prediction.lower), _numbers(prediction.upper)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """The coefficient of determination, R2, of the predictions for X. Raises UnsupportedInput.
+
+        y: [query], or [query, target]; names of several targets are in the order of the model's
+        """
+        predictions = self.predict(X)
+        self._check_targets(y)
+        return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

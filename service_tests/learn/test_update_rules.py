@@ -111,6 +111,7 @@ def test_a_learned_rate_begins_where_it_should_and_stays_bounded(name: str) -> N
 
 
 def test_only_learned_rates_are_learned_rates() -> None:
-    assert {name for name, each in ALGORITHMS.items() if each.learned_rate} == {"mamlpp", "metasgd", "metasgdpp", "protoanil"}
+    learned = {name for name, each in ALGORITHMS.items() if each.learned_rate}
+    assert learned == {"mamlpp", "metasgd", "metasgdpp", "protoanil"}
     assert chain(factor_per_step(), rate_per_parameter()).learned_rate
     assert not chain(factor_per_step(), sgd()).learned_rate

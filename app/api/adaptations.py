@@ -15,7 +15,7 @@ from app.api.dependencies import RequestClient, State
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.parameter_patterns import CURSOR
-from app.api.parse_commands import edit_command, for_version, version_of
+from app.api.parse_commands import edit_command, version_first, version_of
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support
@@ -184,7 +184,7 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     model = server.adaptations.model_of(adaptation)
     read, version = partial(read_addition, body, model, server.limits.support), version_of(body)
     at_once = incoming.is_small and not is_slow(model, body)
-    with for_version(model, version):
+    with version_first(model, version):
         support = read() if at_once else await bodies.read(incoming, read)
     extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key, version))
     cut = await server.adaptations.cut_examples(extended)

@@ -50,7 +50,7 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
     """The command of POST /adapt for the model that it names. Raises Invalid, and OtherVersion."""
     ttl_s, settings = None if body.ttl_s is UNSET else body.ttl_s, _settings(body)
     assess, version = None if body.assess is UNSET else Method[body.assess], version_of(body)
-    with for_version(model, version):
+    with version_first(model, version):
         check_ttl(ttl_s, limits.ttl)
         check_assessment(model, assess)
         check_inner_loop(model, settings)
@@ -110,7 +110,7 @@ def version_of(
 
 
 @contextmanager
-def for_version(model: Model, version: str | None) -> Iterator[None]:
+def version_first(model: Model, version: str | None) -> Iterator[None]:
     """Raise OtherVersion instead of Invalid where a body is for another version of the model."""
     try:
         yield

@@ -146,6 +146,11 @@ def is_slow(
     return not all(isinstance(row, list) for values in _inputs(posted) for row in values)
 
 
+def names_columns(support: schemas.Support) -> bool:
+    """Whether a posted support set has values that go by the names of columns."""
+    return any(isinstance(row, dict | CsvBody) for values in _inputs([support]) for row in values)
+
+
 def _inputs(posted: Iterable[schemas.Support | Values | CsvBody | UnsetType]) -> Iterator[Sequence[Any]]:
     """The lists of inputs among what was posted, which may also be raw arrays or absent. A CSV counts as one input."""
     for each in posted:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from app.bundles.bundle import Bundle
 from app.errors import (
     Invalid,
     Outgrown,
@@ -82,7 +83,7 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        names = names_of(command)
+        names = names_of(command, self._arranged_for(command))
         if not names:
             return await self._adapt(self._new(command), names, caller)
         repeats = self._idempotency.note(command.owner, names)
@@ -97,12 +98,18 @@ class Adaptations:
                     raise
                 return earlier
 
+    def _arranged_for(self, command: AdaptCommand) -> Bundle | None:
+        """The version of the model whose columns a request names, if it does and the server has that version."""
+        version = command.version
+        model = None if version is None else self._catalogue.exact(command.model.bundle.name, version)
+        return None if model is None else model.bundle
+
     async def stream(self, command: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: yield each support loss as soon as it is known, and last the record, which is kept then.
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        names = names_of(command)
+        names = names_of(command, self._arranged_for(command))
         async with self._turn(command, names, caller):
             if (earlier := await self._idempotency.earlier(command, names)) is not None:
                 yield earlier

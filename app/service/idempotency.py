@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
 from app.service.deadlines import Caller
+from app.service.fingerprints import is_repeat
 from app.service.record import Adaptation
 from app.service.store_protocol import Name, NameHolder, Store
 
@@ -44,7 +45,7 @@ class Idempotency:
 
     async def held_by(self, holder: NameHolder, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         """The adaptation that holds one of these names; None where it is gone by now. Raises KeyReused."""
-        if holder.name not in names:
+        if not any(is_repeat(name, holder.name) for name in names):
             raise KeyReused
         adaptation = await self._store.get(command.owner, holder.id)
         return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation

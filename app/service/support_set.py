@@ -40,12 +40,10 @@ class SupportSet(NamedTuple):
 
     @property
     def content(self) -> tuple[np.ndarray, ...]:
-        """The support set as arrays, different for different support sets."""
+        """The support set as arrays, different for different support sets of one version of a model."""
         arrays = [self.inputs, self.targets]
         if self.episodes is not None:
             arrays.append(self.episodes)
-        if self.columns:
-            arrays += [np.array(["columns"], object), np.array(self.columns, object)]
         if self.weights is not None:
             arrays += [np.array(["weights"], object), self.weights]
         if self.labels:

@@ -110,6 +110,25 @@ def test_predict_in_one_call(innerloop: Client) -> None:
     check(innerloop.predict("doses", QUERIES, X, Y), innerloop)
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_the_same_key_and_rows_are_the_first_adaptation(server: Server, many: bool) -> None:
+    task: Task = {"model": "doses", "x": X, "y": Y}
+
+    def adapt() -> Any:
+        with Client(server.url) as client:  # as another process
+            if many:
+                (outcome,) = client.adapt_many([task], idempotency_key="mine")
+                assert isinstance(outcome, Adaptation), outcome
+                return outcome.id
+            return client.adapt(**task, idempotency_key="mine").id
+
+    first = adapt()
+    server.reverse()
+    assert adapt() == first
+    server.replace(NAMES, list(Y)[::-1])
+    assert adapt() == first
+
+
 def test_rows_of_an_iterator(innerloop: Client) -> None:
     rows, targets, queries = (frame.to_dict("records") for frame in (X, Y, QUERIES))
     predictions = innerloop.predict("doses", iter(queries), (row for row in rows), map(dict, targets))

@@ -15,15 +15,16 @@ AFTER_ACTIONS = 2
 def by_name(support: SupportSet, bundle: Bundle) -> tuple[np.ndarray, ...] | None:
     """What `SupportSet.content` is, with columns in the order of their names, and these names.
 
-    None where the bundle, in whose order the columns are, does not name them.
+    None where the bundle, in whose order the columns are, does not name them, and where there is one of each: that has
+    one order.
     """
     inputs, targets, *others = support.content
     input_names, target_names = bundle.value_names
     input_names = input_names or bundle.columns
     unnamed = 0 if support.episodes is None else AFTER_ACTIONS
-    if not _are_of(inputs, input_names):
+    if len(input_names) < 2 or not _are_of(inputs, input_names):
         input_names = ()
-    if targets.ndim < 2 or targets.shape[1] != len(target_names) + unnamed:
+    if len(target_names) < 2 or targets.ndim < 2 or targets.shape[1] != len(target_names) + unnamed:
         target_names = ()
     if not input_names and not target_names:
         return None

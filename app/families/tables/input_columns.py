@@ -9,6 +9,7 @@ import numpy as np
 from app.encoders.columns.category import MAX_CATEGORIES
 from app.errors import DataError, expectation
 from app.families.tables.column_data import ColumnData, read_column
+from app.families.tables.order_column import may_be_date
 from app.families.tables.odd_values import check_tells_apart, odd_values
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
@@ -90,7 +91,8 @@ def _reason(data: ColumnData, tasks: np.ndarray, kept: np.ndarray) -> str:
     if data.distinct == 1:
         return "the same value in every row"
     if data.type == "category" and data.distinct > max(MAX_CATEGORIES, MOSTLY_DIFFERENT * len(data.present)):
-        return f"{data.distinct:,} different texts, another in nearly each row"
+        fix = "; write dates as 2026-03-31" if all(map(may_be_date, map(str, data.present))) else ""
+        return f"{data.distinct:,} different texts, another in nearly each row{fix}"
     if data.is_whole and _counts_rows(data):
         return "counts the rows"
     if (data.type in ("category", "date") or data.is_whole) and names_the_task(data, tasks, kept):

@@ -46,6 +46,11 @@ def read_order(raw: RawTable, column: ColumnData, kept: np.ndarray) -> np.ndarra
     return ranks
 
 
+def may_be_date(text: str) -> bool:
+    """Whether a text looks like a date whose parts are not in the order year, month, day."""
+    return any(form.fullmatch(text) for form in (LATE_YEAR, SHORT_DATE))
+
+
 def check_sorts(name: str, ranks: Sequence[np.ndarray]) -> None:
     """Raise DataError where no task has two ranks. ranks: those of the rows of each task"""
     if any(np.ptp(each) > 0 for each in ranks):

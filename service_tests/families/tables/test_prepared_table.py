@@ -166,6 +166,7 @@ def test_types_and_what_is_left_out(tmp_path: Path) -> None:
         "code": [row % 4 for row in range(ROWS)],
         "number": [*range(ROWS)],
         "note": [f"word {row}" for row in range(ROWS)],
+        "taken": [f"{1 + row % 28:02d}.{1 + row // 28:02d}.2026 17:30" for row in range(ROWS)],
         "patient": [f"p{name}" for name in COLUMNS["id"]],
     }
     found = {column.name: column for column in table(tmp_path, columns, categories=("code",)).columns}
@@ -175,7 +176,8 @@ def test_types_and_what_is_left_out(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["dose (mg)"].options == {"type": "number", "unit": "mg", "may_be_missing": True}
     assert found["number"].left_out == "counts the rows"
-    assert "180 different texts" in found["note"].left_out
+    assert found["note"].left_out == "180 different texts, another in nearly each row"
+    assert found["taken"].left_out.endswith("another in nearly each row; write dates as 2026-03-31")
     assert "names the task" in found["patient"].left_out
 
 

@@ -68,6 +68,10 @@ class CsvTable:
                 raise self._locate(error, rows.lines) from error
         return np.concatenate(parts)
 
+    def posted_inputs(self) -> list[Any]:
+        """All rows as inputs that are posted in JSON. Raises Malformed and Invalid."""
+        return [row for rows in self._rows() for row in self._inputs(rows)]
+
     def examples(self, limit: int) -> Examples:
         """The rows taken apart. Raises Malformed and Invalid. limit: rows that there may be"""
         inputs: list[Any] = []

@@ -92,6 +92,9 @@ _OTHERS: list[msgspec.Struct] = [
     msgspec.structs.replace(examples.EXAMPLES, weights=[1, 1, 0.5, 2, 1], labels=["alpha", "beta"]),
     schemas.EpisodeView(stage=1, **_EPISODE),
     schemas.Step(step=1, loss=0.0097),
+    schemas.ProposeResponse(
+        proposals=[schemas.Proposal(index=1, score=0.4, prediction="alpha")], **_MODEL, cut_candidates=[0]
+    ),
     schemas.PredictResponse(
         predictions=["alpha"],
         **_MODEL,

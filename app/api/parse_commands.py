@@ -19,6 +19,7 @@ from app.api.dependencies import Limits
 from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import names_columns, read_support
+from app.encoders.encoder import ReadsBeginnings
 from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import (
@@ -153,7 +154,17 @@ def propose_command(
     candidates = _features(body.candidates, model, "candidates", at_once=True)
     check_count(body.count, len(candidates))
     question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation)
-    return ProposeCommand(question, body.count, goal, target, _example_numbers(body, adaptation))
+    cut = _cut(body.candidates, model)
+    return ProposeCommand(question, body.count, goal, target, _example_numbers(body, adaptation), cut)
+
+
+def _cut(values: Values | CsvBody, model: Model) -> list[int]:
+    """The numbers of posted inputs, which were read, of which only the beginning is encoded."""
+    encoder = model.bundle.encoder
+    if not isinstance(encoder, ReadsBeginnings):
+        return []
+    rows = CsvTable(values, model.bundle, with_targets=False).posted_inputs() if isinstance(values, CsvBody) else values
+    return encoder.cut(rows) if isinstance(rows, list) else []
 
 
 def _example_numbers(

@@ -142,6 +142,7 @@ def propose_response(result: ProposeResult) -> schemas.ProposeResponse:
         revision=UNSET if adaptation is None else adaptation.revision,
         losses=UNSET if adapted is None or adaptation is not None else losses_array(adapted.losses),
         status=UNSET if adapted is None or adaptation is not None else adapted.status.word,
+        cut_candidates=result.command.cut or UNSET,
     )
 
 

@@ -121,6 +121,7 @@ class ProposeCommand:
     count: how many of them
     target: the index of the number, or of the class, that matters; None for all of them
     examples: the number of the example of each row of the support set, as the client knows it, int [row]
+    cut: the numbers of the candidates of which only the beginning is encoded
     """
 
     question: PredictCommand
@@ -128,6 +129,7 @@ class ProposeCommand:
     goal: Goal
     target: int | None = None
     examples: np.ndarray | None = None
+    cut: Sequence[int] = ()
 
 
 @dataclass(eq=False, slots=True)

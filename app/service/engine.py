@@ -4,6 +4,7 @@ Call it from one thread at a time. It does no HTTP and no storage, and reads no 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from app.service.model import Model
 from app.service.nearest_example import Distances, quick_nearest_distances
 from app.service.padded_batches import MAX_TASKS, fused_batches
 from app.service.similar_examples import compare, examples_of
+from app.service.stage import object_rows
 from app.service.task import Task, rows_bytes
 from app.service.work_cost import LARGE, PASSES, PRICE_A_SECOND, distance_price
 
@@ -48,7 +50,7 @@ class Job:
     features: whether the result includes the features of the support set
     place: what the request calls the queries
     variant: that of the model for the task's number of classes
-    query_price: what the answer to one query costs, with encoding it, in multiply-adds
+    query_price: what the answer to one query costs, without encoding it, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work_cost`)
     price: what adapting, with encoding, and the answer cost together
     """
@@ -76,9 +78,9 @@ class Job:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
         if task is not None and self.similar:
             self.query_price += task.rows * self.model.bundle.manifest.schema.features
-        if self.queries is not None and len(self.queries):
-            self.query_price += int(self.query_seconds * PRICE_A_SECOND / len(self.queries))
-        self.answer_price = 0 if self.queries is None else len(self.queries) * self.query_price
+        self.answer_price = int(self.query_seconds * PRICE_A_SECOND)
+        if self.queries is not None:
+            self.answer_price += len(self.queries) * self.query_price
         self.price = self.answer_price
         if task is not None:
             encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
@@ -125,7 +127,7 @@ class Job:
 
     @property
     def queries_at_once(self) -> int:
-        """The number of queries whose answer costs no more than `LARGE / PARTS`."""
+        """The number of queries whose answer, without encoding, costs no more than `LARGE / PARTS`."""
         return max(1, LARGE // PARTS // self.query_price)
 
     @property
@@ -210,13 +212,6 @@ class _ModelState:
         """The measured time of work of this size; infinity before the first measurement."""
         return self._seconds.get(size, float("inf"))
 
-    def encoding_seconds(self, model: Model, jobs: Sequence[Job]) -> float:
-        """About how long encoding takes for the jobs that need it; infinity for a slow encoder."""
-        tasks = [job.task for job in jobs if _needs_features(job, self.fast)]
-        seconds = sum(model.encoding_seconds(task) for task in tasks)
-        seconds += sum(job.query_seconds for job in jobs)
-        return float("inf") if seconds and model.bundle.encoder.slow else seconds
-
     def record(self, size: _Size, seconds: float) -> None:
         """Record a measured time. The least of the recent ones counts, as other load on the machine only adds time."""
         self._seconds[size] = min(seconds, 1.1 * self._seconds.get(size, seconds))
@@ -259,8 +254,41 @@ class Engine:
             own = [jobs[index] for index in indices]
             total += state.seconds(state.size(model, own))
             if model.encodes:
-                total += state.encoding_seconds(model, own)
+                total += self._encoding_seconds(model, state.fast, own)
         return total
+
+    def _encoding_seconds(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> float:
+        """About how long encoding takes for the jobs that need it; infinity for a slow encoder."""
+        seconds = sum(self._support_seconds(job) for job in jobs if _needs_features(job, fast))
+        seconds += sum(self._query_seconds(job) for job in jobs)
+        return float("inf") if seconds and model.bundle.encoder.slow else seconds
+
+    def _support_seconds(self, job: Job) -> float:
+        """About how long encoding the support set takes, without what the cache has."""
+        model, task = job.model, job.task
+        seconds, encoder = model.encoding_seconds(task), model.bundle.encoder
+        if not seconds or task is None or not encoder.slow:
+            return seconds
+        parts = [rows for stage in task.stages for rows in (stage.inputs, object_rows([*stage.names.values()]))]
+        return sum(encoder.seconds(self.features.missing(model.digest, job.owner, rows)) for rows in parts)
+
+    def _query_seconds(self, job: Job) -> float:
+        """About how long encoding the queries takes, without what the cache has."""
+        if job.queries is None or not job.query_seconds:
+            return 0.0
+        encoder = job.model.bundle.encoder
+        return encoder.seconds(self.features.missing(job.model.digest, job.owner, job.queries))
+
+    def discounted(self, job: Job) -> Job:
+        """The job, at the price that is left where the cache has features that it needs."""
+        if not job.model.bundle.encoder.slow:
+            return job
+        support = int((job.model.encoding_seconds(job.task) - self._support_seconds(job)) * PRICE_A_SECOND)
+        queries = int((job.query_seconds - self._query_seconds(job)) * PRICE_A_SECOND)
+        cheaper = copy(job)
+        cheaper.price -= support + queries
+        cheaper.answer_price -= queries + (support if job.compares else 0)
+        return cheaper
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""
@@ -304,11 +332,11 @@ class Engine:
         """The jobs, with features for those that need them. Raises Outgrown."""
         missing = {job.key: job.task for job in jobs if job.task is not None and _needs_features(job, fast)}
         encoded = dict(zip(missing, encode_tasks(model, [*missing.values()], self.features), strict=True))
-        jobs = self._with_encoded_queries(model, jobs)
+        jobs = self.with_encoded_queries(model, jobs)
         return [replace(job, task=encoded[job.key]) if job.key in encoded else job for job in jobs]
 
-    def _with_encoded_queries(self, model: Model, jobs: Sequence[Job]) -> Sequence[Job]:
-        """The jobs with features as their queries."""
+    def with_encoded_queries(self, model: Model, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The jobs, of one model, with features as their queries."""
         if not any(job.asks_posted for job in jobs):
             return jobs
         asked = {index: job.queries for index, job in enumerate(jobs) if job.queries is not None and job.asks_posted}

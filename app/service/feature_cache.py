@@ -46,6 +46,15 @@ class FeatureCache:
                 self._put(keys[index], model.digest, new)
         return np.stack(features)  # type: ignore[arg-type]  # those that were missing are there now
 
+    def missing(self, digest: str, owner: str, rows: np.ndarray) -> np.ndarray:
+        """The rows whose features it does not have: all that are not texts or files. digest: of the bundle"""
+        if rows.dtype != object:
+            return rows
+        keys = [_key(owner, row) for row in rows]
+        with self._lock:
+            found = [self._entries.get(key) for key in keys]
+        return rows[[known is None or known[0] != digest for known in found]]
+
     def drop(self, owner: str, rows: Iterable[object]) -> None:
         """Drop the features of these rows of an owner."""
         keys = [_key(owner, row) for row in rows]

@@ -22,6 +22,8 @@ from app.service.work_cost import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 
 BY_QUERY = ("predictions", "spread", "distances", "similarity", "nearest")
 """The fields of a `Result` that have a row for each query."""
+ENCODING_S = 0.5
+"""Queries are encoded in parts that take so long: in smaller ones, each query takes longer."""
 Abandoned = Callable[[], bool]
 """Whether nobody waits for the result any more."""
 
@@ -95,7 +97,7 @@ class LargeWork:
         done = 0
         if job.compares:
             job = self._engine.encoded(job)  # once for all parts
-        for queries in _parts(job):
+        for queries in self._parts(job):
             if abandoned():
                 raise ClientDisconnected
             (part,) = self._engine.run([replace(job, queries=queries, keep=True)])
@@ -109,6 +111,18 @@ class LargeWork:
             done += len(part.predictions)
         assert first is not None, "there is at least one part"
         return first._replace(**wholes)
+
+    def _parts(self, job: Job) -> Iterator[np.ndarray | None]:
+        """The queries of a job as features, `queries_at_once` in each part."""
+        if job.queries is None:
+            yield None
+            return
+        at_once = job.queries_at_once
+        for queries in _encoded_at_once(job):
+            (encoded,) = self._engine.with_encoded_queries(job.model, [replace(job, queries=queries)])
+            assert encoded.queries is not None, "there are queries"
+            for start in range(0, len(queries), at_once):
+                yield encoded.queries[start : start + at_once]
 
     def _own(self, job: Job) -> Job:
         """The job with a model of this thread."""
@@ -154,13 +168,13 @@ def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:
         yield group
 
 
-def _parts(job: Job) -> Iterator[np.ndarray | None]:
-    """The queries of a job, `queries_at_once` in each part."""
-    if job.queries is None:
-        yield None
-        return
-    for start in range(0, len(job.queries), job.queries_at_once):
-        yield job.queries[start : start + job.queries_at_once]
+def _encoded_at_once(job: Job) -> Iterator[np.ndarray]:
+    """The queries of a job in parts that take about `ENCODING_S` to encode."""
+    assert job.queries is not None, "there are queries"
+    rows = len(job.queries)
+    at_once = max(1, int(rows * ENCODING_S / job.query_seconds)) if job.query_seconds else max(1, rows)
+    for start in range(0, rows, at_once):
+        yield job.queries[start : start + at_once]
 
 
 def _empty_for(job: Job, part: Distances | None) -> np.ndarray | None:

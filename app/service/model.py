@@ -26,6 +26,9 @@ from app.service.padded_batches import (
 from app.service.programs import Programs, eager
 from app.service.task import Task
 
+MAX_PEAKS = 256
+"""Measurements of memory that a model keeps: each takes about 5 ms."""
+
 
 class Model:
     """One bundle on one device. Its methods run on one thread at a time.
@@ -52,6 +55,7 @@ class Model:
         self.varies = labels and self.max_classes is None
         """Whether the number of classes has variants (`for_task`)."""
         self._variants: dict[int, Model] = {}
+        self._peaks: dict[tuple[int, int], int] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
         self.programs: Programs = eager(bundle, self.meta, self.ways)
         inner = self.programs.inner
@@ -87,12 +91,17 @@ class Model:
         return self._variants[ways]
 
     def encoding_seconds(self, task: Task | None) -> float:
-        """About how long encoding the inputs of a task takes; 0 where they are features, or the task has these."""
+        """About how long encoding the inputs of a task, and the words of its classes, takes.
+
+        0 where they are features, or the task has these.
+        """
         if not self.encodes or task is None or task.kept_by is None or task.encoded_for(self.digest) is not None:
             return 0.0
         known, encoder = task.encoding_seconds, self.bundle.encoder
         if self.digest not in known:
-            known[self.digest] = sum(encoder.seconds(stage.inputs) for stage in task.stages)
+            known[self.digest] = sum(
+                encoder.seconds(stage.inputs) + encoder.seconds([*stage.names.values()]) for stage in task.stages
+            )
         return known[self.digest]
 
     @property
@@ -117,7 +126,14 @@ class Model:
         two rows, as if each row took as much as these.
         """
         stages = [] if task is None else [len(stage.inputs) for stage in task.stages]
-        rows = max(stages, default=0)
+        size = max(stages, default=0), queries
+        if size not in self._peaks:
+            if len(self._peaks) == MAX_PEAKS:
+                del self._peaks[next(iter(self._peaks))]
+            self._peaks[size] = self._measured_peak(*size)
+        return self._peaks[size]
+
+    def _measured_peak(self, rows: int, queries: int) -> int:
         try:
             return self._peak_bytes(torch.device("meta"), rows, queries)
         except (NotImplementedError, RuntimeError):

@@ -57,12 +57,16 @@ class Lanes:
 
     def submit(self, job: Job, caller: Caller | None = None) -> Coroutine[Any, Any, Result]:
         """Run a job."""
+        if job.price > LARGE:
+            job = self._engine.discounted(job)
         if job.price <= LARGE:
             return self._small.submit(job, caller)
         return self._submit_one_large(job, caller)
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs together."""
+        if sum(job.price for job in jobs) > LARGE:
+            jobs = [self._engine.discounted(job) for job in jobs]
         if sum(job.price for job in jobs) <= LARGE:
             return await self._small.submit_all(jobs, caller)
         return await self._submit_large(jobs, caller)

@@ -208,6 +208,20 @@ def test_long_texts_are_named(client: TestClient) -> None:
     assert "cut_examples" not in client.delete(f"{path}/support/5").json()
 
 
+def test_long_candidates_are_named(client: TestClient) -> None:
+    body: dict[str, Any] = {"model": "named", "support": SUPPORT, "count": 2, "goal": "learn"}
+    answer = post(client, "/propose", candidates=["my card", LONG, "rain today", LONG], **body)
+    assert answer["cut_candidates"] == [1, 3]
+    rows = client.post(
+        "/propose",
+        params={"adaptation_id": adapt(client)["adaptation_id"], "count": 1, "goal": "learn"},
+        content=f"text\nmy card\n{LONG}\n",
+        headers={"content-type": "text/csv"},
+    )
+    assert rows.json()["cut_candidates"] == [1], rows.text
+    assert "cut_candidates" not in post(client, "/propose", candidates=["my card", "rain today"], **body)
+
+
 def test_answers_in_other_forms_name_long_texts_too(client: TestClient) -> None:
     body = {"model": "named", "support": SUPPORT, "queries": ["my card", LONG]}
     lines = client.post("/predict", json=body, headers={"accept": "text/csv"}).text.splitlines()

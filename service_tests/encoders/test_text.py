@@ -12,7 +12,7 @@ import torch
 from app.encoders.encoder import PackageMissing, StateError
 from app.encoders.registry import restore
 from app.encoders.sentences import sentence_model
-from app.encoders.sentences.bert import embed, with_joined_projections
+from app.encoders.sentences.bert import embed, prepared
 from app.encoders.sentences.bert_form import BertForm
 from app.encoders.spec import EncoderSpec
 from app.encoders.text import TextEncoder
@@ -44,7 +44,7 @@ def test_it_is_torchs_transformer(folder: Path) -> None:
 
     weights, form = load_file(folder / "model.safetensors"), BertForm.of(CONFIG)
     sentences = [[2, 4, 8, 3], [2, 5, 3]]
-    ours = embed(with_joined_projections(weights, form), form, sentences)
+    ours = embed(prepared(weights, form), form, sentences)
     for sentence, mine in zip(sentences, ours, strict=True):
         tokens, places = torch.tensor(sentence), torch.arange(len(sentence))
         x = weights["embeddings.word_embeddings.weight"][tokens]

@@ -17,7 +17,7 @@ from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.stage import object_rows
 from app.service.task import Task
-from app.service.work_cost import PRICE_A_SECOND
+from app.service.work_cost import LARGE, PRICE_A_SECOND
 from service_tests.bundles import write_encoder_bundle
 from service_tests.encoders.cases import drawing, picture
 
@@ -134,6 +134,8 @@ def test_queries_are_compared_with_the_features_of_what_is_kept(model: Model, en
         assert distances[1] == pytest.approx(
             min(np.linalg.norm(queries[1] - each) / 2 for each in model.bundle.encoder.encode(FILES[:2])), rel=1e-6
         )
+    assert engine.seconds([job]) < 1, "the features are cached"
+    engine.features.drop("ann", FILES[:2])
     assert engine.seconds([job]) == float("inf"), "not on the event loop"
     assert encoded[0] == 2
     assert engine.run([Job(model, "one", job.task, reference=reference)])[0].distances is None
@@ -194,6 +196,8 @@ def test_image_files_are_never_encoded_on_the_event_loop(model: Model) -> None:
         engine.run([job])
     assert engine.seconds([job]) < 1
     evicted = Job(model, "another", job.task, job.queries)
+    assert engine.seconds([evicted]) < 1, "the features are cached"
+    engine.features.drop("ann", FILES)
     assert engine.seconds([evicted]) == float("inf")
 
 
@@ -270,7 +274,45 @@ def test_queries_that_the_worker_encodes_count_in_the_price(texts: Model) -> Non
     known = Job(texts, "a", text_task(), np.zeros((10, 16), np.float32))
     seconds = texts.bundle.encoder.seconds(["please"] * 10)
     assert posted.answer_price - known.answer_price == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
-    assert posted.queries_at_once < known.queries_at_once
+    assert posted.queries_at_once == known.queries_at_once, "queries are encoded before they are divided"
+
+
+def test_what_the_cache_has_costs_nothing_again(texts: Model) -> None:
+    engine = Engine(1 << 20)
+    job = Job(texts, "a", text_task(), object_rows(["my card", "please"]), similar=True)
+    assert engine.discounted(job).price == job.price
+    assert engine.seconds([job]) == float("inf")
+    for _ in range(2):  # the second time with cached fast weights
+        engine.run([job])
+    bare = Job(texts, "a", replace(text_task(), kept_by=None), np.zeros((2, 16), np.float32), similar=True)
+    cheap = engine.discounted(job)
+    assert cheap.price == pytest.approx(bare.price, abs=2)
+    assert cheap.answer_price == pytest.approx(bare.answer_price, abs=2)
+    assert engine.seconds([job]) < 1
+    other = engine.discounted(Job(texts, "a", text_task("bob"), job.queries, similar=True))
+    assert other.price == job.price, "owners share nothing"
+    engine.features.drop("ann", ["pin change"])  # the words of a label
+    seconds = texts.bundle.encoder.seconds(["pin change"])
+    assert engine.discounted(job).price - cheap.price == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
+
+
+def test_large_work_encodes_many_texts_at_once(texts: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    encode = type(texts.bundle.encoder).encode
+
+    def counted(encoder: Any, rows: Any) -> np.ndarray:
+        sizes.append(len(rows))
+        return encode(encoder, rows)
+
+    monkeypatch.setattr(type(texts.bundle.encoder), "encode", counted)
+    job = Job(texts, "a", text_task(), object_rows([f"text {number}" for number in range(64)]))
+    assert job.price > LARGE
+    LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    assert sizes == [64, 5], "the queries, and the examples with the words of labels"
+    sizes.clear()
+    monkeypatch.setattr("app.service.large_work.ENCODING_S", job.query_seconds / 4)
+    LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    assert sorted(sizes) == [5, 16, 16, 16, 16]
 
 
 def test_large_work_on_texts_gives_the_same(texts: Model) -> None:

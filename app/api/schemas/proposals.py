@@ -9,6 +9,7 @@ from app.api.schemas.fields import (
     LABEL,
     NUMBERS,
     Digest,
+    ExampleNumbers,
     Inputs,
     LabelNames,
     Losses,
@@ -173,6 +174,16 @@ class ProposeResponse(ResponseBody):
             Meta(
                 description="`improved`: the support loss fell. `no_progress`: the support loss did not fall. Left out "
                 "unless the request had `support`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    cut_candidates: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="The numbers of the candidates, counted from 0, that are longer than the `max_tokens` of "
+                "the model's inputs: the model reads only their beginning. Left out if there are none"
             ),
         ]
         | UnsetType

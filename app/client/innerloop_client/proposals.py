@@ -1,6 +1,6 @@
 """POST /propose, and what it returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
@@ -29,6 +29,7 @@ class Proposal:
     std: the standard deviation of the prediction, in the form of `prediction`; None for labels
     nearest_example: the number of the nearest example (see `Adaptation.examples`); None if there is none
     unlike: whether the prediction is a guess; None if the model has nothing to compare candidates with
+    cut: whether the candidate is longer than a model of texts reads; it read its beginning
     """
 
     index: Any
@@ -38,6 +39,7 @@ class Proposal:
     std: Any = None
     nearest_example: int | None = None
     unlike: bool | None = None
+    cut: bool = False
 
 
 async def propose(
@@ -67,7 +69,8 @@ async def propose(
         check_expected(body, {"model": model})
         if "adaptation_id" in question:
             check_expected(body, {"adaptation_id": question["adaptation_id"]})
-        proposals = [_read(each) for each in scalars(body["proposals"], frozenset({dict}))]
+        cut = set(scalars(body.get("cut_candidates", []), frozenset({int})))
+        proposals = [_read(each, cut) for each in scalars(body["proposals"], frozenset({dict}))]
         _check(proposals, question["count"], count_inputs(question["candidates"]))
     if is_a(candidates, "pandas", "DataFrame") or is_a(candidates, "pandas", "Series"):
         labels = candidates.index.tolist()
@@ -75,10 +78,11 @@ async def propose(
     return proposals
 
 
-def _read(body: Mapping[str, Any]) -> Proposal:
-    """A proposal as the server describes it. Raises an error if it is something else."""
+def _read(body: Mapping[str, Any], cut: Set[int]) -> Proposal:
+    """A proposal as the server describes it. Raises an error if it is something else. cut: the candidates too long"""
     values = {name: value for name, value in body.items() if name in Proposal.__dataclass_fields__}
     values["position"] = values["index"]
+    values["cut"] = values["index"] in cut
     labelled = not isinstance(values["prediction"], list)
     if "std" in values:
         if labelled or len(values["std"]) != len(values["prediction"]) or min(values["std"]) < 0:

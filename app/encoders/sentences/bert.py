@@ -7,8 +7,8 @@ the tokens as in Reimers and Gurevych 2019, "Sentence-BERT".
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
-from torch.nn.functional import gelu, layer_norm, linear, normalize, scaled_dot_product_attention
+from torch import Tensor, addmm
+from torch.nn.functional import gelu, layer_norm, normalize, scaled_dot_product_attention
 
 from app.encoders.sentences.bert_form import BertForm, Pooling
 
@@ -17,13 +17,20 @@ Weights = Mapping[str, Tensor]
 PARTS = ("query", "key", "value")
 
 
-def with_joined_projections(weights: Weights, form: BertForm) -> Weights:
-    """The weights, with query, key and value of each layer as one projection, which takes one product of matrices."""
+def prepared(weights: Weights, form: BertForm) -> Weights:
+    """The weights as `embed` takes them.
+
+    Query, key and value of each layer are one projection, which takes one product of matrices. The matrices of layers
+    are transposed: products with few rows, those of one sentence, take half of the time then.
+    """
     joined = dict(weights)
     for layer in range(form.layers):
         place = f"encoder.layer.{layer}.attention.self"
         for kind in ("weight", "bias"):
             joined[f"{place}.{kind}"] = torch.cat([joined.pop(f"{place}.{part}.{kind}") for part in PARTS])
+    for name, weight in joined.items():
+        if name.startswith("encoder.layer.") and weight.ndim == 2:
+            joined[name] = weight.T.contiguous()
     return joined
 
 
@@ -33,7 +40,7 @@ def embed(
 ) -> Tensor:
     """The embeddings of sentences of token numbers, [sentence, width], each of length 1.
 
-    weights: of `with_joined_projections`
+    weights: of `prepared`
 
     Only attention sees padding: all else takes the tokens of all sentences one behind the other.
     """
@@ -46,7 +53,7 @@ def embed(
         return layer_norm(x, (form.width,), weights[f"{name}.weight"], weights[f"{name}.bias"], form.epsilon)
 
     def projected(x: Tensor, name: str) -> Tensor:
-        return linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        return addmm(weights[f"{name}.bias"], x, weights[f"{name}.weight"])
 
     def attended(x: Tensor, name: str) -> Tensor:
         padded = x.new_zeros(*real.shape, 3 * form.width)

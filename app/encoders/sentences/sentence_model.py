@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from app.encoders.encoder import PackageMissing, StateError
-from app.encoders.sentences.bert import embed, with_joined_projections
+from app.encoders.sentences.bert import embed, prepared
 from app.encoders.sentences.bert_form import BertForm, Pooling
 from app.encoders.sentences.model_files import CONFIG, EXTRA, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
 from app.errors import expected_text, missing_package
@@ -86,7 +86,7 @@ def load(model: str, wanted: ModelId) -> SentenceModel:
 
     try:
         form = BertForm.of(files.read_json(CONFIG))
-        weights = with_joined_projections(load_file(files.folder / WEIGHTS), form)
+        weights = prepared(load_file(files.folder / WEIGHTS), form)
         pooling = Pooling(wanted.pooling)
     except (KeyError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())

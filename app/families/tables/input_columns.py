@@ -9,8 +9,8 @@ import numpy as np
 from app.encoders.columns.category import MAX_CATEGORIES
 from app.errors import DataError, expectation
 from app.families.tables.column_data import ColumnData, read_column
-from app.families.tables.order_column import may_be_date
 from app.families.tables.odd_values import check_tells_apart, odd_values
+from app.families.tables.order_column import may_be_date
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
 

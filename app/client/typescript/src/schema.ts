@@ -1363,19 +1363,17 @@ export interface components {
         Proposal: {
             /**
              * @description Which of the candidates, counted from 0
-             * @example 3
+             * @example 1
              */
             index: number;
             /**
              * @description How much the candidate is worth, as if the proposals before it had been measured: larger is better. Compare scores within one answer only. Numbers: for `learn` the standard deviation, otherwise the logarithm of the expected improvement over the best example. Labels: for `learn` the distance from the nearest example or earlier proposal, weighted by the entropy of the probabilities; otherwise the probability that the candidate has the label (`maximize`) or has it not (`minimize`)
-             * @example 0.0334
+             * @example 0.4
              */
             score: number;
             /**
              * @description What `POST /predict` predicts for the candidate: [number], or the most probable label
-             * @example [
-             *       0.5651
-             *     ]
+             * @example alpha
              */
             prediction: number[] | (string | number | boolean);
             /**
@@ -1405,12 +1403,12 @@ export interface components {
             proposals: components["schemas"]["Proposal"][];
             /**
              * @description Name of the model that made the proposals
-             * @example sinusoid-bayes
+             * @example letters
              */
             model: string;
             /**
              * @description Version of the model: the digest of its bundle, 64 hexadecimal digits
-             * @example e6873f37445fc030f812cf165bdd8dd6dd10f33f16d1d1fde3fcd457acc77a0c
+             * @example f8a13ae1eed832f2f6abc8e4eac49a2ccda9d63c02d389124eb52c1f7071fc87
              */
             model_digest: string;
             /**
@@ -1436,6 +1434,13 @@ export interface components {
              * @example improved
              */
             status?: string;
+            /**
+             * @description The numbers of the candidates, counted from 0, that are longer than the `max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none
+             * @example [
+             *       0
+             *     ]
+             */
+            cut_candidates?: number[];
         };
         /**
          * InnerLoopBounds

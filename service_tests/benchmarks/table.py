@@ -258,8 +258,8 @@ SECTIONS = (
         "Forecasts on tables",
         "The same with `--order`: the first rows of a task are known, and later ones are predicted. In 9 of the 20 "
         "rows, the interval of the difference excludes that the model is more than 2 % worse. After 5 and 10 rows of "
-        "storms it is worse than gradient boosting that adds the last residual. The 65 tasks of remifentanil and the 46 "
-        "of Cigar are mostly too few to tell. Rows of hsb82 and Exam have no order.",
+        "storms it is worse than gradient boosting that adds the last residual. The 65 tasks of remifentanil and the "
+        "46 of Cigar are mostly too few to tell. Rows of hsb82 and Exam have no order.",
         ACCURACY,
     ),
     Section(

@@ -15,8 +15,8 @@ AFTER_ACTIONS = 2
 def by_name(support: SupportSet, bundle: Bundle) -> tuple[np.ndarray, ...] | None:
     """What `SupportSet.content` is, with columns in the order of their names, and these names.
 
-    None where the bundle, in whose order the columns are, does not name them, and where there is one of each: that has
-    one order.
+    None where the bundle, in whose order the columns are, does not name them, and where inputs and targets have one
+    column each, which has no other order.
     """
     inputs, targets, *others = support.content
     input_names, target_names = bundle.value_names

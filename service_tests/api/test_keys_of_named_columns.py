@@ -22,6 +22,22 @@ CSV = {"content-type": "text/csv"}
 Post = Callable[[TestClient, Sequence[Mapping[str, float]]], Any]
 
 
+class Start:
+    """Starts a server whose model `doses` has an encoder, or gives the model of a running one another encoder."""
+
+    def __init__(self, serve: Callable[..., TestClient], folder: Path) -> None:
+        self._serve, self._folder, self._seed = serve, folder, 0
+
+    def __call__(self, encoder: Encoder, running: TestClient | None = None) -> TestClient:
+        """running: the server that reads the new bundle; None for a new process with the same records"""
+        write_encoder_bundle(self._folder / "models" / "doses", encoder, seed=self._seed)
+        self._seed += 1
+        if running is None:
+            return self._serve(models_dir=self._folder / "models", store="sqlite", state_dir=self._folder / "state")
+        reload(running)
+        return running
+
+
 def numbers(names: Sequence[str]) -> Encoder:
     return NumbersEncoder((2,), tuple(names))
 
@@ -65,17 +81,12 @@ def test_named_values_are_the_same_request_in_each_order(
     post: Post,
     restarts: bool,
 ) -> None:
-    folder = tmp_path / "models"
-    write_encoder_bundle(folder / "doses", encoder(NAMES), seed=0)
-    settings: dict[str, Any] = {"models_dir": folder, "store": "sqlite", "state_dir": tmp_path / "state"}
-    client = serve(**settings)
+    start = Start(serve, tmp_path)
+    client = start(encoder(NAMES))
     first = post(client, ROWS).json()["adaptation_id"]
-    write_encoder_bundle(folder / "doses", encoder(NAMES[::-1]), seed=1)
     if restarts:
         client.__exit__(None, None, None)
-        client = serve(**settings)
-    else:
-        reload(client)
+    client = start(encoder(NAMES[::-1]), None if restarts else client)
     assert post(client, ROWS).json()["adaptation_id"] == first
     swapped = [{"age": row["dose"], "dose": row["age"]} for row in ROWS]  # the first request, by position
     answer = post(client, swapped)
@@ -94,20 +105,15 @@ def test_the_same_bytes_are_the_same_request(
     has_digest: bool,
 ) -> None:
     """Whether or not the server still has the version that they were for."""
-    folder = tmp_path / "models"
-    write_encoder_bundle(folder / "doses", encoder(NAMES), seed=0)
-    settings: dict[str, Any] = {"models_dir": folder, "store": "sqlite", "state_dir": tmp_path / "state"}
-    client = serve(**settings)
+    start = Start(serve, tmp_path)
+    client = start(encoder(NAMES))
     support = {"inputs": [list(row.values()) for row in ROWS], "targets": TARGETS}
     body = {"model": "doses", "support": support}
     if has_digest:
         body["model_digest"] = client.get("/models/doses").json()["digest"]
     content, headers = json.dumps(body), KEY | {"content-type": "application/json"}
     first = client.post("/adapt", content=content, headers=headers).json()["adaptation_id"]
-    write_encoder_bundle(folder / "doses", encoder(NAMES[::-1]), seed=1)
     if restarts:
         client.__exit__(None, None, None)
-        client = serve(**settings)
-    else:
-        reload(client)
+    client = start(encoder(NAMES[::-1]), None if restarts else client)
     assert client.post("/adapt", content=content, headers=headers).json()["adaptation_id"] == first

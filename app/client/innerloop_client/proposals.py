@@ -79,7 +79,10 @@ async def propose(
 
 
 def _read(body: Mapping[str, Any], cut: Set[int]) -> Proposal:
-    """A proposal as the server describes it. Raises an error if it is something else. cut: the candidates too long"""
+    """A proposal as the server describes it. Raises an error if it is something else.
+
+    cut: the numbers of the candidates that are too long
+    """
     values = {name: value for name, value in body.items() if name in Proposal.__dataclass_fields__}
     values["position"] = values["index"]
     values["cut"] = values["index"] in cut

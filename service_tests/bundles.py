@@ -1,7 +1,7 @@
 """Small bundles for tests. They are untrained: heads that are solved in closed form need no training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.learn.calibration_table import Calibration
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec, build, initialize, width
 from app.learn.policies import Actions
+from app.learn.target_scale import TargetSpec
 from app.training.family_and_network import schema_of
 from service_tests.encoders.cases import PATIENTS, TABLE
 
@@ -97,9 +98,15 @@ def write_tables(folder: Path) -> None:
     write_table_bundle(folder / "risks", kind="classification")
 
 
-def write_encoder_bundle(folder: Path, encoder: Encoder, kind: str = "regression", seed: int = 0) -> None:
-    """Write an untrained bundle with this encoder, with one number or up to 3 labels for targets."""
-    features, targets = math.prod(encoder.feature_shape), 1 if kind == "regression" else 3
+def write_encoder_bundle(
+    folder: Path, encoder: Encoder, kind: str = "regression", seed: int = 0, target_names: Sequence[str] | None = None
+) -> None:
+    """Write an untrained bundle with this encoder, with one number or up to 3 labels for targets.
+
+    target_names: of 2 numbers instead; empty for 2 that have none
+    """
+    columns = 1 if target_names is None else 2
+    features, targets = math.prod(encoder.feature_shape), columns if kind == "regression" else 3
     network = NetworkSpec("mlp", {"inputs": features, "outputs": targets, "hidden": [8]})
     manifest = Manifest(
         family=None,
@@ -113,5 +120,6 @@ def write_encoder_bundle(folder: Path, encoder: Encoder, kind: str = "regression
         evaluation={},
         training={},
         encoder=EncoderSpec.of(encoder),
+        targets=TargetSpec(tuple(target_names)) if target_names else None,
     )
     write(folder, manifest, initialize(network.name, network.options, seed), encoder.arrays())

@@ -18,7 +18,7 @@ from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
 from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
-from app.api.support import names_columns, read_support
+from app.api.support import read_support
 from app.encoders.encoder import ReadsBeginnings
 from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
@@ -56,8 +56,6 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
         check_assessment(model, assess)
         check_inner_loop(model, settings)
         support = _read_support(body.support, model, limits, client.owner, settings)
-    if version is None and names_columns(body.support):
-        version = model.digest
     return AdaptCommand(
         owner=client.owner,
         model=model,

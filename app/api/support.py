@@ -127,7 +127,8 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
         raise Invalid(place, f"as many {' as '.join(kind.fields)}", " and ".join(map(str, sizes)))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[0], limit, kind.unit, where)
-    return kind.read(support, model.bundle, prefix)
+    named = any(isinstance(row, dict) for values in _inputs([support]) for row in values)
+    return kind.read(support, model.bundle, prefix)._replace(named_inputs=named)
 
 
 def is_slow(
@@ -144,11 +145,6 @@ def is_slow(
     if not encoder.keeps_features:
         return True
     return not all(isinstance(row, list) for values in _inputs(posted) for row in values)
-
-
-def names_columns(support: schemas.Support) -> bool:
-    """Whether a posted support set has values that go by the names of columns."""
-    return any(isinstance(row, dict | CsvBody) for values in _inputs([support]) for row in values)
 
 
 def _inputs(posted: Iterable[schemas.Support | Values | CsvBody | UnsetType]) -> Iterator[Sequence[Any]]:
@@ -187,9 +183,10 @@ def _read_rows(support: schemas.Support, model: Model, limit: int, place: str, r
         rows = from_objects(support.rows, model.bundle, f"{prefix}rows")
     apart: schemas.Support = replace(support, rows=UNSET, inputs=rows.inputs, targets=rows.targets)
     try:
-        return read(apart, model, limit, place)._replace(locate=rows.locate)
+        arrays = read(apart, model, limit, place)
     except Invalid as error:
         raise rows.locate(error, prefix) from error
+    return arrays._replace(locate=rows.locate, named_inputs=True, named_targets=True)
 
 
 def _check_fields(support: schemas.Support, kind: Kind, name: str, place: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from app.bundles.bundle import Bundle
 from app.errors import (
     Invalid,
     Outgrown,
@@ -38,12 +37,13 @@ from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.engine import Job
 from app.service.expiry import check_not_expired
-from app.service.fingerprints import has_applied, names_of, request_fingerprint
+from app.service.fingerprints import change_request, has_applied, names_of
 from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
 from app.service.model import Model
 from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids
+from app.service.order_of_names import Columns, columns_of
 from app.service.pinned_bundles import PinnedBundles
 from app.service.query_jobs import checked_predictions, query_job
 from app.service.record import Adaptation, Change
@@ -83,7 +83,7 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
-        names = names_of(command, self._arranged_for(command))
+        names = self._names(command)
         if not names:
             return await self._adapt(self._new(command), names, caller)
         repeats = self._idempotency.note(command.owner, names)
@@ -98,18 +98,24 @@ class Adaptations:
                     raise
                 return earlier
 
-    def _arranged_for(self, command: AdaptCommand) -> Bundle | None:
-        """The version of the model whose columns a request names, if it does and the server has that version."""
-        version = command.version
-        model = None if version is None else self._catalogue.exact(command.model.bundle.name, version)
-        return None if model is None else model.bundle
+    def _names(self, command: AdaptCommand) -> Sequence[Name]:
+        """The names under which a repeat of a request finds its adaptation."""
+        if command.key is None:
+            return names_of(command)
+        return names_of(command, self._columns(command.support, command.model, command.version))
+
+    def _columns(self, support: SupportSet, model: Model, version: str | None) -> Sequence[Columns]:
+        """The columns of a support set that a model has read. version: as in an `AdaptCommand`"""
+        meant = model if version is None else self._catalogue.exact(model.bundle.name, version)
+        bundle = None if meant is None else meant.bundle
+        return columns_of(support, model.bundle, bundle, has_version=version is not None)
 
     async def stream(self, command: AdaptCommand, caller: Caller | None = None) -> AsyncGenerator[float | Adaptation]:
         """Adapt step by step: yield each support loss as soon as it is known, and last the record, which is kept then.
 
         Closing the generator cancels the steps that are left. Raises what `adapt` raises.
         """
-        names = names_of(command, self._arranged_for(command))
+        names = self._names(command)
         async with self._turn(command, names, caller):
             if (earlier := await self._idempotency.earlier(command, names)) is not None:
                 yield earlier
@@ -259,7 +265,8 @@ class Adaptations:
 
         if key is None:
             return await self._change(adaptation, Change.extended, change, caller=caller)
-        request = request_fingerprint(key, Change.extended, *more.content)
+        columns = self._columns(more, self.model_of(adaptation), version)
+        request = change_request(key, Change.extended, more, columns)
         return await self._change_once(adaptation, Change.extended, change, caller, request)
 
     def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
@@ -295,7 +302,7 @@ class Adaptations:
 
         if key is None:
             return await self._change(adaptation, Change.undone, change, caller=caller)
-        request = request_fingerprint(key, Change.undone)
+        request = change_request(key, Change.undone)
         return await self._change_once(adaptation, Change.undone, change, caller, request)
 
     def _needs_examples(self, adaptation: Adaptation) -> bool:

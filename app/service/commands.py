@@ -33,8 +33,7 @@ class AdaptCommand:
     assess: how to measure whether adapting helped; None not to
     key: the client's idempotency key
     reuse: whether an earlier adaptation to the same content, made with `reuse` too, will do
-    version: the digest of the version of the model that the request is for: it says so, or it names columns; None for
-        any
+    version: the digest of the version of the model that the request is for; None for any
     """
 
     owner: str

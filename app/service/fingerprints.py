@@ -1,19 +1,25 @@
 """Fingerprints of requests, hashes of their content, by which a repeated request is recognised."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 
 import numpy as np
 
-from app.bundles.bundle import Bundle
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
-from app.service.order_of_names import by_name
+from app.service.order_of_names import Columns, inputs_by_name, targets_by_name
 from app.service.record import CONTENT, KEY, Adaptation, Change
 from app.service.store_protocol import Name
+from app.service.support_set import SupportSet
 
 BYTES = 16
-"""Of a hash. A fingerprint has one of the values by position, and where columns are named another one by name."""
+"""Of a hash. A fingerprint is one, of the values by their positions, where the names of no columns are known."""
+FORMS = tuple(product((False, True), repeat=2))
+"""Whether inputs and targets are in the order of their names. Where any names are known, a fingerprint has a hash for
+each form, zeros where it is not known, and a byte with the `_state` of inputs and of targets."""
+UNKNOWN, KNOWN, MEANT = 0, 1, 2
+Digest = Callable[[Iterable[np.ndarray]], bytes]
 
 
 def content_bytes(content: np.ndarray) -> bytes:
@@ -26,13 +32,13 @@ def content_bytes(content: np.ndarray) -> bytes:
     return repr(content.shape).encode() + positive.tobytes()
 
 
-def names_of(command: AdaptCommand, arranged_for: Bundle | None = None) -> list[Name]:
+def names_of(command: AdaptCommand, columns: Sequence[Columns] = ()) -> list[Name]:
     """The names under which a request and its repeats are one, always in the same order.
 
     There are none for a request with neither a key nor `reuse`. The key comes first, because it alone can be refused.
     The model counts by its name: a newer bundle does not make another request of it.
 
-    arranged_for: the version of the model whose columns the request names
+    columns: of the inputs and of the targets; empty where the order of their names does not matter
     """
     if command.key is None and not command.reuse:
         return []
@@ -42,53 +48,88 @@ def names_of(command: AdaptCommand, arranged_for: Bundle | None = None) -> list[
     asked = f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode()
     if label_names is not None:
         asked += f"label_names={label_names!r}".encode()
-    content = _hash(support.content, asked)
     names = []
     if command.key is not None:
-        named = None if arranged_for is None else by_name(support, arranged_for)
-        requests = [content.copy()] if named is None else [content.copy(), _hash(named, asked)]
-        for request in requests:
-            request.update(repr((command.ttl_s, command.label, command.reuse)).encode())
-        names.append(Name(KEY + command.key, b"".join(request.digest() for request in requests)))
+        request = asked + repr((command.ttl_s, command.label, command.reuse)).encode()
+        names.append(Name(KEY + command.key, _fingerprint(support, columns, lambda content: _hash(content, request))))
     if command.reuse:
-        content.update(command.model.digest.encode())
-        names.append(Name(CONTENT + content.hexdigest(), b""))
+        content = _hash(support.content, asked + command.model.digest.encode())
+        names.append(Name(CONTENT + content.hex(), b""))
     return names
 
 
-def _hash(content: Iterable[np.ndarray], asked: bytes) -> hashlib.blake2b:
-    return hashlib.blake2b(b"".join([*map(content_bytes, content), asked]), digest_size=BYTES)
+def _hash(content: Iterable[np.ndarray], asked: bytes) -> bytes:
+    return hashlib.blake2b(b"".join([*map(content_bytes, content), asked]), digest_size=BYTES).digest()
 
 
-def is_repeat(request: Name, earlier: Name) -> bool:
-    """Whether a request asks for what an earlier one with its name asked for.
+def _fingerprint(support: SupportSet, columns: Sequence[Columns], digest: Digest) -> bytes:
+    if not any(part.names for part in columns):
+        return digest(support.content)
+    inputs, targets, *others = support.content
+    of_inputs, of_targets = columns
+    hashes = []
+    for inputs_are_named, targets_are_named in FORMS:
+        if (inputs_are_named and not of_inputs.names) or (targets_are_named and not of_targets.names):
+            hashes.append(bytes(BYTES))
+            continue
+        x, *x_names = inputs_by_name(inputs, of_inputs.names) if inputs_are_named else [inputs]
+        y, *y_names = targets_by_name(targets, of_targets.names) if targets_are_named else [targets]
+        hashes.append(digest([x, y, *others, *x_names, *y_names]))
+    return b"".join([*hashes, bytes([_state(of_inputs) | _state(of_targets) << 2])])
 
-    Where both name their columns, their order does not matter: that of a model may have changed in between.
+
+def _state(columns: Columns) -> int:
+    if not columns.names:
+        return UNKNOWN
+    return MEANT if columns.are_meant else KNOWN
+
+
+def is_repeat(request: bytes, earlier: bytes) -> bool:
+    """Whether two fingerprints are those of one request.
+
+    Values go by the names of their columns if either request means these and both know them: the order of the columns
+    of a model may have changed in between. All others go by their positions.
     """
-    if request.name != earlier.name:
-        return False
-    named = request.fingerprint[BYTES:], earlier.fingerprint[BYTES:]
-    if all(named):
-        return named[0] == named[1]
-    return request.fingerprint[:BYTES] == earlier.fingerprint[:BYTES]
+    inputs, targets = zip(_states(request), _states(earlier), strict=True)
+    start = BYTES * FORMS.index((_go_by_names(inputs), _go_by_names(targets)))
+    return request[start : start + BYTES] == earlier[start : start + BYTES]
 
 
-def request_fingerprint(key: str, change: Change, *content: np.ndarray) -> bytes:
-    """The fingerprint of a request to change an adaptation: 16 bytes for its key, and 16 for what it asks for.
+def _go_by_names(states: tuple[int, int]) -> bool:
+    return MEANT in states and UNKNOWN not in states
 
-    The latter depend on the key, which is stored nowhere, so they reveal nothing about an example forgotten later.
+
+def _states(fingerprint: bytes) -> tuple[int, int]:
+    """Of the columns of inputs and of targets."""
+    if len(fingerprint) <= BYTES * len(FORMS):
+        return UNKNOWN, UNKNOWN
+    return fingerprint[-1] & 3, fingerprint[-1] >> 2
+
+
+def change_request(key: str, change: Change, more: SupportSet | None = None, columns: Sequence[Columns] = ()) -> bytes:
+    """What recognises a request to change an adaptation: 16 bytes for its key, and a fingerprint of what it asks for.
+
+    The latter depends on the key, which is stored nowhere, so it reveals nothing about an example forgotten later.
+
+    more: examples to add, and their columns as for `names_of`
     """
-    content_hash = hashlib.blake2b(change.name.encode(), digest_size=16, key=hashlib.blake2b(key.encode()).digest())
-    for part in content:
-        content_hash.update(content_bytes(part))
-    return hashlib.blake2b(key.encode(), digest_size=16).digest() + content_hash.digest()
+    secret = hashlib.blake2b(key.encode()).digest()
+
+    def digest(content: Iterable[np.ndarray]) -> bytes:
+        content_hash = hashlib.blake2b(change.name.encode(), digest_size=BYTES, key=secret)
+        for part in content:
+            content_hash.update(content_bytes(part))
+        return content_hash.digest()
+
+    asked = digest([]) if more is None else _fingerprint(more, columns, digest)
+    return hashlib.blake2b(key.encode(), digest_size=BYTES).digest() + asked
 
 
 def has_applied(adaptation: Adaptation, request: bytes) -> bool:
-    """Whether a request has made one of the revisions. Raises KeyReused where another request with its key has."""
+    """Whether a `change_request` has made one of the revisions. Raises KeyReused where another one with its key has."""
     for revision in adaptation.history:
-        if revision.request is not None and revision.request[:16] == request[:16]:
-            if revision.request != request:
+        if revision.request is not None and revision.request[:BYTES] == request[:BYTES]:
+            if not is_repeat(request[BYTES:], revision.request[BYTES:]):
                 raise KeyReused
             return True
     return False

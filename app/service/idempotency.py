@@ -45,7 +45,8 @@ class Idempotency:
 
     async def held_by(self, holder: NameHolder, command: AdaptCommand, names: Sequence[Name]) -> Adaptation | None:
         """The adaptation that holds one of these names; None where it is gone by now. Raises KeyReused."""
-        if not any(is_repeat(name, holder.name) for name in names):
+        earlier = holder.name
+        if not any(name.name == earlier.name and is_repeat(name.fingerprint, earlier.fingerprint) for name in names):
             raise KeyReused
         adaptation = await self._store.get(command.owner, holder.id)
         return None if adaptation is None or adaptation.expires_at <= self._clock() else adaptation

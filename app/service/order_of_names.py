@@ -1,6 +1,7 @@
 """Support sets whose columns are in the order of their names, the same for each order that a model may have."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,43 +13,71 @@ AFTER_ACTIONS = 2
 """Columns of the targets of decisions that no model names: rewards and propensities."""
 
 
-def by_name(support: SupportSet, bundle: Bundle) -> tuple[np.ndarray, ...] | None:
-    """What `SupportSet.content` is, with columns in the order of their names, and these names.
+class Columns(NamedTuple):
+    """The columns of the inputs of a request, or those of its targets.
 
-    None where the bundle, in whose order the columns are, does not name them, and where inputs and targets have one
-    column each, which has no other order.
+    names: in the order that they have there; empty where they are not known
+    are_meant: whether the request means these columns, whatever their order is, and not the positions
     """
-    inputs, targets, *others = support.content
-    input_names, target_names = bundle.value_names
-    input_names = input_names or bundle.columns
-    unnamed = 0 if support.episodes is None else AFTER_ACTIONS
-    if len(input_names) < 2 or not _are_of(inputs, input_names):
-        input_names = ()
-    if len(target_names) < 2 or targets.ndim < 2 or targets.shape[1] != len(target_names) + unnamed:
-        target_names = ()
-    if not input_names and not target_names:
-        return None
-    order = [*_order(target_names), *range(len(target_names), targets.shape[1] if targets.ndim == 2 else 0)]
-    named = [np.array(sorted(names), object) for names in (input_names, target_names)]
-    return _sorted(inputs, input_names), targets[:, order] if target_names else targets, *others, *named
+
+    names: Sequence[str]
+    are_meant: bool
 
 
-def _are_of(rows: np.ndarray, names: Sequence[str]) -> bool:
-    """Whether rows have a value for each name."""
+def columns_of(
+    support: SupportSet, model: Bundle, version: Bundle | None, *, has_version: bool
+) -> tuple[Columns, Columns]:
+    """The columns of inputs and targets.
+
+    model: that has read the support set
+    version: whose order the values have that go by their positions; None if that is not known
+    has_version: whether the request says so
+    """
+    parts = (_input_names, support.named_inputs), (_target_names, support.named_targets)
+    columns = []
+    for names_of, are_named in parts:
+        bundle = model if are_named else version
+        columns.append(Columns(() if bundle is None else names_of(support, bundle), are_named or has_version))
+    inputs, targets = columns
+    return inputs, targets
+
+
+def _input_names(support: SupportSet, bundle: Bundle) -> Sequence[str]:
+    names, rows = bundle.value_names[0] or bundle.columns, support.inputs
     if rows.dtype == object:
-        return all(isinstance(row, list) and len(row) == len(names) for row in rows)
-    return rows.ndim == 2 and rows.shape[1] == len(names)
+        fits = all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    else:
+        fits = rows.ndim == 2 and rows.shape[1] == len(names)
+    return names if fits else ()
+
+
+def _target_names(support: SupportSet, bundle: Bundle) -> Sequence[str]:
+    names, targets = bundle.value_names[1], support.targets
+    others = 0 if support.episodes is None else AFTER_ACTIONS
+    fits = targets.ndim == 2 and targets.shape[1] == len(names) + others
+    return names if fits and len(names) > 1 else ()  # one column has no other order
+
+
+def inputs_by_name(inputs: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Inputs with their columns in the order of the names, and the names. Columns without a value are left out."""
+    places = [place for place in _order(names) if not _is_missing(inputs, place)]
+    kept = object_rows([[row[place] for place in places] for row in inputs]) if inputs.dtype == object else None
+    return inputs[:, places] if kept is None else kept, np.array([names[place] for place in places], object)
+
+
+def targets_by_name(targets: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Targets with their columns in the order of the names, and the names. Columns that have none come last."""
+    places = [*_order(names), *range(len(names), targets.shape[1])]
+    return targets[:, places], np.array(sorted(names), object)
 
 
 def _order(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=names.__getitem__)
 
 
-def _sorted(rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    if not names:
-        return rows
-    order = _order(names)
-    if rows.dtype == object:
-        return object_rows([[row[index] for index in order] for row in rows])
-    in_order: np.ndarray = rows[:, order]
-    return in_order
+def _is_missing(inputs: np.ndarray, place: int) -> bool:
+    """Whether a column has no value: a request that leaves it out is the same for a model without it."""
+    if inputs.dtype != object:
+        return bool(np.isnan(inputs[:, place]).all())
+    values: list[Any] = [row[place] for row in inputs]
+    return all(value is None or value != value for value in values)

@@ -21,6 +21,7 @@ class SupportSet(NamedTuple):
     labels: the classes that it declares
     kept_by: whose inputs they are, where the worker encodes them later; None where features are known
     locate: an error about `inputs` or `targets` -> the same at its place in the body
+    named_inputs, named_targets: whether the values of inputs and of targets were posted by the names of their columns
     """
 
     inputs: np.ndarray
@@ -32,6 +33,8 @@ class SupportSet(NamedTuple):
     labels: tuple[Label, ...] = ()
     kept_by: str | None = None
     locate: Callable[[Invalid], Invalid] = lambda error: error
+    named_inputs: bool = False
+    named_targets: bool = False
 
     @property
     def size(self) -> int:

@@ -17,6 +17,8 @@ from service_tests.bundles import write_encoder_bundle
 KEY = {"idempotency-key": "k"}
 NAMES = ["age", "dose"]
 ROWS = [{"age": 0.6, "dose": 0.2}, {"age": 0.4, "dose": 0.1}]
+SWAPPED = [{"age": row["dose"], "dose": row["age"]} for row in ROWS]
+"""The same by position, in the other order of the columns."""
 TARGETS = [1.0, 2.0]
 CSV = {"content-type": "text/csv"}
 Post = Callable[[TestClient, Sequence[Mapping[str, float]]], Any]
@@ -28,9 +30,15 @@ class Start:
     def __init__(self, serve: Callable[..., TestClient], folder: Path) -> None:
         self._serve, self._folder, self._seed = serve, folder, 0
 
-    def __call__(self, encoder: Encoder, running: TestClient | None = None) -> TestClient:
-        """running: the server that reads the new bundle; None for a new process with the same records"""
-        write_encoder_bundle(self._folder / "models" / "doses", encoder, seed=self._seed)
+    def __call__(
+        self, encoder: Encoder, running: TestClient | None = None, targets: Sequence[str] | None = None
+    ) -> TestClient:
+        """running: the server that reads the new bundle; None for a new process with the same records
+
+        targets: the names of 2 targets, empty for none; None for 1 target
+        """
+        folder = self._folder / "models" / "doses"
+        write_encoder_bundle(folder, encoder, seed=self._seed, target_names=targets)
         self._seed += 1
         if running is None:
             return self._serve(models_dir=self._folder / "models", store="sqlite", state_dir=self._folder / "state")
@@ -71,6 +79,21 @@ def in_order(client: TestClient, rows: Sequence[Mapping[str, float]]) -> Any:
     return adapt(client, support, model_digest=model["digest"])
 
 
+def as_objects_for(digest: str) -> Post:
+    """Objects of a client that knows a version of the model."""
+    return lambda client, rows: adapt(client, {"inputs": rows, "targets": TARGETS}, model_digest=digest)
+
+
+def extend(client: TestClient, rows: Sequence[Mapping[str, float]], id: str, **fields: Any) -> Any:
+    body = {"inputs": rows, "targets": TARGETS} | fields
+    return client.post(f"/adaptations/{id}/support", json=body, headers=KEY)
+
+
+def is_refused(answer: Any) -> bool:
+    """Whether an answer says that the key came with another request before."""
+    return (answer.status_code, answer.json().get("type")) == (422, "urn:problem-type:innerloop:key-reused")
+
+
 @pytest.mark.parametrize("encoder", [numbers, table])
 @pytest.mark.parametrize("post", [as_objects, as_rows, as_csv, in_order])
 @pytest.mark.parametrize("restarts", [False, True], ids=["reloaded", "restarted"])
@@ -88,9 +111,7 @@ def test_named_values_are_the_same_request_in_each_order(
         client.__exit__(None, None, None)
     client = start(encoder(NAMES[::-1]), None if restarts else client)
     assert post(client, ROWS).json()["adaptation_id"] == first
-    swapped = [{"age": row["dose"], "dose": row["age"]} for row in ROWS]  # the first request, by position
-    answer = post(client, swapped)
-    assert (answer.status_code, answer.json()["type"]) == (422, "urn:problem-type:innerloop:key-reused"), answer.text
+    assert is_refused(post(client, SWAPPED))
     assert len(client.get("/adaptations").json()["adaptations"]) == 1
 
 
@@ -117,3 +138,80 @@ def test_the_same_bytes_are_the_same_request(
         client.__exit__(None, None, None)
     client = start(encoder(NAMES[::-1]), None if restarts else client)
     assert client.post("/adapt", content=content, headers=headers).json()["adaptation_id"] == first
+
+
+@pytest.mark.parametrize("encoder", [numbers, table])
+def test_objects_go_by_their_names_whatever_version_they_are_for(
+    serve: Callable[..., TestClient], tmp_path: Path, encoder: Callable[[Sequence[str]], Encoder]
+) -> None:
+    start = Start(serve, tmp_path)
+    client = start(encoder(NAMES))
+    post = as_objects_for(client.get("/models/doses").json()["digest"])
+    first = post(client, ROWS).json()["adaptation_id"]
+    start(encoder(NAMES[::-1]), client)
+    assert post(client, ROWS).json()["adaptation_id"] == first
+    assert is_refused(post(client, SWAPPED))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "restarts"),
+    [(numbers, False), (table, False), (table, True)],  # a restarted server has no version of `numbers` for the record
+    ids=["numbers", "table", "table, restarted"],
+)
+def test_added_examples_go_by_their_names(
+    serve: Callable[..., TestClient], tmp_path: Path, encoder: Callable[[Sequence[str]], Encoder], restarts: bool
+) -> None:
+    start = Start(serve, tmp_path)
+    client = start(encoder(NAMES))
+    made = client.post("/adapt", json={"model": "doses", "support": {"inputs": ROWS, "targets": TARGETS}}).json()
+    extended = extend(client, ROWS, made["adaptation_id"])
+    assert extended.json()["support_size"] == 4, extended.text
+    if restarts:
+        client.__exit__(None, None, None)
+    client = start(encoder(NAMES[::-1]), None if restarts else client)
+    for fields in ({}, {"model_digest": made["model_digest"]}):
+        assert extend(client, ROWS, made["adaptation_id"], **fields).json()["support_size"] == 4
+        assert is_refused(extend(client, SWAPPED, made["adaptation_id"], **fields))
+
+
+@pytest.mark.parametrize("encoder", [numbers, table])
+@pytest.mark.parametrize("names", [((), ("u", "v")), (("u", "v"), ()), (("u", "v"), ("v", "u"))])
+def test_targets_without_names_go_by_their_positions(
+    serve: Callable[..., TestClient],
+    tmp_path: Path,
+    encoder: Callable[[Sequence[str]], Encoder],
+    names: tuple[Sequence[str], Sequence[str]],
+) -> None:
+    """Although the inputs have names in both versions, and their order changes."""
+    start = Start(serve, tmp_path)
+    support = {"inputs": ROWS, "targets": [[1, 3], [2, 4]]}
+    client = start(encoder(NAMES), targets=names[0])
+    first = adapt(client, support).json()["adaptation_id"]
+    start(encoder(NAMES[::-1]), client, targets=names[1])
+    assert adapt(client, support).json()["adaptation_id"] == first
+    for other in ({"inputs": SWAPPED}, {"targets": [[3, 1], [4, 2]]}):
+        assert is_refused(adapt(client, support | other))
+
+
+def test_a_new_column_that_a_request_lacks_changes_nothing(serve: Callable[..., TestClient], tmp_path: Path) -> None:
+    start = Start(serve, tmp_path)
+    client = start(table(NAMES))
+    first = as_objects(client, ROWS).json()["adaptation_id"]
+    heavier = [{**row, "weight": 3.0} for row in ROWS]
+    weight = {"weight": {"type": "number", "may_be_missing": True}}
+    start(TableEncoder.fit(heavier, weight, names=["age", "weight", "dose"]), client)
+    assert as_objects(client, ROWS).json()["adaptation_id"] == first
+    assert is_refused(as_objects(client, heavier))
+
+
+@pytest.mark.parametrize("encoder", [numbers, table])
+def test_values_with_and_without_names_are_one_request_if_they_mean_the_same(
+    serve: Callable[..., TestClient], tmp_path: Path, encoder: Callable[[Sequence[str]], Encoder]
+) -> None:
+    start = Start(serve, tmp_path)
+    client = start(encoder(NAMES))
+    first = as_objects(client, ROWS).json()["adaptation_id"]
+    plain = {"inputs": [list(row.values()) for row in ROWS], "targets": TARGETS}
+    assert adapt(client, plain).json()["adaptation_id"] == first
+    start(encoder(NAMES[::-1]), client)
+    assert is_refused(adapt(client, plain))

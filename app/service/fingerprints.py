@@ -14,11 +14,12 @@ from app.service.store_protocol import Name
 from app.service.support_set import SupportSet
 
 BYTES = 16
-"""Of a hash. A fingerprint is one, of the values by their positions, where the names of no columns are known."""
+"""Of a hash."""
 FORMS = tuple(product((False, True), repeat=2))
-"""Whether inputs and targets are in the order of their names. Where any names are known, a fingerprint has a hash for
-each form, zeros where it is not known, and a byte with the `_state` of inputs and of targets."""
-UNKNOWN, KNOWN, MEANT = 0, 1, 2
+"""Of the values of a request: whether inputs and targets are in the order of the names of their columns."""
+HAS_NONE, KNOWN, MEANT, UNKNOWN = range(4)
+"""What is known of the names of columns. MEANT: the values go by them"""
+NO_COLUMNS = Columns((), are_meant=False)
 Digest = Callable[[Iterable[np.ndarray]], bytes]
 
 
@@ -38,7 +39,7 @@ def names_of(command: AdaptCommand, columns: Sequence[Columns] = ()) -> list[Nam
     There are none for a request with neither a key nor `reuse`. The key comes first, because it alone can be refused.
     The model counts by its name: a newer bundle does not make another request of it.
 
-    columns: of the inputs and of the targets; empty where the order of their names does not matter
+    columns: of the inputs and of the targets; empty where they have no names
     """
     if command.key is None and not command.reuse:
         return []
@@ -63,34 +64,42 @@ def _hash(content: Iterable[np.ndarray], asked: bytes) -> bytes:
 
 
 def _fingerprint(support: SupportSet, columns: Sequence[Columns], digest: Digest) -> bytes:
-    if not any(part.names for part in columns):
-        return digest(support.content)
+    """A hash of the first of FORMS, and of all where any names are known; and a byte for what is known of them.
+
+    A hash is zeros in a form that needs names that are not known.
+    """
     inputs, targets, *others = support.content
-    of_inputs, of_targets = columns
+    of_inputs, of_targets = columns or (NO_COLUMNS, NO_COLUMNS)
+    states = bytes([_state(of_inputs) | _state(of_targets) << 2])
+    if not of_inputs.names and not of_targets.names:
+        return digest(support.content) + states
     hashes = []
     for inputs_are_named, targets_are_named in FORMS:
         if (inputs_are_named and not of_inputs.names) or (targets_are_named and not of_targets.names):
             hashes.append(bytes(BYTES))
             continue
-        x, *x_names = inputs_by_name(inputs, of_inputs.names) if inputs_are_named else [inputs]
-        y, *y_names = targets_by_name(targets, of_targets.names) if targets_are_named else [targets]
+        x, *x_names = inputs_by_name(inputs, of_inputs.names or ()) if inputs_are_named else [inputs]
+        y, *y_names = targets_by_name(targets, of_targets.names or ()) if targets_are_named else [targets]
         hashes.append(digest([x, y, *others, *x_names, *y_names]))
-    return b"".join([*hashes, bytes([_state(of_inputs) | _state(of_targets) << 2])])
+    return b"".join([*hashes, states])
 
 
 def _state(columns: Columns) -> int:
     if not columns.names:
-        return UNKNOWN
+        return UNKNOWN if columns.names is None else HAS_NONE
     return MEANT if columns.are_meant else KNOWN
 
 
 def is_repeat(request: bytes, earlier: bytes) -> bool:
     """Whether two fingerprints are those of one request.
 
-    Values go by the names of their columns if either request means these and both know them: the order of the columns
-    of a model may have changed in between. All others go by their positions.
+    The order of the columns of a model may have changed in between, so values go by the names of their columns if one
+    of the requests means these and both know them. All others go by their positions. Where one means names and the
+    model of the other had none, they are two requests: nothing tells which position a name has there.
     """
     inputs, targets = zip(_states(request), _states(earlier), strict=True)
+    if any(MEANT in states and HAS_NONE in states for states in (inputs, targets)):
+        return False
     start = BYTES * FORMS.index((_go_by_names(inputs), _go_by_names(targets)))
     return request[start : start + BYTES] == earlier[start : start + BYTES]
 
@@ -101,7 +110,7 @@ def _go_by_names(states: tuple[int, int]) -> bool:
 
 def _states(fingerprint: bytes) -> tuple[int, int]:
     """Of the columns of inputs and of targets."""
-    if len(fingerprint) <= BYTES * len(FORMS):
+    if len(fingerprint) % BYTES != 1:  # an older server wrote it
         return UNKNOWN, UNKNOWN
     return fingerprint[-1] & 3, fingerprint[-1] >> 2
 

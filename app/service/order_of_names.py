@@ -16,11 +16,11 @@ AFTER_ACTIONS = 2
 class Columns(NamedTuple):
     """The columns of the inputs of a request, or those of its targets.
 
-    names: in the order that they have there; empty where they are not known
+    names: in the order that they have there; empty where they have none, None where they are not known
     are_meant: whether the request means these columns, whatever their order is, and not the positions
     """
 
-    names: Sequence[str]
+    names: Sequence[str] | None
     are_meant: bool
 
 
@@ -37,7 +37,7 @@ def columns_of(
     columns = []
     for names_of, are_named in parts:
         bundle = model if are_named else version
-        columns.append(Columns(() if bundle is None else names_of(support, bundle), are_named or has_version))
+        columns.append(Columns(None if bundle is None else names_of(support, bundle), are_named or has_version))
     inputs, targets = columns
     return inputs, targets
 

@@ -215,3 +215,24 @@ def test_values_with_and_without_names_are_one_request_if_they_mean_the_same(
     assert adapt(client, plain).json()["adaptation_id"] == first
     start(encoder(NAMES[::-1]), client)
     assert is_refused(adapt(client, plain))
+
+
+@pytest.mark.parametrize("encoder", [numbers, table])
+@pytest.mark.parametrize("names", [((), ("v", "u")), (("v", "u"), ())])
+def test_names_are_not_taken_for_positions(
+    serve: Callable[..., TestClient],
+    tmp_path: Path,
+    encoder: Callable[[Sequence[str]], Encoder],
+    names: tuple[Sequence[str], Sequence[str]],
+) -> None:
+    """Of targets that have names in one version alone: nobody knows whether these values are the same."""
+    start = Start(serve, tmp_path)
+
+    def post() -> Any:
+        digest = client.get("/models/doses").json()["digest"]
+        return adapt(client, {"inputs": ROWS, "targets": [[1, 3], [2, 4]]}, model_digest=digest)
+
+    client = start(encoder(NAMES), targets=names[0])
+    assert post().status_code == 201
+    start(encoder(NAMES), client, targets=names[1])
+    assert is_refused(post())

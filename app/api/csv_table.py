@@ -11,6 +11,7 @@ import numpy as np
 from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, target_names
 from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
+from app.api.read_arrays import read_queries
 from app.api.support_rows import RELATIVE, Examples, row_and_column
 from app.bundles.bundle import Bundle
 from app.encoders.error_places import FILL_IN
@@ -58,19 +59,15 @@ class CsvTable:
         # an encoder of texts counts them, so it gets all at once
         self._at_once = len(body.data) if self._bare else AT_ONCE
 
-    def features(self) -> np.ndarray:
-        """All rows encoded, float32 [row, feature]. Raises Malformed and Invalid at the first wrong cell."""
+    def queries(self) -> np.ndarray:
+        """All rows, as `read_queries` gives them. Raises Malformed and Invalid at the first wrong cell."""
         parts = []
         for rows in self._rows():
             try:
-                parts.append(self._bundle.encoder.encode(self._inputs(rows)))
+                parts.append(read_queries(self._inputs(rows), self._bundle.encoder, ""))
             except Invalid as error:
                 raise self._locate(error, rows.lines) from error
         return np.concatenate(parts)
-
-    def posted_inputs(self) -> list[Any]:
-        """All rows as inputs that are posted in JSON. Raises Malformed and Invalid."""
-        return [row for rows in self._rows() for row in self._inputs(rows)]
 
     def examples(self, limit: int) -> Examples:
         """The rows taken apart. Raises Malformed and Invalid. limit: rows that there may be"""

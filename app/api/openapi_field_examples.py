@@ -93,7 +93,10 @@ _OTHERS: list[msgspec.Struct] = [
     schemas.EpisodeView(stage=1, **_EPISODE),
     schemas.Step(step=1, loss=0.0097),
     schemas.ProposeResponse(
-        proposals=[schemas.Proposal(index=1, score=0.4, prediction="alpha")], **_MODEL, cut_candidates=[0]
+        proposals=[schemas.Proposal(index=1, score=0.4, prediction="alpha")],
+        **_MODEL,
+        cut_candidates=[0],
+        cut_examples=[2],
     ),
     schemas.PredictResponse(
         predictions=["alpha"],

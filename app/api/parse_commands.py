@@ -19,7 +19,6 @@ from app.api.dependencies import Limits
 from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
-from app.encoders.encoder import ReadsBeginnings
 from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import (
@@ -130,8 +129,9 @@ def predict_command(
     task = _task(body, model, adaptation, limits, owner)
     if options is not DEFAULT_OPTIONS:
         check_options(model, options, task)
-    queries = _features(body.queries, model, "queries")
-    numbers = _example_numbers(body, adaptation) if model.bundle.manifest.calibration.has_similarity else None
+    queries = _queries(body.queries, model, "queries")
+    counted = adaptation is None or model.bundle.manifest.calibration.has_similarity
+    numbers = _example_numbers(body, adaptation) if counted else None
     return PredictCommand(model, queries, None if adaptation is not None else task, adaptation, options, numbers)
 
 
@@ -149,20 +149,13 @@ def propose_command(
     names = [column["name"] for column in describe_targets(manifest)]
     wanted = None if body.target is UNSET else body.target
     target = find_target(wanted, goal, () if task is None else task.classes, names, manifest.kind)
-    candidates = _features(body.candidates, model, "candidates", at_once=True)
-    check_count(body.count, len(candidates))
-    question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation)
-    cut = _cut(body.candidates, model)
-    return ProposeCommand(question, body.count, goal, target, _example_numbers(body, adaptation), cut)
-
-
-def _cut(values: Values | CsvBody, model: Model) -> list[int]:
-    """The numbers of posted inputs, which were read, of which only the beginning is encoded."""
-    encoder = model.bundle.encoder
-    if not isinstance(encoder, ReadsBeginnings):
-        return []
-    rows = CsvTable(values, model.bundle, with_targets=False).posted_inputs() if isinstance(values, CsvBody) else values
-    return encoder.cut(rows) if isinstance(rows, list) else []
+    posted = _queries(body.candidates, model, "candidates")
+    check_count(body.count, len(posted))
+    is_encoded = posted.dtype != object
+    candidates = posted if is_encoded else model.bundle.encoder.encode(posted.tolist())
+    numbers = _example_numbers(body, adaptation)
+    question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation, examples=numbers)
+    return ProposeCommand(question, body.count, goal, target, posted)
 
 
 def _example_numbers(
@@ -200,11 +193,11 @@ def _read_support(
     return arrays._replace(kept_by=owner) if model.bundle.encoder.encodes_later else arrays
 
 
-def _features(values: Values | CsvBody, model: Model, place: str, *, at_once: bool = False) -> np.ndarray:
-    """Posted inputs as float32 [row, feature], or what the worker encodes later (`read_queries`). Raises Invalid."""
+def _queries(values: Values | CsvBody, model: Model, place: str) -> np.ndarray:
+    """Posted inputs as float32 [row, feature], or what is encoded later (`read_queries`). Raises Invalid."""
     if isinstance(values, CsvBody):
-        return CsvTable(values, model.bundle, with_targets=False).features()
-    return read_queries(values, model.bundle.encoder, place, at_once=at_once)
+        return CsvTable(values, model.bundle, with_targets=False).queries()
+    return read_queries(values, model.bundle.encoder, place)
 
 
 def _options(body: schemas.PredictRequest) -> PredictOptions:

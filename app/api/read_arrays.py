@@ -26,16 +26,14 @@ Values = Sequence[Any] | schemas.RawArray
 """Inputs or targets as they are posted."""
 
 
-def read_queries(values: Values, encoder: Encoder, place: str, *, at_once: bool = False) -> np.ndarray:
+def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
     """Inputs as float32 [row, feature], or as an object array [row] of what the worker encodes later.
-
-    at_once: whether nothing is left to encode
 
     Raises Invalid at the first that the encoder does not take.
     """
     rows = _from_raw(values, place) if isinstance(values, schemas.RawArray) else values
     try:
-        if encoder.encodes_later and not at_once:
+        if encoder.encodes_later:
             return as_kept(encoder.canonical(rows))
         return encoder.encode(rows)
     except Invalid as error:

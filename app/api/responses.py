@@ -125,8 +125,8 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
         nearest_examples=UNSET if answer.nearest_examples is None else answer.nearest_examples,
         std=UNSET if answer.std is None else answer.std,
         mean=UNSET if answer.mean is None else answer.mean,
-        cut_queries=result.cut or UNSET,
-        cut_examples=result.cut_examples or UNSET,
+        cut_queries=result.cut.rows or UNSET,
+        cut_examples=result.cut.examples or UNSET,
     )
 
 
@@ -142,7 +142,8 @@ def propose_response(result: ProposeResult) -> schemas.ProposeResponse:
         revision=UNSET if adaptation is None else adaptation.revision,
         losses=UNSET if adapted is None or adaptation is not None else losses_array(adapted.losses),
         status=UNSET if adapted is None or adaptation is not None else adapted.status.word,
-        cut_candidates=result.command.cut or UNSET,
+        cut_candidates=result.cut.rows or UNSET,
+        cut_examples=result.cut.examples or UNSET,
     )
 
 

@@ -32,7 +32,7 @@ from app.service.commands import (
     names_count,
 )
 from app.service.compatibility import Compatibility
-from app.service.cut_texts import cut_examples, cut_rows
+from app.service.cut_texts import cut_examples, cut_of
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.engine import Job
@@ -149,8 +149,7 @@ class Adaptations:
         if result.nearest is not None:
             numbers = result.nearest if command.examples is None else command.examples[result.nearest]
             answer = answer._replace(nearest_examples=numbers)
-        posted = [] if command.task is None else await cut_rows(command.model, command.task.inputs)
-        return PredictResult(command, answer, result.adapted, await cut_rows(command.model, command.queries), posted)
+        return PredictResult(command, answer, result.adapted, await cut_of(command))
 
     async def get(self, owner: str, id: str) -> Adaptation:
         """The record of that id. Raises UnknownAdaptation and ExpiredAdaptation."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -90,20 +91,28 @@ class PredictCommand:
     examples: np.ndarray | None = None
 
 
+class Cut(NamedTuple):
+    """The numbers of the rows that are asked about, and of examples, of which only the beginning is encoded."""
+
+    rows: Sequence[int] = ()
+    examples: Sequence[int] = ()
+
+
+NOTHING_CUT = Cut()
+
+
 @dataclass(eq=False, slots=True)
 class PredictResult:
     """An answer to queries.
 
     adapted: the losses and the status of the inner loop, where it had to run
-    cut, cut_examples: the numbers of the queries, and of the examples that came with them, of which only the beginning
-        is encoded
+    cut: the numbers of the queries, and of the examples that came with them, of which only the beginning is encoded
     """
 
     command: PredictCommand
     answer: Answer
     adapted: Adapted | None
-    cut: Sequence[int] = ()
-    cut_examples: Sequence[int] = ()
+    cut: Cut = NOTHING_CUT
 
 
 class Goal(StrEnum):
@@ -120,16 +129,14 @@ class ProposeCommand:
 
     count: how many of them
     target: the index of the number, or of the class, that matters; None for all of them
-    examples: the number of the example of each row of the support set, as the client knows it, int [row]
-    cut: the numbers of the candidates of which only the beginning is encoded
+    posted: the candidates as they were posted, [candidate] of objects; None where `question` has them so
     """
 
     question: PredictCommand
     count: int
     goal: Goal
     target: int | None = None
-    examples: np.ndarray | None = None
-    cut: Sequence[int] = ()
+    posted: np.ndarray | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -154,11 +161,16 @@ class Proposal:
 
 @dataclass(eq=False, slots=True)
 class ProposeResult:
-    """The proposals, the best first, and the outcome of the inner loop, where it had to run."""
+    """The proposals, the best first.
+
+    adapted: the outcome of the inner loop, where it had to run
+    cut: the numbers of the candidates, and of the examples that came with them, of which only the beginning is encoded
+    """
 
     command: ProposeCommand
     proposals: Sequence[Proposal]
     adapted: Adapted | None
+    cut: Cut = NOTHING_CUT
 
 
 def task_of(model: Model, support: SupportSet, settings: InnerLoopSettings) -> Task:

@@ -9,6 +9,7 @@ import numpy as np
 from app.bundles.manifest import Manifest
 from app.service.answers import DEFAULT_OPTIONS, QUICK_NUMBERS, Answer, answer_queries
 from app.service.commands import Proposal, ProposeCommand, ProposeResult
+from app.service.cut_texts import cut_of
 from app.service.deadlines import Caller
 from app.service.engine import Job, Result
 from app.service.label_proposals import Choice, choose_labels
@@ -60,7 +61,7 @@ class Proposals:
         proposals = await _computed(
             len(choices) * question.queries.shape[1], _proposals, command, choices, answer, result, scale
         )
-        return ProposeResult(command, proposals, result.adapted)
+        return ProposeResult(command, proposals, result.adapted, await cut_of(question, command.posted))
 
     async def _choose_labels(
         self, command: ProposeCommand, manifest: Manifest, likely: np.ndarray, support: np.ndarray | None, far: Far
@@ -124,8 +125,8 @@ def _proposals(
     nearest: Sequence[int | None] = [None] * len(rows)
     if result.features is not None and len(result.features):
         nearest = nearest_examples(rows, result.features, scale)
-        if command.examples is not None:
-            nearest = command.examples[nearest].tolist()
+        if (numbers := command.question.examples) is not None:
+            nearest = numbers[nearest].tolist()
     return [
         Proposal(
             index,

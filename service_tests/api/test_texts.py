@@ -190,6 +190,7 @@ def test_a_query_names_the_example_that_is_most_like_it(client: TestClient) -> N
     assert predict(client, model="named", support=weighted, queries=["rain today"])["nearest_examples"] == [3]
 
 
+CSV = {"content-type": "text/csv"}
 LONG = "please " * 40
 """More tokens than the model reads."""
 
@@ -209,17 +210,48 @@ def test_long_texts_are_named(client: TestClient) -> None:
 
 
 def test_long_candidates_are_named(client: TestClient) -> None:
-    body: dict[str, Any] = {"model": "named", "support": SUPPORT, "count": 2, "goal": "learn"}
+    short: dict[str, Any] = {"model": "named", "support": SUPPORT, "goal": "learn", "count": 1}
+    body = {**short, "count": 2}
     answer = post(client, "/propose", candidates=["my card", LONG, "rain today", LONG], **body)
     assert answer["cut_candidates"] == [1, 3]
     rows = client.post(
         "/propose",
         params={"adaptation_id": adapt(client)["adaptation_id"], "count": 1, "goal": "learn"},
         content=f"text\nmy card\n{LONG}\n",
-        headers={"content-type": "text/csv"},
+        headers=CSV,
     )
     assert rows.json()["cut_candidates"] == [1], rows.text
-    assert "cut_candidates" not in post(client, "/propose", candidates=["my card", "rain today"], **body)
+    assert not {"cut_candidates", "cut_examples"} & post(client, "/propose", candidates=["my card"], **short).keys()
+
+
+def test_long_examples_of_candidates_are_named(client: TestClient) -> None:
+    support = {"inputs": [LONG, "my card", LONG], "targets": ["rain", "card", "card"]}
+    body: dict[str, Any] = {"model": "named", "candidates": ["my card", LONG], "count": 1, "goal": "learn"}
+    answer = post(client, "/propose", support=support, **body)
+    assert (answer["cut_candidates"], answer["cut_examples"]) == ([1], [0, 2])
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/predict", "queries"), ("/propose", "candidates")])
+def test_numbers_of_long_examples_count_those_without_weight(client: TestClient, path: str, asked: str) -> None:
+    support = {"inputs": ["the sun", LONG, LONG], "targets": ["sun", "rain", "rain"], "weights": [0, 0, 1]}
+    body: dict[str, Any] = {"model": "named", "support": support, asked: ["my card"]}
+    if path == "/propose":
+        body |= {"count": 1, "goal": "learn"}
+    answer = post(client, path, **body)
+    assert answer["cut_examples"] == [2]
+
+
+def test_long_texts_of_a_csv_are_named(client: TestClient) -> None:
+    url = f"/predict?adaptation_id={adapt(client)['adaptation_id']}"
+    answer = client.post(url, content=f"text\nmy card\n{LONG}\n", headers=CSV)
+    assert answer.json()["cut_queries"] == [1], answer.text
+
+
+@pytest.mark.parametrize("path", ["/predict?", "/propose?count=1&goal=learn&"])
+def test_a_text_of_a_csv_that_cannot_be_used_has_a_line(client: TestClient, path: str) -> None:
+    url = f"{path}adaptation_id={adapt(client)['adaptation_id']}"
+    detail = client.post(url, content='text\nmy card\n"  "\n', headers=CSV).json()["detail"]
+    assert detail.startswith("line 3, text: expected a text"), detail
 
 
 def test_answers_in_other_forms_name_long_texts_too(client: TestClient) -> None:

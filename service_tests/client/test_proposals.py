@@ -101,3 +101,23 @@ def test_proposals_that_do_not_match_the_candidates(proposals: Any) -> None:
     response = answer({"model": "sinusoid", "model_digest": "d", "proposals": proposals})
     with Answering(always(response)) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
         client.propose("sinusoid", [[1]], [[1]], [1])
+
+
+@pytest.mark.parametrize("cut_examples", [[2], None])
+def test_texts_that_are_too_long_are_marked(cut_examples: list[int] | None) -> None:
+    """`test_texts` has the server's part."""
+    labelled = [{"index": index, "score": 1.0, "prediction": "card"} for index in (1, 0)]
+    body = {"model": "intents", "model_digest": "d", "proposals": labelled, "cut_candidates": [0]}
+    body |= {} if cut_examples is None else {"cut_examples": cut_examples}
+    with Answering(always(answer(body))) as server, Client(server.url) as client:
+        proposals = client.propose("intents", ["a", "b"], ["c"], ["card"], count=2)
+    assert [(each.index, each.cut, each.cut_examples) for each in proposals] == [
+        (1, False, cut_examples),
+        (0, True, cut_examples),
+    ]
+
+
+def test_examples_that_are_too_long_have_numbers() -> None:
+    response = answer({"model": "sinusoid", "model_digest": "d", "proposals": [GOOD], "cut_examples": ["a"]})
+    with Answering(always(response)) as server, Client(server.url) as client, pytest.raises(UnexpectedAnswer):
+        client.propose("sinusoid", [[1]], [[1]], [1])

@@ -188,3 +188,13 @@ class ProposeResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
+    cut_examples: (
+        Annotated[
+            ExampleNumbers,
+            Meta(
+                description="The numbers of the examples of `support`, counted from 0, that are longer than the "
+                "`max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

@@ -30,6 +30,8 @@ class Proposal:
     nearest_example: the number of the nearest example (see `Adaptation.examples`); None if there is none
     unlike: whether the prediction is a guess; None if the model has nothing to compare candidates with
     cut: whether the candidate is longer than a model of texts reads; it read its beginning
+    cut_examples: the numbers of the examples that are too long, if they came with the candidates: the same in each
+        proposal
     """
 
     index: Any
@@ -40,6 +42,7 @@ class Proposal:
     nearest_example: int | None = None
     unlike: bool | None = None
     cut: bool = False
+    cut_examples: list[int] | None = None
 
 
 async def propose(
@@ -70,7 +73,8 @@ async def propose(
         if "adaptation_id" in question:
             check_expected(body, {"adaptation_id": question["adaptation_id"]})
         cut = set(scalars(body.get("cut_candidates", []), frozenset({int})))
-        proposals = [_read(each, cut) for each in scalars(body["proposals"], frozenset({dict}))]
+        beside = {"cut_examples": body.get("cut_examples")}
+        proposals = [_read(each | beside, cut) for each in scalars(body["proposals"], frozenset({dict}))]
         _check(proposals, question["count"], count_inputs(question["candidates"]))
     if is_a(candidates, "pandas", "DataFrame") or is_a(candidates, "pandas", "Series"):
         labels = candidates.index.tolist()

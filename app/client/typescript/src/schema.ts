@@ -1441,6 +1441,13 @@ export interface components {
              *     ]
              */
             cut_candidates?: number[];
+            /**
+             * @description The numbers of the examples of `support`, counted from 0, that are longer than the `max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none
+             * @example [
+             *       2
+             *     ]
+             */
+            cut_examples?: number[];
         };
         /**
          * InnerLoopBounds

@@ -172,7 +172,8 @@ def retrain(own_models: Path) -> Callable[..., str]:
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
     """Record what the engines of this process do from now on, and hold them up at a gate on request."""
     from app.service.batcher import Batcher
-    from app.service.engine import Engine, Job, Result
+    from app.service.engine import Engine
+    from app.service.job import Job, Result
     from app.service.model import Model
 
     work = Work()

@@ -35,11 +35,11 @@ from app.service.compatibility import Compatibility
 from app.service.cut_texts import cut_examples, cut_of
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
-from app.service.engine import Job
 from app.service.expiry import check_not_expired
 from app.service.fingerprints import change_request, has_applied, names_of
 from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
+from app.service.job import Job
 from app.service.model import Model
 from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids

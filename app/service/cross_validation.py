@@ -13,7 +13,7 @@ from app.learn.losses import KINDS
 from app.learn.significance import sign_test
 from app.learn.support_ood import OODStatus, compare_images
 from app.service.class_labels import class_indices
-from app.service.engine import INITIAL, Job, Result
+from app.service.job import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task
 

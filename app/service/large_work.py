@@ -12,8 +12,9 @@ from app.device import return_freed_memory
 from app.errors import Invalid
 from app.learn.divergence import Adapted
 from app.service.deadlines import ClientDisconnected
-from app.service.engine import Engine, Job, Result
+from app.service.engine import Engine
 from app.service.feature_cache import FeatureCache
+from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.nearest_example import Distances
 from app.service.padded_batches import MAX_TASKS

@@ -7,7 +7,7 @@ from typing import Any
 from app.learn.divergence import Adapted
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import CrossValidation
-from app.service.engine import Job
+from app.service.job import Job
 from app.service.record import Adaptation, Change, Revision
 from app.service.task import Task
 from app.service.work_cost import LARGE

@@ -8,7 +8,7 @@ import torch
 from app.bundles.manifest import Manifest
 from app.learn.acquisition import log_expected_improvement
 from app.service.commands import Goal, ProposeCommand, bounded
-from app.service.engine import Result
+from app.service.job import Result
 from app.service.label_proposals import Choice
 from app.service.model import Model
 from app.service.nearest_example import quick_nearest_distances

@@ -11,7 +11,7 @@ from app.service.answers import DEFAULT_OPTIONS, QUICK_NUMBERS, Answer, answer_q
 from app.service.commands import Proposal, ProposeCommand, ProposeResult
 from app.service.cut_texts import cut_of
 from app.service.deadlines import Caller
-from app.service.engine import Job, Result
+from app.service.job import Job, Result
 from app.service.label_proposals import Choice, choose_labels
 from app.service.nearest_example import nearest_examples
 from app.service.number_proposals import Beliefs

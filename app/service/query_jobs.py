@@ -8,7 +8,7 @@ from app.bundles.manifest import Manifest
 from app.errors import Invalid
 from app.service.commands import PredictCommand
 from app.service.diverged_error import check_usable
-from app.service.engine import INITIAL, Job, Result
+from app.service.job import INITIAL, Job, Result
 
 
 def query_job(command: PredictCommand, manifest: Manifest, features: bool = False, place: str = "queries") -> Job:

@@ -14,7 +14,8 @@ from app.errors import Invalid, Overloaded
 from app.learn.divergence import Adapted
 from app.service.batcher import Batcher
 from app.service.deadlines import Caller
-from app.service.engine import Engine, Job, Result
+from app.service.engine import Engine
+from app.service.job import Job, Result
 from app.service.large_work import LargeJob, LargeResult, LargeWork
 from app.service.model import Model
 from app.service.task import Task

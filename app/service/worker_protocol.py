@@ -5,7 +5,7 @@ from typing import Protocol
 
 from app.learn.divergence import Adapted
 from app.service.deadlines import Caller
-from app.service.engine import Job, Result
+from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.task import Task
 

@@ -183,7 +183,8 @@ def test_an_answer_depends_only_on_its_task_and_query(
     import torch
 
     from app.bundles.folder import load
-    from app.service.engine import Engine, Job
+    from app.service.engine import Engine
+    from app.service.job import Job
     from app.service.model import Model
     from app.service.task import Task
 

@@ -133,7 +133,8 @@ def _quick() -> list[Replacement]:
     A lower QUICK_S would do that too, but would also check more clients for disconnects: `Batcher` uses it for both.
     """
     from app.service import batcher
-    from app.service.engine import Engine, Job
+    from app.service.engine import Engine
+    from app.service.job import Job
 
     if ".seconds(jobs) < QUICK_S" not in getsource(batcher):
         raise StaleTrickError(f"{batcher.__name__} does not ask what is quick")

@@ -9,8 +9,8 @@ import pytest
 from app.errors import DeadlinePassed, Overloaded
 from app.service.batcher import QUICK_S, Batcher, Runner
 from app.service.deadlines import ClientDisconnected
-from app.service.engine import Job, Result
 from app.service.health import Health
+from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
 

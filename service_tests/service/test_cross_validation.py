@@ -13,7 +13,8 @@ from app.errors import Invalid
 from app.learn.support_ood import OODReference
 from app.learn.target_scale import TargetScale, TargetSpec
 from app.service.cross_validation import DIVERGED, Comparison, CrossValidation, Method
-from app.service.engine import Engine, Job
+from app.service.engine import Engine
+from app.service.job import Job
 from app.service.model import Model
 from app.service.task import Task
 from service_tests.device import DEVICE

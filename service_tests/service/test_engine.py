@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from app.bundles.folder import load, load_all
 from app.learn.divergence import Adapted
 from app.service.compiled.compile_models import compile_look_up, compile_steps
-from app.service.engine import INITIAL, Engine, Job, Result
+from app.service.engine import Engine
+from app.service.job import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task
 from service_tests.device import DEVICE

@@ -11,8 +11,9 @@ from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
 from app.errors import Outgrown
 from app.learn.support_ood import OODReference
-from app.service.engine import Engine, Job
+from app.service.engine import Engine
 from app.service.feature_cache import ENTRY_BYTES, FeatureCache, encode_tasks
+from app.service.job import Job
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.stage import object_rows
@@ -181,7 +182,7 @@ def test_comparing_costs_the_encoding_until_the_features_are_kept(tmp_path: Any)
 def test_the_parts_of_large_work_share_their_features(
     model: Model, encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.service.engine.LARGE", 1)
+    monkeypatch.setattr("app.service.job.LARGE", 1)
     queries = np.zeros((5, 784), np.float32)
     job = Job(model, "one", task(FILES[:2]), queries, reference=near(784))
     ((result, _),) = LargeWork(2**40, FeatureCache(0)).run([LargeJob(job, None)], lambda: False)

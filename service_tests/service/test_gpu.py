@@ -21,7 +21,8 @@ from app.device import choose_device
 from app.learn.divergence import Adapted
 from app.learn.networks import NetworkSpec
 from app.service.compiled.compile_models import compile_look_up, compile_single, compile_steps, compile_unrolled
-from app.service.engine import INITIAL, Engine, Job, Result
+from app.service.engine import Engine
+from app.service.job import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.task import Task
 from service_tests.bundles import write_bundle

@@ -14,7 +14,8 @@ from app.errors import Invalid
 from app.learn.calibration_table import Calibration
 from app.service.batcher import Batcher
 from app.service.commands import Goal, PredictCommand, ProposeCommand, ProposeResult
-from app.service.engine import Engine, Job
+from app.service.engine import Engine
+from app.service.job import Job
 from app.service.label_proposals import choose_labels
 from app.service.model import Model
 from app.service.proposals import Proposals, price_of

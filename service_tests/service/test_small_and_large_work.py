@@ -17,7 +17,8 @@ from app.service import small_and_large_work as lanes
 from app.service.batcher import Batcher
 from app.service.cross_validation import CrossValidation, Method
 from app.service.deadlines import ClientDisconnected
-from app.service.engine import Engine, Job
+from app.service.engine import Engine
+from app.service.job import Job
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
 from app.service.small_and_large_work import Lanes
@@ -83,7 +84,7 @@ def test_large_work_answers_as_small_work_does(model: Model, monkeypatch: pytest
     expected = Engine(0).run([compared])[0]
     for module in (lanes, large_work):
         monkeypatch.setattr(module, "LARGE", 1000)
-    monkeypatch.setattr("app.service.engine.LARGE", 100_000)
+    monkeypatch.setattr("app.service.job.LARGE", 100_000)
 
     async def scenario() -> None:
         engine = Engine(0)

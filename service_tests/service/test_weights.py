@@ -10,7 +10,8 @@ from app.bundles.folder import load
 from app.learn.support_ood import OODReference, OODStatus
 from app.service.compiled.compile_models import compile_single, compile_steps, compile_unrolled
 from app.service.cross_validation import CrossValidation, Method
-from app.service.engine import Engine, Job
+from app.service.engine import Engine
+from app.service.job import Job
 from app.service.model import Model
 from app.service.support_set import SupportSet
 from app.service.task import Task

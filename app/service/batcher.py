@@ -36,12 +36,15 @@ class Runner(Protocol):
     def seconds(self, jobs: Sequence[Job]) -> float:
         """The time that they may take."""
 
+    def price(self, job: Job) -> int:
+        """`Job.price`, or less where the runner has done a part of the work before."""
+
 
 class _Item:
     """Queued work: a job, or a call that needs the device for itself.
 
     size: the bytes of the job's arrays
-    price: what the job costs
+    price: what the job costs the runner
     since: the event loop's time when it was queued
     """
 
@@ -54,6 +57,7 @@ class _Item:
         caller: Caller | None,
         future: asyncio.Future[Any],
         size: int,
+        price: int,
         since: float,
     ) -> None:
         self.job = job
@@ -61,7 +65,7 @@ class _Item:
         self.caller = caller
         self.future = future
         self.size = size
-        self.price = 0 if job is None else job.price
+        self.price = price
         self.since = since
 
     def drop_if_disconnected(self) -> bool:
@@ -201,7 +205,10 @@ class Batcher:
         self, job: Job | None, call: Callable[[], Any] | None, caller: Caller | None, size: int
     ) -> asyncio.Future[Any]:
         future = self._loop.create_future()
-        self._waiting.append(_Item(job, call, caller, future, size, self._loop.time()))
+        price = 0 if job is None else job.price
+        if job is not None and price > LARGE:  # otherwise it fits into a batch
+            price = self._runner.price(job)
+        self._waiting.append(_Item(job, call, caller, future, size, price, self._loop.time()))
         self._waiting_bytes += size
         if not self._busy:
             self._busy = True

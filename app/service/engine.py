@@ -4,7 +4,6 @@ Call it from one thread at a time. It does no HTTP and no storage, and reads no 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
@@ -15,15 +14,14 @@ import torch
 
 from app.learn.divergence import Adapted
 from app.learn.inner import repeat_state
+from app.service.encoding_costs import EncodingCosts
 from app.service.fast_weights_cache import FastWeights
 from app.service.feature_cache import FeatureCache, Kept, encode_rows, encode_tasks
 from app.service.job import INITIAL, Job, Result
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS, fused_batches
 from app.service.similar_examples import compare, examples_of
-from app.service.stage import object_rows
 from app.service.task import Task
-from app.service.work_cost import PRICE_A_SECOND
 
 VARIANTS = 4
 """Variants of a classifier whose fast weights are cached."""
@@ -88,6 +86,7 @@ class Engine:
         """features: the cache of another engine, to share it."""
         self._cache_bytes = cache_bytes
         self.features = FeatureCache() if features is None else features
+        self._encoding = EncodingCosts(self.features)
         self._models: WeakKeyDictionary[Model, _ModelState] = WeakKeyDictionary()
         self._runs = 0
 
@@ -119,36 +118,17 @@ class Engine:
 
     def _encoding_seconds(self, model: Model, fast: FastWeights, jobs: Sequence[Job]) -> float:
         """About how long encoding takes for the jobs that need it; infinity for a slow encoder."""
-        seconds = sum(self._support_seconds(job) for job in jobs if _needs_features(job, fast))
-        seconds += sum(self._query_seconds(job) for job in jobs)
+        seconds = sum(self._encoding.support_seconds(job) for job in jobs if _needs_features(job, fast))
+        seconds += sum(self._encoding.query_seconds(job) for job in jobs)
         return float("inf") if seconds and model.bundle.encoder.slow else seconds
 
-    def _support_seconds(self, job: Job) -> float:
-        """About how long encoding the support set takes, without what the cache has."""
-        model, task = job.model, job.task
-        seconds, encoder = model.encoding_seconds(task), model.bundle.encoder
-        if not seconds or task is None or not encoder.slow:
-            return seconds
-        parts = [rows for stage in task.stages for rows in (stage.inputs, object_rows([*stage.names.values()]))]
-        return sum(encoder.seconds(self.features.missing(model.digest, job.owner, rows)) for rows in parts)
+    def price(self, job: Job) -> int:
+        """`Job.price` without encoding what the cache of features has."""
+        return self._encoding.price(job)
 
-    def _query_seconds(self, job: Job) -> float:
-        """About how long encoding the queries takes, without what the cache has."""
-        if job.queries is None or not job.query_seconds:
-            return 0.0
-        encoder = job.model.bundle.encoder
-        return encoder.seconds(self.features.missing(job.model.digest, job.owner, job.queries))
-
-    def discounted(self, job: Job) -> Job:
-        """The job, at the price that is left where the cache has features that it needs."""
-        if not job.model.bundle.encoder.slow:
-            return job
-        support = int((job.model.encoding_seconds(job.task) - self._support_seconds(job)) * PRICE_A_SECOND)
-        queries = int((job.query_seconds - self._query_seconds(job)) * PRICE_A_SECOND)
-        cheaper = copy(job)
-        cheaper.price -= support + queries
-        cheaper.answer_price -= queries + (support if job.compares else 0)
-        return cheaper
+    def answer_price(self, job: Job) -> int:
+        """`Job.answer_price` without encoding what the cache of features has."""
+        return self._encoding.answer_price(job)
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         """Run all jobs, in fused calls; `results[i]` is that of `jobs[i]`."""

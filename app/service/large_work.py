@@ -30,10 +30,11 @@ Abandoned = Callable[[], bool]
 
 
 class LargeJob(NamedTuple):
-    """A job, and its fast weights, [1, number], where they are known."""
+    """A job, and its fast weights, [1, number], where they are known. price: of what is left to do"""
 
     job: Job
     state: torch.Tensor | None
+    price: int
 
 
 class LargeResult(NamedTuple):
@@ -60,16 +61,16 @@ class LargeWork:
 
         Raises Invalid, before any work, where a job would take too much memory; ClientDisconnected once abandoned.
         """
-        ours = [LargeJob(self._own(job), state) for job, state in jobs]
-        for job, state in ours:
+        ours = [each._replace(job=self._own(each.job)) for each in jobs]
+        for job, state, _ in ours:
             self._check_memory(job, None if state is not None else job.task)
         results: list[LargeResult] = []
         try:
             for group in _groups(ours):
-                for job, state in group:
+                for job, state, _ in group:
                     if state is not None:
                         self._engine.put(job, state)
-                results += self._run_group([job for job, _ in group], abandoned)
+                results += self._run_group([each.job for each in group], abandoned)
         finally:
             return_freed_memory()
         return results
@@ -159,12 +160,11 @@ def _groups(jobs: Sequence[LargeJob]) -> Iterator[list[LargeJob]]:
     group: list[LargeJob] = []
     price = 0
     for each in jobs:
-        own = each.job.answer_price if each.state is not None else each.job.price
-        if group and (price + own > LARGE or len(group) == MAX_TASKS):
+        if group and (price + each.price > LARGE or len(group) == MAX_TASKS):
             yield group
             group, price = [], 0
         group.append(each)
-        price += own
+        price += each.price
     if group:
         yield group
 

@@ -58,19 +58,19 @@ class Lanes:
 
     def submit(self, job: Job, caller: Caller | None = None) -> Coroutine[Any, Any, Result]:
         """Run a job."""
-        if job.price > LARGE:
-            job = self._engine.discounted(job)
-        if job.price <= LARGE:
+        if self._are_small([job]):
             return self._small.submit(job, caller)
         return self._submit_one_large(job, caller)
 
     async def submit_all(self, jobs: Sequence[Job], caller: Caller | None = None) -> list[Result]:
         """Run jobs together."""
-        if sum(job.price for job in jobs) > LARGE:
-            jobs = [self._engine.discounted(job) for job in jobs]
-        if sum(job.price for job in jobs) <= LARGE:
+        if self._are_small(jobs):
             return await self._small.submit_all(jobs, caller)
         return await self._submit_large(jobs, caller)
+
+    def _are_small(self, jobs: Sequence[Job]) -> bool:
+        """Whether jobs together are small work. The cache of features matters only if they are not without it."""
+        return sum(job.price for job in jobs) <= LARGE or sum(self._engine.price(job) for job in jobs) <= LARGE
 
     async def walk(self, job: Job, caller: Caller | None = None) -> AsyncGenerator[float | Adapted]:
         """Adapt step by step: yield each support loss as soon as it is computed, and the outcome last."""
@@ -103,10 +103,8 @@ class Lanes:
 
     async def _submit_large(self, jobs: Sequence[Job], caller: Caller | None) -> list[Result]:
         size = sum(job.bytes for job in jobs)
-        known = await self._small.call(
-            lambda: [LargeJob(job, self._engine.fast_weights(job)) for job in jobs], caller, size
-        )
-        price = sum(job.price if state is None else job.answer_price for job, state in known)
+        known = await self._small.call(lambda: [self._large_job(job) for job in jobs], caller, size)
+        price = sum(each.price for each in known)
         if price <= LARGE:
             return await self._small.submit_all(jobs, caller)
         self._check_price(jobs, price)
@@ -123,6 +121,11 @@ class Lanes:
             if state is not None:
                 await self._small.call(partial(self._engine.put, job, state))
         return [each.result for each in results]
+
+    def _large_job(self, job: Job) -> LargeJob:
+        """The job with what the engine knows of it."""
+        state = self._engine.fast_weights(job)
+        return LargeJob(job, state, self._engine.price(job) if state is None else self._engine.answer_price(job))
 
     async def _call_large(self, jobs: Sequence[LargeJob], caller: Caller | None, size: int) -> list[LargeResult]:
         """Run large work, and abandon it where the client leaves or its deadline passes. size: bytes of its arrays"""
@@ -146,7 +149,7 @@ class Lanes:
 
     def _check_price(self, jobs: Sequence[Job], price: int) -> None:
         """Raises Invalid where the jobs of a request cost too much together."""
-        adapts = 2 * sum(job.answer_price for job in jobs) < price
+        adapts = 2 * sum(self._engine.answer_price(job) for job in jobs) < price
         place = "support" if adapts else jobs[0].place
         self.check_price(price, place, f"send fewer {'examples, or take fewer steps' if adapts else place}")
 

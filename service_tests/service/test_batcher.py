@@ -41,6 +41,9 @@ class Gate:
     def seconds(self, jobs: Sequence[Job]) -> float:
         return float("inf")
 
+    def price(self, job: Job) -> int:
+        return job.price
+
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         self.batches.append([each.key for each in jobs])
         self.busy.set()
@@ -141,6 +144,9 @@ class Unready(Gate):
 
     def seconds(self, jobs: Sequence[Job]) -> float:
         raise ZeroDivisionError
+
+    def price(self, job: Job) -> int:
+        return job.price
 
 
 class Broken(Someone):
@@ -346,6 +352,9 @@ def test_only_quick_work_runs_on_the_event_loop() -> None:
         def seconds(self, jobs: Sequence[Job]) -> float:
             return {"quick": QUICK_S / 2, "slow": QUICK_S * 2}[str(jobs[0].key)]
 
+        def price(self, job: Job) -> int:
+            return job.price
+
         def run(self, jobs: Sequence[Job]) -> list[Result]:
             self.threads[jobs[0].key] = threading.current_thread().name
             return [DONE for _ in jobs]
@@ -371,6 +380,9 @@ class Prompt:
 
     def seconds(self, jobs: Sequence[Job]) -> float:
         return 0.0
+
+    def price(self, job: Job) -> int:
+        return job.price
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         self.batches.append([each.key for each in jobs])

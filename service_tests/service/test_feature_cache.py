@@ -185,7 +185,7 @@ def test_the_parts_of_large_work_share_their_features(
     monkeypatch.setattr("app.service.job.LARGE", 1)
     queries = np.zeros((5, 784), np.float32)
     job = Job(model, "one", task(FILES[:2]), queries, reference=near(784))
-    ((result, _),) = LargeWork(2**40, FeatureCache(0)).run([LargeJob(job, None)], lambda: False)
+    ((result, _),) = LargeWork(2**40, FeatureCache(0)).run([LargeJob(job, None, job.price)], lambda: False)
     assert encoded == [2]
     assert result.distances is not None
     assert len(result.distances) == 5
@@ -281,20 +281,20 @@ def test_queries_that_the_worker_encodes_count_in_the_price(texts: Model) -> Non
 def test_what_the_cache_has_costs_nothing_again(texts: Model) -> None:
     engine = Engine(1 << 20)
     job = Job(texts, "a", text_task(), object_rows(["my card", "please"]), similar=True)
-    assert engine.discounted(job).price == job.price
+    assert (engine.price(job), engine.answer_price(job)) == (job.price, job.answer_price)
     assert engine.seconds([job]) == float("inf")
     for _ in range(2):  # the second time with cached fast weights
         engine.run([job])
     bare = Job(texts, "a", replace(text_task(), kept_by=None), np.zeros((2, 16), np.float32), similar=True)
-    cheap = engine.discounted(job)
-    assert cheap.price == pytest.approx(bare.price, abs=2)
-    assert cheap.answer_price == pytest.approx(bare.answer_price, abs=2)
+    cheap = engine.price(job)
+    assert cheap == pytest.approx(bare.price, abs=2)
+    assert engine.answer_price(job) == pytest.approx(bare.answer_price, abs=2)
     assert engine.seconds([job]) < 1
-    other = engine.discounted(Job(texts, "a", text_task("bob"), job.queries, similar=True))
-    assert other.price == job.price, "owners share nothing"
+    other = Job(texts, "a", text_task("bob"), job.queries, similar=True)
+    assert engine.price(other) == job.price, "owners share nothing"
     engine.features.drop("ann", ["pin change"])  # the words of a label
     seconds = texts.bundle.encoder.seconds(["pin change"])
-    assert engine.discounted(job).price - cheap.price == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
+    assert engine.price(job) - cheap == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
 
 
 def test_large_work_encodes_many_texts_at_once(texts: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,17 +308,17 @@ def test_large_work_encodes_many_texts_at_once(texts: Model, monkeypatch: pytest
     monkeypatch.setattr(type(texts.bundle.encoder), "encode", counted)
     job = Job(texts, "a", text_task(), object_rows([f"text {number}" for number in range(64)]))
     assert job.price > LARGE
-    LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    LargeWork(2**30).run([LargeJob(job, None, job.price)], lambda: False)
     assert sizes == [64, 5], "the queries, and the examples with the words of labels"
     sizes.clear()
     monkeypatch.setattr("app.service.large_work.ENCODING_S", job.query_seconds / 4)
-    LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    LargeWork(2**30).run([LargeJob(job, None, job.price)], lambda: False)
     assert sorted(sizes) == [5, 16, 16, 16, 16]
 
 
 def test_large_work_on_texts_gives_the_same(texts: Model) -> None:
     job = Job(texts, "a", text_task(), object_rows(["my card", "please", "the pin"] * 8), similar=True)
     (small,) = Engine(1 << 20).run([job])
-    ((large, _),) = LargeWork(2**30).run([LargeJob(job, None)], lambda: False)
+    ((large, _),) = LargeWork(2**30).run([LargeJob(job, None, job.price)], lambda: False)
     for name in ("predictions", "similarity", "nearest"):
         np.testing.assert_allclose(getattr(large, name), getattr(small, name), atol=1e-5)

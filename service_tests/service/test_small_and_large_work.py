@@ -146,7 +146,7 @@ def test_the_labels_of_an_answer_count_in_its_memory(classifier: Model, length: 
     big = Job(classifier, "id", task, np.zeros((200, 784), np.float32))
     queries = 200 * (NUMBER_BYTES * big.variant.outputs + 10)
     limit = KERNELS * big.variant.peak_bytes(task, big.queries_at_once) + queries
-    known = LargeJob(big, classifier.for_task(task).adapt([task])[0])
+    known = LargeJob(big, classifier.for_task(task).adapt([task])[0], big.answer_price)
     if fits:
         assert LargeWork(limit).run([known], lambda: False)
     else:
@@ -203,7 +203,7 @@ def test_abandoned_work_ends_between_two_pieces(model: Model) -> None:
     work, looks = LargeWork(ROOM), iter([False, True])
     big = job(model, 5, 2 * (10**9 // model.answer_price))
     with pytest.raises(ClientDisconnected):
-        work.run([LargeJob(big, None)], lambda: next(looks))
+        work.run([LargeJob(big, None, big.price)], lambda: next(looks))
 
 
 def test_logits_of_prototypes_are_the_squared_distances(classifier: Model) -> None:

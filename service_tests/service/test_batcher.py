@@ -13,6 +13,7 @@ from app.service.health import Health
 from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
+from app.service.work_cost import LARGE
 
 
 class Free:
@@ -277,6 +278,29 @@ def test_a_batch_is_no_larger_than_a_fused_call() -> None:
 
     asyncio.run(scenario())
     assert [len(batch) for batch in gate.batches] == [MAX_TASKS, 1]
+
+
+class Remembering(Gate):
+    """A runner that has done the work of some jobs before."""
+
+    def price(self, job: Job) -> int:
+        return 0 if job.key == "known" else job.price
+
+
+@pytest.mark.parametrize(("key", "batches"), [("known", [3]), ("new", [1, 1, 1])])
+def test_a_batch_has_room_for_jobs_that_the_runner_finds_cheap(key: str, batches: list[int]) -> None:
+    runner = Remembering()
+    runner.open.set()
+    jobs = [job(key) for _ in range(3)]
+    for each in jobs:
+        each.price = LARGE + 1
+
+    async def scenario() -> None:
+        async with batcher_of(runner) as batcher:
+            await batcher.submit_all(jobs)
+
+    asyncio.run(scenario())
+    assert [len(batch) for batch in runner.batches] == batches
 
 
 def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:

@@ -38,12 +38,14 @@ def test_an_embedding_has_length_1_and_half_precision(encoder: TextEncoder) -> N
     assert (embeddings.astype(np.float16) == embeddings).all()
 
 
-def test_it_is_torchs_transformer(folder: Path) -> None:
-    """The layers of PyTorch, with the same weights and padding, give the same."""
+@pytest.mark.parametrize(
+    "sentences", [[[2, 4, 8, 3], [2, 5, 3]], [[2, 4, 8, 3], [2, 5, 6, 3]], [[2, 5, 3]]], ids=["padded", "even", "alone"]
+)
+def test_it_is_torchs_transformer(folder: Path, sentences: list[list[int]]) -> None:
+    """The layers of PyTorch, with the same weights, give the same."""
     from safetensors.torch import load_file
 
     weights, form = load_file(folder / "model.safetensors"), BertForm.of(CONFIG)
-    sentences = [[2, 4, 8, 3], [2, 5, 3]]
     ours = embed(prepared(weights, form), form, sentences)
     for sentence, mine in zip(sentences, ours, strict=True):
         tokens, places = torch.tensor(sentence), torch.arange(len(sentence))

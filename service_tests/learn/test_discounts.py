@@ -12,12 +12,13 @@ DISCOUNTS = (0.0, 0.5, 0.9, 1.0)
 def counts(weights: list[float], discount: float) -> list[float]:
     """The weight of each example, times its factor."""
     mask = torch.tensor(weights, dtype=torch.float64)
-    return (discount_factors(mask, [discount])[0] * mask).tolist()
+    counted: list[float] = (discount_factors(mask, [discount])[0] * mask).tolist()
+    return counted
 
 
 def test_an_example_counts_less_the_more_are_behind_it() -> None:
     factors = discount_factors(torch.tensor([True, True, True, False]), DISCOUNTS)
-    expected = [[0, 0, 1, 0], [0.25, 0.5, 1, 0], [0.81, 0.9, 1, 0], [1, 1, 1, 0]]
+    expected = np.array([[0, 0, 1, 0], [0.25, 0.5, 1, 0], [0.81, 0.9, 1, 0], [1, 1, 1, 0]])
     np.testing.assert_allclose(factors.numpy(), expected, rtol=1e-15)
 
 

@@ -18,7 +18,6 @@ from app.learn.update_rules import Params
 from service_tests.device import to_device
 from service_tests.learn.problem import examples, schedule, small, tasks
 
-
 ALIKE, RECENT, LAST = (1.0, 1.0), (0.5, 1.0), (0.0, 0.9)
 """Discounts of two members: the order of examples makes no difference to those of ALIKE."""
 

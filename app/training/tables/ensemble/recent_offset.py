@@ -50,10 +50,14 @@ class RecentOffset:
         return discount, prior
 
 
-CHOSEN = RecentOffset((0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), tuple(np.geomspace(0.01, 100, 25).tolist()))
+CHOSEN = RecentOffset((0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), tuple(np.geomspace(0.01, 10, 19).tolist()))
 """Any discount and variance."""
-LAST = RecentOffset((0.0,), (20.0,))
-"""Nearly all of the last residual. The weight of the member is learned, and differs by the number of known rows."""
+LAST = RecentOffset((0.0,), (4.0,))
+"""Four fifths of the last residual: the weight of the member does the rest, and depends on the number of known rows.
+
+Tried with 2, 4, 9 and 20 on training tasks of four tables. Of these, 4 makes the forecasts of all four better. Larger
+ones make intervals with few known rows worse, as the member is the less sure of its offset.
+"""
 
 
 class _Forecasts(NamedTuple):

@@ -8,7 +8,7 @@ from app.bundles.manifest import Manifest
 from app.encoders.text import TextEncoder
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
-from app.learn.ensemble_head import discounts_of
+from app.learn.ensemble_head import discounts_of, ensemble
 from app.learn.networks import build
 from app.learn.policies import Actions
 from app.training.card_example import Example
@@ -16,7 +16,6 @@ from app.training.evaluation_tables import from_json, steps_text, two_digits
 from app.training.prediction_kinds import KINDS
 from app.training.returns import SCORE
 from app.training.scores_text import PAPER_NAMES, count_text, scores_text
-from app.training.tables.table_settings import ENSEMBLE
 from app.training.training_text import training_text
 from app.training.trust_text import calibration_text, defaults_text, ood_text, unlike_text
 
@@ -269,7 +268,7 @@ def _limits(manifest: Manifest) -> str:
 
 def _depends_on_order(manifest: Manifest) -> bool:
     """Whether the order of the examples makes a difference."""
-    if manifest.algorithm != ENSEMBLE:
+    if ALGORITHMS[manifest.algorithm].head is not ensemble:
         return False
     with torch.device("meta"):
         network = build(manifest.network.name, manifest.network.options)

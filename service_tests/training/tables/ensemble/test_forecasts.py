@@ -136,3 +136,19 @@ def test_the_order_of_posted_rows_makes_a_difference_to_forecasts_alone(
     post = server(tmp_path, forecaster if ordered else unordered, serve)
     one, other = (predict(post, adapt(post, rows)) for rows in ([0, 1, 2, 3, 4], [4, 1, 2, 3, 0]))
     assert np.allclose(one, other, rtol=1e-5, atol=1e-5) != ordered
+
+
+def test_leaving_out_and_proposing_rows_keep_the_others_in_their_order(
+    tmp_path: Path, forecaster: FittedEnsemble, serve: Callable[..., TestClient]
+) -> None:
+    post = server(tmp_path, forecaster, serve)
+    answer = post("/adapt", model="walk", support=support(slice(0, 6)), assess="leave_one_out")
+    adaptation, errors = answer["adaptation_id"], answer["quality"]["errors"]
+    for left_out in (0, 3, 5):
+        rest = [row for row in range(6) if row != left_out]
+        mean, _ = predictor(forecaster)(TASK.inputs[rest], TASK.targets[rest], TASK.inputs[[left_out]])
+        assert errors[left_out] == pytest.approx((mean[0] - TASK.targets[left_out, 0]) ** 2, rel=1e-3)
+    asked = {"adaptation_id": adaptation, "candidates": TASK.inputs[10:].tolist(), "count": 2, "goal": "learn"}
+    expected = predict(post, adaptation)
+    for proposal in post("/propose", **asked)["proposals"]:
+        assert proposal["prediction"][0] == pytest.approx(expected[proposal["index"]], rel=1e-5)

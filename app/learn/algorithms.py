@@ -4,7 +4,7 @@ which parameters move in the inner loop (`partition`), how they move (`rule`, or
 whether gradients flow back through the steps (`first_order`), and how the outer loop moves (`outer`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.func import grad_and_value
 
 from app.errors import expectation
 from app.learn.adapted_parameters import Partition, body, context, everything, head, nothing
-from app.learn.ensemble_head import ensemble, members_of
+from app.learn.ensemble_head import NO_MEMBERS, discounts_of, ensemble
 from app.learn.heads import PROTOTYPE_HEAD, Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
@@ -22,10 +22,13 @@ from app.learn.policies import is_gaussian
 from app.learn.support_norm import with_statistics
 from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 
+NewHead = Callable[[int, int, Sequence[float]], Head]
+"""(length of a target, length of an embedding, discounts of the members that it is of) -> a head."""
 
-def on_all(head: Callable[[int, int], Head]) -> Callable[[int, int, int], Head]:
+
+def on_all(head: Callable[[int, int], Head]) -> NewHead:
     """A head on the whole embedding, whatever members it is of."""
-    return lambda columns, width, members: head(columns, width)
+    return lambda columns, width, discounts: head(columns, width)
 
 
 CLASSIFICATION, REGRESSION = frozenset({"classification"}), frozenset({"regression"})
@@ -39,8 +42,7 @@ class Algorithm:
     start: names of the parameters that move -> their values before the first step
     first_order: the share of training, from its start, in which the outer gradient treats the inner gradients as
         constants; 1 for all of it
-    head: (length of a target, length of an embedding, number of members that it is of) -> the head that is solved
-        instead of taking steps
+    head: makes the head that is solved instead of taking steps
     prototype_head: whether a linear layer that starts from prototypes is put on top of the network, and moves with the
         parameters of `partition` (`app.learn.heads.from_prototypes`)
     by_class: whether gradients are times the number of classes (`app.learn.inner.gradient_descent`)
@@ -54,7 +56,7 @@ class Algorithm:
     start: Callable[[Collection[str]], Start] = from_meta
     rule: Rule = field(default_factory=sgd)
     first_order: float = 0.0
-    head: Callable[[int, int, int], Head] | None = None
+    head: NewHead | None = None
     prototype_head: bool = False
     by_class: bool = False
     kinds: frozenset[str] = frozenset(KINDS)
@@ -69,7 +71,7 @@ class Algorithm:
     @property
     def gives_variance(self) -> bool:
         """Whether it says how sure it is of a number."""
-        return self.head is not None and self.head(1, 1, 1).variance is not None
+        return self.head is not None and self.head(1, 1, NO_MEMBERS).variance is not None
 
     @property
     def learned_rate(self) -> bool:
@@ -84,7 +86,7 @@ class Algorithm:
     @property
     def needs_examples(self) -> bool:
         """Whether the output for a class is made of its examples, so that a class without any has none."""
-        return self.prototype_head or (self.head is not None and self.head(1, 1, 1).needs_examples)
+        return self.prototype_head or (self.head is not None and self.head(1, 1, NO_MEMBERS).needs_examples)
 
     @property
     def embeds(self) -> bool:
@@ -112,7 +114,7 @@ class Algorithm:
         Raises ValueError where the network lacks the parameters that should move.
         """
         if self.head is not None:
-            solved = self.head(targets if ways is None else ways, width, members_of(network))
+            solved = self.head(targets if ways is None else ways, width, discounts_of(network))
             inner = closed_form(network, solved, loss, ways)
         else:
             if self.prototype_head:
@@ -154,7 +156,7 @@ class Algorithm:
             moving |= dict.fromkeys(PROTOTYPE_HEAD, next(iter(params.values())))
         own = self.rule.initial_meta(moving, rate, steps)
         if self.head is not None:
-            own |= self.head(targets, width, members_of(network)).initial_meta(next(iter(params.values())))
+            own |= self.head(targets, width, discounts_of(network)).initial_meta(next(iter(params.values())))
         return {**params, **own}
 
 

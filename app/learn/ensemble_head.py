@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from app.learn.discounts import discount_factors
 from app.learn.example_weights import Mask, weighted
 from app.learn.heads import HEAD, Head, identity_like
 from app.learn.shape_annotations import Float
@@ -18,15 +19,19 @@ SIZES = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 class Ensemble(nn.Module):
     """A network whose output is the embeddings of its members side by side, each of the same length.
 
-    members: how many there are
+    discounts: that of each member (`app.learn.discounts`); 1 where the order of examples makes no difference
     """
 
-    members: int
+    discounts: Sequence[float]
 
 
-def members_of(network: nn.Module) -> int:
-    """The number of members of a network; 1 unless it is an `Ensemble`."""
-    return network.members if isinstance(network, Ensemble) else 1
+NO_MEMBERS = (1.0,)
+"""The discounts of a network that is not an `Ensemble`: one, and no effect."""
+
+
+def discounts_of(network: nn.Module) -> Sequence[float]:
+    """The discount of each member of a network; NO_MEMBERS unless it is an `Ensemble`."""
+    return network.discounts if isinstance(network, Ensemble) else NO_MEMBERS
 
 
 def at_size(
@@ -59,18 +64,20 @@ def member_predictions(
     return x @ solution[MEAN], (1 + spread) * meta[LOG_NOISE].exp().unsqueeze(1)
 
 
-def ensemble(columns: int, width: int, members: int) -> Head:
+def ensemble(columns: int, width: int, discounts: Sequence[float]) -> Head:
     """Bayesian linear regressions on the embeddings of the members, and their mean by the number of examples.
 
     With terms x, an embedding and a 1, a member predicts x^T w for w = mean + noise_std * L z, z ~ N(0, I)
     (`prior_mean`, `prior_root`, `log_noise`). A row of zeros in L fixes a weight: the prediction of another model is a
     term with the mean 1 and such a row. The members are weighted by a softmax of `log_weights`, interpolated in the
     number of examples (`at_size`); an example of weight 2 counts as two. The variance is that of the mixture, times
-    `exp(log_scale)`.
+    `exp(log_scale)`. For a member with a discount, the last examples count most.
 
     columns: the length of a target
     width: the length of the embeddings of all members together
+    discounts: that of each member (`app.learn.discounts`)
     """
+    members = len(discounts)
     terms = width // members + 1
 
     def posterior(meta: Params, precision: Tensor, moment: Tensor, examples: Tensor) -> Params:
@@ -101,8 +108,9 @@ def ensemble(columns: int, width: int, members: int) -> Head:
         x = weighted(by_member(embeddings.double(), members).transpose(0, 1), roots).transpose(0, 1)
         y = weighted(targets.double(), roots)
         z = x @ meta[PRIOR_ROOT].double()
-        precision = identity_like(terms, z) + z.mT @ z
-        moment = z.mT @ (y - x @ meta[PRIOR_MEAN].double())
+        counted = z if min(discounts) == 1 else z * discount_factors(mask, discounts).unsqueeze(-1)
+        precision = identity_like(terms, z) + counted.mT @ z
+        moment = counted.mT @ (y - x @ meta[PRIOR_MEAN].double())
         return posterior(meta, precision, moment, mask.sum().to(meta[LOG_WEIGHTS].dtype))
 
     def by_weight(solution: Params) -> Float[Tensor, "member 1 1"]:

@@ -133,18 +133,23 @@ FEATURES: dict[str, Callable[..., nn.Module]] = {
 class Member(nn.Module):
     """What one member sees of a row: a prediction of the pooled model, its features, and zeros behind."""
 
-    def __init__(self, inputs: int, width: int, pooled: str = "", features: str = "", **options: Any) -> None:
+    def __init__(
+        self, inputs: int, width: int, pooled: str = "", features: str = "", discount: float = 1.0, **options: Any
+    ) -> None:
         """Make the features.
 
         width: the length of the embedding
         pooled: one of POOLED; empty for none
         features: a key of FEATURES, with its options; empty for none
+        discount: below 1, the last known rows count most (`app.learn.discounts`)
         """
         super().__init__()
         for name, value, known in (("pooled", pooled, POOLED), ("features", features, FEATURES)):
             if value and value not in known:
                 raise ValueError(expectation(name, f"{one_of(sorted(known))}, or an empty string", repr(value)))
-        self.pooled, self.width = pooled, width
+        if not 0 <= discount <= 1:
+            raise ValueError(expectation("discount", "0 to 1", discount))
+        self.pooled, self.width, self.discount = pooled, width, discount
         self.features = FEATURES[features](inputs, **options) if features else None
 
     def forward(
@@ -179,13 +184,14 @@ class EnsembleNetwork(Ensemble):
         trees: the options of the pooled trees (`BoostedTrees`)
         """
         super().__init__()
-        self.members, self.width = len(members), width
+        self.width = width
         self.standardise = Standardise(inputs)
         self.pooled = Pooled(inputs, pooled_hidden, trees or {"trees": 1, "nodes": 1, "depth": 0})
-        self.member = nn.ModuleList(Member(inputs, width, **options) for options in members)
+        parts = [Member(inputs, width, **options) for options in members]
+        self.member, self.discounts = nn.ModuleList(parts), tuple(part.discount for part in parts)
 
     def forward(self, inputs: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch embedding"]:
         """The embeddings."""
         standard = self.standardise(inputs)
         pooled = self.pooled(inputs, standard)
-        return side_by_side([member(pooled, standard) for member in self.member], self.members * self.width)
+        return side_by_side([member(pooled, standard) for member in self.member], len(self.discounts) * self.width)

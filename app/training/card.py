@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from app.bundles.manifest import Manifest
 from app.encoders.text import TextEncoder
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
+from app.learn.ensemble_head import discounts_of, ensemble
+from app.learn.networks import build
 from app.learn.policies import Actions
 from app.training.card_example import Example
 from app.training.evaluation_tables import from_json, steps_text, two_digits
@@ -22,6 +26,11 @@ UNKNOWN = Description(
     licence="unknown",
 )
 """Of a family that does not describe itself, or of a bundle without one."""
+ORDER = (
+    "The order of the examples makes a difference: the last ones count most. Send them from the first to the last, and "
+    "add later ones only."
+)
+"""Of a bundle for forecasts."""
 
 
 def card(name: str, manifest: Manifest, description: Description | None, plot: str, *, weighted: bool = False) -> str:
@@ -251,8 +260,19 @@ def _limits(manifest: Manifest) -> str:
         sentences += _beyond(manifest, trained)
     if manifest.calibration.has_intervals and (defaults := defaults_text(manifest)):
         sentences.append(f"Intervals need {defaults}.")
+    if _depends_on_order(manifest):
+        sentences.append(ORDER)
     table = "\n".join(["| | default | at most |", "|---|---|---|", *rows])
     return f"## Limits of a request\n\n{table}\n\n{' '.join(sentences)}".rstrip()
+
+
+def _depends_on_order(manifest: Manifest) -> bool:
+    """Whether the order of the examples makes a difference."""
+    if ALGORITHMS[manifest.algorithm].head is not ensemble:
+        return False
+    with torch.device("meta"):
+        network = build(manifest.network.name, manifest.network.options)
+    return min(discounts_of(network)) < 1
 
 
 def _beyond(manifest: Manifest, trained: Sequence[int]) -> list[str]:

@@ -21,7 +21,6 @@ from app.learn.significance import Interval
 from app.training.tables.baselines.all_baselines import all_baselines
 from app.training.tables.comparison import Comparison, compare
 from app.training.tables.comparison_text import baseline_wins, comparison_section
-from app.training.tables.ensemble.members import KINDS
 from app.training.tables.protocol import Protocol, folds
 from app.training.tables.scores import TaskScores
 from app.training.tables.verdict import verdict
@@ -129,7 +128,7 @@ def measured(name: str, data: Path, kept: Path, *, ordered: bool) -> tuple[Compa
     splits, protocol = folds(TABLES[name].tasks(data, ordered=ordered), FOLDS), Protocol(ordered=ordered)
     score = KeptScores(kept)
     model, alpaca = (
-        Model(each, ordered, kept / "stages", kinds) for each, kinds in ((MODEL, KINDS), (ALPACA_NAME, ALPACA))
+        Model(each, ordered, kept / "stages", kinds) for each, kinds in ((MODEL, None), (ALPACA_NAME, ALPACA))
     )
     comparison = compare(model, all_baselines(ordered=ordered), splits, protocol, progress=_say, score=score)
     parts = [score(alpaca, split.limited(), protocol).held_out for split in splits]

@@ -31,15 +31,16 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class Model:
-    """An ensemble of some kinds of members among the regressors.
+    """An ensemble among the regressors.
 
+    kinds: of members; None for all
     stages: the folder of the stages of fits, which models with members in common share
     """
 
     name: str
     ordered: bool
     stages: Path
-    kinds: Sequence[MemberKind] = KINDS
+    kinds: Sequence[MemberKind] | None = None
 
     def fit(self, tasks: Sequence[TaskRows]) -> FittedModel:
         """See `Regressor.fit`."""

@@ -87,6 +87,15 @@ def test_scores_that_differ_over_http_are_shown() -> None:
     assert "A server gives the same scores over HTTP" not in text
 
 
+def test_it_says_whether_the_order_of_examples_makes_a_difference() -> None:
+    manifest = load(ROOT / "models/pharmacokinetics").manifest
+    options = copy.deepcopy(dict(manifest.network.options))
+    options["members"][0]["discount"] = 0.5
+    forecaster = replace(manifest, network=replace(manifest.network, options=options))
+    assert "Send them from the first to the last" in card("forecaster", forecaster, None, PLOT)
+    assert "from the first to the last" not in card("plain", manifest, None, PLOT)
+
+
 def test_every_field_of_a_recipe_is_explained() -> None:
     assert set(MEANINGS) == {each.name for each in fields(Recipe)} - {"variants"}
 

@@ -12,7 +12,7 @@ from app.learn.target_scale import TargetScale
 from app.learn.update_rules import Params
 from app.training.tables.baselines.boosting import BoostingSettings
 from app.training.tables.ensemble.member_weights import weigh
-from app.training.tables.ensemble.members import KINDS, MemberKind, assemble, fit_member
+from app.training.tables.ensemble.members import MemberKind, assemble, fit_member, kinds_of
 from app.training.tables.ensemble.pooled import fit_pooled
 from app.training.tables.ensemble.predictions import Predictions, joined, predictions_at
 from app.training.tables.ensemble.stages import Progress, Stages
@@ -58,22 +58,24 @@ def fit(
     seed: int = 0,
     progress: Callable[[Progress], None] = lambda progress: None,
     kept: MutableMapping[str, Params] | None = None,
-    kinds: Sequence[MemberKind] = KINDS,
+    kinds: Sequence[MemberKind] | None = None,
 ) -> FittedEnsemble:
     """Fit an ensemble on one thread. The seed decides the result.
 
     tasks: at least 2 with 2 rows or more. At most MAX_ROWS rows are used, and MAX_TASK_ROWS of a task; `progress` says
         so where there are more. Neither the unit nor the origin of their targets changes a prediction, but for rounding
     support_sizes: the numbers of known rows that it should be good at; 0 always is one
-    ordered: whether the known rows are the first of a task
+    ordered: whether the known rows are the first of a task; then their order makes a difference
     kept: the results of stages, by name; give the same mapping again to go on with an interrupted fit of the same tasks
+    kinds: of members; by default all (`members.kinds_of`)
 
     Raises TrainingError where targets are so small or so large that float32 does not hold the squares of their errors.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _fit(tasks, max(support_sizes), ordered, seed, progress, {} if kept is None else kept, kinds)
+        chosen = kinds_of(ordered) if kinds is None else kinds
+        return _fit(tasks, max(support_sizes), ordered, seed, progress, {} if kept is None else kept, chosen)
     finally:
         torch.set_num_threads(threads)
 

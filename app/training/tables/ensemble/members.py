@@ -16,6 +16,7 @@ from app.training.tables.ensemble.feature_kinds import perceptron_features, radi
 from app.training.tables.ensemble.learned_features import Features, train_features
 from app.training.tables.ensemble.linear_prior import fit_prior
 from app.training.tables.ensemble.pooled import pooled_options
+from app.training.tables.ensemble.recent_offset import CHOSEN, LAST, RecentOffset
 from app.training.tables.ensemble.spline_member import fit_splines
 from app.training.tables.ensemble.training_rows import Scales, TrainingRows
 
@@ -32,6 +33,7 @@ class MemberKind:
     columns: whether it sees the columns
     splines: whether it sees linear splines of the columns
     learned: number of features -> the features that it learns; None for none
+    recent: for a member on residuals, how the last known rows count more than those before; None for all alike
     """
 
     name: str
@@ -40,6 +42,7 @@ class MemberKind:
     columns: bool = False
     splines: bool = False
     learned: Callable[[int], Features] | None = None
+    recent: RecentOffset | None = None
 
 
 KINDS = (
@@ -54,10 +57,21 @@ KINDS = (
     MemberKind("process on residuals", "mixture", residual=True, learned=radial_features),
     MemberKind("splines", splines=True),
 )
+FORECAST_KINDS = (
+    MemberKind("recent offset", "mixture", residual=True, recent=CHOSEN),
+    MemberKind("last residual", "mixture", residual=True, recent=LAST),
+    MemberKind("last residual of boosting", "trees", residual=True, recent=LAST),
+)
+"""Those that depend on the order of the known rows."""
 
 
-FEATURES, PRIOR = "features.", "prior."
-"""The prefixes of the names of a fitted member's tensors: the parameters of its features, and its prior."""
+def kinds_of(ordered: bool) -> Sequence[MemberKind]:
+    """All members of an ensemble. ordered: whether it forecasts later rows from the first"""
+    return (*KINDS, *FORECAST_KINDS) if ordered else KINDS
+
+
+FEATURES, PRIOR, DISCOUNT = "features.", "prior.", "discount"
+"""The names of a fitted member's tensors, or their prefixes: its features' parameters, its prior and its discount."""
 
 
 def member_options(kind: MemberKind, member: Params, inputs: int) -> dict[str, Any]:
@@ -67,6 +81,8 @@ def member_options(kind: MemberKind, member: Params, inputs: int) -> dict[str, A
         options |= {"features": "linear", "outputs": min(inputs, MAX_COLUMNS)}
     if kind.splines:
         options |= {"features": "splines", "hinges": len(member[f"{FEATURES}knots"])}
+    if kind.recent is not None:
+        options |= {"discount": member[DISCOUNT].item()}
     return options if kind.learned is None else options | dict(kind.learned(inputs).options)
 
 
@@ -79,13 +95,18 @@ def fit_member(
     seed: int,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Params:
-    """The parameters of a member's features (FEATURES), and its prior (PRIOR, `linear_prior.fit_prior`).
+    """The parameters of a member's features (FEATURES), its prior (PRIOR, `linear_prior.fit_prior`) and its DISCOUNT.
 
     pooled: out-of-fold predictions, as `fit_pooled` returns them
     """
     prediction = pooled[:, POOLED.index(kind.pooled)] if kind.pooled else np.zeros(len(rows.targets), np.float32)
     targets = rows.targets - prediction if kind.residual else rows.targets
-    if kind.learned is not None:
+    params: Params = {}
+    own: Params = {}
+    if kind.recent is not None:
+        discount, prior = kind.recent.fit(rows, targets, max_support)
+        own = {DISCOUNT: torch.tensor(discount, dtype=torch.float64)}
+    elif kind.learned is not None:
         learned = kind.learned(rows.inputs.shape[1])
         params, prior = train_features(learned, rows, targets.astype(np.float32), max_support, ordered, seed, progress)
     elif kind.splines:
@@ -93,7 +114,7 @@ def fit_member(
     else:
         params, prior = _fit_linear(kind, rows, prediction, targets)
     prior = _with_fixed_weight(prior) if kind.residual else prior
-    return {
+    return own | {
         f"{prefix}{name}": value.detach()
         for prefix, part in ((FEATURES, params), (PRIOR, prior))
         for name, value in part.items()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, vmap
 
-from app.learn.ensemble_head import ensemble, member_predictions
+from app.learn.ensemble_head import discounts_of, ensemble, member_predictions
 from app.learn.networks import NetworkSpec, build
 from app.learn.update_rules import Params
 from app.training.tables.ensemble.episodes import draw
@@ -47,8 +47,7 @@ def predictions_at(
     own = {name: value for name, value in meta.items() if not name.startswith("inner/")}
     with torch.no_grad():
         embeddings = functional_call(network, own, (torch.from_numpy(rows.raw),)).numpy()
-    columns = embeddings.shape[1], len(spec.options["members"])
-    head, parts = ensemble(1, *columns), []
+    head, parts = ensemble(1, embeddings.shape[1], discounts_of(network)), []
     for _ in range(1 if ordered or size == 0 else DRAWS):
         episodes = draw(rows, tasks, np.full(len(tasks), size), QUERIES, ordered, rng)
         (x, x_query), (known, asked) = episodes.tensors(embeddings), episodes.masks()

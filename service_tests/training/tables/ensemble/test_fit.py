@@ -1,29 +1,26 @@
 """Fitting an ensemble: it is reproducible, can be resumed, learns a task's offset, and is what is served."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from app.bundles.folder import load, write
-from app.bundles.manifest import Bounds, Manifest
-from app.bundles.schema import Schema
+from app.bundles.folder import load
 from app.errors import TrainingError
 from app.families.table_rows import TaskRows
-from app.learn.target_scale import TargetSpec
 from app.learn.update_rules import Params
 from app.service.model import Model
 from app.service.task import Task
-from app.training.tables.baselines import boosting
-from app.training.tables.ensemble import pooled, training_rows
+from app.training.tables.ensemble import training_rows
 from app.training.tables.ensemble.feature_kinds import perceptron_features, radial_features
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
 from app.training.tables.ensemble.members import KINDS, MemberKind
 from app.training.tables.ensemble.predictor import predictor
 from app.training.tables.ensemble.stages import Progress
 from service_tests.device import DEVICE
+from service_tests.training.tables.ensemble.fitted_bundle import write_fitted
 from service_tests.training.tables.made_up_tables import table_of_offsets
 
 LEARNED = (
@@ -33,14 +30,7 @@ LEARNED = (
 QUICK: Sequence[MemberKind] = (*(kind for kind in KINDS if kind.learned is None), *LEARNED)
 """Every kind of member, with little training."""
 TABLE = table_of_offsets(tasks=12, rows=12)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def little_work() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(boosting, "MAX_ITERATIONS", 5)
-        patch.setattr(pooled, "MAX_EPOCHS", 3)
-        yield
+pytestmark = pytest.mark.usefixtures("little_work")
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +75,7 @@ def test_a_large_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_bundle_serves_what_the_predictor_says(tmp_path: Path, fitted: FittedEnsemble) -> None:
-    targets = TargetSpec(names=("y",), units=("",), scale=fitted.scale)
-    manifest = Manifest(
-        family=None,
-        network=fitted.network,
-        algorithm="ensemble",
-        kind="regression",
-        schema=Schema(2, 1),
-        inner_loop=Bounds(1, 1, 1.0, 1.0),
-        initial_loss=1.0,
-        weights_sha256="",
-        evaluation={},
-        training={},
-        targets=targets,
-    )
-    write(tmp_path, manifest, fitted.meta)
+    write_fitted(tmp_path, fitted)
     model = Model(load(tmp_path), DEVICE)
     parts = [
         (task.inputs[:known], task.targets[:known], task.inputs[known:])

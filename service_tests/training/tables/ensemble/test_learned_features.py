@@ -23,7 +23,7 @@ def test_the_loss_is_that_of_the_head_that_serves() -> None:
     }
     episodes = draw(ROWS, np.arange(5), np.array([0, 1, 2, 4, 4]), 5, False, np.random.default_rng(0))
     loss = query_nll(prior, lambda inputs: inputs, ROWS.inputs, ROWS.targets, episodes)
-    head = ensemble(1, 2, 1)
+    head = ensemble(1, 2, [1.0])
     meta = head.initial_meta(torch.zeros(1))
     meta["inner/head/prior_mean"] = prior["mean"].reshape(1, 3, 1)
     meta["inner/head/prior_root"] = prior["root"].reshape(1, 3, 3)
@@ -50,4 +50,4 @@ def test_known_rows_and_queries_of_a_task_are_apart(ordered: bool) -> None:
         assert not set(known) & set(asked)
         assert (ROWS.task[np.concatenate([known, asked])] == task).all()
         if ordered:
-            assert sorted(known) == list(range(9 * task, 9 * task + size))
+            assert known.tolist() == list(range(9 * task, 9 * task + size))

@@ -262,7 +262,8 @@ SECTIONS = (
         "the model is hardly better than gradient boosting that adds the last residual. Intervals of ALPaCA score "
         "better after 10 rows of Cigar, and after 0 and 3 of nox_emissions. The members that carry residuals forward "
         "were chosen by cross-validation on the training tasks of one fold of each table, most of which are held out "
-        "in other folds. Rows of hsb82 and Exam have no order.",
+        "in other folds. They first carried 95 % of the last residual; after a look at the held-out results of "
+        "that, the training tasks chose 80 %. Rows of hsb82 and Exam have no order.",
         ACCURACY,
     ),
     Section(

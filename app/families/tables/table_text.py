@@ -11,6 +11,8 @@ from app.families.tables.raw_table import EmptyTable
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),  # before UTF-16, which begins as it does
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
@@ -54,7 +56,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(data: bytes, name: str) -> TableText:
-    """The text of a table's file: UTF-8, UTF-16 or Windows-1252. Raises DataError where it is no text.
+    """The text of a table's file: UTF-8, UTF-16, UTF-32 or Windows-1252. Raises DataError where it is no text.
 
     Text that is not UTF-8 is taken for Windows-1252, which old versions of Excel write.
     """

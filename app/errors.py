@@ -44,6 +44,8 @@ from typing import Any
 
 MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
+MAX_PATH = 255
+"""Characters of a path that a message repeats."""
 
 
 def expectation(place: str, expected: str, actual: object, fix: str = "") -> str:
@@ -79,6 +81,12 @@ def has_long_number(error: ValueError) -> bool:
 def exact(number: Any) -> str:
     """A number of the client with all its digits: rounded, 0.9999999 would be 1, which may be allowed."""
     return str(number).removesuffix(".0")
+
+
+def path_text(path: Path) -> str:
+    """A path in a message, cut if it is longer than paths are: its end says which file it is."""
+    text = str(path)
+    return text if len(text) <= MAX_PATH else f"{text[:MAX_SHOWN]}..."
 
 
 def shown(text: str) -> str:

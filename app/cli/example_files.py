@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.parquet_files import read_parquet
-from app.errors import LONG_NUMBER, MAX_SHOWN, READABLE, InnerloopError, expectation, has_long_number, shown
+from app.errors import LONG_NUMBER, READABLE, InnerloopError, expectation, has_long_number, path_text, shown
 
 STDIN = STDOUT = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
 ENCODINGS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """The first bytes of a text in encodings that are not read. One begins as another does."""
-MAX_PATH = 255
-"""Characters of a path that messages repeat: its end says which file it is."""
 LINE = re.compile(r"\r\n|\r|\n")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 JSON_START = re.compile(r'\s*(\{\s*("|\}|$)|\[\s*([\[{"]|$))', re.MULTILINE)
@@ -77,9 +75,8 @@ def read_examples(file: Path) -> Csv | Rows:
 
 
 def name_of(file: Path) -> str:
-    """What messages call a file. A path is cut if it is longer than paths are."""
-    name = "stdin" if file == STDIN else str(file)
-    return name if len(name) <= MAX_PATH else f"{name[:MAX_SHOWN]}..."
+    """What messages call a file."""
+    return "stdin" if file == STDIN else path_text(file)
 
 
 def parse_examples(data: bytes, name: str, suffix: str) -> Csv | Rows:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
-from app.errors import DataError, cause_text, expectation, shown
+from app.errors import DataError, cause_text, expectation, path_text, shown
 from app.families.decision_log import DecisionLog
 from app.learn.off_policy_estimators import (
     Estimate,
@@ -57,7 +57,7 @@ def read_log(file: Path, bundle: Bundle) -> list[DecisionLog]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(expectation(str(file), "a text file that can be read", cause_text(error))) from error
+        raise DataError(expectation(path_text(file), "a text file that can be read", cause_text(error))) from error
     schema = bundle.manifest.schema
     for number, line in enumerate(lines, start=1):
         if line.strip():

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import DataError, cause_text, expectation
+from app.errors import DataError, cause_text, expectation, path_text
 from app.families.tables.raw_table import EmptyTable
 
 BYTE_ORDER_MARKS = (
@@ -43,13 +43,13 @@ class TableText(NamedTuple):
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, decompressed if it is a .gz. Raises DataError where there is no such file, or no bytes."""
     if not path.exists():
-        raise DataError(expectation(str(path), "the file of a table", "no such file", _similar(path)))
+        raise DataError(expectation(path_text(path), "the file of a table", "no such file", _similar(path)))
     try:
         data = path.read_bytes()
         if data.startswith(GZIP):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(expectation(str(path), "a file that can be read", cause_text(error))) from error
+        raise DataError(expectation(path_text(path), "a file that can be read", cause_text(error))) from error
     if not data.strip():
         raise EmptyTable(expectation(str(path), "a header and rows", "an empty file"))
     return data

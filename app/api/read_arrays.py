@@ -140,9 +140,9 @@ def read_weights(values: Values, place: str) -> np.ndarray:
     if (total := weights.sum(dtype=np.float64)) > FLOAT32_MAX:
         raise Invalid(place, "weights whose sum is a finite float32 number", "larger ones", "scale the weights")
     if total < MIN_TOTAL:
-        raise Invalid(
-            place, f"weights whose sum is at least {MIN_TOTAL:g}", exact(np.float32(total)), "scale the weights"
-        )
+        about = f"{total:.1g}"
+        actual = about if float(about) < MIN_TOTAL else exact(total)
+        raise Invalid(place, f"weights whose sum is at least {MIN_TOTAL:g}", actual, "scale the weights")
     return weights
 
 

@@ -40,9 +40,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
+MAX_PATH = 255
+"""Characters of a path that a message repeats."""
 
 
 def expectation(place: str, expected: str, actual: object, fix: str = "") -> str:
@@ -64,6 +67,26 @@ def expected_text(expected: str, actual: object, fix: str = "") -> str:
 def cause_text(error: Exception) -> str:
     """What an error says, in quotes; without the number and the file that Python puts around it."""
     return f'"{getattr(error, "strerror", None) or error}"'
+
+
+READABLE, LONG_NUMBER = "numbers of fewer digits", "a whole number of thousands of digits"
+"""What is expected of JSON with a number that `has_long_number` finds, and what came."""
+
+
+def has_long_number(error: ValueError) -> bool:
+    """Whether `json.loads` has failed because Python reads no whole number of so many digits: the text is JSON."""
+    return not isinstance(error, json.JSONDecodeError | UnicodeError)
+
+
+def exact(number: Any) -> str:
+    """A number of the client with all its digits: rounded, 0.9999999 would be 1, which may be allowed."""
+    return str(number).removesuffix(".0")
+
+
+def path_text(path: Path) -> str:
+    """A path in a message, cut if it is longer than paths are: its end says which file it is."""
+    text = str(path)
+    return text if len(text) <= MAX_PATH else f"{text[:MAX_SHOWN]}..."
 
 
 def shown(text: str) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from app.errors import InnerloopError, TrainingError, expectation
 from app.families.registry import families
 from app.training.overrides import Overrides
+from app.training.recipes.recipe import MAX_SEED
 from app.training.tables.command import (
     CodeColumns,
     DecimalMark,
@@ -64,7 +65,9 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the initial parameters and the training tasks; by default the recipe's."),
+        typer.Option(
+            min=0, max=MAX_SEED, help="Seed of the initial parameters and the training tasks; by default the recipe's."
+        ),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")

@@ -15,7 +15,7 @@ import msgspec
 from app.api import schemas
 from app.encoders.error_places import key_of, number_fix
 from app.encoders.error_places import place as place_of
-from app.errors import Invalid, Malformed, one_of, shown
+from app.errors import Invalid, Malformed, exact, one_of, shown
 
 Decoder = Callable[..., Any]
 """Decodes a body of one format."""
@@ -81,6 +81,8 @@ def malformed(error: Exception, body: bytes, name: str) -> Malformed:
 STARTS: Mapping[bytes, tuple[str, str]] = {
     b"\x1f\x8b": ("a gzip archive", "set the header Content-Encoding: gzip"),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "send the text, such as the sheet saved as CSV"),
+    b"\xff\xfe\0\0": ("UTF-32", "send the body in UTF-8"),  # before UTF-16, which begins as it does
+    b"\0\0\xfe\xff": ("UTF-32", "send the body in UTF-8"),
     b"\xff\xfe": ("UTF-16", "send the body in UTF-8"),
     b"\xfe\xff": ("UTF-16", "send the body in UTF-8"),
 }
@@ -146,7 +148,7 @@ def described(value: Any) -> str:
         case int():
             return shown(str(value)).strip('"')
         case float():
-            return "a number that is too large" if value == math.inf else f"{value:g}"
+            return "a number that is too large" if value == math.inf else exact(value)
         case list():
             return "an array"
         case bytes():
@@ -172,7 +174,7 @@ def _as_share(value: Any) -> str:
         level = float(value)
     except (TypeError, ValueError):
         return ""
-    return f"for {level:g} % send {level / 100:g}" if 1 < level < 100 else ""
+    return f"for {exact(level)} % send {level / 100:.12g}" if 1 < level < 100 else ""
 
 
 def _beyond_float64(body: bytes, form: type, place: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from app.bundles.bundle import Bundle
 from app.encoders.encoder import Encoder, Rows
 from app.encoders.error_places import number_fix, show
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
-from app.errors import Invalid
+from app.errors import Invalid, exact
 from app.service.class_labels import Label
 from app.service.stage import object_rows
 
@@ -132,13 +132,15 @@ def read_weights(values: Values, place: str) -> np.ndarray:
     weights = read_numbers(values, 1, place)[:, 0]
     if (negative := weights < 0).any():
         index = int(negative.argmax())
-        raise Invalid(f"{place}[{index}]", "a number of at least 0", f"{weights[index]:g}")
+        raise Invalid(f"{place}[{index}]", "a number of at least 0", exact(weights[index]))
     if not weights.any():
         raise Invalid(place, "at least 1 weight above 0", "none", "0 leaves an example out")
     if (total := weights.sum(dtype=np.float64)) > FLOAT32_MAX:
         raise Invalid(place, "weights whose sum is a finite float32 number", "larger ones", "scale the weights")
     if total < MIN_TOTAL:
-        raise Invalid(place, f"weights whose sum is at least {MIN_TOTAL:g}", f"{total:.1g}", "scale the weights")
+        about = f"{total:.1g}"
+        actual = about if float(about) < MIN_TOTAL else exact(total)
+        raise Invalid(place, f"weights whose sum is at least {MIN_TOTAL:g}", actual, "scale the weights")
     return weights
 
 

@@ -14,7 +14,7 @@ from app.bundles.manifest import Manifest
 from app.encoders.descriptions import Meanings
 from app.encoders.encoder import ArraysError, CodeError, PackageMissing, StateError
 from app.encoders.image import ImageEncoder
-from app.errors import BundleError, ExtraMissing, expectation
+from app.errors import BundleError, ExtraMissing, exact, expectation
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS
 from app.learn.calibration_table import Calibration
@@ -32,7 +32,8 @@ def check_manifest(file: Path, manifest: Manifest) -> None:
     algorithm = ALGORITHMS[manifest.algorithm]
     requirements = {
         f"inner_loop: expected steps from 0 to max_steps ({bounds.max_steps}) and learning_rate above 0 and at most "
-        f"max_learning_rate ({bounds.max_learning_rate:g}), got {bounds.steps} and {bounds.learning_rate:g}": (
+        f"max_learning_rate ({exact(bounds.max_learning_rate)}), got {bounds.steps} and "
+        f"{exact(bounds.learning_rate)}": (
             0 <= bounds.steps <= bounds.max_steps and 0 < bounds.learning_rate <= bounds.max_learning_rate
         ),
         f"inner_loop: expected steps and max_steps to be 1 for {manifest.algorithm}, got {bounds.steps} and "

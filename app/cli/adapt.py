@@ -30,7 +30,7 @@ from innerloop_client.prediction import read_prediction
 from innerloop_client.responses import content
 from innerloop_client.session import Call, Reply
 
-DURATION = re.compile(r"(\d{1,12})\s*([smhdw]?)")
+DURATION = re.compile(r"([0-9]{1,12})\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 File = Annotated[Path, typer.Argument(help="CSV with a line of column names, JSON lines or Parquet; - for stdin.")]
 
@@ -162,7 +162,10 @@ def _examples_source(table: Csv | Rows, targets: Mapping[str, str], file: Path) 
     inputs = [name for name in table.columns if name not in targets]
     renamed = [targets.get(name, name) for name in table.columns]
     said, ours = (f"the columns are {shown(', '.join(each))}" for each in (renamed, table.columns))
-    return Source(name_of(file), _place_of(table), names, {"inputs": inputs, "targets": list(targets)}, {said: ours})
+    beside, our_beside = (f" beside {', '.join(each)}, got" for each in (names, targets))
+    phrases = {said: ours, beside: our_beside}
+    phrases |= {f"add the target as {name}": f"add the target as {column}" for name, column in names.items()}
+    return Source(name_of(file), _place_of(table), names, {"inputs": inputs, "targets": list(targets)}, phrases)
 
 
 def _predicted(server: Asking, id: str, request: Callable[[Model | None], Call], table: Csv | Rows) -> Reply:

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.bundles.manifest import Bounds
 from app.bundles.schema import IMAGES, Schema
 from app.encoders.encoder import Encoder
-from app.errors import TrainingError, expectation, one_of
+from app.errors import TrainingError, exact, expectation, one_of
 from app.learn.decision_weights import Weighing
 from app.learn.losses import KINDS
 from app.learn.policies import Actions
@@ -21,11 +21,11 @@ def inner_bounds(steps: int, max_steps: int | None, rate: float, max_rate: float
     """The bounds of --steps, --max-steps, --rate and --max-rate."""
     for option, value in (("--rate", rate), ("--max-rate", max_rate)):
         if value is not None and not 0 < value < math.inf:
-            raise TrainingError(expectation(option, "a number above 0", f"{value:g}"))
+            raise TrainingError(expectation(option, "a number above 0", exact(value)))
     if max_steps is not None and max_steps < steps:
         raise TrainingError(expectation("--max-steps", f"at least --steps ({steps})", max_steps))
     if max_rate is not None and max_rate < rate:
-        raise TrainingError(expectation("--max-rate", f"at least --rate ({rate:g})", f"{max_rate:g}"))
+        raise TrainingError(expectation("--max-rate", f"at least --rate ({exact(rate)})", exact(max_rate)))
     most = max(steps, MAX_STEPS) if max_steps is None else max_steps
     return Bounds(steps, most, rate, rate if max_rate is None else max_rate)
 
@@ -33,7 +33,7 @@ def inner_bounds(steps: int, max_steps: int | None, rate: float, max_rate: float
 def check_initial_loss(initial_loss: float) -> None:
     """Raise TrainingError unless --initial-loss is a number above 0."""
     if not 0 < initial_loss < math.inf:
-        raise TrainingError(expectation("--initial-loss", "a number above 0", f"{initial_loss:g}"))
+        raise TrainingError(expectation("--initial-loss", "a number above 0", exact(initial_loss)))
 
 
 def actions_of(kind: str, targets: int, low: Sequence[float], high: Sequence[float]) -> Actions | None:
@@ -51,7 +51,7 @@ def actions_of(kind: str, targets: int, low: Sequence[float], high: Sequence[flo
                 expected = f"{targets} (one for each number of an action, --targets), or none for discrete actions"
                 raise TrainingError(expectation(option, expected, len(numbers)))
         pairs = zip(low, high, strict=True)
-        wrong = ", ".join(f"{least:g} and {most:g}" for least, most in pairs if not least < most)
+        wrong = ", ".join(f"{exact(least)} and {exact(most)}" for least, most in pairs if not least < most)
         raise TrainingError(expectation("--low", "each number below that of --high", wrong))
     return actions
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markdown import Markdown
 
-from app.errors import InnerloopError, shown
+from app.errors import InnerloopError, exact, shown
 
 console = Console()
 
@@ -87,9 +87,9 @@ def expected_of(error: ErrorDetails) -> str:
     """What pydantic expects of a setting or an option."""
     match error["type"]:
         case "greater_than_equal":
-            return f"expected at least {error['ctx']['ge']:.12g}"
+            return f"expected at least {exact(error['ctx']['ge'])}"
         case "less_than_equal":
-            return f"expected at most {error['ctx']['le']:.12g}"
+            return f"expected at most {exact(error['ctx']['le'])}"
         case "float_parsing" | "float_type" | "finite_number":
             return "expected a number"
         case "int_parsing" | "int_type":

@@ -20,7 +20,7 @@ def find_lost(text: str, columns: Sequence[str], cells: Sequence[Sequence[Any]],
 
     types = _types(columns, model)
     try:
-        table = parse_examples(text.encode(), ".csv")
+        table = parse_examples(text.encode(), "", "")
         rows = next(CsvText(text.encode()).rows(len(cells)), None)
         if not isinstance(table, Csv) or table.columns != list(columns) or rows is None:
             return UNREADABLE

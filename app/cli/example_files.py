@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.parquet_files import read_parquet
-from app.errors import InnerloopError, expectation, shown
+from app.errors import LONG_NUMBER, READABLE, InnerloopError, expectation, has_long_number, path_text, shown
 
 STDIN = STDOUT = Path("-")
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
-UTF_16 = b"\xff\xfe", b"\xfe\xff"
-"""The first bytes of a text in UTF-16."""
+ENCODINGS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""The first bytes of a text in encodings that are not read. One begins as another does."""
 LINE = re.compile(r"\r\n|\r|\n")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 JSON_START = re.compile(r'\s*(\{\s*("|\}|$)|\[\s*([\[{"]|$))', re.MULTILINE)
@@ -71,28 +71,32 @@ def read_examples(file: Path) -> Csv | Rows:
         data = _read_stdin() if file == STDIN else file.read_bytes()
     except OSError as error:
         raise InnerloopError(f"FILE: cannot read {name}: {error.strerror}") from error
-    return parse_examples(data, name)
+    return parse_examples(data, name, file.suffix)
 
 
 def name_of(file: Path) -> str:
     """What messages call a file."""
-    return "stdin" if file == STDIN else str(file)
+    return "stdin" if file == STDIN else path_text(file)
 
 
-def parse_examples(data: bytes, name: str) -> Csv | Rows:
-    """The examples or queries in the content of a file of this name. Raises InnerloopError."""
+def parse_examples(data: bytes, name: str, suffix: str) -> Csv | Rows:
+    """The examples or queries in the content of a file. Raises InnerloopError.
+
+    name: what messages call the file; suffix: of its own name
+    """
     if data.startswith(PARQUET):
         columns, rows = read_parquet(data, name)
         return Rows(columns, rows, lambda index: f"row {index + 1}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        actual = "UTF-16" if data.startswith(UTF_16) else f"the byte 0x{data[error.start]:02x}"
+        actual = next((name for start, name in ENCODINGS.items() if data.startswith(start)), None)
+        actual = actual or f"the byte 0x{data[error.start]:02x}"
         expected, fix = "CSV or JSON lines in UTF-8, or Parquet", "save it as one of these"
         raise InnerloopError(expectation(name, expected, actual, fix)) from error
     if not text.strip():
         raise InnerloopError(expectation(name, "CSV, JSON lines or Parquet", "an empty file"))
-    if not _is_json(text.lstrip(), Path(name).suffix.lower()):
+    if not _is_json(text.lstrip(), suffix.lower()):
         return _read_csv(text, name)
     if text.lstrip().startswith("["):
         raise InnerloopError(expectation(name, "a JSON object on each line", "a JSON list"))
@@ -110,8 +114,8 @@ def _is_json(text: str, suffix: str) -> bool:
         value = json.loads(LINE.split(text, 1)[0])
     except RecursionError:
         return True
-    except ValueError:
-        return suffix != ".csv" and JSON_START.match(text) is not None
+    except ValueError as error:
+        return (suffix != ".csv" or has_long_number(error)) and JSON_START.match(text) is not None
     return isinstance(value, dict) or (suffix != ".csv" and isinstance(value, list))
 
 
@@ -154,6 +158,8 @@ def _read_line(line: str, place: str) -> dict[str, Any]:
             expectation(place, "texts in Unicode", "half of a surrogate pair, such as \\ud800")
         ) from error
     except ValueError as error:
+        if has_long_number(error):
+            raise InnerloopError(expectation(place, READABLE, LONG_NUMBER)) from error
         raise InnerloopError(expectation(place, "a JSON object on each line", shown(line.strip()))) from error
     if not isinstance(row, dict):
         raise InnerloopError(expectation(place, "a JSON object", shown(line.strip())))

@@ -25,6 +25,7 @@ from app.families.worlds import Episodes
 from app.training.family_and_network import family_of
 from app.training.optional_packages import PLOTS, require
 from app.training.publish import write_with_card
+from app.training.recipes.recipe import MAX_SEED
 from app.training.returns import SEED, Trial
 
 
@@ -39,7 +40,7 @@ def navigate(
     stages: Annotated[
         int, typer.Option(min=1, help="Number of stages: how often the policy adapts to its latest episodes.")
     ] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of the worlds and of the drawn actions.")] = SEED,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the worlds and of the drawn actions.")] = SEED,
     save: Annotated[
         bool,
         typer.Option(

@@ -11,12 +11,12 @@ from secrets import token_hex
 from shutil import copymode
 from typing import BinaryIO
 
-from app.cli.example_files import STDIN
+from app.cli.example_files import STDIN, name_of
 from app.errors import InnerloopError, expectation
 
 DEVICES = Path("/dev"), Path("/proc")
 """Where names such as /dev/stdout are of streams that are open already."""
-DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
 """The name of a stream that is open already."""
 NO_NEW_FILE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 """What a folder says that takes no new file, and a file that is mounted alone: it can only be written in its place."""
@@ -28,10 +28,10 @@ def check_output(place: str, output: Path, source: Path | None = None) -> None:
     place: the argument of the output; source: the file that the command reads, - for stdin
     """
     if _is_folder(place, output):
-        actual = "an empty text, or ." if output == Path() else f"the folder {output}"
+        actual = "an empty text, or ." if output == Path() else f"the folder {name_of(output)}"
         raise InnerloopError(expectation(place, "the name of a file", actual))
     if source is not None and _are_same(output, source):
-        actual = f"{output}, which has the queries"
+        actual = f"{name_of(output)}, which has the queries"
         raise InnerloopError(expectation(place, "another file than FILE", actual, "choose another name"))
 
 
@@ -51,7 +51,7 @@ def write_output(place: str, output: Path, content: bytes) -> None:
 
 
 def _cannot_write(place: str, output: Path, error: OSError) -> InnerloopError:
-    return InnerloopError(f"{place}: cannot write {output}: {error.strerror}")
+    return InnerloopError(f"{place}: cannot write {name_of(output)}: {error.strerror}")
 
 
 def _is_folder(place: str, output: Path) -> bool:

@@ -1,5 +1,7 @@
 """Running a command: an error is one line on stderr, with exit code 1. Typer prints those of options, with code 2."""
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from app.cli.console import check_written, print_error
-from app.errors import InnerloopError
+from app.errors import InnerloopError, path_text
 
 
 def run(cli: typer.Typer) -> None:
@@ -25,6 +27,9 @@ def _run(cli: typer.Typer) -> None:
     try:
         cli()
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # of an argument, in whatever command
+            path = path_text(Path(os.fsdecode(error.filename or "")))
+            raise InnerloopError(f"{path}: cannot use this path: {error.strerror}") from error
         if error.filename is None:  # of an open file, which does not say whether it is stdout
             check_written()
         raise

@@ -10,12 +10,17 @@ from app.cli.supported_systems import check_system
 from app.errors import InnerloopError, expectation
 from app.settings import Settings
 from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound, UnexpectedAnswer
-from innerloop_client.connection_options import check_url
+from innerloop_client.connection_options import KEY_VARIABLE, check_url
 
 TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""
-LARGER_TIMEOUT = "set a larger timeout, or "
-"""What the client advises, but no option of a command sets."""
+PHRASES = {
+    "set a larger timeout, or ": "",
+    "with the proxy and with timeout": "in the settings of the proxy",
+    "set INNERLOOP_API_KEY or api_key": "set INNERLOOP_API_KEY",
+    KEY_VARIABLE: "INNERLOOP_API_KEY",
+}
+"""What the client says of its arguments, which no option of a command sets, and what to say instead."""
 IN_THIS_PROCESS = "http://innerloop"
 
 
@@ -68,7 +73,10 @@ def error_text(option: str, url: str, error: innerloop_client.InnerloopError) ->
         path = str(error).partition(": ")[0]
         return expectation(option, "the URL of a server", f"{url}, which has no {path}", f"correct {names}")
     lacks_url = isinstance(error, UnexpectedAnswer) and not str(error).startswith(("http://", "https://"))
-    return (f"{url}: {error}" if lacks_url else str(error)).replace(LARGER_TIMEOUT, "")
+    text = f"{url}: {error}" if lacks_url else str(error)
+    for phrase, words in PHRASES.items():
+        text = text.replace(phrase, words)
+    return text
 
 
 def is_of_path(error: Exception) -> bool:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from app.cli.console import printable
 from app.cli.server_connection import TIMEOUT_S, errors_of
 from app.cli.words import NO_FILE, Source, command_line_words
 from app.errors import InnerloopError, expectation, shown
@@ -102,7 +101,7 @@ def _escaped(text: str, argument: str, expected: str, fix: str = "") -> str:
     except UnsupportedInput:
         escaped = ""
     if not escaped or "/" in text:  # no name has a slash: the server would answer 404
-        raise InnerloopError(expectation(argument, expected, shown(printable(text)), fix))
+        raise InnerloopError(expectation(argument, expected, shown(text), fix))
     return escaped
 
 

@@ -20,6 +20,7 @@ from app.families.family import Family, HasEncoder, HasImages
 from app.families.worlds import Worlds
 from app.training.evaluation_tables import percent
 from app.training.family_and_network import make_family, reads_data
+from app.training.recipes.recipe import MAX_SEED
 from app.training.tasks import draw_tasks, sample
 from innerloop_client import AsyncAdaptation, AsyncClient, Model
 from innerloop_client.descriptions import reading
@@ -39,7 +40,7 @@ def try_bundle(
         int, typer.Option(min=1, help="Number of support examples; for classification, of each class.")
     ] = 5,
     steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random task.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the random task.")] = 0,
     data: Data = None,
     server: Server = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import MAX_SHOWN, Invalid, shown
+from app.errors import MAX_SHOWN, Invalid, exact, shown
 
 FILL_IN = "fill it in or leave the row out"
 NAMES = {
@@ -19,7 +19,7 @@ NAMES = {
     np.ndarray: "an array",
 }
 """Types as messages name them."""
-NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def place(row: int, *path: str | int) -> str:
@@ -42,6 +42,8 @@ def show(value: Any) -> str:
     """A value as messages repeat it: JSON for a scalar, and the type of anything else."""
     if isinstance(value, str):
         return shown(value)
+    if isinstance(value, np.floating):
+        return exact(value)
     if isinstance(value, np.generic):
         return show(value.item())
     if value is None or isinstance(value, bool):
@@ -49,7 +51,7 @@ def show(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 64:
         return "a whole number of more than 64 bits"
     if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return exact(value) if isinstance(value, float) else str(value)
     return NAMES.get(type(value), f"a value of the type {type(value).__name__}")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.encoders.encoder import Rows
 from app.encoders.error_places import missing, number_fix, place, show
-from app.errors import Invalid
+from app.errors import Invalid, exact
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 UNTHREADED = 10_000
@@ -73,7 +73,7 @@ def check_finite(array: np.ndarray, names: Sequence[str] = ()) -> None:
     where, value = _place(row, path, names), float(wide[row, *path])
     if math.isnan(value):
         raise missing(where, "a number", f"column {names[path[0]]}" if names and path else "this bundle")
-    raise Invalid(where, "a finite float32 number", f"{value:g}", "scale the data")
+    raise Invalid(where, "a finite float32 number", exact(wide[row, *path]), "scale the data")
 
 
 def _read_forms(

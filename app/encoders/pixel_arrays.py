@@ -12,7 +12,7 @@ from app.encoders.error_places import place
 from app.encoders.finite_numbers import check_finite, many, to_float32
 from app.encoders.image_decoding import MAX_SIDE
 from app.encoders.image_raster import fit_raster
-from app.errors import Invalid
+from app.errors import Invalid, exact
 
 LUMA = (0.299, 0.587, 0.114)
 """How bright red, green and blue are (ITU-R BT.601), as in pictures."""
@@ -38,8 +38,8 @@ def read_pixels(array: np.ndarray, shape: tuple[int, int], first: int = 0) -> np
     gray = _one_channel(values)
     if gray is None or (gray.ndim == 2 and gray.shape[1] != math.prod(shape)):
         raise Invalid(place(0), expected_pixels(shape), many(array.shape[1:]), _forms(shape))
-    exact = gray.ndim == 2 or 1 in gray.shape[1:] or gray.shape[1:] == shape
-    if exact and math.prod(gray.shape[1:]) == math.prod(shape):
+    fits = gray.ndim == 2 or 1 in gray.shape[1:] or gray.shape[1:] == shape
+    if fits and math.prod(gray.shape[1:]) == math.prod(shape):
         return _checked(to_float32(gray).reshape(-1, *shape))
     _check_between(gray)
     return to_float32(np.stack([fit_raster(each, shape) for each in gray.astype(np.float32)]))
@@ -88,7 +88,7 @@ def _checked(ink: np.ndarray) -> np.ndarray:
         if levels.any():
             row = int(np.argmax(levels))
             expected = "ink from 0 (paper) to 1"
-            raise Invalid(place(row), expected, f"whole numbers up to {flat[row].max():g}", GRAY_LEVELS)
+            raise Invalid(place(row), expected, f"whole numbers up to {exact(flat[row].max())}", GRAY_LEVELS)
     return ink
 
 
@@ -97,5 +97,4 @@ def _check_between(values: np.ndarray) -> None:
     outside = (values < 0) | (values > 1)
     if outside.any():
         row, *path = map(int, np.argwhere(outside)[0])
-        value = float(values[row, *path])
-        raise Invalid(place(row, *path), "ink from 0 (paper) to 1", f"{value:g}", GRAY_LEVELS)
+        raise Invalid(place(row, *path), "ink from 0 (paper) to 1", exact(values[row, *path]), GRAY_LEVELS)

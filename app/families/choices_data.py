@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from app.errors import DataError, cause_text, expectation
+from app.errors import DataError, cause_text, expectation, path_text
 from app.learn.shape_annotations import Bool, Float
 
 SOURCE = "https://github.com/CCS-Lab/hBayesDM/tree/develop/commons/extdata"
@@ -50,7 +50,7 @@ def _rows(folder: Path, condition: str) -> list[Mapping[str, str]]:
         return list(csv.DictReader(content.decode().splitlines(), delimiter="\t"))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         file = packed if packed.exists() else plain
-        raise DataError(expectation(str(file), "a file that can be read", cause_text(error), _fix())) from error
+        raise DataError(expectation(path_text(file), "a file that can be read", cause_text(error), _fix())) from error
 
 
 def _sittings(condition: str, rows: Iterable[Mapping[str, str]]) -> list[Sitting]:

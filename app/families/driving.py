@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.encoders.descriptions import Meaning, Meanings
-from app.errors import DataError, cause_text, expectation
+from app.errors import DataError, cause_text, expectation, path_text
 from app.families.family import Description, Samples, Split
 from app.families.highway.observation import FEATURES, MEANINGS
 from app.families.highway.world_parameters import ACTIONS
@@ -112,7 +112,7 @@ def read(folder: Path | None, split: Split) -> DrivingLog:
             observations, actions = arrays["observations"].astype(np.float32), arrays["actions"].astype(np.int64)
             ends, worlds = np.cumsum(arrays["lengths"].astype(np.int64)), arrays["worlds"]
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(expectation(str(file), "a file that can be read", cause_text(error), fix)) from error
+        raise DataError(expectation(path_text(file), "a file that can be read", cause_text(error), fix)) from error
     tensors = torch.from_numpy(observations), torch.from_numpy(actions)
     return DrivingLog(*tensors, tuple(ends.tolist()), tuple(worlds.tolist()))
 

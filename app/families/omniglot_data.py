@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.errors import DataError, cause_text, expectation
+from app.errors import DataError, cause_text, expectation, path_text
 from app.learn.shape_annotations import Float
 
 SOURCE = "https://github.com/brendenlake/omniglot/tree/master/python"
@@ -82,7 +82,9 @@ def _ink(folder: Path, part: str) -> np.ndarray:
         with ZipFile(archive) as file:
             return _drawings(file)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise DataError(expectation(str(archive), "a file that can be read", cause_text(error), _fix())) from error
+        raise DataError(
+            expectation(path_text(archive), "a file that can be read", cause_text(error), _fix())
+        ) from error
 
 
 def _drawings(archive: ZipFile) -> np.ndarray:

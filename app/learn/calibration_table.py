@@ -10,6 +10,7 @@ from math import inf, log
 import torch
 from torch import Tensor
 
+from app.errors import exact
 from app.learn.shape_annotations import Float
 from app.learn.width_interpolation import interpolate_stretch, interpolate_width
 
@@ -112,7 +113,8 @@ class Calibration:
         Raises ValueError for a level outside `levels`.
         """
         if not self.levels[0] <= level <= self.levels[-1]:
-            raise ValueError(f"the level must be from {self.levels[0]:g} to {self.levels[-1]:g}, got {level:g}")
+            least, most = exact(self.levels[0]), exact(self.levels[-1])
+            raise ValueError(f"the level must be from {least} to {most}, got {exact(level)}")
         smaller, larger, fraction = self.neighbours(shots)
         widths = zip(self.half_widths[smaller], self.half_widths[larger], strict=True)
         return tuple(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from app.errors import expectation
+from app.errors import exact, expectation
 from app.learn.inner import Examples, InnerLoop, Schedule, State, adapt, final_states, trajectory
 from app.learn.losses import Loss, gaussian_nll
 from app.learn.shape_annotations import Float, Int
@@ -156,7 +156,7 @@ def _descent(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer
 def _whole_step(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
     if rate != 1.0:
         raise ValueError(
-            expectation("outer_rate", "1.0 for the algorithm averaging", f"{rate:g}", "leave outer_rate out")
+            expectation("outer_rate", "1.0 for the algorithm averaging", exact(rate), "leave outer_rate out")
         )
     return torch.optim.SGD(parameters, lr=1.0)
 

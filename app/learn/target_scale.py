@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.errors import expectation
+from app.errors import exact, expectation
 from app.learn.example_weights import Mask
 from app.learn.inner import Examples, InnerLoop, State
 from app.learn.losses import Loss
@@ -40,10 +40,10 @@ class TargetScale:
                 yield expectation(f"targets.scale.{name}", f"a number for each target ({targets})", list(numbers))
         for index, mean in enumerate(self.mean):
             if abs(mean) > MAX_MEAN:
-                yield expectation(f"targets.scale.mean[{index}]", "a number in the range of float32", f"{mean:g}")
+                yield expectation(f"targets.scale.mean[{index}]", "a number in the range of float32", exact(mean))
         for index, std in enumerate(self.std):
             if not MIN_STD <= std <= MAX_STD:
-                yield expectation(f"targets.scale.std[{index}]", f"{MIN_STD:g} to {MAX_STD:g}", f"{std:g}")
+                yield expectation(f"targets.scale.std[{index}]", f"{MIN_STD:g} to {MAX_STD:g}", exact(std))
 
     @property
     def common_std(self) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.encoders.error_places import show
-from app.errors import Invalid
+from app.errors import Invalid, exact
 from app.service.answers import KINDS
 from app.service.class_labels import Label
 from app.service.commands import Goal
@@ -41,7 +41,7 @@ def check_says_how_sure(model: Model, goal: Goal, task: Task | None, place: str)
     size = 0 if task is None else task.size
     if size < calibration.shots[0]:
         expected = f"at least {calibration.shots[0]} support examples, as {name} is not calibrated for fewer"
-        raise Invalid("support" if task is None else place, expected, f"{size:g}", "send more examples")
+        raise Invalid("support" if task is None else place, expected, exact(size), "send more examples")
     if goal is Goal.learn and not (size and calibration.has_distances):
         sentence = "it is as sure of each candidate, so send support"
         if size:
@@ -54,8 +54,9 @@ def check_says_how_sure(model: Model, goal: Goal, task: Task | None, place: str)
         ("learning_rate", task.learning_rate, bounds.learning_rate),
     ):
         if value != default:
-            expected = f"an adaptation with {setting} {default:g}, for which {name} is calibrated"
-            raise Invalid(place, expected, f"one with {value:g}", f"adapt with {setting} {default:g}")
+            wanted = f"{setting} {exact(default)}"
+            expected = f"an adaptation with {wanted}, for which {name} is calibrated"
+            raise Invalid(place, expected, f"one with {exact(value)}", f"adapt with {wanted}")
 
 
 def find_target(

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.encoders.error_places import show
 from app.encoders.label_words import label_words
-from app.errors import Invalid
+from app.errors import Invalid, exact
 from app.service.answers import KINDS, PredictOptions
 from app.service.class_labels import Label
 from app.service.cross_validation import Method
@@ -100,8 +100,8 @@ def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
     if steps is not None and steps > bounds.max_steps:
         raise Invalid("steps", f"0 to {bounds.max_steps} for {name}", _shown(steps))
     if rate is not None and rate > bounds.max_learning_rate:
-        limit = f"{bounds.max_learning_rate:g}"
-        raise Invalid("learning_rate", f"a number above 0 and at most {limit} for {name}", f"{rate:g}")
+        limit = exact(bounds.max_learning_rate)
+        raise Invalid("learning_rate", f"a number above 0 and at most {limit} for {name}", exact(rate))
 
 
 def check_assessment(model: Model, method: Method | None) -> None:
@@ -149,22 +149,22 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
         fix = f"run `innerloop calibrate {name}`, or leave interval out"
         raise Invalid.unusable("interval", f"{name} has no calibration, so {fix}")
     if not calibration.levels[0] <= level <= calibration.levels[-1]:
-        levels = f"{calibration.levels[0]:g} to {calibration.levels[-1]:g}"
-        raise Invalid("interval", f"{levels} for {name}", f"{level:g}")
+        levels = f"{exact(calibration.levels[0])} to {exact(calibration.levels[-1])}"
+        raise Invalid("interval", f"{levels} for {name}", exact(level))
     if task is None:
         return
     if task.size < calibration.shots[0]:
         expected = f"at least {calibration.shots[0]} support examples for an interval of {name}"
-        actual = f"{task.size:g}{'' if task.weights is None else ', the sum of their weights'}"
+        actual = f"{exact(task.size)}{'' if task.weights is None else ', the sum of their weights'}"
         raise Invalid("interval", expected, actual, "send more examples, or leave interval out")
     for name_of_value, value, default in (
         ("steps", task.steps, bounds.steps),
         ("learning_rate", task.learning_rate, bounds.learning_rate),
     ):
         if value != default:
-            expected = f"an adaptation with {name_of_value} {default:g}, for which {name} is calibrated"
-            fix = f"adapt with {name_of_value} {default:g}, or leave interval out"
-            raise Invalid("interval", expected, f"one with {value:g}", fix)
+            expected = f"an adaptation with {name_of_value} {exact(default)}, for which {name} is calibrated"
+            fix = f"adapt with {name_of_value} {exact(default)}, or leave interval out"
+            raise Invalid("interval", expected, f"one with {exact(value)}", fix)
 
 
 def _shown(number: int) -> str:

@@ -145,7 +145,8 @@ class Lanes:
         """Raise Invalid at `place` where a request costs more than one may. fix: what to do"""
         if price > self._max_price:
             expected = f"work of at most {_billions(self._max_price)} multiply-adds (INNERLOOP_MAX_MULTIPLY_ADDS)"
-            raise Invalid(place, expected, f"about {_billions(float(f'{price:.3g}'))}", fix)
+            about = float(f"{price:.3g}")
+            raise Invalid(place, expected, f"about {_billions(about if about > self._max_price else price)}", fix)
 
     def _check_price(self, jobs: Sequence[Job], price: int) -> None:
         """Raises Invalid where the jobs of a request cost too much together."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
-from app.errors import DataError, cause_text, expectation, shown
+from app.errors import DataError, cause_text, expectation, path_text, shown
 from app.families.decision_log import DecisionLog
 from app.learn.off_policy_estimators import (
     Estimate,
@@ -57,7 +57,7 @@ def read_log(file: Path, bundle: Bundle) -> list[DecisionLog]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(expectation(str(file), "a text file that can be read", cause_text(error))) from error
+        raise DataError(expectation(path_text(file), "a text file that can be read", cause_text(error))) from error
     schema = bundle.manifest.schema
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -72,7 +72,7 @@ def _parse_line(
     place: str, line: str, features: int, actions: int
 ) -> tuple[str, tuple[list[float], int, float, float]]:
     try:
-        content = json.loads(line)
+        content = json.loads(line, parse_int=_parse_int)
         values = [content[key] for key in ("observation", "action", "reward", "propensity")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(
@@ -88,6 +88,11 @@ def _parse_line(
     if not _is_number(propensity) or not 0 < propensity <= 1:
         raise DataError(f"{place}: propensity: expected a number above 0 and at most 1, got {propensity!r}")
     return str(content.get("task", "")), (observation, action, reward, propensity)
+
+
+def _parse_int(digits: str) -> int | float:
+    """A whole number; infinity for one that no float can hold, and Python may refuse to read."""
+    return int(digits) if math.isfinite(float(digits)) else math.inf
 
 
 def _is_number(value: Any) -> bool:

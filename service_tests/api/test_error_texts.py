@@ -208,6 +208,7 @@ RAW_TEXTS = [
         '{"model": "sinusoid", "support": {"rows": [{"a": 1, "a b": [2, 1e400]}]}}',
         'support.rows[0]["a b"][1]: expected a finite number, got a number that is too large',
     ),
+    ("{}".encode("utf-32"), "body: expected JSON, got UTF-32: send the body in UTF-8"),
     ("{}".encode("utf-16"), "body: expected JSON, got UTF-16: send the body in UTF-8"),
     (gzip.compress(b"{}", mtime=0), "body: expected JSON, got a gzip archive: set the header Content-Encoding: gzip"),
     (b'{"model": "\xff"}', "body: expected JSON with strings in UTF-8, got the byte 0xff in a string"),

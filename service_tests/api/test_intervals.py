@@ -68,6 +68,8 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
     [
         ({"interval": 0.5}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.5"),
         ({"interval": 0.96}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.96"),
+        ({"interval": 0.9500000001}, "interval: expected 0.8 to 0.95 for sinusoid, got 0.9500000001"),
+        ({"interval": 99.99999999}, "expected a number below 1, got 99.99999999: for 99.99999999 % send 0.9999999999"),
         ({"interval": 0}, "expected a number above 0, got 0"),
         ({"interval": 1}, "expected a number below 1, got 1"),
         ({"interval": 90}, "interval: expected a number below 1, got 90: for 90 % send 0.9"),
@@ -79,6 +81,10 @@ def test_an_answer_has_no_interval_unless_one_is_requested(client: TestClient) -
         (
             {"interval": 0.9, "learning_rate": 0.001},
             "expected an adaptation with learning_rate 0.01, for which sinusoid is calibrated, got one with 0.001",
+        ),
+        (
+            {"interval": 0.9, "learning_rate": 0.010000001},
+            "learning_rate 0.01, for which sinusoid is calibrated, got one with 0.010000001: adapt with",
         ),
         (
             {"interval": 0.9, "support": examples(4)},

@@ -59,6 +59,7 @@ def test_weights_of_1_are_no_weights(client: TestClient) -> None:
         ([1, 1, 1, 1, 1e39], "weights[4]", "expected a finite float32 number, got 1e+39"),
         ([1, 1, 1, 2e38, 2e38], "weights", "expected weights whose sum is a finite float32 number"),
         ([1e-40] * 5, "weights", "expected weights whose sum is at least 1e-30, got 5e-40: scale the weights"),
+        ([1.99999e-31] * 5, "weights", "expected weights whose sum is at least 1e-30, got 9.9999"),
         ([1, 1, True, 1, 1], "weights[2]", "expected a number, got true"),
         ([1, 1, "1", 1, 1], "weights[2]", "expected a number, got a string"),
         ([], "weights", "expected at least 1 element, got 0"),

@@ -283,6 +283,11 @@ def test_json_is_the_servers_answer(asked: str, tmp_path: Path) -> None:
         ("", ["sinusoid"], ": expected CSV, JSON lines or Parquet, got an empty file"),
         (b"PK\x03\x04\xff\xfe", ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got the byte 0xff"),
         ("x,y\n1,2\n".encode("utf-16"), ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got UTF-16"),
+        ("x,y\n1,2\n".encode("utf-32"), ["sinusoid"], ": expected CSV or JSON lines in UTF-8, or Parquet, got UTF-32"),
+        ("flow\n2\n", ["sinusoid", "--target", "flow"], "line 1: expected 1 column of numbers beside flow, got 0"),
+        ('{"age": 1, "stay": 2}\n{"age": 1}\n', ["wards", "--target", "stay"], "line 2, stay: expected a value, got"),
+        ('{"age": 1, "stay": 2}\n{"age": 1}\n', ["wards", "--target", "stay"], "add the target as stay"),
+        (f'{{"t": {"9" * 5000}}}\n', ["sinusoid"], "line 1: expected numbers of fewer digits, got a whole number of t"),
         (EXAMPLES, ["navigation", "--target", "y"], "navigation learns from episodes, so leave --target out"),
     ],
 )
@@ -313,6 +318,10 @@ def test_errors_of_predict(asked: str, tmp_path: Path) -> None:
     assert Path(queries).read_text() == QUERIES
     missing = innerloop("predict", key, str(tmp_path / "nothing.csv"))
     assert missing.stderr == f"FILE: cannot read {tmp_path}/nothing.csv: No such file or directory\n"
+    name = "n" * 5000
+    for words in ((name,), (file, "--output", name)):
+        long = innerloop("predict", key, *words)
+        assert long.stderr.endswith(f" {name[:60]}...: File name too long\n")
     nowhere = innerloop("predict", key, file, "--output", str(tmp_path / "a/b.csv"))
     assert nowhere.stderr == f"--output: cannot write {tmp_path}/a/b.csv: No such file or directory\n"
 

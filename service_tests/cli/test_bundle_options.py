@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("--rate nan", "--rate: expected a number above 0, got nan"),
         ("--max-rate 0", "--max-rate: expected a number above 0, got 0"),
+        ("--max-rate 0.00999999999", "--max-rate: expected at least --rate (0.01), got 0.00999999999"),
         ("--max-rate 0.001", "--max-rate: expected at least --rate (0.01), got 0.001"),
         ("--steps 5 --max-steps 2", "--max-steps: expected at least --steps (5), got 2"),
         ("--image ink", "--shape: expected --shape ROWS --shape COLUMNS with --image, got none"),

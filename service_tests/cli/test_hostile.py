@@ -128,6 +128,8 @@ def test_a_text_that_cannot_be_a_name_is_refused_before_asking(name: str, tmp_pa
     result = innerloop("adapt", name, "FILE", folder=tmp_path)
     assert result.returncode == 1
     assert result.stderr.startswith("MODEL: expected the name of a model, got ")
+    assert "\\\\" not in result.stderr, "each character is escaped once"
+    assert ('got "a\\nb"' in result.stderr) == (name == "a\nb")
 
 
 @pytest.mark.parametrize("words", ["adapt a FILE --label", "adaptations ls --label", "adaptations ls --model"])

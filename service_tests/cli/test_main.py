@@ -80,6 +80,25 @@ def test_an_error_is_one_line_on_stderr(arguments: tuple[str, ...], message: str
     assert message in line
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --table PATH --task a --target b",
+        "train --texts PATH --text a --label b",
+        "try omniglot --data PATH",
+        "train omniglot --data PATH",
+        "value navigation PATH",
+        "navigate --models-dir PATH",
+    ],
+)
+def test_a_path_of_thousands_of_characters_is_cut(words: str) -> None:
+    result = innerloop(*words.replace("PATH", "p" * 5000).split())
+    (line,) = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert "File name too long" in line
+    assert "p" * 61 not in line
+
+
 def test_an_error_has_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(InnerloopError("the network a:b:c cannot be imported"))
     assert capsys.readouterr().err == "the network a:b:c cannot be imported\n"

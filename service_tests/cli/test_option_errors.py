@@ -21,6 +21,13 @@ from service_tests.cli.commands import innerloop
         (f"adaptations ls --limit {'9' * 5000}", 'expected a whole number of fewer digits, got "999'),
         ("drive --world 40", 'expected at most 39, got "40"'),
         ("collect x", 'expected driving, got "x"'),
+        ("try --seed 99999999999999999999", 'expected at most 9223372036854775807, got "99999999999999999999"'),
+        ("navigate --seed 9223372036854775808", "expected at most 9223372036854775807, got "),
+        ("train --seed 9223372036854775808", "expected at most 9223372036854775807, got "),
+        ("try --seed -1", 'expected at least 0, got "-1"'),
+        ("navigate --seed -1", 'expected at least 0, got "-1"'),
+        ("adapt a FILE --ttl \u096dd", "expected a time such as 7d, 12h, 30m or 3600 (seconds), got "),
+        ("adapt a FILE --steps \u096d", "expected a whole number, got "),
         ("serve --port 70000", 'expected at most 65535, got "70000"'),
     ],
 )

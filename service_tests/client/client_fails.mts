@@ -2,12 +2,24 @@
 import { Innerloop, InnerloopError } from "innerloop-client";
 
 declare const process: { argv: string[] };
+declare const Buffer: { from(bytes: number[]): Uint8Array };
 const url = process.argv[2]!;
 const body = { model: "sinusoid", support: { inputs: [[1]], targets: [1] } };
 const at = (path: string, timeout?: number) => new Innerloop(`${url}/${path}`, { timeout });
 const answers = ["html", "cut", "none", "empty", "list", "object", "cut-problem", "null-problem", "gateway", "redirect", "numbers", "fine"];
 const loop: unknown[][] = [];
 loop.push(loop);
+const ring: Record<string, unknown> = {};
+ring["of"] = { ring };
+class Hidden {
+  #age = 1;
+  get age() {
+    return this.#age;
+  }
+}
+class Row {
+  constructor(public age: number) {}
+}
 
 const calls: Record<string, () => Promise<unknown>> = {
   silent: () => at("silent", 0.2).adapt(body),
@@ -37,6 +49,22 @@ const calls: Record<string, () => Promise<unknown>> = {
   fetch: () => new Innerloop(url, { fetch: () => Promise.reject(null) }).adapt(body),
   "nothing said": () => at("untold").adapt(body),
   "a name of errors": () => at("renamed", 2.01).adapt(body),
+  "big integers": () => at("object").predict({ model: "a", queries: [new BigInt64Array([3n])] as never }),
+  "a big label": () => at("object").adapt({ ...body, support: { inputs: [[1]], targets: [3n as never] } }),
+  "a loop of objects": () => at("object").predict({ model: "a", queries: [ring] as never }),
+  "a set": () => at("object").predict({ model: "a", queries: new Set([[1]]) as never }),
+  "a map": () => at("object").predict({ model: "a", queries: [new Map([["age", 1]])] as never }),
+  "a buffer": () => at("object").predict({ model: "a", queries: [new ArrayBuffer(8)] as never }),
+  "a view": () => at("object").predict({ model: "a", queries: [new DataView(new ArrayBuffer(8))] as never }),
+  "a hidden object": () => at("object").predict({ model: "a", queries: [new Hidden()] as never }),
+  "a function": () => at("object").adapt({ ...body, label: (() => "a") as never }),
+  "a function in a list": () => at("object").predict({ model: "a", queries: [[() => 1]] as never }),
+  "a symbol": () => at("object").adapt({ ...body, support: { inputs: [[1]], targets: [Symbol("a") as never] } }),
+  "no label": () => at("object").adapt({ ...body, support: { inputs: [[1]], targets: [undefined as never] } }),
+  "no body": () => at("object").predict(undefined as never),
+  "no body to adapt to": () => at("object").adapt(null as never),
+  "no body to propose for": () => at("object").propose("a" as never),
+  "a list as a body": () => at("object").http.POST("/predict", { body: [] as never }),
   "no URL": async () => new Innerloop("foo"),
   "a query": async () => new Innerloop(`${url}/?a=b`),
   "a password": async () => new Innerloop("http://user:secret@127.0.0.1"),
@@ -48,14 +76,17 @@ for (const name of answers) {
   calls[`${name}: adaptation`] = () => at(name).adaptation("a");
 }
 const seen: Record<string, unknown> = {};
+const statuses: Record<string, unknown> = {};
 for (const [name, call] of Object.entries(calls)) {
-  seen[name] = await call().then(
-    () => "no error",
-    (error) => (error instanceof InnerloopError ? error.message : `${error}`),
-  );
+  const error = await call().then(() => "no error", (error) => error);
+  [seen[name], statuses[name]] = error instanceof InnerloopError ? [error.message, error.status] : [`${error}`];
 }
 const typed = { inputs: [new Float32Array([0.5])], targets: new Float64Array([1.5]) as unknown as number[] };
 const { data: sent } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", support: typed as never } });
+const rows = [new Row(61), Object.assign(Object.create(null), { age: 1 }), { at: new Date(0) }, new String("a")];
+const { data: others } = await at("echo").http.POST("/predict", {
+  body: { model: "wards", queries: [...rows, Buffer.from([1, 2]), [undefined]] as never },
+});
 const missing = [[NaN], { age: NaN, seen: new Date(NaN) }, [new Float32Array([NaN])]];
 const { data: gaps } = await at("echo").http.POST("/predict", { body: { model: "wards", queries: missing as never } });
 
@@ -96,4 +127,4 @@ for (const [name, call] of Object.entries(aborting)) {
     (error) => (error === mine ? "the same" : error instanceof DOMException ? error.name : error),
   );
 }
-console.log(JSON.stringify({ seen, sent, gaps, numbers, raw, aborted }));
+console.log(JSON.stringify({ seen, statuses, sent, others, gaps, numbers, raw, aborted }));

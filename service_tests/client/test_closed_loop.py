@@ -10,7 +10,7 @@ import pandas
 import pytest
 import torch
 
-from innerloop_client import AsyncClient, Client, UnexpectedAnswer, UnsupportedInput
+from innerloop_client import AsyncClient, Client, InvalidRequest, UnexpectedAnswer, UnsupportedInput
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")
 
@@ -138,6 +138,21 @@ ODD: list[tuple[str, Any, str]] = [
     ("box", lambda: Odd(Box(0, 255, (2,), np.uint8)), "action_space: expected a Box of floats"),
     ("box", lambda: Seedless(), "reset: expected a method that takes `seed`, as in gymnasium"),
     ("box", lambda: Odd(step=(np.zeros(2), np.ones(2), True, False, {})), "reward: expected a number, got ndarray"),
+    *[
+        ("box", lambda value=value: Odd(step=(value, 0.0, True, False, {})), f"^observation: {sentence}")
+        for value, sentence in [
+            ([10**400, 1], "expected numbers in the range of a float, got a larger one"),
+            ([1e300, 1.0], r"expected finite numbers in the range of a float32, got \[1e\+300, 1.0\]: scale or clip"),
+            (np.array([np.inf, 1]), "expected finite numbers in the range of a float32"),
+            (None, "expected numbers, got NoneType"),
+            (np.array([1j, 2]), "expected numbers, got ndarray"),
+            ([1, 2, 3], "expected 2 numbers, as before, got 3"),
+        ]
+    ],
+    ("box", lambda: Odd(step=(np.zeros(2), 10**400, True, False, {})), "reward: expected a number in the range of a"),
+    ("box", lambda: Odd(step=(np.zeros(2), torch.ones(2), True, False, {})), "reward: expected a number, got Tensor"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, np.array([True, False]), False, {})), "terminated: expected true or"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, True, torch.ones(2), {})), "truncated: expected true or false, got T"),
     ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete, as the model chooses"),
     ("names", lambda: Odd(), "action_space: expected Discrete, as the model chooses them, got Box"),
     ("box", Odd(), "make_env: expected a function that makes an environment, got Odd"),
@@ -151,6 +166,14 @@ ODD: list[tuple[str, Any, str]] = [
 def test_environments_that_do_not_fit(untrained: Client, model: str, make_env: Any, sentence: str) -> None:
     with pytest.raises(UnsupportedInput, match=sentence):
         untrained.policy(model).run(make_env, episodes=2)
+
+
+def test_what_the_server_says_of_queries_is_of_the_observation(untrained: Client) -> None:
+    with pytest.raises(InvalidRequest, match=r"^observation: expected 2 numbers, got 3$"):
+        untrained.policy("box").run(lambda: Odd(reset=(np.zeros(3), {})), episodes=2)
+    made = iter([Odd(), Odd(reset=(np.zeros(3), {}))])
+    with pytest.raises(UnsupportedInput, match=r"^observation: expected 2 numbers, as from the first environment"):
+        untrained.policy("box").run(lambda: next(made), episodes=2)
 
 
 @pytest.mark.parametrize(("name", "value"), [("episodes", 1.5), ("stages", "a"), ("longest", None), ("seed", 0.5)])

@@ -158,6 +158,10 @@ def test_another_server(tmp_path: Path) -> None:
         "http://a b",
         "http://a..b",
         f"http://{64 * 'a'}.com",
+        "http://127.0.0.1:74448",
+        "http://[::1]:65536",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:\u0663",
     ],
 )
 def test_an_impossible_url_is_refused_at_once(url: str) -> None:
@@ -186,6 +190,15 @@ def test_other_impossible_options_are_refused() -> None:
         Client(api_key="s3cret\nHost: other")
 
 
+def test_a_wrong_variable_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERLOOP_API_KEY", "é☃")
+    with pytest.raises(InnerloopError, match=r"^api_key \(INNERLOOP_API_KEY\): expected printable ASCII characters"):
+        Client()
+    monkeypatch.setenv("INNERLOOP_URL", "nonsense")
+    with pytest.raises(InnerloopError, match=r"^url \(INNERLOOP_URL\): expected a URL such as"):
+        Client()
+
+
 @pytest.mark.parametrize("url", ["http://user:s3cret@127.0.0.1", "user:s3cret@127.0.0.1", "http://user:s3cret@x:port"])
 def test_a_password_in_the_url_is_refused_and_never_shown(url: str) -> None:
     with pytest.raises(InnerloopError, match=r"^url: leave out user:password@: set INNERLOOP_API_KEY instead") as error:
@@ -200,7 +213,14 @@ def test_a_url_of_httpx_is_one_too(flaky_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("HTTP_PROXY", "foo://x"), ("HTTP_PROXY", "socks5://x:1"), ("SSL_CERT_FILE", "/none")]
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "foo://x"),
+        ("HTTP_PROXY", "socks5://x:1"),
+        ("HTTP_PROXY", "127.0.0.1:74448"),
+        ("ALL_PROXY", "http://127.0.0.1:0"),
+        ("SSL_CERT_FILE", "/none"),
+    ],
 )
 def test_an_environment_that_httpx_cannot_use(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)

@@ -1,6 +1,7 @@
 """The classifier of scikit-learn with a model of texts, whose labels may count as examples."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from innerloop_client import InvalidRequest
+from innerloop_client import Client, InvalidRequest, UnsupportedInput
 from innerloop_client.sklearn import FewShotClassifier
 from service_tests.processes import serving_in_a_thread
 from service_tests.sentence_models import write_sentence_model, write_text_bundle
@@ -38,8 +39,16 @@ def texts_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("form", [list, np.array, pd.Series], ids=["list", "array", "Series"])
-def test_texts_are_inputs(texts_url: str, form: type) -> None:
+def in_a_column(texts: list[str]) -> list[list[str]]:
+    return [[text] for text in texts]
+
+
+def array_column(texts: list[str]) -> np.ndarray:
+    return np.array([texts]).T
+
+
+@pytest.mark.parametrize("form", [list, np.array, pd.Series, pd.DataFrame, in_a_column, array_column])
+def test_texts_are_inputs(texts_url: str, form: Any) -> None:
     classifier = FewShotClassifier("texts", texts_url).fit(form(TEXTS), LABELS)
     assert classifier.predict(form(QUERIES)).tolist() == ["card", "pin_change", "weather"]
     classifier.partial_fit(form(["my money"]), ["money"])
@@ -62,3 +71,43 @@ def test_a_search_chooses_whether_names_count(texts_url: str) -> None:
 def test_numbers_have_no_names(texts_url: str) -> None:
     with pytest.raises(InvalidRequest, match="label_names: the inputs of numbers are no texts"):
         FewShotClassifier("numbers", texts_url, label_names=True).fit([[1, 2], [3, 4]], ["a", "b"])
+
+
+@pytest.mark.parametrize("form", [in_a_column, array_column])
+def test_the_client_takes_texts_in_a_column_too(texts_url: str, form: Callable[[list[str]], Any]) -> None:
+    with Client(texts_url) as client:
+        topics = client.adapt("texts", form(TEXTS), LABELS)
+        assert list(topics.predict(form(QUERIES))) == ["card", "pin_change", "weather"]
+
+
+@pytest.mark.parametrize(
+    "rows", [[], np.array([]), pd.DataFrame({"text": []}), ()], ids=["list", "array", "frame", "tuple"]
+)
+def test_no_row_is_refused_by_every_method(texts_url: str, rows: Any) -> None:
+    fitted = FewShotClassifier("texts", texts_url).fit(TEXTS, LABELS)
+    calls: list[Callable[[], Any]] = [
+        lambda: fitted.predict(rows),
+        lambda: fitted.predict_proba(rows),
+        lambda: fitted.score(rows, []),
+        lambda: fitted.partial_fit(rows, []),
+        lambda: FewShotClassifier("texts", texts_url).fit(rows, []),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^X: expected at least 1 row, got none$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        ([], "expected at least 1 class, got none"),
+        (set(), "expected at least 1 class, got none"),
+        (["a", 1], "expected labels of one type, got numbers and texts"),
+        ([b"a"], "expected texts, numbers or booleans as labels, got bytes"),
+        (np.array(["2020-01-01"], "M8[D]"), r"expected texts, numbers or booleans as labels, got datetime64"),
+    ],
+    ids=str,
+)
+def test_classes_that_cannot_be_are_named(texts_url: str, classes: Any, sentence: str) -> None:
+    with pytest.raises(UnsupportedInput, match=rf"^classes: {sentence}"):
+        FewShotClassifier("texts", texts_url).partial_fit(TEXTS, LABELS, classes=classes)

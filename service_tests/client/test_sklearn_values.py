@@ -130,7 +130,7 @@ def test_a_mask_of_nothing_changes_nothing(values_url: str) -> None:
 def test_missing_labels(values_url: str, labels: Any) -> None:
     with pytest.raises(ValueError, match="Input y contains NaN"):
         FewShotClassifier("classifier", values_url).fit(X, labels)
-    with pytest.raises(ValueError, match="Input y contains NaN"):
+    with pytest.raises(ValueError, match="Input classes contains NaN"):
         FewShotClassifier("classifier", values_url).partial_fit(X, [1, 2, 1], classes=labels)
 
 

@@ -201,14 +201,15 @@ def test_what_only_looks_like_a_named_tuple() -> None:
         sent("rates", x=[ast.parse("1")], y=Y)
 
 
-def test_classes_can_be_a_set() -> None:
-    assert sorted(sent("plain", labels={"a", "b"})["labels"]) == ["a", "b"]
-
-
 @pytest.mark.parametrize("form", [set, frozenset])
-def test_what_has_no_order_is_refused(form: Callable[[list[float]], Any]) -> None:
-    with pytest.raises(UnsupportedInput, match=rf"got a {form.__name__}, which has no order"):
-        sent("plain", x=form([1.0, 2.0]), y=Y)
+@pytest.mark.parametrize("name", ["x", "y", "weights", "labels", "episodes"])
+def test_what_has_no_order_is_refused(form: Callable[[list[float]], Any], name: str) -> None:
+    with pytest.raises(UnsupportedInput, match=rf"^{name}: .*, got a {form.__name__}, which has no order: make a list"):
+        sent("plain", **{name: form([1.0, 2.0])})
+
+
+def test_the_keys_of_a_dict_have_an_order() -> None:
+    assert sent("plain", labels=dict.fromkeys("ba").keys())["labels"] == ["b", "a"]
 
 
 def test_names_of_several_columns() -> None:

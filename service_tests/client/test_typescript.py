@@ -162,6 +162,7 @@ OTHERS = {
 }
 """What a server that misbehaves answers, by the first part of the path."""
 FOREIGN = "expected an answer from Innerloop, got "
+AS_NUMBER = "send Number(value), or a string if it is a label"
 FAILURES = {
     "silent": "did not answer within 0.2 s: set a larger `timeout`",
     "silent, with a signal": "did not answer within 0.2 s: set a larger `timeout`",
@@ -176,7 +177,23 @@ FAILURES = {
     "nothing said": "Bad",
     "a name of errors": "expected x",
     "a path": 'id: expected the `adaptation_id` of an adaptation, got ".."',
-    "a big integer": "body: expected values that JSON has, got others: ",
+    "a big integer": f"support.inputs[0][0]: expected a number, got 1n: {AS_NUMBER}",
+    "big integers": f"queries[0][0]: expected a number, got 3n: {AS_NUMBER}",
+    "a big label": f"support.targets[0]: expected a number, got 3n: {AS_NUMBER}",
+    "a loop of objects": "queries[0].of.ring: expected values, got the list or object that they are in",
+    "a set": "queries: expected a value, a list or an object, got Set: send Array.from(set)",
+    "a map": "queries[0]: expected a value, a list or an object, got Map: send Object.fromEntries(map)",
+    "a buffer": "queries[0]: expected a value, a list or an object, got ArrayBuffer: send a typed array, such as new",
+    "a view": "queries[0]: expected a value, a list or an object, got DataView: send a typed array, such as Float32A",
+    "a hidden object": "queries[0]: expected a value, a list or an object, got Hidden: send a plain object or a list",
+    "a function": "label: expected a value, got a function",
+    "a function in a list": "queries[0][0]: expected a value, got a function",
+    "a symbol": "support.targets[0]: expected a value, got a symbol",
+    "no label": "support.targets[0]: expected a value, got undefined",
+    "no body": "body: expected an object, got undefined",
+    "no body to adapt to": "body: expected an object, got null",
+    "no body to propose for": "body: expected an object, got a string",
+    "a list as a body": "body: expected an object, got a list",
     "an infinite cell": 'queries[0]["blood pressure"]: expected a finite number, got -Infinity',
     "an infinite number": "support.inputs[1][0]: expected a finite number, got Infinity",
     "an infinite typed number": "queries[0][1]: expected a finite number, got Infinity",
@@ -186,7 +203,7 @@ FAILURES = {
     "no reward": "support.episodes[0].rewards[0]: expected a finite number, got NaN",
     "no rate": "learning_rate: expected a finite number, got NaN",
     "no date": "label: expected a date, got Invalid Date",
-    "a loop": "body: expected values that JSON has, got others: ",
+    "a loop": "support.inputs[0]: expected values, got the list or object that they are in",
     "no URL": 'url: expected a URL such as http://127.0.0.1:8000, got "foo"',
     "a query": "url: expected http:// or https:// and no ? or #, got ",
     "a password": "url: send the user and the password in `headers` instead",
@@ -212,7 +229,14 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
         printed = json.loads(run_program(tools, project, PROGRAM.with_name("client_fails.mts"), url))
     for name, message in printed["seen"].items():
         assert FAILURES.get(name.split(":")[0], FOREIGN) in message, name
+        assert "\n" not in message, name
     assert len(printed["seen"]) == 3 * len(ANSWERS) + len(FAILURES)
+    for name, (status, _, _) in ANSWERS.items():
+        assert {printed["statuses"][f"{name}: {call}"] for call in ("adapt", "predict", "adaptation")} == {status}, name
+    assert printed["statuses"]["no body"] == 0
+    assert printed["others"]["queries"] == [
+        {"age": 61}, {"age": 1}, {"at": "1970-01-01T00:00:00.000Z"}, "a", [1, 2], [None],
+    ]  # fmt: skip
     assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
     assert printed["gaps"]["queries"] == [[None], {"age": None, "seen": None}, [[None]]], "missing values"
     assert printed["numbers"]["exact"]["a"][0] == 2**53

@@ -71,6 +71,7 @@ REFUSED: list[tuple[Any, str]] = [
     (slice(1), "x: cannot send a value of type slice"),
     ([[slice(1)]], "x: cannot send a value of type slice"),
     (Fraction(10**400), "x: expected a number in the range of a float, got a larger one"),
+    (Decimal("sNaN"), "x: expected a number, got sNaN: send None if it is missing"),
     (1j, "x: cannot send a value of type complex"),
     (np.array([1j]), "x: expected real numbers, got complex128"),
     (timedelta(1), "x: cannot send a value of type timedelta: send its total_seconds()"),

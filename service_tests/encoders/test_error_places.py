@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.encoders.error_places import is_missing, place, show
+from app.encoders.error_places import is_missing, number_fix, place, show
 
 
 def test_a_place_reads_as_a_path() -> None:
@@ -26,12 +26,18 @@ def test_a_long_name_is_cut_once() -> None:
     ("value", "text"),
     [
         ("abc", '"abc"'), ("a" * 70, f'"{"a" * 60}..."'), (None, "null"), (True, "true"), (1, "1"), (1.5, "1.5"),
+        (0.9999999, "0.9999999"), (2.0, "2"), (np.float32(0.1), "0.1"), (1234567.5, "1234567.5"), (1e39, "1e+39"),
         (np.float32(1.5), "1.5"), (10**30, "a whole number of more than 64 bits"), ([1], "an array"), ({}, "an object"),
         (b"x", "bytes"), (1j, "a value of the type complex"), (datetime(2026, 3, 31, tzinfo=UTC), "a timestamp"),
     ],
 )  # fmt: skip
 def test_a_value_is_shown_as_it_was_posted(value: Any, text: str) -> None:
     assert show(value) == text
+
+
+@pytest.mark.parametrize(("value", "fix"), [("7", "send it without quotes"), ("\u096d", "send a number")])
+def test_a_text_may_only_lack_its_quotes(value: str, fix: str) -> None:
+    assert number_fix(value) == fix
 
 
 def test_null_and_nan_are_missing() -> None:

@@ -88,6 +88,13 @@ def test_the_first_of_several_bad_rows_is_named() -> None:
             ENCODER.encode(posted)
 
 
+def test_a_number_is_shown_with_all_its_digits() -> None:
+    drawing = np.zeros((1, 30, 30), np.float32)
+    drawing[0, 0, 0] = 1.0000001
+    with pytest.raises(Invalid, match=r"^\[0\]\[0\]\[0\]: expected ink from 0 \(paper\) to 1, got 1\.0000001: "):
+        ENCODER.encode(drawing)
+
+
 def test_the_shape_is_given_or_that_of_the_first_row() -> None:
     assert ImageEncoder.fit([[[0, 1]]]).shape == (1, 2)
     assert ImageEncoder.fit([], shape=[3, 2]).shape == (3, 2)

@@ -42,6 +42,8 @@ def test_the_initialization_may_be_calibrated() -> None:
 def test_a_level_that_is_not_known_is_refused(level: float) -> None:
     with pytest.raises(ValueError, match=r"the level must be from 0\.5 to 0\.9"):
         KNOWN.widths_for(level, 1)
+    with pytest.raises(ValueError, match=r"to 0\.9, got 0\.9000000001$"):
+        KNOWN.widths_for(0.9000000001, 1)
 
 
 def test_what_fits() -> None:

@@ -138,6 +138,8 @@ def test_work_over_a_limit_is_refused_by_the_name_of_the_limit(model: Model) -> 
     assert "INNERLOOP_MAX_WORK_BYTES" in str(tight)
     many = asyncio.run(refused(lanes_of(Engine(0), max_price=10**6), job(model, 2, 500_000)))
     assert many.place == "queries"
+    close = asyncio.run(refused(lanes_of(Engine(0), max_price=big.price - 1), big))
+    assert f"got about {big.price / 1e9:,.12g} billion" in str(close), "not rounded to what is allowed"
 
 
 @pytest.mark.parametrize(("length", "fits"), [(1, True), (200, False)])

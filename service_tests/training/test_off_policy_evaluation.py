@@ -91,6 +91,9 @@ def test_too_few_decisions_are_refused(bundle: Bundle) -> None:
         ({"observation": [1, 2, 3, 4, 5, True]}, "observation: expected 6 numbers, got"),
         ({"action": 5}, "action: expected a whole number from 0 to 4, got 5"),
         ({"action": 1.0}, "action: expected a whole number from 0 to 4, got 1.0"),
+        ({"reward": 10**400}, "reward: expected a number, got inf"),
+        ({"observation": [10**400] * 6}, "observation: expected 6 numbers, got"),
+        ({"action": 10**400}, "action: expected a whole number from 0 to 4, got inf"),
         ({"reward": None}, "reward: expected a number, got None"),
         ({"propensity": 0}, "propensity: expected a number above 0 and at most 1, got 0"),
         ({"propensity": 1.5}, "propensity: expected a number above 0 and at most 1, got 1.5"),
@@ -101,6 +104,14 @@ def test_a_wrong_line_is_named(changed: dict[str, object], message: str, bundle:
     file = tmp_path / "log.jsonl"
     file.write_text(f"{json.dumps(good)}\n{json.dumps(good | changed)}\n")
     with pytest.raises(DataError, match=f"line 2: {message}"):
+        read_log(file, bundle)
+
+
+def test_a_number_that_python_does_not_read(bundle: Bundle, tmp_path: Path) -> None:
+    line = json.dumps({"observation": [0.0] * 6, "action": 1, "reward": 1.25, "propensity": 0.5})
+    file = tmp_path / "log.jsonl"
+    file.write_text(line.replace("1.25", "9" * 5000))
+    with pytest.raises(DataError, match="line 1: reward: expected a number, got inf"):
         read_log(file, bundle)
 
 

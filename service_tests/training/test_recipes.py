@@ -57,6 +57,7 @@ def test_sizes_of_another_form_are_refused(wrong: dict[str, Any]) -> None:
         ({"seed": 2**64}, "seed: expected at most 9223372036854775807, got 18446744073709551616"),
         ({"adapt_steps": 10**9}, "adapt_steps: expected at most 10000, got 1000000000"),
         ({"tasks": 10**12}, "tasks: expected at most 1000000, got 1000000000000"),
+        ({"inner_rate": 1_000_000.25}, "inner_rate: expected at most 1000000, got 1000000.25"),
         ({"inner_rate": -1}, "inner_rate: expected a number above 0, got -1"),
         ({"outer_rate": 0.0}, "outer_rate: expected a number above 0, got 0"),
         ({"outer_clip": float("nan")}, "outer_clip: expected a number above 0, got nan"),

@@ -13,6 +13,8 @@ from innerloop_client.errors import InnerloopError, shown
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_FIX = "set INNERLOOP_API_KEY instead, or in Python http=httpx.Client(auth=...)"
+URL_VARIABLE, KEY_VARIABLE = "url (INNERLOOP_URL)", "api_key (INNERLOOP_API_KEY)"
+"""What messages call an argument that comes from the environment."""
 MAX_TIMEOUT_S = 10 * 365 * 24 * 3600.0
 """More would be a mistake, and more than a clock can add."""
 
@@ -31,12 +33,13 @@ class Options:
         """With what is None from the environment. Raises InnerloopError, which names the argument that is wrong."""
         given = _text("url", str(url) if isinstance(url, httpx.URL) else url, "INNERLOOP_URL") or DEFAULT_URL
         key = _text("api_key", api_key, "INNERLOOP_API_KEY")
-        check_url("url", given)
+        check_url("url" if url else URL_VARIABLE, given)
         seconds = read_timeout(timeout)
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise InnerloopError(f"retries: expected a whole number from 0 on, got {shown(retries)}")
         if not (key.isascii() and key.isprintable()):
-            raise InnerloopError("api_key: expected printable ASCII characters, got others")
+            name = "api_key" if api_key else KEY_VARIABLE
+            raise InnerloopError(f"{name}: expected printable ASCII characters, got others")
         return cls(given.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}, seconds, retries)
 
 
@@ -64,8 +67,18 @@ def check_url(name: str, url: str) -> None:
         raise InnerloopError(f"{expected}: {error}") from error
     if not complete:
         raise InnerloopError(expected)
+    if not has_port(url):
+        raise InnerloopError(f"{expected}: the port is a number from 1 to 65535")
     if parsed.query or parsed.fragment:
         raise InnerloopError(f"{expected}: leave out what follows the path")
+
+
+def has_port(url: str) -> bool:
+    """Whether the port of a URL is one, or left out: 65537 would be port 1, as connections take what 16 bits hold."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:  # above 65535, or in digits of another script
+        return False
 
 
 def read_timeout(timeout: Any) -> float:

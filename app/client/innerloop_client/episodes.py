@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from innerloop_client.arrays import extra
+from innerloop_client.environment_values import read_end, read_observation, read_reward, stacked, values_of
 from innerloop_client.errors import UnsupportedInput
 
 MAX_SEED = 2**31
@@ -38,31 +39,24 @@ class Episode:
         self.actions: list[Any] = []
         self.rewards: list[float] = []
         self.over = False
-        observation, _ = _values("reset", _reset(environment, seed), 2)
-        self.observation = self._row(observation)
+        observation, _ = values_of("reset", _reset(environment, seed), 2)
+        self.observation = read_observation(self._numpy, observation)
 
     def step(self, action: Any) -> None:
         """Act once."""
         self.observations.append(self.observation)
         self.actions.append(self._numpy.array(action))
         result = self._environment.step(self._in_space(action))
-        observation, reward, terminated, truncated, _ = _values("step", result, 5)
-        self.rewards.append(_numbers("reward", reward, _one_number, "a number"))
-        self.observation, self.over = self._row(observation), bool(terminated or truncated)
+        observation, reward, terminated, truncated, _ = values_of("step", result, 5)
+        self.rewards.append(read_reward(reward))
+        ends = [read_end("terminated", terminated), read_end("truncated", truncated)]
+        self.observation = read_observation(self._numpy, observation, len(self.observation))
+        self.over = any(ends)
 
     def posted(self) -> dict[str, Any]:
         """The episode as a server takes it."""
         observations, actions = self._numpy.stack(self.observations), self._numpy.stack(self.actions)
         return {"observations": observations, "actions": actions, "rewards": self.rewards}
-
-    def _row(self, observation: Any) -> Any:
-        """The numbers of an observation, as a copy: environments may change theirs in place."""
-
-        def read(value: Any) -> Any:
-            return self._numpy.array(value, "float32").reshape(-1)
-
-        fix = ": wrap the environment, for example in gymnasium's FlattenObservation"
-        return _numbers("observation", observation, read, "numbers", fix)
 
     def _in_space(self, action: Any) -> Any:
         """An action as the environment takes it: from the first of its numbers on, or within its bounds."""
@@ -121,18 +115,10 @@ async def play(
         going = [episode for episode in episodes if not episode.over]
         if not going:
             break
-        observations = numpy.stack([episode.observation for episode in going])
+        observations = stacked(numpy, [episode.observation for episode in going])
         for episode, action in zip(going, await act(observations, seeds.randrange(MAX_SEED)), strict=True):
             episode.step(action)
     return [episode.posted() for episode in episodes]
-
-
-def _values(method: str, result: Any, count: int) -> Any:
-    """What a method of an environment returns. Raises UnsupportedInput for other than `count` values."""
-    if not isinstance(result, tuple) or len(result) != count:
-        actual = len(result) if isinstance(result, tuple) else type(result).__name__
-        raise UnsupportedInput(f"{method}: expected {count} values, as in gymnasium, got {actual}")
-    return result
 
 
 def _reset(environment: Environment, seed: int) -> Any:
@@ -143,16 +129,3 @@ def _reset(environment: Environment, seed: int) -> Any:
         if "reset() got an unexpected keyword argument 'seed'" not in str(error):
             raise
         raise UnsupportedInput("reset: expected a method that takes `seed`, as in gymnasium: add seed=None") from error
-
-
-def _one_number(value: Any) -> float:
-    """A number of any type, or of an array that has one alone."""
-    return float(value.item() if hasattr(value, "item") else value)
-
-
-def _numbers(name: str, value: Any, read: Callable[[Any], Any], expected: str, fix: str = "") -> Any:
-    """What `read` makes of numbers. Raises UnsupportedInput for other values."""
-    try:
-        return read(value)
-    except (TypeError, ValueError) as error:
-        raise UnsupportedInput(f"{name}: expected {expected}, got {type(value).__name__}{fix}") from error

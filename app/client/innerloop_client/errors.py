@@ -27,6 +27,9 @@ from typing import Any
 class InnerloopError(Exception):
     """Any error of this package."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class UnsupportedInput(InnerloopError, TypeError):
     """An argument that cannot be sent, or that this call cannot use."""
@@ -65,10 +68,11 @@ class ServerError(InnerloopError):
     def __init__(self, problem: Mapping[str, Any]) -> None:
         self.status: int = problem["status"]
         self.type: str = problem.get("type", "about:blank")
-        self.title: str = problem.get("title", "")
-        place: str = problem.get("place", "")
+        self.title: str = printable(problem.get("title", ""))
+        place: str = printable(problem.get("place", ""))
         self.place = place.removeprefix("path.").removeprefix("query.")
-        detail: str = problem["detail"] or self.title or f"the server answered with status {self.status}"
+        said = printable(problem["detail"])
+        detail = said or self.title or f"the server answered with status {self.status}"
         self.detail = detail.removeprefix(place.removesuffix(self.place))
         super().__init__(self.detail)
         self.problem = problem
@@ -161,6 +165,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+def printable(text: str) -> str:
+    """A text with halves of surrogate pairs as escapes: a stream in UTF-8 refuses them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def reason(error: Exception) -> str:
     """An error of another library, or of an object of the user, in a message."""
     try:
@@ -196,6 +205,14 @@ def server_error(problem: Mapping[str, Any]) -> ServerError:
     if isinstance(problem.get("model_digest"), str):
         return OtherVersion(problem)
     return BY_STATUS.get(status, InvalidRequest if status < 500 else ServerError)(problem)
+
+
+def renamed(error: ServerError, place: str, argument: str) -> ServerError:
+    """The same error of an argument, where its place is that of the request; any other error as it is."""
+    if error.place != place:
+        return error
+    detail = f"{argument}{error.detail.removeprefix(place)}"
+    return server_error({**error.problem, "detail": detail, "place": argument})
 
 
 PROXY_FIXES: Mapping[int, str] = {

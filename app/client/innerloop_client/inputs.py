@@ -25,6 +25,9 @@ from innerloop_client.tables import (
 )
 from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 
+SINGLE = ("text", "image")
+"""The encoders whose inputs are single values."""
+
 
 def repeatable(values: Any) -> Any:
     """The same, so that it can be read again: an iterator as a list."""
@@ -45,6 +48,8 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
         return large
     if _are_plain(rows):
         return rows
+    if _are_in_a_column(rows) and (await models.model(model))["inputs"]["encoder"] in SINGLE:
+        rows = [row[0] for row in rows]
     if any(map(names_image, rows)) and (await models.model(model))["inputs"]["encoder"] == "image":
         rows = [Path(row) if names_image(row) else row for row in rows]
     arrays = [as_numpy(row, f"{place}[{index}]") for index, row in enumerate(rows)]
@@ -127,6 +132,14 @@ def _check_model(name: Any) -> None:
     as_text(name, "model")
 
 
+def _are_in_a_column(rows: list[Any]) -> bool:
+    """Whether all rows are lists of a single text or image, as in an array with one column."""
+    return all(
+        isinstance(row, list | tuple) and len(row) == 1 and (isinstance(row[0], str) or is_image(row[0]))
+        for row in rows
+    )
+
+
 def _are_plain(rows: list[Any]) -> bool:
     """Whether all rows are values, or all are lists of values, that can be sent as they are. Most are."""
     kinds = set(map(type, rows))
@@ -141,7 +154,7 @@ def rows_of(values: Any, place: str) -> Any:
     if isinstance(values, type):
         raise UnsupportedInput(f"{place}: expected a list or an array, got a class")
     if isinstance(values, set | frozenset):
-        actual = f"got a {type(values).__name__}, which has no order"
+        actual = f"got a {type(values).__name__}, which has no order: make a list of it"
         raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
     if isinstance(values, memoryview):
         raise UnsupportedInput(f"{place}: expected a list or an array, got a memoryview: send numpy.asarray of it")

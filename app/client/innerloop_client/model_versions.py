@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from innerloop_client.descriptions import check_expected, names_of, reading
-from innerloop_client.errors import NotFound, OtherVersion, UnsupportedInput
+from innerloop_client.errors import NotFound, OtherVersion, UnsupportedInput, renamed
 from innerloop_client.paths import segment
 from innerloop_client.retries import backoff_s
 from innerloop_client.session import Session
@@ -63,7 +63,10 @@ async def describe(session: Session, name: str, digest: str | None = None) -> Ma
     known = session.models.find(name, digest)
     if known is not None:
         return known
-    body: Mapping[str, Any] = await session.get(f"/models/{segment('model', name)}", digest=digest)
+    try:
+        body: Mapping[str, Any] = await session.get(f"/models/{segment('model', name)}", digest=digest)
+    except NotFound as error:
+        raise renamed(error, "name", "model") from error
     with reading("a model"):
         check_expected(body, {"name": name, "digest": digest or str(body["digest"])})
         _ = body["kind"], body["inputs"]["encoder"]

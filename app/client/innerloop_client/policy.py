@@ -13,6 +13,7 @@ from innerloop_client.adaptation import Adaptation, AsyncAdaptation
 from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.blocking import blocking, changing
 from innerloop_client.client_methods import ClientMethods
+from innerloop_client.environment_values import as_observations
 from innerloop_client.episodes import Environment, make_all, play
 from innerloop_client.errors import InnerloopError, UnsupportedInput, shown
 from innerloop_client.named_rows import names_of
@@ -158,7 +159,8 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         longest = _whole("longest", longest, 1)
 
         async def act(observations: Any, seed: int) -> Any:
-            return await self._predict(observations, sample=True, seed=seed, timeout=timeout)
+            with as_observations():
+                return await self._predict(observations, sample=True, seed=seed, timeout=timeout)
 
         seeds = random.Random(None if seed is None else _whole("seed", seed))  # noqa: S311 (no secret)
         returns: list[list[float]] = []

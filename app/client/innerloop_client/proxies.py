@@ -2,6 +2,17 @@
 
 import httpx
 
+from innerloop_client.connection_options import has_port
+
+
+def check_ports() -> None:
+    """Raise ValueError if a proxy of the environment has an impossible port: requests would go to another one."""
+    from urllib.request import getproxies  # httpx has imported it
+
+    for name, proxy in getproxies().items():
+        if name != "no" and not has_port(proxy if "://" in proxy else f"http://{proxy}"):
+            raise ValueError(f"the port of the {name} proxy is no number from 1 to 65535")
+
 
 def environment_proxy(url: str) -> str | None:
     """The proxy for a URL, without a password; None if there is none."""

@@ -48,8 +48,7 @@ class Examples:
             support["targets"] = _unnested(await read_targets(models, model, self._y, "y"))
         for name, values in self._values.items():
             if values is not None:
-                ordered = list(values) if name == "labels" and isinstance(values, set | frozenset) else values
-                support[name] = _unnested(read_values(ordered, name))
+                support[name] = _unnested(read_values(values, name))
         if self._episodes is not None:
             numbered = enumerate(self._episodes)
             support["episodes"] = [await _episode(models, model, each, f"episodes[{at}]") for at, each in numbered]

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import httpx
 
 from innerloop_client.errors import InnerloopError, reason, shown
+from innerloop_client.proxies import check_ports
 from innerloop_client.slow_bodies import AsyncTimedBody, TimedBody
 
 H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
@@ -72,6 +73,7 @@ class Connections(Generic[H]):
 def opened(kind: type[H]) -> H:
     """A new client of httpx. Raises InnerloopError if the environment does not allow one."""
     try:
+        check_ports()
         return kind()
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         fix = "correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"

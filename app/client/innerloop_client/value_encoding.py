@@ -59,9 +59,11 @@ def _instead_of(value: Any) -> str:
 
 
 def _as_float(value: Any, place: str) -> float:
-    """A number of any type as a float. Raises UnsupportedInput for one that is too large."""
+    """A number of any type as a float. Raises UnsupportedInput for one that is too large, or a signaling NaN."""
     try:
         return float(value)
+    except ValueError as error:
+        raise UnsupportedInput(f"{place}: expected a number, got {value}: send None if it is missing") from error
     except OverflowError as error:
         raise UnsupportedInput(f"{place}: expected a number in the range of a float, got a larger one") from error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import DataError, expectation, shown
+from app.errors import LONG_NUMBER, READABLE, DataError, expectation, has_long_number, shown
 from app.families.tables.raw_table import EmptyTable, RawTable
 from app.families.tables.table_text import TableText
 
@@ -39,6 +39,8 @@ def _object(line: str, place: str) -> dict[str, Any]:
     except RecursionError as error:
         raise DataError(expectation(place, "a JSON object", "lists inside lists too deep to read")) from error
     except ValueError as error:
+        if has_long_number(error):
+            raise DataError(expectation(place, READABLE, LONG_NUMBER)) from error
         raise DataError(expectation(place, "a JSON object", shown(line), "write one object on each line")) from error
     if not isinstance(row, dict):
         raise DataError(expectation(place, "a JSON object", shown(line), "write one object on each line"))

@@ -6,11 +6,13 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import DataError, cause_text, expectation
+from app.errors import DataError, cause_text, expectation, path_text
 from app.families.tables.raw_table import EmptyTable
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),  # before UTF-16, which begins as it does
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
@@ -41,20 +43,20 @@ class TableText(NamedTuple):
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, decompressed if it is a .gz. Raises DataError where there is no such file, or no bytes."""
     if not path.exists():
-        raise DataError(expectation(str(path), "the file of a table", "no such file", _similar(path)))
+        raise DataError(expectation(path_text(path), "the file of a table", "no such file", _similar(path)))
     try:
         data = path.read_bytes()
         if data.startswith(GZIP):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(expectation(str(path), "a file that can be read", cause_text(error))) from error
+        raise DataError(expectation(path_text(path), "a file that can be read", cause_text(error))) from error
     if not data.strip():
         raise EmptyTable(expectation(str(path), "a header and rows", "an empty file"))
     return data
 
 
 def decode(data: bytes, name: str) -> TableText:
-    """The text of a table's file: UTF-8, UTF-16 or Windows-1252. Raises DataError where it is no text.
+    """The text of a table's file: UTF-8, UTF-16, UTF-32 or Windows-1252. Raises DataError where it is no text.
 
     Text that is not UTF-8 is taken for Windows-1252, which old versions of Excel write.
     """

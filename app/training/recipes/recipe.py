@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from app.errors import expectation, one_of
+from app.errors import exact, expectation, one_of
 
 DECAYS: dict[str, Callable[[float], float]] = {
     "constant": lambda part: 1.0,
@@ -25,6 +25,8 @@ TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
 
 LARGEST = 1_000_000
 """The largest number of anything that training draws at once, and the largest rate."""
+MAX_SEED = 2**63 - 1
+"""The largest seed that a command takes. torch takes more, but no option can have it."""
 FEWEST = {
     **dict.fromkeys(("queries", "tasks", "outer_steps", "validate_every", "validation_tasks"), 1),
     **dict.fromkeys(("episodes", "stages", "decisions", "patience"), 1),
@@ -34,7 +36,7 @@ FEWEST = {
 MOST = {
     **dict.fromkeys(("queries", "tasks", "validation_tasks", "episodes", "stages"), LARGEST),
     "adapt_steps": 10_000,
-    "seed": 2**63 - 1,
+    "seed": MAX_SEED,
 }
 """The largest value of fields that are whole numbers, where there is one."""
 ABOVE_0 = ("outer_rate", "outer_clip", "inner_rate", "ratio", "divergence")
@@ -152,7 +154,7 @@ class Recipe:
         for name in ABOVE_0:
             if (number := getattr(self, name)) is not None and not 0 < number <= LARGEST:
                 expected = f"at most {LARGEST}" if number > LARGEST else "a number above 0"
-                raise ValueError(expectation(name, expected, f"{number:g}"))
+                raise ValueError(expectation(name, expected, exact(number)))
         for name, fewest in SIZES.items():
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple) or any(type(each) is not int for each in sizes):

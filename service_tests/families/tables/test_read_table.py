@@ -1,5 +1,6 @@
 """Files of every format and encoding that people have, and what is said about those that are none."""
 
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -31,6 +32,8 @@ def read(folder: Path, content: str | bytes, name: str = "t.csv") -> RawTable:
         (TEXT.encode("utf-16"), "CSV, separated by commas, UTF-16"),
         (TEXT.encode("utf-16-le"), "CSV, separated by commas, UTF-16"),
         (TEXT.encode("utf-16-be"), "CSV, separated by commas, UTF-16"),
+        (TEXT.encode("utf-32"), "CSV, separated by commas, UTF-32"),
+        (codecs.BOM_UTF32_BE + TEXT.encode("utf-32-be"), "CSV, separated by commas, UTF-32"),
         (TEXT.replace("t1,", "Größe,").encode("cp1252"), "CSV, separated by commas, Windows-1252"),
         (csv_text(COLUMNS, ";"), "CSV, separated by semicolons, UTF-8"),
         (csv_text(COLUMNS, "\t"), "CSV, separated by tabs, UTF-8"),
@@ -114,6 +117,11 @@ def test_json_lines_have_the_types_of_json(tmp_path: Path) -> None:
         "sick": [True, None],
     }
     assert table.place(1) == "line 3"
+
+
+def test_a_number_that_python_does_not_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: expected numbers of fewer digits, got a whole number of tho"):
+        read(tmp_path, f'{{"x": 1}}\n{{"x": {"9" * 5000}}}\n', "t.jsonl")
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         """
         if not hasattr(self, "adaptation_id_"):
             return self._fit(X, y, sample_weight, classes)
-        if classes is not None and self._targets(np.unique(column(classes))) != as_labels(self.classes_):
+        if classes is not None and self._classes(classes) != as_labels(self.classes_):
             raise ValueError(f"classes: expected those of the first call ({self.classes_}), got {shown(classes)}")
         labels = self._targets(y)
         check_types(labels, as_labels(self.classes_))
@@ -101,7 +101,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         return probabilities
 
     def _fit(self: C, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> C:  # noqa: N803
-        labels = None if classes is None else self._targets(np.unique(column(classes)))
+        labels = None if classes is None else self._classes(classes)
         if labels is not None:
             check_types(self._targets(y), labels)
         self._adapt(X, y, sample_weight, labels=labels, label_names=self.label_names)
@@ -114,9 +114,17 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
     def _targets(self, y: Any) -> Any:
         check_classification_targets(of_numpy(y))
         labels = column(y, warn=True)
-        if labels.dtype.kind in "mM":
-            raise UnsupportedInput(f"y: expected texts, numbers or booleans as labels, got {labels.dtype}: use texts")
+        _refuse_times(labels, "y")
         return as_labels(labels)
+
+    def _classes(self, classes: Any) -> list[Any]:
+        """All classes in their order, as the server takes them. Raises UnsupportedInput and ValueError."""
+        given = column(classes, place="classes")
+        if not len(given):
+            raise UnsupportedInput("classes: expected at least 1 class, got none")
+        check_classification_targets(given)
+        _refuse_times(given, "classes")
+        return as_labels(np.unique(given))
 
     def _positions(self, labels: list[Any]) -> list[int]:
         """Where labels of the server are in `classes_`. Raises UnsupportedInput for one that is not."""
@@ -127,3 +135,9 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
             text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
             raise UnsupportedInput(f"{text}: fit again")
         return [positions[type(label), label] for label in labels]
+
+
+def _refuse_times(labels: Any, place: str) -> None:
+    """Raise UnsupportedInput for dates and durations."""
+    if labels.dtype.kind in "mM":
+        raise UnsupportedInput(f"{place}: expected texts, numbers or booleans as labels, got {labels.dtype}: use texts")

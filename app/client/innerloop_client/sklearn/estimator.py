@@ -24,6 +24,7 @@ from innerloop_client.predict_request import predict_once
 from innerloop_client.prediction import Prediction
 from innerloop_client.session import Call
 from innerloop_client.sklearn.column_order import columns_of, in_model_order
+from innerloop_client.sklearn.plain_errors import check_inputs, of_adaptation, of_model
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
 from innerloop_client.support_set import Examples, check_order
@@ -66,7 +67,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def adaptation(self) -> Adaptation:
         """The adaptation as the server has it now, with its losses, history and weights."""
         check_is_fitted(self, "adaptation_id_")
-        return self._client.adaptation(self.adaptation_id_, timeout=self.timeout)
+        with of_adaptation(self.adaptation_id_):
+            return self._client.adaptation(self.adaptation_id_, timeout=self.timeout)
 
     @property
     def _client(self) -> Client:
@@ -115,7 +117,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             examples = Examples(await self._in_order(models, self.model_, X, inputs), y, weights, labels)
             await adaptation._extend_once(models, examples, key, session)
 
-        finish(for_version(session, request, self._version))
+        with of_adaptation(self.adaptation_id_):
+            finish(for_version(session, request, self._version))
 
     def _predict(self, X: Any, **fields: Any) -> Prediction:  # noqa: N803
         check_is_fitted(self, "adaptation_id_")
@@ -126,7 +129,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             queries = await self._in_order(models, self.model_, numbers, X)
             return await predict_once(session, models, self.model_, queries, fields)
 
-        return finish(for_version(session, request, self._version))
+        with of_adaptation(self.adaptation_id_):
+            return finish(for_version(session, request, self._version))
 
     def _check_targets(self, y: Any) -> None:
         """Raise UnsupportedInput for several targets with names in another order than that of the predictions."""
@@ -163,7 +167,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         return X, y, weights
 
     def _plain_inputs(self, X: Any) -> Any:  # noqa: N803
-        """Inputs in a form that scikit-learn does not change. Raises UnsupportedInput."""
+        """Inputs in a form that scikit-learn does not change. Raises UnsupportedInput and ValueError."""
+        check_inputs(X)
         if not self._takes_numbers:
             return X
         refuse_rows_with_names(X, "X")
@@ -179,7 +184,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _described(self, client: Client, model: str) -> Model:
         """What the server says of a model. Raises UnsupportedInput if it is of another kind."""
-        described = client.model(model, timeout=self.timeout)
+        with of_model():
+            described = client.model(model, timeout=self.timeout)
         if described.kind != self._kind:
             name = type(self).__name__
             raise UnsupportedInput(f"model: {name} needs a model of {self._kind}, {model} is one of {described.kind}")

@@ -5,15 +5,16 @@ import os
 from functools import cache
 
 from innerloop_client.client import Client
+from innerloop_client.errors import InnerloopError
 
 
 def shared_client(url: str | None, api_key: str | None) -> Client:
     """The client of this process for a server. What is None comes from the environment."""
-    url, api_key = url or os.environ.get("INNERLOOP_URL"), api_key or os.environ.get("INNERLOOP_API_KEY")
+    given = url or os.environ.get("INNERLOOP_URL"), api_key or os.environ.get("INNERLOOP_API_KEY")
     try:
-        return _client(url, api_key, os.getpid())
-    except TypeError:  # of a list, which cannot be a key of the cache
-        return Client(url, api_key)
+        return _client(*given, os.getpid())
+    except (InnerloopError, TypeError):  # TypeError: of a list, which cannot be a key of the cache
+        return Client(url, api_key)  # whose error says whether the value comes from the environment
 
 
 @cache

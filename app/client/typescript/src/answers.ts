@@ -27,7 +27,7 @@ export function unanswered(url: string, seconds: number, error: unknown): Error 
 }
 
 /** The error of an answer from another server. */
-export function foreign(url: string, got: string, status = 0, title = "Unexpected answer"): InnerloopError {
+export function foreign(url: string, got: string, status: number, title = "Unexpected answer"): InnerloopError {
   const detail = `${url}: expected an answer from Innerloop, got ${got}: check the URL, and the proxy if there is one`;
   return new InnerloopError({ type: "about:blank", title, status, detail });
 }

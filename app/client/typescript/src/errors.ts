@@ -23,3 +23,8 @@ export function reason(error: unknown): string {
 export function failure(title: string, detail: string, cause?: unknown): InnerloopError {
   return new InnerloopError({ type: "about:blank", title, status: 0, detail }, { cause });
 }
+
+/** The error of an argument that cannot be sent. */
+export function refused(detail: string, cause?: unknown): InnerloopError {
+  return failure("Invalid request", detail, cause);
+}

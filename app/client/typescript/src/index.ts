@@ -1,8 +1,9 @@
 /** A client of Innerloop: adapt a model to a few examples, then predict with it. */
 import createClient, { type Client, type ClientOptions } from "openapi-fetch";
 import { checkAnswer, type Field, foreign, unanswered } from "./answers.js";
+import { bodyOf, checkBody } from "./bodies.js";
 import { InnerloopError } from "./errors.js";
-import { bodyOf, checkHeaders, checkId, checkTimeout, checkUrl } from "./requests.js";
+import { checkHeaders, checkId, checkTimeout, checkUrl } from "./requests.js";
 import type { components, paths } from "./schema.js";
 
 export { InnerloopError };
@@ -55,32 +56,35 @@ export class Innerloop {
 
   /** Adapt a model to a support set. Predict with the `adaptation_id` of the response. */
   async adapt(body: Schemas["AdaptRequest"]): Promise<Schemas["AdaptResponse"]> {
-    const { data } = await this.http.POST("/adapt", { body });
-    return this.#ours(data, "adaptation_id") as Schemas["AdaptResponse"]; // the other type answers many lines at once
+    checkBody(body);
+    const answer = await this.http.POST("/adapt", { body });
+    return this.#ours(answer, "adaptation_id") as Schemas["AdaptResponse"]; // the other type answers many lines at once
   }
 
   /** Predict queries with an adaptation, or with a `model` and a `support` set that is not stored. */
   async predict(body: Schemas["PredictRequest"]): Promise<Schemas["PredictResponse"]> {
-    const { data } = await this.http.POST("/predict", { body });
-    return this.#ours(data, "predictions");
+    checkBody(body);
+    const answer = await this.http.POST("/predict", { body });
+    return this.#ours(answer, "predictions");
   }
 
   /** Propose which of many candidates to measure or label next. Nothing is stored. */
   async propose(body: Schemas["ProposeRequest"]): Promise<Schemas["ProposeResponse"]> {
-    const { data } = await this.http.POST("/propose", { body });
-    return this.#ours(data, "proposals");
+    checkBody(body);
+    const answer = await this.http.POST("/propose", { body });
+    return this.#ours(answer, "proposals");
   }
 
   /** What the server has stored of an adaptation. */
   async adaptation(id: string): Promise<Schemas["AdaptResponse"]> {
-    const { data } = await this.http.GET("/adaptations/{id}", { params: { path: { id: checkId(id) } } });
-    return this.#ours(data, "adaptation_id");
+    const answer = await this.http.GET("/adaptations/{id}", { params: { path: { id: checkId(id) } } });
+    return this.#ours(answer, "adaptation_id");
   }
 
   /** An answer that has a field, as those of Innerloop do. */
-  #ours<T>(data: T | undefined, field: Field): T {
+  #ours<T>({ data, response }: { data?: T; response: Response }, field: Field): T {
     const value = (data as Record<string, unknown> | undefined)?.[field];
     if (field === "adaptation_id" ? typeof value === "string" : Array.isArray(value)) return data as T;
-    throw foreign(this.#url, `one without \`${field}\``);
+    throw foreign(this.#url, `one without \`${field}\``, response.status);
   }
 }

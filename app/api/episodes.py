@@ -9,7 +9,7 @@ from app.api import schemas
 from app.api.read_arrays import columns_of, read_inputs, read_numbers, show_rows
 from app.bundles.bundle import Bundle
 from app.bundles.schema import Schema
-from app.errors import Invalid
+from app.errors import Invalid, exact
 from app.service.decisions import action_columns
 from app.service.stage import Stage, concatenate_rows
 from app.service.support_set import SupportSet
@@ -65,7 +65,7 @@ def _read_actions(values: schemas.ActionValues, schema: Schema, place: str) -> n
         if not known.all():
             index = int(np.argmin(known[:, 0]))
             expected = f"a whole number from 0 to {schema.targets - 1}"
-            raise Invalid(f"{place}[{index}]", expected, f"{actions[index, 0]:g}")
+            raise Invalid(f"{place}[{index}]", expected, exact(actions[index, 0]))
     return actions
 
 
@@ -81,7 +81,7 @@ def _check_propensities(column: np.ndarray, schema: Schema, place: str) -> None:
     if not good.all():
         index = int(np.argmin(good[:, 0]))
         expected = "a density above 0" if is_box else "a probability above 0 and at most 1"
-        raise Invalid(f"{place}[{index}]", expected, f"{column[index, 0]:g}")
+        raise Invalid(f"{place}[{index}]", expected, exact(column[index, 0]))
 
 
 def _check_all_or_none(name: str, present: Sequence[bool], place: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +146,20 @@ ODD: list[tuple[str, Any, str]] = [
             ([1e300, 1.0], r"expected finite numbers in the range of a float32, got \[1e\+300, 1.0\]: scale or clip"),
             (np.array([np.inf, 1]), "expected finite numbers in the range of a float32"),
             (None, "expected numbers, got NoneType"),
-            (np.array([1j, 2]), "expected numbers, got ndarray"),
+            (np.array([1j, 2]), "expected real numbers, got complex128"),
             ([1, 2, 3], "expected 2 numbers, as before, got 3"),
+            (["1", "2"], "expected numbers, got list: wrap the environment"),
+            (pandas.Series([1.0, 2.0], ["y", "x"]), "expected numbers without names, got 'y, x': return an array"),
         ]
     ],
     ("box", lambda: Odd(step=(np.zeros(2), 10**400, True, False, {})), "reward: expected a number in the range of a"),
     ("box", lambda: Odd(step=(np.zeros(2), torch.ones(2), True, False, {})), "reward: expected a number, got Tensor"),
+    ("box", lambda: Odd(step=(np.zeros(2), np.ma.masked, True, False, {})), "reward: expected a number, got Masked"),
+    ("box", lambda: Odd(step=(np.zeros(2), "1.5", True, False, {})), "reward: expected a number, got '1.5'"),
+    ("box", lambda: Odd(step=(np.zeros(2), b"1.5", True, False, {})), "reward: cannot send a value of type bytes"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, "no", False, {})), "terminated: expected true or false, got 'no'"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, False, np.nan, {})), "truncated: expected true or false, got nan"),
+    ("box", lambda: Odd(step=(np.zeros(2), 0.0, np.ma.masked, False, {})), "terminated: expected true or false, got M"),
     ("box", lambda: Odd(step=(np.zeros(2), 0.0, np.array([True, False]), False, {})), "terminated: expected true or"),
     ("box", lambda: Odd(step=(np.zeros(2), 0.0, True, torch.ones(2), {})), "truncated: expected true or false, got T"),
     ("names", lambda: Odd(MultiDiscrete([2, 2])), "action_space: expected Discrete, as the model chooses"),
@@ -168,7 +177,28 @@ def test_environments_that_do_not_fit(untrained: Client, model: str, make_env: A
         untrained.policy(model).run(make_env, episodes=2)
 
 
+@pytest.mark.parametrize(
+    "observation",
+    [
+        torch.tensor(SEEN, requires_grad=True),
+        torch.tensor(SEEN, dtype=torch.bfloat16),
+        [torch.tensor(SEEN[0]), Decimal("0.2")],
+        pandas.Series(SEEN),
+    ],
+)
+def test_an_observation_has_any_form_of_numbers(untrained: Client, observation: Any) -> None:
+    environment = Odd(reset=(observation, {}), step=(observation, 0.0, True, False, {}))
+    policy = untrained.policy("box")
+    policy.run(lambda: environment, episodes=1, longest=1)
+    assert policy.adaptation is not None
+    (episode,) = policy.adaptation.support()["episodes"]
+    np.testing.assert_allclose(episode["observations"], [SEEN], rtol=0.01)
+
+
 def test_what_the_server_says_of_queries_is_of_the_observation(untrained: Client) -> None:
+    masked = np.ma.masked_less(np.array(SEEN), 0.15)
+    with pytest.raises(InvalidRequest, match=r"^observation: expected a number, got a missing value"):
+        untrained.policy("box").run(lambda: Odd(reset=(masked, {})), episodes=2)
     with pytest.raises(InvalidRequest, match=r"^observation: expected 2 numbers, got 3$"):
         untrained.policy("box").run(lambda: Odd(reset=(np.zeros(3), {})), episodes=2)
     made = iter([Odd(), Odd(reset=(np.zeros(3), {}))])

@@ -225,8 +225,23 @@ def test_a_url_of_httpx_is_one_too(flaky_url: str) -> None:
 def test_an_environment_that_httpx_cannot_use(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     for kind in (Client, AsyncClient):
-        with pytest.raises(InnerloopError, match="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"):
+        with pytest.raises(InnerloopError, match="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY or SSL_CERT_FILE"):
             kind()
+
+
+@pytest.mark.parametrize("variable", ["GRPC_PROXY", "FTP_PROXY", "_PROXY"])
+def test_proxies_that_httpx_does_not_use_may_be_anything(
+    monkeypatch: pytest.MonkeyPatch, flaky_url: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "unix:abc")
+    with Client(flaky_url) as innerloop:
+        assert innerloop.health().ready
+
+
+def test_a_proxy_without_a_bracket_is_not_one_without_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://[bad")
+    with pytest.raises(InnerloopError, match="Invalid IPv6 URL"):
+        Client()
 
 
 def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -56,7 +56,7 @@ def check_url(name: str, url: str) -> None:
         raise InnerloopError(f"{name}: leave out user:password@: {KEY_FIX}")
     expected = f"{name}: expected a URL such as {DEFAULT_URL}, got {shown(url)}"
     try:
-        urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
+        parts = urlsplit(url)  # finds a bracket that is missing, where httpx speaks of a port
         parsed = httpx.URL(url)
         parsed.raw_host.decode().encode("idna")  # as a connection does
         complete = parsed.scheme in ("http", "https") and parsed.host and len(url.split()) == 1
@@ -67,16 +67,16 @@ def check_url(name: str, url: str) -> None:
         raise InnerloopError(f"{expected}: {error}") from error
     if not complete:
         raise InnerloopError(expected)
-    if not has_port(url):
+    if not has_port(parts):
         raise InnerloopError(f"{expected}: the port is a number from 1 to 65535")
     if parsed.query or parsed.fragment:
         raise InnerloopError(f"{expected}: leave out what follows the path")
 
 
-def has_port(url: str) -> bool:
+def has_port(url: SplitResult) -> bool:
     """Whether the port of a URL is one, or left out: 65537 would be port 1, as connections take what 16 bits hold."""
     try:
-        return urlsplit(url).port != 0
+        return url.port != 0
     except ValueError:  # above 65535, or in digits of another script
         return False
 

@@ -1,10 +1,14 @@
 """What environments return, as it is sent. An error names the value: the observation, the reward, or what ends it."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from innerloop_client.arrays import as_numpy
 from innerloop_client.errors import InvalidRequest, UnsupportedInput, server_error, shown
+from innerloop_client.named_rows import names_of
+from innerloop_client.value_encoding import plain
 
 WRAP = ": wrap the environment, for example in gymnasium's FlattenObservation"
 
@@ -19,12 +23,21 @@ def values_of(method: str, result: Any, count: int) -> Any:
 
 def read_reward(value: Any) -> float:
     """A number of any type, or of an array that has one alone. Raises UnsupportedInput."""
-    return float(_read("reward", value, _one_number, "a number"))
+    number = _number(_single("reward", value), "reward", "a number", value)
+    if math.isnan(number):
+        raise UnsupportedInput(f"reward: expected a number, got {_kind(value)}")
+    return number
 
 
 def read_end(name: str, value: Any) -> bool:
-    """Whether an episode ends: a truth value of any type. name: `terminated` or `truncated`. Raises UnsupportedInput"""
-    return bool(_read(name, value, lambda each: bool(_single(each)), "true or false"))
+    """Whether an episode ends: a boolean, or 0 or 1, of any type. name: `terminated` or `truncated`
+
+    Raises UnsupportedInput.
+    """
+    given = _single(name, value)
+    if isinstance(given, bool | int | float) and given in (0, 1):
+        return bool(given)
+    raise UnsupportedInput(f"{name}: expected true or false, got {_kind(value)}")
 
 
 def read_observation(numpy: Any, observation: Any, count: int | None = None) -> Any:
@@ -32,15 +45,15 @@ def read_observation(numpy: Any, observation: Any, count: int | None = None) -> 
 
     count: how many numbers the observations before it had; None for the first. Raises UnsupportedInput.
     """
-
-    def read(value: Any) -> Any:
-        numbers = numpy.asarray(value)
-        if numbers.dtype.kind not in "biuf":
-            numbers = numpy.array([_one_number(each) for each in numbers.reshape(-1)], "float64")
-        with numpy.errstate(over="ignore"):  # of numbers that are refused below
-            return numbers.astype("float32").reshape(-1)
-
-    row = _read("observation", observation, read, "numbers", WRAP)
+    if (names := names_of(observation)) is not None and not isinstance(observation, Mapping):
+        fix = "return an array, in the order of the model"
+        raise UnsupportedInput(f"observation: expected numbers without names, got {shown(', '.join(names))}: {fix}")
+    numbers = as_numpy(observation, "observation")
+    if numbers is None or numbers.dtype.kind not in "biuf":
+        values = _flat(observation)
+        numbers = numpy.array([_number(each, "observation", "numbers", observation, WRAP) for each in values])
+    with numpy.errstate(over="ignore"):  # of numbers that are refused below
+        row = numbers.astype("float32").reshape(-1)
     if count not in (None, len(row)):
         raise UnsupportedInput(f"observation: expected {_numbers(count)}, as before, got {len(row)}")
     if numpy.isinf(row).any():
@@ -70,24 +83,38 @@ def as_observations() -> Iterator[None]:
         raise server_error({**error.problem, "detail": detail, "place": "observation"}) from error
 
 
-def _single(value: Any) -> Any:
-    """A value, also of an array that has one alone."""
-    return value.item() if hasattr(value, "item") else value
+def _flat(observation: Any) -> Iterator[Any]:
+    """The values of an observation, in whatever lists and arrays they are."""
+    given = plain(observation, "observation")
+    if not isinstance(given, list):
+        yield given
+    else:
+        for each in given:
+            yield from _flat(each)
 
 
-def _one_number(value: Any) -> float:
-    return float(_single(value))
+def _single(name: str, value: Any) -> Any:
+    """A value, also of a list or an array that has one alone."""
+    given = plain(value, name)
+    while isinstance(given, list) and len(given) == 1:
+        given = given[0]
+    return given
 
 
-def _read(name: str, value: Any, read: Callable[[Any], Any], expected: str, fix: str = "") -> Any:
-    """What `read` makes of a value. Raises UnsupportedInput for one that it cannot read."""
+def _number(given: Any, name: str, expected: str, value: Any, fix: str = "") -> float:
+    """A number as a float. value: what it is of. Raises UnsupportedInput for anything else."""
+    if not isinstance(given, bool | int | float):
+        raise UnsupportedInput(f"{name}: expected {expected}, got {_kind(value)}{fix}")
     try:
-        return read(value)
+        return float(given)
     except OverflowError as error:
         actual = "got a larger one: scale or clip it"
         raise UnsupportedInput(f"{name}: expected {expected} in the range of a float, {actual}") from error
-    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: of a tensor with several numbers
-        raise UnsupportedInput(f"{name}: expected {expected}, got {type(value).__name__}{fix}") from error
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in a message."""
+    return shown(value) if isinstance(value, bool | int | float | str) else type(value).__name__
 
 
 def _numbers(count: int | None) -> str:

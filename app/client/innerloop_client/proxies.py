@@ -1,5 +1,7 @@
 """The proxies of the environment, which httpx uses."""
 
+from urllib.parse import urlsplit
+
 import httpx
 
 from innerloop_client.connection_options import has_port
@@ -9,9 +11,11 @@ def check_ports() -> None:
     """Raise ValueError if a proxy of the environment has an impossible port: requests would go to another one."""
     from urllib.request import getproxies  # httpx has imported it
 
-    for name, proxy in getproxies().items():
-        if name != "no" and not has_port(proxy if "://" in proxy else f"http://{proxy}"):
-            raise ValueError(f"the port of the {name} proxy is no number from 1 to 65535")
+    proxies = getproxies()
+    for name in ("http", "https", "all"):  # those that httpx uses
+        proxy = proxies.get(name, "")
+        if not has_port(urlsplit(proxy if "://" in proxy else f"http://{proxy}")):
+            raise ValueError(f"the port of {name.upper()}_PROXY is no number from 1 to 65535")
 
 
 def environment_proxy(url: str) -> str | None:

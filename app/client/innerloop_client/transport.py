@@ -76,7 +76,7 @@ def opened(kind: type[H]) -> H:
         check_ports()
         return kind()
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        fix = "correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE"
+        fix = "correct HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY or SSL_CERT_FILE"
         raise InnerloopError(f"the environment has an impossible proxy or certificate ({error}): {fix}") from error
 
 

@@ -87,7 +87,7 @@ def test_the_key_is_sent(refusing_proxy: tuple[str, list[str]], monkeypatch: pyt
     monkeypatch.setenv("INNERLOOP_API_KEY", "s3cret")
     finding = server.check(url)
     assert keys == ["Bearer s3cret"]
-    assert finding.message.endswith("answered with status 401: send another API key: set INNERLOOP_API_KEY or api_key")
+    assert finding.message.endswith("answered with status 401: send another API key: set INNERLOOP_API_KEY")
 
 
 def test_a_path_that_the_server_lacks(serve_live: Callable[..., str]) -> None:

@@ -1,5 +1,11 @@
-// Everything that can go wrong with a call (test_typescript.py). Its argument is the URL of a server that misbehaves.
+// Everything that can go wrong with a call (test_typescript.py). Its arguments are the URLs of a server that
+// misbehaves, and of one whose status text is not ASCII.
+// @ts-expect-error: the types of Node.js are not installed
+import { runInNewContext } from "node:vm";
+// @ts-expect-error
+import { setFlagsFromString } from "node:v8";
 import { Innerloop, InnerloopError } from "innerloop-client";
+import { bodyOf } from "./node_modules/innerloop-client/dist/bodies.js";
 
 declare const process: { argv: string[] };
 declare const Buffer: { from(bytes: number[]): Uint8Array };
@@ -30,6 +36,20 @@ const calls: Record<string, () => Promise<unknown>> = {
   "an id": () => at("object").adaptation(""),
   "a path": () => at("object").adaptation(".."),
   "a big integer": () => at("object").adapt({ ...body, support: { inputs: [[1n]] } }),
+  "a long integer": () => at("object").adapt({ ...body, label: 10n ** 999n as never }),
+  "another Date": () => at("object").adapt({ ...body, label: runInNewContext("new Date(NaN)") }),
+  "another BigInt": () => at("object").predict({ model: "a", queries: [runInNewContext("Object(1n)")] }),
+  "another Map": () => at("object").predict({ model: "a", queries: [runInNewContext("new Map([[1, 2]])")] }),
+  "another Number": () => at("object").adapt({ ...body, learning_rate: runInNewContext("new Number(NaN)") }),
+  "no options": async () => new Innerloop(url, null as never),
+  "a list of options": async () => new Innerloop(url, [] as never),
+  "no fetch": async () => new Innerloop(url, { fetch: 5 as never }),
+  "no answer": () => new Innerloop(url, { fetch: (async () => 5) as never }).adapt(body),
+  "no headers": async () => new Innerloop(url, { headers: "a: b" as never }),
+  "no Request": async () => new Innerloop(url, { Request: (() => 1) as never }),
+  "no signal": async () => new Innerloop(url, { signal: 5 as never }),
+  "no serializer": async () => new Innerloop(url, { querySerializer: 5 as never }),
+  "no text of a URL": async () => new Innerloop(Object.create(null)),
   "a loop": () => at("object").adapt({ ...body, support: { inputs: loop } }),
   "an infinite cell": () => at("object").predict({ model: "wards", queries: [{ age: 61, "blood pressure": -Infinity }] }),
   "an infinite number": () => at("object").adapt({ ...body, support: { inputs: [[1], [Infinity]], targets: [1, 2] } }),
@@ -92,17 +112,31 @@ const { data: gaps } = await at("echo").http.POST("/predict", { body: { model: "
 
 // numbers in an answer, and in what is sent
 const numbers: Record<string, unknown> = {};
-for (const name of ["rounded", "rounded-later", "exact"]) {
+for (const name of ["rounded", "rounded-later", "rounded-long", "exact"]) {
   numbers[name] = await at(name).adapt(body).catch((error: InnerloopError) => [error.status, error.message]);
 }
 const label = '", 9007199254740993, "\\\\", 9007199254740993]';
-const wide = { label, support: { inputs: [[2 ** 53 - 1], [-(2 ** 53)], [1e300], [0.1 + 0.2]], targets: [1e17, 2] } };
+const wide = { label, support: { inputs: [[2 ** 53 - 1], [-(2 ** 53)], [1e300], [0.1 + 0.2]], targets: [1e17, 2] }, ttl_s: 2 ** 53 };
 const { data: raw } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", ...wide }, parseAs: "text" });
+const latin = await new Innerloop(process.argv[3]).adapt(body);
 
-// requests that their caller aborts, each with what it rejects with
+// how often JSON.stringify could run meanwhile
+const many = { queries: Array.from({ length: 20_000 }, (_, row) => Array.from({ length: 10 }, (_, at) => row * 0.123 + at)) };
+const seconds = (write: (body: object) => unknown) => {
+  const start = performance.now();
+  write(many);
+  return performance.now() - start;
+};
+const times = Array.from({ length: 9 }, () => [seconds(bodyOf), seconds(JSON.stringify)] as const);
+const slowness = Math.min(...times.map(([ours]) => ours)) / Math.min(...times.map(([, theirs]) => theirs));
+
+// requests that their caller aborts, each with what it rejects with, although the garbage is collected meanwhile
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
 const mine = new Error("mine");
 const soon = (why: unknown) => {
   const controller = new AbortController();
+  setTimeout(collect, 30);
   setTimeout(() => controller.abort(why), 50);
   return controller.signal;
 };
@@ -127,4 +161,4 @@ for (const [name, call] of Object.entries(aborting)) {
     (error) => (error === mine ? "the same" : error instanceof DOMException ? error.name : error),
   );
 }
-console.log(JSON.stringify({ seen, statuses, sent, others, gaps, numbers, raw, aborted }));
+console.log(JSON.stringify({ seen, statuses, sent, others, gaps, numbers, raw, latin, slowness, aborted }));

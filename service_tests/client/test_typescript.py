@@ -3,7 +3,6 @@
 `python -m service_tests.client.test_typescript` writes its types again.
 """
 
-import asyncio
 import json
 import re
 import shutil
@@ -14,11 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings
 from service_tests.api.requests import body
+from service_tests.client.answering import Answering, always
+from service_tests.client.misbehaving import ANSWERS, FAILURES, FOREIGN, ROUNDED, misbehaving
 from service_tests.processes import ROOT, serving_in_a_thread
 
 FOLDER = ROOT / "app/client/typescript"
@@ -125,108 +125,11 @@ def test_a_program_reads_problems(answer: dict[str, Any], live_server: str) -> N
     assert detail.startswith(f"{live_server}/predict: expected an answer from Innerloop, got status 502 with ")
 
 
-ANSWERS = {
-    "html": (200, b"text/html", b"<html>"),
-    "cut": (200, b"application/json", b'{"adaptation_id"'),
-    "none": (204, b"application/json", b""),
-    "empty": (200, b"application/json", b""),
-    "list": (200, b"application/json", b"[]"),
-    "object": (200, b"application/json", b"{}"),
-    "cut-problem": (422, b"application/problem+json", b'{"detail"'),
-    "null-problem": (422, b"application/problem+json", b"null"),
-    "gateway": (502, b"text/html", b"<html>"),
-    "redirect": (307, b"text/html", b""),
-    "numbers": (200, b"application/json", b'{"adaptation_id": 5, "predictions": 5}'),
-    "fine": (500, b"application/problem+json", b'{"detail": "x", "status": 200}'),
-}
-OTHERS = {
-    "rounded": (200, b"application/json", b'{"adaptation_id": "a", "labels": [ 9007199254740993\n, 9007199254740992]}'),
-    "rounded-later": (
-        200,
-        b"application/json",
-        b'{"a": ["\\\\", ", 9007199254740993,", "\\", -9007199254740993]"], "adaptation_id": "a", "b": '
-        b"-9007199254740993}",
-    ),
-    "exact": (
-        200,
-        b"application/json",
-        b'{"adaptation_id": ", 9007199254740993, ", "a": [9007199254740992, 0.12345678901234567, 12345678901234567.0, '
-        b"9007199254740993e0, -9007199254740991]}",
-    ),
-    "untold": (400, b"application/problem+json", b'{"detail": "", "status": 400, "title": "Bad"}'),
-    "renamed": (
-        400,
-        b"application/problem+json",
-        b'{"detail": "expected x", "status": 400, "message": "y", "__proto__": {"a": 1}}',
-    ),
-}
-"""What a server that misbehaves answers, by the first part of the path."""
-FOREIGN = "expected an answer from Innerloop, got "
-AS_NUMBER = "send Number(value), or a string if it is a label"
-FAILURES = {
-    "silent": "did not answer within 0.2 s: set a larger `timeout`",
-    "silent, with a signal": "did not answer within 0.2 s: set a larger `timeout`",
-    "silent body": "did not answer within 0.2 s: set a larger `timeout`",
-    "down": "http://127.0.0.1:9 does not answer (",
-    "an id": 'id: expected the `adaptation_id` of an adaptation, got ""',
-    "half a character": 'id: expected the `adaptation_id` of an adaptation, got "\\ud800"',
-    "a header": "headers: expected names and values that HTTP allows: ",
-    "a big URL": "url: expected a URL such as http://127.0.0.1:8000, got 1",
-    "a big timeout": "timeout: expected seconds, from above 0 to 86400, got 1",
-    "fetch": "does not answer (null): check that the server runs, and the URL",
-    "nothing said": "Bad",
-    "a name of errors": "expected x",
-    "a path": 'id: expected the `adaptation_id` of an adaptation, got ".."',
-    "a big integer": f"support.inputs[0][0]: expected a number, got 1n: {AS_NUMBER}",
-    "big integers": f"queries[0][0]: expected a number, got 3n: {AS_NUMBER}",
-    "a big label": f"support.targets[0]: expected a number, got 3n: {AS_NUMBER}",
-    "a loop of objects": "queries[0].of.ring: expected values, got the list or object that they are in",
-    "a set": "queries: expected a value, a list or an object, got Set: send Array.from(set)",
-    "a map": "queries[0]: expected a value, a list or an object, got Map: send Object.fromEntries(map)",
-    "a buffer": "queries[0]: expected a value, a list or an object, got ArrayBuffer: send a typed array, such as new",
-    "a view": "queries[0]: expected a value, a list or an object, got DataView: send a typed array, such as Float32A",
-    "a hidden object": "queries[0]: expected a value, a list or an object, got Hidden: send a plain object or a list",
-    "a function": "label: expected a value, got a function",
-    "a function in a list": "queries[0][0]: expected a value, got a function",
-    "a symbol": "support.targets[0]: expected a value, got a symbol",
-    "no label": "support.targets[0]: expected a value, got undefined",
-    "no body": "body: expected an object, got undefined",
-    "no body to adapt to": "body: expected an object, got null",
-    "no body to propose for": "body: expected an object, got a string",
-    "a list as a body": "body: expected an object, got a list",
-    "an infinite cell": 'queries[0]["blood pressure"]: expected a finite number, got -Infinity',
-    "an infinite number": "support.inputs[1][0]: expected a finite number, got Infinity",
-    "an infinite typed number": "queries[0][1]: expected a finite number, got Infinity",
-    "an infinite observation": "support.episodes[0].observations[0][1]: expected a finite number, got Infinity",
-    "an infinite boxed number": "queries[0][0]: expected a finite number, got Infinity",
-    "no target": "support.targets[0]: expected a finite number, got NaN",
-    "no reward": "support.episodes[0].rewards[0]: expected a finite number, got NaN",
-    "no rate": "learning_rate: expected a finite number, got NaN",
-    "no date": "label: expected a date, got Invalid Date",
-    "a loop": "support.inputs[0]: expected values, got the list or object that they are in",
-    "no URL": 'url: expected a URL such as http://127.0.0.1:8000, got "foo"',
-    "a query": "url: expected http:// or https:// and no ? or #, got ",
-    "a password": "url: send the user and the password in `headers` instead",
-    "no timeout": "timeout: expected seconds, from above 0 to 86400, got 0",
-}
-
-
-async def misbehaving(scope: Scope, receive: Receive, send: Send) -> None:
-    name = scope["path"].split("/")[1]
-    body = (await receive())["body"] if name == "echo" else b""
-    status, media, content = (ANSWERS | OTHERS).get(name, (200, b"application/json", body))
-    if name == "silent":
-        await asyncio.sleep(1)
-    headers = [(b"content-type", media), (b"location", b"/object")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if name == "silent-body":
-        await asyncio.sleep(1)
-    await send({"type": "http.response.body", "body": content})
-
-
 def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path) -> None:
-    with serving_in_a_thread(misbehaving) as url:
-        printed = json.loads(run_program(tools, project, PROGRAM.with_name("client_fails.mts"), url))
+    latin = b"HTTP/1.1 200 \xe9\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    program = PROGRAM.with_name("client_fails.mts")
+    with serving_in_a_thread(misbehaving) as url, Answering(always(latin + b'{"adaptation_id": "a"}')) as server:
+        printed = json.loads(run_program(tools, project, program, url, server.url))
     for name, message in printed["seen"].items():
         assert FAILURES.get(name.split(":")[0], FOREIGN) in message, name
         assert "\n" not in message, name
@@ -240,10 +143,17 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
     assert printed["sent"]["support"] == {"inputs": [[0.5]], "targets": [1.5]}
     assert printed["gaps"]["queries"] == [[None], {"age": None, "seen": None}, [[None]]], "missing values"
     assert printed["numbers"]["exact"]["a"][0] == 2**53
-    for name, got in {"rounded": "9007199254740993", "rounded-later": "-9007199254740993"}.items():
+    for name, got in {
+        "rounded": "9007199254740993",
+        "rounded-later": "-9007199254740993",
+        "rounded-long": f"1{'0' * 199}...",
+    }.items():
         status, message = printed["numbers"][name]
         assert status == 200
         assert message.endswith(ROUNDED.format(got)), name
+    assert printed["latin"] == {"adaptation_id": "a"}
+    assert '"ttl_s":9007199254740992}' in printed["raw"], "only numbers in lists may be labels"
+    assert printed["slowness"] < 2, "as many times the seconds of JSON.stringify"
     support = json.loads(printed["raw"])["support"]
     assert support == {"inputs": [[2**53 - 1], [-(2**53)], [1e300], [0.1 + 0.2]], "targets": [1e17, 2]}
     assert [type(each) for (each,) in support["inputs"]] == [int, float, float, float]
@@ -253,10 +163,6 @@ def test_every_failure_is_an_error_that_names_the_fix(tools: Path, project: Path
     assert printed["aborted"] == dict.fromkeys(printed["aborted"], "the same") | reasons
 
 
-ROUNDED = (
-    "expected whole numbers that JavaScript has, got {}, which it rounds: send labels as strings, or set "
-    '`parseAs: "text"` in the call of `http`'
-)
 READERS = {
     "weights": ("application/octet-stream", "arrayBuffer"),
     "events": ("text/event-stream", "stream"),

@@ -1,9 +1,10 @@
 /** What comes back: an answer of Innerloop, or an error that says what came instead. */
-import { failure, InnerloopError, type Problem } from "./errors.js";
+import { failure, InnerloopError, type Problem, reason as why, refused, shown } from "./errors.js";
 import { roundedInteger } from "./integers.js";
 
 export type Field = "adaptation_id" | "predictions" | "proposals";
-const SHOWN = 200;
+/** What a Response may have as its status text. A server may send other bytes. */
+const STATUS_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The media types of Innerloop besides JSON, each with the `parseAs` that reads it. */
 const READERS = new Map([
@@ -16,7 +17,7 @@ const READERS = new Map([
 
 /** The error of a request without an answer, unless the caller has aborted it. */
 export function unanswered(url: string, seconds: number, error: unknown): Error {
-  const { name, message, cause } = error instanceof Error ? error : new Error(String(error));
+  const { name, message, cause } = error instanceof Error ? error : new Error(why(error));
   if (name === "AbortError" || error instanceof InnerloopError) return error as Error;
   if (name === "TimeoutError") {
     const fix = "set a larger `timeout`, or check that the server runs";
@@ -39,6 +40,9 @@ export async function checkAnswer(
   isJson: boolean,
   unread: (error: unknown) => unknown,
 ): Promise<Response | undefined> {
+  if (typeof response?.text !== "function") {
+    throw refused(`fetch: expected one that answers a Response, got ${shown(response)}`);
+  }
   const { ok, status, statusText, headers } = response;
   if (ok && (!isJson || status === 204 || request.method === "HEAD")) return undefined;
   if (ok) await checkMedia(request.url, response);
@@ -48,10 +52,10 @@ export async function checkAnswer(
   const body = parse(text);
   if (ok && typeof body === "object" && body !== null) {
     checkIntegers(request.url, status, text);
-    return new Response(text, { status, statusText, headers });
+    return new Response(text, { status, statusText: STATUS_TEXT.test(statusText) ? statusText : "", headers });
   }
   if (!ok && isProblem(body)) throw new InnerloopError(body);
-  const got = `status ${status} with ${text ? JSON.stringify(text.slice(0, SHOWN)) : "nothing"}`;
+  const got = `status ${status} with ${text ? shown(text) : "nothing"}`;
   throw foreign(request.url, got, status, statusText || "Unexpected answer");
 }
 
@@ -70,7 +74,8 @@ function checkIntegers(url: string, status: number, text: string): void {
   const rounded = roundedInteger(text);
   if (rounded === undefined) return;
   const fix = "send labels as strings, or set `parseAs: \"text\"` in the call of `http`";
-  throw unreadable(`${url}: expected whole numbers that JavaScript has, got ${rounded}, which it rounds: ${fix}`, status);
+  const got = `${shown(rounded, false)}, which it rounds`;
+  throw unreadable(`${url}: expected whole numbers that JavaScript has, got ${got}: ${fix}`, status);
 }
 
 function unreadable(detail: string, status: number): InnerloopError {

@@ -3,7 +3,7 @@ import createClient, { type Client, type ClientOptions } from "openapi-fetch";
 import { checkAnswer, type Field, foreign, unanswered } from "./answers.js";
 import { bodyOf, checkBody } from "./bodies.js";
 import { InnerloopError } from "./errors.js";
-import { checkHeaders, checkId, checkTimeout, checkUrl } from "./requests.js";
+import { checkId, checkKind, checkOptions, checkTimeout, checkUrl } from "./requests.js";
 import type { components, paths } from "./schema.js";
 
 export { InnerloopError };
@@ -28,23 +28,27 @@ export class Innerloop {
   readonly http: Client<paths, "application/json">;
   readonly #url: string;
 
-  constructor(url = "http://127.0.0.1:8000", { timeout = 60, ...options }: Options = {}) {
+  constructor(url = "http://127.0.0.1:8000", given: Options = {}) {
+    checkKind("options", given, "object");
+    const { timeout = 60, ...options } = given;
     this.#url = checkUrl(url);
     const milliseconds = Math.ceil(checkTimeout(timeout) * 1000);
-    checkHeaders(options.headers);
+    checkOptions(options);
     // "manual": the server that a redirect names would get the examples, and the API key
     const fixed = { baseUrl: this.#url, bodySerializer: bodyOf, redirect: "manual" } as const;
     this.http = createClient<paths, "application/json">({ ...options, ...fixed });
-    const limits = new WeakMap<object, AbortSignal>(); // by the options of a call: middleware may replace its request
+    // by the options of a call: middleware may replace its requests, whose signals would be lost with them
+    const limits = new WeakMap<object, { limit: AbortSignal; requests: Request[] }>();
     const failed = ({ request: { signal }, options }: Call, error: unknown): unknown => {
-      const isTheirs = signal.aborted && signal.reason !== limits.get(options)?.reason;
+      const isTheirs = signal.aborted && signal.reason !== limits.get(options)?.limit.reason;
       return isTheirs ? signal.reason : unanswered(this.#url, timeout, error);
     };
     this.http.use({
       onRequest: ({ request, options }) => {
         const limit = AbortSignal.timeout(milliseconds);
-        limits.set(options, limit);
-        return new Request(request, { signal: AbortSignal.any([request.signal, limit]) });
+        const limited = new Request(request, { signal: AbortSignal.any([request.signal, limit]) });
+        limits.set(options, { limit, requests: [request, limited] });
+        return limited;
       },
       onError: (call) => {
         throw failed(call, call.error); // a reason of the caller, which may be no Error, could not be returned

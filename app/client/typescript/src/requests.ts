@@ -1,6 +1,6 @@
 /** What a request needs besides its body: anything that cannot be sent is refused before. */
 import { type ClientOptions, mergeHeaders } from "openapi-fetch";
-import { reason, refused } from "./errors.js";
+import { reason, refused, shown } from "./errors.js";
 
 const DAY_S = 86_400;
 
@@ -25,8 +25,41 @@ export function checkTimeout(seconds: number): number {
   throw refused(`timeout: expected seconds, from above 0 to ${DAY_S}, got ${shown(seconds)}`);
 }
 
+/** Refuse options that the client, openapi-fetch or fetch cannot use: plain JavaScript may pass anything. */
+export function checkOptions(options: ClientOptions): void {
+  const { fetch, querySerializer, pathSerializer, headers, requestInitExt, ...init } = options;
+  checkKind("fetch", fetch, "function");
+  checkKind("pathSerializer", pathSerializer, "function");
+  checkKind("headers", headers ?? undefined, "object");
+  checkKind("requestInitExt", requestInitExt, "object");
+  if (typeof querySerializer !== "function") checkKind("querySerializer", querySerializer, "object");
+  checkHeaders(headers);
+  const error = refusal(init);
+  if (error === undefined) return;
+  const [name] = Object.entries(init).find(([name, value]) => refusal({ [name]: value })) ?? ["options"];
+  throw refused(`${name}: expected what fetch takes: ${reason(error)}`, error);
+}
+
+/** Refuse an option of another kind. kind: function or object */
+export function checkKind(name: string, value: unknown, kind: string): void {
+  if (value === undefined || (typeof value === kind && value !== null && !Array.isArray(value))) return;
+  const got = Array.isArray(value) ? "a list" : shown(value);
+  throw refused(`${name}: expected ${kind === "object" ? "an" : "a"} ${kind}, got ${got}`);
+}
+
+/** Why fetch refuses options of a request. */
+function refusal(options: ClientOptions): unknown {
+  const { baseUrl, bodySerializer, redirect, body, Request: Custom = Request, ...init } = options;
+  try {
+    new Custom("http://127.0.0.1", { ...init, method: init.method ?? "POST" } as RequestInit);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
 /** Refuse headers that HTTP does not allow. */
-export function checkHeaders(headers: ClientOptions["headers"]): void {
+function checkHeaders(headers: ClientOptions["headers"]): void {
   try {
     mergeHeaders(headers);
   } catch (error) {
@@ -38,8 +71,4 @@ export function checkHeaders(headers: ClientOptions["headers"]): void {
 export function checkId(id: string): string {
   if (typeof id === "string" && /^[\w~-][\w.~-]*$/.test(id)) return id;
   throw refused(`id: expected the \`adaptation_id\` of an adaptation, got ${shown(id)}`);
-}
-
-function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }

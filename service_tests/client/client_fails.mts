@@ -5,7 +5,6 @@ import { runInNewContext } from "node:vm";
 // @ts-expect-error
 import { setFlagsFromString } from "node:v8";
 import { Innerloop, InnerloopError } from "innerloop-client";
-import { bodyOf } from "./node_modules/innerloop-client/dist/bodies.js";
 
 declare const process: { argv: string[] };
 declare const Buffer: { from(bytes: number[]): Uint8Array };
@@ -120,16 +119,6 @@ const wide = { label, support: { inputs: [[2 ** 53 - 1], [-(2 ** 53)], [1e300], 
 const { data: raw } = await at("echo").http.POST("/adapt", { body: { model: "sinusoid", ...wide }, parseAs: "text" });
 const latin = await new Innerloop(process.argv[3]).adapt(body);
 
-// how often JSON.stringify could run meanwhile
-const many = { queries: Array.from({ length: 20_000 }, (_, row) => Array.from({ length: 10 }, (_, at) => row * 0.123 + at)) };
-const seconds = (write: (body: object) => unknown) => {
-  const start = performance.now();
-  write(many);
-  return performance.now() - start;
-};
-const times = Array.from({ length: 9 }, () => [seconds(bodyOf), seconds(JSON.stringify)] as const);
-const slowness = Math.min(...times.map(([ours]) => ours)) / Math.min(...times.map(([, theirs]) => theirs));
-
 // requests that their caller aborts, each with what it rejects with, although the garbage is collected meanwhile
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
@@ -161,4 +150,4 @@ for (const [name, call] of Object.entries(aborting)) {
     (error) => (error === mine ? "the same" : error instanceof DOMException ? error.name : error),
   );
 }
-console.log(JSON.stringify({ seen, statuses, sent, others, gaps, numbers, raw, latin, slowness, aborted }));
+console.log(JSON.stringify({ seen, statuses, sent, others, gaps, numbers, raw, latin, aborted }));

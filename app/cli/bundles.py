@@ -12,6 +12,7 @@ from app.bundles.manifest import FamilySpec
 from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
 from app.cli.completion import complete_bundle
 from app.cli.console import Data, ModelsDir, console
+from app.cli.option_bounds import MAX_NUMBERS, MAX_STEPS
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
@@ -89,11 +90,13 @@ def bundle(
     max_rate: Annotated[
         float | None, typer.Option(help="Largest learning rate of a request; by default the value of --rate.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=0, help="Number of inner steps.")] = 5,
+    steps: Annotated[int, typer.Option(min=0, max=MAX_STEPS, help="Number of inner steps.")] = 5,
     max_steps: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Largest number of inner steps of a request; by default 100, or the value of --steps if larger."
+            min=0,
+            max=MAX_STEPS,
+            help="Largest number of inner steps of a request; by default 100, or the value of --steps if larger.",
         ),
     ] = None,
     algorithm: Annotated[str, typer.Option(help="Algorithm that adapts the network.")] = "maml",
@@ -102,12 +105,15 @@ def bundle(
     ] = "regression",
     features: Annotated[
         int | None,
-        typer.Option(min=1, help="How many numbers an input has; by default 1, or as many as the encoder makes."),
+        typer.Option(
+            min=1, max=MAX_NUMBERS, help="How many numbers an input has; by default 1, or as many as the encoder makes."
+        ),
     ] = None,
     targets: Annotated[
         int,
         typer.Option(
             min=1,
+            max=MAX_NUMBERS,
             help="How many numbers a target or an action has. For classification, how many classes a task has; for "
             "discrete actions, how many actions there are.",
         ),
@@ -134,8 +140,9 @@ def bundle(
     shape: Annotated[
         list[int] | None,
         typer.Option(
+            max=MAX_NUMBERS,
             help="Length of one axis of an input; repeat it for each axis, as in --shape 28 --shape 28. Omit it for "
-            "flat inputs."
+            "flat inputs.",
         ),
     ] = None,
     image: Annotated[

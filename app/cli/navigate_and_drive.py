@@ -16,6 +16,7 @@ from app.cli.completion import complete_bundle
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.example_files import STDOUT
+from app.cli.option_bounds import MAX_EPISODES, MAX_STAGES, MAX_WORLDS
 from app.cli.remote_learner import RemoteLearner, returns_over_http
 from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError, expectation, missing_package
@@ -34,11 +35,19 @@ def navigate(
         str, typer.Argument(help="Name of the bundle, a policy.", autocompletion=complete_bundle)
     ] = "navigation",
     count: Annotated[
-        int, typer.Option("--worlds", min=2, help="Number of held-out worlds; in navigation each has its own goal.")
+        int,
+        typer.Option(
+            "--worlds", min=2, max=MAX_WORLDS, help="Number of held-out worlds; in navigation each has its own goal."
+        ),
     ] = 40,
-    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes in each world and stage.")] = 20,
+    episodes: Annotated[
+        int, typer.Option(min=1, max=MAX_EPISODES, help="Number of episodes in each world and stage.")
+    ] = 20,
     stages: Annotated[
-        int, typer.Option(min=1, help="Number of stages: how often the policy adapts to its latest episodes.")
+        int,
+        typer.Option(
+            min=1, max=MAX_STAGES, help="Number of stages: how often the policy adapts to its latest episodes."
+        ),
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the worlds and of the drawn actions.")] = SEED,
     save: Annotated[
@@ -70,7 +79,7 @@ def drive(
         int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, from a driver who knows the world.")
     ] = 3,
     episodes: Annotated[
-        int, typer.Option(min=1, help="Number of episodes to drive before adapting, and after it.")
+        int, typer.Option(min=1, max=MAX_EPISODES, help="Number of episodes to drive before adapting, and after it.")
     ] = 4,
     film: Annotated[
         Path,

@@ -11,6 +11,7 @@ import torch
 import typer
 from rich.console import Console
 
+from app.atomic_write import check_folder
 from app.errors import InnerloopError, TrainingError, expectation
 from app.families.registry import families
 from app.training.overrides import Overrides
@@ -121,6 +122,8 @@ def train(
     With --texts, it trains on your own texts: innerloop train --texts tickets.csv --text message --label topic
     """
     torch.set_num_threads(threads)
+    check_folder("--models-dir", models_dir)
+    check_folder("--runs-dir", runs_dir)
     options = option or []
     of_texts = TextWords(text, label, leave_out, sentence_model)
     if texts is not None:

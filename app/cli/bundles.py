@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from app.atomic_write import check_folder
 from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
@@ -201,6 +202,7 @@ def bundle(
         raise InnerloopError(f"name: the bundle {name!r} exists in {models_dir}: {fix}")
     if kind not in KINDS:
         raise InnerloopError(expectation("--kind", one_of(list(KINDS)), repr(kind)))
+    check_folder("--models-dir", models_dir)
     bounds = inner_bounds(steps, max_steps, rate, max_rate)
     check_initial_loss(initial_loss)
     actions = actions_of(kind, targets, low or (), high or ())

@@ -73,7 +73,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     names = column_names(model["inputs"])
     single = SINGLE.get(model["inputs"]["encoder"])
     if single and is_a(table, "pandas", "DataFrame") and _has_other_values(table) and len(table.columns) != 1:
-        actual = f"{len(table.columns)} ({_listed(table.columns)})" if len(table.columns) else "none"
+        actual = f"{len(table.columns)} ({listed(table.columns)})" if len(table.columns) else "none"
         raise UnsupportedInput(f"{place}: {model['name']} takes {single}: expected 1 column, got {actual}")
     if is_a(table, "pandas", "Series"):
         _refuse_single_row(table, names, place)
@@ -94,7 +94,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         array = frame.to_numpy("float64", na_value=float("nan"))
     if array.dtype.kind not in "biuf":
         wrong = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "biuf"]
-        columns = f"these columns have other values: {_listed(wrong)}"
+        columns = f"these columns have other values: {listed(wrong)}"
         raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
     return array
 
@@ -104,7 +104,7 @@ def _has_other_values(frame: Any) -> bool:
     return any(kind.kind not in "biuf" for kind in frame.infer_objects().dtypes)
 
 
-def _listed(names: Iterable[Any]) -> str:
+def listed(names: Iterable[Any]) -> str:
     """Names in a message, cut if they are long."""
     text = ", ".join(map(str, names))
     return text if len(text) <= MAX_NAMES else f"{text[:MAX_NAMES]}..."
@@ -134,7 +134,7 @@ def in_order(frame: Any, names: Sequence[str], place: str) -> Any:
         return frame
     columns = list(map(str, frame.columns))
     if sorted(columns) != sorted(names):
-        raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {_listed(columns)}")
+        raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {listed(columns)}")
     return frame.iloc[:, [columns.index(name) for name in names]]
 
 

@@ -53,6 +53,7 @@ def test_an_expired_adaptation_is_one_too() -> None:
         (lambda fitted: fitted.fit(X * 1e300, Y), "X[0]"),
         (lambda fitted: fitted.partial_fit(X * 1e300, Y), "X[0]"),
         (lambda fitted: fitted.predict(X * 1e300), "X[0]"),
+        (lambda fitted: fitted.set_params(steps=1.0).fit(X, Y), "steps: expected a whole number, got 1.0"),
     ],
     ids=str,
 )

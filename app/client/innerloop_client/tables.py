@@ -71,7 +71,7 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
     names = column_names(model["inputs"])
-    single = SINGLE.get(model["inputs"]["encoder"])
+    single = SINGLE.get(model["inputs"].get("encoder", ""))
     if single and is_a(table, "pandas", "DataFrame") and _has_other_values(table) and len(table.columns) != 1:
         actual = f"{len(table.columns)} ({listed(table.columns)})" if len(table.columns) else "none"
         raise UnsupportedInput(f"{place}: {model['name']} takes {single}: expected 1 column, got {actual}")

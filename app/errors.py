@@ -44,6 +44,8 @@ from typing import Any
 
 MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
+MAX_NAMES = 50
+"""Names that a message repeats."""
 MAX_PATH = 255
 """Characters of a path that a message repeats."""
 
@@ -92,6 +94,17 @@ def path_text(path: Path) -> str:
 def shown(text: str) -> str:
     """A text of the client in quotes, cut if it is long."""
     return json.dumps(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...", ensure_ascii=False)
+
+
+def name_text(name: str) -> str:
+    """A name that the client has given, in a message, cut if it is long."""
+    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names that the client has given, in a message: each cut if it is long, and the first of them if they are many."""
+    listed = [name_text(name) for name in names[:MAX_NAMES]]
+    return ", ".join([*listed, "..."] if len(names) > MAX_NAMES else listed)
 
 
 class InnerloopError(Exception):

@@ -11,10 +11,11 @@ import torch
 import typer
 from rich.console import Console
 
+from app.atomic_write import check_folder
 from app.errors import InnerloopError, TrainingError, expectation
 from app.families.registry import families
 from app.training.overrides import Overrides
-from app.training.recipes.recipe import MAX_SEED
+from app.training.recipes.recipe import MAX_OUTER_STEPS, MAX_SEED
 from app.training.tables.command import (
     CodeColumns,
     DecimalMark,
@@ -61,7 +62,7 @@ def train(
         typer.Option(help="Algorithm, such as maml; by default the recipe's. auto tries several and keeps the best."),
     ] = None,
     outer_steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of outer steps; by default the recipe's.")
+        int | None, typer.Option(min=1, max=MAX_OUTER_STEPS, help="Number of outer steps; by default the recipe's.")
     ] = None,
     seed: Annotated[
         int | None,
@@ -94,7 +95,7 @@ def train(
         bool, typer.Option("--fresh", help="Start again instead of continuing from the checkpoint.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(min=1, help="Number of CPU threads; small networks train fastest on one.")
+        int, typer.Option(min=1, max=1024, help="Number of CPU threads; small networks train fastest on one.")
     ] = 1,
     eager: Annotated[
         bool, typer.Option("--eager", help="Do not compile: training starts at once, but is slower.")
@@ -121,6 +122,8 @@ def train(
     With --texts, it trains on your own texts: innerloop train --texts tickets.csv --text message --label topic
     """
     torch.set_num_threads(threads)
+    check_folder("--models-dir", models_dir)
+    check_folder("--runs-dir", runs_dir)
     options = option or []
     of_texts = TextWords(text, label, leave_out, sentence_model)
     if texts is not None:

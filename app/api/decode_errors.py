@@ -214,8 +214,9 @@ def _type_mismatch(expected: str, actual: str, value: Any) -> tuple[str, str, st
     usual = [each for each in types if each not in ("null", "an object", "bytes", "an array")]
     words = " or ".join(usual) or ("an array" if "an array" in types else types[0])
     came = _WORDS.get(actual.strip("`"), described(value))
-    if value is not MISSING and (came == "a boolean" or (came, words) == ("a number", "a whole number")):
-        came = described(value)
+    if value is not MISSING and (came == "a boolean" or (came == "a number" and "a whole number" in words)):
+        is_whole = isinstance(value, float) and value.is_integer()  # what is wrong with 1.0 is its point
+        came = str(value) if is_whole else described(value)
     fix = number_fix(value, words) if came == "a string" and words in ("a number", "a whole number") else ""
     return words.replace("a boolean", "true or false"), came, fix
 

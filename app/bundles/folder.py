@@ -19,27 +19,28 @@ from app.bundles.manifest import FORMAT, OPTIONAL, Manifest
 from app.bundles.manifest_checks import check_encoder, check_manifest, expected_network
 from app.bundles.manifest_file import read_manifest
 from app.bundles.weights_file import read_weights
-from app.errors import BundleError, InnerloopError, expectation, one_of
+from app.errors import BundleError, InnerloopError, expectation, one_of, shown
 from app.learn.update_rules import Params
 
+MAX_NAME = 255
+"""Characters of the name of a bundle: that of a folder."""
 NO_ARRAYS: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def load_named(folder: Path, name: str) -> Bundle:
     """The bundle of that name in a folder of bundles. Raises BundleError, and InnerloopError where there is none."""
-    if not (folder / name).is_dir():
+    if len(name) > MAX_NAME or not (folder / name).is_dir():
         names = sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
         expected = f"{one_of(names)} in {folder}" if names else f"the name of a bundle in {folder}, which has none"
-        raise InnerloopError(expectation("bundle", expected, repr(name)))
+        raise InnerloopError(expectation("bundle", expected, shown(name)))
     return load(folder / name)
 
 
 def check_name(name: str) -> None:
     """Raise InnerloopError for a name that cannot be that of a bundle: it is a folder, and part of addresses."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InnerloopError(
-            f"the name of a bundle: expected letters, digits, -, _ and ., such as pump-2, got {name!r}"
-        )
+        expected = "letters, digits, -, _ and ., such as pump-2"
+        raise InnerloopError(expectation("the name of a bundle", expected, shown(name)))
 
 
 def write(

@@ -16,6 +16,7 @@ from app.cli.console import check_stdout, print_result, printable
 from app.cli.example_files import STDOUT, Csv, Rows, name_of, read_examples, write_csv
 from app.cli.file_requests import CSV, adapt_call, predict_call
 from app.cli.losses_text import losses_text
+from app.cli.option_bounds import MAX_STEPS
 from app.cli.output_file import check_output, write_output
 from app.cli.server_requests import AsJson, Asking, Url, asking, check_id, check_model, check_text, in_words
 from app.cli.target_columns import target_columns
@@ -39,7 +40,7 @@ def read_duration(text: str) -> int:
     """The seconds of a time such as `7d`, `12h`, `30m` or `3600`."""
     match = DURATION.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter(f"expected a time such as 7d, 12h, 30m or 3600 (seconds), got {text!r}")
+        raise typer.BadParameter(f"expected a time such as 7d, 12h, 30m or 3600 (seconds), got {shown(text)}")
     return int(match[1]) * SECONDS[match[2]]
 
 
@@ -54,7 +55,9 @@ def adapt(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Your own name for the adaptation.", callback=check_text)] = None,
-    steps: Annotated[int | None, typer.Option(min=0, help="Number of gradient steps; by default the model's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, max=MAX_STEPS, help="Number of gradient steps; by default the model's.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Learning rate of the gradient steps; by default the model's.")
     ] = None,

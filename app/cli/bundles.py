@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from app.atomic_write import check_folder
 from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
 from app.cli.bundle_options import actions_of, check_initial_loss, inner_bounds, schema_of, targets_of, weighing_of
 from app.cli.completion import complete_bundle
 from app.cli.console import Data, ModelsDir, console
+from app.cli.option_bounds import MAX_NUMBERS, MAX_STEPS
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
@@ -89,11 +91,13 @@ def bundle(
     max_rate: Annotated[
         float | None, typer.Option(help="Largest learning rate of a request; by default the value of --rate.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=0, help="Number of inner steps.")] = 5,
+    steps: Annotated[int, typer.Option(min=0, max=MAX_STEPS, help="Number of inner steps.")] = 5,
     max_steps: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Largest number of inner steps of a request; by default 100, or the value of --steps if larger."
+            min=0,
+            max=MAX_STEPS,
+            help="Largest number of inner steps of a request; by default 100, or the value of --steps if larger.",
         ),
     ] = None,
     algorithm: Annotated[str, typer.Option(help="Algorithm that adapts the network.")] = "maml",
@@ -102,12 +106,15 @@ def bundle(
     ] = "regression",
     features: Annotated[
         int | None,
-        typer.Option(min=1, help="How many numbers an input has; by default 1, or as many as the encoder makes."),
+        typer.Option(
+            min=1, max=MAX_NUMBERS, help="How many numbers an input has; by default 1, or as many as the encoder makes."
+        ),
     ] = None,
     targets: Annotated[
         int,
         typer.Option(
             min=1,
+            max=MAX_NUMBERS,
             help="How many numbers a target or an action has. For classification, how many classes a task has; for "
             "discrete actions, how many actions there are.",
         ),
@@ -134,8 +141,9 @@ def bundle(
     shape: Annotated[
         list[int] | None,
         typer.Option(
+            max=MAX_NUMBERS,
             help="Length of one axis of an input; repeat it for each axis, as in --shape 28 --shape 28. Omit it for "
-            "flat inputs."
+            "flat inputs.",
         ),
     ] = None,
     image: Annotated[
@@ -194,6 +202,7 @@ def bundle(
         raise InnerloopError(f"name: the bundle {name!r} exists in {models_dir}: {fix}")
     if kind not in KINDS:
         raise InnerloopError(expectation("--kind", one_of(list(KINDS)), repr(kind)))
+    check_folder("--models-dir", models_dir)
     bounds = inner_bounds(steps, max_steps, rate, max_rate)
     check_initial_loss(initial_loss)
     actions = actions_of(kind, targets, low or (), high or ())

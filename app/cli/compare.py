@@ -9,6 +9,7 @@ from app.device import choose_device
 from app.training.comparison import comparison_protocol, comparison_text, train_and_score
 from app.training.overrides import Overrides, choose_recipe
 from app.training.recipe_variants import at_budget, fitting_algorithms
+from app.training.recipes.recipe import MAX_OUTER_STEPS
 from app.training.training_run import Run
 
 
@@ -18,7 +19,10 @@ def compare(
         str, typer.Option(help="Names of algorithms, separated by commas, or all for every algorithm that fits.")
     ] = "all",
     outer_steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of outer steps of each algorithm; by default the recipe's.")
+        int | None,
+        typer.Option(
+            min=1, max=MAX_OUTER_STEPS, help="Number of outer steps of each algorithm; by default the recipe's."
+        ),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the family, such as features=3; repeat it for several.")

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markdown import Markdown
 
-from app.errors import InnerloopError, exact, shown
+from app.errors import InnerloopError, exact, name_text, shown
 
 console = Console()
 
@@ -78,7 +78,7 @@ def settings_message(error: ValidationError) -> str:
         if part["type"] == "value_error":  # a check of our own, whose text is whole
             text = part["msg"].removeprefix("Value error, ")
         else:
-            text = f"{expected_of(part)}, got {part['input']!r}"
+            text = f"{expected_of(part)}, got {name_text(repr(part['input']))}"
         reasons.append(f"{setting}: {text}" if setting else text)
     return "; ".join(reasons)
 

@@ -12,7 +12,8 @@ import typer
 from app.bundles.bundle import Bundle
 from app.bundles.folder import load_named
 from app.cli.completion import complete_bundle
-from app.cli.console import Data, ModelsDir, show
+from app.cli.console import Data, ModelsDir, console, show
+from app.cli.option_bounds import MAX_EXAMPLES, MAX_STEPS, MAX_TASKS, MAX_WAYS
 from app.cli.remote_learner import over_http, returns_over_http
 from app.device import describe
 from app.errors import InnerloopError, expectation
@@ -41,6 +42,7 @@ def evaluate(
         list[int] | None,
         typer.Option(
             min=1,
+            max=MAX_EXAMPLES,
             help="Number of support examples; for classification, of each class. Repeat it for several. By default, "
             "the numbers of the last evaluation.",
         ),
@@ -49,6 +51,7 @@ def evaluate(
         list[int] | None,
         typer.Option(
             min=2,
+            max=MAX_WAYS,
             help="Number of classes in a task, for classification. Repeat it for several. By default, the numbers of "
             "the last evaluation.",
         ),
@@ -57,12 +60,13 @@ def evaluate(
         int | None,
         typer.Option(
             min=0,
+            max=MAX_STEPS,
             help="Largest number of inner steps to score: the bundle is scored after 0, 1, ... and this number of "
             "steps, and after its default. By default 10, or the largest of the bundle if that is less; for images "
             "only 0 and the bundle's default.",
         ),
     ] = None,
-    tasks: Annotated[int, typer.Option(min=2, help="Number of held-out tasks.")] = 600,
+    tasks: Annotated[int, typer.Option(min=2, max=MAX_TASKS, help="Number of held-out tasks.")] = 600,
     scores: Annotated[
         bool,
         typer.Option(
@@ -76,11 +80,13 @@ def evaluate(
     ] = None,
     data: Data = None,
     save: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--write/--no-write", help="Write the scores into the bundle, its card and its plots, or only print them."
+            "--write/--no-write",
+            help="Write the scores into the bundle, its card and its plots, or only print them. By default they are "
+            "written, unless the scores in the bundle are of more tasks.",
         ),
-    ] = True,
+    ] = None,
     models_dir: ModelsDir = Path("models"),
 ) -> None:
     """Score a bundle on held-out tasks, by number of support examples and inner steps, with 95 % intervals.
@@ -88,15 +94,49 @@ def evaluate(
     A policy that was trained by acting is scored by its returns in held-out worlds. Without --server, what `unlike`
     marks inside and outside of training's range is measured too, on up to 300 other tasks.
     """
-    loaded, folder = load_named(models_dir, bundle), models_dir / bundle if save else None
+    loaded = load_named(models_dir, bundle)
+    stored, fewer = _more_tasks(loaded, tasks, scores=scores, offline=server is None)
+    writes = not stored if save is None else save
+    folder = models_dir / bundle if writes else None
     if not scores:
         if server is not None:
             fix = "leave --server or --no-scores out"
             raise InnerloopError(expectation("--no-scores", "a measurement in this process", "--server", fix))
         _evaluate_unlike(loaded, family_of(loaded, data), shots, ways, min(tasks, UNLIKE_TASKS), folder)
-        return
-    if save:
-        require(PLOTS)
+    else:
+        if writes:
+            require(PLOTS)
+        _evaluate(loaded, shots, ways, steps, tasks, server, data, folder)
+    if stored and save is None:
+        text = f"wrote nothing, as the scores of {bundle} are of {stored} tasks, and these of {fewer}: add --write"
+        console.print(f"{text} to replace them", markup=False, highlight=False, soft_wrap=True)
+
+
+def _more_tasks(bundle: Bundle, tasks: int, *, scores: bool, offline: bool) -> tuple[int, int]:
+    """How many tasks the stored scores are of and how many the new ones would be, where that is fewer; otherwise 0, 0.
+
+    tasks: of the option; scores: whether predictions are scored, and not only what `unlike` marks
+    """
+    evaluation = bundle.manifest.evaluation
+    pairs = []
+    if scores and evaluation.get("score") != SCORE:
+        pairs.append((evaluation.get("tasks", 0), tasks))
+    if offline:
+        pairs.append((evaluation.get("unlike", {}).get("tasks", 0), min(tasks, UNLIKE_TASKS)))
+    return next(((stored, new) for stored, new in pairs if new < stored), (0, 0))
+
+
+def _evaluate(
+    loaded: Bundle,
+    shots: Sequence[int] | None,
+    ways: Sequence[int] | None,
+    steps: int | None,
+    tasks: int,
+    server: str | None,
+    data: Path | None,
+    folder: Path | None,
+) -> None:
+    """Score a bundle, print the scores, and write them into the bundle in `folder`, if any."""
     if loaded.manifest.evaluation.get("score") == SCORE:
         trial = Returns.from_json(loaded.manifest.evaluation).trial
         returns = (
@@ -124,7 +164,8 @@ def evaluate(
     show(f"{result.protocol}.\n\n{as_text(result)}\n\n{calibration_as_text(result)}{unlike}".rstrip())
     if folder is not None:
         content = as_json(result)
-        publish(_with_evaluation(loaded, {"over_http": content} if server else content), family, folder)
+        beside = server is not None and "tasks" in loaded.manifest.evaluation
+        publish(_with_evaluation(loaded, {"over_http": content} if beside else content), family, folder)
 
 
 def _evaluate_unlike(
@@ -187,10 +228,14 @@ def value(
     support: Annotated[
         int,
         typer.Option(
-            min=1, help="Adapt to this many decisions at the start of each task. The others are used for the estimate."
+            min=1,
+            max=MAX_EXAMPLES,
+            help="Adapt to this many decisions at the start of each task. The others are used for the estimate.",
         ),
     ] = 50,
-    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, max=MAX_STEPS, help="Number of inner steps; by default the bundle's.")
+    ] = None,
     drawn: Annotated[
         bool,
         typer.Option("--drawn", help="Let the policies draw actions. Without it, they take the most probable ones."),

@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, TaskID
 
+from app.atomic_write import check_folder
 from app.bundles.folder import load, load_named
 from app.cli.completion import complete_bundle
 from app.cli.console import ModelsDir, Server, console
 from app.cli.evaluate import show_returns
 from app.cli.example_files import STDOUT
+from app.cli.option_bounds import MAX_EPISODES, MAX_STAGES, MAX_WORLDS
+from app.cli.output_file import check_output
 from app.cli.remote_learner import RemoteLearner, returns_over_http
 from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError, expectation, missing_package
@@ -34,11 +37,19 @@ def navigate(
         str, typer.Argument(help="Name of the bundle, a policy.", autocompletion=complete_bundle)
     ] = "navigation",
     count: Annotated[
-        int, typer.Option("--worlds", min=2, help="Number of held-out worlds; in navigation each has its own goal.")
+        int,
+        typer.Option(
+            "--worlds", min=2, max=MAX_WORLDS, help="Number of held-out worlds; in navigation each has its own goal."
+        ),
     ] = 40,
-    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes in each world and stage.")] = 20,
+    episodes: Annotated[
+        int, typer.Option(min=1, max=MAX_EPISODES, help="Number of episodes in each world and stage.")
+    ] = 20,
     stages: Annotated[
-        int, typer.Option(min=1, help="Number of stages: how often the policy adapts to its latest episodes.")
+        int,
+        typer.Option(
+            min=1, max=MAX_STAGES, help="Number of stages: how often the policy adapts to its latest episodes."
+        ),
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the worlds and of the drawn actions.")] = SEED,
     save: Annotated[
@@ -70,7 +81,7 @@ def drive(
         int, typer.Option(min=1, max=100, help="Number of episodes to adapt to, from a driver who knows the world.")
     ] = 3,
     episodes: Annotated[
-        int, typer.Option(min=1, help="Number of episodes to drive before adapting, and after it.")
+        int, typer.Option(min=1, max=MAX_EPISODES, help="Number of episodes to drive before adapting, and after it.")
     ] = 4,
     film: Annotated[
         Path,
@@ -92,18 +103,31 @@ def drive(
     """Drive in a held-out world of highway-env over HTTP, adapt to a driver who knows it, and drive again."""
     if film == STDOUT:
         raise InnerloopError(expectation("--film", "the path of two files, without a file extension", film))
+    if save:
+        load_named(models_dir, bundle)
+    target = models_dir / bundle / "film" if save else film
+    files = _film_files(target)
     with _needs_highway():
         from app.families.highway.film import animation, strip
 
         report = asyncio.run(_drive(bundle, world, demonstrations, episodes, server))
     console.print(str(report), markup=False)
     frames = report.before[0].frames, report.after[0].frames
-    target = models_dir / bundle / "film" if save else film
-    strip(*frames, target.with_suffix(".png"))
-    animation(*frames, target.with_suffix(".gif"))
-    console.print(f"wrote the film to {target.with_suffix('.png')} and {target.with_suffix('.gif')}", markup=False)
+    strip(*frames, files[0])
+    animation(*frames, files[1])
+    console.print(f"wrote the film to {files[0]} and {files[1]}", markup=False)
     if save:
         _write_film(models_dir / bundle, report)
+
+
+def _film_files(film: Path) -> tuple[Path, Path]:
+    """The strip and the animation. Raises InnerloopError for files that cannot be written."""
+    if not film.name:  # a folder without a name, such as . or /
+        check_output("--film", film)
+    files = film.with_suffix(".png"), film.with_suffix(".gif")
+    for file in files:
+        check_output("--film", file)
+    return files
 
 
 async def _drive(bundle: str, world: int, demonstrations: int, episodes: int, server: str | None) -> DriveReport:
@@ -140,6 +164,7 @@ def collect(
     """Let an expert drive in worlds of highway-env, and write the log that `innerloop train driving --data` reads."""
     with _needs_highway():
         from app.families.highway.episodes import EPISODES, WORLDS, write_log
+    check_folder("--out", out)
     out.mkdir(parents=True, exist_ok=True)
     # a file or a pipe shows no bar before it is full, so there is a line for each split
     console.print(f"driving {EPISODES} episodes in each of {sum(WORLDS.values())} worlds, which takes some minutes")

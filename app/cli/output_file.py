@@ -23,7 +23,7 @@ NO_NEW_FILE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 
 
 def check_output(place: str, output: Path, source: Path | None = None) -> None:
-    """Raise InnerloopError for an output that is a folder, or the file that the command reads.
+    """Raise InnerloopError for an output that cannot be written, is a folder, or is the file that the command reads.
 
     place: the argument of the output; source: the file that the command reads, - for stdin
     """
@@ -33,6 +33,8 @@ def check_output(place: str, output: Path, source: Path | None = None) -> None:
     if source is not None and _are_same(output, source):
         actual = f"{name_of(output)}, which has the queries"
         raise InnerloopError(expectation(place, "another file than FILE", actual, "choose another name"))
+    if not _is_stream(output):
+        _check_folder(place, output)
 
 
 def write_output(place: str, output: Path, content: bytes) -> None:
@@ -52,6 +54,18 @@ def write_output(place: str, output: Path, content: bytes) -> None:
 
 def _cannot_write(place: str, output: Path, error: OSError) -> InnerloopError:
     return InnerloopError(f"{place}: cannot write {name_of(output)}: {error.strerror}")
+
+
+def _check_folder(place: str, output: Path) -> None:
+    """Raise InnerloopError unless the folder of a file is there, and takes a new file where there is none."""
+    folder = Path(os.path.realpath(output)).parent
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(output if output.exists() else folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _cannot_write(place, output, error) from error
 
 
 def _is_folder(place: str, output: Path) -> bool:

@@ -11,6 +11,7 @@ from app.errors import InnerloopError, expectation
 from app.settings import Settings
 from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound, UnexpectedAnswer
 from innerloop_client.connection_options import KEY_VARIABLE, check_url
+from innerloop_client.paths import segment
 
 TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""
@@ -87,6 +88,7 @@ def is_of_path(error: Exception) -> bool:
 async def get_model(client: AsyncClient, bundle: str) -> Model:
     """What the server says of a model. Raises InnerloopError that names the argument `bundle` where it has none."""
     try:
+        segment("bundle", bundle)
         return await client.model(bundle)
     except NotFound as error:
         if is_of_path(error):  # the caller knows the URL

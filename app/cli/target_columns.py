@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.cli.example_files import Csv, Rows, name_of
 from app.cli.words import Source, command_line_words
-from app.errors import InnerloopError, RequestError, expectation
+from app.errors import InnerloopError, RequestError, expectation, name_text, names_text
 from innerloop_client import Model
 from innerloop_client.descriptions import reading
 from innerloop_client.tables import column_names
@@ -22,7 +22,7 @@ def target_columns(model: Model, table: Csv | Rows, chosen: Sequence[str], file:
     if not names:
         if chosen:
             fix = f"{model.name} learns from episodes, so leave --target out"
-            raise InnerloopError(expectation("--target", "no column", chosen[0], fix))
+            raise InnerloopError(expectation("--target", "no column", name_text(chosen[0]), fix))
         return {}
     if isinstance(table, Csv) and not has_names(model) and all(map(_is_number, table.columns)):
         fix = "begin the file with a line of names"
@@ -44,13 +44,13 @@ def has_names(model: Model) -> bool:
 
 
 def _matched(names: Sequence[str], table: Csv | Rows, chosen: Sequence[str], where: str) -> dict[str, str]:
-    columns = ", ".join(table.columns)
+    columns = names_text(table.columns)
     if not chosen and (missing := [name for name in names if name not in table.columns]):
         fix = f"name the column that has the target: {columns}"
         raise InnerloopError(f"--target: {where} has no column called {missing[0]}: {fix}")
     chosen = chosen or names
     if twice := next((column for column in chosen if list(chosen).count(column) > 1), None):
-        raise InnerloopError(f"--target: {twice} is named twice: name each column once")
+        raise InnerloopError(f"--target: {name_text(twice)} is named twice: name each column once")
     if len(chosen) != len(names):
         expected = f"{len(names)} column{'s' if len(names) > 1 else ''} ({', '.join(names)})"
         raise InnerloopError(expectation("--target", expected, len(chosen)))
@@ -66,9 +66,11 @@ def _matched(names: Sequence[str], table: Csv | Rows, chosen: Sequence[str], whe
 def _check_column(column: str, name: str, names: Sequence[str], table: Csv | Rows, where: str) -> None:
     """Raise InnerloopError unless a column of the file can be the target of this name. names: of all targets"""
     if column not in table.columns:
-        raise InnerloopError(expectation("--target", f"a column of {where} ({', '.join(table.columns)})", column))
+        raise InnerloopError(
+            expectation("--target", f"a column of {where} ({names_text(table.columns)})", name_text(column))
+        )
     if table.columns.count(column) > 1:
-        raise InnerloopError(f"--target: two columns of {where} are called {column}: rename or remove one")
+        raise InnerloopError(f"--target: two columns of {where} are called {name_text(column)}: rename or remove one")
     if column != name and column in names:
         fix = f"name the columns in the order of the model's targets, {', '.join(names)}"
         raise InnerloopError(expectation("--target", f"the column for {name}", f"{column}, another target", fix))

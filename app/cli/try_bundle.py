@@ -13,6 +13,7 @@ from torch import Tensor
 from app.cli.completion import complete_bundle
 from app.cli.console import Data, Server, console
 from app.cli.losses_text import number_text
+from app.cli.option_bounds import MAX_EXAMPLES, MAX_STEPS
 from app.cli.remote_learner import rows_of
 from app.cli.server_connection import connect, get_model
 from app.errors import DataError, NoFamily, TrainingError
@@ -37,9 +38,12 @@ def try_bundle(
         str, typer.Argument(help="Name of the bundle, such as sinusoid.", autocompletion=complete_bundle)
     ] = "sinusoid",
     shots: Annotated[
-        int, typer.Option(min=1, help="Number of support examples; for classification, of each class.")
+        int,
+        typer.Option(min=1, max=MAX_EXAMPLES, help="Number of support examples; for classification, of each class."),
     ] = 5,
-    steps: Annotated[int | None, typer.Option(min=0, help="Number of inner steps; by default the bundle's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, max=MAX_STEPS, help="Number of inner steps; by default the bundle's.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the random task.")] = 0,
     data: Data = None,
     server: Server = None,

@@ -145,6 +145,9 @@ class TextEncoder:
             return _checked(row, index)
         if not isinstance(row, list | tuple | np.ndarray):
             raise Invalid(place(index), f"a text, or {self.width} numbers", show(row), SEND)
+        if not isinstance(row, np.ndarray) and row and all(isinstance(each, str) for each in row):
+            count = f"an array of {len(row)} text{'' if len(row) == 1 else 's'}"
+            raise Invalid(place(index), f"a text, or {self.width} numbers", count, SEND)
         try:
             embedding: np.ndarray = read_floats([row], self.feature_shape)[0]
         except Invalid as error:

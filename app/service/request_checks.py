@@ -9,7 +9,7 @@ import numpy as np
 
 from app.encoders.error_places import show
 from app.encoders.label_words import label_words
-from app.errors import Invalid, exact
+from app.errors import Invalid, exact, name_text
 from app.service.answers import KINDS, PredictOptions
 from app.service.class_labels import Label
 from app.service.cross_validation import Method
@@ -25,7 +25,7 @@ MAX_DIGITS = 20
 def check_ttl(ttl_s: int | None, max_ttl_s: int) -> None:
     """Check the lifetime of an adaptation against the limit of the server."""
     if ttl_s is not None and ttl_s > max_ttl_s:
-        raise Invalid("ttl_s", f"at most {max_ttl_s} seconds (INNERLOOP_MAX_TTL_S)", ttl_s)
+        raise Invalid("ttl_s", f"at most {max_ttl_s} seconds (INNERLOOP_MAX_TTL_S)", name_text(str(ttl_s)))
 
 
 def check_support_size(size: int, limit: int, unit: str, place: str) -> None:

@@ -82,11 +82,11 @@ def _parse_line(
     if not isinstance(observation, list) or len(observation) != features or not all(map(_is_number, observation)):
         raise DataError(f"{place}: observation: expected {features} numbers, got {observation!r:.60}")
     if type(action) is not int or not 0 <= action < actions:
-        raise DataError(f"{place}: action: expected a whole number from 0 to {actions - 1}, got {action!r}")
+        raise DataError(f"{place}: action: expected a whole number from 0 to {actions - 1}, got {action!r:.60}")
     if not _is_number(reward):
-        raise DataError(f"{place}: reward: expected a number, got {reward!r}")
+        raise DataError(f"{place}: reward: expected a number, got {reward!r:.60}")
     if not _is_number(propensity) or not 0 < propensity <= 1:
-        raise DataError(f"{place}: propensity: expected a number above 0 and at most 1, got {propensity!r}")
+        raise DataError(f"{place}: propensity: expected a number above 0 and at most 1, got {propensity!r:.60}")
     return str(content.get("task", "")), (observation, action, reward, propensity)
 
 

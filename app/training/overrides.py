@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.bundles.folder import check_name
-from app.errors import TrainingError, expectation, one_of
+from app.errors import TrainingError, expectation, name_text, names_text, one_of
 from app.training.family_and_network import make_family
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
@@ -89,7 +89,7 @@ def recipe_changes(overrides: Overrides) -> dict[str, Any]:
     for name in NOT_SET.keys() & changes.keys():
         raise TrainingError(f"--set {name}: {NOT_SET[name]}")
     if unknown := sorted(changes.keys() - set(fields)):
-        raise TrainingError(expectation("--set", one_of(list(fields)), ", ".join(unknown)))
+        raise TrainingError(expectation("--set", one_of(list(fields)), names_text(unknown)))
     named = {"outer_steps": overrides.outer_steps, "seed": overrides.seed}
     return changes | {key: value for key, value in named.items() if value is not None}
 
@@ -101,7 +101,7 @@ def parse_option(text: str, flag: str = "--option", example: str = "features=3")
     """
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise TrainingError(expectation(flag, f"KEY=VALUE, such as {example}", repr(text)))
+        raise TrainingError(expectation(flag, f"KEY=VALUE, such as {example}", repr(name_text(text))))
     try:
         parsed = json.loads(value)
     except ValueError:

@@ -127,6 +127,8 @@ def _remarks(manifest: Manifest, evaluation: Evaluation) -> list[str]:
 def _same_over_http(offline: Evaluation, over_http: Evaluation, *, initial: bool) -> str:
     """The scores over HTTP: a sentence if they are the same, otherwise a table."""
     rows = as_text(over_http, initial=initial)
+    if over_http.mean_over != offline.mean_over:
+        return f"Scores over HTTP, {over_http.mean_over}:\n\n{rows}"
     if over_http.steps == offline.steps and set(rows.splitlines()) <= set(
         as_text(offline, initial=initial).splitlines()
     ):
@@ -169,9 +171,9 @@ worlds.{_rivals(returns)}
 {returns.as_text()}"""
     if "over_http" in manifest.evaluation:
         over_http = Returns.from_json(manifest.evaluation["over_http"])
-        server = "Returns in the same worlds over HTTP. The policy draws its actions, so the returns vary within their "
-        server += "intervals"
-        text += f"\n\n{server}:\n\n{over_http.as_text()}"
+        same = "Returns in the same worlds over HTTP. The policy draws its actions"
+        server = same if over_http.trial == returns.trial else f"Returns over HTTP. {over_http.protocol}"
+        text += f"\n\n{server}, so the returns vary within their intervals:\n\n{over_http.as_text()}"
     return text
 
 

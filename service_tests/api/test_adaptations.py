@@ -67,6 +67,8 @@ def test_the_default_ttl_is_a_setting(serve: Callable[..., TestClient], clock: C
         client.post("/adapt", json=ADAPT | {"ttl_s": 101}).json()["detail"]
         == "ttl_s: expected at most 100 seconds (INNERLOOP_MAX_TTL_S), got 101"
     )
+    long = client.post("/adapt", json=ADAPT | {"ttl_s": 10**100}).json()["detail"]
+    assert long == f"ttl_s: expected at most 100 seconds (INNERLOOP_MAX_TTL_S), got 1{'0' * 59}..."
 
 
 def test_predictions_survive_the_eviction_of_fast_weights(serve: Callable[..., TestClient]) -> None:

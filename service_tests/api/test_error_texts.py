@@ -153,6 +153,8 @@ ADAPT_TEXTS = [
     # the other fields
     (ADAPT | {"steps": "5"}, f"steps: expected a whole number, got a string: {UNQUOTED}"),
     (ADAPT | {"steps": 1.5}, "steps: expected a whole number, got 1.5"),
+    (ADAPT | {"steps": 1.0}, "steps: expected a whole number, got 1.0"),
+    (ADAPT | {"ttl_s": -60.0}, "ttl_s: expected a whole number, got -60.0"),
     (ADAPT | {"steps": 10**40}, "steps: expected 0 to 100 for sinusoid, got 10000000000000000000..."),
     (ADAPT | {"reuse": "yes"}, "reuse: expected true or false, got a string"),
     (ADAPT | {"assess": None}, "assess: expected one of leave_one_out, k_fold, got null"),

@@ -123,7 +123,7 @@ def test_all_forms_give_the_same_answer(client: TestClient, form: str, media: st
         (raw(WAVE["inputs"], shape=[]), "expected at least 1 element", "inputs.shape"),
         (raw(WAVE["inputs"], shape=[5, 1, 1]), "expected 1 number, got 1 x 1 numbers", "inputs[0]"),
         (raw(WAVE["inputs"], shape=[5, 1, 1, 1, 1]), "expected at most 4 elements, got", "inputs.shape"),
-        (raw(WAVE["inputs"], shape=[5.0, 1]), "expected a whole number, got 5", "inputs.shape[0]"),
+        (raw(WAVE["inputs"], shape=[5.0, 1]), "expected a whole number, got 5.0", "inputs.shape[0]"),
         (
             raw(WAVE["inputs"], shape=[2**62, 4]),
             "expected as many inputs as targets, got 4611686018427387904 and 5",

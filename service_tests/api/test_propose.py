@@ -169,7 +169,7 @@ def test_nothing_says_how_sure_an_uncalibrated_model_is(serve: Callable[..., Tes
         ({"target": "temperature"}, "target", 'expected 0, or one of "target", got "temperature"'),
         ({"target": 1, "goal": "maximize"}, "target", 'expected 0, or one of "target", got 1'),
         ({"target": True}, "target", 'expected 0, or one of "target", got true'),
-        ({"target": 0.5}, "target", "got a number"),
+        ({"target": 0.5}, "target", "got 0.5"),
         ({"model": None}, "", "expected exactly one of adaptation_id and model, got neither"),
         ({"adaptation_id": "x"}, "", "expected exactly one of adaptation_id and model, got both"),
         ({"pinned": True}, "pinned", "this needs adaptation_id"),

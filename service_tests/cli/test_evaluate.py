@@ -46,7 +46,8 @@ def test_no_scores_measures_unlike_alone(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "models/linear", tmp_path / "models/linear")
     manifest, card = tmp_path / "models/linear/bundle.json", tmp_path / "models/linear/CARD.md"
     before = json.loads(manifest.read_text())
-    result = innerloop("evaluate", "linear", "--no-scores", "--tasks", "30", folder=tmp_path)
+    words = ["linear", "--no-scores", "--tasks", "30", "--write"]
+    result = innerloop("evaluate", *words, folder=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     after = json.loads(manifest.read_text())
     measured = after["evaluation"].pop("unlike")
@@ -63,7 +64,8 @@ def test_no_scores_measures_unlike_alone(tmp_path: Path) -> None:
 def test_evaluate_writes_the_scores(live_server: str, tmp_path: Path, way: str) -> None:
     shutil.copytree(ROOT / "models/linear", tmp_path / "models/linear")
     server = ["--server", live_server] if way == "over HTTP" else []
-    result = innerloop("evaluate", "linear", "--steps", "1", "--tasks", "30", "--shots", "5", *server, folder=tmp_path)
+    words = ["linear", "--steps", "1", "--tasks", "30", "--shots", "5", "--write", *server]
+    result = innerloop("evaluate", *words, folder=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     evaluation = json.loads((tmp_path / "models/linear/bundle.json").read_text())["evaluation"]
     scores = evaluation["over_http"] if server else evaluation
@@ -74,6 +76,20 @@ def test_evaluate_writes_the_scores(live_server: str, tmp_path: Path, way: str) 
     assert (tmp_path / "models/linear/weights.safetensors").read_bytes() == (
         ROOT / "models/linear/weights.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("way", ["offline", "over HTTP", "unlike alone"])
+def test_scores_of_fewer_tasks_are_not_written_by_default(live_server: str, tmp_path: Path, way: str) -> None:
+    bundle = tmp_path / "models/linear"
+    shutil.copytree(ROOT / "models/linear", bundle)
+    before = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    more = {"offline": [], "over HTTP": ["--server", live_server], "unlike alone": ["--no-scores"]}[way]
+    result = innerloop("evaluate", "linear", "--steps", "1", "--tasks", "3", "--shots", "5", *more, folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    stored = 300 if way == "unlike alone" else 600
+    said = f"wrote nothing, as the scores of linear are of {stored} tasks, and these of 3: add --write to replace them"
+    assert result.stdout.splitlines()[-1] == said
+    assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_version_is_printed() -> None:
         (("evaluate", "linear", "--server", "nonsense"), "--server: expected a URL such as http://127.0.0.1:8000"),
         (
             ("bundle", "../new", "--network", "mlp", "--weights", "none"),
-            "the name of a bundle: expected letters, digits, -, _ and ., such as pump-2, got '../new'",
+            'the name of a bundle: expected letters, digits, -, _ and ., such as pump-2, got "../new"',
         ),
         (
             ("bundle", "linear", "--network", "mlp", "--weights", "none"),
@@ -59,6 +59,8 @@ def test_the_version_is_printed() -> None:
             ("bundle", "new", "--network", "mlp", "--weights", "none", "--rate", "-1"),
             "--rate: expected a number above 0",
         ),
+        (("try", "a" * 5000), "bundle: expected a name or an id of at most 255 characters, got 5000"),
+        (("evaluate", "a" * 5000), f'bundle: expected one of {", ".join(SHIPPED)} in models, got "{"a" * 60}..."'),
         (
             ("evaluate", "linear", "--steps", "100000", "--no-write"),
             "--steps: expected 0 to 100 for linear, got 100000",
@@ -97,6 +99,32 @@ def test_a_path_of_thousands_of_characters_is_cut(words: str) -> None:
     assert result.returncode == 1
     assert "File name too long" in line
     assert "p" * 61 not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("drive --film /PATH", f"--film: cannot write /{'p' * 59}...: File name too long"),
+        ("drive --film none/film", "--film: cannot write none/film.png: No such file or directory"),
+        ("drive --film FILE/film", "--film: cannot write FILE/film.png: Not a directory"),
+        ("drive --film /", "--film: expected the name of a file, got the folder /"),
+        ("drive --write", "bundle: expected the name of a bundle in models, which has none, got "),
+        ("collect --out FILE", "--out: cannot write into the folder FILE: Not a directory"),
+        ("collect --out PATH", f"--out: cannot write into the folder {'p' * 60}...: File name too long"),
+        ("train linear --models-dir FILE/models", "--models-dir: cannot write into the folder FILE/models: Not a dir"),
+        ("train linear --runs-dir FILE", "--runs-dir: cannot write into the folder FILE: Not a directory"),
+        ("bundle a --network mlp --weights w --models-dir FILE/x", "--models-dir: cannot write into the folder FILE/x"),
+        ("predict a FILE --output none/out.csv", "--output: cannot write none/out.csv: No such file or directory"),
+        ("adaptations export a none/a.csv", "FILE: cannot write none/a.csv: No such file or directory"),
+    ],
+)
+def test_where_a_command_writes_is_checked_before_its_work(words: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "FILE").write_text("x\n1\n")
+    server = ["--server", "http://127.0.0.1:9"] if words.startswith("drive") else []
+    result = innerloop(*words.replace("PATH", "p" * 5000).split(), *server, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(message), result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["FILE"]
 
 
 def test_an_error_has_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:

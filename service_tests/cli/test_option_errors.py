@@ -15,7 +15,7 @@ from service_tests.cli.commands import innerloop
         ("adapt a FILE --steps -1", 'expected at least 0, got "-1"'),
         ("adapt a FILE --steps x", 'expected a whole number, got "x"'),
         ("adapt a FILE --learning-rate x", 'expected a number, got "x"'),
-        ("adapt a FILE --ttl x", "expected a time such as 7d, 12h, 30m or 3600 (seconds), got 'x'"),
+        ("adapt a FILE --ttl x", 'expected a time such as 7d, 12h, 30m or 3600 (seconds), got "x"'),
         ("predict a FILE --interval x", 'expected a number, got "x"'),
         ("adaptations ls --limit 0", 'expected at least 1, got "0"'),
         (f"adaptations ls --limit {'9' * 5000}", 'expected a whole number of fewer digits, got "999'),
@@ -28,6 +28,33 @@ from service_tests.cli.commands import innerloop
         ("navigate --seed -1", 'expected at least 0, got "-1"'),
         ("adapt a FILE --ttl \u096dd", "expected a time such as 7d, 12h, 30m or 3600 (seconds), got "),
         ("adapt a FILE --steps \u096d", "expected a whole number, got "),
+        *(
+            (f"{words} {10**23}", "expected at most ")
+            for words in (
+                "navigate --worlds",
+                "navigate --episodes",
+                "navigate --stages",
+                "drive --episodes",
+                "drive --demonstrations",
+                "evaluate a --tasks",
+                "evaluate a --shots",
+                "evaluate a --ways",
+                "evaluate a --steps",
+                "value a FILE --support",
+                "value a FILE --steps",
+                "try --shots",
+                "try --steps",
+                "train --outer-steps",
+                "train --threads",
+                "compare sinusoid --outer-steps",
+                "adapt a FILE --steps",
+                *(
+                    f"bundle a --network mlp --weights FILE --{each}"
+                    for each in ("steps", "max-steps", "features", "targets", "shape")
+                ),
+            )
+        ),
+        (f"adapt a FILE --ttl {'9' * 5000}", 'expected a time such as 7d, 12h, 30m or 3600 (seconds), got "99'),
         ("serve --port 70000", 'expected at most 65535, got "70000"'),
     ],
 )

@@ -57,6 +57,9 @@ def test_other_names_are_in_the_order_of_the_model(pairs: str, tmp_path: Path) -
         ("a\ty\n1\t2\n", [], "line 1: expected columns separated by commas, got tabs: separate the cells by commas"),
         ("a,b,y,z\n1,2,3,4\n".encode("utf-16-le"), ["y", "z"], "got the byte 0x00 at 1: save the file as UTF-8"),
         ("a,b,y,z\n1,2,3,4\n1,2,3\n", ["y", "z"], 'line 3: expected 4 cells, got 3: the columns are "a, b, y, z"'),
+        (TWO, ["a" * 5000, "b"], f"(a, b, target_1, target_2), got {'a' * 60}..."),
+        (TWO, ["a" * 5000] * 2, f"--target: {'a' * 60}... is named twice"),
+        (TWO.replace("a,", f"{'a' * 5000},"), ["z", "b"], f"({'a' * 60}..., b, target_1, target_2), got z"),
     ],
 )
 def test_errors(pairs: str, tmp_path: Path, content: str | bytes, names: list[str], message: str) -> None:

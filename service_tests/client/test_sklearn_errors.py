@@ -1,5 +1,6 @@
 """What goes wrong with an estimator, in its words: parameters that it has, and what to call next."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from innerloop_client import Client, Expired, InnerloopError, NotFound
+from innerloop_client import Client, Expired, InnerloopError, NotFound, ServerError, UnsupportedInput
 from innerloop_client.errors import server_error
 from innerloop_client.sklearn import FewShotClassifier, FewShotRegressor
 from innerloop_client.sklearn.plain_errors import of_adaptation
@@ -41,6 +42,34 @@ def test_an_expired_adaptation_is_one_too() -> None:
         raise server_error(problem)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda fitted: fitted.predict_interval(X, level=0), "level: expected "),
+        (lambda fitted: fitted.fit(X, Y, np.full(5, 1e-320)), "sample_weight: expected at least 1 weight above 1.4"),
+        (lambda fitted: fitted.partial_fit(X, Y, np.full(5, 1e-320)), "sample_weight: expected at least 1 weight abo"),
+        (lambda fitted: fitted.fit(X, Y, [-1, 1, 1, 1, 1]), "sample_weight[0]: expected "),
+        (lambda fitted: fitted.fit(X, Y * 1e300), "y[0]"),
+        (lambda fitted: fitted.fit(X * 1e300, Y), "X[0]"),
+        (lambda fitted: fitted.partial_fit(X * 1e300, Y), "X[0]"),
+        (lambda fitted: fitted.predict(X * 1e300), "X[0]"),
+        (lambda fitted: fitted.set_params(steps=1.0).fit(X, Y), "steps: expected a whole number, got 1.0"),
+    ],
+    ids=str,
+)
+def test_errors_name_the_arguments_of_the_method(url: str, call: Callable[[Any], Any], message: str) -> None:
+    fitted = FewShotRegressor("sinusoid", url).fit(X, Y)
+    with pytest.raises((InnerloopError, ValueError), match=f"^{re.escape(message)}") as error:
+        call(fitted)
+    if isinstance(error.value, ServerError):
+        assert message.startswith(error.value.place.partition("[")[0])
+
+
+def test_paths_of_images_are_named_as_rows(url: str) -> None:
+    with pytest.raises(UnsupportedInput, match=r"^X\[0\]: cannot read nothing\.png: No such file"):
+        FewShotClassifier("omniglot", url).fit(np.array(["nothing.png", "none.png"]), [0, 1])
+
+
 @pytest.mark.parametrize("form", [FewShotRegressor, FewShotClassifier])
 def test_a_model_that_is_not_there_is_the_parameter_model(url: str, form: Any) -> None:
     with pytest.raises(NotFound, match=r"^model: expected one of .*, got \"nope\"") as error:
@@ -69,6 +98,19 @@ def test_columns_of_one_name_are_named_by_every_method(url: str) -> None:
     for call in calls:
         with pytest.raises(ValueError, match=r"^X: expected each column once, got two called 'a': rename or remove"):
             call(frame)
+
+
+@pytest.mark.parametrize("wrong", [[], 0, False, {}, b"", ()], ids=repr)
+@pytest.mark.parametrize("argument", ["url", "api_key"])
+def test_what_is_empty_and_no_text_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch, argument: str, wrong: Any
+) -> None:
+    monkeypatch.setenv("INNERLOOP_URL", url)
+    message = f"^{argument}: expected a text, got {type(wrong).__name__}$"
+    with pytest.raises(InnerloopError, match=message):
+        FewShotRegressor("sinusoid", **{argument: wrong}).fit(X, Y)
+    with pytest.raises(InnerloopError, match=message):
+        Client(**{argument: wrong})
 
 
 def test_a_wrong_variable_of_the_environment_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

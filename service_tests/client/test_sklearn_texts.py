@@ -1,6 +1,8 @@
 """The classifier of scikit-learn with a model of texts, whose labels may count as examples."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from innerloop_client import Client, InvalidRequest, UnsupportedInput
+from innerloop_client import Client, InnerloopError, InvalidRequest, UnsupportedInput
 from innerloop_client.sklearn import FewShotClassifier
+from service_tests.encoders.cases import drawing, picture
 from service_tests.processes import serving_in_a_thread
 from service_tests.sentence_models import write_sentence_model, write_text_bundle
 
@@ -78,6 +81,38 @@ def test_the_client_takes_texts_in_a_column_too(texts_url: str, form: Callable[[
     with Client(texts_url) as client:
         topics = client.adapt("texts", form(TEXTS), LABELS)
         assert list(topics.predict(form(QUERIES))) == ["card", "pin_change", "weather"]
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (lambda texts: pd.DataFrame({"a": texts, "b": texts}), "x: texts takes texts: expected 1 column, got 2 (a, b)"),
+        (lambda texts: pd.DataFrame({"a": texts, "b": 1}), "x: texts takes texts: expected 1 column, got 2 (a, b)"),
+        (lambda texts: np.array([texts, texts]).T, "support.inputs[0]: expected a text, or "),
+        (lambda texts: list(zip(texts, texts, strict=True)), "support.inputs[0]: expected a text, or "),
+    ],
+    ids=["frame", "mixed frame", "array", "list"],
+)
+def test_two_columns_are_no_texts(texts_url: str, form: Any, message: str) -> None:
+    with Client(texts_url) as client, pytest.raises(InnerloopError, match=f"^{re.escape(message)}") as error:
+        client.adapt("texts", form(TEXTS), LABELS)
+    assert message.startswith("x") or ", got an array of 2 texts: send a string" in str(error.value)
+
+
+@pytest.mark.parametrize("model", ["texts", "numbers"])
+def test_bytes_and_files_are_no_texts_and_no_numbers(texts_url: str, tmp_path: Path, model: str) -> None:
+    path, expected = tmp_path / "a.png", "a text" if model == "texts" else "numbers"
+    path.write_bytes(picture(drawing(28, 1)))
+    fix = "send its decode()" if model == "texts" else "send numbers"
+    with Client(texts_url) as client, path.open("rb") as file:
+        for row, message in (
+            (b"card", f"got bytes: {fix}"),
+            (path, "got a path: send what is in the file"),
+            (tmp_path, "got a path: send what is in the file"),
+            (file, "got an open file: send what is in it"),
+        ):
+            with pytest.raises(UnsupportedInput, match=rf"^x\[1\]: expected {expected}, {re.escape(message)}$"):
+                client.adapt(model, [TEXTS[0], row], LABELS[:2])
 
 
 @pytest.mark.parametrize(

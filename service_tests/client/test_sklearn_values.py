@@ -181,6 +181,18 @@ def test_whole_numbers_are_not_rounded_beside_floats(values_url: str, form: Any)
         FewShotClassifier("classifier", values_url).fit(X, form([2**53 + 1, 1.0, 2]))
 
 
+@pytest.mark.parametrize("form", [list, tuple, lambda labels: np.array(labels, object)])
+@pytest.mark.parametrize("labels", [[np.uint64(1), 2, -1], [np.int8(1), np.uint64(2**63 - 1), np.uint8(3)]], ids=str)
+def test_whole_numbers_of_several_types_are_labels(values_url: str, form: Any, labels: Any) -> None:
+    expected = sorted(map(int, labels))
+    classifier = FewShotClassifier("classifier", values_url).fit(X, form(labels))
+    assert classifier.classes_.tolist() == expected
+    assert set(classifier.predict(X).tolist()) <= set(expected)
+    first = FewShotClassifier("classifier", values_url).partial_fit(X, labels, classes=form(labels))
+    assert first.classes_.tolist() == expected
+    assert first.partial_fit(X[:1], form(labels[:1])).classes_.tolist() == expected
+
+
 @pytest.mark.parametrize("labels", [[2**70, 1, 1], [2**63, -1, -1], np.array([2**70, 1, 1], object)])
 def test_labels_that_are_too_large(values_url: str, labels: Any) -> None:
     with pytest.raises(UnsupportedInput, match="expected labels that 64 bits can hold, got a larger whole number"):

@@ -87,6 +87,21 @@ def test_scores_that_differ_over_http_are_shown() -> None:
     assert "A server gives the same scores over HTTP" not in text
 
 
+def test_scores_of_fewer_tasks_over_http_say_so() -> None:
+    bundle = load(ROOT / "models/choices")
+    other = copy.deepcopy(dict(bundle.manifest.evaluation))
+    other["over_http"]["tasks"] = 3
+    text = card("choices", replace(bundle.manifest, evaluation=other), None, PLOT)
+    assert "Scores over HTTP, the mean over 3 tasks of the test split" in text
+    assert "the same" not in text.partition("Scores over HTTP")[2].partition("\n\n")[0]
+    policy = load(ROOT / "models/navigation")
+    returns = copy.deepcopy(dict(policy.manifest.evaluation))
+    returns["over_http"]["trial"]["tasks"] = 2
+    text = card("navigation", replace(policy.manifest, evaluation=returns), None, PLOT)
+    assert "Returns over HTTP. Mean return of an episode, with 95 % intervals over 2 worlds" in text
+    assert "in the same worlds over HTTP" not in text
+
+
 def test_it_says_whether_the_order_of_examples_makes_a_difference() -> None:
     manifest = load(ROOT / "models/pharmacokinetics").manifest
     options = copy.deepcopy(dict(manifest.network.options))

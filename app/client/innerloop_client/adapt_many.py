@@ -18,6 +18,7 @@ from innerloop_client.errors import (
     Unauthorized,
     UnsupportedInput,
     reason,
+    shown,
 )
 from innerloop_client.idempotency_key import MAX_KEY, key_of, new_key
 from innerloop_client.model_versions import MAX_REPEATS, Described, Version, describe, described
@@ -87,7 +88,7 @@ class _Given:
             raise UnsupportedInput(f"expected a mapping with model, x and y, got {type(task).__name__}")
         unknown = [name for name in task if name not in FIELDS]
         if unknown:
-            raise UnsupportedInput(f"unknown {unknown[0]!r}: a task has {', '.join(sorted(FIELDS))}")
+            raise UnsupportedInput(f"unknown {shown(unknown[0])}: a task has {', '.join(sorted(FIELDS))}")
         if "model" not in task:
             raise UnsupportedInput("model is missing")
         options = {name: value for name, value in task.items() if name not in ("model", "x", "y")}

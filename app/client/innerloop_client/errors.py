@@ -152,6 +152,8 @@ BY_STATUS: Mapping[int, type[ServerError]] = {
 """Other 4xx are InvalidRequest, other 5xx ServerError."""
 
 
+MAX_DIGITS = 60
+"""Digits of a whole number that a message repeats."""
 MAX_SHOWN = 200
 """Most characters of a wrong value in a message."""
 
@@ -162,7 +164,8 @@ def shown(value: Any) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001  of whole numbers with thousands of digits, and of objects of the user
         return f"a value of type {type(value).__name__}"
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    longest = MAX_DIGITS if isinstance(value, int) else MAX_SHOWN
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def printable(text: str) -> str:

@@ -18,12 +18,21 @@ PLAIN = frozenset(
 """What PIL finds in files that say nothing about who took the picture, where and how."""
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff")
+"""How files of these formats begin."""
 
 
 def is_image(value: Any) -> bool:
     """Whether a value is an image by its type: of PIL, a path, an open file, or bytes."""
     is_file = isinstance(value, PathLike | bytes | bytearray | memoryview) or hasattr(value, "read")
     return is_file or is_a(value, "PIL.Image", "Image")
+
+
+def may_be_other(value: Any) -> bool:
+    """Whether what counts as an image by its type may be something else: a path, an open file, or other bytes."""
+    if isinstance(value, bytes | bytearray):
+        return not value.startswith(SIGNATURES)
+    return not is_a(value, "PIL.Image", "Image")
 
 
 def names_image(value: Any) -> bool:

@@ -11,10 +11,11 @@ from innerloop_client.arrays import Array, as_numpy, is_a, packed
 from innerloop_client.body_encoding import LARGE
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput
-from innerloop_client.images import is_image, names_image, read_image
+from innerloop_client.images import is_image, may_be_other, names_image, read_image
 from innerloop_client.named_rows import as_objects, by_names, have_names, rows_with_names
 from innerloop_client.tables import (
     NUMBERS,
+    SINGLE,
     column_names,
     is_other_table,
     is_table,
@@ -25,8 +26,8 @@ from innerloop_client.tables import (
 )
 from innerloop_client.value_encoding import PLAIN, as_text, plain, to_wire
 
-SINGLE = ("text", "image")
-"""The encoders whose inputs are single values."""
+WITHOUT_IMAGES = {"text": "a text", NUMBERS: "numbers", "table": "a row of a table"}
+"""What a row is, by the encoders that take no images."""
 
 
 def repeatable(values: Any) -> Any:
@@ -60,10 +61,30 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
         rows = to_wire(sys.modules["numpy"].stack(arrays), place)
         if isinstance(rows, Array):
             return rows
+    if any(is_image(row) and may_be_other(row) for row in rows):
+        _refuse_files(rows, await models.model(model), place)
     return [
         read_image(row, f"{place}[{index}]") if is_image(row) else plain(row, f"{place}[{index}]")
         for index, row in enumerate(rows)
     ]
+
+
+def _refuse_files(rows: list[Any], model: Mapping[str, Any], place: str) -> None:
+    """Raise UnsupportedInput for bytes and files where the model takes no images: nothing is read then."""
+    expected = WITHOUT_IMAGES.get(model["inputs"]["encoder"])
+    for index, row in enumerate(rows):
+        if expected and is_image(row):
+            raise UnsupportedInput(f"{place}[{index}]: expected {expected}, got {_instead_of(row, expected)}")
+
+
+def _instead_of(row: Any, expected: str) -> str:
+    """What came and the fix, for bytes, a file or an image where `expected` was."""
+    if isinstance(row, PathLike):
+        return "a path: send what is in the file"
+    if isinstance(row, bytes | bytearray):
+        return f"{type(row).__name__}: send {'its decode()' if expected == WITHOUT_IMAGES['text'] else expected}"
+    name = "an open file: send what is in it" if hasattr(row, "read") else f"{type(row).__name__}: send {expected}"
+    return "an image" if is_a(row, "PIL.Image", "Image") else name
 
 
 async def _without_levels(models: Models, model: str, arrays: list[Any]) -> list[Any]:

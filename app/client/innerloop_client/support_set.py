@@ -7,13 +7,14 @@ from typing import Any
 
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
-from innerloop_client.errors import UnsupportedInput
+from innerloop_client.errors import UnsupportedInput, shown
 from innerloop_client.inputs import plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
 from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
 from innerloop_client.tables import (
     has_default_names,
     in_order,
     is_other_table,
+    listed,
     names_for,
     refuse_other_table,
     target_names,
@@ -85,7 +86,7 @@ async def check_order(models: Models, model: str, targets: Any) -> None:
         names = list(names_for(given, target_names(await models.model(model))) or given[0])
         wrong = next((each for each in given if each != names), None)
         if wrong is not None:
-            raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {', '.join(wrong)}")
+            raise UnsupportedInput(f"y: expected the columns {', '.join(names)} in this order, got {listed(wrong)}")
 
 
 def _is_column(x: Any, y: Any) -> bool:
@@ -113,8 +114,8 @@ def _split(x: Any, y: Hashable) -> tuple[Any, Any]:
         raise UnsupportedInput(f"y: the name of a column needs a DataFrame of pandas as x, got {actual}")
     count = _count(x.columns, y)
     if count != 1:
-        columns = ", ".join(map(str, x.columns))
-        actual = f"{y!r}, which {count} columns are called" if count else repr(y)
+        columns = listed(x.columns)
+        actual = f"{shown(y)}, which {count} columns are called" if count else shown(y)
         raise UnsupportedInput(f"y: expected a column of x ({columns}), got {actual}")
     return x.drop(columns=y), x[y]
 

@@ -10,6 +10,10 @@ from innerloop_client.value_encoding import as_names
 
 NUMBERS = "numbers"
 """The encoder of models whose inputs are rows of numbers."""
+SINGLE = {"text": "texts", "image": "images"}
+"""What inputs are, by the encoders whose inputs are single values."""
+MAX_NAMES = 300
+"""Characters of the names of the user that a message repeats."""
 
 
 def is_table(values: Any) -> bool:
@@ -67,6 +71,10 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
     Series is one column, and a single column without numbers is a list. Raises UnsupportedInput.
     """
     names = column_names(model["inputs"])
+    single = SINGLE.get(model["inputs"].get("encoder", ""))
+    if single and is_a(table, "pandas", "DataFrame") and _has_other_values(table) and len(table.columns) != 1:
+        actual = f"{len(table.columns)} ({listed(table.columns)})" if len(table.columns) else "none"
+        raise UnsupportedInput(f"{place}: {model['name']} takes {single}: expected 1 column, got {actual}")
     if is_a(table, "pandas", "Series"):
         _refuse_single_row(table, names, place)
         frame = table.to_frame()
@@ -86,9 +94,20 @@ def read_table(table: Any, model: Mapping[str, Any], place: str) -> Any:
         array = frame.to_numpy("float64", na_value=float("nan"))
     if array.dtype.kind not in "biuf":
         wrong = [str(name) for name, kind in frame.dtypes.items() if kind.kind not in "biuf"]
-        columns = f"these columns have other values: {', '.join(wrong)}"
+        columns = f"these columns have other values: {listed(wrong)}"
         raise UnsupportedInput(f"{place}: {model['name']} takes numbers, but {columns}")
     return array
+
+
+def _has_other_values(frame: Any) -> bool:
+    """Whether a DataFrame has columns of other values than numbers."""
+    return any(kind.kind not in "biuf" for kind in frame.infer_objects().dtypes)
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names in a message, cut if they are long."""
+    text = ", ".join(map(str, names))
+    return text if len(text) <= MAX_NAMES else f"{text[:MAX_NAMES]}..."
 
 
 def _refuse_single_row(series: Any, names: list[str], place: str) -> None:
@@ -115,7 +134,7 @@ def in_order(frame: Any, names: Sequence[str], place: str) -> Any:
         return frame
     columns = list(map(str, frame.columns))
     if sorted(columns) != sorted(names):
-        raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {', '.join(columns)}")
+        raise UnsupportedInput(f"{place}: expected the columns {', '.join(names)}, got {listed(columns)}")
     return frame.iloc[:, [columns.index(name) for name in names]]
 
 

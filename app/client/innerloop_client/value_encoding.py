@@ -92,7 +92,7 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
         if text is None:
             raise UnsupportedInput(f"{place}: expected texts as names, got {shown(name)}")
         if text in texts:
-            raise UnsupportedInput(f"{place}: expected each name once, got {text!r} twice")
+            raise UnsupportedInput(f"{place}: expected each name once, got {shown(text)} twice")
         texts[text] = None
     return list(texts)
 
@@ -100,7 +100,7 @@ def as_names(names: Iterable[Any], place: str) -> list[str]:
 def as_text(text: str, place: str) -> str:
     """The same text. Raises UnsupportedInput for one that cannot be sent as UTF-8."""
     if not sendable(text):
-        raise UnsupportedInput(f"{place}: expected Unicode, got half of a surrogate pair in {text!r}")
+        raise UnsupportedInput(f"{place}: expected Unicode, got half of a surrogate pair in {shown(text)}")
     return text
 
 

@@ -27,6 +27,8 @@ LARGEST = 1_000_000
 """The largest number of anything that training draws at once, and the largest rate."""
 MAX_SEED = 2**63 - 1
 """The largest seed that a command takes. torch takes more, but no option can have it."""
+MAX_OUTER_STEPS = 10**9
+"""The most outer steps of a run."""
 FEWEST = {
     **dict.fromkeys(("queries", "tasks", "outer_steps", "validate_every", "validation_tasks"), 1),
     **dict.fromkeys(("episodes", "stages", "decisions", "patience"), 1),
@@ -36,6 +38,7 @@ FEWEST = {
 MOST = {
     **dict.fromkeys(("queries", "tasks", "validation_tasks", "episodes", "stages"), LARGEST),
     "adapt_steps": 10_000,
+    "outer_steps": MAX_OUTER_STEPS,
     "seed": MAX_SEED,
 }
 """The largest value of fields that are whole numbers, where there is one."""

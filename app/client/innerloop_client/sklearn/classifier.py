@@ -132,7 +132,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
         positions = {(type(label), label): position for position, label in enumerate(as_labels(self.classes_))}
         unknown = [label for label in labels if (type(label), label) not in positions]
         if unknown:
-            text = f"the adaptation has the class {unknown[0]!r} from elsewhere, which is not in classes_"
+            text = f"the adaptation has the class {shown(unknown[0])} from elsewhere, which is not in classes_"
             raise UnsupportedInput(f"{text}: fit again")
         return [positions[type(label), label] for label in labels]
 

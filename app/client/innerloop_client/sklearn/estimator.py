@@ -24,11 +24,14 @@ from innerloop_client.predict_request import predict_once
 from innerloop_client.prediction import Prediction
 from innerloop_client.session import Call
 from innerloop_client.sklearn.column_order import columns_of, in_model_order
-from innerloop_client.sklearn.plain_errors import check_inputs, of_adaptation, of_model
+from innerloop_client.sklearn.plain_errors import check_inputs, of_adaptation, of_arguments, of_model
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
 from innerloop_client.support_set import Examples, check_order
 from innerloop_client.tables import NUMBERS
+
+SMALLEST_WEIGHT = float(np.finfo("float32").smallest_subnormal)
+"""The server computes in float32, where smaller weights are 0."""
 
 
 class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
@@ -102,7 +105,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             body = AdaptBody(model, await self._in_order(models, model, X, inputs), y, options)
             return (await session.send(Call.of_body("/adapt", await body.read(models), key=key))).body
 
-        adaptation = Adaptation(client._session, finish(for_version(session, request)), model=model)
+        with of_arguments():
+            body = finish(for_version(session, request))
+        adaptation = Adaptation(client._session, body, model=model)
         self._version = Version(adaptation.model_digest)
         self.url_, self.model_, self.adaptation_id_ = client._session.options.url, adaptation.model, adaptation.id
 
@@ -117,7 +122,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             examples = Examples(await self._in_order(models, self.model_, X, inputs), y, weights, labels)
             await adaptation._extend_once(models, examples, key, session)
 
-        with of_adaptation(self.adaptation_id_):
+        with of_adaptation(self.adaptation_id_), of_arguments():
             finish(for_version(session, request, self._version))
 
     def _predict(self, X: Any, **fields: Any) -> Prediction:  # noqa: N803
@@ -129,7 +134,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
             queries = await self._in_order(models, self.model_, numbers, X)
             return await predict_once(session, models, self.model_, queries, fields)
 
-        with of_adaptation(self.adaptation_id_):
+        with of_adaptation(self.adaptation_id_), of_arguments():
             return finish(for_version(session, request, self._version))
 
     def _check_targets(self, y: Any) -> None:
@@ -164,6 +169,9 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         assert_all_finite(weights, input_name="sample_weight")
         if not weights.any():
             raise ValueError("sample_weight: all weights are zero")
+        if not (np.abs(weights) > SMALLEST_WEIGHT).any():
+            actual = f"none above {np.abs(weights).max():g}: use larger weights"
+            raise ValueError(f"sample_weight: expected at least 1 weight above {SMALLEST_WEIGHT:g}, got {actual}")
         return X, y, weights
 
     def _plain_inputs(self, X: Any) -> Any:  # noqa: N803

@@ -51,11 +51,24 @@ def _of_list(labels: list[Any], y: Any, place: str) -> Any:
         return np.array([str.__str__(label) for label in labels], object) if any(map(_changes, labels)) else y
     numbers = np.asarray(labels)
     if labels and all(isinstance(label, int | np.integer) for label in labels) and numbers.dtype.kind in "fO":
-        raise UnsupportedInput(f"{place}: expected labels that 64 bits can hold, got a larger whole number: use texts")
+        return _whole_numbers(labels, place)
     if numbers.dtype.kind in "fO" and any(map(_is_rounded, labels)):
         expected = "labels that a float can hold"
         raise UnsupportedInput(f"{place}: expected {expected}, got a whole number beside floats: use texts")
     return y if isinstance(y, list | tuple) else numbers
+
+
+def _whole_numbers(labels: Iterable[Any], place: str = "y") -> Any:
+    """Whole numbers as an array, where numpy makes floats of signed ones beside unsigned ones.
+
+    Raises UnsupportedInput for those that 64 bits cannot hold.
+    """
+    numbers = list(map(int, labels))
+    for dtype in ("int64", "uint64"):
+        limits = np.iinfo(dtype)
+        if all(limits.min <= number <= limits.max for number in numbers):
+            return np.array(numbers, dtype)
+    raise UnsupportedInput(f"{place}: expected labels that 64 bits can hold, got a larger whole number: use texts")
 
 
 def _is_rounded(label: Any) -> bool:
@@ -123,7 +136,7 @@ def check_types(labels: list[Any], classes: list[Any]) -> None:
 def with_labels(classes: Any, y: Any, labels: list[Any]) -> Any:
     """The classes and those of more labels. Whole numbers stay so: 1 and 1.0 are the same label."""
     if classes.dtype.kind in "iu":
-        return np.unique(np.asarray([*as_labels(classes), *labels]))
+        return np.unique(_whole_numbers([*as_labels(classes), *labels]))
     return np.union1d(classes, y)
 
 

@@ -1,18 +1,52 @@
 """What goes wrong, in the words of an estimator, where scikit-learn or the server have others."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from innerloop_client.arrays import is_a
-from innerloop_client.errors import NotFound, renamed, server_error
+from innerloop_client.errors import NotFound, ServerError, UnsupportedInput, renamed, server_error, shown
+
+ARGUMENTS = {
+    **dict.fromkeys(("x", "queries", "inputs", "support.inputs"), "X"),
+    **dict.fromkeys(("targets", "support.targets"), "y"),
+    **dict.fromkeys(("weights", "support.weights"), "sample_weight"),
+    **dict.fromkeys(("labels", "support.labels"), "classes"),
+    "interval": "level",
+}
+"""What the methods of an estimator call the arguments of the client and the fields of a request."""
+PLACE = re.compile(rf"({'|'.join(map(re.escape, ARGUMENTS))})(?=[\[.:]|$)")
+
+
+@contextmanager
+def of_arguments() -> Iterator[None]:
+    """Name the arguments of the estimator, where an error begins with those of a request."""
+    try:
+        yield
+    except UnsupportedInput as error:
+        text = _renamed(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
+    except ServerError as error:
+        place = _renamed(error.place)
+        if place == error.place or not error.detail.startswith(error.place):
+            raise
+        detail = f"{place}{error.detail.removeprefix(error.place)}"
+        raise server_error({**error.problem, "detail": detail, "place": place}) from error
+
+
+def _renamed(text: str) -> str:
+    """A place, or an error that begins with one, with the name of the estimator's argument."""
+    return PLACE.sub(lambda match: ARGUMENTS[match[0]], text, count=1) if PLACE.match(text) else text
 
 
 def check_inputs(inputs: Any) -> None:
     """Raise ValueError for a DataFrame with two columns of one name, and for inputs without a row."""
     if is_a(inputs, "pandas", "DataFrame") and not inputs.columns.is_unique:
         name = inputs.columns[inputs.columns.duplicated()][0]
-        raise ValueError(f"X: expected each column once, got two called {name!r}: rename or remove one")
+        raise ValueError(f"X: expected each column once, got two called {shown(name)}: rename or remove one")
     if _is_empty(inputs):
         raise ValueError("X: expected at least 1 row, got none")
 

@@ -55,7 +55,6 @@ def test_an_expired_adaptation_is_one_too() -> None:
         (lambda fitted: fitted.predict(X * 1e300), "X[0]"),
         (lambda fitted: fitted.set_params(steps=1.0).fit(X, Y), "steps: expected a whole number, got 1.0"),
     ],
-    ids=str,
 )
 def test_errors_name_the_arguments_of_the_method(url: str, call: Callable[[Any], Any], message: str) -> None:
     fitted = FewShotRegressor("sinusoid", url).fit(X, Y)

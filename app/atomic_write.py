@@ -1,10 +1,7 @@
-"""Files that survive a crash, and the folders that they are in."""
+"""Files that survive a crash."""
 
-import errno
 import os
 from pathlib import Path
-
-from app.errors import InnerloopError, path_text
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -15,28 +12,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-
-
-def check_folder(option: str, folder: Path) -> None:
-    """Raise InnerloopError unless a folder takes files, or can be made: before a command does its work.
-
-    option: what names the folder
-    """
-    try:
-        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if _is_there(each))
-        code = 0 if os.access(there, os.W_OK) else errno.EACCES
-        code = code if there.is_dir() else errno.ENOTDIR
-        reason = os.strerror(code) if code else ""
-    except OSError as error:
-        reason = error.strerror or str(error)
-    if reason:
-        raise InnerloopError(f"{option}: cannot write into the folder {path_text(folder)}: {reason}")
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is such a file or folder. Raises OSError where that cannot be known, as of a name too long."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True

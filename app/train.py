@@ -11,9 +11,9 @@ import torch
 import typer
 from rich.console import Console
 
-from app.atomic_write import check_folder
 from app.errors import InnerloopError, TrainingError, expectation
 from app.families.registry import families
+from app.output_folder import check_folder
 from app.training.overrides import Overrides
 from app.training.recipes.recipe import MAX_OUTER_STEPS, MAX_SEED
 from app.training.tables.command import (

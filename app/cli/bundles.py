@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.atomic_write import check_folder
 from app.bundles.file_names import MANIFEST
 from app.bundles.folder import check_name, load_all, load_named, write
 from app.bundles.manifest import FamilySpec
@@ -17,6 +16,7 @@ from app.cli.option_bounds import MAX_NUMBERS, MAX_STEPS
 from app.errors import InnerloopError, expectation, one_of
 from app.learn.losses import KINDS
 from app.learn.networks import NetworkSpec
+from app.output_folder import check_folder
 from app.training.encoder_file import read_encoder
 from app.training.family_and_network import family_of
 from app.training.import_weights import import_weights

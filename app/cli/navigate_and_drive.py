@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, TaskID
 
-from app.atomic_write import check_folder
 from app.bundles.folder import load, load_named
 from app.cli.completion import complete_bundle
 from app.cli.console import ModelsDir, Server, console
@@ -25,6 +24,7 @@ from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
 from app.families.worlds import Episodes
+from app.output_folder import check_folder
 from app.training.family_and_network import family_of
 from app.training.optional_packages import PLOTS, require
 from app.training.publish import write_with_card

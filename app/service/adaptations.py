@@ -36,7 +36,7 @@ from app.service.cut_texts import cut_examples, cut_of
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
 from app.service.expiry import check_not_expired
-from app.service.fingerprints import change_request, has_applied, names_of
+from app.service.fingerprints import has_applied, names_of, request_fingerprint
 from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
 from app.service.job import Job
@@ -265,7 +265,7 @@ class Adaptations:
         if key is None:
             return await self._change(adaptation, Change.extended, change, caller=caller)
         columns = self._columns(more, self.model_of(adaptation), version)
-        request = change_request(key, Change.extended, more, columns)
+        request = request_fingerprint(key, Change.extended, more, columns)
         return await self._change_once(adaptation, Change.extended, change, caller, request)
 
     def _extended(self, old: Adaptation, more: SupportSet) -> Adaptation:
@@ -301,7 +301,7 @@ class Adaptations:
 
         if key is None:
             return await self._change(adaptation, Change.undone, change, caller=caller)
-        request = change_request(key, Change.undone)
+        request = request_fingerprint(key, Change.undone)
         return await self._change_once(adaptation, Change.undone, change, caller, request)
 
     def _needs_examples(self, adaptation: Adaptation) -> bool:

@@ -115,10 +115,12 @@ def _states(fingerprint: bytes) -> tuple[int, int]:
     return fingerprint[-1] & 3, fingerprint[-1] >> 2
 
 
-def change_request(key: str, change: Change, more: SupportSet | None = None, columns: Sequence[Columns] = ()) -> bytes:
-    """What recognises a request to change an adaptation: 16 bytes for its key, and a fingerprint of what it asks for.
+def request_fingerprint(
+    key: str, change: Change, more: SupportSet | None = None, columns: Sequence[Columns] = ()
+) -> bytes:
+    """The fingerprint of a request to change an adaptation: 16 bytes for its key, and the others for what it asks for.
 
-    The latter depends on the key, which is stored nowhere, so it reveals nothing about an example forgotten later.
+    The latter depend on the key, which is stored nowhere, so they reveal nothing about an example forgotten later.
 
     more: examples to add, and their columns as for `names_of`
     """
@@ -135,7 +137,10 @@ def change_request(key: str, change: Change, more: SupportSet | None = None, col
 
 
 def has_applied(adaptation: Adaptation, request: bytes) -> bool:
-    """Whether a `change_request` has made one of the revisions. Raises KeyReused where another one with its key has."""
+    """Whether a request has made one of the revisions. Raises KeyReused where another request with its key has.
+
+    request: its `request_fingerprint`
+    """
     for revision in adaptation.history:
         if revision.request is not None and revision.request[:BYTES] == request[:BYTES]:
             if not is_repeat(request[BYTES:], revision.request[BYTES:]):

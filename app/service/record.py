@@ -40,7 +40,7 @@ class Revision(NamedTuple):
     digest: the digest of the bundle that derived it
     at: seconds since the epoch
     forgotten: the number of the forgotten example, for that change
-    request: the `change_request` of a request with an idempotency key
+    request: the `request_fingerprint` of a request with an idempotency key
     """
 
     number: int

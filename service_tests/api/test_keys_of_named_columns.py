@@ -31,16 +31,24 @@ class Start:
         self._serve, self._folder, self._seed = serve, folder, 0
 
     def __call__(
-        self, encoder: Encoder, running: TestClient | None = None, targets: Sequence[str] | None = None
+        self,
+        encoder: Encoder,
+        running: TestClient | None = None,
+        targets: Sequence[str] | None = None,
+        *,
+        restarts: bool = False,
     ) -> TestClient:
-        """running: the server that reads the new bundle; None for a new process with the same records
+        """running: the server that reads the new bundle; None for the first
 
+        restarts: whether a new process with the same records takes its place
         targets: the names of 2 targets, empty for none; None for 1 target
         """
+        if restarts and running is not None:
+            running.__exit__(None, None, None)
         folder = self._folder / "models" / "doses"
         write_encoder_bundle(folder, encoder, seed=self._seed, target_names=targets)
         self._seed += 1
-        if running is None:
+        if restarts or running is None:
             return self._serve(models_dir=self._folder / "models", store="sqlite", state_dir=self._folder / "state")
         reload(running)
         return running
@@ -107,9 +115,7 @@ def test_named_values_are_the_same_request_in_each_order(
     start = Start(serve, tmp_path)
     client = start(encoder(NAMES))
     first = post(client, ROWS).json()["adaptation_id"]
-    if restarts:
-        client.__exit__(None, None, None)
-    client = start(encoder(NAMES[::-1]), None if restarts else client)
+    client = start(encoder(NAMES[::-1]), client, restarts=restarts)
     assert post(client, ROWS).json()["adaptation_id"] == first
     assert is_refused(post(client, SWAPPED))
     assert len(client.get("/adaptations").json()["adaptations"]) == 1
@@ -134,9 +140,7 @@ def test_the_same_bytes_are_the_same_request(
         body["model_digest"] = client.get("/models/doses").json()["digest"]
     content, headers = json.dumps(body), KEY | {"content-type": "application/json"}
     first = client.post("/adapt", content=content, headers=headers).json()["adaptation_id"]
-    if restarts:
-        client.__exit__(None, None, None)
-    client = start(encoder(NAMES[::-1]), None if restarts else client)
+    client = start(encoder(NAMES[::-1]), client, restarts=restarts)
     assert client.post("/adapt", content=content, headers=headers).json()["adaptation_id"] == first
 
 
@@ -166,9 +170,7 @@ def test_added_examples_go_by_their_names(
     made = client.post("/adapt", json={"model": "doses", "support": {"inputs": ROWS, "targets": TARGETS}}).json()
     extended = extend(client, ROWS, made["adaptation_id"])
     assert extended.json()["support_size"] == 4, extended.text
-    if restarts:
-        client.__exit__(None, None, None)
-    client = start(encoder(NAMES[::-1]), None if restarts else client)
+    client = start(encoder(NAMES[::-1]), client, restarts=restarts)
     for fields in ({}, {"model_digest": made["model_digest"]}):
         assert extend(client, ROWS, made["adaptation_id"], **fields).json()["support_size"] == 4
         assert is_refused(extend(client, SWAPPED, made["adaptation_id"], **fields))

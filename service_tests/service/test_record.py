@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
 from app.learn.divergence import Adapted, Status
-from app.service.fingerprints import change_request, content_bytes, has_applied
+from app.service.fingerprints import content_bytes, has_applied, request_fingerprint
 from app.service.record import Adaptation, Change
 from app.service.record_changes import with_examples, with_revision, without_example, without_last_stage
 from app.service.stage import Stage
@@ -113,14 +113,14 @@ def test_unlike_content_has_unlike_bytes() -> None:
 def test_a_repeated_request_is_recognised_by_its_key_and_what_it_asks_for() -> None:
     adapted = Adapted((1.0,), Status.improved)
     one, two = (SupportSet(column(number), column(number)) for number in (1, 2))
-    asked = change_request("k", Change.extended, one)
+    asked = request_fingerprint("k", Change.extended, one)
     changed = with_revision(record(1), adapted, Change.extended, "cd" * 32, 101.0, request=asked)
-    assert has_applied(changed, change_request("k", Change.extended, one))
-    assert not has_applied(changed, change_request("another", Change.extended, one))
+    assert has_applied(changed, request_fingerprint("k", Change.extended, one))
+    assert not has_applied(changed, request_fingerprint("another", Change.extended, one))
     assert not has_applied(record(1), asked)
     for change, other in ((Change.forgot, one), (Change.extended, two)):
         with pytest.raises(KeyReused):
-            has_applied(changed, change_request("k", change, other))
+            has_applied(changed, request_fingerprint("k", change, other))
 
 
 def test_a_revision_completes_a_changed_record() -> None:

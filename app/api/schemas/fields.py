@@ -26,6 +26,13 @@ Classes = Annotated[list[Any], Meta(min_length=1, extra_json_schema={"items": LA
 SupportInputs = Annotated[list[Any], Meta(extra_json_schema={"items": _INPUT})]
 Labels = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": LABEL})]
 ExampleNumbers = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "integer"}})]
+CutExamples = Annotated[
+    ExampleNumbers,
+    Meta(
+        description="The numbers of the examples of `support`, counted from 0, that are longer than the "
+        "`max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none"
+    ),
+]
 Numbers = Annotated[Any, Meta(extra_json_schema=NUMBERS)]
 Array = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": NUMBERS})]
 Bounds = Annotated[

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.api.schemas.bodies import ResponseBody
-from app.api.schemas.fields import LABEL, NUMBERS, Array, Bounds, Digest, ExampleNumbers, Labels, Losses, Numbers
+from app.api.schemas.fields import (
+    LABEL,
+    NUMBERS,
+    Array,
+    Bounds,
+    CutExamples,
+    Digest,
+    ExampleNumbers,
+    Labels,
+    Losses,
+    Numbers,
+)
 
 
 class PredictResponse(ResponseBody):
@@ -114,16 +125,7 @@ class PredictResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
-    cut_examples: (
-        Annotated[
-            ExampleNumbers,
-            Meta(
-                description="The numbers of the examples of `support`, counted from 0, that are longer than the "
-                "`max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none"
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    cut_examples: CutExamples | UnsetType = UNSET
     adaptation_id: (
         Annotated[str, Meta(description="Id of the adaptation that answered, if the request had one")] | UnsetType
     ) = UNSET

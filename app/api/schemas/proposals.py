@@ -8,6 +8,7 @@ from app.api.schemas.bodies import RequestBody, ResponseBody
 from app.api.schemas.fields import (
     LABEL,
     NUMBERS,
+    CutExamples,
     Digest,
     ExampleNumbers,
     Inputs,
@@ -188,13 +189,4 @@ class ProposeResponse(ResponseBody):
         ]
         | UnsetType
     ) = UNSET
-    cut_examples: (
-        Annotated[
-            ExampleNumbers,
-            Meta(
-                description="The numbers of the examples of `support`, counted from 0, that are longer than the "
-                "`max_tokens` of the model's inputs: the model reads only their beginning. Left out if there are none"
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    cut_examples: CutExamples | UnsetType = UNSET
